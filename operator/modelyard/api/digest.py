@@ -1,0 +1,30 @@
+"""The digest of an artifact tree: one definition for the operator, which records it, and for the pods, which check it.
+
+Reading files or objects does not belong here.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+__all__ = ["FileDigest", "tree_digest"]
+
+
+@dataclass(frozen=True, order=True)
+class FileDigest:
+    """One file of a tree: its relative POSIX path, its size in bytes, the SHA-256 of its bytes in hex."""
+
+    path: str
+    size: int
+    sha256: str
+
+
+def tree_digest(files: Iterable[FileDigest]) -> str:
+    """Return `sha256:<hex>` of a tree: every path, size and content counts, the order of the listing does not.
+
+    Args:
+        files: The tree's files, each path once, in any order.
+
+    """
+    lines = sorted((file.path.encode(), f"{file.sha256} {file.size} ".encode()) for file in files)
+    return "sha256:" + hashlib.sha256(b"".join(head + path + b"\n" for path, head in lines)).hexdigest()
