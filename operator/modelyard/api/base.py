@@ -1,0 +1,153 @@
+"""What all kinds share: the shape of an object, durations, conditions.
+
+A kind's own fields do not belong here. Everything is frozen: a status is built anew, never edited.
+"""
+
+import re
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+__all__ = [
+    "GROUP",
+    "VERSION",
+    "Condition",
+    "ConditionStatus",
+    "DeletionPolicy",
+    "Duration",
+    "Meta",
+    "Name",
+    "Number",
+    "Resource",
+    "Schema",
+    "Status",
+    "Tags",
+    "condition",
+    "parse_duration",
+]
+
+GROUP = "modelyard.io"
+VERSION = "v1alpha1"
+
+Name = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
+Duration = Annotated[str, Field(max_length=16, pattern=r"^[0-9]+(s|m|h|d)$")]
+Number = Annotated[str, Field(max_length=32, pattern=r"^-?[0-9]+([.][0-9]+)?([eE][-+]?[0-9]+)?$")]
+TagValue = Annotated[str, Field(max_length=500)]
+Tags = Annotated[dict[str, TagValue], Field(max_length=64)]
+ConditionStatus = Literal["True", "False", "Unknown"]
+
+
+class Schema(BaseModel):
+    """A part of a kind: camelCase outside, snake_case here; unknown fields are dropped, as the API server would."""
+
+    model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True, extra="ignore", protected_namespaces=())
+
+
+class DeletionPolicy(StrEnum):
+    """What happens outside the cluster when the object is deleted."""
+
+    RETAIN = "Retain"
+    DELETE = "Delete"
+
+
+class Condition(Schema):
+    """One condition, as `metav1.Condition`."""
+
+    type: Annotated[str, Field(max_length=63, description="Type of the condition, in CamelCase.")]
+    status: Annotated[ConditionStatus, Field(description="True, False or Unknown.")]
+    reason: Annotated[str, Field(max_length=63, description="Why, as one CamelCase word; docs/conditions.md lists them.")]
+    message: Annotated[str, Field(max_length=4096, description="What is the matter and what to do next, in words.")] = ""
+    observed_generation: Annotated[int, Field(ge=0, description="The spec's generation that this speaks of.")] = 0
+    last_transition_time: Annotated[datetime | None, Field(description="When the status last changed.")] = None
+
+
+class Status(Schema):
+    """What every kind's status has."""
+
+    observed_generation: Annotated[int, Field(ge=0, description="The spec's generation that this status speaks of.")] = 0
+    conditions: Annotated[
+        tuple[Condition, ...],
+        Field(
+            max_length=16,
+            description="Ready, Reconciling, Stalled and the kind's own.",
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+        ),
+    ] = ()
+
+    def condition(self, type_: str) -> Condition | None:
+        """Return the condition of this type, if it was ever set."""
+        return next((c for c in self.conditions if c.type == type_), None)
+
+    def is_true(self, type_: str) -> bool:
+        """Tell whether the condition of this type is there and True."""
+        found = self.condition(type_)
+        return found is not None and found.status == "True"
+
+
+class Meta(Schema):
+    """The part of an object's metadata that decisions need."""
+
+    name: str
+    namespace: str
+    uid: str
+    generation: int = 1
+    resource_version: str = ""
+    creation_timestamp: datetime | None = None
+    deletion_timestamp: datetime | None = None
+    finalizers: tuple[str, ...] = ()
+    labels: dict[str, str] = Field(default_factory=dict)
+    annotations: dict[str, str] = Field(default_factory=dict)
+
+
+SpecT = TypeVar("SpecT", bound=Schema)
+StatusT = TypeVar("StatusT", bound=Status)
+
+
+class Resource(Schema, Generic[SpecT, StatusT]):
+    """An object of one of our kinds, as decisions see it."""
+
+    KIND: ClassVar[str]
+    PLURAL: ClassVar[str]
+
+    metadata: Meta
+    spec: SpecT
+    status: StatusT
+
+    @classmethod
+    def parse(cls, body: dict[str, Any]) -> "Resource[SpecT, StatusT]":
+        """Read an object as the API server gives it; a missing status is an empty one.
+
+        Raises:
+            pydantic.ValidationError: The object does not fit the CRD (which was changed under our feet).
+
+        """
+        return cls.model_validate({"metadata": body["metadata"], "spec": body.get("spec") or {}, "status": body.get("status") or {}})
+
+    @property
+    def key(self) -> str:
+        """The object's name as people write it: `namespace/name`."""
+        return f"{self.metadata.namespace}/{self.metadata.name}"
+
+
+def condition(type_: str, status: bool | None, reason: str, message: str = "") -> Condition:
+    """Build a condition; the engine adds generation and transition time when it writes it."""
+    return Condition(type=type_, status="Unknown" if status is None else "True" if status else "False", reason=reason, message=message)
+
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def parse_duration(text: str) -> timedelta:
+    """Read `30m`, `24h` or `90d`.
+
+    Raises:
+        ValueError: It is none of those; the CRD's pattern keeps users from here.
+
+    """
+    match = re.fullmatch(r"([0-9]+)([smhd])", text)
+    if match is None:
+        raise ValueError(f"{text!r} is not a duration: write a whole number and s, m, h or d, such as 30m")
+    return timedelta(seconds=int(match[1]) * _UNITS[match[2]])

@@ -1,0 +1,92 @@
+"""Every derived name, label, annotation and tag, in one place. Building whole objects does not belong here."""
+
+import hashlib
+
+__all__ = [
+    "ALLOW_CODE_LABEL",
+    "ATTEMPT_TAG",
+    "COMPONENT_LABEL",
+    "CONNECTION_SECRET",
+    "FIELD_MANAGER",
+    "MANAGED_BY",
+    "MODEL_LABEL",
+    "NAMESPACE_TAG",
+    "NAME_TAG",
+    "RUN_LABEL",
+    "STAGE_LABEL",
+    "UID_LABEL",
+    "UID_TAG",
+    "VERSION_LABEL",
+    "VERSION_TAG",
+    "bounded",
+    "experiment_name",
+    "experiment_prefix",
+    "job_name",
+    "mlflow_model_name",
+    "owner_tags",
+    "serving_name",
+    "version_workload",
+]
+
+CONNECTION_SECRET = "modelyard-connection"  # noqa: S105 - the name of a Secret, not a secret
+FIELD_MANAGER = "modelyard"
+MANAGED_BY = "app.kubernetes.io/managed-by"
+
+UID_LABEL = "modelyard.io/uid"
+RUN_LABEL = "modelyard.io/training-run"
+MODEL_LABEL = "modelyard.io/model"
+STAGE_LABEL = "modelyard.io/stage"
+VERSION_LABEL = "modelyard.io/version"
+COMPONENT_LABEL = "app.kubernetes.io/component"
+ALLOW_CODE_LABEL = "modelyard.io/allow-code-models"
+
+UID_TAG = "modelyard.io/uid"
+NAMESPACE_TAG = "modelyard.io/namespace"
+NAME_TAG = "modelyard.io/name"
+ATTEMPT_TAG = "modelyard.io/attempt"
+VERSION_TAG = "modelyard.io/version"
+
+_LABEL_LIMIT = 63
+
+
+def bounded(name: str, limit: int = _LABEL_LIMIT) -> str:
+    """Keep a name that fits; shorten a longer one and tell it from its neighbours by a digest."""
+    if len(name) <= limit:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{name[: limit - 9].rstrip('-.')}-{digest}"
+
+
+def owner_tags(namespace: str, name: str, uid: str) -> dict[str, str]:
+    """Return the tags that every object of ours outside of the cluster carries."""
+    return {UID_TAG: uid, NAMESPACE_TAG: namespace, NAME_TAG: name}
+
+
+def experiment_name(namespace: str, name: str) -> str:
+    """Return the MLflow experiment's name."""
+    return f"{namespace}/{name}"
+
+
+def experiment_prefix(bucket: str, namespace: str, name: str) -> str:
+    """Return where an experiment's artifacts lie; it ends with a slash."""
+    return f"s3://{bucket}/{namespace}/{name}/"
+
+
+def mlflow_model_name(namespace: str, name: str) -> str:
+    """Return the registered model's name in MLflow. Namespaces have no dots, so two models never share one."""
+    return f"{namespace}.{name}"
+
+
+def job_name(run: str, attempt: int) -> str:
+    """Return the name of the Job of one attempt; its pods get six characters more."""
+    return bounded(f"{run}-{attempt}", 57)
+
+
+def serving_name(model: str, stage: str) -> str:
+    """Return the name of a stage's Service, autoscaler and disruption budget, which is its address too."""
+    return bounded(f"{model}-{stage}")
+
+
+def version_workload(model: str, stage: str, version: str) -> str:
+    """Return the name of the Deployment that serves one version in one stage; its pods get seventeen characters more."""
+    return bounded(f"{model}-{stage}-{version}".lower(), 46)

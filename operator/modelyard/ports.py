@@ -1,0 +1,327 @@
+"""The seams: what the kinds may ask of Kubernetes, MLflow and S3, and the small values that come back.
+
+No vendor's type crosses a port, and no vendor's error: adapters translate both. Every read may raise `Invalid` or `Unavailable`,
+every write `Conflict` and `Ambiguous` besides. Retrying is the engine's business, never an adapter's.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal, Protocol
+
+from modelyard.plan import Delete, Manifest, RunStatus
+
+__all__ = [
+    "ArtifactTree",
+    "Cluster",
+    "LoggedModel",
+    "ModelStage",
+    "Ports",
+    "Store",
+    "StoredObject",
+    "Tenant",
+    "TrackedExperiment",
+    "TrackedModel",
+    "TrackedRun",
+    "TrackedVersion",
+    "Tracking",
+    "Usage",
+]
+
+ModelStage = Literal["None", "Staging", "Production", "Archived"]
+
+
+# --- Kubernetes -----------------------------------------------------------------------------------
+class Cluster(Protocol):
+    """Kubernetes, as decisions need it. `get`, `select` and `owned` read what the watches know and cost nothing."""
+
+    def get(self, plural: str, namespace: str, name: str) -> Manifest | None:
+        """Return one of our own objects."""
+        ...
+
+    def select(self, plural: str, namespace: str) -> Iterable[Manifest]:
+        """Return our own objects of a kind in a namespace."""
+        ...
+
+    def owned(self, uid: str) -> tuple[Manifest, ...]:
+        """Return the children of an object: everything labelled `modelyard.io/uid: <uid>`, pods included, each with apiVersion and kind."""
+        ...
+
+    async def apply(self, manifest: Manifest) -> None:
+        """Server-side apply with our field manager, by force; the answer is visible to `owned` at once."""
+        ...
+
+    async def delete(self, namespace: str, child: Delete) -> None:
+        """Delete a child if it still has that uid; one that is gone is no error."""
+        ...
+
+    async def secret(self, namespace: str, name: str) -> Mapping[str, str] | None:
+        """Return a Secret's data, decoded; None when there is none."""
+        ...
+
+    async def namespace_labels(self, namespace: str) -> Mapping[str, str]:
+        """Return the labels of a namespace, at most a minute old."""
+        ...
+
+
+# --- MLflow -----------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class TrackedExperiment:
+    """An MLflow experiment as it is now."""
+
+    id: str
+    name: str
+    location: str
+    deleted: bool
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class TrackedRun:
+    """An MLflow run as it is now: parameters, the newest value of each metric, the logged models that it put out."""
+
+    id: str
+    experiment: str
+    name: str
+    status: Literal["RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED"]
+    deleted: bool
+    start: datetime | None
+    end: datetime | None
+    tags: Mapping[str, str]
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    artifact_uri: str = ""
+    models: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class LoggedModel:
+    """A model that a run logged (MLflow 3): its id `m-...`, where its artifacts lie, and the name it was logged under."""
+
+    id: str
+    uri: str
+    name: str
+    run: str | None
+    created: datetime | None = None
+
+
+@dataclass(frozen=True)
+class TrackedModel:
+    """A registered model as it is now; aliases map to version numbers."""
+
+    name: str
+    description: str
+    tags: Mapping[str, str]
+    aliases: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class TrackedVersion:
+    """A registered version as it is now; `version` is MLflow's own number."""
+
+    model: str
+    version: str
+    source: str
+    run: str | None
+    stage: ModelStage
+    ready: bool
+    tags: Mapping[str, str]
+    created: datetime | None = None
+
+
+class Tracking(Protocol):
+    """One tenant's MLflow."""
+
+    async def experiment(self, name: str) -> TrackedExperiment | None:
+        """Find an experiment by name, a soft-deleted one too; one that is not deleted wins."""
+        ...
+
+    async def create_experiment(self, name: str, location: str, tags: Mapping[str, str]) -> str:
+        """Create an experiment and return its id."""
+        ...
+
+    async def restore_experiment(self, id_: str) -> None:
+        """Undo the soft deletion."""
+        ...
+
+    async def delete_experiment(self, id_: str) -> None:
+        """Soft-delete; deleting twice is no error."""
+        ...
+
+    async def set_experiment_tags(self, id_: str, tags: Mapping[str, str]) -> None:
+        """Set tags."""
+        ...
+
+    async def run(self, id_: str) -> TrackedRun | None:
+        """Return a run, soft-deleted ones too."""
+        ...
+
+    async def runs(
+        self, experiment: str, *, tags: Mapping[str, str] | None = None, deleted: bool = False, limit: int = 1000
+    ) -> tuple[TrackedRun, ...]:
+        """Return the newest runs of an experiment that have these tags; with `deleted`, the soft-deleted ones instead."""
+        ...
+
+    async def create_run(self, experiment: str, name: str, tags: Mapping[str, str]) -> str:
+        """Create a run, in state RUNNING, and return its id."""
+        ...
+
+    async def log_parameters(self, run: str, parameters: Mapping[str, str]) -> None:
+        """Log parameters; one that has another value already is `Invalid`."""
+        ...
+
+    async def set_run_tags(self, run: str, tags: Mapping[str, str]) -> None:
+        """Set tags."""
+        ...
+
+    async def finish_run(self, run: str, status: RunStatus) -> None:
+        """Close a run now."""
+        ...
+
+    async def delete_run(self, run: str) -> None:
+        """Soft-delete; deleting twice is no error."""
+        ...
+
+    async def restore_run(self, run: str) -> None:
+        """Undo the soft deletion."""
+        ...
+
+    async def logged_model(self, id_: str) -> LoggedModel | None:
+        """Return a logged model by its id `m-...`."""
+        ...
+
+    async def model(self, name: str) -> TrackedModel | None:
+        """Return a registered model."""
+        ...
+
+    async def create_model(self, name: str, description: str, tags: Mapping[str, str]) -> None:
+        """Create a registered model; one of that name is a `Conflict`."""
+        ...
+
+    async def set_model_tags(self, name: str, tags: Mapping[str, str], description: str | None) -> None:
+        """Set tags, and the description unless it is None."""
+        ...
+
+    async def delete_model(self, name: str) -> None:
+        """Delete the model and its versions; one that is gone is no error."""
+        ...
+
+    async def versions(self, model: str) -> tuple[TrackedVersion, ...]:
+        """Return all versions of a model, oldest first."""
+        ...
+
+    async def versions_of_run(self, run: str) -> tuple[TrackedVersion, ...]:
+        """Return the versions of any model that came from a run."""
+        ...
+
+    async def create_version(self, model: str, source: str, run: str | None, tags: Mapping[str, str], logged_model: str | None) -> str:
+        """Register a version and return MLflow's number for it."""
+        ...
+
+    async def set_version_tags(self, model: str, version: str, tags: Mapping[str, str]) -> None:
+        """Set tags."""
+        ...
+
+    async def transition(self, model: str, version: str, stage: ModelStage) -> None:
+        """Move one version to an MLflow stage; no other version moves."""
+        ...
+
+    async def set_alias(self, model: str, alias: str, version: str) -> None:
+        """Point an alias at a version."""
+        ...
+
+    async def delete_alias(self, model: str, alias: str) -> None:
+        """Remove an alias; one that is gone is no error."""
+        ...
+
+    async def delete_version(self, model: str, version: str) -> None:
+        """Delete a version; one that is gone is no error."""
+        ...
+
+
+# --- S3 -----------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Usage:
+    """What lies below a prefix."""
+
+    objects: int
+    bytes: int
+
+
+@dataclass(frozen=True, order=True)
+class StoredObject:
+    """One object below a prefix: its path relative to it, its size in bytes, the store's own tag of its content."""
+
+    path: str
+    size: int
+    etag: str
+
+
+@dataclass(frozen=True)
+class ArtifactTree:
+    """An artifact tree that was read whole: its digest (`modelyard.api.digest`), its size in bytes, how many files."""
+
+    digest: str
+    bytes: int
+    files: int
+
+
+class Store(Protocol):
+    """One tenant's S3. Every URI is `s3://<bucket>/<key>`; one outside of the allowed buckets is `Forbidden`."""
+
+    async def bucket_exists(self, bucket: str) -> bool:
+        """Tell whether the bucket is there and answers to our keys."""
+        ...
+
+    async def create_bucket(self, bucket: str) -> None:
+        """Create a bucket; one that is ours already is no error."""
+        ...
+
+    async def usage(self, uri: str) -> Usage:
+        """Count what lies below a prefix."""
+        ...
+
+    async def objects(self, uri: str) -> tuple[StoredObject, ...]:
+        """List what lies below a prefix, sorted by path."""
+        ...
+
+    async def digest(self, uri: str) -> ArtifactTree | None:
+        """Read every byte below a prefix and compute the tree's digest; None when nothing is there."""
+        ...
+
+    async def read(self, uri: str, limit: int) -> bytes | None:
+        """Read one object of at most `limit` bytes; a larger one is `Invalid`, none is None."""
+        ...
+
+    async def delete_prefix(self, uri: str) -> None:
+        """Delete everything below a prefix, which ends with a slash."""
+        ...
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """What a namespace's Secret `modelyard-connection` opens. It holds no credential that could be printed."""
+
+    tracking: Tracking
+    store: Store
+    bucket: str
+    tracking_url: str
+
+
+class Ports(Protocol):
+    """Everything outside of the operator that a kind may touch."""
+
+    @property
+    def cluster(self) -> Cluster:
+        """Kubernetes."""
+        ...
+
+    async def tenant(self, namespace: str) -> Tenant:
+        """Return the namespace's clients.
+
+        Raises:
+            Invalid: There is no Secret, or it lacks a key; `operation` is `read connection`.
+            Unavailable: Kubernetes did not answer.
+
+        """
+        ...
