@@ -16,6 +16,7 @@ __all__ = [
     "Cluster",
     "LoggedModel",
     "ModelStage",
+    "Objects",
     "Ports",
     "Store",
     "StoredObject",
@@ -61,6 +62,26 @@ class Cluster(Protocol):
 
     async def namespace_labels(self, namespace: str) -> Mapping[str, str]:
         """Return the labels of a namespace, at most a minute old."""
+        ...
+
+
+class Objects(Protocol):
+    """Our own objects, as the engine writes them. Kinds never see this port."""
+
+    async def page(self, plural: str, token: str) -> tuple[list[Manifest], str]:
+        """List one page of a kind, straight from the API server; the second value continues the list, empty at its end."""
+        ...
+
+    async def write_status(self, body: Manifest, status: Manifest) -> Manifest:
+        """Replace an object's status in one write, if it still has the uid of `body`; `Conflict` if not."""
+        ...
+
+    async def set_finalizers(self, body: Manifest, finalizers: tuple[str, ...]) -> Manifest:
+        """Replace an object's finalizers, if uid and resourceVersion are still those of `body`; `Conflict` if not."""
+        ...
+
+    async def event(self, body: Manifest, reason: str, message: str, *, warning: bool) -> None:
+        """Record an event about an object; one that cannot be recorded is logged and forgotten."""
         ...
 
 
