@@ -1,0 +1,132 @@
+"""Experiment: an MLflow experiment, its prefix in S3, and what is kept of its runs."""
+
+from enum import StrEnum
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from modelyard.api.base import DeletionPolicy, Duration, Name, Resource, Schema, Status, Tags
+
+__all__ = [
+    "Artifacts",
+    "BestRun",
+    "Experiment",
+    "ExperimentReason",
+    "ExperimentSpec",
+    "ExperimentStatus",
+    "MlflowExperiment",
+    "Objective",
+    "Retention",
+    "RunCounts",
+]
+
+
+class ExperimentReason(StrEnum):
+    """Why an Experiment is or is not Ready."""
+
+    SYNCED = "Synced"
+    """MLflow and the bucket agree with the spec."""
+    CREATING = "Creating"
+    """The bucket or the MLflow experiment is being made, restored or brought up to date."""
+    RETAINING = "Retaining"
+    """Runs past their retention are being soft-deleted; the experiment can be used meanwhile."""
+    NAME_TAKEN = "NameTaken"
+    """MLflow has an experiment of this name that belongs to somebody else."""
+    CONNECTION_MISSING = "ConnectionMissing"
+    """The namespace has no usable Secret modelyard-connection."""
+    CONNECTION_REFUSED = "ConnectionRefused"
+    """MLflow or S3 refuses the credentials."""
+    MLFLOW_UNAVAILABLE = "MLflowUnavailable"
+    """MLflow does not answer."""
+    STORE_UNAVAILABLE = "StoreUnavailable"
+    """S3 does not answer."""
+    REQUEST_REFUSED = "RequestRefused"
+    """MLflow or S3 understood a request and refused it; the message says which."""
+    DELETING = "Deleting"
+    """The object is being deleted, and what it made outside with it, as its deletionPolicy says."""
+
+
+class Objective(Schema):
+    """What makes a run better than another."""
+
+    metric: Annotated[str, Field(min_length=1, max_length=250, description="Name of the metric in MLflow.")]
+    goal: Annotated[Literal["Maximize", "Minimize"], Field(description="Whether more or less of it is better.")] = "Maximize"
+
+
+class Retention(Schema):
+    """Which runs are soft-deleted. A run that a model version came from is always kept, and so is a run that goes on."""
+
+    runs: Annotated[Duration, Field(description="Age, since its end, at which a run is soft-deleted, such as 90d.")]
+    keep_best: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=1000,
+            description="How many of the best runs, by spec.objective, are kept whatever their age. Without an objective, the newest.",
+        ),
+    ] = 0
+
+
+class ExperimentSpec(Schema):
+    """What a user wants of an experiment."""
+
+    description: Annotated[str, Field(max_length=5000, description="Shown as the experiment's note in MLflow.")] = ""
+    tags: Annotated[Tags, Field(description="Tags of the MLflow experiment. Tags set in MLflow by others stay.")] = Field(
+        default_factory=dict
+    )
+    objective: Annotated[Objective | None, Field(description="Names the best run in the status.")] = None
+    retention: Annotated[Retention | None, Field(description="What is kept of old runs. Absent: everything.")] = None
+    deletion_policy: Annotated[
+        DeletionPolicy,
+        Field(description="Delete: soft-delete the MLflow experiment with this object (needs the verb purge). Retain: leave it."),
+    ] = DeletionPolicy.RETAIN
+
+
+class MlflowExperiment(Schema):
+    """The experiment in MLflow."""
+
+    id: Annotated[str, Field(max_length=64, description="MLflow's id.")]
+    name: Annotated[str, Field(max_length=256, description="Its name in MLflow: namespace/name.")]
+    url: Annotated[str, Field(max_length=2048, description="Where to look at it.")]
+
+
+class Artifacts(Schema):
+    """What lies in S3, looked at every resync."""
+
+    uri: Annotated[str, Field(max_length=1024, description="The experiment's prefix.")]
+    objects: Annotated[int, Field(ge=0, description="How many objects lie below it.", json_schema_extra={"format": "int64"})] = 0
+    bytes: Annotated[int, Field(ge=0, description="Their size in bytes.", json_schema_extra={"format": "int64"})] = 0
+
+
+class RunCounts(Schema):
+    """How many MLflow runs are in which state (of the newest 1000)."""
+
+    running: Annotated[int, Field(ge=0, description="Running or scheduled.")] = 0
+    finished: Annotated[int, Field(ge=0, description="Finished well.")] = 0
+    failed: Annotated[int, Field(ge=0, description="Failed or killed.")] = 0
+    deleted: Annotated[int, Field(ge=0, description="Soft-deleted: they can be restored until they are purged.")] = 0
+
+
+class BestRun(Schema):
+    """The best finished run by spec.objective."""
+
+    training_run: Annotated[Name | None, Field(description="The TrainingRun that it came from, if it came from one.")] = None
+    run_id: Annotated[str, Field(max_length=64, description="MLflow's run id.")]
+    metric: Annotated[str, Field(max_length=250, description="The objective's metric.")]
+    value: Annotated[str, Field(max_length=32, description="Its value.")]
+
+
+class ExperimentStatus(Status):
+    """What is there."""
+
+    mlflow: Annotated[MlflowExperiment | None, Field(description="The experiment in MLflow.")] = None
+    artifacts: Annotated[Artifacts | None, Field(description="What lies in S3.")] = None
+    runs: Annotated[RunCounts | None, Field(description="How many runs are in which state.")] = None
+    best_run: Annotated[BestRun | None, Field(description="The best run by spec.objective.")] = None
+
+
+class Experiment(Resource[ExperimentSpec, ExperimentStatus]):
+    """An experiment in MLflow, its prefix in S3, and what is kept of its runs."""
+
+    KIND: ClassVar[str] = "Experiment"
+    PLURAL: ClassVar[str] = "experiments"

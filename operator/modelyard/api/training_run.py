@@ -1,0 +1,354 @@
+"""TrainingRun: one training, as a Job, and the MLflow run that records it."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, WithJsonSchema
+
+from modelyard.api.base import Name, Resource, Schema, Status
+from modelyard.api.rules import immutable, listed, rule, rules
+
+__all__ = [
+    "Container",
+    "Dataset",
+    "DatasetStatus",
+    "Failure",
+    "Labels",
+    "Metric",
+    "MlflowRun",
+    "ModelArtifact",
+    "Progress",
+    "Quantity",
+    "Register",
+    "Registered",
+    "Resources",
+    "Script",
+    "Toleration",
+    "Trainer",
+    "TrainingReason",
+    "TrainingRun",
+    "TrainingRunSpec",
+    "TrainingRunStatus",
+    "Xgboost",
+]
+
+Quantity = Annotated[
+    int | str,
+    WithJsonSchema(
+        {
+            "x-kubernetes-int-or-string": True,
+            "anyOf": [{"type": "integer"}, {"type": "string"}],
+            "maxLength": 32,
+            "pattern": r"^[0-9]+([.][0-9]+)?([eE][-+]?[0-9]+|[numkMGTPE]|[KMGTPE]i)?$",
+        }
+    ),
+]
+Label = Annotated[str, Field(max_length=63)]
+Labels = Annotated[dict[str, Label], Field(max_length=32)]
+Argument = Annotated[str, Field(max_length=4096)]
+Digest = Annotated[str, Field(max_length=71, pattern=r"^sha256:[0-9a-f]{64}$")]
+S3Uri = Annotated[str, Field(min_length=6, max_length=1024, pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[^%?#]+$")]
+
+
+class TrainingReason(StrEnum):
+    """Why a TrainingRun is or is not Ready. It is Ready when it has succeeded and all that it owes is done."""
+
+    PENDING = "Pending"
+    """Its MLflow run or Job is being made."""
+    WAITING_FOR_EXPERIMENT = "WaitingForExperiment"
+    """The Experiment is not there or not Ready; the run goes on by itself when it is."""
+    SUSPENDED = "Suspended"
+    """spec.suspend is true."""
+    QUEUED = "Queued"
+    """A queue, such as Kueue's, holds the Job."""
+    SCHEDULING = "Scheduling"
+    """The pod waits for a node."""
+    UNSCHEDULABLE = "Unschedulable"
+    """No node fits the pod; the message says why."""
+    IMAGE_PULL_FAILED = "ImagePullFailed"
+    """The image cannot be pulled."""
+    CONFIGURATION_MISSING = "ConfigurationMissing"
+    """The pod waits for a ConfigMap, Secret or key that is not there."""
+    TRAINING = "Training"
+    """The pod runs."""
+    RETRYING = "Retrying"
+    """The last attempt failed; another follows, with an MLflow run of its own."""
+    SUCCEEDED = "Succeeded"
+    """Trained, recorded, and registered if spec.register says so."""
+    REGISTERING = "Registering"
+    """Trained; the RegisteredModel has not taken the version up yet."""
+    WAITING_FOR_MODEL = "WaitingForModel"
+    """Trained; the RegisteredModel that spec.register names is not there."""
+    VERSION_TAKEN = "VersionTaken"
+    """Trained; the RegisteredModel has another run under the version that spec.register names."""
+    NO_MODEL = "NoModel"
+    """spec.register is set, but the run logged no model."""
+    FAILED = "Failed"
+    """The trainer failed, as often as spec.backoffLimit allows."""
+    OUT_OF_MEMORY = "OutOfMemory"
+    """The trainer was killed for using more memory than its limit."""
+    DEADLINE_EXCEEDED = "DeadlineExceeded"
+    """spec.activeDeadlineSeconds passed."""
+    SCRIPT_INVALID = "ScriptInvalid"
+    """The script cannot be run as Python; nothing was trained."""
+    INVALID_PARAMETERS = "InvalidParameters"
+    """The trainer refuses a parameter; nothing was trained."""
+    INVALID_RESOURCES = "InvalidResources"
+    """The cluster refuses the Job; the message says why."""
+    DATASET_DIGEST_MISMATCH = "DatasetDigestMismatch"
+    """The dataset's bytes are not those of spec.dataset.digest; nothing was trained."""
+    DATASET_UNAVAILABLE = "DatasetUnavailable"
+    """The dataset cannot be read."""
+    DATASET_INVALID = "DatasetInvalid"
+    """The dataset is not what the spec says; nothing was trained."""
+    EXPERIMENT_GONE = "ExperimentGone"
+    """The MLflow run was deleted for good while it was trained."""
+    CONNECTION_MISSING = "ConnectionMissing"
+    """The namespace has no usable Secret modelyard-connection."""
+    CONNECTION_REFUSED = "ConnectionRefused"
+    """MLflow or S3 refuses the credentials."""
+    MLFLOW_UNAVAILABLE = "MLflowUnavailable"
+    """MLflow does not answer."""
+    STORE_UNAVAILABLE = "StoreUnavailable"
+    """S3 does not answer."""
+    REQUEST_REFUSED = "RequestRefused"
+    """MLflow, S3 or Kubernetes understood a request and refused it; the message says which."""
+    DELETING = "Deleting"
+    """The object is being deleted."""
+
+
+class Dataset(Schema):
+    """What is trained on. Without `uri` it is synthetic: 20 features, 15 of them informative, the same for the same name."""
+
+    model_config = Schema.model_config | {
+        "json_schema_extra": rules(
+            rule("!has(self.digest) || has(self.uri)", "a digest belongs to a uri; leave it out for a synthetic dataset"),
+            rule("!has(self.rows) || !has(self.uri)", "rows is for a synthetic dataset; a dataset with a uri has the rows that it has"),
+        )
+    }
+
+    name: Annotated[
+        str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$", description="Its name in MLflow.")
+    ]
+    uri: Annotated[S3Uri | None, Field(description="A Parquet or CSV file: s3://bucket/key.parquet.")] = None
+    digest: Annotated[Digest | None, Field(description="sha256:<hex> of the file's bytes. If given, it is checked before training.")] = None
+    target: Annotated[str, Field(min_length=1, max_length=128, description="The column to predict.")] = "target"
+    rows: Annotated[int | None, Field(ge=10, le=10_000_000, description="How many rows a synthetic dataset has; 2000 if absent.")] = None
+
+
+class Xgboost(Schema):
+    """The tabular trainer that ships with modelyard."""
+
+    task: Annotated[Literal["classification", "regression"], Field(description="What is learnt.")] = "classification"
+
+
+class Script(Schema):
+    """Any Python file, on the runtime image; it needs no SDK."""
+
+    config_map: Annotated[str, Field(min_length=1, max_length=253, description="The ConfigMap that holds the file.")]
+    key: Annotated[
+        str, Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+[.]py$", description="Its key, which ends in .py.")
+    ] = "train.py"
+
+
+class Container(Schema):
+    """Any image."""
+
+    image: Annotated[str, Field(min_length=1, max_length=512, description="The image; by digest it is the same tomorrow.")]
+    command: Annotated[tuple[Argument, ...], Field(max_length=64, description="Its entry point.", json_schema_extra=listed())] = ()
+    args: Annotated[tuple[Argument, ...], Field(max_length=256, description="Its arguments.", json_schema_extra=listed())] = ()
+
+
+class Trainer(Schema):
+    """Who trains: exactly one."""
+
+    model_config = Schema.model_config | {
+        "json_schema_extra": rules(
+            rule(
+                "[has(self.xgboost), has(self.script), has(self.container)].filter(x, x).size() == 1",
+                "name exactly one trainer: xgboost, script or container",
+            )
+        )
+    }
+
+    xgboost: Annotated[Xgboost | None, Field(description="The tabular trainer that ships with modelyard.")] = None
+    script: Annotated[Script | None, Field(description="Any Python file, on the runtime image.")] = None
+    container: Annotated[Container | None, Field(description="Any image.")] = None
+
+
+class Resources(Schema):
+    """Resources of the trainer's container, as in a pod."""
+
+    requests: Annotated[dict[str, Quantity], Field(max_length=16, description="What it is given at least.")] = Field(default_factory=dict)
+    limits: Annotated[dict[str, Quantity], Field(max_length=16, description="What it gets at most.")] = Field(default_factory=dict)
+
+
+class Toleration(Schema):
+    """A taint that the pod tolerates, as in a pod."""
+
+    key: Annotated[str | None, Field(max_length=317, description="The taint's key; all if absent.")] = None
+    operator: Annotated[Literal["Exists", "Equal"], Field(description="How the value is compared.")] = "Equal"
+    value: Annotated[str | None, Field(max_length=63, description="The taint's value.")] = None
+    effect: Annotated[Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None, Field(description="The effect; all if absent.")] = None
+
+
+class Register(Schema):
+    """Under which name the model is registered when training succeeds."""
+
+    model: Annotated[Name, Field(description="A RegisteredModel in this namespace.")]
+    version: Annotated[Name, Field(description="The version's name there, such as v3.")]
+
+
+_SPEC = "a TrainingRun is a record: only suspend and ttlSecondsAfterFinished change; create another one to train again"
+
+
+class TrainingRunSpec(Schema):
+    """What is trained, on what, with what."""
+
+    model_config = Schema.model_config | {
+        "json_schema_extra": rules(
+            rule("self.experiment == oldSelf.experiment", _SPEC),
+            rule("self.trainer == oldSelf.trainer", _SPEC),
+            rule("self.workers == oldSelf.workers && self.backoffLimit == oldSelf.backoffLimit", _SPEC),
+            *(
+                immutable(field, _SPEC)
+                for field in (
+                    "parameters",
+                    "dataset",
+                    "resources",
+                    "nodeSelector",
+                    "tolerations",
+                    "imagePullSecrets",
+                    "activeDeadlineSeconds",
+                    "register",
+                )
+            ),
+        )
+    }
+
+    experiment: Annotated[Name, Field(description="The Experiment, in this namespace, that the run belongs to.")]
+    parameters: Annotated[
+        dict[str, Annotated[str, Field(max_length=6000)]],
+        Field(
+            max_length=256,
+            description="Hyper-parameters, as strings: logged to MLflow, given to the trainer as MODELYARD_PARAMETERS and as a file.",
+        ),
+    ] = Field(default_factory=dict)
+    dataset: Annotated[Dataset | None, Field(description="What is trained on.")] = None
+    trainer: Annotated[Trainer, Field(description="Who trains: exactly one.")]
+    resources: Annotated[Resources, Field(description="Resources of the trainer.")] = Field(default_factory=Resources)
+    node_selector: Annotated[Labels, Field(description="Labels that the node must have.")] = Field(default_factory=dict)
+    tolerations: Annotated[
+        tuple[Toleration, ...], Field(max_length=16, description="Taints that the pod tolerates.", json_schema_extra=listed())
+    ] = ()
+    image_pull_secrets: Annotated[
+        tuple[Annotated[str, Field(max_length=253)], ...],
+        Field(max_length=8, description="Names of Secrets for pulling the image.", json_schema_extra=listed()),
+    ] = ()
+    workers: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="How many pods train together.",
+            json_schema_extra=rules(rule("self == 1", "this release trains in one pod: set workers to 1, or leave it out")),
+        ),
+    ] = 1
+    suspend: Annotated[bool, Field(description="True: the pod is ended and nothing runs until it is false again.")] = False
+    backoff_limit: Annotated[
+        int, Field(ge=0, le=20, description="How often a failed attempt is repeated, each with an MLflow run of its own.")
+    ] = 0
+    active_deadline_seconds: Annotated[
+        int | None, Field(ge=1, le=31_536_000, description="Seconds that one attempt may take.", json_schema_extra={"format": "int64"})
+    ] = None
+    ttl_seconds_after_finished: Annotated[
+        int | None,
+        Field(ge=0, le=31_536_000, description="Seconds after which the Job and its pods go; the TrainingRun stays as the record."),
+    ] = 86400
+    register_: Annotated[Register | None, Field(alias="register", description="Registers the model on success.")] = None
+
+
+class MlflowRun(Schema):
+    """The run of the current attempt."""
+
+    run_id: Annotated[str, Field(max_length=64, description="MLflow's run id.")]
+    url: Annotated[str, Field(max_length=2048, description="Where to look at it.")]
+
+
+class Metric(Schema):
+    """The newest value of a metric."""
+
+    name: Annotated[str, Field(max_length=250, description="Its name in MLflow.")]
+    value: Annotated[str, Field(max_length=32, description="Its newest value.")]
+
+
+class Progress(Schema):
+    """How far the run is: from the metric modelyard.progress (0 to 100), which the trainer logs and any script may."""
+
+    percent: Annotated[int, Field(ge=0, le=100, description="How much is done.")]
+    eta_seconds: Annotated[int | None, Field(ge=0, description="Seconds to the end, if it goes on like this.")] = None
+    message: Annotated[str, Field(max_length=256, description="The same in words.")] = ""
+
+
+class DatasetStatus(Schema):
+    """The dataset as it was read."""
+
+    digest: Annotated[str, Field(max_length=71, description="sha256 of its bytes.")]
+    rows: Annotated[int, Field(ge=0, description="How many rows it has.", json_schema_extra={"format": "int64"})]
+
+
+class ModelArtifact(Schema):
+    """The model that the run logged."""
+
+    uri: Annotated[str, Field(max_length=1024, description="Where its artifact tree lies.")]
+    digest: Annotated[str, Field(max_length=71, description="Digest of the tree.")]
+    bytes: Annotated[int, Field(ge=0, description="Size of the tree.", json_schema_extra={"format": "int64"})]
+    flavor: Annotated[str, Field(max_length=64, description="Its MLflow flavour, such as xgboost.")] = ""
+
+
+class Registered(Schema):
+    """The version that the model became."""
+
+    model: Annotated[Name, Field(description="The RegisteredModel.")]
+    version: Annotated[Name, Field(description="The version.")]
+
+
+class Failure(Schema):
+    """Why the last attempt failed."""
+
+    reason: Annotated[str, Field(max_length=63, description="One word.")]
+    message: Annotated[str, Field(max_length=2048, description="What happened.")]
+    exit_code: Annotated[int | None, Field(description="The container's exit code.")] = None
+    log: Annotated[str, Field(max_length=4096, description="The last lines of the failing container.")] = ""
+
+
+class TrainingRunStatus(Status):
+    """How far it is and what came of it."""
+
+    mlflow: Annotated[MlflowRun | None, Field(description="The MLflow run of the current attempt.")] = None
+    attempt: Annotated[int, Field(ge=0, description="The attempt that runs or ran last, counted from 1.")] = 0
+    job: Annotated[str | None, Field(max_length=63, description="Its Job.")] = None
+    parameters: Annotated[
+        dict[str, Annotated[str, Field(max_length=6000)]], Field(max_length=256, description="Parameters as MLflow has them.")
+    ] = Field(default_factory=dict)
+    metrics: Annotated[
+        tuple[Metric, ...], Field(max_length=32, description="The newest values of its metrics.", json_schema_extra=listed("name"))
+    ] = ()
+    progress: Annotated[Progress | None, Field(description="How far it is.")] = None
+    dataset: Annotated[DatasetStatus | None, Field(description="The dataset as it was read.")] = None
+    model: Annotated[ModelArtifact | None, Field(description="The model that it logged.")] = None
+    registered: Annotated[Registered | None, Field(description="The version that the model became.")] = None
+    start_time: Annotated[datetime | None, Field(description="When the first attempt started.")] = None
+    completion_time: Annotated[datetime | None, Field(description="When it ended, well or not.")] = None
+    failure: Annotated[Failure | None, Field(description="Why the last attempt failed.")] = None
+
+
+class TrainingRun(Resource[TrainingRunSpec, TrainingRunStatus]):
+    """One training, as a Job, and the MLflow run that records it."""
+
+    KIND: ClassVar[str] = "TrainingRun"
+    PLURAL: ClassVar[str] = "trainingruns"
+
+    def trainer_settings(self) -> dict[str, Any]:
+        """Return the trainer as its pod reads it: one key, its settings below."""
+        return self.spec.trainer.model_dump(by_alias=True, exclude_none=True)
