@@ -1,0 +1,56 @@
+"""``python3 -m tests.cluster <command>``, from the repository's root."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from tests.cluster.bringup import Bringup
+from tests.cluster.console import Console, Failed
+from tests.cluster.images import PROJECT
+from tests.cluster.settings import Settings
+
+__all__ = ["main"]
+
+NAMES = (*PROJECT, "minio")
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(prog="python3 -m tests.cluster", description="A real Kubernetes cluster for the tests and the demo.")
+    commands = top.add_subparsers(dest="command", required=True, metavar="command")
+    commands.add_parser("up", help="bring the cluster up; does nothing when it is")
+    images = commands.add_parser("images", help="build the project's images and load them into the cluster")
+    images.add_argument("names", nargs="*", metavar="image", help=f"any of {', '.join(NAMES)}; all when none is named")
+    commands.add_parser("tools", help="print the folder of kubectl, helm, kind, etcd, kube-apiserver and minio; build what is missing")
+    commands.add_parser("status", help="say what is there")
+    commands.add_parser("down", help="delete the cluster; the cache stays")
+    return top
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parser().parse_args(arguments)
+    try:
+        settings = Settings.from_environment()
+        # `tools` prints one line for a script to read.
+        bringup = Bringup(settings, Console(sys.stderr if options.command == "tools" else sys.stdout))
+        if options.command == "up":
+            bringup.up()
+        elif options.command == "images":
+            names = options.names or list(NAMES)
+            if unknown := sorted(set(names) - set(NAMES)):
+                raise Failed(f"there is no image called {', '.join(unknown)}; there are {', '.join(NAMES)}")
+            bringup.images(names)
+        elif options.command == "tools":
+            print(bringup.tools())
+        elif options.command == "status":
+            print("\n".join(bringup.status()))
+        else:
+            bringup.down()
+    except (Failed, ValueError) as error:
+        print(f"failed: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,4 @@
+FROM scratch
+COPY coredns /coredns
+ENV PATH=/usr/local/bin
+ENTRYPOINT ["/coredns"]

@@ -1,0 +1,4 @@
+FROM scratch
+COPY pause /pause
+ENV PATH=/usr/local/bin
+ENTRYPOINT ["/pause"]

@@ -1,0 +1,175 @@
+"""The commands: which steps they want, under which lock, and what they say. How a step is done does not belong here."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import subprocess
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from tests.cluster.bases import base_steps
+from tests.cluster.console import Console, Failed, Log
+from tests.cluster.engine import Engine, lacks_sys_resource
+from tests.cluster.gobuild import KUBE_NAMES, TOOLS, go_steps
+from tests.cluster.images import MINIO, PROJECT, image_steps, put_into_node, tag_of
+from tests.cluster.kindup import Cluster
+from tests.cluster.nodeimage import node_steps
+from tests.cluster.settings import NODE_IMAGE, PULLED_NODE_IMAGE, Settings
+from tests.cluster.steps import Plan, Step
+
+__all__ = ["Bringup", "locked"]
+
+PULL_SECONDS = 600.0
+
+
+@contextlib.contextmanager
+def locked(path: Path, console: Console) -> Iterator[None]:
+    """Holds a file's lock; says so when it has to wait for another process."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            console.say(f"waiting for another process that holds {path}")
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+class Bringup:
+    """The commands of one process."""
+
+    def __init__(self, settings: Settings, console: Console) -> None:
+        self._settings = settings
+        self._console = console
+        self._engine = Engine(settings, console)
+        self.cluster = Cluster(settings, self._engine, console)
+        self._building: bool | None = None
+
+    def lock(self) -> contextlib.AbstractContextManager[None]:
+        return locked(self._settings.cache / "lock", self._console)
+
+    def up(self) -> None:
+        """Brings the cluster up; does nothing when it is."""
+        if not self.cluster.troubles():
+            self._console.say(f"the cluster is up; kubeconfig: {self._settings.kubeconfig}")
+            return
+        with self.lock():
+            if not self.cluster.troubles():
+                self._console.say("the cluster is up: another process brought it up")
+                return
+            self._up()
+        self._console.say(f"the cluster is Ready after {self._console.elapsed:.0f} s; kubeconfig: {self._settings.kubeconfig}")
+
+    def _up(self) -> None:
+        self.engine()
+        log = Log(self._settings.logs / "cluster.log")
+        self._plan(self._building_now()).run(["kind", "kubectl"])
+        if self.cluster.container() is not None:
+            self._console.say("cluster: there is one and it is not healthy; bringing it back")
+            if self.cluster.revive(log):
+                return
+            self._console.say("cluster: it does not come back; deleting it, and making it anew")
+        self.cluster.delete(log)
+        building = self._building_now()
+        if building:
+            self._plan(True).run(["node"])
+        self._console.say("cluster: creating it")
+        try:
+            self.cluster.create(log, NODE_IMAGE if building else PULLED_NODE_IMAGE, pulled=not building)
+        except Failed as error:
+            raise Failed(f"cluster: {error}\n--- log: {log.path}") from error
+
+    def engine(self) -> None:
+        """Sees to an engine that answers. The Go toolchain is wanted first only where the machine needs the wrapper of runc."""
+        if not self._engine.answers():
+            Plan(self._engine_steps(), self._settings.cache, self._console).run(["engine"])
+
+    def tools(self) -> Path:
+        """The folder with the programs, which are built when they are missing."""
+        return self.programs(["kube", *(tool for tool in TOOLS if tool not in KUBE_NAMES)])
+
+    def programs(self, names: Sequence[str]) -> Path:
+        """The folder with the named programs, which are built when they are missing or their sources changed."""
+        with self.lock():
+            self._plan(False).run(names)
+        return self._settings.bin
+
+    def images(self, names: Sequence[str]) -> None:
+        """Builds images whose inputs changed and loads those that the cluster's node has not."""
+        with self.lock():
+            self.engine()
+            self._plan(self._building_now()).run([f"image-{name}" for name in names])
+            if self.cluster.container() != "running":
+                self._console.say("there is no cluster to load the images into")
+                return
+            for name in names:
+                start = self._console.elapsed
+                sent = put_into_node(self._engine, [name], Log(self._settings.logs / f"load-{name}.log"), self._settings.build)[name]
+                what = "the node has it" if sent is None else f"loaded in {self._console.elapsed - start:.0f} s, {sent / 1e6:.0f} MB sent"
+                self._console.say(f"{tag_of(name)}: {what}")
+
+    def down(self) -> None:
+        """Deletes the cluster; the cache stays."""
+        with self.lock():
+            self.cluster.delete(Log(self._settings.logs / "cluster.log"))
+        self._console.say(f"there is no cluster any more; the cache stays in {self._settings.cache}")
+
+    def status(self) -> list[str]:
+        """What is there, in words."""
+        size = sum(file.stat().st_size for file in self._settings.cache.rglob("*") if file.is_file() and not file.is_symlink())
+        lines = [
+            f"cache      {self._settings.cache}, {size / 1e9:.1f} GB",
+            f"mode       {self._settings.mode}",
+        ]
+        if not self._engine.answers():
+            return [*lines, "engine     none answers", "cluster    none"]
+        lines.append(f"engine     {self._engine.read('version', '--format', '{{.Server.Version}}')}")
+        state, troubles = self.cluster.container(), self.cluster.troubles()
+        lines.append("cluster    " + ("none" if state is None else f"its node is {state}, {'; '.join(troubles) or 'healthy'}"))
+        for tag in [NODE_IMAGE, *(image.tag for image in PROJECT.values()), MINIO]:
+            size_text = self._engine.read("image", "inspect", "--format", "{{.Size}}", tag)
+            lines.append(f"image      {tag}: {int(size_text) / 1e6:.0f} MB" if size_text else f"image      {tag}: none")
+        return lines
+
+    def _engine_steps(self) -> list[Step]:
+        wrapper = self._settings.bin / "modelyard-runc" if lacks_sys_resource() else None
+
+        def run(log: Log, key: str) -> None:
+            if not self._engine.answers():
+                self._engine.install(log)
+                self._engine.start(log, wrapper)
+
+        after = ("modelyard-runc",) if wrapper else ()
+        engine = Step("engine", run, lambda key: self._engine.answers(), after=after, doing="installing and starting the Docker engine")
+        return [engine, *go_steps(self._settings)]
+
+    def _plan(self, building: bool) -> Plan:
+        steps = [*self._engine_steps(), *image_steps(self._settings, self._engine, building)]
+        if building:
+            steps += [*base_steps(self._settings, self._engine), *node_steps(self._settings, self._engine)]
+        return Plan(steps, self._settings.cache, self._console)
+
+    def _building_now(self) -> bool:
+        """Whether images are built here; in the mode ``auto`` one pull is tried, once for a cache."""
+        if self._building is None:
+            self._building = self._settings.mode == "build" or not self._pulled()
+        return self._building
+
+    def _pulled(self) -> bool:
+        """Whether the public node image is there; raises ``Failed`` in the mode ``pull`` when it cannot be had."""
+        if self._engine.image_id(PULLED_NODE_IMAGE):
+            return True
+        answer = self._settings.cache / "registry-answer"
+        if self._settings.mode == "auto" and answer.exists() and answer.read_text() == "no":
+            return False
+        self._console.say(f"trying once to pull {PULLED_NODE_IMAGE}")
+        try:
+            done = subprocess.run(["docker", "pull", PULLED_NODE_IMAGE], capture_output=True, timeout=PULL_SECONDS)
+            error = done.stderr.decode().strip() if done.returncode else ""
+        except subprocess.TimeoutExpired:
+            error = f"no end after {PULL_SECONDS:.0f} s"
+        if error and self._settings.mode == "pull":
+            raise Failed(f"{PULLED_NODE_IMAGE} cannot be pulled: {error}")
+        answer.write_text("no" if error else "yes")
+        return not error

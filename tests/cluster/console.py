@@ -1,0 +1,92 @@
+"""Plain lines of progress, and commands whose output goes to a log. Which commands are run does not belong here."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+__all__ = ["Console", "Failed", "Log", "tail"]
+
+
+class Failed(RuntimeError):
+    """A step could not be done; the message says which, why and where its log is."""
+
+
+class Console:
+    """Prints lines that begin with the seconds since it was made. Safe to use from several threads."""
+
+    def __init__(self, out: IO[str]) -> None:
+        self._start = time.monotonic()
+        self._lock = threading.Lock()
+        self._out = out
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the console was made."""
+        return time.monotonic() - self._start
+
+    def say(self, text: str) -> None:
+        with self._lock:
+            print(f"[{self.elapsed:5.0f} s] {text}", file=self._out, flush=True)
+
+
+def tail(path: Path, lines: int = 25) -> str:
+    """The last ``lines`` lines of a log; empty where there is none."""
+    if not path.exists():
+        return ""
+    return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
+
+
+class Log:
+    """One step's log file, and the way to run commands into it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+
+    def write(self, text: str) -> None:
+        with self.path.open("a") as out:
+            out.write(text.rstrip("\n") + "\n")
+
+    def run(
+        self,
+        command: Sequence[str | Path],
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        stdin: IO[bytes] | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        """Runs a command with its output in the log; raises ``Failed`` when it does not end with 0."""
+        words = [str(word) for word in command]
+        self.write("$ " + " ".join(words))
+        with self.path.open("ab") as out:
+            try:
+                code = subprocess.run(
+                    words, stdout=out, stderr=subprocess.STDOUT, stdin=stdin or subprocess.DEVNULL, cwd=cwd, env=merged(env), timeout=timeout
+                ).returncode
+            except (OSError, subprocess.TimeoutExpired) as error:
+                raise Failed(str(error)) from error
+        if code:
+            raise Failed(f"{Path(words[0]).name} ended with {code}")
+
+    def read(self, command: Sequence[str | Path], *, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> str:
+        """The standard output of a command; its errors go to the log, and an end other than 0 raises ``Failed``."""
+        words = [str(word) for word in command]
+        self.write("$ " + " ".join(words))
+        with self.path.open("ab") as out:
+            done = subprocess.run(words, stdout=subprocess.PIPE, stderr=out, stdin=subprocess.DEVNULL, cwd=cwd, env=merged(env))
+        if done.returncode:
+            raise Failed(f"{Path(words[0]).name} ended with {done.returncode}")
+        return done.stdout.decode()
+
+
+def merged(env: Mapping[str, str] | None) -> dict[str, str]:
+    """The process's own environment with ``env`` laid over it."""
+    return {**os.environ, **(env or {})}

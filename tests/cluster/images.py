@@ -1,0 +1,119 @@
+"""The project's own images, built from its real Dockerfiles, and MinIO's. Bases and the node do not belong here."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.cluster import context
+from tests.cluster.bases import KEY_LABEL, build_image, builder_environment, fresh_context, image_done
+from tests.cluster.console import Failed, Log
+from tests.cluster.engine import Engine
+from tests.cluster.load import load, node_has
+from tests.cluster.settings import Settings
+from tests.cluster.steps import Step, hash_files
+
+__all__ = ["MINIO", "PROJECT", "image_steps", "put_into_node", "tag_of"]
+
+MINIO = "modelyard/minio:dev"
+
+
+@dataclass(frozen=True)
+class Project:
+    """An image of the project: where its Dockerfile is, from the repository's root, which is its build context."""
+
+    tag: str
+    dockerfile: str
+
+
+PROJECT = {
+    "operator": Project("modelyard/operator:dev", "operator/Dockerfile"),
+    "runtime": Project("modelyard/runtime:dev", "operator/runtime.Dockerfile"),
+}
+
+
+def tag_of(name: str) -> str:
+    """The tag of the image that is called ``operator``, ``runtime`` or ``minio``."""
+    return PROJECT[name].tag if name in PROJECT else MINIO
+
+
+def build_project(settings: Settings, image: Project, log: Log, key: str, building: bool) -> None:
+    dockerfile = (settings.root / image.dockerfile).read_text()
+    packed, _ = context.pack(settings.root, dockerfile, context.files_of(settings.root, context.copied(dockerfile)))
+    with tempfile.TemporaryFile() as stream:
+        stream.write(packed)
+        stream.seek(0)
+        log.run(
+            ["docker", "build", "--label", f"{KEY_LABEL}={key}", "-t", image.tag, "-"],
+            stdin=stream,
+            env=builder_environment() if building else None,
+        )
+
+
+def build_minio(settings: Settings, log: Log, key: str) -> None:
+    folder = fresh_context(settings, "image-minio")
+    (folder / "Dockerfile").write_bytes((settings.here / "bases" / "minio.Dockerfile").read_bytes())
+    (folder / "minio").write_bytes((settings.bin / "minio").read_bytes())
+    (folder / "minio").chmod(0o755)
+    build_image(log, folder, MINIO, key)
+
+
+def project_inputs(settings: Settings, image: Project) -> tuple[str, ...]:
+    """What the image hangs on: the hash of its context; of its absence where the Dockerfile is not there."""
+    path = settings.root / image.dockerfile
+    if not path.exists():
+        return ("absent",)
+    dockerfile = path.read_text()
+    try:
+        _, digest = context.pack(settings.root, dockerfile, context.files_of(settings.root, context.copied(dockerfile)))
+    except (FileNotFoundError, ValueError) as error:
+        return ("broken", str(error))
+    return (digest,)
+
+
+def project_step(settings: Settings, engine: Engine, name: str, image: Project, building: bool) -> Step:
+    def run(log: Log, key: str) -> None:
+        if not (settings.root / image.dockerfile).exists():
+            raise Failed(f"there is no {image.dockerfile}")
+        try:
+            build_project(settings, image, log, key, building)
+        except ValueError as error:
+            raise Failed(str(error)) from error
+
+    return Step(
+        f"image-{name}",
+        run,
+        image_done(engine, image.tag),
+        inputs=project_inputs(settings, image),
+        after=("engine", *(("python",) if building else ())),
+        doing=f"building {image.tag} from {image.dockerfile}",
+    )
+
+
+def image_steps(settings: Settings, engine: Engine, building: bool) -> list[Step]:
+    """The project's images and MinIO; on bases of our own when ``building``."""
+    dockerfile = settings.here / "bases" / "minio.Dockerfile"
+    minio = Step(
+        "image-minio",
+        lambda log, key: build_minio(settings, log, key),
+        image_done(engine, MINIO),
+        inputs=(hash_files([dockerfile], dockerfile.parent),),
+        after=("engine", "minio", *(("debian",) if building else ())),
+        doing=f"building {MINIO}",
+    )
+    return [minio, *(project_step(settings, engine, name, image, building) for name, image in PROJECT.items())]
+
+
+def put_into_node(engine: Engine, names: Sequence[str], log: Log, folder: Path) -> dict[str, int | None]:
+    """Loads images into the node where it has not the very same; gives the bytes sent for each, ``None`` where nothing had to be."""
+    sent: dict[str, int | None] = {}
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        tag = tag_of(name)
+        image_id = engine.image_id(tag)
+        if image_id is None:
+            raise Failed(f"there is no image {tag}")
+        sent[name] = None if node_has(tag, image_id) else load(tag, log, folder)
+    return sent

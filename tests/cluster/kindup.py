@@ -1,0 +1,147 @@
+"""The kind cluster: made, found healthy, brought back after its engine ended, deleted. Images do not belong here."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.cluster.console import Console, Failed, Log
+from tests.cluster.engine import Engine, lacks_sys_resource
+from tests.cluster.settings import CLUSTER, NODE_CONTAINER, Settings
+
+__all__ = ["Cluster", "unready"]
+
+READY_SECONDS = 180.0
+# A node that was killed hard comes back in half a minute; one that takes longer is made anew.
+RETURN_SECONDS = 90.0
+
+
+def condition(item: Mapping[str, Any], kind: str) -> bool:
+    return any(entry["type"] == kind and entry["status"] == "True" for entry in item.get("status", {}).get("conditions", []))
+
+
+def unready(objects: list[Mapping[str, Any]]) -> list[str]:
+    """What is not yet as it should be, in words; empty for a healthy cluster.
+
+    Args:
+        objects: nodes, the Deployments and DaemonSets of the system, and StorageClasses, as the API gives them.
+    """
+    out: list[str] = []
+    nodes = [item for item in objects if item["kind"] == "Node"]
+    if not nodes:
+        out.append("there is no node")
+    out += [f"node {node['metadata']['name']} is not Ready" for node in nodes if not condition(node, "Ready")]
+    deployments = {item["metadata"]["name"]: item for item in objects if item["kind"] == "Deployment"}
+    for name in sorted({"coredns", *deployments}):
+        if name not in deployments:
+            out.append(f"{name} is not there")
+        elif deployments[name].get("status", {}).get("readyReplicas", 0) < deployments[name]["spec"].get("replicas", 1):
+            out.append(f"{name} is not ready")
+    for item in objects:
+        status = item.get("status", {})
+        if item["kind"] == "DaemonSet" and status.get("numberReady", 0) < max(1, status.get("desiredNumberScheduled", 0)):
+            out.append(f"{item['metadata']['name']} is not ready")
+    default = "storageclass.kubernetes.io/is-default-class"
+    if not any(item["kind"] == "StorageClass" and item["metadata"].get("annotations", {}).get(default) == "true" for item in objects):
+        out.append("there is no default StorageClass")
+    return out
+
+
+class Cluster:
+    """The cluster named ``modelyard`` of this machine."""
+
+    def __init__(self, settings: Settings, engine: Engine, console: Console) -> None:
+        self._settings = settings
+        self._engine = engine
+        self._console = console
+
+    def kubectl(self, *words: str, timeout: float = 15.0) -> str | None:
+        """The output of kubectl on the cluster, or ``None`` when it fails."""
+        command = [self._settings.bin / "kubectl", "--kubeconfig", self._settings.kubeconfig, "--request-timeout=5s", *words]
+        try:
+            done = subprocess.run([str(word) for word in command], capture_output=True, timeout=timeout)
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        return done.stdout.decode() if done.returncode == 0 else None
+
+    def troubles(self) -> list[str]:
+        """What keeps the cluster from being healthy, in words; empty when nothing does."""
+        if not self._settings.kubeconfig.exists():
+            return ["there is no kubeconfig"]
+        objects: list[Mapping[str, Any]] = []
+        for words in (["nodes,deployments,daemonsets", "-n", "kube-system"], ["storageclasses"]):
+            listed = self.kubectl("get", *words, "-o", "json")
+            if listed is None:
+                return ["the API server does not answer"]
+            objects += json.loads(listed)["items"]
+        return unready(objects)
+
+    def container(self) -> str | None:
+        """The state of the node's container, as the engine names it; ``None`` when there is none."""
+        return self._engine.read("inspect", "--format", "{{.State.Status}}", NODE_CONTAINER)
+
+    def revive(self, log: Log) -> bool:
+        """Brings a cluster back whose node is there but ended or is still starting; whether it is healthy now."""
+        state = self.container()
+        if state is None:
+            return False
+        if state != "running":
+            self._console.say(f"cluster: its node is {state}; starting it again")
+            if self._engine.read("start", NODE_CONTAINER) is None:
+                return False
+        if not self.export(log):
+            return False
+        return not self.wait(RETURN_SECONDS)
+
+    def wait(self, seconds: float) -> list[str]:
+        """Waits until nothing is wrong, or for that long; gives what still is."""
+        deadline, said = time.monotonic() + seconds, ""
+        while True:
+            troubles = self.troubles()
+            if not troubles or time.monotonic() > deadline:
+                return troubles
+            if "; ".join(troubles) != said:
+                said = "; ".join(troubles)
+                self._console.say(f"cluster: waiting: {said}")
+            time.sleep(0.5)
+
+    def create(self, log: Log, image: str, pulled: bool) -> None:
+        """Makes the cluster and waits until it is healthy; raises ``Failed``."""
+        folder = self._settings.here / "kind"
+        config = (folder / ("pull.yaml" if pulled else "build.yaml")).read_text()
+        if lacks_sys_resource():
+            config += (folder / "no-sys-resource.yaml").read_text()
+        path = self._settings.build / "kind.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(config)
+        self._kind(log, "create", "cluster", "--image", image, "--config", str(path), "--wait", "0s")
+        if troubles := self.wait(READY_SECONDS):
+            raise Failed(f"the cluster is not Ready after {READY_SECONDS:.0f} s: {'; '.join(troubles)}")
+
+    def delete(self, log: Log) -> None:
+        """Deletes the cluster, its container and volumes; what is not there is no error."""
+        if self._engine.answers() and self.container() is not None:
+            self._kind(log, "delete", "cluster")
+            if self.container() is not None:
+                log.run(["docker", "rm", "-f", "-v", NODE_CONTAINER])
+        self._settings.kubeconfig.unlink(missing_ok=True)
+
+    def export(self, log: Log) -> bool:
+        """Writes the kubeconfig anew; the API server's port may be another after a restart."""
+        try:
+            self._kind(log, "export", "kubeconfig")
+        except Failed:
+            return False
+        return True
+
+    def _kind(self, log: Log, *words: str) -> None:
+        env = {"KIND_EXPERIMENTAL_PROVIDER": "docker", "PATH": f"{self._settings.bin}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
+        command: list[str | Path] = [self._settings.bin / "kind", *words, "--name", CLUSTER, "--kubeconfig", self._settings.kubeconfig]
+        log.run(command, env=env)
+        if self._settings.kubeconfig.exists():
+            self._settings.kubeconfig.chmod(0o600)

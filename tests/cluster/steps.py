@@ -1,0 +1,176 @@
+"""Steps, what they hang on, and which of them are done already. What the steps do does not belong here.
+
+A step has a key: a hash over its name, what it is made from, and the keys of the steps before it. A step whose stamp holds its key,
+and whose output is still there, is done.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.cluster.console import Console, Failed, Log, tail
+
+__all__ = ["Plan", "Step", "hash_files", "order"]
+
+HEARTBEAT = 30.0
+
+
+@dataclass(frozen=True)
+class Step:
+    """One piece of work.
+
+    Args:
+        name: unique; also the name of its log.
+        run: does the work, its output in the log it is given; raises ``Failed``.
+        done: whether the output is there, for the step's key; called before and never during the work.
+        inputs: what the output is made from: versions, flags, hashes of files.
+        after: names of the steps that must be done before.
+        doing: what it does, as a line for people.
+        heavy: takes a core by itself; at most two of these run at a time.
+    """
+
+    name: str
+    run: Callable[[Log, str], None]
+    done: Callable[[str], bool]
+    inputs: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    doing: str = ""
+    heavy: bool = False
+
+
+def hash_files(paths: Iterable[Path], root: Path) -> str:
+    """A hash over the relative names, the modes' x bit and the contents of files; folders are walked."""
+    digest = hashlib.sha256()
+    files: list[Path] = []
+    for path in paths:
+        files += (child for child in path.rglob("*") if child.is_file()) if path.is_dir() else [path]
+    for file in sorted(files):
+        executable = file.stat().st_mode & 0o100
+        digest.update(f"{file.relative_to(root)}\0{executable}\0".encode() + hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def order(steps: Sequence[Step], wanted: Iterable[str]) -> list[Step]:
+    """The wanted steps and all before them, each after what it hangs on; ``ValueError`` for an unknown name or a ring."""
+    known = {step.name: step for step in steps}
+    out: list[Step] = []
+    placed: set[str] = set()
+
+    def place(name: str, path: tuple[str, ...]) -> None:
+        if name in path:
+            raise ValueError(f"steps form a ring: {' -> '.join((*path, name))}")
+        if name in placed:
+            return
+        if name not in known:
+            raise ValueError(f"no step named {name!r}")
+        for before in known[name].after:
+            place(before, (*path, name))
+        placed.add(name)
+        out.append(known[name])
+
+    for name in wanted:
+        place(name, ())
+    return out
+
+
+def keys_of(steps: Sequence[Step]) -> dict[str, str]:
+    """Each step's key, for steps in the order that ``order`` gives."""
+    keys: dict[str, str] = {}
+    for step in steps:
+        parts = [step.name, *step.inputs, *(keys[name] for name in step.after)]
+        keys[step.name] = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+    return keys
+
+
+@dataclass
+class Plan:
+    """Runs the steps that are not done, independent ones side by side.
+
+    Args:
+        steps: every step there is.
+        cache: folder of ``stamps/`` and ``logs/``.
+        workers: how many steps run at a time.
+    """
+
+    steps: Sequence[Step]
+    cache: Path
+    console: Console
+    workers: int = 4
+    _heavy: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(2))
+
+    def stamp(self, name: str) -> Path:
+        return self.cache / "stamps" / name
+
+    def is_done(self, step: Step, key: str) -> bool:
+        stamp = self.stamp(step.name)
+        return stamp.exists() and stamp.read_text() == key and step.done(key)
+
+    def missing(self, wanted: Iterable[str]) -> list[str]:
+        """Names of the steps that a run would do now, at least: those that are not done, in order."""
+        chain = order(self.steps, wanted)
+        keys = keys_of(chain)
+        return [step.name for step in chain if not self.is_done(step, keys[step.name])]
+
+    def run(self, wanted: Iterable[str]) -> list[str]:
+        """Does what is not done; gives the names of the steps that it did, in the order of their ends. Raises ``Failed``."""
+        chain = order(self.steps, wanted)
+        keys = keys_of(chain)
+        todo = {step.name: step for step in chain if not self.is_done(step, keys[step.name])}
+        # A stamp says that the work was whole: it goes first and comes back last.
+        for name in todo:
+            self.stamp(name).unlink(missing_ok=True)
+        return self._drive(todo, keys) if todo else []
+
+    def _drive(self, todo: Mapping[str, Step], keys: Mapping[str, str]) -> list[str]:
+        waiting, ended = dict(todo), list[str]()
+        running: dict[Future[None], tuple[str, float]] = {}
+        failure: Exception | None = None
+        with ThreadPoolExecutor(self.workers) as pool:
+            while (waiting and not failure) or running:
+                for name, step in list(waiting.items()):
+                    if not failure and len(running) < self.workers and not any(b in todo and b not in ended for b in step.after):
+                        running[pool.submit(self._one, step, keys[name])] = (name, time.monotonic())
+                        del waiting[name]
+                finished, _ = wait(running, timeout=HEARTBEAT, return_when=FIRST_COMPLETED)
+                if not finished:
+                    now = time.monotonic()
+                    self.console.say("  still: " + ", ".join(f"{name} ({now - since:.0f} s)" for name, since in running.values()))
+                for future in finished:
+                    name, _ = running.pop(future)
+                    error = future.exception()
+                    if error is None:
+                        ended.append(name)
+                    elif failure is None:
+                        failure = error if isinstance(error, Exception) else RuntimeError(repr(error))
+        if failure:
+            raise failure
+        return ended
+
+    def _one(self, step: Step, key: str) -> None:
+        log = Log(self.cache / "logs" / f"{step.name}.log")
+        if step.heavy:
+            self._heavy.acquire()
+        try:
+            start = time.monotonic()
+            self.console.say(f"{step.name}: {step.doing or 'at work'}")
+            try:
+                step.run(log, key)
+            except Exception as error:
+                if not isinstance(error, Failed | OSError):
+                    raise
+                raise Failed(f"{step.name}: {error}\n--- the end of {log.path}\n{tail(log.path)}\n--- the whole log: {log.path}") from error
+        finally:
+            if step.heavy:
+                self._heavy.release()
+        if not step.done(key):
+            raise Failed(f"{step.name} ended but its output is not there; log: {log.path}")
+        stamp = self.stamp(step.name)
+        stamp.parent.mkdir(parents=True, exist_ok=True)
+        stamp.write_text(key)
+        self.console.say(f"{step.name}: done in {time.monotonic() - start:.0f} s")
