@@ -153,7 +153,11 @@ class Serving(Schema):
 class Stage(Schema):
     """A slot: which version, and how it is served."""
 
-    version: Annotated[Name | None, Field(description="The version that holds the stage. Null: none, and nothing is served.")] = None
+    version: Annotated[
+        Name | None,
+        # A server-side apply that says null is refused without this.
+        Field(description="The version that holds the stage. Null: none, and nothing is served.", json_schema_extra={"nullable": True}),
+    ] = None
     serving: Annotated[Serving, Field(description="How it is served.")] = Field(default_factory=Serving)
 
 
@@ -203,9 +207,7 @@ class RegisteredModelSpec(Schema):
     ] = Drift.REVERT
     deletion_policy: Annotated[
         DeletionPolicy,
-        Field(
-            description="Delete: delete the model in MLflow too (needs the verb purge). Retain: leave it. Serving goes either way."
-        ),
+        Field(description="Delete: delete the model in MLflow too (needs the verb purge). Retain: leave it. Serving goes either way."),
     ] = DeletionPolicy.RETAIN
 
 
@@ -257,9 +259,6 @@ class HistoryEntry(Schema):
     from_: Annotated[Name | None, Field(alias="from", description="The version before; absent if there was none.")] = None
     to: Annotated[Name | None, Field(description="The version since; absent if the stage was cleared.")] = None
     reason: Annotated[Literal["Promoted", "RolledBack", "Cleared"], Field(description="RolledBack: the version had held the stage before.")]
-    actor: Annotated[
-        str | None, Field(max_length=256, description="Who changed the spec, as far as the cluster knows: the field manager.")
-    ] = None
     duration_seconds: Annotated[
         int | None, Field(ge=0, description="Seconds from the change of the spec to the new version's taking over.")
     ] = None
