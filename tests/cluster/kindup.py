@@ -17,6 +17,8 @@ from tests.cluster.settings import CLUSTER, NODE_CONTAINER, Settings
 __all__ = ["Cluster", "unready"]
 
 READY_SECONDS = 180.0
+# Where the cluster's own workloads are; what others install is not its health.
+SYSTEM = ("kube-system", "local-path-storage")
 # A node that was killed hard comes back in half a minute; one that takes longer is made anew.
 RETURN_SECONDS = 90.0
 
@@ -73,13 +75,10 @@ class Cluster:
         """What keeps the cluster from being healthy, in words; empty when nothing does."""
         if not self._settings.kubeconfig.exists():
             return ["there is no kubeconfig"]
-        objects: list[Mapping[str, Any]] = []
-        for words in (["nodes,deployments,daemonsets", "-n", "kube-system"], ["storageclasses"]):
-            listed = self.kubectl("get", *words, "-o", "json")
-            if listed is None:
-                return ["the API server does not answer"]
-            objects += json.loads(listed)["items"]
-        return unready(objects)
+        listed = self.kubectl("get", "nodes,storageclasses,deployments,daemonsets", "-A", "-o", "json")
+        if listed is None:
+            return ["the API server does not answer"]
+        return unready([item for item in json.loads(listed)["items"] if item["metadata"].get("namespace", SYSTEM[0]) in SYSTEM])
 
     def container(self) -> str | None:
         """The state of the node's container, as the engine names it; ``None`` when there is none."""
