@@ -60,6 +60,10 @@ class Cluster(Protocol):
         """Return a Secret's data, decoded; None when there is none."""
         ...
 
+    async def config_map(self, namespace: str, name: str) -> Mapping[str, str] | None:
+        """Return a ConfigMap's text; None when there is none."""
+        ...
+
     async def namespace_labels(self, namespace: str) -> Mapping[str, str]:
         """Return the labels of a namespace, at most a minute old."""
         ...

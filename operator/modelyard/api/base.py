@@ -6,7 +6,7 @@ A kind's own fields do not belong here. Everything is frozen: a status is built 
 import re
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -117,7 +117,7 @@ class Resource(Schema, Generic[SpecT, StatusT]):
     status: StatusT
 
     @classmethod
-    def parse(cls, body: dict[str, Any]) -> "Resource[SpecT, StatusT]":
+    def parse(cls, body: dict[str, Any]) -> Self:
         """Read an object as the API server gives it; a missing status is an empty one.
 
         Raises:

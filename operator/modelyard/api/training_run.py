@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, WithJsonSchema
 
-from modelyard.api.base import Name, Resource, Schema, Status
+from modelyard.api.base import DeletionPolicy, Name, Resource, Schema, Status
 from modelyard.api.rules import immutable, listed, rule, rules
 
 __all__ = [
@@ -200,7 +200,7 @@ class Register(Schema):
     version: Annotated[Name, Field(description="The version's name there, such as v3.")]
 
 
-_SPEC = "a TrainingRun is a record: only suspend and ttlSecondsAfterFinished change; create another one to train again"
+_SPEC = "a TrainingRun is a record: only suspend, ttlSecondsAfterFinished and deletionPolicy change; create another one to train again"
 
 
 class TrainingRunSpec(Schema):
@@ -265,6 +265,10 @@ class TrainingRunSpec(Schema):
         int | None,
         Field(ge=0, le=31_536_000, description="Seconds after which the Job and its pods go; the TrainingRun stays as the record."),
     ] = 86400
+    deletion_policy: Annotated[
+        DeletionPolicy,
+        Field(description="Delete: soft-delete the MLflow run with this object, unless a model version came from it. Retain: leave it."),
+    ] = DeletionPolicy.RETAIN
     register_: Annotated[Register | None, Field(alias="register", description="Registers the model on success.")] = None
 
 
@@ -272,6 +276,7 @@ class MlflowRun(Schema):
     """The run of the current attempt."""
 
     run_id: Annotated[str, Field(max_length=64, description="MLflow's run id.")]
+    experiment_id: Annotated[str, Field(max_length=64, description="MLflow's experiment id.")]
     url: Annotated[str, Field(max_length=2048, description="Where to look at it.")]
 
 

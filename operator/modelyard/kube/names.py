@@ -3,11 +3,14 @@
 import hashlib
 
 __all__ = [
+    "ADOPT_ANNOTATION",
     "ALLOW_CODE_LABEL",
     "ATTEMPT_TAG",
+    "CODE_TAG",
     "COMPONENT_LABEL",
     "CONNECTION_SECRET",
     "FIELD_MANAGER",
+    "IMAGE_TAG",
     "MANAGED_BY",
     "MODEL_LABEL",
     "NAMESPACE_TAG",
@@ -39,12 +42,15 @@ STAGE_LABEL = "modelyard.io/stage"
 VERSION_LABEL = "modelyard.io/version"
 COMPONENT_LABEL = "app.kubernetes.io/component"
 ALLOW_CODE_LABEL = "modelyard.io/allow-code-models"
+ADOPT_ANNOTATION = "modelyard.io/adopt"
 
 UID_TAG = "modelyard.io/uid"
 NAMESPACE_TAG = "modelyard.io/namespace"
 NAME_TAG = "modelyard.io/name"
 ATTEMPT_TAG = "modelyard.io/attempt"
 VERSION_TAG = "modelyard.io/version"
+CODE_TAG = "modelyard.io/code.version"
+IMAGE_TAG = "modelyard.io/image"
 
 _LABEL_LIMIT = 63
 

@@ -1,0 +1,69 @@
+"""Read what an Experiment is about: the bucket, the MLflow experiment, its runs. Deciding does not belong here."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from modelyard.api.experiment import Experiment
+from modelyard.experiment.retention import expired
+from modelyard.kube.names import experiment_name, experiment_prefix
+from modelyard.ports import Ports, TrackedExperiment, TrackedRun, Usage
+
+__all__ = ["Seen", "observe"]
+
+_EXPIRED_AT_A_TIME = 20
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The world at one moment, as far as an Experiment is concerned.
+
+    Attributes:
+        bucket: The tenant's bucket.
+        bucket_exists: Whether it is there.
+        tracked: The MLflow experiment of our name, soft-deleted or not, ours or not.
+        runs: Its newest 1000 runs that are not deleted.
+        deleted_runs: How many soft-deleted runs it has.
+        usage: What lies below its prefix, if it was looked at.
+        referenced: Those of the runs past their retention that a model version came from.
+        tracking_url: Where MLflow answers.
+
+    """
+
+    bucket: str
+    bucket_exists: bool
+    tracked: TrackedExperiment | None
+    tracking_url: str
+    runs: tuple[TrackedRun, ...] = ()
+    deleted_runs: int = 0
+    usage: Usage | None = None
+    referenced: frozenset[str] = frozenset()
+
+
+async def observe(experiment: Experiment, ports: Ports, now: datetime) -> Seen:
+    """Look at S3 and MLflow.
+
+    Raises:
+        ModelyardError: One of them did not answer, or refused.
+
+    """
+    meta = experiment.metadata
+    tenant = await ports.tenant(meta.namespace)
+    exists = await tenant.store.bucket_exists(tenant.bucket)
+    tracked = await tenant.tracking.experiment(experiment_name(meta.namespace, meta.name))
+    seen = Seen(tenant.bucket, exists, tracked, tenant.tracking_url)
+    if tracked is None or tracked.deleted or not exists:
+        return seen
+    runs = await tenant.tracking.runs(tracked.id)
+    referenced = [
+        run.id for run in expired(experiment.spec, runs, now)[:_EXPIRED_AT_A_TIME] if await tenant.tracking.versions_of_run(run.id)
+    ]
+    return Seen(
+        bucket=tenant.bucket,
+        bucket_exists=exists,
+        tracked=tracked,
+        tracking_url=tenant.tracking_url,
+        runs=runs,
+        deleted_runs=len(await tenant.tracking.runs(tracked.id, deleted=True)),
+        usage=await tenant.store.usage(experiment_prefix(tenant.bucket, meta.namespace, meta.name)),
+        referenced=frozenset(referenced),
+    )

@@ -1,0 +1,101 @@
+"""How a Job and its pod stand, read from their status. What follows from it does not belong here."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from modelyard.plan import Manifest
+
+__all__ = ["PodTrouble", "Termination", "failed", "image_id", "of_kind", "pod_trouble", "succeeded", "terminations"]
+
+WaitKind = Literal["Unschedulable", "ImagePullFailed", "ConfigurationMissing", "CrashLoop"]
+_PULL = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError", "RegistryUnavailable"}
+
+
+@dataclass(frozen=True)
+class Termination:
+    """How a container of a pod ended: what it said of itself (a JSON object), or the last lines of its log."""
+
+    container: str
+    exit_code: int
+    reason: str
+    said: dict[str, Any]
+    log: str
+
+
+@dataclass(frozen=True)
+class PodTrouble:
+    """Why a pod does not run."""
+
+    kind: WaitKind
+    message: str
+
+
+def of_kind(children: Iterable[Manifest], kind: str) -> list[Manifest]:
+    """Return the children of a kind."""
+    return [child for child in children if child.get("kind") == kind]
+
+
+def _job_condition(job: Manifest, type_: str) -> dict[str, Any] | None:
+    conditions = (job.get("status") or {}).get("conditions") or []
+    return next((c for c in conditions if c.get("type") == type_ and c.get("status") == "True"), None)
+
+
+def succeeded(child: Manifest) -> bool:
+    """Tell whether this is a Job that is complete."""
+    return child.get("kind") == "Job" and _job_condition(child, "Complete") is not None
+
+
+def failed(job: Manifest) -> dict[str, Any] | None:
+    """Return the condition that says why a Job failed, if it did."""
+    return _job_condition(job, "Failed")
+
+
+def _statuses(pod: Manifest) -> list[dict[str, Any]]:
+    status = pod.get("status") or {}
+    return [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
+
+
+def terminations(pod: Manifest) -> list[Termination]:
+    """Return how the pod's containers ended, init containers first; one that was started again counts by its last end."""
+    found = []
+    for status in _statuses(pod):
+        ended = (status.get("state") or {}).get("terminated") or (status.get("lastState") or {}).get("terminated")
+        if ended is not None:
+            text = ended.get("message") or ""
+            found.append(Termination(status["name"], int(ended.get("exitCode", 0)), ended.get("reason") or "", _said(text), text))
+    return found
+
+
+def _said(text: str) -> dict[str, Any]:
+    if not text.lstrip().startswith("{"):
+        return {}
+    try:
+        said = json.loads(text)
+    except json.JSONDecodeError:
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def image_id(pod: Manifest, container: str) -> str:
+    """Return the digest of the image that a container runs, once it runs."""
+    found = next((s for s in (pod.get("status") or {}).get("containerStatuses") or [] if s.get("name") == container), {})
+    return str(found.get("imageID") or "")
+
+
+def pod_trouble(pod: Manifest) -> PodTrouble | None:
+    """Say why a pod does not run, if Kubernetes does."""
+    for status in _statuses(pod):
+        waiting = (status.get("state") or {}).get("waiting") or {}
+        reason, message = waiting.get("reason") or "", waiting.get("message") or ""
+        if reason in _PULL:
+            return PodTrouble("ImagePullFailed", f"{status.get('image')}: {message or reason}")
+        if reason in {"CreateContainerConfigError", "CreateContainerError"}:
+            return PodTrouble("ConfigurationMissing", message or reason)
+        if reason == "CrashLoopBackOff":
+            return PodTrouble("CrashLoop", message)
+    for condition in (pod.get("status") or {}).get("conditions") or []:
+        if condition.get("type") == "PodScheduled" and condition.get("status") == "False" and condition.get("reason") == "Unschedulable":
+            return PodTrouble("Unschedulable", condition.get("message") or "no node fits")
+    return None

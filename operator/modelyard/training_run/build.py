@@ -1,0 +1,163 @@
+"""Build the Job of one attempt and the ConfigMap beside it. Pure; when they are made is decided elsewhere."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from modelyard.api.training_run import Resources, TrainingRun
+from modelyard.kube.names import RUN_LABEL, bounded, experiment_name, job_name
+from modelyard.kube.pods import CONTAINER_SECURITY, POD_SECURITY, connection, env, labels, owner, scratch_mounts, scratch_volumes
+from modelyard.plan import Manifest
+
+__all__ = ["DATA", "TRAINER", "Runtime", "config_map", "job", "queued", "resources"]
+
+DATA = "data"
+TRAINER = "trainer"
+_CONFIG_PATH = "/etc/modelyard"
+_SCRIPT_PATH = "/etc/modelyard-script"
+_DATA_PATH = "/modelyard/data"
+_QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
+
+DEFAULT_RESOURCES: dict[str, dict[str, Any]] = {"requests": {"cpu": "250m", "memory": "512Mi"}, "limits": {"memory": "2Gi"}}
+_DATA_RESOURCES = {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "2Gi"}}
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """What training and serving pods run: the image, when it is pulled, modelyard's own version."""
+
+    image: str
+    pull_policy: str
+    version: str
+
+
+def queued(run: TrainingRun) -> bool:
+    """Tell whether a queue, not we, decides when the Job starts (Kueue, by its label on the TrainingRun)."""
+    return _QUEUE_LABEL in run.metadata.labels
+
+
+def resources(wanted: Resources) -> dict[str, Any]:
+    """Return a container's resources; ours when the user says nothing at all."""
+    said = {side: dict(values) for side, values in (("requests", wanted.requests), ("limits", wanted.limits)) if values}
+    return said or DEFAULT_RESOURCES
+
+
+def config_map(run: TrainingRun) -> Manifest:
+    """Return the files that every container of the run finds under /etc/modelyard."""
+    meta = run.metadata
+    dataset = run.spec.dataset.model_dump(by_alias=True, exclude_none=True) if run.spec.dataset else None
+    content = {
+        "trainer": run.trainer_settings(),
+        "dataset": dataset,
+        "run": {"namespace": meta.namespace, "name": meta.name, "uid": meta.uid},
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": _metadata(run, _config_name(run)),
+        "data": {
+            "parameters.json": json.dumps(dict(run.spec.parameters), sort_keys=True),
+            "run.json": json.dumps(content, sort_keys=True),
+        },
+    }
+
+
+def job(run: TrainingRun, attempt: int, mlflow_run: str, runtime: Runtime) -> Manifest:
+    """Return the Job of an attempt. It never repeats a pod by itself: another attempt has another MLflow run.
+
+    A pod that the cluster takes away (a drained node, a preemption) is replaced within the attempt, as Kubernetes does it.
+    """
+    spec, metadata = run.spec, _metadata(run, job_name(run.metadata.name, attempt))
+    metadata["labels"] |= {key: value for key, value in run.metadata.labels.items() if key.startswith("kueue.x-k8s.io/")}
+    body: dict[str, Any] = {
+        "backoffLimit": 0,
+        "suspend": spec.suspend or queued(run),
+        "podFailurePolicy": {"rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}]},
+        "template": {"metadata": {"labels": dict(_labels(run))}, "spec": _pod(run, attempt, mlflow_run, runtime)},
+    }
+    if spec.active_deadline_seconds is not None:
+        body["activeDeadlineSeconds"] = spec.active_deadline_seconds
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": body}
+
+
+def _pod(run: TrainingRun, attempt: int, mlflow_run: str, runtime: Runtime) -> dict[str, Any]:
+    spec = run.spec
+    mounts = [*scratch_mounts(), {"name": "config", "mountPath": _CONFIG_PATH, "readOnly": True}]
+    environment = env(
+        {
+            "MLFLOW_RUN_ID": mlflow_run,
+            "MLFLOW_EXPERIMENT_NAME": experiment_name(run.metadata.namespace, spec.experiment),
+            "MODELYARD_ATTEMPT": str(attempt),
+            "MODELYARD_PARAMETERS": json.dumps(dict(spec.parameters), sort_keys=True),
+            "MODELYARD_DATASET_PATH": _DATA_PATH,
+        }
+    )
+    common = {"envFrom": connection(), "env": environment, "terminationMessagePolicy": "FallbackToLogsOnError"}
+    volumes: list[dict[str, Any]] = [*scratch_volumes(), {"name": "config", "configMap": {"name": _config_name(run)}}]
+    if spec.trainer.script is not None:
+        volumes.append({"name": "script", "configMap": {"name": spec.trainer.script.config_map}})
+        mounts = [*mounts, {"name": "script", "mountPath": _SCRIPT_PATH, "readOnly": True}]
+    data = {
+        "name": DATA,
+        "image": runtime.image,
+        "imagePullPolicy": runtime.pull_policy,
+        "command": ["python", "-m", "modelyard_runtime.data"],
+        "resources": _DATA_RESOURCES,
+        "securityContext": CONTAINER_SECURITY,
+        "volumeMounts": mounts,
+    }
+    pod: dict[str, Any] = {
+        "restartPolicy": "Never",
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": POD_SECURITY,
+        "containers": [common | _trainer(run, runtime) | {"resources": resources(spec.resources), "volumeMounts": mounts}],
+        "volumes": volumes,
+    }
+    if spec.dataset is not None:
+        pod["initContainers"] = [common | data]
+    if spec.node_selector:
+        pod["nodeSelector"] = dict(spec.node_selector)
+    if spec.tolerations:
+        pod["tolerations"] = [toleration.model_dump(by_alias=True, exclude_none=True) for toleration in spec.tolerations]
+    if spec.image_pull_secrets:
+        pod["imagePullSecrets"] = [{"name": name} for name in spec.image_pull_secrets]
+    return pod
+
+
+def _trainer(run: TrainingRun, runtime: Runtime) -> dict[str, Any]:
+    trainer = run.spec.trainer
+    ours = {"name": TRAINER, "image": runtime.image, "imagePullPolicy": runtime.pull_policy, "securityContext": CONTAINER_SECURITY}
+    if trainer.script is not None:
+        return ours | {"command": ["python", "-m", "modelyard_runtime.script", f"{_SCRIPT_PATH}/{trainer.script.key}"]}
+    if trainer.container is None:
+        return ours | {"command": ["python", "-m", "modelyard_runtime.train"]}
+    container: dict[str, Any] = {
+        "name": TRAINER,
+        "image": trainer.container.image,
+        # Somebody else's image may write beside itself; everything else that `restricted` asks for holds.
+        "securityContext": CONTAINER_SECURITY | {"readOnlyRootFilesystem": False},
+    }
+    if trainer.container.command:
+        container["command"] = list(trainer.container.command)
+    if trainer.container.args:
+        container["args"] = list(trainer.container.args)
+    return container
+
+
+def _config_name(run: TrainingRun) -> str:
+    return bounded(f"{run.metadata.name}-config", 253)
+
+
+def _labels(run: TrainingRun) -> dict[str, str]:
+    return labels(run.metadata.uid, "training", **{RUN_LABEL: bounded(run.metadata.name)})
+
+
+def _metadata(run: TrainingRun, name: str) -> dict[str, Any]:
+    meta = run.metadata
+    return {
+        "name": name,
+        "namespace": meta.namespace,
+        "labels": _labels(run),
+        "ownerReferences": owner(run.KIND, meta.name, meta.uid),
+    }

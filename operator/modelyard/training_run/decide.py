@@ -1,0 +1,192 @@
+"""TrainingRun: what should happen next, given what is there. Pure: no I/O, no clock of its own.
+
+The attempt that counts is the newest MLflow run; an attempt is over when its run is closed. That is all the memory there is until
+the TrainingRun ends: everything else is read off the Job.
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from modelyard.api.base import Condition, DeletionPolicy, condition
+from modelyard.api.conditions import CONNECTION_OPERATION, progressing, stalled
+from modelyard.api.conditions import trouble as trouble_conditions
+from modelyard.api.training_run import Failure, TrainingRun, TrainingRunStatus
+from modelyard.api.training_run import TrainingReason as Reason
+from modelyard.errors import ModelyardError
+from modelyard.kube.jobs import failed, image_id, of_kind, succeeded
+from modelyard.kube.names import ATTEMPT_TAG, CODE_TAG, IMAGE_TAG, UID_TAG, job_name, owner_tags
+from modelyard.plan import (
+    Apply,
+    ArchiveRun,
+    CreateRun,
+    Delete,
+    Event,
+    FinishRun,
+    LogParameters,
+    Manifest,
+    Outside,
+    Plan,
+    SetRunTags,
+)
+from modelyard.ports import TrackedRun
+from modelyard.training_run import build, outcome
+from modelyard.training_run.ended import settle
+from modelyard.training_run.observe import Seen
+from modelyard.training_run.report import known
+
+__all__ = ["decider", "release", "settled", "trouble"]
+
+_LOOK = timedelta(seconds=10)
+"""How often a running training's metrics are read."""
+_MISSING = timedelta(seconds=15)
+"""How often a ConfigMap that is not there, and that nobody watches, is looked for."""
+_RETRY_BASE, _RETRY_CAP = timedelta(seconds=10), timedelta(minutes=6)
+"""The pause before another attempt doubles from one to the other, as a Job's does."""
+
+Decide = Callable[[TrainingRun, Seen, datetime], Plan[TrainingRunStatus]]
+
+
+def decider(runtime: build.Runtime) -> Decide:
+    """Return the decision for pods of this runtime."""
+
+    def decide(run: TrainingRun, seen: Seen, now: datetime) -> Plan[TrainingRunStatus]:
+        """Say what is missing most, or that nothing is."""
+        if run.status.completion_time is not None:
+            return settle(run, seen, now)
+        experiment = seen.experiment
+        if experiment is None or experiment.status.mlflow is None or experiment.metadata.deletion_timestamp is not None:
+            message = f"The Experiment {run.spec.experiment} is not there, or not in MLflow yet. The run goes on by itself when it is."
+            return _say(run, seen, progressing(Reason.WAITING_FOR_EXPERIMENT, message))
+        if seen.newest is None:
+            return _start(run, seen, experiment.status.mlflow.id, runtime)
+        return _attempt(run, seen, seen.newest, now, runtime)
+
+    return decide
+
+
+def _start(run: TrainingRun, seen: Seen, experiment: str, runtime: build.Runtime) -> Plan[TrainingRunStatus]:
+    """Begin the next attempt with its MLflow run, unless something is in the way."""
+    attempt = seen.attempt + 1
+    meta, script = run.metadata, run.spec.trainer.script
+    if run.spec.suspend:
+        return _say(run, seen, progressing(Reason.SUSPENDED, "Suspended. Set spec.suspend to false to go on."))
+    if script is not None and seen.script is None:
+        message = f"The ConfigMap {script.config_map} with the key {script.key} is not there. Create it; the run goes on by itself."
+        return _say(run, seen, stalled(Reason.CONFIGURATION_MISSING, message), again=_MISSING)
+    code = seen.script if script is not None else None if run.spec.trainer.container else f"modelyard {runtime.version}"
+    tags = owner_tags(meta.namespace, meta.name, meta.uid) | {ATTEMPT_TAG: str(attempt)} | ({CODE_TAG: code} if code else {})
+    name = meta.name if attempt == 1 else f"{meta.name}-{attempt}"
+    return _say(run, seen, progressing(Reason.PENDING, "Making the MLflow run."), CreateRun(experiment, name, tags))
+
+
+def _attempt(run: TrainingRun, seen: Seen, tracked: TrackedRun, now: datetime, runtime: build.Runtime) -> Plan[TrainingRunStatus]:
+    """Carry the newest attempt on: its parameters, its Job, its end."""
+    name = job_name(run.metadata.name, seen.attempt)
+    job = next((job for job in of_kind(seen.children, "Job") if job["metadata"]["name"] == name), None)
+    if job is None and tracked.status in {"FAILED", "KILLED"}:
+        return _after_failure(run, seen, run.status.failure or _vanished(), now, runtime)
+    if job is None and tracked.status == "FINISHED":
+        return _complete(run, seen, tracked, now)
+    if missing := {key: value for key, value in run.spec.parameters.items() if key not in tracked.parameters}:
+        return _say(run, seen, progressing(Reason.PENDING, "Logging the parameters."), LogParameters(tracked.id, missing))
+    if job is None:
+        if run.spec.suspend:
+            return _say(run, seen, progressing(Reason.SUSPENDED, "Suspended. Set spec.suspend to false to go on."))
+        children = (Apply(build.config_map(run)), Apply(build.job(run, seen.attempt, tracked.id, runtime)))
+        return Plan(known(run, seen, progressing(Reason.PENDING, "Making the Job."), now), children)
+    if succeeded(job):
+        return _complete(run, seen, tracked, now)
+    if failed(job):
+        found = outcome.failure(job, of_kind(seen.children, "Pod"), run.spec.active_deadline_seconds) or _vanished()
+        return _after_failure(run, seen, found, now, runtime)
+    return _active(run, seen, job, now, runtime)
+
+
+def _active(run: TrainingRun, seen: Seen, job: Manifest, now: datetime, runtime: build.Runtime) -> Plan[TrainingRunStatus]:
+    """Say how a Job that has not ended stands; suspend it or let it go on, as the spec says."""
+    tracked, name = seen.runs[seen.attempt], job["metadata"]["name"]
+    pods = [pod for pod in of_kind(seen.children, "Pod") if pod["metadata"].get("labels", {}).get("job-name") == name]
+    if not build.queued(run) and bool(job["spec"].get("suspend")) != run.spec.suspend:
+        word = "Ending the pod: suspended." if run.spec.suspend else "Going on."
+        return Plan(known(run, seen, progressing(Reason.SUSPENDED, word), now), (Apply(build.job(run, seen.attempt, tracked.id, runtime)),))
+    if run.spec.suspend:
+        return Plan(known(run, seen, progressing(Reason.SUSPENDED, "Suspended. Set spec.suspend to false to go on."), now))
+    waits = outcome.waiting(job, pods)
+    if waits is not None:
+        conditions = stalled(waits.reason, waits.message) if waits.stalled else progressing(waits.reason, waits.message)
+        return Plan(known(run, seen, conditions, now))
+    image = next((found for pod in pods if (found := image_id(pod, build.TRAINER))), "")
+    if image and tracked.tags.get(IMAGE_TAG) != image:
+        return Plan(known(run, seen, progressing(Reason.TRAINING, "Training."), now), (SetRunTags(tracked.id, {IMAGE_TAG: image}),))
+    return Plan(known(run, seen, progressing(Reason.TRAINING, f"Training, attempt {seen.attempt}."), now), again=_LOOK)
+
+
+def _complete(run: TrainingRun, seen: Seen, tracked: TrackedRun, now: datetime) -> Plan[TrainingRunStatus]:
+    """The pod ended well: close the run if its process did not, and write the end down. What follows is `ended.settle`."""
+    if tracked.status != "FINISHED":
+        return _say(run, seen, progressing(Reason.TRAINING, "Closing the MLflow run."), FinishRun(tracked.id, "FINISHED"))
+    conditions = (condition("Succeeded", True, Reason.SUCCEEDED, "Trained."), *progressing(Reason.REGISTERING, "Trained; writing it down."))
+    status = known(run, seen, conditions, now).model_copy(update={"completion_time": tracked.end or now, "failure": None})
+    return Plan(status, again=timedelta(0))
+
+
+def _after_failure(run: TrainingRun, seen: Seen, found: Failure, now: datetime, runtime: build.Runtime) -> Plan[TrainingRunStatus]:
+    """An attempt failed: close its run, then begin another one or give up."""
+    attempt, tracked = seen.attempt, seen.runs[seen.attempt]
+    if run.status.failure != found:
+        conditions = progressing(Reason.RETRYING, f"Attempt {attempt} failed: {found.message}")
+        return Plan(known(run, seen, conditions, now).model_copy(update={"failure": found}), again=timedelta(0))
+    if tracked.status not in {"FAILED", "KILLED"}:
+        return _say(run, seen, progressing(Reason.RETRYING, f"Attempt {attempt} failed: {found.message}"), FinishRun(tracked.id, "FAILED"))
+    if outcome.final(found) or attempt > run.spec.backoff_limit:
+        tried = "" if attempt == 1 else f" This was attempt {attempt}."
+        failed_ = condition("Succeeded", False, found.reason, found.message + tried)
+        status = known(run, seen, (failed_, *stalled(found.reason, found.message + tried)), now)
+        return Plan(status.model_copy(update={"completion_time": tracked.end or now}))
+    pause = min(_RETRY_BASE * 2 ** (attempt - 1), _RETRY_CAP)
+    wait = (tracked.end or now) + pause - now
+    message = f"Attempt {attempt} failed: {found.message} Attempt {attempt + 1} of {run.spec.backoff_limit + 1} follows."
+    if wait > timedelta(0):
+        return Plan(known(run, seen, progressing(Reason.RETRYING, message), now), again=wait)
+    return _start(run, seen, tracked.experiment, runtime)
+
+
+def _vanished() -> Failure:
+    return Failure(reason=Reason.FAILED, message="The Job is gone, and nobody saw how it ended.")
+
+
+def _say(
+    run: TrainingRun, seen: Seen, conditions: tuple[Condition, ...], action: Outside | None = None, again: timedelta | None = None
+) -> Plan[TrainingRunStatus]:
+    return Plan(known(run, seen, conditions, None), () if action is None else (action,), again=again)
+
+
+def release(run: TrainingRun, seen: Seen, _now: datetime) -> Plan[TrainingRunStatus]:
+    """Say what has to go before the object may: its Jobs end, an open run is closed; with `deletionPolicy: Delete` runs are soft-deleted."""
+    status = run.status.model_copy(update={"conditions": progressing(Reason.DELETING, "Ending the Job and closing the MLflow run.")})
+    jobs = [job for job in of_kind(seen.children, "Job") if not job["metadata"].get("deletionTimestamp")]
+    if jobs:
+        return Plan(status, tuple(Delete("batch/v1", "Job", job["metadata"]["name"], job["metadata"]["uid"]) for job in jobs))
+    ours = [tracked for tracked in seen.runs.values() if tracked.tags.get(UID_TAG) == run.metadata.uid]
+    for tracked in ours:
+        if tracked.status in {"RUNNING", "SCHEDULED"}:
+            return Plan(status, (FinishRun(tracked.id, "KILLED"),))
+    gone = [tracked for tracked in ours if run.spec.deletion_policy is DeletionPolicy.DELETE and tracked.id not in seen.referenced]
+    return Plan(status, (ArchiveRun(gone[0].id),)) if gone else Plan(status, released=True)
+
+
+def trouble(run: TrainingRun, error: ModelyardError, _now: datetime) -> Plan[TrainingRunStatus]:
+    """Say what an error means; once the run has ended, its end stands. A deletion is not held up by a connection that is gone."""
+    deleting = run.metadata.deletion_timestamp is not None
+    kept = tuple(c for c in run.status.conditions if c.type == "Succeeded")
+    status = run.status.model_copy(update={"conditions": (*kept, *trouble_conditions(error))})
+    if deleting and (run.status.mlflow is None or error.operation == CONNECTION_OPERATION):
+        left = Event("LeftBehind", "There is no connection to MLflow any more: its run was left as it is.", warning=True)
+        return Plan(status, released=True, events=(left,))
+    return Plan(status)
+
+
+def settled(run: TrainingRun, _children: tuple[Manifest, ...]) -> bool:
+    """Tell whether nothing is under way: the run has ended and all that it owes is done."""
+    ended = run.status.completion_time is not None and run.status.observed_generation == run.metadata.generation
+    return ended and not run.status.is_true("Reconciling")

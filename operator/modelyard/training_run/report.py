@@ -1,0 +1,75 @@
+"""What a TrainingRun's status says of what is known. Pure; which conditions hold is decided elsewhere."""
+
+from datetime import datetime
+
+from modelyard.api.base import Condition
+from modelyard.api.training_run import Metric, MlflowRun, ModelArtifact, Progress, TrainingRun, TrainingRunStatus
+from modelyard.kube.jobs import of_kind
+from modelyard.kube.names import job_name
+from modelyard.ports import TrackedRun
+from modelyard.training_run import outcome
+from modelyard.training_run.observe import Seen
+
+__all__ = ["PROGRESS_METRIC", "known"]
+
+PROGRESS_METRIC = "modelyard.progress"
+_METRICS_LIMIT = 32
+_PARAMETER_LIMIT = 6000
+
+
+def known(run: TrainingRun, seen: Seen, conditions: tuple[Condition, ...], now: datetime | None) -> TrainingRunStatus:
+    """Return the status with everything that is seen now, what was seen before where nothing is, and these conditions.
+
+    Args:
+        run: The object.
+        seen: The world.
+        conditions: What holds.
+        now: The time, for the estimate of what is left; None: no estimate.
+
+    """
+    old = run.status
+    attempt, tracked = seen.attempt, seen.newest
+    if tracked is None:
+        return old.model_copy(update={"conditions": conditions})
+    shown = sorted(name for name in tracked.metrics if name != PROGRESS_METRIC and not name.startswith("system/"))
+    name = job_name(run.metadata.name, attempt)
+    found = any(job["metadata"]["name"] == name for job in of_kind(seen.children, "Job"))
+    return old.model_copy(
+        update={
+            "conditions": conditions,
+            "attempt": attempt,
+            "mlflow": MlflowRun(
+                run_id=tracked.id,
+                experiment_id=tracked.experiment,
+                url=f"{seen.tracking_url}/#/experiments/{tracked.experiment}/runs/{tracked.id}",
+            ),
+            "job": name if found else old.job if old.attempt == attempt else None,
+            "parameters": {key: value[:_PARAMETER_LIMIT] for key, value in sorted(tracked.parameters.items())},
+            "metrics": tuple(Metric(name=key, value=f"{tracked.metrics[key]:.6g}") for key in shown[:_METRICS_LIMIT]),
+            "progress": _progress(tracked, now) or old.progress,
+            "dataset": outcome.dataset(of_kind(seen.children, "Pod")) or old.dataset,
+            "model": _artifact(seen) or old.model,
+            "start_time": old.start_time or tracked.start,
+        }
+    )
+
+
+def _artifact(seen: Seen) -> ModelArtifact | None:
+    if seen.model is None:
+        return None
+    return ModelArtifact(uri=seen.model.uri, digest=seen.model.tree.digest, bytes=seen.model.tree.bytes, flavor=seen.model.mlmodel.flavor)
+
+
+def _progress(tracked: TrackedRun, now: datetime | None) -> Progress | None:
+    """The estimate is linear: what is left takes as long, a percent, as what is done. In steps, so that it rests between two looks."""
+    value = tracked.metrics.get(PROGRESS_METRIC)
+    if value is None or not 0 <= value <= 100:
+        return None
+    percent = int(value)
+    if percent == 100 or tracked.status == "FINISHED":
+        return Progress(percent=percent, message="Done." if percent == 100 else f"{percent}% done.")
+    if now is None or tracked.start is None or percent == 0:
+        return Progress(percent=percent, message=f"{percent}% done.")
+    left = (now - tracked.start).total_seconds() * (100 - percent) / percent
+    eta = max(10, round(left / 10) * 10)
+    return Progress(percent=percent, eta_seconds=eta, message=f"{percent}% done, about {eta} s to go.")
