@@ -1,0 +1,112 @@
+"""What a training pod is told: the ConfigMap at /etc/modelyard and a few variables of the environment, checked once.
+
+Acting on it does not belong here.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from modelyard_runtime.outcome import Exit, Failure
+
+__all__ = ["DatasetSpec", "RunConfig", "Task", "configuration", "dataset_folder"]
+
+Task = Literal["classification", "regression"]
+
+_FOLDER = "/etc/modelyard"
+_DATASET_FOLDER = "/modelyard/data"
+_ROWS = 2000
+
+
+@dataclass(frozen=True)
+class DatasetSpec:
+    """What is trained on."""
+
+    name: str
+    """Its name in MLflow."""
+    uri: str | None
+    """`s3://bucket/key.parquet` or `.csv`; None: synthetic."""
+    digest: str | None
+    """`sha256:<hex>` of the file's bytes, if it was promised."""
+    target: str
+    """The column to predict."""
+    rows: int
+    """How many rows a synthetic dataset has."""
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """One training, as the operator wrote it down."""
+
+    parameters: Mapping[str, str]
+    """Hyper-parameters as the user wrote them."""
+    task: Task | None
+    """What the xgboost trainer learns; None for the other trainers."""
+    dataset: DatasetSpec | None
+
+
+def dataset_folder() -> Path:
+    """Return the folder that holds the dataset's file, `dataset.parquet` or `dataset.csv`."""
+    return Path(os.environ.get("MODELYARD_DATASET_PATH", _DATASET_FOLDER))
+
+
+def configuration() -> RunConfig:
+    """Read `run.json` and `parameters.json` from the folder MODELYARD_CONFIG, `/etc/modelyard` if it is not set.
+
+    Raises:
+        Failure: InvalidConfiguration, naming the file and the field.
+
+    """
+    run, parameters = _object("run.json"), _object("parameters.json")
+    if wrong := [name for name, value in parameters.items() if not isinstance(value, str)]:
+        raise _invalid(f"parameters.json: {wrong[0]} is not a string")
+    xgboost = _member(run, "trainer").get("xgboost")
+    task = (xgboost or {}).get("task", "classification") if xgboost is not None else None
+    if task not in {"classification", "regression", None}:
+        raise _invalid(f"run.json: trainer.xgboost.task is {task!r}, not classification or regression")
+    return RunConfig(parameters=parameters, task=task, dataset=_dataset(_member(run, "dataset")))
+
+
+def _dataset(raw: Mapping[str, Any]) -> DatasetSpec | None:
+    """Check the dataset's part."""
+    if not raw:
+        return None
+    for field in ("name", "uri", "digest", "target"):
+        if not isinstance(raw.get(field) or "", str):
+            raise _invalid(f"run.json: dataset.{field} is not a string")
+    if not raw.get("name"):
+        raise _invalid("run.json: dataset.name is missing")
+    try:
+        rows = int(raw.get("rows") or _ROWS)
+    except (TypeError, ValueError):
+        raise _invalid(f"run.json: dataset.rows is {raw['rows']!r}, not a number") from None
+    if rows < 1:
+        raise _invalid(f"run.json: dataset.rows is {rows}, less than 1")
+    return DatasetSpec(raw["name"], raw.get("uri") or None, raw.get("digest") or None, raw.get("target") or "target", rows)
+
+
+def _object(name: str) -> dict[str, Any]:
+    """Read one JSON object."""
+    path = Path(os.environ.get("MODELYARD_CONFIG", _FOLDER)) / name
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise _invalid(f"{path}: {error}") from error
+    if not isinstance(value, dict):
+        raise _invalid(f"{path} holds no JSON object")
+    return value
+
+
+def _member(run: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return a member that is an object, or empty."""
+    value = run.get(name) or {}
+    if not isinstance(value, dict):
+        raise _invalid(f"run.json: {name} is not an object")
+    return value
+
+
+def _invalid(message: str) -> Failure:
+    return Failure("InvalidConfiguration", message, Exit.INVALID)

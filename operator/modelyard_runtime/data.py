@@ -1,0 +1,145 @@
+"""Put a training's dataset in place and tell MLflow what it is: the init container of a training pod.
+
+    python -m modelyard_runtime.data
+
+Counting and making data belong to `dataset`, reading S3 to `s3`.
+"""
+
+import hashlib
+import json
+import os
+from difflib import get_close_matches
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from modelyard_runtime import s3, tracking
+from modelyard_runtime.config import DatasetSpec, RunConfig, configuration, dataset_folder
+from modelyard_runtime.dataset import Profile, invalid, make_synthetic, profile
+from modelyard_runtime.outcome import Exit, Failure, one_line, report, run_until_stopped
+
+__all__ = ["main", "prepare"]
+
+_SUFFIXES = (".parquet", ".csv")
+_MLFLOW_DIGEST = 32  # MLflow keeps 36 characters of a digest; the whole one is in a tag and in the profile
+
+
+def main() -> None:
+    """Fetch or make the dataset that run.json names, check it and log it. Without one, do nothing."""
+    config = configuration()
+    if config.dataset is None:
+        print("this run has no dataset", flush=True)
+        return
+    run_id = tracking.run_id()
+    path, digest = prepare(config, config.dataset)
+    found = profile(path, config.dataset.target, config.task)
+    _check_target(config, config.dataset.target, found)
+    print(f"dataset {config.dataset.name}: {found.rows} rows, {len(found.columns)} columns, {digest}", flush=True)
+    _log(run_id, config.dataset, digest, found)
+    report({"dataset": {"digest": digest, "rows": found.rows}})
+
+
+def prepare(config: RunConfig, dataset: DatasetSpec) -> tuple[Path, str]:
+    """Bring the dataset's file into its folder and return it with its digest, `sha256:<hex>`.
+
+    Raises:
+        Failure: DatasetUnavailable, DatasetInvalid, DatasetDigestMismatch, VolumeFull; no file is left in place.
+
+    """
+    suffix = _suffix(dataset)
+    folder = dataset_folder()
+    target, partial = folder / f"dataset{suffix}", folder / f".partial{suffix}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for stale in (folder / f"dataset{known}" for known in _SUFFIXES):
+            stale.unlink(missing_ok=True)
+        sha256 = _fetched(dataset.uri, partial) if dataset.uri else _made(config, dataset, partial)
+        digest = f"sha256:{sha256}"
+        if dataset.digest and digest != dataset.digest:
+            message = (
+                f"{dataset.uri} is not the promised dataset: expected {dataset.digest}, got {digest} of {partial.stat().st_size} bytes"
+            )
+            raise Failure("DatasetDigestMismatch", message, Exit.MISMATCH)
+        partial.rename(target)
+    except s3.StoreError as error:
+        raise Failure("DatasetUnavailable", str(error), Exit.UNAVAILABLE) from error
+    except OSError as error:
+        raise Failure("VolumeFull", f"the dataset cannot be written to {folder}: {one_line(error)}", Exit.NO_SPACE) from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return target, digest
+
+
+def _suffix(dataset: DatasetSpec) -> str:
+    """Return how the file's name ends, which says what it is."""
+    if not dataset.uri:
+        return ".parquet"
+    suffix = os.path.splitext(urlsplit(dataset.uri).path)[1].lower()  # noqa: PTH122 - an address, not a path
+    if suffix not in _SUFFIXES:
+        raise invalid(f"{dataset.uri} ends in neither .parquet nor .csv")
+    return suffix
+
+
+def _fetched(uri: str, path: Path) -> str:
+    try:
+        bucket, key = s3.parse_uri(uri)
+    except ValueError as error:
+        raise invalid(str(error)) from error
+    print(f"fetching {uri}", flush=True)
+    sha256, size = s3.save(s3.client(), bucket, key, path, lambda _: None)
+    print(f"fetched {size} bytes", flush=True)
+    return sha256
+
+
+def _made(config: RunConfig, dataset: DatasetSpec, path: Path) -> str:
+    make_synthetic(dataset.name, config.task or "classification", dataset.rows, path)
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _check_target(config: RunConfig, target: str, found: Profile) -> None:
+    """Refuse a dataset that the xgboost trainer cannot learn from, before anything is trained."""
+    if config.task and target not in found.columns:
+        near = get_close_matches(target, found.columns, n=1)
+        hint = f"; did you mean {near[0]}?" if near else f"; it has {', '.join(list(found.columns)[:20])}"
+        raise invalid(f"the dataset has no column {target}{hint} Set spec.dataset.target.")
+
+
+def _log(run_id: str, dataset: DatasetSpec, digest: str, found: Profile) -> None:
+    """Log the dataset as an input of the run, and its figures as tags."""
+    client = tracking.client()
+    from mlflow.entities import Dataset, DatasetInput, InputTag, RunTag  # noqa: PLC0415 - after what can fail sooner
+
+    figures = {
+        "rows": found.rows,
+        "missing": dict(found.missing),
+        "duplicates": found.duplicates,
+        "duplicates_of": found.duplicates_of,
+        "classes": dict(found.classes) if found.classes else None,
+        "digest": digest,
+    }
+    columns = [{"name": name, "type": type_, "required": name not in found.missing} for name, type_ in found.columns.items()]
+    source = {"uri": dataset.uri} if dataset.uri else {"tags": {"mlflow.source.name": "modelyard synthetic dataset"}}
+    entity = Dataset(
+        name=dataset.name,
+        digest=digest.removeprefix("sha256:")[:_MLFLOW_DIGEST],
+        source_type="s3" if dataset.uri else "code",
+        source=json.dumps(source),
+        schema=json.dumps({"mlflow_colspec": columns}),
+        profile=json.dumps(figures),
+    )
+    tags = {
+        "name": dataset.name,
+        "digest": digest,
+        "uri": dataset.uri or "synthetic",
+        "rows": str(found.rows),
+        "missing": str(sum(found.missing.values())),
+        "duplicates": str(found.duplicates),
+        "classes": json.dumps(found.classes) if found.classes else "",
+    }
+    with tracking.guarded("logging the dataset"):
+        client.log_inputs(run_id, datasets=[DatasetInput(entity, [InputTag("mlflow.data.context", "training")])])
+        client.log_batch(run_id, tags=[RunTag(f"modelyard.io/dataset.{key}", value) for key, value in tags.items() if value])
+
+
+if __name__ == "__main__":
+    run_until_stopped(main)

@@ -1,0 +1,175 @@
+"""Fetch a model's artifact tree from S3, by digest, whole or not at all: the init container of a serving pod.
+
+    python -m modelyard_runtime.fetch --uri s3://bucket/prefix --digest sha256:... --to /modelyard/model
+
+What the files mean does not belong here: nothing is opened but to be hashed.
+"""
+
+import argparse
+import errno
+import hashlib
+import os
+import shutil
+import threading
+import time
+from collections.abc import Iterable
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from modelyard.api.digest import FileDigest, tree_digest
+from modelyard_runtime import s3
+from modelyard_runtime.outcome import Exit, Failure, one_line, run_until_stopped
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+__all__ = ["fetch", "local_tree", "main", "safe_path"]
+
+_STREAMS = 8
+_MEGABYTE = 1e6
+_ESCAPES = frozenset({"", ".", ".."})
+
+
+def safe_path(path: str) -> bool:
+    """Say whether a relative POSIX path stays inside its folder and names one file only on every file system of ours."""
+    segments = path.split("/")
+    return not _ESCAPES.intersection(segments) and path.isprintable() and "\\" not in path and all(len(s.encode()) <= 255 for s in segments)
+
+
+def local_tree(folder: Path) -> list[FileDigest]:
+    """Hash the files under a folder."""
+    found = []
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            found.append(FileDigest(path.relative_to(folder).as_posix(), path.stat().st_size, sha256))
+    return found
+
+
+def fetch(uri: str, digest: str, target: Path) -> int:
+    """Bring the tree at `uri` to `target` and return its size in bytes. What is there already and has the digest stays.
+
+    Raises:
+        Failure: ArtifactMissing, ArtifactInvalid, ArtifactDigestMismatch, StoreUnavailable, VolumeFull. `target` is as it was.
+
+    """
+    if target.is_dir() and tree_digest(have := local_tree(target)) == digest:
+        print(f"{target} has {digest} already", flush=True)
+        return sum(file.size for file in have)
+    partial = target.with_name(f".{target.name}.partial")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        files = _download(uri, partial)
+        if (found := tree_digest(files)) != digest:
+            total = sum(file.size for file in files)
+            message = f"{uri} is not what was registered: expected {digest}, got {found} of {len(files)} files, {total} bytes"
+            raise Failure("ArtifactDigestMismatch", message, Exit.MISMATCH)
+        shutil.rmtree(target, ignore_errors=True)
+        partial.rename(target)
+    except s3.Unreachable as error:
+        raise Failure("StoreUnavailable", str(error), Exit.UNREACHABLE) from error
+    except s3.StoreError as error:
+        raise Failure("ArtifactMissing", str(error), Exit.UNAVAILABLE) from error
+    except OSError as error:
+        full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+        reason, code = ("VolumeFull", Exit.NO_SPACE) if full else ("ArtifactInvalid", Exit.INVALID)
+        raise Failure(reason, f"{uri} cannot be written to {target}: {one_line(error)}", code) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return sum(file.size for file in files)
+
+
+class _Cancelled(Exception):
+    """Another file of the tree failed."""
+
+
+class _Progress:
+    """What has arrived, for the log; and the switch that ends all streams."""
+
+    def __init__(self, files: int, size: int) -> None:
+        self.files, self.size = files, size
+        self._bytes = 0
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+        self._start = time.monotonic()
+
+    def arrived(self, size: int) -> None:
+        if self._stopped.is_set():
+            raise _Cancelled
+        with self._lock:
+            self._bytes += size
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def show(self, done: int) -> None:
+        seconds = max(time.monotonic() - self._start, 1e-3)
+        megabytes, whole = self._bytes / _MEGABYTE, self.size / _MEGABYTE
+        speed = f"{megabytes / seconds:.0f} MB/s"
+        print(f"fetched {done} of {self.files} files, {megabytes:.1f} of {whole:.1f} MB, {seconds:.1f} s, {speed}", flush=True)
+
+
+def _plan(store: "S3Client", uri: str) -> tuple[str, dict[str, tuple[str, int]]]:
+    """List the tree: bucket, and relative path -> key and size in bytes."""
+    try:
+        bucket, prefix = s3.parse_uri(uri)
+    except ValueError as error:
+        raise Failure("ArtifactInvalid", str(error), Exit.INVALID) from error
+    root = prefix.rstrip("/") + "/"
+    # S3 consoles leave empty objects whose key ends in a slash to stand for a folder: they are no files of the tree.
+    listed = {key[len(root) :]: (key, size) for key, size in s3.listing(store, bucket, root) if not (key.endswith("/") and size == 0)}
+    if not listed:
+        raise Failure("ArtifactMissing", f"nothing lies under {uri}", Exit.UNAVAILABLE)
+    if hostile := sorted(path for path in listed if not safe_path(path)):
+        raise Failure("ArtifactInvalid", f"{uri} holds a path that is not safe to write: {hostile[0]!r}", Exit.INVALID)
+    return bucket, listed
+
+
+def _download(uri: str, folder: Path) -> list[FileDigest]:
+    """Stream every file of the tree into the folder, several side by side."""
+    store = s3.client(_STREAMS)
+    bucket, listed = _plan(store, uri)
+    progress = _Progress(len(listed), sum(size for _, size in listed.values()))
+
+    def one(path: str, key: str) -> FileDigest:
+        target = folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        sha256, size = s3.save(store, bucket, key, target, progress.arrived)
+        return FileDigest(path, size, sha256)
+
+    with ThreadPoolExecutor(_STREAMS) as pool:
+        try:
+            return _gather([pool.submit(one, path, key) for path, (key, _) in sorted(listed.items())], progress)
+        finally:
+            progress.stop()
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _gather(jobs: Iterable[Future[FileDigest]], progress: _Progress) -> list[FileDigest]:
+    """Wait for all, or for the first that fails, and say every second how far it is."""
+    jobs = list(jobs)
+    pending = set(jobs)
+    while pending:
+        done, pending = wait(pending, timeout=1, return_when=FIRST_EXCEPTION)
+        for job in done:
+            job.result()
+        progress.show(len(jobs) - len(pending))
+    return [job.result() for job in jobs]
+
+
+def main() -> None:
+    """Read the command line and fetch."""
+    parser = argparse.ArgumentParser(prog="modelyard_runtime.fetch", description=__doc__)
+    parser.add_argument("--uri", required=True, help="the tree: s3://bucket/prefix")
+    parser.add_argument("--digest", required=True, help="sha256:<hex> of the tree")
+    parser.add_argument("--to", required=True, type=Path, help="the folder to make")
+    options = parser.parse_args()
+    size = fetch(options.uri, options.digest, Path(os.path.abspath(options.to)))  # noqa: PTH100 - resolve() would follow a link
+    print(f"{options.to} holds {options.uri}, {size} bytes, {options.digest}", flush=True)
+
+
+if __name__ == "__main__":
+    run_until_stopped(main)

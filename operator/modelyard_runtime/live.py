@@ -1,0 +1,97 @@
+"""Metrics that reach MLflow while a training runs, about once a second, without holding it up.
+
+Which metrics there are does not belong here.
+"""
+
+import threading
+import time
+from contextlib import nullcontext, suppress
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from modelyard_runtime.outcome import Failure, one_line
+from modelyard_runtime.tracking import guarded
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric
+
+__all__ = ["PROGRESS", "LiveMetrics"]
+
+PROGRESS = "modelyard.progress"
+
+_SECONDS = 1.0
+_BATCH = 1000  # MLflow takes so many in a request
+
+
+class LiveMetrics:
+    """Collects metrics in the training's thread and sends them from another one."""
+
+    def __init__(self, client: "MlflowClient", run_id: str) -> None:
+        """Start the sending thread."""
+        self._client = client
+        self._run_id = run_id
+        self._waiting: list[Metric] = []
+        self._progress: Metric | None = None
+        self._lock = threading.Lock()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._send_all_along, daemon=True)
+        self._thread.start()
+
+    def add(self, values: dict[str, float], step: int) -> None:
+        """Take metrics of one step."""
+        from mlflow.entities import Metric  # noqa: PLC0415 - imported by now
+
+        now = int(time.time() * 1000)
+        with self._lock:
+            self._waiting += [Metric(name, value, now, step) for name, value in values.items()]
+
+    def progress(self, percent: float, step: int) -> None:
+        """Take how far the training is, 0 to 100. Only the newest is sent: it is looked at, not plotted."""
+        from mlflow.entities import Metric  # noqa: PLC0415
+
+        with self._lock:
+            self._progress = Metric(PROGRESS, round(percent, 1), int(time.time() * 1000), step)
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Send what is left.
+
+        Raises:
+            Failure: MLflow does not take it: a record with holes would look like a whole one. After another error that one counts.
+
+        """
+        self._closing.set()
+        self._thread.join()
+        with suppress(Failure) if error else nullcontext(), guarded("logging the last metrics"):
+            self._send()
+
+    def _send_all_along(self) -> None:
+        from mlflow.exceptions import MlflowException  # noqa: PLC0415
+
+        while not self._closing.wait(_SECONDS):
+            try:
+                self._send()
+            except MlflowException as error:  # kept, and sent with the next ones: training does not stop for a restart of MLflow
+                print(f"metrics wait for MLflow: {one_line(error)}", flush=True)
+
+    def _send(self) -> None:
+        with self._lock:
+            batch = self._waiting[: _BATCH - 1]
+            sent = len(batch)
+            progress, self._progress = self._progress, None
+            batch = [*batch, progress] if progress else batch
+        while batch:
+            try:
+                self._client.log_batch(self._run_id, metrics=batch)
+            except BaseException:
+                with self._lock:
+                    self._progress = self._progress or progress
+                raise
+            with self._lock:
+                del self._waiting[:sent]
+                batch = self._waiting[:_BATCH]
+                sent = len(batch)

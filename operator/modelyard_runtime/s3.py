@@ -1,0 +1,138 @@
+"""Reading objects from S3: the client, addresses, and streams that survive a broken connection.
+
+What the bytes mean, and what is done with them, does not belong here.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+__all__ = ["Denied", "Gone", "StoreError", "Unreachable", "client", "listing", "parse_uri", "save"]
+
+_CHUNK = 1 << 20
+_RESUMES = 5
+
+
+class StoreError(Exception):
+    """StoreError
+    +-- Gone          the bucket or object is not there, or changed while it was read
+    +-- Denied        the credentials do not open it
+    +-- Unreachable   the store does not answer, or breaks off again and again
+    """
+
+
+class Gone(StoreError):
+    """The bucket or object is not there, or changed while it was read."""
+
+
+class Denied(StoreError):
+    """The credentials do not open it."""
+
+
+class Unreachable(StoreError):
+    """The store does not answer, or breaks off again and again."""
+
+
+def client(connections: int = 8) -> "S3Client":
+    """Return a client for MLFLOW_S3_ENDPOINT_URL (AWS's own when it is not set) with the credentials of the environment."""
+    import boto3  # noqa: PLC0415 - half a second, which the model server's start does not have
+    from botocore.config import Config  # noqa: PLC0415
+
+    config = Config(
+        connect_timeout=5,
+        read_timeout=30,
+        retries={"total_max_attempts": 3, "mode": "standard"},
+        max_pool_connections=connections,
+        s3={"addressing_style": "path"} if os.environ.get("MLFLOW_S3_ENDPOINT_URL") else {},
+    )
+    region = os.environ.get("AWS_DEFAULT_REGION") or os.environ.get("AWS_REGION") or "us-east-1"
+    return boto3.client("s3", endpoint_url=os.environ.get("MLFLOW_S3_ENDPOINT_URL") or None, region_name=region, config=config)
+
+
+def parse_uri(uri: str) -> tuple[str, str]:
+    """Return bucket and key of `s3://bucket/key`.
+
+    Raises:
+        ValueError: It is none, or the key is empty.
+
+    """
+    parts = urlsplit(uri)
+    key = parts.path.removeprefix("/")
+    if parts.scheme != "s3" or not parts.netloc or not key or parts.query or parts.fragment:
+        raise ValueError(f"{uri} is not of the form s3://bucket/key")
+    return parts.netloc, key
+
+
+def listing(store: "S3Client", bucket: str, prefix: str) -> Iterator[tuple[str, int]]:
+    """Yield key and size in bytes of every object under a prefix.
+
+    Raises:
+        StoreError: It cannot be listed.
+
+    """
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+
+    try:
+        for page in store.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+            for entry in page.get("Contents", ()):
+                yield entry["Key"], entry["Size"]
+    except (BotoCoreError, ClientError) as error:
+        raise _translated(error, f"s3://{bucket}/{prefix}") from error
+
+
+def save(store: "S3Client", bucket: str, key: str, target: Path, arrived: Callable[[int], None]) -> tuple[str, int]:
+    """Stream an object into a file and return the SHA-256 of its bytes in hex and their number.
+
+    A connection that breaks is taken up where it broke, as long as the object is still the same.
+
+    Args:
+        store: From `client`.
+        bucket: The object's bucket.
+        key: The object's key.
+        target: The file, which is overwritten.
+        arrived: Called with the number of bytes of every piece; what it raises ends the stream.
+
+    Raises:
+        StoreError: It cannot be read to its end.
+        OSError: The file cannot be written.
+
+    """
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+
+    digest, size, etag = hashlib.sha256(), 0, ""
+    with target.open("wb") as file:
+        for resume in range(_RESUMES + 1):
+            try:
+                more: dict[str, Any] = {"Range": f"bytes={size}-", "IfMatch": etag} if size else {}
+                answer = store.get_object(Bucket=bucket, Key=key, **more)
+                etag = answer["ETag"]
+                for chunk in answer["Body"].iter_chunks(_CHUNK):
+                    digest.update(chunk)
+                    size += file.write(chunk)
+                    arrived(len(chunk))
+                return digest.hexdigest(), size
+            except (BotoCoreError, ClientError) as error:
+                translated = _translated(error, f"s3://{bucket}/{key}")
+                if resume == _RESUMES or not size or not isinstance(translated, Unreachable):
+                    raise translated from error
+    raise AssertionError("unreachable")
+
+
+def _translated(error: Exception, what: str) -> StoreError:
+    """Say in our words what botocore says of `what`."""
+    response: dict[str, Any] = getattr(error, "response", {})
+    code = str(response.get("Error", {}).get("Code", ""))
+    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    if code in {"PreconditionFailed", "InvalidRange"}:
+        return Gone(f"{what} changed while it was read")
+    if status == 404 or code in {"NoSuchKey", "NoSuchBucket"}:
+        return Gone(f"{what} is not there ({code or status})")
+    if status in {301, 400, 401, 403} or type(error).__name__ in {"NoCredentialsError", "PartialCredentialsError"}:
+        return Denied(f"{what}: the store refuses ({code or error}); check the keys in the Secret modelyard-connection")
+    return Unreachable(f"{what}: {error}")

@@ -1,0 +1,71 @@
+"""Run a user's Python file as the trainer of a training pod.
+
+    python -m modelyard_runtime.script /etc/modelyard-script/train.py
+
+The file needs nothing of ours, and gets nothing but its environment: what it logs is its own business.
+"""
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import tokenize
+from pathlib import Path
+from types import FrameType
+
+from modelyard_runtime.outcome import Exit, Failure, run
+
+__all__ = ["check", "execute", "main"]
+
+
+def check(path: Path) -> None:
+    """Compile the file without running it.
+
+    Raises:
+        Failure: ScriptInvalid, naming the line.
+
+    """
+    try:
+        with tokenize.open(path) as file:  # heeds the file's own coding line
+            compile(file.read(), str(path), "exec", dont_inherit=True)
+    except SyntaxError as error:
+        near = f": {error.text.strip()}" if error.text else ""
+        raise Failure("ScriptInvalid", f"{path.name}, line {error.lineno}: {error.msg}{near}", Exit.INVALID) from None
+    except (OSError, ValueError) as error:
+        raise Failure("ScriptInvalid", f"{path.name} cannot be read as Python: {error}", Exit.INVALID) from None
+
+
+def execute(path: Path, arguments: list[str]) -> int:
+    """Run the file in a process of its own and return its exit code, 128 + n for signal n.
+
+    A process of its own: the first process of a container does not die of a signal that it has no handler for, the second does.
+    SIGTERM is passed on, so that a script may save its work; the exit code is 143 then, whatever the script makes of it.
+    """
+    child = subprocess.Popen([sys.executable, str(path), *arguments], env=os.environ | {"PYTHONUNBUFFERED": "1"})  # noqa: S603
+    stopped = False
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        nonlocal stopped
+        stopped = True
+        child.terminate()
+
+    signal.signal(signal.SIGTERM, stop)
+    code = child.wait()
+    if stopped:
+        return Exit.STOPPED
+    return 128 - code if code < 0 else code
+
+
+def main() -> None:
+    """Read the command line, check, run, and exit as the script does."""
+    parser = argparse.ArgumentParser(prog="modelyard_runtime.script", description=__doc__)
+    parser.add_argument("path", type=Path, help="the Python file")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="its arguments")
+    options = parser.parse_args()
+    check(options.path)
+    sys.exit(execute(options.path, options.arguments))
+
+
+if __name__ == "__main__":
+    run(main)

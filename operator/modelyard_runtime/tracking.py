@@ -1,0 +1,60 @@
+"""MLflow as the pods use it: the client, the run that the operator made, and its errors in our words.
+
+What is logged does not belong here.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from modelyard_runtime.outcome import Exit, Failure, one_line
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+__all__ = ["client", "guarded", "run_id"]
+
+
+def client() -> "MlflowClient":
+    """Return a client for MLFLOW_TRACKING_URI. Importing MLflow takes seconds: call it after everything that can fail sooner."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    # A server that restarts is waited for, about a minute; one that is gone must not hold the pod until its deadline.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "5")
+    from mlflow import MlflowClient  # noqa: PLC0415
+
+    return MlflowClient()
+
+
+def run_id() -> str:
+    """Return the run that the operator made for this attempt.
+
+    Raises:
+        Failure: InvalidConfiguration, when there is none.
+
+    """
+    if not (found := os.environ.get("MLFLOW_RUN_ID")):
+        raise Failure("InvalidConfiguration", "MLFLOW_RUN_ID is not set", Exit.INVALID)
+    return found
+
+
+@contextmanager
+def guarded(doing: str) -> Iterator[None]:
+    """Turn MLflow's errors into a Failure: ConnectionRefused, RequestRefused or MLflowUnavailable.
+
+    Args:
+        doing: What is being done, for the message: "logging the dataset".
+
+    """
+    from mlflow.exceptions import MlflowException  # noqa: PLC0415
+
+    try:
+        yield
+    except MlflowException as error:
+        status = error.get_http_status_code()
+        message = f"{doing}: {one_line(error)}"
+        if status in {401, 403}:
+            raise Failure("ConnectionRefused", message, Exit.INVALID) from error
+        if 400 <= status < 500 and status not in {408, 429}:
+            raise Failure("RequestRefused", message, Exit.INVALID) from error
+        raise Failure("MLflowUnavailable", message, Exit.UNREACHABLE) from error
