@@ -1,0 +1,88 @@
+{{- define "modelyard.mlflowName" -}}
+{{- printf "%s-mlflow" (include "modelyard.fullname" .) -}}
+{{- end -}}
+
+{{- define "modelyard.minioName" -}}
+{{- printf "%s-minio" (include "modelyard.fullname" .) -}}
+{{- end -}}
+
+{{- define "modelyard.mlflowUrl" -}}
+{{- printf "http://%s.%s.svc:%v" (include "modelyard.mlflowName" .) .Release.Namespace .Values.demo.mlflow.port -}}
+{{- end -}}
+
+{{- define "modelyard.minioUrl" -}}
+{{- printf "http://%s.%s.svc:%v" (include "modelyard.minioName" .) .Release.Namespace .Values.demo.minio.port -}}
+{{- end -}}
+
+{{- define "modelyard.minioSecret" -}}
+{{- .Values.demo.minio.existingSecret | default (include "modelyard.minioName" .) -}}
+{{- end -}}
+
+{{/*
+MinIO's keys as JSON: those of the values, or those that the cluster has already, or new ones. New ones are drawn once in a rendering:
+several templates need the same.
+*/}}
+{{- define "modelyard.minioKeys" -}}
+{{- if not (hasKey .Values.demo "drawnKeys") -}}
+{{- $there := (lookup "v1" "Secret" .Release.Namespace (include "modelyard.minioName" .)).data | default dict -}}
+{{- $user := .Values.demo.minio.rootUser | default (get $there "MINIO_ROOT_USER" | b64dec) | default "modelyard" -}}
+{{- $password := .Values.demo.minio.rootPassword | default (get $there "MINIO_ROOT_PASSWORD" | b64dec) | default (randAlphaNum 32) -}}
+{{- $_ := set .Values.demo "drawnKeys" (dict "user" $user "password" $password) -}}
+{{- end -}}
+{{- .Values.demo.drawnKeys | toJson -}}
+{{- end -}}
+
+{{/* Changes when the keys do, and with it the pods that hold them; too short to guess a password by. */}}
+{{- define "modelyard.minioKeysMark" -}}
+{{- if not .Values.demo.minio.existingSecret -}}
+modelyard.io/keys: {{ include "modelyard.minioKeys" . | sha256sum | trunc 8 | quote }}
+{{- end -}}
+{{- end -}}
+
+{{/* MLflow refuses a Host header that it was not told of, with or without the port. */}}
+{{- define "modelyard.mlflowHosts" -}}
+{{- $name := include "modelyard.mlflowName" . -}}
+{{- $service := printf "%s.%s" $name .Release.Namespace -}}
+{{- $hosts := list $name $service (printf "%s.svc" $service) (printf "%s.svc.%s" $service .Values.clusterDomain) "localhost" "127.0.0.1" -}}
+{{- $all := list -}}
+{{- range $hosts -}}
+{{- $all = concat $all (list . (printf "%s:%v" . $.Values.demo.mlflow.port)) -}}
+{{- end -}}
+{{- /* A port-forward may listen on any port of the user's machine. */ -}}
+{{- $all = concat $all (list "localhost:*" "127.0.0.1:*") .Values.demo.mlflow.allowedHosts -}}
+{{- $all | uniq | join "," -}}
+{{- end -}}
+
+{{- define "modelyard.mlflowImage" -}}
+{{- $image := .Values.demo.mlflow.image -}}
+{{- if $image.repository -}}
+{{- include "modelyard.image" (dict "root" . "image" $image) -}}
+{{- else -}}
+{{- include "modelyard.image" (dict "root" . "image" .Values.runtime.image) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What MLflow, and the step that makes its bucket, need of MinIO. */}}
+{{- define "modelyard.mlflowStoreEnv" -}}
+{{- $secret := include "modelyard.minioSecret" . -}}
+- name: MLFLOW_S3_ENDPOINT_URL
+  value: {{ include "modelyard.minioUrl" . }}
+- name: MODELYARD_BUCKET
+  value: {{ .Values.demo.minio.bucket }}
+- name: AWS_ACCESS_KEY_ID
+  valueFrom:
+    secretKeyRef: {name: {{ $secret }}, key: MINIO_ROOT_USER}
+- name: AWS_SECRET_ACCESS_KEY
+  valueFrom:
+    secretKeyRef: {name: {{ $secret }}, key: MINIO_ROOT_PASSWORD}
+- name: AWS_DEFAULT_REGION
+  value: us-east-1
+- name: HOME
+  value: /tmp
+- name: MLFLOW_DISABLE_TELEMETRY
+  value: "true"
+- name: PYTHONUNBUFFERED
+  value: "1"
+- name: PYTHONDONTWRITEBYTECODE
+  value: "1"
+{{- end -}}
