@@ -1,0 +1,146 @@
+"""The operator's rights: one table of what the code asks of Kubernetes, and why. Roles are generated from it, and nowhere else.
+
+Rights of people (promote, purge, view) do not belong here; they are the chart's. Nothing here is `*`, nothing lists or watches
+Secrets, nothing reaches into a pod, nothing grants a right.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from modelyard import generated
+from modelyard.api.base import GROUP
+from modelyard.kube.names import CONNECTION_SECRET
+
+__all__ = ["RIGHTS", "Right", "Scope", "allowed", "files", "main", "rules"]
+
+
+class Scope(StrEnum):
+    """Where a right holds."""
+
+    SERVED = "served"
+    """In every namespace that the operator serves: all of them, or those that the chart's values name."""
+    CLUSTER = "cluster"
+    """On objects that have no namespace."""
+    OWN = "own"
+    """In the namespace that the operator runs in."""
+
+
+@dataclass(frozen=True)
+class Right:
+    """What the code does to some resources of one group, and why it has to.
+
+    Attributes:
+        scope: Where.
+        group: API group; empty for the core group.
+        resources: Plural names, with the subresource where there is one.
+        verbs: Verbs of the API.
+        why: What it is for, in a sentence.
+        names: The only objects that it speaks of; empty: all.
+
+    """
+
+    scope: Scope
+    group: str
+    resources: tuple[str, ...]
+    verbs: tuple[str, ...]
+    why: str
+    names: tuple[str, ...] = ()
+
+
+_KINDS = ("experiments", "trainingruns", "registeredmodels")
+_READ = ("get", "list", "watch")
+# Server-side apply is a patch, and a create besides when the object is not there.
+_KEEP = (*_READ, "create", "patch", "delete")
+
+RIGHTS = (
+    Right(
+        Scope.SERVED,
+        GROUP,
+        _KINDS,
+        (*_READ, "patch"),
+        "Our own kinds are watched; a patch sets and removes our finalizer, the spec is never written.",
+    ),
+    Right(Scope.SERVED, GROUP, tuple(f"{kind}/status" for kind in _KINDS), ("patch",), "What was observed is reported there."),
+    Right(
+        Scope.SERVED,
+        GROUP,
+        tuple(f"{kind}/finalizers" for kind in _KINDS),
+        ("update",),
+        "Children hold their owner's deletion up; some clusters (OpenShift) ask this right of whoever says so.",
+    ),
+    Right(Scope.SERVED, "", ("configmaps", "services"), _KEEP, "Parameters of a run; the address of a stage."),
+    Right(Scope.SERVED, "apps", ("deployments",), _KEEP, "A version that is served."),
+    Right(Scope.SERVED, "batch", ("jobs",), _KEEP, "An attempt at training."),
+    Right(Scope.SERVED, "autoscaling", ("horizontalpodautoscalers",), _KEEP, "A stage that scales."),
+    Right(Scope.SERVED, "policy", ("poddisruptionbudgets",), _KEEP, "A stage that node drains do not empty."),
+    Right(
+        Scope.SERVED, "", ("pods",), _READ, "Why a Job or Deployment does not come up, and a failed container's last lines, stand there."
+    ),
+    Right(
+        Scope.SERVED,
+        "",
+        ("secrets",),
+        ("get",),
+        "The namespace's connection to MLflow and S3, read by its one name: no other Secret, no list, no watch.",
+        names=(CONNECTION_SECRET,),
+    ),
+    Right(Scope.SERVED, "", ("events",), ("create", "patch"), "Transitions are told to users as events; a patch counts a repeated one."),
+    Right(Scope.CLUSTER, "", ("namespaces",), ("get",), "Its label says whether models that run code of their own are allowed."),
+    Right(
+        Scope.CLUSTER,
+        "apiextensions.k8s.io",
+        ("customresourcedefinitions",),
+        ("list", "watch"),
+        "Kopf notices by it that a kind of ours was installed or changed.",
+    ),
+    Right(Scope.OWN, "coordination.k8s.io", ("leases",), ("get", "create", "update"), "One replica works, the others wait for its lease."),
+)
+
+
+def rules(scope: Scope) -> list[dict[str, Any]]:
+    """Return the rules of a scope, as a Role or ClusterRole has them."""
+    return [_rule(right) for right in RIGHTS if right.scope is scope]
+
+
+def allowed(scope: Scope, verb: str, group: str, resource: str, name: str = "") -> bool:
+    """Tell whether the table has a right; for tests that compare it with the requests that were seen."""
+    return any(
+        right.scope is scope
+        and right.group == group
+        and resource in right.resources
+        and verb in right.verbs
+        and name in (right.names or (name,))
+        for right in RIGHTS
+    )
+
+
+def files() -> generated.Files:
+    """Return the committed file, which the chart turns into roles: one list of rules for each scope."""
+    head = (
+        "# Generated from operator/modelyard/rbac.py by `make crds`. Never edit it.\n"
+        "# `served` holds in every namespace that the operator serves, `cluster` on what has no namespace, `own` where it runs itself.\n"
+    )
+    return {"charts/modelyard/files/rbac.yaml": head + "".join(_section(scope) for scope in Scope)}
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run `modelyard rbac`."""
+    return generated.main("rbac", "the rules of the operator's roles, by where they hold", files, argv)
+
+
+def _rule(right: Right) -> dict[str, Any]:
+    out: dict[str, Any] = {"apiGroups": [right.group], "resources": list(right.resources), "verbs": list(right.verbs)}
+    return out | {"resourceNames": list(right.names)} if right.names else out
+
+
+def _section(scope: Scope) -> str:
+    lines = [f"{scope}:"]
+    for right in RIGHTS:
+        if right.scope is scope:
+            # Comments would not survive a YAML writer.
+            lines.append(f"  # {right.why}")
+            for index, (key, values) in enumerate(_rule(right).items()):
+                lines.append(f"  {'-' if index == 0 else ' '} {key}: [{', '.join(values) if any(values) else chr(34) * 2}]")
+    return "\n".join(lines) + "\n"
