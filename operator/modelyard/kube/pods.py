@@ -1,17 +1,21 @@
 """What every generated pod has: security, environment, volumes. Which containers it has does not belong here."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from modelyard.api.training_run import Resources
 from modelyard.kube.names import CONNECTION_SECRET, FIELD_MANAGER, MANAGED_BY, UID_LABEL
 
 __all__ = [
     "CONTAINER_SECURITY",
     "POD_SECURITY",
+    "Runtime",
     "connection",
     "env",
     "labels",
     "owner",
+    "resources",
     "scratch_mounts",
     "scratch_volumes",
 ]
@@ -31,11 +35,22 @@ CONTAINER_SECURITY: dict[str, Any] = {
     "capabilities": {"drop": ["ALL"]},
 }
 
+DEFAULT_RESOURCES: dict[str, dict[str, Any]] = {"requests": {"cpu": "250m", "memory": "512Mi"}, "limits": {"memory": "2Gi"}}
+
 _BASE_ENV = {
     "HOME": "/tmp",  # noqa: S108 - an emptyDir of the pod, the only place it may write to besides /modelyard
     "PYTHONUNBUFFERED": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """What training and serving pods run: the image, when it is pulled, modelyard's own version."""
+
+    image: str
+    pull_policy: str
+    version: str
 
 
 def env(values: Mapping[str, str]) -> list[dict[str, str]]:
@@ -46,6 +61,12 @@ def env(values: Mapping[str, str]) -> list[dict[str, str]]:
 def connection() -> list[dict[str, Any]]:
     """Return the `envFrom` that opens MLflow and S3 to a container."""
     return [{"secretRef": {"name": CONNECTION_SECRET}}]
+
+
+def resources(wanted: Resources) -> dict[str, Any]:
+    """Return a container's resources; ours when the user says nothing at all."""
+    said = {side: dict(values) for side, values in (("requests", wanted.requests), ("limits", wanted.limits)) if values}
+    return said or DEFAULT_RESOURCES
 
 
 def scratch_volumes() -> list[dict[str, Any]]:

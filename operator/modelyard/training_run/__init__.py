@@ -4,13 +4,13 @@ from collections.abc import Iterable
 
 from modelyard.api.training_run import TrainingRun
 from modelyard.controller import Controller, Relation
+from modelyard.kube.pods import Runtime
 from modelyard.plan import Manifest
 from modelyard.ports import Cluster
-from modelyard.training_run.build import Runtime
 from modelyard.training_run.decide import decider, release, settled, trouble
 from modelyard.training_run.observe import observe
 
-__all__ = ["Runtime", "controller"]
+__all__ = ["controller"]
 
 
 def _runs_that_wait(experiment: Manifest, cluster: Cluster) -> Iterable[str]:

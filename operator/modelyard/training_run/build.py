@@ -1,15 +1,25 @@
 """Build the Job of one attempt and the ConfigMap beside it. Pure; when they are made is decided elsewhere."""
 
 import json
-from dataclasses import dataclass
 from typing import Any
 
-from modelyard.api.training_run import Resources, TrainingRun
+from modelyard.api.training_run import TrainingRun
 from modelyard.kube.names import RUN_LABEL, bounded, experiment_name, job_name
-from modelyard.kube.pods import CONTAINER_SECURITY, POD_SECURITY, connection, env, labels, owner, scratch_mounts, scratch_volumes
+from modelyard.kube.pods import (
+    CONTAINER_SECURITY,
+    POD_SECURITY,
+    Runtime,
+    connection,
+    env,
+    labels,
+    owner,
+    resources,
+    scratch_mounts,
+    scratch_volumes,
+)
 from modelyard.plan import Manifest
 
-__all__ = ["DATA", "TRAINER", "Runtime", "config_map", "job", "queued", "resources"]
+__all__ = ["DATA", "TRAINER", "config_map", "job", "queued"]
 
 DATA = "data"
 TRAINER = "trainer"
@@ -18,28 +28,12 @@ _SCRIPT_PATH = "/etc/modelyard-script"
 _DATA_PATH = "/modelyard/data"
 _QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 
-DEFAULT_RESOURCES: dict[str, dict[str, Any]] = {"requests": {"cpu": "250m", "memory": "512Mi"}, "limits": {"memory": "2Gi"}}
 _DATA_RESOURCES = {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "2Gi"}}
-
-
-@dataclass(frozen=True)
-class Runtime:
-    """What training and serving pods run: the image, when it is pulled, modelyard's own version."""
-
-    image: str
-    pull_policy: str
-    version: str
 
 
 def queued(run: TrainingRun) -> bool:
     """Tell whether a queue, not we, decides when the Job starts (Kueue, by its label on the TrainingRun)."""
     return _QUEUE_LABEL in run.metadata.labels
-
-
-def resources(wanted: Resources) -> dict[str, Any]:
-    """Return a container's resources; ours when the user says nothing at all."""
-    said = {side: dict(values) for side, values in (("requests", wanted.requests), ("limits", wanted.limits)) if values}
-    return said or DEFAULT_RESOURCES
 
 
 def config_map(run: TrainingRun) -> Manifest:

@@ -15,6 +15,7 @@ from modelyard.api.training_run import TrainingReason as Reason
 from modelyard.errors import ModelyardError
 from modelyard.kube.jobs import failed, image_id, of_kind, succeeded
 from modelyard.kube.names import ATTEMPT_TAG, CODE_TAG, IMAGE_TAG, UID_TAG, job_name, owner_tags
+from modelyard.kube.pods import Runtime
 from modelyard.plan import (
     Apply,
     ArchiveRun,
@@ -46,7 +47,7 @@ _RETRY_BASE, _RETRY_CAP = timedelta(seconds=10), timedelta(minutes=6)
 Decide = Callable[[TrainingRun, Seen, datetime], Plan[TrainingRunStatus]]
 
 
-def decider(runtime: build.Runtime) -> Decide:
+def decider(runtime: Runtime) -> Decide:
     """Return the decision for pods of this runtime."""
 
     def decide(run: TrainingRun, seen: Seen, now: datetime) -> Plan[TrainingRunStatus]:
@@ -64,7 +65,7 @@ def decider(runtime: build.Runtime) -> Decide:
     return decide
 
 
-def _start(run: TrainingRun, seen: Seen, experiment: str, runtime: build.Runtime) -> Plan[TrainingRunStatus]:
+def _start(run: TrainingRun, seen: Seen, experiment: str, runtime: Runtime) -> Plan[TrainingRunStatus]:
     """Begin the next attempt with its MLflow run, unless something is in the way."""
     attempt = seen.attempt + 1
     meta, script = run.metadata, run.spec.trainer.script
@@ -79,7 +80,7 @@ def _start(run: TrainingRun, seen: Seen, experiment: str, runtime: build.Runtime
     return _say(run, seen, progressing(Reason.PENDING, "Making the MLflow run."), CreateRun(experiment, name, tags))
 
 
-def _attempt(run: TrainingRun, seen: Seen, tracked: TrackedRun, now: datetime, runtime: build.Runtime) -> Plan[TrainingRunStatus]:
+def _attempt(run: TrainingRun, seen: Seen, tracked: TrackedRun, now: datetime, runtime: Runtime) -> Plan[TrainingRunStatus]:
     """Carry the newest attempt on: its parameters, its Job, its end."""
     name = job_name(run.metadata.name, seen.attempt)
     job = next((job for job in of_kind(seen.children, "Job") if job["metadata"]["name"] == name), None)
@@ -102,7 +103,7 @@ def _attempt(run: TrainingRun, seen: Seen, tracked: TrackedRun, now: datetime, r
     return _active(run, seen, job, now, runtime)
 
 
-def _active(run: TrainingRun, seen: Seen, job: Manifest, now: datetime, runtime: build.Runtime) -> Plan[TrainingRunStatus]:
+def _active(run: TrainingRun, seen: Seen, job: Manifest, now: datetime, runtime: Runtime) -> Plan[TrainingRunStatus]:
     """Say how a Job that has not ended stands; suspend it or let it go on, as the spec says."""
     tracked, name = seen.runs[seen.attempt], job["metadata"]["name"]
     pods = [pod for pod in of_kind(seen.children, "Pod") if pod["metadata"].get("labels", {}).get("job-name") == name]
@@ -130,7 +131,7 @@ def _complete(run: TrainingRun, seen: Seen, tracked: TrackedRun, now: datetime) 
     return Plan(status, again=timedelta(0))
 
 
-def _after_failure(run: TrainingRun, seen: Seen, found: Failure, now: datetime, runtime: build.Runtime) -> Plan[TrainingRunStatus]:
+def _after_failure(run: TrainingRun, seen: Seen, found: Failure, now: datetime, runtime: Runtime) -> Plan[TrainingRunStatus]:
     """An attempt failed: close its run, then begin another one or give up."""
     attempt, tracked = seen.attempt, seen.runs[seen.attempt]
     if run.status.failure != found:
@@ -162,7 +163,7 @@ def _say(
 
 
 def release(run: TrainingRun, seen: Seen, _now: datetime) -> Plan[TrainingRunStatus]:
-    """Say what has to go before the object may: its Jobs end, an open run is closed; with `deletionPolicy: Delete` runs are soft-deleted."""
+    """Say what has to go before the object may: its Jobs end, an open run is closed; with policy Delete runs are soft-deleted."""
     status = run.status.model_copy(update={"conditions": progressing(Reason.DELETING, "Ending the Job and closing the MLflow run.")})
     jobs = [job for job in of_kind(seen.children, "Job") if not job["metadata"].get("deletionTimestamp")]
     if jobs:
