@@ -97,6 +97,7 @@ All tenants as JSON, {"items": [...]}, with their defaults: those that values na
 `remove`: the namespace goes with the release. `secret`: the chart writes the connection.
 */}}
 {{- define "modelyard.tenants" -}}
+{{- include "modelyard.validate" . -}}
 {{- $items := list -}}
 {{- range .Values.tenants -}}
 {{- $create := .createNamespace | default false -}}

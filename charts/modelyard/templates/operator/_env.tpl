@@ -1,19 +1,31 @@
-{{/* The operator's settings: each value of the chart is one variable, and no other code reads them. */}}
+{{/* The operator's settings, as operator/modelyard/settings.py reads them. */}}
 {{- define "modelyard.operatorEnv" -}}
+- name: MODELYARD_NAMESPACES
+  value: {{ (include "modelyard.watched" . | fromJson).items | join "," | quote }}
 - name: MODELYARD_OPERATOR_NAMESPACE
   valueFrom:
     fieldRef: {fieldPath: metadata.namespace}
-- name: MODELYARD_POD_NAME
-  valueFrom:
-    fieldRef: {fieldPath: metadata.name}
 - name: MODELYARD_RUNTIME_IMAGE
   value: {{ include "modelyard.image" (dict "root" . "image" .Values.runtime.image) | quote }}
-- name: MODELYARD_NAMESPACES
-  value: {{ (include "modelyard.watched" . | fromJson).items | join "," | quote }}
+- name: MODELYARD_IMAGE_PULL_POLICY
+  value: {{ .Values.runtime.image.pullPolicy | quote }}
+- name: MODELYARD_LEASE_NAME
+  value: {{ include "modelyard.fullname" . | quote }}
+- name: MODELYARD_LEASE_IDENTITY
+  valueFrom:
+    fieldRef: {fieldPath: metadata.name}
+- name: MODELYARD_WORKERS
+  value: {{ .Values.reconcile.workers | quote }}
+- name: MODELYARD_RESYNC
+  value: {{ .Values.reconcile.resyncSeconds | quote }}
+- name: MODELYARD_HEALTH_PORT
+  value: "8081"
+- name: MODELYARD_METRICS_PORT
+  value: "8080"
 - name: MODELYARD_LOG_FORMAT
   value: {{ .Values.log.format | quote }}
 - name: MODELYARD_LOG_LEVEL
-  value: {{ .Values.log.level | quote }}
+  value: {{ .Values.log.level | upper | quote }}
 - name: HOME
   value: /tmp
 {{- with .Values.extraEnv }}

@@ -1,6 +1,5 @@
-{{- /*
-Rules that speak of several values at once; the schema has those of one. All that is wrong is said at once. Renders nothing.
-*/ -}}
+{{/* Rules that speak of several values at once; the schema has those of one. All that is wrong is said at once. Renders nothing. */}}
+{{- define "modelyard.validate" -}}
 {{- $wrong := list -}}
 {{- $seen := dict -}}
 {{- range $i, $tenant := .Values.tenants -}}
@@ -48,4 +47,5 @@ Rules that speak of several values at once; the schema has those of one. All tha
 {{- end -}}
 {{- if $wrong -}}
 {{- fail (printf "\n\nThe values do not fit together:\n- %s\n" (join "\n- " $wrong)) -}}
+{{- end -}}
 {{- end -}}
