@@ -1,0 +1,186 @@
+"""From a namespace to its clients: the Secret `modelyard-connection`, read by name, and one MLflow and one S3 client for what it says.
+
+What the Secret must hold does not belong here (`connection_secret`). Clients are never shared between namespaces (I9), and no
+credential is logged or shown by a repr.
+"""
+
+import asyncio
+import hashlib
+import json
+import ssl
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+from modelyard.adapters.connection_secret import Connection, parse_connection
+from modelyard.adapters.instrument import Observe, Probe
+from modelyard.adapters.mlflow import Mlflow
+from modelyard.adapters.offload import Pool
+from modelyard.adapters.s3 import S3, Deadlines
+from modelyard.adapters.s3_client import Clients
+from modelyard.errors import Invalid
+from modelyard.kube.names import CONNECTION_SECRET
+from modelyard.ports import Tenant
+
+__all__ = ["ReadSecret", "Tenants", "Timing"]
+
+ReadSecret = Callable[[str, str], Awaitable[Mapping[str, str] | None]]
+"""From namespace and name to a Secret's decoded data; None when there is none."""
+
+_S3_THREADS = 32
+_DIGEST_THREADS = 8
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds.
+
+    Attributes:
+        request: One request to MLflow.
+        s3: Calls to S3.
+        reread: A Secret that was read is read again after this.
+        heal: ... but after this when it was wrong, or the other side refused its keys.
+        idle: A namespace that asked for nothing for so long loses its clients.
+
+    """
+
+    request: float = 10.0
+    s3: Deadlines = field(default_factory=Deadlines)
+    reread: float = 60.0
+    heal: float = 2.0
+    idle: float = 3600.0
+
+
+@dataclass
+class _Entry:
+    """What is known of one namespace."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    read: float = 0.0
+    used: float = 0.0
+    refused: bool = False
+    digest: str = ""
+    wrong: Invalid | None = None
+    tenant: Tenant | None = None
+    close: Callable[[], Awaitable[None]] | None = field(default=None, repr=False)
+
+
+class Tenants:
+    """Opens tenants. Use it in one event loop, and close it there."""
+
+    def __init__(
+        self,
+        secret: ReadSecret,
+        observe: Observe,
+        *,
+        timing: Timing | None = None,
+        ca_bundle: str | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Make it; nothing is read.
+
+        Args:
+            secret: Reads a Secret by name.
+            observe: Told of every call to MLflow and S3.
+            timing: How long things may take, and last.
+            ca_bundle: A file of authorities to trust for MLflow and S3; None: OpenSSL's own rules, which heed `SSL_CERT_FILE`.
+            clock: Seconds that only grow.
+
+        """
+        self._secret = secret
+        self._observe = observe
+        self._timing = timing or Timing()
+        self._clock = clock
+        self._tls = ssl.create_default_context(cafile=ca_bundle)
+        self._clients = Clients(ca_bundle)
+        self._pool, self._bulk = Pool("S3", _S3_THREADS), Pool("S3", _DIGEST_THREADS)
+        self._entries: dict[str, _Entry] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+
+    async def tenant(self, namespace: str) -> Tenant:
+        """Return the namespace's clients; they stay the same as long as its Secret does. Reads the Secret once a minute at most.
+
+        Raises:
+            Invalid: There is no Secret, or it lacks a key, or a value cannot be; `operation` is `read connection`.
+            Unavailable: Kubernetes did not answer.
+
+        """
+        entry = self._entries.setdefault(namespace, _Entry())
+        entry.used = self._clock()
+        # One reader a namespace: the others wait for what it finds.
+        async with entry.lock:
+            if self._is_stale(entry):
+                await self._read(namespace, entry)
+            if entry.tenant is None:
+                wrong = entry.wrong
+                assert wrong is not None, "a Secret was read: it opened a tenant, or was wrong"
+                raise Invalid(wrong.dependency, wrong.operation, wrong.subject, wrong.detail)
+            return entry.tenant
+
+    async def close(self) -> None:
+        """Close all clients, each when its calls have ended."""
+        entries, self._entries = list(self._entries.values()), {}
+        for entry in entries:
+            self._retire(entry)
+        await asyncio.gather(*self._closing)
+
+    def _is_stale(self, entry: _Entry) -> bool:
+        if entry.tenant is None and entry.wrong is None:
+            return True
+        doubtful = entry.refused or entry.tenant is None
+        return self._clock() - entry.read >= (self._timing.heal if doubtful else self._timing.reread)
+
+    async def _read(self, namespace: str, entry: _Entry) -> None:
+        values = await self._secret(namespace, CONNECTION_SECRET)
+        digest = hashlib.sha256(json.dumps(sorted((values or {}).items())).encode()).hexdigest()
+        if entry.tenant is None or digest != entry.digest:
+            # What the old Secret opened must not outlive it, whether or not the new one is right.
+            self._retire(entry)
+            try:
+                self._open(entry, parse_connection(namespace, values))
+            except Invalid as wrong:
+                entry.wrong = wrong
+        entry.read, entry.digest, entry.refused = self._clock(), digest, False
+        self._forget_idle()
+
+    def _open(self, entry: _Entry, connection: Connection) -> None:
+        def refused() -> None:
+            entry.refused = True
+
+        tracking = Mlflow(
+            connection.tracking_url,
+            connection.credentials,
+            Probe("MLflow", self._observe, refused),
+            deadline=self._timing.request,
+            tls=self._tls,
+        )
+        store = S3(
+            connection.keys,
+            connection.reach,
+            Probe("S3", self._observe, refused),
+            clients=self._clients,
+            pool=self._pool,
+            bulk=self._bulk,
+            deadlines=self._timing.s3,
+        )
+
+        async def close() -> None:
+            await tracking.close()
+            await store.close()
+
+        entry.tenant = Tenant(tracking, store, connection.reach.bucket, connection.tracking_url)
+        entry.close = close
+
+    def _retire(self, entry: _Entry) -> None:
+        """Close an entry's clients in the background: their calls may last."""
+        close, entry.close, entry.tenant, entry.wrong = entry.close, None, None, None
+        if close is not None:
+            task = asyncio.ensure_future(close())
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+
+    def _forget_idle(self) -> None:
+        now = self._clock()
+        for namespace, entry in list(self._entries.items()):
+            if now - entry.used > self._timing.idle and not entry.lock.locked():
+                self._retire(self._entries.pop(namespace))

@@ -1,0 +1,121 @@
+"""Reading the Secret `modelyard-connection`: which keys it must have, what they may look like. Clients do not belong here."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from modelyard.adapters.mlflow import Credentials
+from modelyard.adapters.s3 import Reach
+from modelyard.adapters.s3_client import Keys
+from modelyard.adapters.s3_uri import is_bucket
+from modelyard.errors import Invalid
+from modelyard.kube.names import CONNECTION_SECRET
+
+__all__ = ["Connection", "parse_connection"]
+
+REQUIRED = ("MLFLOW_TRACKING_URI", "MLFLOW_S3_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "MODELYARD_BUCKET")
+OPTIONAL = (
+    "MLFLOW_TRACKING_USERNAME",
+    "MLFLOW_TRACKING_PASSWORD",
+    "MLFLOW_TRACKING_TOKEN",
+    "AWS_SESSION_TOKEN",
+    "AWS_DEFAULT_REGION",
+    "MODELYARD_READ_BUCKETS",
+)
+_REGION = re.compile(r"[a-z0-9-]{1,32}")
+
+
+@dataclass(frozen=True)
+class Connection:
+    """What one namespace's Secret says; credentials stay out of its repr."""
+
+    tracking_url: str
+    credentials: Credentials
+    keys: Keys
+    reach: Reach
+
+
+def parse_connection(namespace: str, values: Mapping[str, str] | None) -> Connection:
+    """Read a Secret's data.
+
+    Args:
+        namespace: Whose Secret it is; its objects in the bucket lie below this name.
+        values: The decoded data; None when there is no Secret.
+
+    Raises:
+        Invalid: There is none, it lacks a key, or a value cannot be. The message names keys, never values.
+
+    """
+    if values is None:
+        keys = ", ".join(REQUIRED)
+        raise _invalid(
+            namespace, f"create this Secret with the keys {keys}, and MLFLOW_TRACKING_USERNAME and _PASSWORD or MLFLOW_TRACKING_TOKEN"
+        )
+    missing = [key for key in REQUIRED if not values.get(key)]
+    if missing:
+        raise _invalid(namespace, f"it lacks {', '.join(missing)}")
+    # Not cut off in silence: the pods get the same values by envFrom, and would fail with them.
+    ragged = [key for key in (*REQUIRED, *OPTIONAL) if values.get(key, "").strip() != values.get(key, "")]
+    if ragged:
+        raise _invalid(namespace, f"{', '.join(ragged)} begins or ends with a space or a line break")
+    return Connection(
+        tracking_url=_url(namespace, "MLFLOW_TRACKING_URI", values["MLFLOW_TRACKING_URI"]),
+        credentials=_credentials(namespace, values),
+        keys=Keys(
+            endpoint=_url(namespace, "MLFLOW_S3_ENDPOINT_URL", values["MLFLOW_S3_ENDPOINT_URL"]),
+            access_key=values["AWS_ACCESS_KEY_ID"],
+            secret_key=values["AWS_SECRET_ACCESS_KEY"],
+            session_token=values.get("AWS_SESSION_TOKEN", ""),
+            region=_region(namespace, values),
+        ),
+        reach=Reach(_bucket(namespace, "MODELYARD_BUCKET", values["MODELYARD_BUCKET"]), namespace, _read_buckets(namespace, values)),
+    )
+
+
+def _invalid(namespace: str, detail: str) -> Invalid:
+    return Invalid("Kubernetes", "read connection", f"{namespace}/{CONNECTION_SECRET}", detail)
+
+
+def _url(namespace: str, key: str, text: str) -> str:
+    """Return an http or https address without a slash at its end."""
+    try:
+        parts = urlsplit(text)
+        fits = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        fits = False
+    if not fits:
+        raise _invalid(namespace, f"{key} is no address: write http://<host>:<port> or https://<host>")
+    if "@" in parts.netloc:
+        raise _invalid(namespace, f"{key} must not hold a user or password; they have keys of their own")
+    if parts.query or parts.fragment or "?" in text or "#" in text or not text.isprintable() or " " in text:
+        raise _invalid(namespace, f"{key} must not hold a query, a fragment or spaces")
+    return text.rstrip("/")
+
+
+def _credentials(namespace: str, values: Mapping[str, str]) -> Credentials:
+    username, password = values.get("MLFLOW_TRACKING_USERNAME", ""), values.get("MLFLOW_TRACKING_PASSWORD", "")
+    token = values.get("MLFLOW_TRACKING_TOKEN", "")
+    if bool(username) != bool(password):
+        raise _invalid(namespace, "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD belong together, and one is missing")
+    if not (username + password + token).isprintable() or not token.isascii() or ":" in username:
+        raise _invalid(namespace, "MLFLOW_TRACKING_USERNAME, _PASSWORD or _TOKEN has characters that no HTTP header can carry")
+    return Credentials(username, password, token)
+
+
+def _bucket(namespace: str, key: str, name: str) -> str:
+    if not is_bucket(name):
+        raise _invalid(namespace, f"{key} is no bucket name: 3 to 63 lower case letters, digits, dots and dashes")
+    return name
+
+
+def _read_buckets(namespace: str, values: Mapping[str, str]) -> frozenset[str]:
+    names = (name.strip() for name in values.get("MODELYARD_READ_BUCKETS", "").split(","))
+    return frozenset(_bucket(namespace, "MODELYARD_READ_BUCKETS", name) for name in names if name)
+
+
+def _region(namespace: str, values: Mapping[str, str]) -> str:
+    region = values.get("AWS_DEFAULT_REGION") or "us-east-1"
+    if _REGION.fullmatch(region) is None:
+        raise _invalid(namespace, "AWS_DEFAULT_REGION is no region, such as us-east-1")
+    return region

@@ -1,0 +1,70 @@
+"""MLflow's experiments, by REST. Names and tags are the caller's; nothing here knows what a tag means."""
+
+from collections.abc import Mapping
+
+from modelyard.adapters.instrument import Missing
+from modelyard.adapters.mlflow_rest import Ask, Json
+from modelyard.adapters.mlflow_shapes import Part, nothing, pairs, tags_of
+from modelyard.ports import TrackedExperiment
+
+__all__ = ["Experiments"]
+
+
+class Experiments(Part):
+    """The part of `ports.Tracking` that speaks of experiments."""
+
+    async def experiment(self, name: str) -> TrackedExperiment | None:
+        """Find an experiment by name, a soft-deleted one too; one that is not deleted wins, by MLflow's own rule. One request."""
+        try:
+            return await self._rest.read(
+                Ask("read experiment", name), "experiments/get-by-name", query={"experiment_name": name}, parse=_experiment
+            )
+        except Missing:
+            return None
+
+    async def create_experiment(self, name: str, location: str, tags: Mapping[str, str]) -> str:
+        """Create an experiment and return its id. One request.
+
+        Raises:
+            Conflict: One of that name is there, soft-deleted ones included.
+
+        """
+        body = {"name": name, "artifact_location": location, "tags": pairs(tags)}
+        return await self._rest.write(Ask("create experiment", name), "experiments/create", body, parse=lambda a: str(a["experiment_id"]))
+
+    async def restore_experiment(self, id_: str) -> None:
+        """Undo the soft deletion; restoring one that is active is no error. MLflow restores all of its runs with it.
+
+        One request; two when there was nothing to restore.
+        """
+        ask = Ask("restore experiment", id_)
+        try:
+            await self._rest.write(ask, "experiments/restore", {"experiment_id": id_}, parse=nothing)
+        except Missing:
+            # MLflow says the same of an experiment that is active and of one that is not there.
+            await self._rest.read(ask, "experiments/get", query={"experiment_id": id_}, parse=_experiment)
+
+    async def delete_experiment(self, id_: str) -> None:
+        """Soft-delete, with its runs; deleting twice is no error. One request."""
+        try:
+            await self._rest.write(Ask("delete experiment", id_), "experiments/delete", {"experiment_id": id_}, parse=nothing)
+        except Missing:
+            return
+
+    async def set_experiment_tags(self, id_: str, tags: Mapping[str, str]) -> None:
+        """Set tags. One request a tag: MLflow has no call for several."""
+        ask = Ask("tag experiment", id_, "MLflow refuses the tag: its key or value is too long, or the experiment is deleted")
+        for key, value in tags.items():
+            body = {"experiment_id": id_, "key": key, "value": value}
+            await self._rest.write(ask, "experiments/set-experiment-tag", body, parse=nothing)
+
+
+def _experiment(answer: Json) -> TrackedExperiment:
+    found = answer["experiment"]
+    return TrackedExperiment(
+        id=str(found["experiment_id"]),
+        name=found["name"],
+        location=found.get("artifact_location", ""),
+        deleted=found["lifecycle_stage"] == "deleted",
+        tags=tags_of(found.get("tags")),
+    )

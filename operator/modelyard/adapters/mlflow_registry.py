@@ -1,0 +1,154 @@
+"""MLflow's model registry, by REST: registered models, versions, stages and aliases."""
+
+from collections.abc import Mapping
+
+from modelyard.adapters.instrument import Missing
+from modelyard.adapters.mlflow_rest import Ask, Json
+from modelyard.adapters.mlflow_shapes import Part, moment, nothing, pairs, quoted, tags_of
+from modelyard.errors import Invalid
+from modelyard.ports import ModelStage, TrackedModel, TrackedVersion
+
+__all__ = ["Registry"]
+
+_PAGE = 1000
+
+
+class Registry(Part):
+    """The part of `ports.Tracking` that speaks of registered models."""
+
+    async def model(self, name: str) -> TrackedModel | None:
+        """Return a registered model. One request."""
+        try:
+            return await self._rest.read(Ask("read model", name), "registered-models/get", query={"name": name}, parse=_model)
+        except Missing:
+            return None
+
+    async def create_model(self, name: str, description: str, tags: Mapping[str, str]) -> None:
+        """Create a registered model. One request.
+
+        Raises:
+            Conflict: One of that name is there.
+
+        """
+        body = {"name": name, "description": description, "tags": pairs(tags)}
+        await self._rest.write(Ask("create model", name), "registered-models/create", body, parse=nothing)
+
+    async def set_model_tags(self, name: str, tags: Mapping[str, str], description: str | None) -> None:
+        """Set tags, and the description unless it is None. One request a tag, and one for the description."""
+        ask = Ask("tag model", name, "MLflow refuses the tag: its key or value is too long")
+        for key, value in tags.items():
+            await self._rest.write(ask, "registered-models/set-tag", {"name": name, "key": key, "value": value}, parse=nothing)
+        if description is not None:
+            body = {"name": name, "description": description}
+            await self._rest.write(Ask("describe model", name), "registered-models/update", body, method="PATCH", parse=nothing)
+
+    async def delete_model(self, name: str) -> None:
+        """Delete the model and its versions; one that is gone is no error. One request."""
+        await self._delete(Ask("delete model", name), "registered-models/delete", {"name": name})
+
+    async def versions(self, model: str) -> tuple[TrackedVersion, ...]:
+        """Return all versions of a model, oldest first. One request for each 1000; a model that is not there has none."""
+        found = await self._search("read versions of", model, "name", model)
+        return tuple(sorted((version for version in found if version.model == model), key=lambda version: int(version.version)))
+
+    async def versions_of_run(self, run: str) -> tuple[TrackedVersion, ...]:
+        """Return the versions of any model that came from a run, by model and age. One request for each 1000."""
+        found = await self._search("read versions from run", run, "run_id", run)
+        return tuple(sorted((version for version in found if version.run == run), key=lambda each: (each.model, int(each.version))))
+
+    async def create_version(self, model: str, source: str, run: str | None, tags: Mapping[str, str], logged_model: str | None) -> str:
+        """Register a version and return MLflow's number for it. One request.
+
+        Args:
+            model: The registered model.
+            source: Where the artifacts lie. With `logged_model` either `models:/<its id>`, as MLflow's own client writes it, or their
+                URI; MLflow resolves the former once, now.
+            run: The run that it came from; with `logged_model` MLflow knows it.
+            tags: Of the version.
+            logged_model: The id `m-...` that links the version with the logged model; a source `models:/m-...` wants it.
+
+        Raises:
+            Invalid: There is no such model, or the source does not fit.
+
+        """
+        body: Json = {"name": model, "source": source, "tags": pairs(tags)}
+        if run is not None:
+            body["run_id"] = run
+        if logged_model is not None:
+            body["model_id"] = logged_model
+        ask = Ask("register version of", model, "MLflow refuses the version: its source is not allowed, or is not that of the logged model")
+        return await self._rest.write(ask, "model-versions/create", body, parse=lambda a: str(a["model_version"]["version"]))
+
+    async def set_version_tags(self, model: str, version: str, tags: Mapping[str, str]) -> None:
+        """Set tags. One request a tag."""
+        ask = Ask("tag version", f"{model}/{version}", "MLflow refuses the tag: its key or value is too long")
+        for key, value in tags.items():
+            body = {"name": model, "version": version, "key": key, "value": value}
+            await self._rest.write(ask, "model-versions/set-tag", body, parse=nothing)
+
+    async def transition(self, model: str, version: str, stage: ModelStage) -> None:
+        """Move one version to an MLflow stage; no other version moves. One request."""
+        body = {"name": model, "version": version, "stage": stage, "archive_existing_versions": False}
+        await self._rest.write(Ask(f"move to {stage}", f"{model}/{version}"), "model-versions/transition-stage", body, parse=nothing)
+
+    async def set_alias(self, model: str, alias: str, version: str) -> None:
+        """Point an alias at a version; it leaves the version that held it. One request."""
+        ask = Ask(f"set alias {alias} to", f"{model}/{version}", "MLflow refuses the alias: latest, and v with a number, are its own")
+        body = {"name": model, "alias": alias, "version": version}
+        await self._rest.write(ask, "registered-models/alias", body, parse=nothing)
+
+    async def delete_alias(self, model: str, alias: str) -> None:
+        """Remove an alias; one that is gone, or whose model is, is no error. One request."""
+        await self._delete(Ask(f"delete alias {alias} of", model), "registered-models/alias", {"name": model, "alias": alias})
+
+    async def delete_version(self, model: str, version: str) -> None:
+        """Delete a version with the aliases that point at it; one that is gone is no error. One request."""
+        await self._delete(Ask("delete version", f"{model}/{version}"), "model-versions/delete", {"name": model, "version": version})
+
+    async def _delete(self, ask: Ask, path: str, body: Json) -> None:
+        try:
+            await self._rest.write(ask, path, body, method="DELETE", parse=nothing)
+        except Missing:
+            return
+
+    async def _search(self, operation: str, subject: str, attribute: str, value: str) -> list[TrackedVersion]:
+        text = quoted(value)
+        if text is None:
+            raise Invalid(
+                "MLflow", operation, subject, "this name cannot be searched for: it has quotes of both kinds or control characters"
+            )
+        query = {"filter": f"{attribute} = {text}", "max_results": str(_PAGE), "order_by": "version_number ASC"}
+        found: list[TrackedVersion] = []
+        while True:
+            page, token = await self._rest.read(Ask(operation, subject), "model-versions/search", query=query, parse=_page)
+            found += page
+            if not token:
+                return found
+            query["page_token"] = token
+
+
+def _model(answer: Json) -> TrackedModel:
+    found = answer["registered_model"]
+    return TrackedModel(
+        name=found["name"],
+        description=found.get("description", ""),
+        tags=tags_of(found.get("tags")),
+        aliases={alias["alias"]: str(alias["version"]) for alias in found.get("aliases", ())},
+    )
+
+
+def _page(answer: Json) -> tuple[list[TrackedVersion], str]:
+    return [_version(version) for version in answer.get("model_versions", ())], answer.get("next_page_token", "")
+
+
+def _version(found: Json) -> TrackedVersion:
+    return TrackedVersion(
+        model=found["name"],
+        version=str(found["version"]),
+        source=found.get("source", ""),
+        run=found.get("run_id") or None,
+        stage=found.get("current_stage", "None"),
+        ready=found.get("status", "READY") == "READY",
+        tags=tags_of(found.get("tags")),
+        created=moment(found.get("creation_timestamp")),
+    )

@@ -1,0 +1,173 @@
+"""MLflow's runs and the models that they logged, by REST."""
+
+import re
+import time
+from collections.abc import Iterator, Mapping
+
+from modelyard.adapters.instrument import Missing
+from modelyard.adapters.mlflow_rest import Ask, Json
+from modelyard.adapters.mlflow_shapes import Part, moment, nothing, pairs, quoted, tags_of
+from modelyard.errors import Invalid
+from modelyard.plan import RunStatus
+from modelyard.ports import LoggedModel, TrackedRun
+
+__all__ = ["Runs"]
+
+# Runs with many parameters and metrics stay below the limit of one answer.
+_PAGE = 200
+_BATCH = 100
+_PARAMETER_LIMIT = 6000
+_TAG_LIMIT = 8000
+_MODEL_ID = re.compile(r"m-[A-Za-z0-9]{1,64}")
+
+
+class Runs(Part):
+    """The part of `ports.Tracking` that speaks of runs and of what they logged."""
+
+    async def run(self, id_: str) -> TrackedRun | None:
+        """Return a run, soft-deleted ones too. One request."""
+        try:
+            return await self._rest.read(Ask("read run", id_), "runs/get", query={"run_id": id_}, parse=lambda a: _run(a["run"]))
+        except Missing:
+            return None
+
+    async def runs(
+        self, experiment: str, *, tags: Mapping[str, str] | None = None, deleted: bool = False, limit: int = 1000
+    ) -> tuple[TrackedRun, ...]:
+        """Return the newest runs of an experiment that have these tags, newest first; with `deleted`, the soft-deleted ones instead.
+
+        One request for each 200 runs. An experiment that is not there has none.
+        """
+        wanted = dict(tags or {})
+        found: list[TrackedRun] = []
+        token = ""
+        while len(found) < limit:
+            body: Json = {
+                "experiment_ids": [experiment],
+                "filter": _filter(wanted),
+                "run_view_type": "DELETED_ONLY" if deleted else "ACTIVE_ONLY",
+                "max_results": min(_PAGE, limit),
+                "order_by": ["attributes.start_time DESC"],
+            }
+            if token:
+                body["page_token"] = token
+            page, token = await self._rest.read(Ask("search runs of experiment", experiment), "runs/search", body=body, parse=_page)
+            # Once more here: not every tag can be written into a filter, and some databases compare without case.
+            found += [run for run in page if wanted.items() <= run.tags.items()]
+            if not token:
+                break
+        return tuple(found[:limit])
+
+    async def create_run(self, experiment: str, name: str, tags: Mapping[str, str]) -> str:
+        """Create a run, in state RUNNING and started now, and return its id. One request."""
+        _check_tags("create run", name, tags)
+        body = {"experiment_id": experiment, "run_name": name, "start_time": _now(), "tags": pairs(tags)}
+        ask = Ask("create run", name, "MLflow refuses the run: its experiment is deleted, or a tag is too long")
+        return await self._rest.write(ask, "runs/create", body, parse=lambda a: str(a["run"]["info"]["run_id"]))
+
+    async def log_parameters(self, run: str, parameters: Mapping[str, str]) -> None:
+        """Log parameters; one that is there with the same value stays. One request for each 100.
+
+        Raises:
+            Invalid: A parameter has another value already, or is longer than 6000 characters (MLflow would cut it off silently).
+
+        """
+        hint = "MLflow refuses the parameters: one was logged before with another value, a name is not allowed, or the run is deleted"
+        for key, value in parameters.items():
+            if len(value) > _PARAMETER_LIMIT:
+                raise Invalid("MLflow", "log parameters", run, f"the value of {key} is longer than {_PARAMETER_LIMIT} characters")
+        for chunk in _chunks(parameters):
+            body = {"run_id": run, "params": pairs(chunk)}
+            await self._rest.write(Ask("log parameters", run, hint), "runs/log-batch", body, parse=nothing)
+
+    async def set_run_tags(self, run: str, tags: Mapping[str, str]) -> None:
+        """Set tags. One request for each 100.
+
+        Raises:
+            Invalid: The run is deleted, or a tag is longer than 8000 characters (MLflow would cut it off silently).
+
+        """
+        _check_tags("tag run", run, tags)
+        for chunk in _chunks(tags):
+            ask = Ask("tag run", run, "MLflow refuses the tags: a name is not allowed, or the run is deleted")
+            await self._rest.write(ask, "runs/log-batch", {"run_id": run, "tags": pairs(chunk)}, parse=nothing)
+
+    async def finish_run(self, run: str, status: RunStatus) -> None:
+        """Close a run now. One request."""
+        ask = Ask("finish run", run, "MLflow refuses it: the run is deleted")
+        await self._rest.write(ask, "runs/update", {"run_id": run, "status": status, "end_time": _now()}, parse=nothing)
+
+    async def delete_run(self, run: str) -> None:
+        """Soft-delete; deleting twice, or one that is gone, is no error. One request."""
+        try:
+            await self._rest.write(Ask("delete run", run), "runs/delete", {"run_id": run}, parse=nothing)
+        except Missing:
+            return
+
+    async def restore_run(self, run: str) -> None:
+        """Undo the soft deletion; restoring one that is active is no error. One request."""
+        await self._rest.write(Ask("restore run", run), "runs/restore", {"run_id": run}, parse=nothing)
+
+    async def logged_model(self, id_: str) -> LoggedModel | None:
+        """Return a logged model by its id `m-...`; anything else is None. One request."""
+        if _MODEL_ID.fullmatch(id_) is None:
+            return None
+        try:
+            return await self._rest.read(Ask("read logged model", id_), f"logged-models/{id_}", parse=_logged_model)
+        except Missing:
+            return None
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _chunks(values: Mapping[str, str]) -> Iterator[dict[str, str]]:
+    items = list(values.items())
+    return (dict(items[start : start + _BATCH]) for start in range(0, len(items), _BATCH))
+
+
+def _check_tags(operation: str, subject: str, tags: Mapping[str, str]) -> None:
+    for key, value in tags.items():
+        if len(value) > _TAG_LIMIT:
+            raise Invalid("MLflow", operation, subject, f"the value of tag {key} is longer than {_TAG_LIMIT} characters")
+
+
+def _filter(tags: Mapping[str, str]) -> str:
+    """Write what can be written; the caller checks every run once more."""
+    terms = ((key, quoted(value)) for key, value in tags.items() if "`" not in key and quoted(key) is not None)
+    return " AND ".join(f"tags.`{key}` = {value}" for key, value in terms if value is not None)
+
+
+def _page(answer: Json) -> tuple[list[TrackedRun], str]:
+    return [_run(run) for run in answer.get("runs", ())], answer.get("next_page_token", "")
+
+
+def _run(run: Json) -> TrackedRun:
+    info, data = run["info"], run.get("data", {})
+    outputs = run.get("outputs", {}).get("model_outputs", ())
+    return TrackedRun(
+        id=info["run_id"],
+        experiment=str(info["experiment_id"]),
+        name=info.get("run_name", ""),
+        status=info["status"],
+        deleted=info["lifecycle_stage"] == "deleted",
+        start=moment(info.get("start_time")),
+        end=moment(info.get("end_time")),
+        tags=tags_of(data.get("tags")),
+        parameters=tags_of(data.get("params")),
+        metrics={metric["key"]: float(metric["value"]) for metric in data.get("metrics", ())},
+        artifact_uri=info.get("artifact_uri", ""),
+        models=tuple(output["model_id"] for output in sorted(outputs, key=lambda output: int(output.get("step", 0)))),
+    )
+
+
+def _logged_model(answer: Json) -> LoggedModel:
+    info = answer["model"]["info"]
+    return LoggedModel(
+        id=info["model_id"],
+        uri=info["artifact_uri"],
+        name=info["name"],
+        run=info.get("source_run_id") or None,
+        created=moment(info.get("creation_timestamp_ms")),
+    )

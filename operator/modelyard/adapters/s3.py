@@ -1,0 +1,290 @@
+"""One tenant's S3: `ports.Store` on boto3, in threads that a deadline watches.
+
+Making clients and translating errors does not belong here (`s3_client`), nor reading URIs (`s3_uri`).
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from modelyard.adapters.instrument import Missing, Probe
+from modelyard.adapters.offload import Lifeline, Pool, Share
+from modelyard.adapters.s3_blocking import delete_below, hash_object, listed
+from modelyard.adapters.s3_client import BLOCKING_ERRORS, Clients, Keys, translate
+from modelyard.adapters.s3_uri import Location, parse_uri, safe_path
+from modelyard.api.digest import FileDigest, tree_digest
+from modelyard.errors import Forbidden, Invalid, Unavailable
+from modelyard.ports import ArtifactTree, StoredObject, Usage
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+__all__ = ["S3", "Deadlines", "Reach", "parse_uri"]
+
+T = TypeVar("T")
+
+_CALLS = 8
+_DIGESTS = 4
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Where a tenant may read and write.
+
+    Attributes:
+        bucket: Its own bucket: the only one that is ever written to.
+        folder: The first segment of its keys, its namespace: the only one below which anything is ever deleted.
+        readable: Other buckets that it may read.
+
+    """
+
+    bucket: str
+    folder: str
+    readable: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Deadlines:
+    """Seconds that a call may take, from waiting for a thread to its end.
+
+    Attributes:
+        call: One request.
+        listing: A listing, or a deletion by prefix: as many requests as there are thousands of objects.
+        digest: Reading a whole tree: models can be large.
+
+    """
+
+    call: float = 15.0
+    listing: float = 120.0
+    digest: float = 600.0
+
+
+class S3:
+    """`ports.Store`, with one tenant's keys."""
+
+    def __init__(
+        self, keys: Keys, reach: Reach, probe: Probe, *, clients: Clients, pool: Pool, bulk: Pool, deadlines: Deadlines | None = None
+    ) -> None:
+        """Make the store; no request is made, and the client only with the first call.
+
+        Args:
+            keys: The tenant's.
+            reach: Where it may read and write.
+            probe: Measures every call of this port (not every request).
+            clients: Makes the client.
+            pool: Threads for short calls.
+            bulk: Threads for reading whole trees, apart from the others, which must not wait for them.
+            deadlines: How long calls may take.
+
+        """
+        self._keys = keys
+        self._reach = reach
+        self._probe = probe
+        self._clients = clients
+        self._calls = pool.share(_CALLS)
+        self._digests = bulk.share(_DIGESTS)
+        self._deadlines = deadlines or Deadlines()
+        self._client: S3Client | None = None
+        self._making = threading.Lock()
+        self._inflight = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    async def close(self) -> None:
+        """Close the connections when the calls in flight have ended."""
+        await self._idle.wait()
+        if self._client is not None:
+            self._client.close()
+
+    async def bucket_exists(self, bucket: str) -> bool:
+        """Tell whether the bucket is there and answers to our keys. One request.
+
+        Raises:
+            Forbidden: It is not one of this tenant's, or the keys do not reach it.
+
+        """
+        place = self._readable(Location(bucket, ""), "look for bucket")
+
+        def look(client: "S3Client", _: Lifeline) -> bool:
+            client.head_bucket(Bucket=place.bucket)
+            return True
+
+        try:
+            return await self._run("look for bucket", bucket, look, self._deadlines.call)
+        except Missing:
+            return False
+
+    async def create_bucket(self, bucket: str) -> None:
+        """Create a bucket; one that is ours already is no error. One request.
+
+        Raises:
+            Conflict: Somebody else holds that name.
+            Forbidden: It is not this tenant's own bucket, or the keys may not create it.
+
+        """
+        place = self._writable(Location(bucket, ""), "create bucket")
+
+        def create(client: "S3Client", _: Lifeline) -> None:
+            try:
+                if self._keys.region == "us-east-1":
+                    client.create_bucket(Bucket=place.bucket)
+                else:
+                    client.create_bucket(Bucket=place.bucket, CreateBucketConfiguration={"LocationConstraint": self._keys.region})  # type: ignore[typeddict-item] # any region
+            except client.exceptions.BucketAlreadyOwnedByYou:
+                return
+
+        await self._run("create bucket", bucket, create, self._deadlines.call, write=True)
+
+    async def usage(self, uri: str) -> Usage:
+        """Count what lies below a prefix. One request for each 1000 objects."""
+        place = self._readable(parse_uri(uri, "count objects"), "count objects")
+
+        def count(client: "S3Client", lifeline: Lifeline) -> Usage:
+            sizes = [found.size for found in listed(client, place, lifeline)]
+            return Usage(len(sizes), sum(sizes))
+
+        return await self._run("count objects", str(place), count, self._deadlines.listing)
+
+    async def objects(self, uri: str) -> tuple[StoredObject, ...]:
+        """List what lies below a prefix, sorted by path. One request for each 1000 objects."""
+        place = self._readable(parse_uri(uri, "list objects"), "list objects")
+
+        def listing(client: "S3Client", lifeline: Lifeline) -> tuple[StoredObject, ...]:
+            return tuple(sorted(listed(client, place, lifeline)))
+
+        return await self._run("list objects", str(place), listing, self._deadlines.listing)
+
+    async def read(self, uri: str, limit: int) -> bytes | None:
+        """Read one object of at most `limit` bytes; none is None. One request.
+
+        Raises:
+            Invalid: It is larger.
+
+        """
+        place = self._readable(parse_uri(uri, "read object"), "read object")
+
+        def get(client: "S3Client", _: Lifeline) -> bytes:
+            answer = client.get_object(Bucket=place.bucket, Key=place.key)
+            with answer["Body"] as body:
+                if answer["ContentLength"] > limit:
+                    raise Invalid("S3", "read object", str(place), f"it is larger than {limit} bytes")
+                return body.read()
+
+        if not place.key or place.key.endswith("/"):
+            return None
+        try:
+            return await self._run("read object", str(place), get, self._deadlines.call)
+        except Missing:
+            return None
+
+    async def digest(self, uri: str) -> ArtifactTree | None:
+        """Read every byte below a prefix and compute the tree's digest; None when nothing is there.
+
+        One request for each 1000 objects, and one for each object, four at a time. Zero-byte keys that end with a slash, which consoles
+        make to show folders, are no files.
+
+        Raises:
+            Invalid: An object's name is no path that means one place only; such a tree cannot be served.
+            Unavailable: It changed while it was read, or the deadline passed.
+
+        """
+        operation = "read artifacts"
+        place = self._readable(parse_uri(uri, operation), operation)
+        with self._probe(operation):
+            return await self._whole(operation, place, asyncio.get_running_loop().time() + self._deadlines.digest)
+
+    async def delete_prefix(self, uri: str) -> None:
+        """Delete everything below a prefix, which ends with a slash. Two requests for each 1000 objects. Older versions of a bucket that
+        keeps them stay.
+
+        Raises:
+            Forbidden: It is not below `<own bucket>/<own folder>/<something>/`.
+            Invalid: It does not end with a slash.
+            Ambiguous: Some may be left; deleting again goes on.
+
+        """
+        operation = "delete artifacts"
+        place = self._writable(parse_uri(uri, operation), operation)
+        if not place.key.endswith("/"):
+            raise Invalid("S3", operation, str(place), "a prefix ends with a slash")
+        if not place.key.startswith(f"{self._reach.folder}/") or place.key == f"{self._reach.folder}/":
+            raise Forbidden(
+                "S3", operation, str(place), f"nothing is deleted but below s3://{self._reach.bucket}/{self._reach.folder}/<name>/"
+            )
+
+        def delete(client: "S3Client", lifeline: Lifeline) -> None:
+            delete_below(client, place, lifeline, operation)
+
+        await self._run(operation, str(place), delete, self._deadlines.listing, write=True)
+
+    # --- where --------------------------------------------------------------------------------------
+    def _readable(self, place: Location, operation: str) -> Location:
+        if place.bucket != self._reach.bucket and place.bucket not in self._reach.readable:
+            raise Forbidden("S3", operation, str(place), "the connection reads MODELYARD_BUCKET and MODELYARD_READ_BUCKETS only")
+        return place
+
+    def _writable(self, place: Location, operation: str) -> Location:
+        if place.bucket != self._reach.bucket:
+            raise Forbidden("S3", operation, str(place), "the connection writes to MODELYARD_BUCKET only")
+        return place
+
+    # --- how ----------------------------------------------------------------------------------------
+    async def _run(
+        self, operation: str, subject: str, ask: "Callable[[S3Client, Lifeline], T]", deadline: float, *, write: bool = False
+    ) -> T:
+        with self._probe(operation):
+            return await self._offload(self._calls, operation, subject, ask, deadline, write=write)
+
+    async def _offload(
+        self, share: Share, operation: str, subject: str, ask: "Callable[[S3Client, Lifeline], T]", deadline: float, *, write: bool = False
+    ) -> T:
+        def call(lifeline: Lifeline) -> T:
+            try:
+                return ask(self._made(), lifeline)
+            except BLOCKING_ERRORS as error:
+                raise translate(error, operation, subject, write=write) from None
+
+        self._inflight += 1
+        self._idle.clear()
+        try:
+            return await share.run(operation, subject, call, deadline=deadline, write=write)
+        finally:
+            self._inflight -= 1
+            if self._inflight == 0:
+                self._idle.set()
+
+    def _made(self) -> "S3Client":
+        with self._making:
+            if self._client is None:
+                self._client = self._clients.make(self._keys, _CALLS + _DIGESTS)
+            return self._client
+
+    async def _whole(self, operation: str, place: Location, end: float) -> ArtifactTree | None:
+        def left() -> float:
+            return max(0.0, end - asyncio.get_running_loop().time())
+
+        def listing(client: "S3Client", lifeline: Lifeline) -> list[StoredObject]:
+            return list(listed(client, place, lifeline))
+
+        files = await self._offload(self._digests, operation, str(place), listing, left())
+        for file in files:
+            if not safe_path(file.path):
+                raise Invalid("S3", operation, str(place), "an object there has a name that is no safe path, such as one with .. in it")
+        waiting = iter(files)
+
+        async def worker() -> list[FileDigest]:
+            # One iterator for all workers: each takes what is next.
+            return [await self._offload(self._digests, operation, str(place), hash_object(place, file), left()) for file in waiting]
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                workers = [group.create_task(worker()) for _ in range(min(_DIGESTS, len(files)))]
+        except BaseExceptionGroup as failed:
+            first = failed.exceptions[0]
+            if isinstance(first, Missing):
+                raise Unavailable("S3", operation, str(place), "it changed while it was read") from None
+            raise first from None
+        digests = [digest for done in workers for digest in done.result()]
+        return ArtifactTree(tree_digest(digests), sum(file.size for file in digests), len(digests)) if files else None

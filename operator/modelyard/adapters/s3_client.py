@@ -1,0 +1,167 @@
+"""Making S3 clients, and translating what they raise. What is asked of S3 does not belong here (`s3`)."""
+
+import os
+import ssl
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import boto3
+import botocore.config
+import botocore.configprovider
+import botocore.exceptions
+import botocore.session
+import urllib3.exceptions
+
+from modelyard.adapters.instrument import Missing
+from modelyard.errors import Ambiguous, Conflict, Forbidden, Invalid, ModelyardError, Unavailable
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+__all__ = ["BLOCKING_ERRORS", "Clients", "Keys", "translate"]
+
+_DEPENDENCY: Final = "S3"
+_CONNECT = 5
+_READ = 10
+
+BLOCKING_ERRORS = (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError, urllib3.exceptions.HTTPError, OSError)
+"""What a call of boto3 may raise for reasons outside of this process; `translate` knows them."""
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Where one tenant's S3 is, and how to prove who we are."""
+
+    endpoint: str
+    access_key: str = field(repr=False)
+    secret_key: str = field(repr=False)
+    session_token: str = field(default="", repr=False)
+    region: str = "us-east-1"
+
+
+class Clients:
+    """Makes clients from explicit keys, and from nothing else: no environment, no file, no metadata service."""
+
+    def __init__(self, ca_bundle: str | None = None) -> None:
+        """Prepare; S3's description (some MB) is loaded once, with the first client.
+
+        Args:
+            ca_bundle: A file of authorities to trust; None: the one that OpenSSL uses, which heeds `SSL_CERT_FILE`.
+
+        """
+        self._verify: str | bool = ca_bundle or ssl.get_default_verify_paths().cafile or True
+        # Sessions are not thread-safe while they make a client; clients are.
+        self._lock = threading.Lock()
+        self._session: boto3.Session | None = None
+
+    def make(self, keys: Keys, connections: int) -> "S3Client":
+        """Make a client; it blocks for some 100 ms the first time, so call it in a thread.
+
+        Args:
+            keys: The tenant's.
+            connections: How many calls it may have under way at a time.
+
+        """
+        with self._lock:
+            if self._session is None:
+                self._session = boto3.Session(botocore_session=_deaf_session(), region_name=keys.region)
+            return self._session.client(
+                "s3",
+                endpoint_url=keys.endpoint,
+                region_name=keys.region,
+                aws_access_key_id=keys.access_key,
+                aws_secret_access_key=keys.secret_key,
+                aws_session_token=keys.session_token or None,
+                verify=self._verify,
+                config=botocore.config.Config(
+                    connect_timeout=_CONNECT,
+                    read_timeout=_READ,
+                    retries={"total_max_attempts": 1, "mode": "standard"},
+                    s3={"addressing_style": "path"},
+                    signature_version="s3v4",
+                    max_pool_connections=connections,
+                    proxies={},
+                    # Other stores than Amazon's do not all know the newer checksums.
+                    request_checksum_calculation="when_required",
+                    response_checksum_validation="when_required",
+                ),
+            )
+
+
+def _deaf_session() -> botocore.session.Session:
+    """Return a session that takes no setting from the environment and reads no file of the user's."""
+    session = botocore.session.Session()
+    store = session.get_component("config_store")
+    chains = botocore.configprovider.ConfigChainFactory(session=session, environ={})
+    files = {"config_file": os.devnull, "credentials_file": os.devnull}
+    for name, (_, _, default, convert) in botocore.configprovider.BOTOCORE_DEFAUT_SESSION_VARIABLES.items():
+        value = files.get(name, default)
+        store.set_config_provider(name, chains.create_config_chain(instance_name=name, default=value, conversion_func=convert))
+    return session
+
+
+# --- errors ---------------------------------------------------------------------------------------
+_FORBIDDEN = {
+    "AccessDenied": "the connection's keys may not do this",
+    "AllAccessDisabled": "the store has disabled access to it",
+    "InvalidAccessKeyId": "the store does not know the connection's AWS_ACCESS_KEY_ID",
+    "SignatureDoesNotMatch": "the connection's AWS_SECRET_ACCESS_KEY is wrong",
+    "RequestTimeTooSkewed": "the clocks of the operator and of the store differ too much",
+    "ExpiredToken": "the connection's session token has expired",
+    "InvalidToken": "the connection's session token is wrong",
+}
+_MISSING = frozenset({"NoSuchKey", "NotFound", "404"})
+_LATER = frozenset(
+    {
+        "SlowDown",
+        "ServiceUnavailable",
+        "InternalError",
+        "RequestTimeout",
+        "Throttling",
+        "OperationAborted",
+        "503",
+        "XMinioServerNotInitialized",
+    }
+)
+
+
+def translate(error: BaseException, operation: str, subject: str, *, write: bool) -> ModelyardError:
+    """Translate what boto3 raised; `write` makes an unclear answer `Ambiguous`. A missing object is `Missing`."""
+    later: type[Unavailable] = Ambiguous if write else Unavailable
+    if isinstance(error, botocore.exceptions.ClientError):
+        kind, detail = _answer(error, later)
+        return kind(_DEPENDENCY, operation, subject, detail)
+    if isinstance(error, botocore.exceptions.ConnectTimeoutError | botocore.exceptions.EndpointConnectionError):
+        return Unavailable(_DEPENDENCY, operation, subject, "nobody answers at its address; check the store and MLFLOW_S3_ENDPOINT_URL")
+    if isinstance(error, botocore.exceptions.SSLError):
+        return Unavailable(
+            _DEPENDENCY, operation, subject, "its TLS certificate is not trusted; give the operator the authority that signed it"
+        )
+    if isinstance(error, botocore.exceptions.ParamValidationError):
+        return Invalid(_DEPENDENCY, operation, subject, "the name is not allowed")
+    if isinstance(error, botocore.exceptions.ReadTimeoutError):
+        return later(_DEPENDENCY, operation, subject, f"no answer within {_READ} s")
+    return later(_DEPENDENCY, operation, subject, f"the connection broke ({type(error).__name__})")
+
+
+def _answer(error: botocore.exceptions.ClientError, later: type[Unavailable]) -> tuple[type[ModelyardError], str]:
+    code = str(error.response.get("Error", {}).get("Code", ""))
+    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    if code in _FORBIDDEN or status in {401, 403}:
+        return Forbidden, _FORBIDDEN.get(code, "the store refuses the connection's keys for it")
+    if code == "NoSuchBucket":
+        return Invalid, "there is no such bucket; create it or correct MODELYARD_BUCKET"
+    if code in _MISSING or status == 404:
+        return Missing, "there is nothing there"
+    if code in {"BucketAlreadyExists", "BucketAlreadyOwnedByYou"}:
+        return Conflict, "somebody else holds that name"
+    if code == "PreconditionFailed" or status == 412:
+        return Unavailable, "it changed while it was read"
+    if code in _LATER or status >= 500 or status in {408, 429}:
+        return later, f"answered {status}"
+    if 300 <= status < 400:
+        return Invalid, "answers with a redirect; check MLFLOW_S3_ENDPOINT_URL and the region"
+    if status >= 400:
+        return Invalid, "the store refuses the request"
+    return later, "answered, but not as S3 does"

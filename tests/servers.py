@@ -1,0 +1,172 @@
+"""Real servers as processes of this machine: MLflow on SQLite or PostgreSQL, MinIO. Context managers, for fixtures of any test folder.
+
+Nothing is skipped: what is missing is installed or built, or the start fails with its log.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["Minio", "free_port", "minio", "mlflow", "postgres"]
+
+ROOT = Path(__file__).resolve().parents[1]
+PATIENCE = 120.0
+
+
+@dataclass(frozen=True)
+class Minio:
+    """A running MinIO and its administrator's keys."""
+
+    url: str
+    access_key: str = "modelyard-test"
+    secret_key: str = "modelyard-test-secret"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a program needs to reach it, MLflow's client and server among them."""
+        return {"MLFLOW_S3_ENDPOINT_URL": self.url, "AWS_ACCESS_KEY_ID": self.access_key, "AWS_SECRET_ACCESS_KEY": self.secret_key}
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@contextmanager
+def minio(folder: Path) -> Iterator[Minio]:
+    """Run MinIO with its data in a folder."""
+    server = Minio(f"http://127.0.0.1:{free_port()}")
+    binary = Path(_output([sys.executable, "-m", "tests.cluster", "tools"]).splitlines()[-1]) / "minio"
+    environment = {"MINIO_ROOT_USER": server.access_key, "MINIO_ROOT_PASSWORD": server.secret_key, "MINIO_UPDATE": "off", "HOME": str(folder)}
+    command = [str(binary), "server", "--quiet", "--address", server.url.removeprefix("http://"), str(folder / "data")]
+    with _process(command, folder, "minio", environment) as alive:
+        _until(lambda: _answers(f"{server.url}/minio/health/ready"), alive)
+        yield server
+
+
+@contextmanager
+def postgres() -> Iterator[str]:
+    """Run PostgreSQL in a folder of its own, as an unprivileged user; yields a SQLAlchemy URI of an empty database."""
+    binaries = _postgres_binaries()
+    # Not below pytest's folders: only root may enter those.
+    folder = Path(tempfile.mkdtemp(prefix="modelyard-postgres-"))
+    user = "postgres" if os.geteuid() == 0 else None
+    if user:
+        shutil.chown(folder, user)
+    port = free_port()
+    try:
+        initdb = [str(binaries / "initdb"), "-D", str(folder / "data"), "-U", "modelyard", "--auth=trust", "--no-sync", "--encoding=UTF8"]
+        subprocess.run(initdb, check=True, capture_output=True, user=user, cwd=folder)
+        settings = {"listen_addresses": "127.0.0.1", "port": str(port), "unix_socket_directories": "", "fsync": "off"}
+        flags = [word for key, value in settings.items() for word in ("-c", f"{key}={value}")]
+        with _process([str(binaries / "postgres"), "-D", str(folder / "data"), *flags], folder, "postgres", {}, user=user) as alive:
+            ready = [str(binaries / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
+            _until(lambda: subprocess.run(ready, check=False).returncode == 0, alive)
+            yield f"postgresql+psycopg2://modelyard@127.0.0.1:{port}/postgres"
+    finally:
+        shutil.rmtree(folder)
+
+
+@contextmanager
+def mlflow(folder: Path, database: str, artifacts: str, store: Minio, *arguments: str) -> Iterator[str]:
+    """Run MLflow's tracking server; yields its address.
+
+    Args:
+        folder: For its log.
+        database: A SQLAlchemy URI.
+        artifacts: Where experiments without a location of their own put theirs: `s3://...`.
+        store: Where that is.
+        arguments: More of `mlflow server`'s.
+
+    """
+    port = free_port()
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", database, "--default-artifact-root", artifacts, "--no-serve-artifacts", *arguments]
+    environment = {"MLFLOW_DISABLE_TELEMETRY": "true", "HOME": str(folder), **store.environment}
+    with _process(command, folder, f"mlflow-{port}", environment) as alive:
+        _until(lambda: _answers(f"http://127.0.0.1:{port}/health"), alive)
+        yield f"http://127.0.0.1:{port}"
+
+
+# --- processes --------------------------------------------------------------------------------------
+@contextmanager
+def _process(
+    command: list[str], folder: Path, name: str, environment: Mapping[str, str], user: str | None = None
+) -> Iterator[Callable[[], None]]:
+    """Run a program with its output in a log; yields what fails, with the log's end, when it has ended."""
+    log = folder / f"{name}.log"
+    folder.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as output:
+        # A group of its own: MLflow's server starts others, and all of them end with it.
+        process = subprocess.Popen(
+            command, stdout=output, stderr=output, env={**os.environ, **environment}, cwd=folder, user=user, process_group=0
+        )
+
+    def alive() -> None:
+        if process.poll() is not None:
+            raise RuntimeError(f"{name} ended with {process.returncode}:\n{log.read_text(errors='replace')[-4000:]}")
+
+    try:
+        yield alive
+    finally:
+        _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Interrupt the whole group (PostgreSQL's fast shutdown, uvicorn's and MinIO's graceful one); kill what stays."""
+    for signal_number, patience in ((2, 10.0), (9, 10.0)):
+        try:
+            os.killpg(process.pid, signal_number)
+            process.wait(patience)
+        except ProcessLookupError:
+            process.wait(patience)
+        except subprocess.TimeoutExpired:
+            continue
+
+
+def _until(condition: Callable[[], bool], alive: Callable[[], None]) -> None:
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        alive()
+        if time.monotonic() > end:
+            raise TimeoutError("the server did not become ready")
+        time.sleep(0.05)
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return int(answer.status) == 200
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _output(command: list[str]) -> str:
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT).stdout.strip()
+
+
+def _postgres_binaries() -> Path:
+    """Find PostgreSQL's programs, installing them when there are none."""
+    for attempt in range(2):
+        found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+        if found:
+            return found[-1].parent
+        if attempt == 0:
+            environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+            for words in (["update"], ["install", "-y", "--no-install-recommends", "postgresql"]):
+                subprocess.run(["apt-get", "-q", *words], check=True, env=environment, stdout=subprocess.DEVNULL)
+    raise RuntimeError("PostgreSQL is not installed, and apt-get did not bring it")
