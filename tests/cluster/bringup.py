@@ -64,7 +64,7 @@ class Bringup:
     def _up(self) -> None:
         self.engine()
         log = Log(self._settings.logs / "cluster.log")
-        self._plan(self._building_now()).run(["kind", "kubectl"])
+        self._plan(False).run(["kind", "kubectl"])
         if self.cluster.container() is not None:
             self._console.say("cluster: there is one and it is not healthy; bringing it back")
             if self.cluster.revive(log):
@@ -161,7 +161,8 @@ class Bringup:
         if self._engine.image_id(PULLED_NODE_IMAGE):
             return True
         answer = self._settings.cache / "registry-answer"
-        if self._settings.mode == "auto" and answer.exists() and answer.read_text() == "no":
+        known = self._engine.image_id(NODE_IMAGE) or (answer.exists() and answer.read_text() == "no")
+        if self._settings.mode == "auto" and known:
             return False
         self._console.say(f"trying once to pull {PULLED_NODE_IMAGE}")
         try:

@@ -16,6 +16,8 @@ __all__ = ["Engine", "apt_install", "lacks_sys_resource"]
 
 CAP_SYS_RESOURCE = 24
 ANSWER_SECONDS = 60.0
+DOCKER_PID = Path("/var/run/docker.pid")
+CONTAINERD_PID = Path("/var/run/docker/containerd/containerd.pid")
 # The program looked for, and the package that has it.
 PACKAGES = {"dockerd": "docker.io", "iptables": "iptables"}
 
@@ -78,8 +80,8 @@ class Engine:
         dockerd = which("dockerd")
         if dockerd is None:
             raise Failed("there is no dockerd to start")
-        for pid_file in ("/var/run/docker.pid", "/var/run/docker/containerd/containerd.pid"):
-            drop_stale_pid(Path(pid_file))
+        if self._comes_up():
+            return
         command = [dockerd]
         if wrapper is not None:
             command += ["--add-runtime", f"modelyard={wrapper}", "--default-runtime", "modelyard"]
@@ -95,6 +97,21 @@ class Engine:
                 raise Failed(f"dockerd does not answer after {ANSWER_SECONDS:.0f} s\n{tail(daemon_log)}")
             time.sleep(0.3)
 
+    def _comes_up(self) -> bool:
+        """Waits for a daemon that is starting or ending; whether it answers. Removes what a dead one left, which would keep the next
+        from starting."""
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while daemon_lives(DOCKER_PID, "dockerd"):
+            if self.answers():
+                return True
+            if time.monotonic() > deadline:
+                raise Failed(f"a dockerd runs ({DOCKER_PID}) and does not answer")
+            time.sleep(0.3)
+        DOCKER_PID.unlink(missing_ok=True)
+        if not daemon_lives(CONTAINERD_PID, "containerd"):
+            CONTAINERD_PID.unlink(missing_ok=True)
+        return False
+
     def read(self, *words: str) -> str | None:
         """The output of a docker command, or ``None`` when it fails."""
         done = subprocess.run(["docker", *words], capture_output=True)
@@ -109,15 +126,11 @@ class Engine:
         return self.read("image", "inspect", "--format", "{{.Id}}", image)
 
 
-def drop_stale_pid(path: Path) -> None:
-    """Removes a daemon's pid file when the process it names is gone or is another program: a daemon that finds it will not start."""
+def daemon_lives(pid_file: Path, name: str) -> bool:
+    """Whether the process that a daemon's pid file names is that daemon, and not a dead one that nobody has buried."""
     try:
-        pid = int(path.read_text().strip())
+        stat = Path(f"/proc/{int(pid_file.read_text().strip())}/stat").read_text()
     except (OSError, ValueError):
-        return
-    try:
-        name = Path(f"/proc/{pid}/comm").read_text().strip()
-    except OSError:
-        name = ""
-    if name != {"docker.pid": "dockerd", "containerd.pid": "containerd"}[path.name]:
-        path.unlink(missing_ok=True)
+        return False
+    command, _, rest = stat.partition("(")[2].rpartition(")")
+    return command == name and rest.split()[0] not in ("Z", "X")

@@ -17,6 +17,7 @@ from tests.cluster.settings import CLUSTER, NODE_CONTAINER, Settings
 __all__ = ["Cluster", "unready"]
 
 READY_SECONDS = 180.0
+SAY_SECONDS = 5.0
 # Where the cluster's own workloads are; what others install is not its health.
 SYSTEM = ("kube-system", "local-path-storage")
 # A node that was killed hard comes back in half a minute; one that takes longer is made anew.
@@ -27,11 +28,19 @@ def condition(item: Mapping[str, Any], kind: str) -> bool:
     return any(entry["type"] == kind and entry["status"] == "True" for entry in item.get("status", {}).get("conditions", []))
 
 
-def unready(objects: list[Mapping[str, Any]]) -> list[str]:
+def settled(pod: Mapping[str, Any], since: str) -> bool:
+    """Whether all containers of a pod are ready and were started after ``since``: before it, the API tells of a life that ended."""
+    statuses = pod.get("status", {}).get("containerStatuses", [])
+    started = [status.get("state", {}).get("running", {}).get("startedAt", "") for status in statuses]
+    return bool(statuses) and all(status["ready"] for status in statuses) and all(moment[:19] >= since[:19] for moment in started)
+
+
+def unready(objects: list[Mapping[str, Any]], since: str = "") -> list[str]:
     """What is not yet as it should be, in words; empty for a healthy cluster.
 
     Args:
-        objects: nodes, the Deployments and DaemonSets of the system, and StorageClasses, as the API gives them.
+        objects: nodes, StorageClasses, and the Deployments, DaemonSets and Pods of the system, as the API gives them.
+        since: when the node was started, in UTC as RFC 3339.
     """
     out: list[str] = []
     nodes = [item for item in objects if item["kind"] == "Node"]
@@ -45,9 +54,11 @@ def unready(objects: list[Mapping[str, Any]]) -> list[str]:
         elif deployments[name].get("status", {}).get("readyReplicas", 0) < deployments[name]["spec"].get("replicas", 1):
             out.append(f"{name} is not ready")
     for item in objects:
-        status = item.get("status", {})
+        status, name = item.get("status", {}), item["metadata"]["name"]
         if item["kind"] == "DaemonSet" and status.get("numberReady", 0) < max(1, status.get("desiredNumberScheduled", 0)):
-            out.append(f"{item['metadata']['name']} is not ready")
+            out.append(f"{name} is not ready")
+        if item["kind"] == "Pod" and "deletionTimestamp" not in item["metadata"] and not settled(item, since):
+            out.append(f"pod {name} is not ready")
     default = "storageclass.kubernetes.io/is-default-class"
     if not any(item["kind"] == "StorageClass" and item["metadata"].get("annotations", {}).get(default) == "true" for item in objects):
         out.append("there is no default StorageClass")
@@ -75,10 +86,14 @@ class Cluster:
         """What keeps the cluster from being healthy, in words; empty when nothing does."""
         if not self._settings.kubeconfig.exists():
             return ["there is no kubeconfig"]
-        listed = self.kubectl("get", "nodes,storageclasses,deployments,daemonsets", "-A", "-o", "json")
+        since = self._engine.read("inspect", "--format", "{{.State.StartedAt}}", NODE_CONTAINER)
+        if since is None:
+            return ["the engine has no node of it"]
+        listed = self.kubectl("get", "nodes,storageclasses,deployments,daemonsets,pods", "-A", "-o", "json")
         if listed is None:
             return ["the API server does not answer"]
-        return unready([item for item in json.loads(listed)["items"] if item["metadata"].get("namespace", SYSTEM[0]) in SYSTEM])
+        system = [item for item in json.loads(listed)["items"] if item["metadata"].get("namespace", SYSTEM[0]) in SYSTEM]
+        return unready(system, since)
 
     def container(self) -> str | None:
         """The state of the node's container, as the engine names it; ``None`` when there is none."""
@@ -98,15 +113,16 @@ class Cluster:
         return not self.wait(RETURN_SECONDS)
 
     def wait(self, seconds: float) -> list[str]:
-        """Waits until nothing is wrong, or for that long; gives what still is."""
-        deadline, said = time.monotonic() + seconds, ""
+        """Waits until nothing is wrong, or for that long; gives what still is. Says at most every five seconds what it waits for."""
+        deadline, said = time.monotonic() + seconds, -SAY_SECONDS
         while True:
             troubles = self.troubles()
             if not troubles or time.monotonic() > deadline:
                 return troubles
-            if "; ".join(troubles) != said:
-                said = "; ".join(troubles)
-                self._console.say(f"cluster: waiting: {said}")
+            if self._console.elapsed - said >= SAY_SECONDS:
+                said = self._console.elapsed
+                more = [f"and {len(troubles) - 3} more"] if len(troubles) > 3 else []
+                self._console.say(f"cluster: waiting: {'; '.join([*troubles[:3], *more])}")
             time.sleep(0.5)
 
     def create(self, log: Log, image: str, pulled: bool) -> None:

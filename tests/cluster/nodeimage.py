@@ -70,7 +70,6 @@ def build_bare(settings: Settings, log: Log, key: str) -> None:
     config = put("containerd.toml", "etc/containerd/config.toml")
     config.write_text(config.read_text().replace("@PAUSE@", pause))
     put("cni.conflist", "etc/cni/net.d/10-modelyard.conflist")
-    put("sysctl.conf", "etc/sysctl.d/10-modelyard.conf")
     put("storage.yaml", "kind/manifests/default-storage.yaml")
     (context / "kind" / "version").write_text(KUBERNETES)
     put("entrypoint", "local/bin/entrypoint", 0o755)
