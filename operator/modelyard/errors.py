@@ -46,7 +46,14 @@ class Forbidden(Invalid):
 
 
 class Unavailable(ModelyardError):
-    """Nobody answered in time, or the answer says that it is not now."""
+    """Nobody answered in time, or the answer says that it is not now.
+
+    Attributes:
+        retry_after: Seconds that the other side asks us to wait; 0 when it said nothing.
+
+    """
+
+    retry_after: float = 0.0
 
 
 class Ambiguous(Unavailable):

@@ -1,0 +1,233 @@
+"""Kubernetes behind the ports `Cluster` and `Objects`: children by server-side apply, our own objects by JSON patch.
+
+How a request is made does not belong here (`adapters.kubernetes_api`), nor how changes come in (`adapters.kubernetes_watch`).
+"""
+
+import base64
+import binascii
+import json
+import logging
+import time
+import uuid
+from collections.abc import Collection, Iterable, Mapping
+from datetime import UTC, datetime
+
+from modelyard.adapters.instrument import Missing
+from modelyard.adapters.kubernetes_api import APPLY, JSON_PATCH, KINDS, Api, Gone, Kind, kind_of
+from modelyard.api.base import GROUP, VERSION
+from modelyard.cache import Cache
+from modelyard.errors import Conflict, Invalid, ModelyardError, Unavailable
+from modelyard.kube.names import FIELD_MANAGER
+from modelyard.plan import Delete, Manifest
+
+__all__ = ["Kubernetes", "Leases"]
+
+logger = logging.getLogger("modelyard.kubernetes")
+
+_LABELS_AGE = 60.0
+_NOTE_LIMIT = 1000
+_OWN: Mapping[str, Kind] = {kind.plural: kind for kind in KINDS.values() if kind.api_version == f"{GROUP}/{VERSION}"}
+
+
+class Kubernetes:
+    """Both ports in one: what is written through either is in the cache at once."""
+
+    def __init__(
+        self, api: Api, cache: Cache, *, namespaces: tuple[str, ...] = (), page_size: int = 500, reporter: str = "modelyard"
+    ) -> None:
+        """Make one.
+
+        Args:
+            api: The session.
+            cache: What the watches know.
+            namespaces: Those that are served; empty for all.
+            page_size: Objects in one page of a list.
+            reporter: Who reports events: the pod.
+
+        """
+        self._api = api
+        self._cache = cache
+        self._namespaces = namespaces
+        self._page_size = page_size
+        self._reporter = reporter
+        self._labels: dict[str, tuple[float, Mapping[str, str]]] = {}
+
+    # --- Cluster ------------------------------------------------------------------------------------------
+    def get(self, plural: str, namespace: str, name: str) -> Manifest | None:
+        """Return one of our own objects."""
+        return self._cache.get(plural, namespace, name)
+
+    def select(self, plural: str, namespace: str) -> Iterable[Manifest]:
+        """Return our own objects of a kind in a namespace."""
+        return self._cache.select(plural, namespace)
+
+    def owned(self, uid: str) -> tuple[Manifest, ...]:
+        """Return the children of an object."""
+        return self._cache.owned(uid)
+
+    async def apply(self, manifest: Manifest) -> None:
+        """Server-side apply, by force."""
+        kind, meta = kind_of(manifest), manifest["metadata"]
+        path = kind.path(meta["namespace"], meta["name"])
+        params = {"fieldManager": FIELD_MANAGER, "force": "true", "fieldValidation": "Strict"}
+        subject = f"{meta['namespace']}/{meta['name']}"
+        answer = await self._api.write("PATCH", path, f"apply {kind.kind}", subject, manifest, content_type=APPLY, params=params)
+        self._cache.put(kind.scope, answer)
+
+    async def delete(self, namespace: str, child: Delete) -> None:
+        """Delete a child if it still has that uid."""
+        kind = KINDS[child.api_version, child.kind]
+        body = {"preconditions": {"uid": child.uid}, "propagationPolicy": "Background"}
+        subject = f"{namespace}/{child.name}"
+        try:
+            answer = await self._api.write("DELETE", kind.path(namespace, child.name), f"delete {kind.kind}", subject, body)
+        except (Missing, Conflict):  # gone, or another one of that name by now
+            answer = {"kind": "Status"}
+        if answer.get("kind") == "Status":
+            self._cache.remove(kind.scope, namespace, child.name, child.uid)
+        else:  # it is still there, on its way out
+            self._cache.put(kind.scope, answer)
+
+    async def secret(self, namespace: str, name: str) -> Mapping[str, str] | None:
+        """Return a Secret's data, decoded; None when there is none."""
+        kind = KINDS["v1", "Secret"]
+        try:
+            body = await self._api.read(kind.path(namespace, name), "read Secret", f"{namespace}/{name}")
+        except Missing:
+            return None
+        try:
+            return {key: base64.b64decode(value).decode() for key, value in (body.get("data") or {}).items()}
+        except (binascii.Error, UnicodeDecodeError):
+            raise Invalid("Kubernetes", "read Secret", f"{namespace}/{name}", "a value is not UTF-8 text") from None
+
+    async def namespace_labels(self, namespace: str) -> Mapping[str, str]:
+        """Return the labels of a namespace, at most a minute old."""
+        when, labels = self._labels.get(namespace, (-_LABELS_AGE, {}))
+        if time.monotonic() - when < _LABELS_AGE:
+            return labels
+        body = await self._api.read(f"/api/v1/namespaces/{namespace}", "read Namespace", namespace)
+        labels = body["metadata"].get("labels") or {}
+        self._labels[namespace] = (time.monotonic(), labels)
+        return labels
+
+    # --- Objects ------------------------------------------------------------------------------------------
+    async def page(self, plural: str, token: str) -> tuple[list[Manifest], str]:
+        """List one page. The token is `<index of the namespace>:<the API server's own>`."""
+        number, _, follow = token.partition(":")
+        index = int(number or 0)
+        namespace = self._namespaces[index] if self._namespaces else None
+        params = {"limit": str(self._page_size)} | ({"continue": follow} if follow else {})
+        try:
+            answer = await self._api.read(_OWN[plural].path(namespace), f"list {plural}", namespace or "all namespaces", params)
+        except Gone:
+            raise Unavailable("Kubernetes", f"list {plural}", namespace or "all namespaces", "the list took too long") from None
+        follow = answer["metadata"].get("continue", "")
+        if follow:
+            return answer["items"], f"{index}:{follow}"
+        return answer["items"], f"{index + 1}:" if index + 1 < len(self._namespaces) else ""
+
+    async def write_status(self, body: Manifest, status: Manifest) -> Manifest:
+        """Replace an object's status in one write."""
+        patch = [
+            {"op": "test", "path": "/metadata/uid", "value": body["metadata"]["uid"]},
+            {"op": "add", "path": "/status", "value": status},
+        ]
+        return await self._patch(body, "status", "write status of", patch)
+
+    async def set_finalizers(self, body: Manifest, finalizers: tuple[str, ...]) -> Manifest:
+        """Replace an object's finalizers."""
+        meta = body["metadata"]
+        patch = [
+            {"op": "test", "path": "/metadata/uid", "value": meta["uid"]},
+            {"op": "test", "path": "/metadata/resourceVersion", "value": meta["resourceVersion"]},
+            {"op": "add", "path": "/metadata/finalizers", "value": list(finalizers)},
+        ]
+        return await self._patch(body, "", "set finalizers of", patch)
+
+    async def _patch(self, body: Manifest, subresource: str, operation: str, patch: list[Manifest]) -> Manifest:
+        kind, meta = kind_of(body), body["metadata"]
+        subject = f"{meta['namespace']}/{meta['name']}"
+        path = kind.path(meta["namespace"], meta["name"], subresource)
+        try:
+            return await self._api.write("PATCH", path, f"{operation} {kind.kind}", subject, patch, content_type=JSON_PATCH)
+        except Missing:
+            self._cache.remove(kind.plural, meta["namespace"], meta["name"], meta["uid"])
+            raise Conflict("Kubernetes", operation, subject, "it is gone") from None
+        except Invalid as error:
+            if _TEST_FAILED in error.detail:
+                raise Conflict("Kubernetes", operation, subject, "it has changed") from None
+            raise
+
+    async def event(self, body: Manifest, reason: str, message: str, *, warning: bool) -> None:
+        """Record an event; one that cannot be recorded is logged and forgotten."""
+        meta = body["metadata"]
+        kind = KINDS["events.k8s.io/v1", "Event"]
+        event = {
+            "apiVersion": kind.api_version,
+            "kind": kind.kind,
+            "metadata": {"name": f"{meta['name'][:200]}.{uuid.uuid4().hex[:16]}", "namespace": meta["namespace"]},
+            "eventTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            "reportingController": f"{GROUP}/operator",
+            "reportingInstance": self._reporter[:128],
+            "action": "Reconcile",
+            "reason": reason,
+            "note": message[:_NOTE_LIMIT],
+            "type": "Warning" if warning else "Normal",
+            "regarding": {
+                "apiVersion": body["apiVersion"],
+                "kind": body["kind"],
+                "namespace": meta["namespace"],
+                "name": meta["name"],
+                "uid": meta["uid"],
+            },
+        }
+        try:
+            await self._api.write("POST", kind.path(meta["namespace"]), "record Event", f"{meta['namespace']}/{meta['name']}", event)
+        except ModelyardError as error:
+            logger.warning("An event is lost: %s", error)
+
+    # --- the start ----------------------------------------------------------------------------------------
+    async def unserved(self, plurals: Collection[str]) -> tuple[str, ...]:
+        """Return which of our kinds the API server does not serve."""
+        try:
+            answer = await self._api.read(f"/apis/{GROUP}/{VERSION}", "discover", f"{GROUP}/{VERSION}")
+        except Missing:
+            return tuple(plurals)
+        served = {resource["name"] for resource in answer["resources"]}
+        return tuple(plural for plural in plurals if plural not in served)
+
+
+_TEST_FAILED = "testing path"
+
+
+class Leases:
+    """One Lease object, as the election reads and writes it."""
+
+    def __init__(self, api: Api, namespace: str, name: str) -> None:
+        """Name it."""
+        self._api = api
+        self._namespace = namespace
+        self._name = name
+        self._kind = KINDS["coordination.k8s.io/v1", "Lease"]
+
+    async def read(self) -> Manifest | None:
+        """Return the Lease; None when there is none."""
+        try:
+            return await self._api.read(self._kind.path(self._namespace, self._name), "read Lease", f"{self._namespace}/{self._name}")
+        except Missing:
+            return None
+
+    async def write(self, old: Manifest | None, spec: Manifest) -> Manifest:
+        """Create it, or replace the spec of what was read.
+
+        Raises:
+            Conflict: Somebody else wrote it meanwhile.
+
+        """
+        meta = {"name": self._name, "namespace": self._namespace}
+        body = {"apiVersion": self._kind.api_version, "kind": self._kind.kind, "metadata": meta, "spec": spec}
+        subject = f"{self._namespace}/{self._name}"
+        if old is None:
+            return await self._api.write("POST", self._kind.path(self._namespace), "create Lease", subject, body, fenced=False)
+        body = json.loads(json.dumps(old)) | {"spec": spec}
+        return await self._api.write("PUT", self._kind.path(self._namespace, self._name), "renew Lease", subject, body, fenced=False)

@@ -1,0 +1,248 @@
+"""One request to the API server: address, credentials, deadline, errors. What is asked for does not belong here (`adapters.kubernetes`).
+
+Configuration, TLS and credentials come from the official client; requests go as JSON through a session of our own, for the client's
+models cost more CPU than the rest of a pass. There are no retries: those are the loop's.
+"""
+
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+from kubernetes.aio import config
+from kubernetes.aio.client import Configuration
+from kubernetes.aio.client.rest import RESTClientObject
+
+from modelyard.adapters.instrument import Missing, Observe, Probe
+from modelyard.errors import Ambiguous, Conflict, Forbidden, Invalid, ModelyardError, Unavailable
+from modelyard.plan import Manifest
+
+__all__ = ["KINDS", "Api", "Gone", "Kind", "connect", "kind_of"]
+
+APPLY = "application/apply-patch+yaml"  # JSON is YAML
+JSON_PATCH = "application/json-patch+json"
+_CONNECT = 3.0
+_MESSAGE_LIMIT = 400
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Where a kind's objects are found; all of ours are namespaced."""
+
+    api_version: str
+    kind: str
+    plural: str
+
+    @property
+    def root(self) -> str:
+        """The path of the API that serves it."""
+        return f"/apis/{self.api_version}" if "/" in self.api_version else f"/api/{self.api_version}"
+
+    @property
+    def scope(self) -> str:
+        """What the cache calls it."""
+        return f"{self.api_version}/{self.kind}"
+
+    def path(self, namespace: str | None, name: str = "", subresource: str = "") -> str:
+        """Return the path of an object, of a namespace's list, or without a namespace of the whole cluster's."""
+        where = f"/namespaces/{namespace}" if namespace is not None else ""
+        return "/".join(filter(None, (f"{self.root}{where}/{self.plural}", name, subresource)))
+
+
+_TABLE = (
+    Kind("v1", "ConfigMap", "configmaps"),
+    Kind("v1", "Pod", "pods"),
+    Kind("v1", "Secret", "secrets"),
+    Kind("v1", "Service", "services"),
+    Kind("apps/v1", "Deployment", "deployments"),
+    Kind("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers"),
+    Kind("batch/v1", "Job", "jobs"),
+    Kind("coordination.k8s.io/v1", "Lease", "leases"),
+    Kind("events.k8s.io/v1", "Event", "events"),
+    Kind("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies"),
+    Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets"),
+    Kind("modelyard.io/v1alpha1", "Experiment", "experiments"),
+    Kind("modelyard.io/v1alpha1", "TrainingRun", "trainingruns"),
+    Kind("modelyard.io/v1alpha1", "RegisteredModel", "registeredmodels"),
+)
+KINDS: Mapping[tuple[str, str], Kind] = {(kind.api_version, kind.kind): kind for kind in _TABLE}
+
+
+def kind_of(manifest: Manifest) -> Kind:
+    """Return where a manifest's object is found; a kind that is not in the table is a bug."""
+    return KINDS[manifest["apiVersion"], manifest["kind"]]
+
+
+class Gone(Unavailable):
+    """The list or stream that was to be continued is too old: begin anew."""
+
+
+async def connect(observe: Observe, *, deadline: float, fence: Callable[[], None] = lambda: None) -> "Api":
+    """Find the cluster: the one this pod runs in, else the one that the kubeconfig names.
+
+    Raises:
+        Invalid: There is neither.
+
+    """
+    configuration = Configuration()
+    try:
+        config.load_incluster_config(client_configuration=configuration)
+    except config.ConfigException:
+        try:
+            await config.load_kube_config(client_configuration=configuration)
+        except config.ConfigException as error:
+            raise Invalid("Kubernetes", "find", "the cluster", f"neither in a pod nor by a kubeconfig: {error}") from None
+    return Api(configuration, observe, deadline=deadline, fence=fence)
+
+
+class Api:
+    """A session with one API server."""
+
+    def __init__(
+        self, configuration: Configuration, observe: Observe, *, deadline: float, fence: Callable[[], None] = lambda: None
+    ) -> None:
+        """Open a session; connections are made when they are needed.
+
+        Args:
+            configuration: Address, TLS and credentials.
+            observe: Told of every request.
+            deadline: Seconds that one request may take.
+            fence: Raises `Unavailable` when this process may not write any more.
+
+        """
+        self.configuration = configuration
+        self.ssl = RESTClientObject(configuration).ssl_context
+        self._probe = Probe("Kubernetes", observe)
+        self._fence = fence
+        self._timeout = aiohttp.ClientTimeout(total=deadline, sock_connect=_CONNECT)
+        self._session = aiohttp.ClientSession(
+            base_url=configuration.host,
+            connector=aiohttp.TCPConnector(limit=0, ssl=self.ssl),
+            proxy=configuration.proxy,
+            headers={"Accept": "application/json", "User-Agent": "modelyard"},
+        )
+
+    async def close(self) -> None:
+        """End the session."""
+        await self._session.close()
+
+    async def authorization(self) -> dict[str, str]:
+        """Return the header that carries the credentials, as fresh as the client keeps them; none with a client certificate."""
+        token = await self.configuration.get_api_key_with_prefix("BearerToken")
+        if token:
+            return {"Authorization": token}
+        if self.configuration.username:
+            return {"Authorization": self.configuration.get_basic_auth_token()}
+        return {}
+
+    async def read(self, path: str, operation: str, subject: str, params: Mapping[str, str] | None = None) -> Manifest:
+        """Get an object or a list."""
+        return await self._request("GET", path, operation, subject, params=params)
+
+    async def write(
+        self,
+        method: str,
+        path: str,
+        operation: str,
+        subject: str,
+        body: Any,
+        *,
+        content_type: str = "application/json",
+        params: Mapping[str, str] | None = None,
+        fenced: bool = True,
+    ) -> Manifest:
+        """Change something.
+
+        Raises:
+            Ambiguous: It may have happened.
+            ModelyardError: It did not.
+
+        """
+        if fenced:
+            self._fence()
+        data = json.dumps(body, separators=(",", ":")).encode()
+        return await self._request(method, path, operation, subject, params=params, data=data, content_type=content_type)
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        operation: str,
+        subject: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        data: bytes | None = None,
+        content_type: str = "",
+    ) -> Manifest:
+        lost = Unavailable if data is None else Ambiguous
+        headers = await self.authorization() | ({"Content-Type": content_type} if content_type else {})
+        with self._probe(operation):
+            try:
+                async with self._session.request(
+                    method, path, params=params, data=data, headers=headers, timeout=self._timeout
+                ) as response:
+                    raw = await response.read()
+                    if response.status < 300:
+                        answer: Manifest = json.loads(raw)
+                        return answer
+                    status, after = response.status, response.headers.get("Retry-After", "")
+            except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+                raise Unavailable("Kubernetes", operation, subject, "the API server cannot be reached") from error
+            except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+                raise lost("Kubernetes", operation, subject, "the API server gave no whole answer") from error
+            raise translated(status, raw, operation, subject, lost=lost, after=after)
+
+    @asynccontextmanager
+    async def stream(self, path: str, params: Mapping[str, str], operation: str) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Open a stream that has no deadline of its own; whoever reads it sets one.
+
+        Raises:
+            Gone: It cannot begin at this resourceVersion any more.
+            ModelyardError: It did not begin, or it broke.
+
+        """
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT)
+        try:
+            async with self._session.get(path, params=params, headers=await self.authorization(), timeout=timeout) as response:
+                if response.status >= 300:
+                    after = response.headers.get("Retry-After", "")
+                    raise translated(response.status, await response.read(), operation, path, lost=Unavailable, after=after)
+                yield response
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise Unavailable("Kubernetes", operation, path, "the stream broke") from error
+
+
+def translated(status: int, raw: bytes, operation: str, subject: str, *, lost: type[Unavailable], after: str = "") -> ModelyardError:
+    """Return our error for an answer of the API server's.
+
+    Its message is passed on, cut: it is the platform's own word to its users (a quota, an admission rule, a verb that is missing),
+    never another system's body.
+    """
+    detail = _message(raw)
+    match status:
+        case 401 | 403:
+            return Forbidden("Kubernetes", operation, subject, detail)
+        case 404:
+            return Missing("Kubernetes", operation, subject, detail)
+        case 409:
+            return Conflict("Kubernetes", operation, subject, detail)
+        case 410:
+            return Gone("Kubernetes", operation, subject, "too old to be continued")
+        case 429 | 503:
+            error = Unavailable("Kubernetes", operation, subject, "the API server asks to be left alone for a while")
+            error.retry_after = float(after) if after.isdigit() else 0.0
+            return error
+        case _ if status >= 500:
+            return lost("Kubernetes", operation, subject, f"the API server failed with {status}")
+        case _:
+            return Invalid("Kubernetes", operation, subject, detail)
+
+
+def _message(raw: bytes) -> str:
+    try:
+        message = str(json.loads(raw).get("message", ""))
+    except (ValueError, AttributeError):
+        return ""
+    return "".join(char if char.isprintable() else " " for char in message)[:_MESSAGE_LIMIT]

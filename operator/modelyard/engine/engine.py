@@ -1,0 +1,355 @@
+"""What happens when: changes become keys, workers take them, verdicts become times for the next look.
+
+What one pass does does not belong here (`engine.reconcile`), nor where changes come from (`engine.kopf_app`, the adapters' watches).
+"""
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from modelyard.cache import Cache, Change, Key, owner_of
+from modelyard.controller import Controller, Relation
+from modelyard.engine.backoff import Pacer, backoff
+from modelyard.engine.clock import Clock
+from modelyard.engine.events import Recorder
+from modelyard.engine.gate import Gate
+from modelyard.engine.metrics import Metrics
+from modelyard.engine.queue import Lane, Queue
+from modelyard.engine.reconcile import Outcome, Reconciler, Verdict, fingerprint
+from modelyard.plan import Manifest
+from modelyard.ports import Objects, Ports
+
+__all__ = ["Engine", "Options"]
+
+logger = logging.getLogger("modelyard.engine")
+
+_NOT_AT_ONCE = 1.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """How the engine runs.
+
+    Attributes:
+        workers: Passes at a time.
+        resync: Seconds after which an object is looked at though nothing happened.
+        resyncs_per_second: The resyncs' budget.
+        deadline: Seconds that one pass may take.
+        rounds: How often one pass goes round before others have their turn.
+
+    """
+
+    workers: int = 20
+    resync: float = 300.0
+    resyncs_per_second: int = 50
+    deadline: float = 60.0
+    rounds: int = 25
+
+
+@dataclass(slots=True)
+class _Look:
+    """What is remembered of an object between two passes: what the last look saw, when the next is due, failures in a row."""
+
+    mark: int | None
+    due: float
+    failures: int = 0
+
+
+class Engine:
+    """The loop. Made closed: it takes changes in from `open` on, when the cache is whole."""
+
+    def __init__(
+        self,
+        controllers: Iterable[Controller],
+        ports: Ports,
+        objects: Objects,
+        *,
+        cache: Cache,
+        clock: Clock,
+        options: Options = Options(),
+        metrics: Metrics | None = None,
+        fence: Callable[[], None] = lambda: None,
+        dice: Callable[[], float] = random.random,
+    ) -> None:
+        """Put one together.
+
+        Args:
+            controllers: The kinds.
+            ports: The outside.
+            objects: Where our own objects are listed and written.
+            cache: What the watches know; changes come from here.
+            clock: What time it is.
+            options: How it runs.
+            metrics: Where it is counted.
+            fence: Raises `Unavailable` when this process may not write any more.
+            dice: Where chance comes from.
+
+        """
+        self._controllers = {controller.plural: controller for controller in controllers}
+        self._objects = objects
+        self._cache = cache
+        self._clock = clock
+        self._options = options
+        self._metrics = metrics or Metrics()
+        self._dice = dice
+        self._queue = Queue(options.workers)
+        self._gate = Gate()
+        self._pacer = Pacer(options.resync, options.resyncs_per_second, dice)
+        self._looks: dict[Key, _Look] = {}
+        self._relations: dict[str, list[tuple[str, Relation]]] = defaultdict(list)
+        for controller in self._controllers.values():
+            for relation in controller.relations:
+                self._relations[relation.plural].append((controller.plural, relation))
+        self.recorder = Recorder(objects, clock)
+        self._reconciler = Reconciler(
+            self._controllers,
+            ports,
+            objects,
+            cache=cache,
+            clock=clock,
+            recorder=self.recorder,
+            fence=fence,
+            rounds=options.rounds,
+            deadline=options.deadline,
+        )
+        self._ports = ports
+        self._open = False
+        self._stopping = False
+        self._resting: deque[asyncio.Future[None]] = deque()
+        self._alarm: asyncio.TimerHandle | None = None
+        cache.subscribe(self._changed)
+        kinds = {plural: controller.resource.KIND for plural, controller in self._controllers.items()}
+        self._metrics.watch_over(cache, kinds, self.lanes, lambda: self.recorder.dropped)
+
+    # --- changes become keys ------------------------------------------------------------------------------
+    def open(self) -> None:
+        """Take up work: everything that the cache holds is looked at, and every change from now on."""
+        self._open = True
+        for plural in self._controllers:
+            for body in self._cache.every(plural):
+                self._add(_key(plural, body), Lane.CHANGE)
+
+    def _changed(self, change: Change) -> None:
+        if not self._open:
+            return
+        if not change.own:
+            owner = self._cache.locate(owner_of(change.body))
+            if owner is not None:
+                self._add(owner, Lane.CHANGE)
+            return
+        key = _key(change.scope, change.body)
+        if change.new is None:
+            self._looks.pop(key, None)
+            self._queue.forget(key)
+        elif change.old is None or fingerprint(change.old, ()) != fingerprint(change.new, ()):
+            self._add(key, Lane.CHANGE)
+        self._tell_relations(change)
+
+    def _tell_relations(self, change: Change) -> None:
+        for plural, relation in self._relations[change.scope]:
+            try:
+                names = tuple(relation.keys(change.body, self._ports.cluster))
+            except Exception:
+                logger.exception("This is a bug: whom a change concerns", extra={"key": str(_key(change.scope, change.body))})
+                continue
+            for name in names:
+                self.trigger(Key(plural, change.body["metadata"]["namespace"], name))
+
+    def trigger(self, key: Key) -> None:
+        """Have an object looked at, even if nothing of its own has changed."""
+        if self._cache.get(*key) is None:
+            return
+        self._looks.setdefault(key, _Look(None, self._clock.time())).mark = None
+        self._add(key, Lane.CHANGE)
+
+    def _add(self, key: Key, lane: Lane) -> None:
+        self._queue.add(key, lane, self._clock.time())
+        self._wake()
+
+    # --- keys become passes -------------------------------------------------------------------------------
+    async def settle(self) -> int:
+        """Work off what is ready now, one key after another, and post the events; return how many passes it took. For tests."""
+        passes = 0
+        while await self.step() is not None:
+            passes += 1
+        await self.recorder.flush()
+        return passes
+
+    async def step(self) -> tuple[Key, Outcome] | None:
+        """Take one key, if one may be taken now, and do its pass."""
+        now = self._clock.time()
+        if self._gate.blocks(now, self._queue.held):
+            return None
+        key = self._queue.take(now)
+        if key is None:
+            return None
+        try:
+            return key, await self._look(key)
+        finally:
+            self._queue.done(key, self._clock.time())
+
+    async def _look(self, key: Key) -> Outcome:
+        begin = self._clock.time()
+        verdict = self._skip(key, begin) or await self._reconciler.reconcile(key)
+        end = self._clock.time()
+        self._metrics.reconciled(key.plural, verdict.outcome, end - begin)
+        if verdict.outcome is not Outcome.SKIPPED:
+            self._schedule(key, verdict, end)
+        return verdict.outcome
+
+    def _skip(self, key: Key, now: float) -> Verdict | None:
+        """Tell whether this look can be spared, and why."""
+        body = self._cache.get(*key)
+        if body is None:
+            return Verdict(Outcome.GONE)
+        children = self._cache.owned(body["metadata"]["uid"])
+        look = self._looks.get(key)
+        if look is None:
+            if not self._settled(key, body, children):
+                return None
+            look = self._looks[key] = _Look(fingerprint(body, children), self._pacer.first(now))
+            self._queue.add_at(key, Lane.ROUTINE, look.due)
+            return Verdict(Outcome.SKIPPED)
+        if look.due <= now or look.mark != fingerprint(body, children):
+            return None
+        return Verdict(Outcome.SKIPPED)
+
+    def _settled(self, key: Key, body: Manifest, children: tuple[Manifest, ...]) -> bool:
+        """Tell whether an object that this process has not looked at yet was left settled by the one before."""
+        meta, status = body["metadata"], body.get("status") or {}
+        if "deletionTimestamp" in meta or status.get("observedGeneration") != meta.get("generation"):
+            return False
+        controller = self._controllers[key.plural]
+        try:
+            return controller.settled(controller.resource.parse(body), children)
+        except ValueError:  # it does not fit its kind: the pass says so
+            return False
+
+    def _schedule(self, key: Key, verdict: Verdict, now: float) -> None:
+        """Turn a verdict into the time of the next look."""
+        outcome = verdict.outcome
+        if outcome is Outcome.UNAVAILABLE:
+            self._gate.failed(now, verdict.retry_after)
+        else:
+            self._gate.passed()
+        if outcome is Outcome.GONE:
+            self._looks.pop(key, None)
+            self._queue.forget(key)
+            return
+        look = self._looks.setdefault(key, _Look(None, now))
+        settled = outcome in {Outcome.SETTLED, Outcome.INVALID}
+        look.failures = 0 if settled else look.failures + (outcome is not Outcome.BUSY)
+        look.mark = verdict.mark
+        look.due, lane = self._next(verdict, look.failures, now)
+        self._queue.add_at(key, lane, look.due)
+
+    def _next(self, verdict: Verdict, failures: int, now: float) -> tuple[float, Lane]:
+        match verdict.outcome:
+            case Outcome.SETTLED | Outcome.INVALID:
+                resync = self._pacer.next(now)
+                if verdict.again is None or now + verdict.again.total_seconds() >= resync:
+                    return resync, Lane.ROUTINE
+                return now + max(verdict.again.total_seconds(), _NOT_AT_ONCE), Lane.CHANGE
+            case Outcome.BUSY:
+                return now, Lane.CHANGE
+            case Outcome.CONFLICT | Outcome.UNAVAILABLE:
+                pause = backoff(failures, self._dice, first=0.25, longest=2.0 if verdict.outcome is Outcome.UNAVAILABLE else 10.0)
+                return now + max(pause, verdict.retry_after), Lane.CHANGE
+            case _:
+                return now + max(backoff(failures, self._dice), verdict.retry_after), Lane.ROUTINE
+
+    # --- the workers --------------------------------------------------------------------------------------
+    def start(self) -> list["asyncio.Task[None]"]:
+        """Make the workers and the events' poster; they wait until `open`."""
+        workers = [asyncio.create_task(self._work(), name=f"worker {number}") for number in range(self._options.workers)]
+        return [*workers, asyncio.create_task(self.recorder.run(), name="events")]
+
+    async def drain(self, tasks: Iterable["asyncio.Task[None]"], patience: float) -> None:
+        """Let what is under way end, for so many seconds; begin nothing new."""
+        self._stopping = True
+        self._wake(len(self._resting))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                while self._queue.held:
+                    await self._rest()
+                await self.recorder.flush()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _work(self) -> None:
+        while not self._stopping:
+            if await self.step() is None and not self._stopping:
+                await self._rest()
+            else:
+                self._wake()
+
+    async def _rest(self) -> None:
+        """Wait until there may be something to do."""
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._resting.append(waiter)
+        self._set_alarm()
+        await waiter
+
+    def _wake(self, count: int = 1) -> None:
+        while count and self._resting:
+            waiter = self._resting.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                count -= 1
+
+    def _set_alarm(self) -> None:
+        """Have a worker woken when the next key becomes ready, or when the gate may be tried."""
+        times = [time for time in (self._queue.next_time(), self._gate.until if self._gate.shut else None) if time is not None]
+        if not times:
+            return
+        wait = max(0.0, min(times) - self._clock.time())
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm = asyncio.get_running_loop().call_later(wait, self._wake)
+
+    # --- what the watches may have lost -------------------------------------------------------------------
+    async def audit(self) -> int:
+        """Compare the cache with the API server's own list, page by page; return how much the watches had lost.
+
+        Raises:
+            ModelyardError: The list could not be read to its end; nothing was forgotten.
+
+        """
+        return sum([await self._audit(plural) for plural in self._controllers])
+
+    async def _audit(self, plural: str) -> int:
+        before = self._cache.uids(plural)
+        listed: set[str] = set()
+        news, token = 0, ""
+        while True:
+            page, token = await self._objects.page(plural, token)
+            for body in page:
+                listed.add(body["metadata"]["uid"])
+                news += self._cache.put(plural, body)
+            if not token:
+                break
+        news += self._cache.settle(plural, before, listed)
+        if self._open and news:
+            self._metrics.drifted(plural, news)
+            logger.info("The list of %s brought %d changes that no watch had told of", plural, news)
+        return news
+
+    # --- asking ---------------------------------------------------------------------------------------------
+    def lanes(self) -> dict[str, tuple[int, float]]:
+        """Return, by lane, how many keys are ready, and for how many seconds the oldest has been."""
+        now = self._clock.time()
+        return {lane.value: (self._queue.depth(lane), self._queue.age(lane, now)) for lane in Lane}
+
+    @property
+    def next_time(self) -> float | None:
+        """When the next key that waits becomes ready."""
+        return self._queue.next_time()
+
+
+def _key(plural: str, body: Manifest) -> Key:
+    return Key(plural, body["metadata"]["namespace"], body["metadata"]["name"])

@@ -1,0 +1,75 @@
+"""Telling users: Kubernetes events, each said once in ten minutes, in the background, and never at the cost of the work.
+
+What is worth an event does not belong here (`engine.report`, and the plans).
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections import OrderedDict, deque
+
+from modelyard.engine.clock import Clock
+from modelyard.plan import Event, Manifest
+from modelyard.ports import Objects
+
+__all__ = ["Recorder"]
+
+logger = logging.getLogger("modelyard.events")
+
+_REPEAT = 600.0
+_REMEMBERED = 20_000
+_BACKLOG = 1_000
+_BURST = 100.0
+_PER_SECOND = 10.0
+
+
+class Recorder:
+    """Takes events in at any rate, and posts ten a second after a burst of a hundred; what does not fit is dropped, and counted."""
+
+    def __init__(self, objects: Objects, clock: Clock) -> None:
+        """Make one that has said nothing yet."""
+        self._objects = objects
+        self._clock = clock
+        self._said: OrderedDict[int, float] = OrderedDict()
+        self._backlog: deque[tuple[Manifest, Event]] = deque()
+        self._more = asyncio.Event()
+        self.dropped = 0
+
+    def record(self, body: Manifest, event: Event) -> None:
+        """Say something about an object, unless it was said within the last ten minutes."""
+        now = self._clock.time()
+        what = hash((body["metadata"]["uid"], event.reason, event.message))
+        if now - self._said.get(what, -_REPEAT) < _REPEAT:
+            return
+        if len(self._backlog) >= _BACKLOG:
+            self.dropped += 1
+            return
+        self._said[what] = now
+        self._said.move_to_end(what)
+        if len(self._said) > _REMEMBERED:
+            self._said.popitem(last=False)
+        self._backlog.append((body, event))
+        self._more.set()
+
+    async def flush(self) -> None:
+        """Post all that is waiting, at any rate."""
+        while self._backlog:
+            body, event = self._backlog.popleft()
+            await self._objects.event(body, event.reason, event.message, warning=event.warning)
+
+    async def run(self) -> None:
+        """Post what comes, for ever."""
+        tokens, last = _BURST, self._clock.time()
+        while True:
+            await self._more.wait()
+            self._more.clear()
+            while self._backlog:
+                now = self._clock.time()
+                tokens, last = min(_BURST, tokens + (now - last) * _PER_SECOND), now
+                if tokens < 1.0:
+                    await asyncio.sleep((1.0 - tokens) / _PER_SECOND)
+                    continue
+                tokens -= 1.0
+                body, event = self._backlog.popleft()
+                with contextlib.suppress(Exception):  # the adapter has logged it; an event is never worth more
+                    await self._objects.event(body, event.reason, event.message, warning=event.warning)

@@ -1,0 +1,97 @@
+"""The operator's own figures, for Prometheus. Serving them does not belong here (`engine.health`)."""
+
+from collections.abc import Callable, Iterator, Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from modelyard.cache import Cache
+
+__all__ = ["Metrics"]
+
+Lanes = Callable[[], Mapping[str, tuple[int, float]]]
+
+_FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+
+
+class Metrics:
+    """All metrics of one process, in a registry of their own."""
+
+    def __init__(self) -> None:
+        """Make them, all at zero."""
+        self.registry = CollectorRegistry()
+        self._reconciles = Counter("modelyard_reconciles", "Passes over an object.", ("kind", "outcome"), registry=self.registry)
+        self._durations = Histogram(
+            "modelyard_reconcile_duration_seconds", "How long a pass took.", ("kind",), buckets=_FAST, registry=self.registry
+        )
+        self._calls = Counter(
+            "modelyard_outside_calls", "Calls to Kubernetes, MLflow and S3.", ("dependency", "operation", "outcome"), registry=self.registry
+        )
+        self._call_durations = Histogram(
+            "modelyard_outside_call_duration_seconds", "How long a call took.", ("dependency",), buckets=_FAST, registry=self.registry
+        )
+        self._watches = Counter("modelyard_watch_restarts", "Streams that were begun anew.", ("resource", "reason"), registry=self.registry)
+        self._drift = Counter(
+            "modelyard_watch_drift", "Changes that only the paged list brought to light.", ("kind",), registry=self.registry
+        )
+        self._dropped = Gauge("modelyard_events_dropped", "Kubernetes events that did not fit the budget.", registry=self.registry)
+        self.leader = Gauge("modelyard_leader", "1 when this process holds the lease.", registry=self.registry)
+
+    def reconciled(self, kind: str, outcome: str, seconds: float) -> None:
+        """Count a pass."""
+        self._reconciles.labels(kind, outcome).inc()
+        if outcome != "skipped":
+            self._durations.labels(kind).observe(seconds)
+
+    def called(self, dependency: str, operation: str, outcome: str, seconds: float) -> None:
+        """Count a call to the outside; adapters are given this function."""
+        self._calls.labels(dependency, operation, outcome).inc()
+        self._call_durations.labels(dependency).observe(seconds)
+
+    def watch_restarted(self, resource: str, reason: str) -> None:
+        """Count a stream that ended otherwise than in good order."""
+        self._watches.labels(resource, reason).inc()
+
+    def drifted(self, kind: str, count: int) -> None:
+        """Count what the watch had lost."""
+        self._drift.labels(kind).inc(count)
+
+    def watch_over(self, cache: Cache, kinds: Mapping[str, str], queue: Lanes, dropped: Callable[[], int]) -> None:
+        """Add what is counted when somebody asks: objects by kind and readiness, and the queue.
+
+        Args:
+            cache: Where the objects are.
+            kinds: The kind of each plural.
+            queue: Returns depth and oldest age, in seconds, by lane.
+            dropped: Returns how many events did not fit.
+
+        """
+        self._dropped.set_function(dropped)
+        self.registry.register(_OnDemand(cache, kinds, queue))
+
+
+class _OnDemand(Collector):
+    def __init__(self, cache: Cache, kinds: Mapping[str, str], queue: Lanes) -> None:
+        self._cache = cache
+        self._kinds = kinds
+        self._queue = queue
+
+    def collect(self) -> Iterator[Metric]:
+        objects = GaugeMetricFamily("modelyard_objects", "Objects by kind and readiness.", labels=("kind", "ready"))
+        for plural, kind in self._kinds.items():
+            counts = {"True": 0, "False": 0, "Unknown": 0}
+            for body in self._cache.every(plural):
+                conditions = (body.get("status") or {}).get("conditions") or ()
+                ready = next((condition["status"] for condition in conditions if condition["type"] == "Ready"), "Unknown")
+                counts[ready] += 1
+            for ready, count in counts.items():
+                objects.add_metric((kind, ready), count)
+        yield objects
+        depth = GaugeMetricFamily("modelyard_queue_depth", "Keys that are ready and wait for a worker.", labels=("lane",))
+        age = GaugeMetricFamily("modelyard_queue_oldest_seconds", "How long the oldest ready key has waited.", labels=("lane",))
+        for lane, (count, seconds) in self._queue().items():
+            depth.add_metric((lane,), count)
+            age.add_metric((lane,), seconds)
+        yield depth
+        yield age

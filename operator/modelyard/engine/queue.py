@@ -1,0 +1,184 @@
+"""Which object is next: keys that are ready, keys that wait for a time, keys that a worker holds. Waiting itself does not belong here.
+
+A plain data structure without a lock, a task or a clock of its own: everything happens in the one event loop, and the time is an
+argument. Four rules:
+
+- A key is held by one worker at most. What happens to it meanwhile is remembered, and it is ready again when the worker is done.
+- Changes come before routine (resyncs and retries), but one pick in five is routine's, so that a busy cluster still heals.
+- Namespaces take turns.
+- Routine holds at most half of the workers, a namespace at most three quarters: 5,000 failing objects in one do not stop the others.
+"""
+
+import heapq
+import itertools
+from collections import Counter, OrderedDict
+from enum import Enum
+
+from modelyard.cache import Key
+
+__all__ = ["Lane", "Queue"]
+
+_ROUTINE_TURN = 5
+
+
+class Lane(Enum):
+    """How urgent a look is."""
+
+    CHANGE = "change"
+    """Somebody changed something, or the object itself is under way."""
+    ROUTINE = "routine"
+    """A resync, or another try after a failure."""
+
+
+class _Ready:
+    """The ready keys of one lane: first in, first out within a namespace; the namespaces take turns."""
+
+    def __init__(self) -> None:
+        self._namespaces: OrderedDict[str, OrderedDict[Key, float]] = OrderedDict()
+        self.size = 0
+
+    def add(self, key: Key, now: float) -> None:
+        self._namespaces.setdefault(key.namespace, OrderedDict())[key] = now
+        self.size += 1
+
+    def discard(self, key: Key) -> None:
+        keys = self._namespaces.get(key.namespace)
+        if keys is None or key not in keys:
+            return
+        del keys[key]
+        self.size -= 1
+        if not keys:
+            del self._namespaces[key.namespace]
+
+    def pop(self, held: Counter[str], share: int) -> Key | None:
+        namespace = next((namespace for namespace in self._namespaces if held[namespace] < share), None)
+        if namespace is None:
+            return None
+        keys = self._namespaces[namespace]
+        key, _ = keys.popitem(last=False)
+        self.size -= 1
+        if keys:
+            self._namespaces.move_to_end(namespace)
+        else:
+            del self._namespaces[namespace]
+        return key
+
+    def oldest(self) -> float | None:
+        return min((next(iter(keys.values())) for keys in self._namespaces.values()), default=None)
+
+
+class Queue:
+    """The keys to look at, each in one place at a time: ready, or held, and possibly waiting for a time besides."""
+
+    def __init__(self, workers: int) -> None:
+        """Make an empty one for so many workers."""
+        self._lanes = {lane: _Ready() for lane in Lane}
+        self._ready: dict[Key, Lane] = {}
+        self._held: dict[Key, Lane] = {}
+        self._again: dict[Key, Lane] = {}
+        self._namespaces: Counter[str] = Counter()
+        self._timers: list[tuple[float, int, Key]] = []
+        self._waiting: dict[Key, tuple[float, int, Lane]] = {}
+        self._serial = itertools.count()
+        self._picks = 0
+        self._share = max(1, workers * 3 // 4)
+        self._routine = max(1, workers // 2)
+
+    # --- in ---------------------------------------------------------------------------------------------
+    def add(self, key: Key, lane: Lane, now: float) -> None:
+        """Make a key ready. One that is ready already moves up at most; one that a worker holds comes again when it is done."""
+        if key in self._held:
+            self._again[key] = _urgent(self._again.get(key, lane), lane)
+            return
+        ready = self._ready.get(key)
+        if ready is lane or ready is Lane.CHANGE:
+            return
+        if ready is not None:
+            self._lanes[ready].discard(key)
+        self._ready[key] = lane
+        self._lanes[lane].add(key, now)
+
+    def add_at(self, key: Key, lane: Lane, when: float) -> None:
+        """Make a key ready at a time, instead of the time that was set before."""
+        serial = next(self._serial)
+        self._waiting[key] = (when, serial, lane)
+        heapq.heappush(self._timers, (when, serial, key))
+        if len(self._timers) > 2 * len(self._waiting) + 64:
+            self._timers = [(when, serial, key) for key, (when, serial, _) in self._waiting.items()]
+            heapq.heapify(self._timers)
+
+    def forget(self, key: Key) -> None:
+        """Drop the time that a key waits for: its object is gone."""
+        self._waiting.pop(key, None)
+
+    # --- out --------------------------------------------------------------------------------------------
+    def take(self, now: float) -> Key | None:
+        """Hand out the next key, which is held until `done`; None when none may be handed out now."""
+        self._ripen(now)
+        self._picks += 1
+        lanes = (Lane.ROUTINE, Lane.CHANGE) if self._picks % _ROUTINE_TURN == 0 else (Lane.CHANGE, Lane.ROUTINE)
+        for lane in lanes:
+            if lane is Lane.ROUTINE and self._busy_with_routine() >= self._routine:
+                continue
+            key = self._lanes[lane].pop(self._namespaces, self._share)
+            if key is not None:
+                del self._ready[key]
+                self._held[key] = lane
+                self._namespaces[key.namespace] += 1
+                return key
+        return None
+
+    def done(self, key: Key, now: float) -> None:
+        """Give a key back; it is ready at once if something happened to it meanwhile."""
+        del self._held[key]
+        self._namespaces[key.namespace] -= 1
+        if not self._namespaces[key.namespace]:
+            del self._namespaces[key.namespace]
+        lane = self._again.pop(key, None)
+        if lane is not None:
+            self.add(key, lane, now)
+
+    def _ripen(self, now: float) -> None:
+        while self._timers and self._timers[0][0] <= now:
+            _, serial, key = heapq.heappop(self._timers)
+            waiting = self._waiting.get(key)
+            if waiting is not None and waiting[1] == serial:
+                del self._waiting[key]
+                self.add(key, waiting[2], now)
+
+    def _busy_with_routine(self) -> int:
+        return sum(lane is Lane.ROUTINE for lane in self._held.values())
+
+    # --- asking -----------------------------------------------------------------------------------------
+    def next_time(self) -> float | None:
+        """Return when the next waiting key becomes ready; None when none waits."""
+        while self._timers:
+            when, serial, key = self._timers[0]
+            waiting = self._waiting.get(key)
+            if waiting is not None and waiting[1] == serial:
+                return when
+            heapq.heappop(self._timers)
+        return None
+
+    def depth(self, lane: Lane) -> int:
+        """Return how many keys of a lane are ready."""
+        return self._lanes[lane].size
+
+    def age(self, lane: Lane, now: float) -> float:
+        """Return for how many seconds the oldest ready key of a lane has waited."""
+        oldest = self._lanes[lane].oldest()
+        return 0.0 if oldest is None else max(0.0, now - oldest)
+
+    @property
+    def held(self) -> int:
+        """How many keys workers hold."""
+        return len(self._held)
+
+    @property
+    def waiting(self) -> int:
+        """How many keys wait for a time."""
+        return len(self._waiting)
+
+
+def _urgent(one: Lane, other: Lane) -> Lane:
+    return Lane.CHANGE if Lane.CHANGE in {one, other} else Lane.ROUTINE

@@ -1,0 +1,61 @@
+"""What an administrator may set: the only reader of the environment. What the settings mean is done elsewhere.
+
+Every field is an environment variable: `MODELYARD_` and the field's name in capitals. Lists are JSON or separated by commas.
+"""
+
+import os
+import socket
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+__all__ = ["Settings"]
+
+Names = Annotated[tuple[str, ...], NoDecode]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class Settings(BaseSettings):
+    """The settings of one operator process."""
+
+    model_config = SettingsConfigDict(frozen=True, env_prefix="MODELYARD_", extra="forbid")
+
+    # --- what is served -----------------------------------------------------------------------------------
+    namespaces: Names = Field((), description="Namespaces that are served, separated by commas. Empty: all of them.")
+    operator_namespace: str = Field("modelyard-system", description="Namespace that the operator itself runs in.")
+    runtime_image: str = Field("modelyard/runtime:0.1.0", description="Image of training and serving pods.")
+    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = Field("IfNotPresent", description="Pull policy of the runtime image.")
+
+    # --- the loop -----------------------------------------------------------------------------------------
+    workers: int = Field(20, ge=1, le=200, description="Objects that are reconciled at a time.")
+    resync: Seconds = Field(300.0, description="Seconds after which an object is looked at though nothing happened.")
+    resyncs_per_second: int = Field(50, ge=1, description="Resyncs that may happen in one second, over all objects.")
+    audit: Seconds = Field(300.0, description="Seconds between two comparisons of the watches with the API server's own list.")
+    pass_deadline: Seconds = Field(60.0, description="Seconds that one pass over an object may take.")
+    drain: Seconds = Field(20.0, description="Seconds that work under way is given to end when the operator stops.")
+
+    # --- one active replica -------------------------------------------------------------------------------
+    leader_election: bool = Field(True, description="Hold a Lease before working, so that one replica works and the others stand by.")
+    lease_name: str = Field("modelyard", description="Name of the Lease.")
+    lease_identity: str = Field(default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}", description="Who holds it: the pod.")
+    lease_duration: Seconds = Field(15.0, description="Seconds after which another replica may take a lease that was not renewed.")
+    lease_deadline: Seconds = Field(10.0, description="Seconds without a renewal after which the holder gives up and ends.")
+    lease_period: Seconds = Field(2.0, description="Seconds between two renewals.")
+
+    # --- being watched ------------------------------------------------------------------------------------
+    # Not `metrics_port`: Kubernetes gives pods MODELYARD_METRICS_PORT=tcp://... for a Service named modelyard-metrics.
+    listen_host: str = Field("0.0.0.0", description="Address that health and metrics are served at.")  # noqa: S104
+    listen_health: int = Field(8080, ge=0, le=65535, description="Port of /healthz and /readyz.")
+    listen_metrics: int = Field(9090, ge=0, le=65535, description="Port of /metrics; it may be the same.")
+    log_format: Literal["json", "text"] = Field("json", description="One JSON object a line, or lines for people.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
+
+    # --- Kubernetes ---------------------------------------------------------------------------------------
+    kubernetes_deadline: Seconds = Field(10.0, description="Seconds that one request to the API server may take.")
+    page_size: int = Field(500, ge=1, description="Objects in one page of a list.")
+
+    @field_validator("namespaces", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return tuple(filter(None, (part.strip() for part in value.split(",")))) if isinstance(value, str) else value
