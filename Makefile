@@ -1,0 +1,93 @@
+# The words of this repository. `make help` prints what stands behind each `##`.
+#
+# MODELYARD_IMAGES  auto | build | pull: how the test cluster comes by images (tests/cluster); build never pulls one.
+# MODELYARD_CACHE   what outlives a checkout: programs, images' parts, uv.
+# PYTHON            another interpreter, with an environment of its own: make unit PYTHON=python3.13
+# ARGS              further arguments of pytest: make unit ARGS='-k names -x'
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+MODELYARD_CACHE ?= $(HOME)/.cache/modelyard
+MODELYARD_IMAGES ?= auto
+export MODELYARD_CACHE MODELYARD_IMAGES
+
+PYTHON ?= python3
+VENV := $(if $(filter python3,$(PYTHON)),.venv,$(MODELYARD_CACHE)/venv-$(notdir $(PYTHON)))
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.synced
+ARGS ?=
+
+# What needs less comes first: a broken name shows before a cluster is waited for. tests/house sees to it that no folder is forgotten.
+ORDER := unit house story golden cluster api contract engine chart runtime demo e2e
+TESTS := $(patsubst %/,%,$(wildcard $(ORDER:%=tests/%/)))
+QUICK := $(wildcard tests/unit tests/golden tests/house tests/story)
+SOURCES := operator $(wildcard tests)
+
+# $(call step,words,command): says what is done, does it, says how long it took.
+step = @printf '%s  %s\n' "$$(date +%T)" '$(1)'; start=$$SECONDS; $(2); printf '%s  %s: %s s\n' "$$(date +%T)" '$(1)' "$$((SECONDS - start))"
+
+.PHONY: help venv check lint types imports generated house manifests unit test e2e demo demo-down bench crds cluster images down clean
+
+help: ## print this
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | while IFS= read -r line; do printf '  %-10s %s\n' "$${line%%:*}" "$${line#*## }"; done
+
+venv: $(STAMP)
+$(STAMP): pyproject.toml uv.lock .ci/venv
+	@.ci/venv $(VENV) $(PYTHON)
+	@touch $@
+
+check: lint types imports generated house manifests ## lint, types, import contracts, generated files, API lint, chart and manifests
+
+lint: $(STAMP)
+	$(call step,Lint and format,$(BIN)/ruff check --quiet $(SOURCES); $(BIN)/ruff format --quiet --check $(SOURCES))
+
+types: $(STAMP)
+	$(call step,Types,$(BIN)/mypy --no-error-summary)
+
+imports: $(STAMP)
+	$(call step,Import contracts,$(BIN)/lint-imports)
+
+generated: $(STAMP)
+	$(call step,Generated files,for each in crds rbac docs; do PYTHONPATH=operator $(BIN)/python -m modelyard $$each --check; done)
+
+house: $(STAMP)
+	$(call step,House rules and API lint,$(BIN)/pytest -q tests/house $(ARGS))
+
+manifests: $(STAMP)
+	$(call step,Chart and manifests,$(BIN)/pytest -q -m 'not api and not contract and not e2e' tests/chart $(ARGS))
+
+unit: $(STAMP) ## the tests that need nothing but Python: under a minute
+	@$(BIN)/pytest -q $(QUICK) $(ARGS)
+
+test: $(STAMP) cluster images ## all tests, from nothing: makes the cluster and the images first
+	@$(BIN)/pytest $(TESTS) $(ARGS)
+
+e2e: $(STAMP) cluster images ## only the tests on the real cluster
+	@$(BIN)/pytest tests/e2e $(ARGS)
+
+demo: $(STAMP) ## the whole story on a real cluster, with MLflow and MinIO
+	@$(BIN)/python -m tests.demo up
+
+demo-down: $(STAMP) ## remove what the demo made
+	@$(BIN)/python -m tests.demo down
+
+bench: $(STAMP) cluster images ## measure, and write docs/benchmarks.md
+	@$(BIN)/python -m tests.bench
+
+crds: $(STAMP) ## write every generated file: crds/, the chart's CRDs and rules, docs/conditions.md
+	@for each in crds rbac docs; do PYTHONPATH=operator $(BIN)/python -m modelyard $$each --write; done
+
+cluster: $(STAMP) ## bring the test cluster up; does nothing when it is
+	$(call step,Cluster,$(BIN)/python -m tests.cluster up)
+
+images: $(STAMP) cluster
+	$(call step,Images,$(BIN)/python -m tests.cluster images)
+
+down: $(STAMP) ## delete the test cluster; what it was built from stays cached
+	@$(BIN)/python -m tests.cluster down
+
+clean: ## remove the environment and what tools left behind; the cache and the cluster stay
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
