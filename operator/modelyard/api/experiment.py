@@ -50,7 +50,9 @@ class Objective(Schema):
     """What makes a run better than another."""
 
     metric: Annotated[str, Field(min_length=1, max_length=250, description="Name of the metric in MLflow.")]
-    goal: Annotated[Literal["Maximize", "Minimize"], Field(description="Whether more or less of it is better.")] = "Maximize"
+    goal: Annotated[Literal["Maximize", "Minimize"], Field(description="Maximize: more of it is better. Minimize: less of it.")] = (
+        "Maximize"
+    )
 
 
 class Retention(Schema):

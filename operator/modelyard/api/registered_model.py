@@ -258,7 +258,10 @@ class HistoryEntry(Schema):
     stage: Annotated[str, Field(max_length=63, description="The stage.")]
     from_: Annotated[Name | None, Field(alias="from", description="The version before; absent if there was none.")] = None
     to: Annotated[Name | None, Field(description="The version since; absent if the stage was cleared.")] = None
-    reason: Annotated[Literal["Promoted", "RolledBack", "Cleared"], Field(description="RolledBack: the version had held the stage before.")]
+    reason: Annotated[
+        Literal["Promoted", "RolledBack", "Cleared"],
+        Field(description="Promoted; RolledBack: the version had held the stage before; Cleared: none holds it now."),
+    ]
     duration_seconds: Annotated[
         int | None, Field(ge=0, description="Seconds from the change of the spec to the new version's taking over.")
     ] = None

@@ -182,8 +182,8 @@ def _root(kind: Kind) -> Manifest:
         "type": "object",
         "required": ["spec"],
         "properties": {
-            "apiVersion": {"description": f"{GROUP}/{VERSION}.", "type": "string"},
-            "kind": {"description": f"{kind.resource.KIND}.", "type": "string"},
+            "apiVersion": {"description": f"The version of the API: {GROUP}/{VERSION}.", "type": "string"},
+            "kind": {"description": f"The kind: {kind.resource.KIND}.", "type": "string"},
             "metadata": {"type": "object"},
             "spec": structural(_annotation(fields["spec"].annotation), defaults=True),
             "status": structural(_annotation(fields["status"].annotation), defaults=False),

@@ -140,7 +140,9 @@ class Dataset(Schema):
 class Xgboost(Schema):
     """The tabular trainer that ships with modelyard."""
 
-    task: Annotated[Literal["classification", "regression"], Field(description="What is learnt.")] = "classification"
+    task: Annotated[
+        Literal["classification", "regression"], Field(description="What is learnt: classification (a class) or regression (a number).")
+    ] = "classification"
 
 
 class Script(Schema):
@@ -188,9 +190,12 @@ class Toleration(Schema):
     """A taint that the pod tolerates, as in a pod."""
 
     key: Annotated[str | None, Field(max_length=317, description="The taint's key; all if absent.")] = None
-    operator: Annotated[Literal["Exists", "Equal"], Field(description="How the value is compared.")] = "Equal"
+    operator: Annotated[Literal["Exists", "Equal"], Field(description="Equal: the value is the taint's. Exists: whatever it is.")] = "Equal"
     value: Annotated[str | None, Field(max_length=63, description="The taint's value.")] = None
-    effect: Annotated[Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None, Field(description="The effect; all if absent.")] = None
+    effect: Annotated[
+        Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None,
+        Field(description="The effect: NoSchedule, PreferNoSchedule or NoExecute; all if absent."),
+    ] = None
 
 
 class Register(Schema):
