@@ -9,6 +9,7 @@ __all__ = [
     "CODE_TAG",
     "COMPONENT_LABEL",
     "CONNECTION_SECRET",
+    "DIGEST_TAG",
     "FIELD_MANAGER",
     "IMAGE_TAG",
     "MANAGED_BY",
@@ -16,6 +17,7 @@ __all__ = [
     "NAMESPACE_TAG",
     "NAME_TAG",
     "RUN_LABEL",
+    "STAGES_TAG",
     "STAGE_LABEL",
     "UID_LABEL",
     "UID_TAG",
@@ -49,6 +51,8 @@ NAMESPACE_TAG = "modelyard.io/namespace"
 NAME_TAG = "modelyard.io/name"
 ATTEMPT_TAG = "modelyard.io/attempt"
 VERSION_TAG = "modelyard.io/version"
+DIGEST_TAG = "modelyard.io/digest"
+STAGES_TAG = "modelyard.io/stages"
 CODE_TAG = "modelyard.io/code.version"
 IMAGE_TAG = "modelyard.io/image"
 
