@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from modelyard.kube.names import UID_LABEL
 from modelyard.plan import Manifest
 
-__all__ = ["Cache", "Change", "Key", "version_of"]
+__all__ = ["Cache", "Change", "Key", "owner_of", "version_of"]
 
 _TOMBSTONES = 4096
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from modelyard.adapters.instrument import Missing
 from modelyard.adapters.kubernetes_api import APPLY, JSON_PATCH, KINDS, Api, Gone, Kind, kind_of
 from modelyard.api.base import GROUP, VERSION
-from modelyard.cache import Cache
+from modelyard.cache import Cache, owner_of
 from modelyard.errors import Conflict, Invalid, ModelyardError, Unavailable
 from modelyard.kube.names import FIELD_MANAGER
 from modelyard.plan import Delete, Manifest
@@ -66,13 +66,26 @@ class Kubernetes:
         return self._cache.owned(uid)
 
     async def apply(self, manifest: Manifest) -> None:
-        """Server-side apply, by force."""
+        """Server-side apply, by force; a child that is not known yet is looked for first, for the name may be somebody else's."""
         kind, meta = kind_of(manifest), manifest["metadata"]
         path = kind.path(meta["namespace"], meta["name"])
+        if self._cache.get(kind.scope, meta["namespace"], meta["name"]) is None:
+            await self._refuse_foreign(manifest)
         params = {"fieldManager": FIELD_MANAGER, "force": "true", "fieldValidation": "Strict"}
         subject = f"{meta['namespace']}/{meta['name']}"
         answer = await self._api.write("PATCH", path, f"apply {kind.kind}", subject, manifest, content_type=APPLY, params=params)
         self._cache.put(kind.scope, answer)
+
+    async def _refuse_foreign(self, manifest: Manifest) -> None:
+        kind, meta = kind_of(manifest), manifest["metadata"]
+        subject = f"{meta['namespace']}/{meta['name']}"
+        try:
+            found = await self._api.read(kind.path(meta["namespace"], meta["name"]), f"read {kind.kind}", subject)
+        except Missing:
+            return
+        if owner_of(found) != owner_of(manifest):
+            detail = "there is one already, and it is not this object's; delete it, or give this object another name"
+            raise Invalid("Kubernetes", f"apply {kind.kind}", subject, detail)
 
     async def delete(self, namespace: str, child: Delete) -> None:
         """Delete a child if it still has that uid."""
@@ -99,6 +112,14 @@ class Kubernetes:
             return {key: base64.b64decode(value).decode() for key, value in (body.get("data") or {}).items()}
         except (binascii.Error, UnicodeDecodeError):
             raise Invalid("Kubernetes", "read Secret", f"{namespace}/{name}", "a value is not UTF-8 text") from None
+
+    async def config_map(self, namespace: str, name: str) -> Mapping[str, str] | None:
+        """Return a ConfigMap's text; None when there is none."""
+        try:
+            body = await self._api.read(KINDS["v1", "ConfigMap"].path(namespace, name), "read ConfigMap", f"{namespace}/{name}")
+        except Missing:
+            return None
+        return body.get("data") or {}
 
     async def namespace_labels(self, namespace: str) -> Mapping[str, str]:
         """Return the labels of a namespace, at most a minute old."""
