@@ -32,7 +32,7 @@ step = @printf '%s  %s\n' "$$(date +%T)" '$(1)'; start=$$SECONDS; $(2); printf '
 .PHONY: help venv check lint types imports generated house manifests unit test e2e demo demo-down bench crds cluster images down clean
 
 help: ## print this
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | while IFS= read -r line; do printf '  %-10s %s\n' "$${line%%:*}" "$${line#*## }"; done
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | while IFS= read -r line; do printf '  %-10s %s\n' "$${line%%:*}" "$${line#*## }"; done
 
 venv: $(STAMP)
 $(STAMP): pyproject.toml uv.lock .ci/venv

@@ -1,0 +1,113 @@
+"""What every file owes: a size that can be read at a sitting, a docstring, `__all__`, and tests that neither sleep nor patch."""
+
+import ast
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+LINES = 400
+
+# Bringing machines up is waiting for them: these poll a condition, and give up when it does not come true.
+POLLING = ("tests/cluster/", "tests/demo/", "tests/bench/", "tests/harness.py", "tests/servers.py")
+PURE = re.compile(r"modelyard/(api/\w+|kube/\w+|plan|\w+/(decide|build|gates|canary))\.py")
+
+
+def sources(*folders: str) -> list[Path]:
+    return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py") if "node_modules" not in path.parts)
+
+
+def name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+CODE = sources("operator")
+ALL = sources("operator", "tests")
+
+
+@pytest.mark.parametrize("path", ALL, ids=name)
+def test_a_file_can_be_read_at_a_sitting(path: Path):
+    assert len(path.read_text().splitlines()) <= LINES, "split it: a module has one subject"
+
+
+@pytest.mark.parametrize("path", [path for path in CODE if path.read_text().strip()], ids=name)
+def test_a_module_says_what_it_is_for(path: Path):
+    assert ast.get_docstring(ast.parse(path.read_text())), "write what it is for and what does not belong there"
+
+
+def public(tree: ast.Module) -> set[str]:
+    """Names that a module defines and does not hide."""
+    found = set()
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Assign):
+            found |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            found.add(node.target.id)
+    return {each for each in found if not each.startswith("_")}
+
+
+def exported(tree: ast.Module) -> list[str] | None:
+    """What `__all__` says."""
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and any(isinstance(target, ast.Name) and target.id == "__all__" for target in node.targets):
+            return list(ast.literal_eval(node.value))
+    return None
+
+
+@pytest.mark.parametrize("path", [path for path in CODE if path.stem != "__main__"], ids=name)
+def test_a_public_module_says_what_others_may_use(path: Path):
+    tree = ast.parse(path.read_text())
+    names = exported(tree)
+    if not public(tree):
+        return
+    assert names is not None, "has no __all__"
+    imported = {alias.asname or alias.name for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom) for alias in node.names}
+    assert set(names) <= public(tree) | imported | {"__version__"}, "names something that is not there"
+
+
+def calls(tree: ast.Module) -> Iterator[tuple[str, int]]:
+    """The dotted name of everything that is called, with its line."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            yield ast.unparse(node.func), node.lineno
+
+
+@pytest.mark.parametrize("path", [path for path in sources("tests") if not name(path).startswith(POLLING)], ids=name)
+def test_no_test_sleeps_instead_of_waiting_for_something(path: Path):
+    lines = [line for call, line in calls(ast.parse(path.read_text())) if call.split(".")[-1] == "sleep"]
+    assert lines == [], "wait for the condition: tests.harness.until"
+
+
+@pytest.mark.parametrize("path", sources("tests"), ids=name)
+def test_no_test_patches_functions(path: Path):
+    tree = ast.parse(path.read_text())
+    imported = {module for node in ast.walk(tree) if isinstance(node, ast.Import) for module in (alias.name for alias in node.names)}
+    imported |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert not {module for module in imported if module.split(".")[:2] in (["unittest", "mock"], ["mock"], ["pytest_mock"])}
+    arguments = {argument.arg for node in ast.walk(tree) if isinstance(node, ast.arguments) for argument in node.args + node.kwonlyargs}
+    assert not arguments & {"monkeypatch", "mocker"}, "use a fake that keeps the contract (tests/fakes)"
+
+
+@pytest.mark.parametrize("path", [path for path in CODE if PURE.search(name(path))], ids=name)
+def test_pure_code_gets_the_clock_as_an_argument(path: Path):
+    asked = {call.split(".")[-1] for call, _ in calls(ast.parse(path.read_text()))}
+    assert not asked & {"now", "utcnow", "today"}
+
+
+MACHINE = re.compile(r"(?<![\w.])/(work/(main|shared)|root/|home/\w+/)")
+
+
+def test_no_machine_is_spoken_of():
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
+    found = []
+    for each in listed:
+        path = ROOT / each
+        if path == Path(__file__) or not path.is_file() or path.suffix in (".parquet", ".ubj", ".lock"):
+            continue
+        found += [f"{each}: {line.strip()}" for line in path.read_text(errors="replace").splitlines() if MACHINE.search(line)]
+    assert found == []

@@ -1,0 +1,95 @@
+"""The import contracts hold, and each of them catches what it is there to catch."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+# A module, and an import in it that the house forbids; and the contract that has to notice.
+VIOLATIONS = {
+    "Layers": [
+        ("modelyard/errors.py", "import modelyard.api.base"),
+        ("modelyard/api/rules.py", "import modelyard.kube.names"),
+        ("modelyard/experiment/observe.py", "import modelyard.training_run.observe"),
+        ("modelyard/controller.py", "import modelyard.engine.reconcile"),
+        ("modelyard/experiment/observe.py", "import modelyard.adapters.s3"),
+        ("modelyard/engine/reconcile.py", "import modelyard.adapters.s3"),
+        ("modelyard/anything.py", ""),
+    ],
+    "Kopf is an engine part": [("modelyard/engine/reconcile.py", "import kopf"), ("modelyard/controller.py", "import kopf")],
+    "Only adapters know": [("modelyard/engine/reconcile.py", "import kubernetes"), ("modelyard/experiment/observe.py", "import boto3")],
+    "The operator loads no model": [
+        ("modelyard/adapters/s3.py", "import mlflow"),
+        ("modelyard/api/base.py", "import modelyard_runtime.s3"),
+    ],
+    "Decisions, builders and the API are pure": [
+        ("modelyard/experiment/decide.py", "import time"),
+        ("modelyard/training_run/build.py", "import random"),
+        ("modelyard/api/base.py", "import os"),
+        ("modelyard/kube/names.py", "import asyncio"),
+    ],
+    "What runs in pods": [
+        ("modelyard_runtime/s3.py", "import modelyard.kube.names"),
+        ("modelyard_runtime/s3.py", "import modelyard.errors"),
+    ],
+}
+
+
+def lint(root: Path) -> tuple[int, str]:
+    program = Path(sys.executable).parent / "lint-imports"
+    environment = os.environ | {"PYTHONPATH": str(root / "operator"), "COLUMNS": "200"}
+    done = subprocess.run([program, "--no-cache"], cwd=root, env=environment, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+def copied(root: Path) -> Path:
+    shutil.copytree(ROOT / "operator", root / "operator", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / ".importlinter", root / ".importlinter")
+    return root
+
+
+def test_the_contracts_are_kept():
+    code, said = lint(ROOT)
+    assert code == 0, said
+
+
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What the linter says of a copy in which every contract is broken."""
+    root = copied(tmp_path_factory.mktemp("broken"))
+    for module, line in (violation for violations in VIOLATIONS.values() for violation in violations):
+        with (root / "operator" / module).open("a") as source:
+            source.write(f"\n{line}\n")
+    code, said = lint(root)
+    assert code == 1, said
+    return said
+
+
+@pytest.mark.parametrize("contract", VIOLATIONS)
+def test_each_contract_is_seen_broken(contract: str, broken: str):
+    assert re.search(rf"^{re.escape(contract)}.*BROKEN", broken, re.MULTILINE), broken
+
+
+@pytest.mark.parametrize(("module", "line"), [pair for pairs in VIOLATIONS.values() for pair in pairs if pair[1]])
+def test_each_violation_is_named(module: str, line: str, broken: str):
+    importer, imported = module.removesuffix(".py").replace("/", "."), line.removeprefix("import ")
+    package = imported.split(".")[0]
+    target = imported if package.startswith("modelyard") else package
+    assert re.search(rf"{re.escape(importer)} -> {re.escape(target)}\b", broken), broken
+
+
+def test_a_module_without_a_layer_is_named(broken: str):
+    assert "modelyard.anything" in broken
+
+
+def test_the_pods_contract_speaks_of_every_part_of_the_operator():
+    text = (ROOT / ".importlinter").read_text()
+    forbidden = text[text.index("importlinter:contract:pods") :]
+    parts = {path.stem for path in (ROOT / "operator" / "modelyard").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    assert {part for part in parts - {"__init__", "api"} if f"modelyard.{part}\n" not in forbidden} == set()

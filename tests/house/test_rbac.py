@@ -1,0 +1,51 @@
+"""The operator asks for little: no wildcards, no reading of Secrets at large, nothing that leads to more rights."""
+
+import pytest
+import yaml
+
+from modelyard.rbac import RIGHTS, Right, Scope, allowed, files, rules
+
+FORBIDDEN_GROUPS = {"rbac.authorization.k8s.io", "admissionregistration.k8s.io", "authentication.k8s.io", "certificates.k8s.io"}
+FORBIDDEN_RESOURCES = {
+    "pods/exec",
+    "pods/attach",
+    "pods/portforward",
+    "pods/ephemeralcontainers",
+    "serviceaccounts",
+    "serviceaccounts/token",
+}
+FORBIDDEN_VERBS = {"*", "escalate", "bind", "impersonate", "approve", "sign", "deletecollection", "promote", "purge"}
+
+
+@pytest.mark.parametrize("right", RIGHTS, ids=lambda right: f"{right.group or 'core'}/{right.resources[0]}")
+def test_no_right_is_dangerous(right: Right):
+    assert "*" not in (right.group, *right.resources)
+    assert right.group not in FORBIDDEN_GROUPS
+    assert not FORBIDDEN_RESOURCES & set(right.resources)
+    assert not FORBIDDEN_VERBS & set(right.verbs)
+    assert right.why.endswith(".")
+
+
+def test_one_secret_is_read_by_its_name_and_in_no_other_way():
+    secrets = [right for right in RIGHTS if "secrets" in right.resources]
+    assert [(right.verbs, right.names) for right in secrets] == [(("get",), ("modelyard-connection",))]
+
+
+def test_our_specs_are_never_written():
+    for right in RIGHTS:
+        if right.group == "modelyard.io" and not all("/" in resource for resource in right.resources):
+            assert not {"create", "update", "delete"} & set(right.verbs)
+
+
+def test_what_is_not_in_the_table_is_not_allowed():
+    assert allowed(Scope.SERVED, "get", "", "secrets", "modelyard-connection")
+    assert not allowed(Scope.SERVED, "get", "", "secrets", "other")
+    assert not allowed(Scope.SERVED, "list", "", "secrets")
+    assert not allowed(Scope.SERVED, "update", "coordination.k8s.io", "leases")
+    assert allowed(Scope.OWN, "update", "coordination.k8s.io", "leases", "modelyard")
+
+
+def test_the_file_with_its_comments_says_what_the_table_says():
+    ((_, text),) = files().items()
+    assert yaml.safe_load(text) == {scope.value: rules(scope) for scope in Scope}
+    assert all(f"# {right.why}" in text for right in RIGHTS)
