@@ -30,7 +30,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
-        settings = Settings.from_environment()
+        settings = Settings.read()
         # `tools` prints one line for a script to read.
         bringup = Bringup(settings, Console(sys.stderr if options.command == "tools" else sys.stdout))
         if options.command == "up":

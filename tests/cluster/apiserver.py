@@ -35,7 +35,13 @@ __all__ = ["ApiServer", "running"]
 START_SECONDS = 60.0
 STOP_SECONDS = 15.0
 # What the controllers of a real cluster do that an operator's children need; no pod is made ready.
-CONTROLLERS = "garbage-collector-controller,namespace-controller,serviceaccount-controller,root-ca-certificate-publisher-controller,ttl-after-finished-controller"
+CONTROLLERS = (
+    "garbage-collector-controller",
+    "namespace-controller",
+    "serviceaccount-controller",
+    "root-ca-certificate-publisher-controller",
+    "ttl-after-finished-controller",
+)
 
 
 @dataclass(frozen=True)
@@ -91,7 +97,8 @@ class Processes:
         words = [str(word) for word in command]
         name = Path(words[0]).name
         with (self._folder / f"{name}.log").open("wb") as out:
-            self._started.append((name, subprocess.Popen(words, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=self._folder)))
+            process = subprocess.Popen(words, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=self._folder)
+        self._started.append((name, process))
 
     def check(self) -> None:
         """Raises ``Failed`` with the end of its log when a process has ended."""
@@ -114,7 +121,8 @@ def answers(url: str, ca: Path, token: str) -> bool:
     if not ca.exists():
         return False
     request = urllib.request.Request(f"{url}/readyz", headers={"Authorization": f"Bearer {token}"})
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=str(ca))))
+    secure = urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=str(ca)))
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), secure)
     try:
         with opener.open(request, timeout=5) as response:
             return bool(response.status == 200)
@@ -126,7 +134,7 @@ def write_keys(folder: Path, token: str) -> None:
     """The administrator's token, and the key that signs service accounts' tokens."""
     (folder / "tokens.csv").write_text(f'{token},admin,admin,"system:masters"\n')
     (folder / "tokens.csv").chmod(0o600)
-    done = subprocess.run(["openssl", "genrsa", "-out", str(folder / "service-accounts.key"), "2048"], capture_output=True)
+    done = subprocess.run(["openssl", "genrsa", "-out", str(folder / "service-accounts.key"), "2048"], capture_output=True, check=False)
     if done.returncode:
         raise Failed(f"openssl: {done.stderr.decode()}")
 
@@ -158,7 +166,7 @@ def controllers_command(binary: Path, folder: Path) -> list[str | Path]:
         f"--kubeconfig={config}",
         f"--authentication-kubeconfig={config}",
         f"--authorization-kubeconfig={config}",
-        f"--controllers={CONTROLLERS}",
+        f"--controllers={','.join(CONTROLLERS)}",
         f"--service-account-private-key-file={folder / 'service-accounts.key'}",
         f"--root-ca-file={folder / 'apiserver.crt'}",
         "--leader-elect=false",
@@ -178,7 +186,7 @@ def running(controllers: bool = False, arguments: Sequence[str] = ()) -> Iterato
     Raises:
         Failed: a program ended, or the server is not ready in a minute; the message holds the end of its log.
     """
-    settings = Settings.from_environment()
+    settings = Settings.read()
     binaries = settings.bin
     if not all((binaries / name).exists() for name in ("etcd", "kube-apiserver", "kube-controller-manager")):
         Bringup(settings, Console(sys.stderr)).programs(["etcd", "kube"])

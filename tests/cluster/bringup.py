@@ -166,7 +166,7 @@ class Bringup:
             return False
         self._console.say(f"trying once to pull {PULLED_NODE_IMAGE}")
         try:
-            done = subprocess.run(["docker", "pull", PULLED_NODE_IMAGE], capture_output=True, timeout=PULL_SECONDS)
+            done = subprocess.run(["docker", "pull", PULLED_NODE_IMAGE], capture_output=True, check=False, timeout=PULL_SECONDS)
             error = done.stderr.decode().strip() if done.returncode else ""
         except subprocess.TimeoutExpired:
             error = f"no end after {PULL_SECONDS:.0f} s"

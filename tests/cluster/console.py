@@ -69,7 +69,14 @@ class Log:
         with self.path.open("ab") as out:
             try:
                 code = subprocess.run(
-                    words, stdout=out, stderr=subprocess.STDOUT, stdin=stdin or subprocess.DEVNULL, cwd=cwd, env=merged(env), timeout=timeout
+                    words,
+                    stdout=out,
+                    stderr=subprocess.STDOUT,
+                    stdin=stdin or subprocess.DEVNULL,
+                    cwd=cwd,
+                    env=merged(env),
+                    timeout=timeout,
+                    check=False,
                 ).returncode
             except (OSError, subprocess.TimeoutExpired) as error:
                 raise Failed(str(error)) from error
@@ -81,7 +88,9 @@ class Log:
         words = [str(word) for word in command]
         self.write("$ " + " ".join(words))
         with self.path.open("ab") as out:
-            done = subprocess.run(words, stdout=subprocess.PIPE, stderr=out, stdin=subprocess.DEVNULL, cwd=cwd, env=merged(env))
+            done = subprocess.run(
+                words, stdout=subprocess.PIPE, stderr=out, stdin=subprocess.DEVNULL, cwd=cwd, env=merged(env), check=False
+            )
         if done.returncode:
             raise Failed(f"{Path(words[0]).name} ended with {done.returncode}")
         return done.stdout.decode()

@@ -5,7 +5,6 @@ Only the files that the Dockerfile names are sent and hashed, so a change elsewh
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import io
 import json
@@ -50,7 +49,7 @@ def copied(dockerfile: str) -> list[str]:
 def known_to_git(root: Path) -> set[Path] | None:
     """Every file that git tracks or would track, or ``None`` where there is no git or no repository."""
     try:
-        done = subprocess.run(["git", "-C", str(root), "ls-files", "-coz", "--exclude-standard"], capture_output=True)
+        done = subprocess.run(["git", "-C", str(root), "ls-files", "-coz", "--exclude-standard"], capture_output=True, check=False)
     except OSError:
         return None
     return {root / name for name in done.stdout.decode().split("\0") if name} if done.returncode == 0 else None
@@ -62,8 +61,9 @@ def files_of(root: Path, sources: Iterable[str]) -> list[Path]:
     out: set[Path] = set()
     for source in sources:
         found: set[Path] = set()
-        for path in map(Path, glob.glob(str(root / source.lstrip("/")))):
-            children = [path] if not path.is_dir() else [child for child in path.rglob("*") if child.is_file()]
+        name = source.lstrip("/")
+        for path in root.glob(name) if set(name) & set("*?[") else [root / name]:
+            children = [child for child in (path.rglob("*") if path.is_dir() else [path]) if child.is_file()]
             found |= {child for child in children if not IGNORED & set(child.relative_to(root).parts)}
         # What git ignores stays out of a folder that is copied whole, but not when the Dockerfile names it.
         kept = found if known is None or found == {root / source} else found & known

@@ -58,7 +58,7 @@ class Engine:
         if not shutil.which("docker"):
             return False
         try:
-            done = subprocess.run(["docker", "version", "--format", "{{.Server.Version}}"], capture_output=True, timeout=20)
+            done = subprocess.run(["docker", "version", "--format", "{{.Server.Version}}"], capture_output=True, check=False, timeout=20)
         except subprocess.TimeoutExpired:
             return False
         return done.returncode == 0
@@ -114,7 +114,7 @@ class Engine:
 
     def read(self, *words: str) -> str | None:
         """The output of a docker command, or ``None`` when it fails."""
-        done = subprocess.run(["docker", *words], capture_output=True)
+        done = subprocess.run(["docker", *words], capture_output=True, check=False)
         return done.stdout.decode().strip() if done.returncode == 0 else None
 
     def label(self, image: str, key: str) -> str | None:

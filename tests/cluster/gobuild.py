@@ -58,7 +58,7 @@ def find_go(settings: Settings) -> Path | None:
     places = [shutil.which("go"), "/usr/local/go/bin/go", "/usr/lib/go/bin/go", str(settings.cache / "toolchain" / "go" / "bin" / "go")]
     for place in places:
         if place and Path(place).exists():
-            done = subprocess.run([place, "version"], capture_output=True, text=True)
+            done = subprocess.run([place, "version"], capture_output=True, check=False, text=True)
             version = version_of(done.stdout)
             if done.returncode == 0 and version and version >= GO_MINIMUM:
                 return Path(place)
@@ -70,7 +70,7 @@ def install_go(settings: Settings, log: Log) -> None:
     if find_go(settings):
         return
     pip = [sys.executable, "-m", "pip"]
-    if subprocess.run([*pip, "--version"], capture_output=True).returncode:
+    if subprocess.run([*pip, "--version"], capture_output=True, check=False).returncode:
         apt_install(log, ["python3-pip"])
         pip = ["/usr/bin/python3", "-m", "pip"]
     target = settings.cache / "toolchain"

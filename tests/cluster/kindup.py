@@ -77,7 +77,7 @@ class Cluster:
         """The output of kubectl on the cluster, or ``None`` when it fails."""
         command = [self._settings.bin / "kubectl", "--kubeconfig", self._settings.kubeconfig, "--request-timeout=5s", *words]
         try:
-            done = subprocess.run([str(word) for word in command], capture_output=True, timeout=timeout)
+            done = subprocess.run([str(word) for word in command], capture_output=True, check=False, timeout=timeout)
         except (OSError, subprocess.TimeoutExpired):
             return None
         return done.stdout.decode() if done.returncode == 0 else None

@@ -30,7 +30,7 @@ IMPORT_SECONDS = 30.0
 
 def pick_images(listed: Iterable[str]) -> dict[str, str]:
     """Which image of ours stands in for each that kubeadm lists, by the last part of its name; ``Failed`` for one that we lack."""
-    ours = {name: KUBE for name in KUBE_NAMES} | {"etcd": ETCD, "coredns": COREDNS, "pause": PAUSE}
+    ours = dict.fromkeys(KUBE_NAMES, KUBE) | {"etcd": ETCD, "coredns": COREDNS, "pause": PAUSE}
     out: dict[str, str] = {}
     for reference in listed:
         name = reference.rsplit("/", 1)[-1].split(":")[0]
@@ -94,7 +94,7 @@ def import_images(settings: Settings, engine: Engine, log: Log, key: str) -> Non
         log.run(["docker", "run", "-d", "--privileged", "--net", "none", "--name", container, "--entrypoint", "sleep", BARE, "3600"])
         log.run(["docker", "exec", "-d", container, "containerd"])
         deadline = time.monotonic() + IMPORT_SECONDS
-        while subprocess.run(["docker", "exec", container, "ctr", "version"], capture_output=True).returncode:
+        while subprocess.run(["docker", "exec", container, "ctr", "version"], capture_output=True, check=False).returncode:
             if time.monotonic() > deadline:
                 raise Failed("containerd does not start in the node")
             time.sleep(0.3)
@@ -106,7 +106,7 @@ def import_images(settings: Settings, engine: Engine, log: Log, key: str) -> Non
         changes = [f"LABEL {KEY_LABEL}={key}", 'ENTRYPOINT ["/usr/local/bin/entrypoint", "/sbin/init"]', "CMD []"]
         log.run(["docker", "commit", *(word for change in changes for word in ("--change", change)), container, NODE_IMAGE])
     finally:
-        subprocess.run(["docker", "rm", "-f", "-v", container], capture_output=True)
+        subprocess.run(["docker", "rm", "-f", "-v", container], capture_output=True, check=False)
         saved.unlink(missing_ok=True)
 
 

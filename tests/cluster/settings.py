@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +13,8 @@ __all__ = [
     "GO_DEFAULT",
     "GO_MINIMUM",
     "KUBERNETES",
-    "MODULES",
     "MODES",
+    "MODULES",
     "NODE_CONTAINER",
     "NODE_IMAGE",
     "PULLED_NODE_IMAGE",
@@ -55,12 +56,12 @@ class Settings:
     root: Path
 
     @classmethod
-    def from_environment(cls) -> Settings:
+    def read(cls, environment: Mapping[str, str] = os.environ) -> Settings:
         """Reads ``MODELYARD_CACHE`` and ``MODELYARD_IMAGES``; raises ``ValueError`` for a mode that there is not."""
-        mode = os.environ.get("MODELYARD_IMAGES") or "auto"
+        mode = environment.get("MODELYARD_IMAGES") or "auto"
         if mode not in MODES:
             raise ValueError(f"MODELYARD_IMAGES is {mode!r}; it is one of {', '.join(MODES)}")
-        cache = os.environ.get("MODELYARD_CACHE") or "~/.cache/modelyard"
+        cache = environment.get("MODELYARD_CACHE") or "~/.cache/modelyard"
         return cls(Path(cache).expanduser().resolve(), mode, Path(__file__).resolve().parents[2])
 
     @property
