@@ -79,7 +79,7 @@ class Gone(Unavailable):
     """The list or stream that was to be continued is too old: begin anew."""
 
 
-async def connect(observe: Observe, *, deadline: float, fence: Callable[[], None] = lambda: None) -> "Api":
+async def connect(observe: Observe, *, deadline: float) -> "Api":
     """Find the cluster: the one this pod runs in, else the one that the kubeconfig names.
 
     Raises:
@@ -94,48 +94,57 @@ async def connect(observe: Observe, *, deadline: float, fence: Callable[[], None
             await config.load_kube_config(client_configuration=configuration)
         except config.ConfigException as error:
             raise Invalid("Kubernetes", "find", "the cluster", f"neither in a pod nor by a kubeconfig: {error}") from None
-    return Api(configuration, observe, deadline=deadline, fence=fence)
+    return Api(configuration, observe, deadline=deadline)
 
 
 class Api:
-    """A session with one API server."""
+    """A session with one API server.
 
-    def __init__(
-        self, configuration: Configuration, observe: Observe, *, deadline: float, fence: Callable[[], None] = lambda: None
-    ) -> None:
+    Attributes:
+        host: Its address, `https://...`.
+        fence: Raises `Unavailable` when this process may not write any more; asked before each write.
+
+    """
+
+    def __init__(self, configuration: Configuration, observe: Observe, *, deadline: float) -> None:
         """Open a session; connections are made when they are needed.
 
         Args:
             configuration: Address, TLS and credentials.
             observe: Told of every request.
             deadline: Seconds that one request may take.
-            fence: Raises `Unavailable` when this process may not write any more.
 
         """
-        self.configuration = configuration
-        self.ssl = RESTClientObject(configuration).ssl_context
+        self.host: str = configuration.host
+        self.fence: Callable[[], None] = lambda: None
+        self._configuration = configuration
+        self._ssl = RESTClientObject(configuration).ssl_context
         self._probe = Probe("Kubernetes", observe)
-        self._fence = fence
         self._timeout = aiohttp.ClientTimeout(total=deadline, sock_connect=_CONNECT)
-        self._session = aiohttp.ClientSession(
-            base_url=configuration.host,
-            connector=aiohttp.TCPConnector(limit=0, ssl=self.ssl),
-            proxy=configuration.proxy,
+        self._session = self.session()
+
+    def session(self) -> aiohttp.ClientSession:
+        """Return a new session with the same server: it carries the credentials, as fresh as the client keeps them. Close it yourself."""
+        return aiohttp.ClientSession(
+            base_url=self.host,
+            connector=aiohttp.TCPConnector(limit=0, ssl=self._ssl),
+            proxy=self._configuration.proxy,
             headers={"Accept": "application/json", "User-Agent": "modelyard"},
+            middlewares=(self._authorize,),
         )
 
     async def close(self) -> None:
         """End the session."""
         await self._session.close()
 
-    async def authorization(self) -> dict[str, str]:
-        """Return the header that carries the credentials, as fresh as the client keeps them; none with a client certificate."""
-        token = await self.configuration.get_api_key_with_prefix("BearerToken")
+    async def _authorize(self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+        """Put the credentials in; with a client certificate there are none."""
+        token = await self._configuration.get_api_key_with_prefix("BearerToken")
         if token:
-            return {"Authorization": token}
-        if self.configuration.username:
-            return {"Authorization": self.configuration.get_basic_auth_token()}
-        return {}
+            request.headers["Authorization"] = token
+        elif self._configuration.username:
+            request.headers["Authorization"] = self._configuration.get_basic_auth_token()
+        return await handler(request)
 
     async def read(self, path: str, operation: str, subject: str, params: Mapping[str, str] | None = None) -> Manifest:
         """Get an object or a list."""
@@ -161,7 +170,7 @@ class Api:
 
         """
         if fenced:
-            self._fence()
+            self.fence()
         data = json.dumps(body, separators=(",", ":")).encode()
         return await self._request(method, path, operation, subject, params=params, data=data, content_type=content_type)
 
@@ -177,7 +186,7 @@ class Api:
         content_type: str = "",
     ) -> Manifest:
         lost = Unavailable if data is None else Ambiguous
-        headers = await self.authorization() | ({"Content-Type": content_type} if content_type else {})
+        headers = {"Content-Type": content_type} if content_type else {}
         with self._probe(operation):
             try:
                 async with self._session.request(
@@ -205,7 +214,7 @@ class Api:
         """
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT)
         try:
-            async with self._session.get(path, params=params, headers=await self.authorization(), timeout=timeout) as response:
+            async with self._session.get(path, params=params, timeout=timeout) as response:
                 if response.status >= 300:
                     after = response.headers.get("Retry-After", "")
                     raise translated(response.status, await response.read(), operation, path, lost=Unavailable, after=after)

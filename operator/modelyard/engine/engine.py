@@ -119,6 +119,7 @@ class Engine:
         self._ports = ports
         self._open = False
         self._stopping = False
+        self._moved = clock.time()
         self._resting: deque[asyncio.Future[None]] = deque()
         self._alarm: asyncio.TimerHandle | None = None
         cache.subscribe(self._changed)
@@ -190,7 +191,8 @@ class Engine:
         try:
             return key, await self._look(key)
         finally:
-            self._queue.done(key, self._clock.time())
+            self._moved = self._clock.time()
+            self._queue.done(key, self._moved)
 
     async def _look(self, key: Key) -> Outcome:
         begin = self._clock.time()
@@ -283,7 +285,12 @@ class Engine:
 
     async def _work(self) -> None:
         while not self._stopping:
-            if await self.step() is None and not self._stopping:
+            try:
+                idle = await self.step() is None
+            except Exception:
+                logger.exception("This is a bug of the engine; the worker goes on")
+                idle = False
+            if idle and not self._stopping:
                 await self._rest()
             else:
                 self._wake()
@@ -344,6 +351,12 @@ class Engine:
         """Return, by lane, how many keys are ready, and for how many seconds the oldest has been."""
         now = self._clock.time()
         return {lane.value: (self._queue.depth(lane), self._queue.age(lane, now)) for lane in Lane}
+
+    @property
+    def stuck(self) -> bool:
+        """Whether keys are ready, Kubernetes answers, and yet no pass has ended for longer than three may take."""
+        ready = sum(self._queue.depth(lane) for lane in Lane)
+        return ready > 0 and not self._gate.shut and self._clock.time() - self._moved > 3 * self._options.deadline
 
     @property
     def next_time(self) -> float | None:

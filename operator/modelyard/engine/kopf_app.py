@@ -1,0 +1,114 @@
+"""Kopf, and nothing but Kopf: it watches our own kinds and ends on a signal. The only module that imports it.
+
+What its limits are, and what was measured, says docs/decisions/0002. The queue, the workers, the lease and the probes are ours and
+live on when Kopf has to begin anew, for it gives a process up on errors that pass.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import aiohttp
+import kopf
+
+from modelyard.api.base import GROUP, VERSION
+from modelyard.cache import Cache
+
+__all__ = ["Endless", "watch"]
+
+logger = logging.getLogger("modelyard.kopf")
+
+_AGAIN = 2.0
+
+
+class Endless(Iterable[float]):
+    """Pauses without an end, to be gone through any number of times: Kopf takes the end of a list for the end of all hope."""
+
+    def __init__(self, *pauses: float) -> None:
+        """Make one: these pauses, then the last of them for ever."""
+        self._pauses = pauses
+
+    def __iter__(self) -> Iterator[float]:
+        """Begin at the first pause."""
+        yield from self._pauses
+        while True:
+            yield self._pauses[-1]
+
+
+async def watch(
+    cache: Cache,
+    plurals: Iterable[str],
+    namespaces: tuple[str, ...],
+    connect: Callable[[], tuple[str, aiohttp.ClientSession]],
+    restarted: Callable[[str, str], None],
+) -> None:
+    """Keep the cache's picture of our own kinds up to date, until a signal ends the process.
+
+    Args:
+        cache: Where everything goes.
+        plurals: Our kinds.
+        namespaces: Those that are served; empty for all.
+        connect: Returns the API server's address and a new session with it, which Kopf closes.
+        restarted: Told when Kopf had to begin anew.
+
+    """
+    plurals = tuple(plurals)
+    while True:
+        try:
+            await kopf.operator(
+                registry=_registry(cache, plurals, connect),
+                settings=_settings(),
+                standalone=True,
+                clusterwide=not namespaces,
+                namespaces=namespaces,
+            )
+        except Exception:
+            logger.exception("Kopf gave up; it begins anew in %g s", _AGAIN)
+            restarted(",".join(plurals), "kopf")
+            await asyncio.sleep(_AGAIN)
+        else:
+            return
+
+
+def _registry(cache: Cache, plurals: Iterable[str], connect: Callable[[], tuple[str, aiohttp.ClientSession]]) -> kopf.OperatorRegistry:
+    registry = kopf.OperatorRegistry()
+
+    @kopf.on.login(registry=registry)
+    async def _login(**_: Any) -> kopf.AiohttpSession:
+        server, session = connect()
+        return kopf.AiohttpSession(server=server, aiohttp_session=session)
+
+    def _take_in(plural: str) -> None:
+        @kopf.on.event(GROUP, VERSION, plural, id=plural, registry=registry)
+        async def _changed(event: Any, **_: Any) -> None:
+            body = event["object"]
+            if event["type"] == "DELETED":
+                meta = body["metadata"]
+                cache.remove(plural, meta["namespace"], meta["name"], meta["uid"])
+            else:
+                cache.put(plural, body)
+
+    for plural in plurals:
+        _take_in(plural)
+    return registry
+
+
+def _settings() -> kopf.OperatorSettings:
+    settings = kopf.OperatorSettings()
+    settings.peering.standalone = True
+    settings.posting.enabled = False
+    # The kinds are known and waited for; without the scan Kopf needs no right on CRDs and namespaces.
+    settings.scanning.disabled = True
+    settings.watching.initial_streaming = False
+    settings.watching.inactivity_timeout = 70
+    settings.watching.server_timeout = 290
+    settings.watching.client_timeout = 310
+    settings.watching.connect_timeout = 5
+    settings.watching.chunk_size = 500
+    settings.networking.request_timeout = 30
+    settings.networking.connect_timeout = 5
+    settings.networking.error_backoffs = Endless(0.2, 0.5, 1, 1, 2)
+    settings.queueing.idle_timeout = 0.5  # an object's task, and its queue, are memory
+    settings.process.ultimate_exiting_timeout = None  # it would count on after Kopf began anew
+    return settings

@@ -1,0 +1,39 @@
+"""Logging: one JSON object a line for machines, or lines for people; both name the object that a line is about."""
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+
+__all__ = ["configure"]
+
+
+class _Json(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if hasattr(record, "key"):
+            line["key"] = record.key
+        if record.exc_info:
+            line["trace"] = self.formatException(record.exc_info)
+        return json.dumps(line)
+
+
+class _Text(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        return f"{text} [{record.key}]" if hasattr(record, "key") else text
+
+
+def configure(style: str, level: str) -> None:
+    """Send all logs to standard error, as `json` or `text`, from this level on."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Json() if style == "json" else _Text("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
+    logging.basicConfig(handlers=[handler], level=level, force=True)
+    # Kopf tells of each handler that it ran, which is each event; the HTTP clients of each connection.
+    for name in ("kopf", "aiohttp", "botocore", "boto3", "urllib3", "kubernetes"):
+        logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(level)))
