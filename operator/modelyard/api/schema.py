@@ -184,12 +184,14 @@ def _root(kind: Kind) -> Manifest:
         "properties": {
             "apiVersion": {"description": f"The version of the API: {GROUP}/{VERSION}.", "type": "string"},
             "kind": {"description": f"The kind: {kind.resource.KIND}.", "type": "string"},
-            "metadata": {"type": "object"},
-            "spec": structural(_annotation(fields["spec"].annotation), defaults=True),
-            "status": structural(_annotation(fields["status"].annotation), defaults=False),
+            # Named only for the rule below, which speaks of it.
+            "metadata": {"type": "object", "properties": {"name": {"type": "string"}}},
+            "spec": structural(_annotation(fields["spec"].annotation), written=True),
+            "status": structural(_annotation(fields["status"].annotation), written=False),
         },
         "x-kubernetes-validations": [
             rule(f"self.metadata.name.size() <= {kind.longest} && self.metadata.name.matches('^{kind.names}$')", kind.advice)
+            | {"fieldPath": ".metadata.name"}
         ],
     }
 

@@ -6,6 +6,7 @@ What our kinds are called and how they are listed does not belong here (`api.sch
 from collections.abc import Mapping
 from typing import Any
 
+from modelyard.api.advice import advised
 from modelyard.api.base import Schema
 
 __all__ = ["structural"]
@@ -39,28 +40,30 @@ _HANDLED = ("$ref", "$defs", "title", "default", "const", "anyOf", "allOf", "pro
 _INT32 = 2**31 - 1
 
 
-def structural(model: type[Schema], *, defaults: bool) -> Node:
-    """Return the structural schema of a model: references inlined, null removed, defaults only if asked for.
+def structural(model: type[Schema], *, written: bool) -> Node:
+    """Return the structural schema of a model: references inlined, null removed.
 
     Args:
         model: The model; its aliases are the names of the fields.
-        defaults: Whether the API server fills in the models' defaults. Right for a spec, wrong for a status, which is what was
-            observed and nothing else. Empty defaults are left out: they say what absence says.
+        written: Whether users write it: then the API server fills in the models' defaults and advises beside patterns. A status is what
+            was observed and nothing else, and every rule on it costs at each write. Empty defaults are left out: they say what absence
+            says.
 
     Raises:
         TypeError: The model uses something that a structural schema cannot say.
+        KeyError: A pattern of it has no advice (`api.advice`).
 
     """
     document = model.model_json_schema(by_alias=True)
-    return _Walk(document.get("$defs", {}), defaults=defaults).node(document, model.__name__)
+    return _Walk(document.get("$defs", {}), written=written).node(document, model.__name__)
 
 
 class _Walk:
     """One document: the definitions that its references mean."""
 
-    def __init__(self, definitions: Mapping[str, Node], *, defaults: bool) -> None:
+    def __init__(self, definitions: Mapping[str, Node], *, written: bool) -> None:
         self.definitions = definitions
-        self.defaults = defaults
+        self.written = written
 
     def node(self, raw: Node, where: str) -> Node:
         """Translate one node and all below it."""
@@ -76,9 +79,12 @@ class _Walk:
             raise TypeError(f"{where}: has no type")
         if out.get("type") == "number":
             raise TypeError(f"{where}: is a float; use a string with a pattern, which every client reads alike")
+        if self.written and "pattern" in out:
+            rules = advised(out["pattern"], mixed="x-kubernetes-int-or-string" in out)
+            out["x-kubernetes-validations"] = [*out.get("x-kubernetes-validations", ()), *rules]
         if out.get("type") == "integer":
             out.setdefault("format", "int32" if raw.get("maximum", _INT32 + 1) <= _INT32 else "int64")
-        if self.defaults and raw.get("default") not in (None, "", [], {}):
+        if self.written and raw.get("default") not in (None, "", [], {}):
             out["default"] = raw["default"]
         self._below(raw, out, where)
         return _ordered(out)

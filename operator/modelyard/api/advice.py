@@ -1,0 +1,43 @@
+"""What a user reads whose text does not match a pattern: what to write instead. The API server alone would show the regular expression.
+
+The patterns are the models'; which field has one does not belong here.
+"""
+
+from modelyard.api.rules import rule
+
+__all__ = ["advised"]
+
+_S3 = r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[^%?#]+$"
+_ADVICE = {
+    r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$": "write lower case letters, digits and dashes, with a letter or digit at both ends, such as fraud-3",
+    r"^[0-9]+(s|m|h|d)$": "write a whole number and s, m, h or d, such as 90d",
+    r"^-?[0-9]+([.][0-9]+)?([eE][-+]?[0-9]+)?$": 'write a number in quotes, such as "0.92"',
+    r"^[a-zA-Z0-9_-]+$": "write MLflow's run id: letters, digits, dashes and underscores",
+    r"^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$": "write the model's name or its path below the run, such as model",
+    _S3: "write s3://<bucket>/<key>, without %, ? or #",
+    r"^sha256:[0-9a-f]{64}$": "write sha256: and the 64 lower case hex digits that sha256sum prints",
+    r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$": "write letters, digits, dots, dashes and underscores, such as cards-2026.01",
+    r"^[-._a-zA-Z0-9]+[.]py$": "name a key of the ConfigMap that ends in .py, such as train.py",
+    r"^[0-9]+([.][0-9]+)?([eE][-+]?[0-9]+|[numkMGTPE]|[KMGTPE]i)?$": 'write a quantity as pods have it, such as 500m, "1.5" or 2Gi',
+}
+_MORE = {
+    _S3: (
+        rule(r"!self.matches(r'/[.][.]?(/|$)')", "write the key without . and .. between slashes"),
+        rule(r"!self.matches(r'[\x00-\x1f\x7f]')", "write the key without control characters"),
+    )
+}
+
+
+def advised(pattern: str, *, mixed: bool = False) -> list[dict[str, str]]:
+    """Return the rules that go beside a pattern.
+
+    Args:
+        pattern: The pattern, in RE2's words.
+        mixed: The field is a number or a string; only strings match patterns.
+
+    Raises:
+        KeyError: Nobody has said yet what to write instead.
+
+    """
+    matches = f"self.matches(r'{pattern}')"
+    return [rule(f"type(self) != string || {matches}" if mixed else matches, _ADVICE[pattern]), *_MORE.get(pattern, ())]
