@@ -8,7 +8,7 @@ from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from modelyard import experiment
+from modelyard import __version__, experiment, registered_model, training_run
 from modelyard.adapters import kubernetes_api
 from modelyard.adapters.connection import Tenants
 from modelyard.adapters.kubernetes import Kubernetes, Leases
@@ -22,6 +22,7 @@ from modelyard.engine.health import Health
 from modelyard.engine.lease import Election
 from modelyard.engine.metrics import Metrics
 from modelyard.errors import ModelyardError
+from modelyard.kube.pods import Runtime
 from modelyard.ports import Cluster, Tenant
 from modelyard.settings import Settings
 
@@ -32,9 +33,10 @@ logger = logging.getLogger("modelyard")
 _AUDIT_AGAIN = 5.0
 
 
-def controllers(_settings: Settings) -> tuple[Controller, ...]:
+def controllers(settings: Settings) -> tuple[Controller, ...]:
     """Return the kinds that are served."""
-    return (experiment.controller(),)
+    runtime = Runtime(settings.runtime_image, settings.image_pull_policy, __version__)
+    return (experiment.controller(), training_run.controller(runtime), registered_model.controller(runtime))
 
 
 @dataclass(frozen=True)
