@@ -89,8 +89,9 @@ def kubeconfig(url: str, ca: bytes, token: str) -> str:
 class Processes:
     """Processes with a log each, ended in the reverse of their order."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, stop_seconds: float = STOP_SECONDS) -> None:
         self._folder = folder
+        self._stop_seconds = stop_seconds
         self._started: list[tuple[str, subprocess.Popen[bytes]]] = []
 
     def start(self, command: Sequence[str | Path]) -> None:
@@ -110,7 +111,7 @@ class Processes:
         for _, process in reversed(self._started):
             process.terminate()
             try:
-                process.wait(STOP_SECONDS)
+                process.wait(self._stop_seconds)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()

@@ -3,6 +3,8 @@
 import copy
 import fcntl
 import io
+import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +91,15 @@ def test_a_pid_file_speaks_for_a_daemon_only_when_the_process_is_there_and_is_th
     assert not daemon_lives(file, own)
     file.write_text("not a number")
     assert not daemon_lives(file, own)
+
+
+def test_a_dead_daemon_that_nobody_has_buried_does_not_live(tmp_path: Path) -> None:
+    file = tmp_path / "pid"
+    with subprocess.Popen(["true"]) as dead:
+        file.write_text(str(dead.pid))
+        os.waitid(os.P_PID, dead.pid, os.WEXITED | os.WNOWAIT)
+        assert Path(f"/proc/{dead.pid}/stat").read_text().split()[2] == "Z"
+        assert not daemon_lives(file, "true")
 
 
 @pytest.mark.parametrize(
