@@ -11,16 +11,13 @@
   value: {{ .Values.runtime.image.pullPolicy | quote }}
 - name: MODELYARD_LEASE_NAME
   value: {{ include "modelyard.fullname" . | quote }}
-- name: MODELYARD_LEASE_IDENTITY
-  valueFrom:
-    fieldRef: {fieldPath: metadata.name}
 - name: MODELYARD_WORKERS
   value: {{ .Values.reconcile.workers | quote }}
 - name: MODELYARD_RESYNC
   value: {{ .Values.reconcile.resyncSeconds | quote }}
-- name: MODELYARD_HEALTH_PORT
+- name: MODELYARD_LISTEN_HEALTH
   value: "8081"
-- name: MODELYARD_METRICS_PORT
+- name: MODELYARD_LISTEN_METRICS
   value: "8080"
 - name: MODELYARD_LOG_FORMAT
   value: {{ .Values.log.format | quote }}
