@@ -80,7 +80,8 @@ def _said(text: str) -> dict[str, Any]:
 
 def image_id(pod: Manifest, container: str) -> str:
     """Return the digest of the image that a container runs, once it runs."""
-    found = next((s for s in (pod.get("status") or {}).get("containerStatuses") or [] if s.get("name") == container), {})
+    statuses: list[dict[str, Any]] = (pod.get("status") or {}).get("containerStatuses") or []
+    found = next((status for status in statuses if status.get("name") == container), {})
     return str(found.get("imageID") or "")
 
 
