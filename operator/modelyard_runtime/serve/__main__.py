@@ -1,0 +1,83 @@
+"""The command line of the model server."""
+
+import argparse
+import os
+import socket
+import sys
+from pathlib import Path
+
+from modelyard_runtime.outcome import Exit, Failure, report
+from modelyard_runtime.serve import workers
+from modelyard_runtime.serve.app import App, Identity
+from modelyard_runtime.serve.predictor import Predictor
+from modelyard_runtime.serve.server import Drain, Server, bind
+
+__all__ = ["main"]
+
+_LARGEST = 64 << 20
+_DRAIN = 5
+
+
+def main() -> int:
+    """Serve until told to go; return the exit code."""
+    options = _options()
+    try:
+        count = _number("MODELYARD_WORKERS", 1)
+        handed = workers.in_worker()
+        if count > 1 and handed is None:
+            return workers.supervise(count, _bound(options.port), sys.argv[1:])
+        _serve(options, handed)
+    except Failure as failure:
+        print(failure, file=sys.stderr, flush=True)
+        report({"reason": failure.reason, "message": failure.message})
+        return failure.code
+    return 0
+
+
+def _serve(options: argparse.Namespace, handed: workers.Handed | None) -> None:
+    """Serve in this process."""
+    qualified = os.environ.get("MODELYARD_MODEL") or options.name
+    least = float(_number("MODELYARD_DRAIN_SECONDS", _DRAIN))
+    app = App(Identity(options.name, options.version, qualified), _number("MODELYARD_MAX_REQUEST_BYTES", _LARGEST))
+    headers = [("modelyard-version", options.version), ("modelyard-model", qualified)]
+    server = Server(app, headers, Drain(least=least, most=least + 7, end=least + 19))
+
+    def load() -> Predictor:
+        from modelyard_runtime.serve import loading  # noqa: PLC0415 - in the loading thread: the process is live meanwhile
+
+        return loading.load(options.model_dir)
+
+    if handed:
+        server.run_with(handed.listener, load, workers.tell(handed))
+    else:
+        server.run_with(_bound(options.port), load, lambda open_door: open_door())
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="modelyard_runtime.serve", description=__doc__)
+    parser.add_argument("--model-dir", required=True, type=Path, help="the folder with the MLmodel file")
+    parser.add_argument("--name", required=True, help="the model's name, in addresses")
+    parser.add_argument("--version", required=True, help="the version's name, in addresses and in the header modelyard-version")
+    parser.add_argument("--port", type=int, default=8080, help="the port; 0 takes a free one and prints it")
+    return parser.parse_args()
+
+
+def _bound(port: int) -> socket.socket:
+    listener = bind(port)
+    print(f"listening on port {listener.getsockname()[1]}", flush=True)
+    return listener
+
+
+def _number(name: str, default: int) -> int:
+    """Read a positive number from the environment."""
+    text = os.environ.get(name) or str(default)
+    if not text.isdecimal() or int(text) < 1:
+        raise Failure("InvalidConfiguration", f"{name} is {text!r}, not a positive whole number", Exit.INVALID)
+    return int(text)
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # a model's threads, or one that loads still, must not hold a process that has drained

@@ -1,0 +1,205 @@
+"""The ASGI application: which address means what, who predicts, and what every answer carries.
+
+Protocols' bodies belong to `v1`, `v2` and `invocations`; sockets and signals to `server`.
+"""
+
+import asyncio
+import time
+import traceback
+from collections.abc import Awaitable, Callable, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib.metadata import version as installed
+from typing import Any
+
+import orjson
+
+from modelyard_runtime.outcome import one_line
+from modelyard_runtime.serve import invocations, v1, v2
+from modelyard_runtime.serve.metrics import Metrics
+from modelyard_runtime.serve.predictor import Answer, Predictor
+from modelyard_runtime.serve.values import Refused
+
+__all__ = ["App", "Identity"]
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Look = Callable[[], Answer]
+Work = Callable[[Predictor, bytes, str], Answer]
+
+_QUICK_BYTES = 65_536  # a request of this size takes a native model about half a millisecond
+_THREADS = 4
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Which model this is."""
+
+    name: str
+    """In addresses."""
+    version: str
+    qualified: str
+    """`<namespace>.<name>`, in the header modelyard-model and in metrics."""
+
+
+class App:
+    """One model's server. `model` is None until it has predicted once."""
+
+    def __init__(self, identity: Identity, largest: int) -> None:
+        """Lay out the addresses.
+
+        Args:
+            identity: The model.
+            largest: Bytes that a request's body may have.
+
+        """
+        self.model: Predictor | None = None
+        self.open = False
+        """True once this process may say that it is ready: it is loaded, and so are its fellow workers."""
+        self.draining = False
+        self.last_request = time.monotonic()
+        self.metrics = Metrics(identity.qualified, identity.version)
+        self._identity = identity
+        self._largest = largest
+        self._pool = ThreadPoolExecutor(_THREADS, "predict")
+        self._looks = self._gets()
+        self._works = self._posts()
+
+    @property
+    def ready(self) -> bool:
+        """True if new requests should come here."""
+        return self.model is not None and self.open and not self.draining
+
+    def _gets(self) -> dict[str, Look]:
+        """Return what GET answers, by path."""
+        identity = self._identity
+        server = {"name": "modelyard", "version": installed("modelyard"), "extensions": []}
+        live, ready = self._constant({"live": True}), self._ready({"ready": True})
+        models = self._constant({"models": [identity.name]})
+        looks: dict[str, Look] = {
+            "/metrics": self._figures,
+            "/ping": self._constant(None),
+            "/health": self._constant(None),
+            "/version": lambda: Answer(installed("mlflow").encode()),
+            "/ready": ready,
+            "/v2": self._constant(server),
+            "/v2/health/live": live,
+            "/v2/health/ready": ready,
+            "/v2/models": models,
+            "/v1/models": models,
+            f"/v1/models/{identity.name}": self._ready({"name": identity.name, "ready": True}),
+        }
+        for path in self._versions():
+            looks[path] = self._metadata
+            looks[f"{path}/ready"] = self._ready({"name": identity.name, "ready": True})
+        return looks
+
+    def _posts(self) -> dict[str, tuple[str, Work]]:
+        """Return what POST does, by path, and under which protocol it counts."""
+        name, version = self._identity.name, self._identity.version
+        works: dict[str, tuple[str, Work]] = {
+            "/invocations": ("mlflow", lambda model, body, kind: model.invocations(body, kind)),
+            f"/v1/models/{name}:predict": ("v1", lambda model, body, _: v1.predict(model, body)),
+        }
+        for path in self._versions():
+            works[f"{path}/infer"] = ("v2", lambda model, body, _: v2.infer(model, name, version, body))
+        return works
+
+    def _versions(self) -> tuple[str, str]:
+        """Return the two addresses of the model in V2."""
+        path = f"/v2/models/{self._identity.name}"
+        return path, f"{path}/versions/{self._identity.version}"
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            raise RuntimeError(f"{scope['type']} is not spoken here")
+        path, method = scope["path"], scope["method"]
+        if method == "POST" and (known := self._works.get(path)):
+            self.last_request = start = time.monotonic()
+            protocol, work = known
+            answer = await self._work(protocol, work, scope, receive)
+            self.metrics.answered(protocol, answer.status, time.monotonic() - start, answer.rows)
+        elif method in {"GET", "HEAD"} and (look := self._looks.get(path)):
+            answer = look()
+        else:
+            answer = self._unknown(path)
+        headers = [(b"content-type", answer.content_type), (b"content-length", str(len(answer.body)).encode())]
+        if self.draining:
+            headers.append((b"connection", b"close"))  # the next request opens another connection, to another pod
+        if answer.allow:
+            headers.append((b"allow", answer.allow))
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if method == "HEAD" else answer.body})
+
+    async def _work(self, protocol: str, work: Work, scope: Message, receive: Receive) -> Answer:
+        """Read the body and predict; whatever happens is an answer in the protocol's own words."""
+        refusal = invocations.refusal if protocol == "mlflow" else v1.refusal
+        try:
+            body = await self._body(scope, receive)
+            if (model := self.model) is None:
+                raise Refused("the model is being loaded", 503)
+            kind = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"content-type"), "")
+            if model.quick and len(body) <= _QUICK_BYTES:
+                return work(model, body, kind)
+            return await asyncio.get_running_loop().run_in_executor(self._pool, work, model, body, kind)
+        except Refused as error:
+            return Answer(refusal(error.message, error.status), error.status)
+        except Exception as error:  # noqa: BLE001 - a model may raise anything, and the next request may be well
+            traceback.print_exc()
+            return Answer(refusal(f"the model failed: {one_line(error)}", 500), 500)
+
+    async def _body(self, scope: Message, receive: Receive) -> bytes:
+        """Read the request's body.
+
+        Raises:
+            Refused: It is too large.
+
+        """
+        length = next((int(value) for name, value in scope["headers"] if name == b"content-length" and value.isdigit()), 0)
+        pieces, size, more = [], 0, True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise Refused("the client went away", 499)
+            pieces.append(message.get("body", b""))
+            size += len(pieces[-1])
+            if max(size, length) > self._largest:
+                raise Refused(f"the body has {max(size, length)} bytes, {self._largest} are allowed; send fewer rows at a time", 413)
+            more = message.get("more_body", False)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _unknown(self, path: str) -> Answer:
+        """Answer a path or method that is not known."""
+        if path in self._works or path in self._looks:
+            allow = b"POST" if path in self._works else b"GET, HEAD"
+            return Answer(v1.refusal(f"{path} takes {allow.decode()}", 405), 405, allow=allow)
+        parts = path.split("/")
+        message = f"there is nothing at {path}"
+        if parts[1:3] in (["v2", "models"], ["v1", "models"]) and len(parts) > 3:
+            name = parts[3].partition(":")[0]
+            if name != self._identity.name:
+                message = f"there is no model {name}, only {self._identity.name}"
+            elif parts[4:5] == ["versions"] and parts[5:6] != [self._identity.version]:
+                message = f"there is no version {'/'.join(parts[5:6])} of {name} here, only {self._identity.version}"
+        return Answer(v1.refusal(message, 404), 404)
+
+    def _constant(self, value: Any) -> Look:
+        answer = Answer(b"\n" if value is None else orjson.dumps(value))
+        return lambda: answer
+
+    def _ready(self, value: Any) -> Look:
+        good = Answer(orjson.dumps(value))
+        bad = Answer(orjson.dumps({**value, "ready": False, "error": "the model is not ready"}), 503)
+        return lambda: good if self.ready else bad
+
+    def _metadata(self) -> Answer:
+        if self.model is None:
+            return Answer(v1.refusal("the model is being loaded", 503), 503)
+        name, version = self._identity.name, self._identity.version
+        return Answer(orjson.dumps(v2.model_metadata(name, version, self.model.platform, self.model.signature)))
+
+    def _figures(self) -> Answer:
+        page, kind = self.metrics.page()
+        return Answer(page, content_type=kind)

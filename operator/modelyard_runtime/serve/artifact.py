@@ -1,0 +1,111 @@
+"""What lies in a model's folder: its flavours, signature and input example, read without MLflow and without running anything of it.
+
+Loading the model does not belong here.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from modelyard_runtime.outcome import Exit, Failure, one_line
+from modelyard_runtime.serve.signature import Signature, parse
+
+__all__ = ["Artifact", "load_failed", "read"]
+
+# Loaders that read data and run none of the model's own code. Whatever is not named here may unpickle; scikit-learn's skops format
+# trusts the types that the model itself names, so it is no better.
+_DATA_ONLY = frozenset({"mlflow.xgboost", "mlflow.lightgbm", "mlflow.catboost", "mlflow.onnx"})
+_ESTIMATORS = frozenset(
+    {"XGBModel", "XGBClassifier", "XGBRegressor", "XGBRanker", "XGBRFClassifier", "XGBRFRegressor"},
+)
+_CLASSES = {"xgboost": frozenset({"xgboost.core.Booster"} | {f"xgboost.sklearn.{name}" for name in _ESTIMATORS})}
+_NUMBERS = frozenset({"double", "float", "long", "integer", "boolean"})
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A model's folder, as its MLmodel file describes it."""
+
+    folder: Path
+    flavors: Mapping[str, Mapping[str, Any]]
+    signature: Signature | None
+    example: bytes | None
+    """The input example, as a body of /invocations."""
+
+    @property
+    def native_xgboost(self) -> Path | None:
+        """The booster's file, if XGBoost alone can serve this model as MLflow would."""
+        flavor = self.flavors.get("xgboost")
+        if flavor is None or flavor.get("code") or self._class not in _CLASSES["xgboost"]:
+            return None
+        path = self.folder / str(flavor.get("data", ""))
+        inside = path.resolve().is_relative_to(self.folder.resolve())
+        return path if path.suffix in {".json", ".ubj"} and inside and self._numbers_only else None
+
+    @property
+    def runs_code(self) -> bool:
+        """True if loading the model runs code that came with it, as every pickle does."""
+        pyfunc = self.flavors.get("python_function", {})
+        if any(flavor.get("code") for flavor in self.flavors.values()):
+            return True
+        loader = str(pyfunc.get("loader_module"))
+        if loader == "mlflow.xgboost":
+            return self._class not in _CLASSES["xgboost"]
+        if loader == "mlflow.lightgbm":
+            return bool(self.flavors.get("lightgbm", {}).get("model_class", "lightgbm.basic.Booster") != "lightgbm.basic.Booster")
+        return loader not in _DATA_ONLY
+
+    @property
+    def _class(self) -> str:
+        return str(self.flavors.get("xgboost", {}).get("model_class", "xgboost.core.Booster"))
+
+    @property
+    def _numbers_only(self) -> bool:
+        """True if the inputs are columns of numbers, or one matrix; parameters of a prediction are MLflow's business."""
+        if self.signature is None:
+            return True
+        if self.signature.has_params:
+            return False
+        if tensors := self.signature.tensors:
+            return len(tensors) == 1 and len(tensors[0].shape) == 2 and tensors[0].dtype.startswith(("float", "int", "uint"))
+        columns = self.signature.columns
+        return all(column.type in _NUMBERS for column in columns) and len(self.signature.names) in {0, len(columns)}
+
+
+def load_failed(message: str) -> Failure:
+    """Return the failure of a model that cannot be loaded."""
+    return Failure("LoadFailed", message, Exit.INVALID)
+
+
+def read(folder: Path) -> Artifact:
+    """Read a model's folder.
+
+    Raises:
+        Failure: LoadFailed.
+
+    """
+    import yaml  # noqa: PLC0415 - not needed by the process that only watches workers
+
+    path = folder / "MLmodel"
+    try:
+        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - safe ones
+        flavors = {str(name): dict(flavor) for name, flavor in dict(raw["flavors"]).items()}
+        signature = parse(raw.get("signature"))
+        example = _example(folder, raw.get("saved_input_example_info") or {})
+    except FileNotFoundError as error:
+        raise load_failed(f"{path} is not there: the folder holds no MLflow model") from error
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError) as error:
+        raise load_failed(f"{path} is no MLmodel file: {one_line(error)}") from error
+    if "python_function" not in flavors and "xgboost" not in flavors:
+        raise load_failed(f"{path} has no flavour that can be served, only {', '.join(flavors) or 'none'}")
+    return Artifact(folder, flavors, signature, example)
+
+
+def _example(folder: Path, info: Mapping[str, Any]) -> bytes | None:
+    """Return the example in the form that the server is asked in."""
+    name = info.get("serving_input_path")
+    path = folder / str(name)
+    if not name or not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
+        return None
+    return path.read_bytes()

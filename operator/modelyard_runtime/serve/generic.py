@@ -1,0 +1,131 @@
+"""Any MLflow flavour, through pyfunc: what MLflow can load, this serves, with MLflow's own code for /invocations.
+
+Protocols do not belong here.
+"""
+
+import importlib
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from modelyard_runtime.outcome import Exit, Failure, one_line
+from modelyard_runtime.serve.artifact import Artifact, load_failed
+from modelyard_runtime.serve.predictor import Answer
+from modelyard_runtime.serve.signature import Signature, Tensor
+from modelyard_runtime.serve.values import Array, Columns, Matrix, Records, Refused, Table, cast, columns_of, tensor_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["PyfuncModel", "load"]
+
+_ALLOW = "MODELYARD_ALLOW_CODE_MODELS"
+
+
+def load(artifact: Artifact) -> "PyfuncModel":
+    """Load a model by its python_function flavour.
+
+    Raises:
+        Failure: CodeModelForbidden, LoadFailed.
+
+    """
+    flavor = artifact.flavors.get("python_function")
+    if flavor is None:
+        raise load_failed("the model has no python_function flavour, and XGBoost alone cannot serve it")
+    allowed = os.environ.get(_ALLOW, "").lower() == "true"
+    if artifact.runs_code and not allowed:
+        message = (
+            f"loading this model runs code that came with it ({flavor.get('loader_module')}). To serve such models, "
+            "label the namespace modelyard.io/allow-code-models=true, or log the model in a format without pickles"
+        )
+        raise Failure("CodeModelForbidden", message, Exit.INVALID)
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    # MLflow's own switch for the same question; its default asks for trust in every pickle.
+    os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = str(allowed).lower()
+    os.environ["_MLFLOW_IS_IN_SERVING_ENVIRONMENT"] = "true"
+    try:
+        pyfunc = importlib.import_module("mlflow.pyfunc")
+        return PyfuncModel(pyfunc.load_model(str(artifact.folder)), artifact.signature)
+    except Exception as error:  # the model's code may raise anything
+        raise load_failed(f"MLflow cannot load the model: {one_line(error)}") from error
+
+
+class PyfuncModel:
+    """A model behind MLflow's pyfunc interface."""
+
+    platform = "mlflow_pyfunc"
+    quick = False
+
+    def __init__(self, model: Any, signature: Signature | None) -> None:
+        """Keep the model and MLflow's way of scoring."""
+        self.signature = signature
+        self._model = model
+        self._scoring = importlib.import_module("mlflow.pyfunc.scoring_server")
+        self._error = importlib.import_module("mlflow.exceptions").MlflowException
+        self._input_schema = model.metadata.get_input_schema()
+
+    def predict(self, table: Table) -> Any:
+        """Return what the model returns."""
+        given = self._given(table)
+        try:
+            return self._model.predict(given)
+        except self._error as error:
+            status = error.get_http_status_code()
+            raise Refused(error.message, status if 400 <= status < 500 else 500) from error
+
+    def invocations(self, body: bytes, content_type: str) -> Answer:
+        """Answer by MLflow's own scoring server."""
+        try:
+            answer = self._scoring.invocations(body, content_type, self._model, self._input_schema)
+        except self._error as error:
+            return Answer(error.serialize_as_json().encode(), error.get_http_status_code())
+        return Answer(answer.response.encode(), answer.status, answer.mimetype.encode())
+
+    def _given(self, table: Table) -> "pd.DataFrame | Array | dict[str, Array]":
+        """Return the input as pyfunc takes it, in the signature's types."""
+        if self.signature is None:
+            return _untyped(table)
+        if self.signature.tensors:
+            return _tensors(self.signature.tensors, table)
+        import pandas as pd  # noqa: PLC0415 - imported by MLflow already
+
+        specs = self.signature.columns
+        given = columns_of(table, specs)
+        return pd.DataFrame(
+            {
+                spec.name or index: pd.Series(cast(spec, values, spec.name or str(index)))
+                for index, (spec, values) in enumerate(zip(specs, given, strict=True))
+                if values is not None
+            }
+        )
+
+
+def _untyped(table: Table) -> "pd.DataFrame | Array":
+    """Return an input that nothing is known about as it is."""
+    import pandas as pd  # noqa: PLC0415
+
+    if isinstance(table, Matrix):
+        return table.array
+    return pd.DataFrame(list(table.rows) if isinstance(table, Records) else dict(table.given))
+
+
+def _tensors(specs: tuple[Tensor, ...], table: Table) -> "Array | dict[str, Array]":
+    """Return one array, or one a name, as the signature has it."""
+    if isinstance(table, Records):
+        names = [spec.name or "" for spec in specs]
+        if missing := [name for name in names if any(name not in row for row in table.rows)]:
+            raise Refused(f"the input lacks {missing[0]}, which the model's signature requires")
+        table = Columns({name: [row[name] for row in table.rows] for name in names})
+    if isinstance(table, Matrix):
+        if len(specs) != 1:
+            raise Refused(f"the model takes {len(specs)} tensors by name: {', '.join(str(spec.name) for spec in specs)}")
+        found = tensor_of(specs[0], table.array, specs[0].name or "the input")
+        return {specs[0].name: found} if specs[0].name else found
+    given: Mapping[str, Any] = table.given
+    if len(specs) == 1 and specs[0].name is None and len(given) == 1:
+        return tensor_of(specs[0], next(iter(given.values())), "the input")
+    if missing := [str(spec.name) for spec in specs if spec.name not in given]:
+        raise Refused(f"the input lacks {missing[0]}, which the model's signature requires")
+    return {str(spec.name): tensor_of(spec, np.asarray(given[str(spec.name)]), str(spec.name)) for spec in specs}

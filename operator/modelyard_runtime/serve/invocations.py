@@ -1,0 +1,151 @@
+"""MLflow's scoring protocol for a table of numbers: every form of input that `mlflow models serve` takes.
+
+Models that are served through pyfunc are answered by MLflow's own code instead. Where the two differ, on purpose: a value that
+does not fit an integer column is refused here, MLflow cuts it; and a prediction is never the invalid JSON `NaN`.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from modelyard_runtime.outcome import one_line
+from modelyard_runtime.serve.signature import Column
+from modelyard_runtime.serve.values import Columns, Records, Refused, Table, matrix_of
+
+__all__ = ["decoded", "refusal", "table"]
+
+_FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
+_TYPES = ("text/csv", "application/json", "application/vnd.apache.parquet")
+# What pandas' read_csv takes for a missing value.
+_MISSING = frozenset(
+    {"", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>"}
+    | {"N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"}
+)
+
+
+def refusal(message: str, status: int) -> bytes:
+    """Return an error as MLflow words it."""
+    code = "BAD_REQUEST" if 400 <= status < 500 else "TEMPORARILY_UNAVAILABLE" if status == 503 else "INTERNAL_ERROR"
+    return orjson.dumps({"error_code": code, "message": message})
+
+
+def decoded(body: bytes) -> dict[str, Any]:
+    """Parse a JSON object. NaN and Infinity are taken: Python's clients write them.
+
+    Raises:
+        Refused: It is none.
+
+    """
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        try:
+            value = json.loads(body)
+        except (ValueError, RecursionError) as error:
+            raise Refused(f"the body is not JSON: {one_line(error)}") from None
+    if not isinstance(value, dict):
+        raise Refused(f"the body must be a JSON object, not {type(value).__name__}")
+    return value
+
+
+def table(body: bytes, content_type: str, columns: Sequence[Column]) -> Table:
+    """Parse a body of /invocations.
+
+    Args:
+        body: As it came.
+        content_type: The header; it decides.
+        columns: What the model takes: unnamed columns take rows without names, named ones do not.
+
+    Raises:
+        Refused: It is of none of the forms.
+
+    """
+    kind, *parameters = (part.strip() for part in content_type.split(";"))
+    for name, _, value in (parameter.partition("=") for parameter in parameters):
+        if name.lower() != "charset" or value.lower().strip('"') != "utf-8":
+            raise Refused(f"the content type {content_type} is not understood: the server takes UTF-8 and no other parameter", 415)
+    if kind == "text/csv":
+        return _csv(body)
+    if kind == "application/json":
+        return _json(decoded(body), columns)
+    if kind == "application/vnd.apache.parquet":
+        return _parquet(body)
+    raise Refused(f"the content type {content_type or '(none)'} is not one of {', '.join(_TYPES)}", 415)
+
+
+def _json(body: Mapping[str, Any], columns: Sequence[Column]) -> Table:
+    forms = [form for form in _FORMS if form in body]
+    if len(forms) != 1:
+        raise Refused(f"the body must have exactly one of {', '.join(_FORMS)}; it has {', '.join(body) or 'nothing'}")
+    form, data = forms[0], body[forms[0]]
+    if form == "dataframe_split":
+        return _split(data, columns)
+    if isinstance(data, list) and data and all(isinstance(row, dict) for row in data):
+        return Records(data)
+    if form == "dataframe_records":
+        raise Refused("dataframe_records must be a list of objects, one a row")
+    if isinstance(data, dict):
+        scalar = all(not isinstance(values, list) for values in data.values())
+        given = {name: values if isinstance(values, list) else [values] for name, values in data.items()}
+        if not scalar and any(not isinstance(values, list) for values in data.values()):
+            raise Refused(f"{form} must give every column a list of values")
+        return Columns(given)
+    if not isinstance(data, list):
+        data = [data]
+    return _unnamed(data, columns)
+
+
+def _unnamed(rows: Sequence[Any], columns: Sequence[Column]) -> Table:
+    """Return rows without names, which a signature with names takes only if it has one column."""
+    named = [column.name for column in columns if column.name is not None]
+    if len(named) == 1 and not any(isinstance(row, list) for row in rows):
+        return Columns({named[0]: rows})
+    if named:
+        shown = ", ".join(named[:5])
+        raise Refused(f"the rows have no column names and the model's columns do: {shown} ...; use dataframe_split with columns")
+    return matrix_of(rows)
+
+
+def _split(data: Any, columns: Sequence[Column]) -> Table:
+    if not isinstance(data, dict) or not isinstance(data.get("data"), list) or data.keys() - {"columns", "data", "index"}:
+        raise Refused("dataframe_split must be an object with data and, optionally, columns and index")
+    if data.get("columns") is None:
+        return _unnamed(data["data"], columns)
+    names = data["columns"]
+    if not isinstance(names, list) or any(not isinstance(row, list) or len(row) != len(names) for row in data["data"]):
+        raise Refused("dataframe_split must have a list of columns, and as many values in every row of data")
+    if names == [column.name for column in columns]:
+        return matrix_of(data["data"])
+    return Columns({str(name): [row[index] for row in data["data"]] for index, name in enumerate(names)})
+
+
+def _csv(body: bytes) -> Table:
+    try:
+        rows = [row for row in csv.reader(io.StringIO(body.decode("utf-8"), newline=""), strict=True) if row]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise Refused(f"the body is not CSV in UTF-8: {error}") from None
+    if not rows:
+        raise Refused("the body is empty; its first line must name the columns")
+    names = rows[0]
+    if odd := next((number for number, row in enumerate(rows[1:], 1) if len(row) != len(names)), 0):
+        raise Refused(f"row {odd} has {len(rows[odd])} values, the first line names {len(names)} columns")
+    return Columns({name: [_cell(row[index].strip()) for row in rows[1:]] for index, name in enumerate(names)})
+
+
+def _cell(text: str) -> str | None:
+    return None if text in _MISSING else text
+
+
+def _parquet(body: bytes) -> Table:
+    import pyarrow as pa  # noqa: PLC0415 - 60 MB that few servers are asked for
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    try:
+        found = pq.read_table(pa.BufferReader(body))
+        return Columns({name: found.column(name).to_pylist() for name in found.column_names})
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise Refused(f"the body is not a Parquet file: {one_line(error)}") from None

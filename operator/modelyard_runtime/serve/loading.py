@@ -1,0 +1,80 @@
+"""From a folder to a model that has predicted once.
+
+How either kind of model is loaded does not belong here.
+"""
+
+import gc
+import time
+from pathlib import Path
+
+import numpy as np
+
+from modelyard_runtime.outcome import Exit, Failure, one_line
+from modelyard_runtime.serve.artifact import Artifact, read
+from modelyard_runtime.serve.predictor import Predictor
+from modelyard_runtime.serve.signature import Column, Signature
+from modelyard_runtime.serve.values import Array, Columns, Matrix, Refused, Table
+
+__all__ = ["load"]
+
+_SAMPLES = {"boolean": False, "integer": 0, "long": 0, "float": 0.0, "double": 0.0, "string": "", "binary": "", "datetime": "2000-01-01"}
+
+
+def load(folder: Path) -> Predictor:
+    """Load the model and let it predict once.
+
+    Raises:
+        Failure: LoadFailed, CodeModelForbidden, SmokeFailed.
+
+    """
+    start = time.monotonic()
+    artifact = read(folder)
+    model = _loaded(artifact)
+    _smoke(model, artifact.example)
+    gc.collect()
+    gc.freeze()  # what is loaded stays: the collector need not walk it again under load
+    print(f"loaded a {model.platform} model and predicted once in {time.monotonic() - start:.2f} s", flush=True)
+    return model
+
+
+def _loaded(artifact: Artifact) -> Predictor:
+    if booster := artifact.native_xgboost:
+        from modelyard_runtime.serve import native  # noqa: PLC0415 - a model needs one of the two
+
+        return native.load(artifact, booster)
+    from modelyard_runtime.serve import generic  # noqa: PLC0415
+
+    return generic.load(artifact)
+
+
+def _smoke(model: Predictor, example: bytes | None) -> None:
+    """Predict with the input example, or with a row built from the signature when there is none."""
+    try:
+        if example is not None:
+            answer = model.invocations(example, "application/json")
+            if answer.status != 200:
+                raise Refused(answer.body.decode(errors="replace"))
+        elif model.signature is None:
+            print("the model has neither an input example nor a signature: it is served without having predicted", flush=True)
+        elif (table := _sample(model.signature)) is not None:
+            model.predict(table)
+    except Exception as error:  # the model's code may raise anything
+        what = "its own input example" if example is not None else "a row built from its signature"
+        raise Failure("SmokeFailed", f"the model cannot predict with {what}: {one_line(error)}", Exit.INVALID) from error
+
+
+def _sample(signature: Signature) -> Table | None:
+    """Return one row of zeros and empty text; None if the signature has types that nothing can be made up for."""
+    if tensors := signature.tensors:
+        arrays: dict[str, Array] = {
+            spec.name or "": np.zeros([1 if size < 0 else size for size in spec.shape], None if spec.dtype == "object" else spec.dtype)
+            for spec in tensors
+        }
+        return Columns(arrays) if signature.names else Matrix(arrays[""])
+    if not all(column.type in _SAMPLES for column in signature.columns):
+        return None
+    return Columns({column.name or str(index): [_sampled(column)] for index, column in enumerate(signature.columns)})
+
+
+def _sampled(column: Column) -> object:
+    return _SAMPLES[column.type]
