@@ -50,16 +50,16 @@ class Right:
 
 
 _KINDS = ("experiments", "trainingruns", "registeredmodels")
-_READ = ("get", "list", "watch")
-# Server-side apply is a patch, and a create besides when the object is not there.
-_KEEP = (*_READ, "create", "patch", "delete")
+_WATCH = ("list", "watch")
+# Server-side apply is a patch, and a create besides when the object is not there; a get before the first one sees whose the name is.
+_KEEP = ("get", *_WATCH, "create", "patch", "delete")
 
 RIGHTS = (
     Right(
         Scope.SERVED,
         GROUP,
         _KINDS,
-        (*_READ, "patch"),
+        (*_WATCH, "patch"),
         "Our own kinds are watched; a patch sets and removes our finalizer, the spec is never written.",
     ),
     Right(Scope.SERVED, GROUP, tuple(f"{kind}/status" for kind in _KINDS), ("patch",), "What was observed is reported there."),
@@ -76,7 +76,7 @@ RIGHTS = (
     Right(Scope.SERVED, "autoscaling", ("horizontalpodautoscalers",), _KEEP, "A stage that scales."),
     Right(Scope.SERVED, "policy", ("poddisruptionbudgets",), _KEEP, "A stage that node drains do not empty."),
     Right(
-        Scope.SERVED, "", ("pods",), _READ, "Why a Job or Deployment does not come up, and a failed container's last lines, stand there."
+        Scope.SERVED, "", ("pods",), _WATCH, "Why a Job or Deployment does not come up, and a failed container's last lines, stand there."
     ),
     Right(
         Scope.SERVED,
@@ -86,15 +86,8 @@ RIGHTS = (
         "The namespace's connection to MLflow and S3, read by its one name: no other Secret, no list, no watch.",
         names=(CONNECTION_SECRET,),
     ),
-    Right(Scope.SERVED, "", ("events",), ("create", "patch"), "Transitions are told to users as events; a patch counts a repeated one."),
+    Right(Scope.SERVED, "events.k8s.io", ("events",), ("create",), "Transitions are told to users as events."),
     Right(Scope.CLUSTER, "", ("namespaces",), ("get",), "Its label says whether models that run code of their own are allowed."),
-    Right(
-        Scope.CLUSTER,
-        "apiextensions.k8s.io",
-        ("customresourcedefinitions",),
-        ("list", "watch"),
-        "Kopf notices by it that a kind of ours was installed or changed.",
-    ),
     Right(Scope.OWN, "coordination.k8s.io", ("leases",), ("get", "create", "update"), "One replica works, the others wait for its lease."),
 )
 
