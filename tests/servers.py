@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -51,7 +52,12 @@ def minio(folder: Path) -> Iterator[Minio]:
     """Run MinIO with its data in a folder."""
     server = Minio(f"http://127.0.0.1:{free_port()}")
     binary = Path(_output([sys.executable, "-m", "tests.cluster", "tools"]).splitlines()[-1]) / "minio"
-    environment = {"MINIO_ROOT_USER": server.access_key, "MINIO_ROOT_PASSWORD": server.secret_key, "MINIO_UPDATE": "off", "HOME": str(folder)}
+    environment = {
+        "MINIO_ROOT_USER": server.access_key,
+        "MINIO_ROOT_PASSWORD": server.secret_key,
+        "MINIO_UPDATE": "off",
+        "HOME": str(folder),
+    }
     command = [str(binary), "server", "--quiet", "--address", server.url.removeprefix("http://"), str(folder / "data")]
     with _process(command, folder, "minio", environment) as alive:
         _until(lambda: _answers(f"{server.url}/minio/health/ready"), alive)
@@ -127,10 +133,10 @@ def _process(
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Interrupt the whole group (PostgreSQL's fast shutdown, uvicorn's and MinIO's graceful one); kill what stays."""
-    for signal_number, patience in ((2, 10.0), (9, 10.0)):
+    """End the whole group: by an interrupt, which is PostgreSQL's fast shutdown; kill what does not heed it."""
+    for number, patience in ((signal.SIGINT, 5.0), (signal.SIGKILL, 10.0)):
         try:
-            os.killpg(process.pid, signal_number)
+            os.killpg(process.pid, number)
             process.wait(patience)
         except ProcessLookupError:
             process.wait(patience)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from modelyard.adapters.instrument import Missing
 from modelyard.adapters.mlflow_rest import Ask, Json
 from modelyard.adapters.mlflow_shapes import Part, moment, nothing, pairs, quoted, tags_of
-from modelyard.errors import Invalid
+from modelyard.errors import Ambiguous, Invalid
 from modelyard.ports import ModelStage, TrackedModel, TrackedVersion
 
 __all__ = ["Registry"]
@@ -69,6 +69,7 @@ class Registry(Part):
 
         Raises:
             Invalid: There is no such model, or the source does not fit.
+            Ambiguous: MLflow does not know the logged model: it links it after it made the version.
 
         """
         body: Json = {"name": model, "source": source, "tags": pairs(tags)}
@@ -77,7 +78,12 @@ class Registry(Part):
         if logged_model is not None:
             body["model_id"] = logged_model
         ask = Ask("register version of", model, "MLflow refuses the version: its source is not allowed, or is not that of the logged model")
-        return await self._rest.write(ask, "model-versions/create", body, parse=lambda a: str(a["model_version"]["version"]))
+        try:
+            return await self._rest.write(ask, "model-versions/create", body, parse=lambda a: str(a["model_version"]["version"]))
+        except Missing:
+            if logged_model is None:
+                raise
+            raise Ambiguous("MLflow", ask.operation, model, "MLflow has no such model, or no such logged model") from None
 
     async def set_version_tags(self, model: str, version: str, tags: Mapping[str, str]) -> None:
         """Set tags. One request a tag."""

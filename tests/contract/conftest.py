@@ -1,0 +1,113 @@
+"""Real servers, started once for the session and only when a test asks for them; and the worlds that the contract runs against."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import boto3
+import botocore.config
+import pytest
+
+from modelyard.adapters.connection import Timing
+from modelyard.adapters.instrument import Probe
+from modelyard.adapters.mlflow import Credentials, Mlflow
+from modelyard.adapters.offload import Pool
+from modelyard.adapters.s3 import S3, Deadlines, Reach
+from modelyard.adapters.s3_client import Clients, Keys
+from tests import servers
+from tests.contract.worlds import FakeStoreWorld, FakeWorld, RealStoreWorld, RealWorld, StoreWorld, World
+from tests.fakes.mlflow import FakeTracking
+from tests.fakes.s3 import FakeStore
+
+REAL = pytest.mark.contract
+WORLDS = ["fake", pytest.param("sqlite", marks=REAL), pytest.param("postgresql", marks=REAL)]
+STORES = ["fake", pytest.param("minio", marks=REAL)]
+
+
+@dataclass(frozen=True)
+class Mlflows:
+    """The addresses of the real MLflow servers."""
+
+    sqlite: str
+    postgresql: str
+
+
+@pytest.fixture(scope="session")
+def minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Minio]:
+    """A real MinIO with the bucket `mlflow-artifacts`."""
+    with servers.minio(tmp_path_factory.mktemp("minio")) as server:
+        admin(server).create_bucket(Bucket="mlflow-artifacts")
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mlflows(tmp_path_factory: pytest.TempPathFactory, minio: servers.Minio) -> Iterator[Mlflows]:
+    """Real MLflow servers, on SQLite and on PostgreSQL; they take 15 s to start, so they start side by side."""
+    folder: Path = tmp_path_factory.mktemp("mlflow")
+    with ExitStack() as stack, ThreadPoolExecutor() as threads:
+        databases = [f"sqlite:///{folder}/mlflow.db", stack.enter_context(servers.postgres())]
+        starting = [servers.mlflow(folder, database, "s3://mlflow-artifacts/", minio) for database in databases]
+        sqlite, postgresql = threads.map(stack.enter_context, starting)
+        yield Mlflows(sqlite, postgresql)
+
+
+def admin(server: servers.Minio):
+    """Return a plain client with the administrator's keys: the world's own hand, not the adapter's."""
+    return boto3.client(
+        "s3",
+        endpoint_url=server.url,
+        region_name="us-east-1",
+        aws_access_key_id=server.access_key,
+        aws_secret_access_key=server.secret_key,
+        config=botocore.config.Config(s3={"addressing_style": "path"}),
+    )
+
+
+@pytest.fixture
+def name() -> str:
+    """A name that no other test uses."""
+    return f"t{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture(params=WORLDS)
+async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
+    """MLflow: the fake, and the real one on two databases."""
+    if request.param == "fake":
+        yield FakeWorld(FakeTracking())
+        return
+    url = getattr(request.getfixturevalue("mlflows"), request.param)
+    client = Mlflow(url, Credentials(), Probe("MLflow", lambda *_: None), deadline=Timing().request)
+    yield RealWorld(client, url)
+    await client.close()
+
+
+@pytest.fixture(params=STORES)
+async def store(request: pytest.FixtureRequest, name: str) -> AsyncIterator[StoreWorld]:
+    """S3: the fake and the real one, each with an empty bucket of its own that the namespace `risk` writes to, and one that it reads."""
+    own, other = f"own-{name}", f"other-{name}"
+    if request.param == "fake":
+        yield FakeStoreWorld(FakeStore(own, "risk", frozenset({other}), world={own: {}, other: {}}), own, other)
+        return
+    server: servers.Minio = request.getfixturevalue("minio")
+    hand = admin(server)
+    for bucket in (own, other):
+        hand.create_bucket(Bucket=bucket)
+    keys = Keys(server.url, server.access_key, server.secret_key)
+    probe = Probe("S3", lambda *_: None)
+    client = S3(
+        keys,
+        Reach(own, "risk", frozenset({other})),
+        probe,
+        clients=Clients(),
+        pool=Pool("S3", 8),
+        bulk=Pool("S3", 4),
+        deadlines=Deadlines(),
+    )
+    yield RealStoreWorld(client, own, other, hand)
+    await client.close()
+    hand.close()

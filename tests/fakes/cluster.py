@@ -1,0 +1,293 @@
+"""Kubernetes in memory: `modelyard.ports.Cluster` and `Objects` with the API server's own rules, and what users and controllers do there.
+
+What it keeps: uids, resourceVersions and generations, preconditions, the status subresource, server-side apply by one field manager,
+finalizers, garbage collection by owner references. Watches are the cache: every change is in it at once, unless the fake is `deaf`.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from modelyard.api.base import GROUP
+from modelyard.cache import Cache
+from modelyard.errors import Conflict, Invalid
+from modelyard.plan import Delete, Manifest
+from tests.fakes.calls import Call, Calls, Hook
+from tests.fakes.clock import FakeClock
+
+__all__ = ["FakeCluster", "Killed"]
+
+_OWN = {"Experiment": "experiments", "TrainingRun": "trainingruns", "RegisteredModel": "registeredmodels"}
+_PAGE = 500
+# What the API server refuses to change, by kind: a path into the object.
+_IMMUTABLE = {"Job": ("spec", "template"), "Deployment": ("spec", "selector")}
+
+
+class Killed(BaseException):
+    """The operator's process is gone, in the middle of whatever it did."""
+
+
+class FakeCluster:
+    """One cluster, which outlives operators: give it the next one's cache with `attach`.
+
+    Attributes:
+        calls: The log of calls of the two ports, `Call(operation, arguments)`.
+        events: What users were told: kind, name, reason, message, whether it is a warning.
+        secrets: Data by namespace and name.
+        labels: Labels by namespace.
+        deaf: While True, no change reaches the cache, except our own writes' answers. `relisten` brings it up to date.
+
+    """
+
+    def __init__(self, cache: Cache, *, clock: FakeClock | None = None, calls: Calls | None = None) -> None:
+        self._cache = cache
+        self._clock = clock or FakeClock()
+        self._call = calls or Calls()
+        self._objects: dict[tuple[str, str, str], Manifest] = {}
+        self._applied: dict[str, Manifest] = {}
+        self._version = 0
+        self._made = 0
+        self.events: list[tuple[str, str, str, str, bool]] = []
+        self.secrets: dict[tuple[str, str], dict[str, str]] = {}
+        self.labels: dict[str, dict[str, str]] = {}
+        self.deaf = False
+
+    @property
+    def calls(self) -> list[Call]:
+        return self._call.log
+
+    @property
+    def on_call(self) -> Hook:
+        return self._call.on_call
+
+    @on_call.setter
+    def on_call(self, hook: Hook) -> None:
+        self._call.on_call = hook
+
+    def fail_next(self, operation: str, error: BaseException, *, after: bool = False) -> None:
+        """Have the next call of a method fail; `after` it took effect, for commit-then-error."""
+        hook = self.on_call
+        done = False
+
+        def fail(name: str, phase: str) -> None:
+            nonlocal done
+            hook(name, phase)  # type: ignore[arg-type]
+            if not done and name == operation and phase == ("after" if after else "before"):
+                done = True
+                raise error
+
+        self.on_call = fail
+
+    # --- Cluster ------------------------------------------------------------------------------------------
+    def get(self, plural: str, namespace: str, name: str) -> Manifest | None:
+        return self._cache.get(plural, namespace, name)
+
+    def select(self, plural: str, namespace: str) -> Iterable[Manifest]:
+        return self._cache.select(plural, namespace)
+
+    def owned(self, uid: str) -> tuple[Manifest, ...]:
+        return self._cache.owned(uid)
+
+    async def apply(self, manifest: Manifest) -> None:
+        async with self._call("apply", manifest):
+            desired = copy.deepcopy(manifest)
+            desired.pop("status", None)
+            live = self._objects.get(_place(desired))
+            if live is None:
+                body = self._born(desired)
+            else:
+                previous = self._applied.get(live["metadata"]["uid"], {})
+                body = _merged(live, desired, previous)
+                _check_immutable(live, body)
+                body["metadata"] |= {key: live["metadata"][key] for key in ("uid", "resourceVersion", "creationTimestamp")}
+            body = self._store(body)
+            self._applied[body["metadata"]["uid"]] = desired
+        self._cache.put(_scope(body), copy.deepcopy(body))
+
+    async def delete(self, namespace: str, child: Delete) -> None:
+        async with self._call("delete", namespace, child):
+            place = (f"{child.api_version}/{child.kind}", namespace, child.name)
+            live = self._objects.get(place)
+            if live is not None and live["metadata"]["uid"] == child.uid:
+                self._delete(place)
+        self._cache.remove(place[0], namespace, child.name, child.uid)
+
+    async def secret(self, namespace: str, name: str) -> Mapping[str, str] | None:
+        async with self._call("secret", namespace, name):
+            return self.secrets.get((namespace, name))
+
+    async def namespace_labels(self, namespace: str) -> Mapping[str, str]:
+        async with self._call("namespace_labels", namespace):
+            return self.labels.get(namespace, {})
+
+    # --- Objects ------------------------------------------------------------------------------------------
+    async def page(self, plural: str, token: str) -> tuple[list[Manifest], str]:
+        async with self._call("page", plural, token):
+            bodies = [body for (scope, _, _), body in sorted(self._objects.items(), key=lambda item: item[0]) if scope == plural]
+            begin = int(token or 0)
+            end = begin + _PAGE
+            return copy.deepcopy(bodies[begin:end]), str(end) if end < len(bodies) else ""
+
+    async def write_status(self, body: Manifest, status: Manifest) -> Manifest:
+        async with self._call("write_status", body, status):
+            live = self._same(body, "write status of")
+            return copy.deepcopy(self._store(copy.deepcopy(live) | {"status": copy.deepcopy(status)}))
+
+    async def set_finalizers(self, body: Manifest, finalizers: tuple[str, ...]) -> Manifest:
+        async with self._call("set_finalizers", body, finalizers):
+            live = self._same(body, "set finalizers of")
+            if live["metadata"]["resourceVersion"] != body["metadata"]["resourceVersion"]:
+                raise Conflict("Kubernetes", "set finalizers of", live["metadata"]["name"], "it has changed")
+            added = set(finalizers) - set(live["metadata"].get("finalizers", ()))
+            if added and "deletionTimestamp" in live["metadata"]:
+                raise Invalid("Kubernetes", "set finalizers of", live["metadata"]["name"], "no finalizer may be added: it is being deleted")
+            changed = copy.deepcopy(live)
+            changed["metadata"]["finalizers"] = list(finalizers)
+            stored = copy.deepcopy(self._store(changed))
+            self._bury(_place(live))
+            return stored
+
+    async def event(self, body: Manifest, reason: str, message: str, *, warning: bool) -> None:
+        async with self._call("event", body, reason, message):
+            self.events.append((body["kind"], body["metadata"]["name"], reason, message, warning))
+
+    # --- what users and other controllers do ----------------------------------------------------------------
+    def create(self, manifest: Manifest) -> Manifest:
+        """Create an object; a status is dropped, as the API server does."""
+        assert _place(manifest) not in self._objects, f"{_place(manifest)} exists"
+        return copy.deepcopy(self._store(self._born({k: v for k, v in copy.deepcopy(manifest).items() if k != "status"})))
+
+    def live(self, scope: str, namespace: str, name: str) -> Manifest | None:
+        """Return an object as the API server has it, whatever the cache believes."""
+        return copy.deepcopy(self._objects.get((scope, namespace, name)))
+
+    def all(self, scope: str) -> list[Manifest]:
+        """Return all objects of a plural, or of `<apiVersion>/<Kind>`."""
+        return [copy.deepcopy(body) for (each, _, _), body in self._objects.items() if each == scope]
+
+    def edit(self, scope: str, namespace: str, name: str, change: Callable[[Manifest], Any]) -> Manifest:
+        """Change an object in place, status and spec alike; the generation goes up when the spec changed."""
+        body = copy.deepcopy(self._objects[scope, namespace, name])
+        change(body)
+        return copy.deepcopy(self._store(body))
+
+    def remove(self, scope: str, namespace: str, name: str) -> None:
+        """Delete an object; with a finalizer it only begins to go."""
+        self._delete((scope, namespace, name))
+
+    def attach(self, cache: Cache) -> None:
+        """Give the cluster the next operator's cache, filled as its watches would."""
+        self._cache = cache
+        self.relisten()
+
+    def relisten(self) -> None:
+        """Bring the cache up to date, as a list does after a stream broke."""
+        self.deaf = False
+        for scope in {*_OWN.values(), *(place[0] for place in self._objects)}:
+            before = self._cache.uids(scope)
+            bodies = self.all(scope)
+            for body in bodies:
+                self._cache.put(scope, body)
+            self._cache.settle(scope, before, [body["metadata"]["uid"] for body in bodies])
+
+    # --- the API server -------------------------------------------------------------------------------------
+    def _born(self, body: Manifest) -> Manifest:
+        self._made += 1
+        created = self._clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+        return body | {
+            "metadata": body["metadata"]
+            | {"uid": f"uid-{self._made}", "creationTimestamp": created, "resourceVersion": "0", "generation": 1}
+        }
+
+    def _same(self, body: Manifest, operation: str) -> Manifest:
+        live = self._objects.get(_place(body))
+        if live is None or live["metadata"]["uid"] != body["metadata"]["uid"]:
+            meta = body["metadata"]
+            self._cache.remove(_scope(body), meta["namespace"], meta["name"], meta["uid"])
+            raise Conflict("Kubernetes", operation, meta["name"], "it is gone")
+        return live
+
+    def _store(self, body: Manifest) -> Manifest:
+        """Take a body in: nothing happens when nothing changed, as in life."""
+        place = _place(body)
+        old = self._objects.get(place)
+        if old is not None and old == body:
+            return old
+        if old is not None and old.get("spec") != body.get("spec"):
+            body["metadata"]["generation"] = old["metadata"]["generation"] + 1
+        self._version += 1
+        body["metadata"]["resourceVersion"] = str(self._version)
+        self._objects[place] = body
+        if not self.deaf:
+            self._cache.put(place[0], copy.deepcopy(body))
+        return body
+
+    def _delete(self, place: tuple[str, str, str]) -> None:
+        body = copy.deepcopy(self._objects[place])
+        if body["metadata"].get("finalizers"):
+            body["metadata"].setdefault("deletionTimestamp", self._clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"))
+            self._store(body)
+            return
+        self._version += 1
+        del self._objects[place]
+        if not self.deaf:
+            self._cache.remove(*place, body["metadata"]["uid"])
+        self._collect(body["metadata"]["uid"])
+
+    def _bury(self, place: tuple[str, str, str]) -> None:
+        meta = self._objects[place]["metadata"]
+        if "deletionTimestamp" in meta and not meta.get("finalizers"):
+            self._delete(place)
+
+    def _collect(self, uid: str) -> None:
+        """Delete what belonged to an object that is gone."""
+        for place, body in list(self._objects.items()):
+            owners = body["metadata"].get("ownerReferences") or ()
+            if place in self._objects and owners and all(not self._alive(owner["uid"]) for owner in owners):
+                assert any(owner["uid"] == uid for owner in owners), "nothing is born an orphan"
+                self._delete(place)
+
+    def _alive(self, uid: str) -> bool:
+        return any(body["metadata"]["uid"] == uid for body in self._objects.values())
+
+
+def _scope(body: Manifest) -> str:
+    api_version, kind = body["apiVersion"], body["kind"]
+    return _OWN[kind] if api_version.startswith(f"{GROUP}/") else f"{api_version}/{kind}"
+
+
+def _place(body: Manifest) -> tuple[str, str, str]:
+    return _scope(body), body["metadata"]["namespace"], body["metadata"]["name"]
+
+
+def _merged(live: Any, desired: Any, previous: Any) -> Any:
+    """Server-side apply by one manager: ours win, what we said before and say no more goes, what others said stays."""
+    if isinstance(live, dict) and isinstance(desired, dict):
+        before = previous if isinstance(previous, dict) else {}
+        kept = {key: value for key, value in live.items() if key in desired or key not in before}
+        return kept | {key: _merged(kept.get(key), value, before.get(key)) for key, value in desired.items()}
+    if _keyed(live) and _keyed(desired):
+        ours = {item["name"]: item for item in desired}
+        before = {item["name"]: item for item in previous} if _keyed(previous) else {}
+        theirs = {item["name"]: item for item in live}
+        kept_items = [_merged(item, ours[name], before.get(name)) for name, item in theirs.items() if name in ours]
+        others = [item for name, item in theirs.items() if name not in ours and name not in before]
+        return kept_items + others + [item for name, item in ours.items() if name not in theirs]
+    return copy.deepcopy(desired)
+
+
+def _keyed(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(item, dict) and "name" in item for item in value)
+
+
+def _check_immutable(live: Manifest, body: Manifest) -> None:
+    path = _IMMUTABLE.get(body["kind"])
+    if path is None:
+        return
+    old, new = live, body
+    for step in path:
+        old, new = (old or {}).get(step), (new or {}).get(step)
+    if old != new:
+        raise Invalid("Kubernetes", f"apply {body['kind']}", body["metadata"]["name"], f"{'.'.join(path)}: field is immutable")

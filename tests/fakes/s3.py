@@ -1,0 +1,127 @@
+"""S3 in memory: `modelyard.ports.Store`, and what pods and people do there besides."""
+
+from __future__ import annotations
+
+import hashlib
+
+from modelyard.adapters.s3 import Reach
+from modelyard.adapters.s3_uri import Location, parse_uri, safe_path
+from modelyard.api.digest import FileDigest, tree_digest
+from modelyard.errors import Forbidden, Invalid
+from modelyard.ports import ArtifactTree, StoredObject, Usage
+from tests.fakes.calls import Call, Calls, Hook
+
+__all__ = ["FakeStore"]
+
+
+class FakeStore:
+    """One tenant's view of an object store; `world` is the store itself, shared by all views.
+
+    Attributes:
+        world: Bucket to key to bytes.
+
+    """
+
+    def __init__(
+        self,
+        bucket: str,
+        folder: str,
+        readable: frozenset[str] = frozenset(),
+        *,
+        world: dict[str, dict[str, bytes]] | None = None,
+        calls: Calls | None = None,
+    ) -> None:
+        self._reach = Reach(bucket, folder, readable)
+        self._call = calls or Calls()
+        self.world: dict[str, dict[str, bytes]] = {} if world is None else world
+
+    @property
+    def calls(self) -> list[Call]:
+        return self._call.log
+
+    @property
+    def on_call(self) -> Hook:
+        return self._call.on_call
+
+    @on_call.setter
+    def on_call(self, hook: Hook) -> None:
+        self._call.on_call = hook
+
+    async def bucket_exists(self, bucket: str) -> bool:
+        self._readable(Location(bucket, ""))
+        async with self._call("bucket_exists", bucket):
+            return bucket in self.world
+
+    async def create_bucket(self, bucket: str) -> None:
+        self._writable(Location(bucket, ""))
+        async with self._call("create_bucket", bucket):
+            self.world.setdefault(bucket, {})
+
+    async def usage(self, uri: str) -> Usage:
+        place = self._readable(parse_uri(uri))
+        async with self._call("usage", uri):
+            found = self._below(place)
+            return Usage(len(found), sum(map(len, found.values())))
+
+    async def objects(self, uri: str) -> tuple[StoredObject, ...]:
+        place = self._readable(parse_uri(uri))
+        async with self._call("objects", uri):
+            listed = (StoredObject(path, len(data), hashlib.md5(data).hexdigest()) for path, data in self._below(place).items())
+            return tuple(sorted(listed))
+
+    async def digest(self, uri: str) -> ArtifactTree | None:
+        place = self._readable(parse_uri(uri))
+        async with self._call("digest", uri):
+            found = self._below(place)
+            if not all(safe_path(path) for path in found):
+                raise Invalid("S3", "read artifacts", uri)
+            files = [FileDigest(path, len(data), hashlib.sha256(data).hexdigest()) for path, data in found.items()]
+            return ArtifactTree(tree_digest(files), sum(file.size for file in files), len(files)) if files else None
+
+    async def read(self, uri: str, limit: int) -> bytes | None:
+        place = self._readable(parse_uri(uri))
+        async with self._call("read", uri, limit):
+            if not place.key or place.key.endswith("/"):
+                return None
+            data = self._bucket(place).get(place.key)
+            if data is not None and len(data) > limit:
+                raise Invalid("S3", "read object", uri)
+            return data
+
+    async def delete_prefix(self, uri: str) -> None:
+        place = self._writable(parse_uri(uri))
+        if not place.key.endswith("/"):
+            raise Invalid("S3", "delete artifacts", uri)
+        if not place.key.startswith(f"{self._reach.folder}/") or place.key == f"{self._reach.folder}/":
+            raise Forbidden("S3", "delete artifacts", uri)
+        async with self._call("delete_prefix", uri):
+            bucket = self.world.get(place.bucket, {})
+            for key in [key for key in bucket if key.startswith(place.key)]:
+                del bucket[key]
+
+    # --- what pods and people do --------------------------------------------------------------------
+    def put(self, uri: str, data: bytes) -> None:
+        """Store an object, making its bucket if need be; whatever key is given."""
+        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        self.world.setdefault(bucket, {})[key] = data
+
+    # --- how ----------------------------------------------------------------------------------------
+    def _bucket(self, place: Location) -> dict[str, bytes]:
+        if place.bucket not in self.world:
+            raise Invalid("S3", "read", str(place))
+        return self.world[place.bucket]
+
+    def _below(self, place: Location) -> dict[str, bytes]:
+        prefix = place.prefix
+        found = {key.removeprefix(prefix): data for key, data in self._bucket(place).items() if key.startswith(prefix)}
+        return {path: data for path, data in found.items() if data or (path and not path.endswith("/"))}
+
+    def _readable(self, place: Location) -> Location:
+        if place.bucket != self._reach.bucket and place.bucket not in self._reach.readable:
+            raise Forbidden("S3", "read", str(place))
+        return place
+
+    def _writable(self, place: Location) -> Location:
+        if place.bucket != self._reach.bucket:
+            raise Forbidden("S3", "write", str(place))
+        return place
