@@ -170,7 +170,7 @@ class Reconciler:
             if body is None or (_deleting(body) and FINALIZER not in _finalizers(body)):
                 return Verdict(Outcome.GONE)
             mark = fingerprint(body, self._cache.owned(body["metadata"]["uid"]))
-            resource, now = _parsed(controller, body), self._clock.now()
+            resource, now = _parsed(controller, body), self._clock.now().replace(microsecond=0)
             seen = await controller.observe(resource, ports, now)
             plan = (controller.release if _deleting(body) else controller.decide)(resource, seen, now)
             if plan.actions:
@@ -216,17 +216,18 @@ class Reconciler:
 
     # --- when it does not go well -----------------------------------------------------------------------
     async def _in_trouble(self, controller: Controller, key: Key, error: ModelyardError) -> Verdict:
-        logger.warning("%s", error, extra={"key": str(key)})
         body = self._cache.get(*key)
         if body is None:
             return Verdict(Outcome.GONE)
         if isinstance(error, Unavailable) and error.dependency == "Kubernetes":
+            logger.info("%s", error, extra={"key": str(key)})
             return _unreported(error)
         mark = fingerprint(body, self._cache.owned(body["metadata"]["uid"]))
         plan = controller.trouble(_parsed(controller, body), error, self._clock.now())
         if plan.released and _deleting(body):
             return await self._let_go(key, body, plan.events)
-        await self._report(key, body, report.dumped(plan.status), plan.events)
+        news = await self._report(key, body, report.dumped(plan.status), plan.events)
+        logger.log(logging.WARNING if news else logging.DEBUG, "%s", error, extra={"key": str(key)})
         return Verdict(Outcome.FAILED, mark, plan.again, getattr(error, "retry_after", 0.0))
 
     async def _ill(self, key: Key, outcome: Outcome, reason: str, message: str, *, stalled: bool = True) -> Verdict:

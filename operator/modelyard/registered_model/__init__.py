@@ -14,9 +14,9 @@ __all__ = ["controller"]
 
 
 def _models_of_run(run: Manifest, cluster: Cluster) -> Iterable[str]:
-    """The model that a run registers with, and those that name it, once it has ended."""
+    """The model that a run registers with, and those that name it: when the run is new, and when it has ended."""
     meta, status = run["metadata"], run.get("status") or {}
-    if not status.get("completionTime"):
+    if status.get("attempt") and not status.get("completionTime"):
         return
     registers = (run["spec"].get("register") or {}).get("model")
     if registers:

@@ -166,7 +166,7 @@ def _with_stages(version: VersionStatus, stages: dict[str, StageStatus], now: da
 
 def _summary(stages: dict[str, StageStatus]) -> str:
     def one(name: str, stage: StageStatus) -> str:
-        now, then = stage.version or "-", stage.desired or "-"
+        now, then = stage.version or "none", stage.desired or "none"
         return f"{name}={now}" if now == then else f"{name}={now}->{then}"
 
     return " ".join(one(name, stage) for name, stage in sorted(stages.items()))[:1024]
