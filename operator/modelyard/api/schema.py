@@ -185,7 +185,10 @@ def _root(kind: Kind) -> Manifest:
             "apiVersion": {"description": f"The version of the API: {GROUP}/{VERSION}.", "type": "string"},
             "kind": {"description": f"The kind: {kind.resource.KIND}.", "type": "string"},
             # Named only for the rule below, which speaks of it.
-            "metadata": {"type": "object", "properties": {"name": {"type": "string"}}},
+            "metadata": {
+                "type": "object",
+                "properties": {"name": {"description": "The object's name.", "type": "string", "maxLength": 253}},
+            },
             "spec": structural(_annotation(fields["spec"].annotation), written=True),
             "status": structural(_annotation(fields["status"].annotation), written=False),
         },

@@ -1,0 +1,35 @@
+"""Small valid objects of each kind, to be made wrong. Samples for users do not belong here (`manifests/samples`)."""
+
+import copy
+from typing import Any
+
+__all__ = ["DIGEST", "Manifest", "experiment", "model", "training_run", "without"]
+
+Manifest = dict[str, Any]
+DIGEST = "sha256:" + "0123456789abcdef" * 4
+
+
+def _object(kind: str, name: str, spec: Manifest) -> Manifest:
+    return {"apiVersion": "modelyard.io/v1alpha1", "kind": kind, "metadata": {"name": name, "namespace": "default"}, "spec": spec}
+
+
+def experiment(name: str = "fraud", **spec: Any) -> Manifest:
+    return _object("Experiment", name, spec)
+
+
+def training_run(name: str = "fraud-001", **spec: Any) -> Manifest:
+    return _object("TrainingRun", name, {"experiment": "fraud", "trainer": {"xgboost": {}}} | spec)
+
+
+def model(name: str = "fraud", **spec: Any) -> Manifest:
+    return _object("RegisteredModel", name, spec)
+
+
+def without(manifest: Manifest, *path: str) -> Manifest:
+    """The object without one field."""
+    out = copy.deepcopy(manifest)
+    node = out
+    for step in path[:-1]:
+        node = node[step]
+    del node[path[-1]]
+    return out

@@ -1,0 +1,138 @@
+"""What a user reads whose object is wrong: each row is an object and the words that answer it, from a real API server."""
+
+import pytest
+
+from tests.api.objects import DIGEST, Manifest, experiment, model, training_run, without
+from tests.harness import Cluster
+
+LONG = "a" * 5001
+SCRIPT = {"script": {"configMap": "train"}}
+
+EXPERIMENTS = {
+    "no spec": (without(experiment(), "spec"), "spec: Required value"),
+    "unknown field": (experiment(descripton="typo"), 'unknown field "spec.descripton"'),
+    "number for a text": (experiment(description=3), "spec.description in body must be of type string"),
+    "text for a map": (experiment(tags="team"), "spec.tags in body must be of type object"),
+    "list for a map": (experiment(objective=["accuracy"]), "spec.objective in body must be of type object"),
+    "tag that is a number": (experiment(tags={"year": 2026}), "spec.tags.year in body must be of type string"),
+    "tag that is too long": (experiment(tags={"note": "a" * 501}), "spec.tags.note: Too long: may not be more than 500"),
+    "too many tags": (experiment(tags={f"t{i}": "" for i in range(65)}), "spec.tags: Too many: 65: must have at most 64 items"),
+    "text too long": (experiment(description=LONG), "spec.description: Too long: may not be more than 5000"),
+    "objective without metric": (experiment(objective={"goal": "Maximize"}), "spec.objective.metric: Required value"),
+    "objective with an empty metric": (experiment(objective={"metric": ""}), "spec.objective.metric"),
+    "unknown goal": (experiment(objective={"metric": "f1", "goal": "max"}), 'supported values: "Maximize", "Minimize"'),
+    "unknown deletion policy": (experiment(deletionPolicy="Keep"), 'supported values: "Retain", "Delete"'),
+    "retention in weeks": (experiment(retention={"runs": "3w"}), "write a whole number and s, m, h or d, such as 90d"),
+    "retention with a sign": (experiment(retention={"runs": "-1d"}), "write a whole number and s, m, h or d, such as 90d"),
+    "retention as a number": (experiment(retention={"runs": 90}), "spec.retention.runs in body must be of type string"),
+    "retention without runs": (experiment(retention={"keepBest": 3}), "spec.retention.runs: Required value"),
+    "keeping less than none": (experiment(retention={"runs": "90d", "keepBest": -1}), "spec.retention.keepBest in body should be greater"),
+    "name with dots": (experiment("risk.fraud"), "an Experiment's name is at most 63 lower case letters, digits and dashes"),
+    "name too long": (experiment("a" * 64), "an Experiment's name is at most 63 lower case letters, digits and dashes"),
+    "name in capitals": (experiment("Fraud"), "lowercase RFC 1123 subdomain"),
+}
+
+RUNS = {
+    "no experiment": (without(training_run(), "spec", "experiment"), "spec.experiment: Required value"),
+    "experiment in another namespace": (training_run(experiment="risk/fraud"), "write lower case letters, digits and dashes"),
+    "no trainer": (without(training_run(), "spec", "trainer"), "spec.trainer: Required value"),
+    "empty trainer": (training_run(trainer={}), "name exactly one trainer: xgboost, script or container"),
+    "two trainers": (training_run(trainer={"xgboost": {}} | SCRIPT), "name exactly one trainer: xgboost, script or container"),
+    "unknown trainer": (training_run(trainer={"lightgbm": {}}), 'unknown field "spec.trainer.lightgbm"'),
+    "unknown task": (training_run(trainer={"xgboost": {"task": "ranking"}}), 'supported values: "classification", "regression"'),
+    "script without a ConfigMap": (training_run(trainer={"script": {"key": "train.py"}}), "spec.trainer.script.configMap: Required value"),
+    "script that is no Python": (training_run(trainer={"script": {"configMap": "c", "key": "train.sh"}}), "ends in .py, such as train.py"),
+    "container without an image": (training_run(trainer={"container": {"args": []}}), "spec.trainer.container.image: Required value"),
+    "command as one text": (
+        training_run(trainer={"container": {"image": "i", "command": "python train.py"}}),
+        "spec.trainer.container.command in body must be of type array",
+    ),
+    "parameter that is a number": (training_run(parameters={"max_depth": 6}), "spec.parameters.max_depth in body must be of type string"),
+    "parameter that is a float": (training_run(parameters={"eta": 0.1}), "spec.parameters.eta in body must be of type string"),
+    "digest without uri": (training_run(dataset={"name": "cards", "digest": DIGEST}), "a digest belongs to a uri"),
+    "rows with uri": (training_run(dataset={"name": "cards", "uri": "s3://data/c.csv", "rows": 50}), "rows is for a synthetic dataset"),
+    "too few rows": (training_run(dataset={"name": "cards", "rows": 1}), "spec.dataset.rows in body should be greater than or equal to 10"),
+    "dataset without a name": (training_run(dataset={"uri": "s3://data/cards.csv"}), "spec.dataset.name: Required value"),
+    "dataset by http": (
+        training_run(dataset={"name": "c", "uri": "http://data/cards.csv"}),
+        "write s3://<bucket>/<key>, without %, ? or #",
+    ),
+    "dataset without a key": (training_run(dataset={"name": "c", "uri": "s3://data"}), "write s3://<bucket>/<key>"),
+    "dataset that climbs": (
+        training_run(dataset={"name": "c", "uri": "s3://data/../keys"}),
+        "write the key without . and .. between slashes",
+    ),
+    "dataset that is encoded": (training_run(dataset={"name": "c", "uri": "s3://data/%2e%2e/keys"}), "without %, ? or #"),
+    "dataset with a NUL": (training_run(dataset={"name": "c", "uri": "s3://data/a\0b"}), "write the key without control characters"),
+    "dataset with a user": (training_run(dataset={"name": "c", "uri": "s3://me:secret@data/a"}), "write s3://<bucket>/<key>"),
+    "digest of another kind": (
+        training_run(dataset={"name": "c", "uri": "s3://data/c.csv", "digest": "md5:abc"}),
+        "write sha256: and the 64 lower case hex digits",
+    ),
+    "two workers": (training_run(workers=2), "this release trains in one pod: set workers to 1, or leave it out"),
+    "no worker": (training_run(workers=0), "set workers to 1, or leave it out"),
+    "too many retries": (training_run(backoffLimit=21), "spec.backoffLimit in body should be less than or equal to 20"),
+    "deadline in words": (training_run(activeDeadlineSeconds="1h"), "spec.activeDeadlineSeconds in body must be of type integer"),
+    "no time at all": (training_run(activeDeadlineSeconds=0), "spec.activeDeadlineSeconds in body should be greater than or equal to 1"),
+    "negative time to live": (training_run(ttlSecondsAfterFinished=-1), "spec.ttlSecondsAfterFinished in body should be greater"),
+    "suspend as a word": (training_run(suspend="yes"), "spec.suspend in body must be of type boolean"),
+    "half a quantity": (
+        training_run(resources={"requests": {"cpu": 1.5}}),
+        "spec.resources.requests.cpu in body must be of type integer,string",
+    ),
+    "quantity with a comma": (training_run(resources={"limits": {"memory": "1,5Gi"}}), "write a quantity as pods have it, such as 500m"),
+    "registering without a version": (training_run(register={"model": "fraud"}), "spec.register.version: Required value"),
+    "unknown toleration": (training_run(tolerations=[{"operator": "In"}]), 'supported values: "Exists", "Equal"'),
+    "name too long": (training_run("a" * 51), "a TrainingRun's name is at most 50 lower case letters, digits and dashes"),
+    "name with dots": (training_run("fraud.1"), "a TrainingRun's name is at most 50 lower case letters, digits and dashes"),
+}
+
+MODELS = {
+    "version without a source": (model(versions={"v1": {}}), "name exactly one source: trainingRun, runId or uri"),
+    "version with two sources": (
+        model(versions={"v1": {"runId": "abc", "uri": "s3://models/fraud"}}),
+        "name exactly one source: trainingRun, runId or uri",
+    ),
+    "path without a run": (model(versions={"v1": {"trainingRun": "fraud-001", "path": "model"}}), "path belongs to runId"),
+    "path that climbs": (model(versions={"v1": {"runId": "a", "path": "../other"}}), "write the model's name or its path below the run"),
+    "path that is absolute": (model(versions={"v1": {"runId": "a", "path": "/etc"}}), "write the model's name or its path below the run"),
+    "run id with a slash": (model(versions={"v1": {"runId": "../1"}}), "write MLflow's run id"),
+    "source on a disk": (model(versions={"v1": {"uri": "file:///models/fraud"}}), "write s3://<bucket>/<key>"),
+    "source that climbs": (model(versions={"v1": {"uri": "s3://models/fraud/../../other"}}), "without . and .. between slashes"),
+    "version named in capitals": (model(versions={"V1": {"runId": "a"}}), "a version's name is lower case letters, digits and dashes"),
+    "version with a long name": (model(versions={"v" * 64: {"runId": "a"}}), "a version's name is lower case letters, digits and dashes"),
+    "too many versions": (model(versions={f"v{i}": {"runId": "a"} for i in range(65)}), "spec.versions: Too many: 65"),
+    "stage that MLflow reserves": (model(stages={"latest": {}}), "MLflow reserves the aliases latest and v<number>"),
+    "stage like a version": (model(stages={"v2": {}}), "MLflow reserves the aliases latest and v<number>"),
+    "stage in capitals": (model(stages={"Production": {}}), "a stage's name is at most 30 lower case letters, digits and dashes"),
+    "stage with a long name": (model(stages={"a" * 31: {}}), "a stage's name is at most 30 lower case letters, digits and dashes"),
+    "too many stages": (model(stages={f"s{i}": {} for i in range(17)}), "spec.stages: Too many: 17"),
+    "stage as a version": (model(stages={"production": "v1"}), "spec.stages.production in body must be of type object"),
+    "version as a number": (model(stages={"production": {"version": 3}}), "spec.stages.production.version in body must be of type string"),
+    "version that can be none": (model(stages={"production": {"version": "V 3"}}), "write lower case letters, digits and dashes"),
+    "gates, which come later": (model(stages={"production": {"gates": []}}), 'unknown field "spec.stages.production.gates"'),
+    "less than no replicas": (
+        model(stages={"p": {"serving": {"replicas": -1}}}),
+        "spec.stages.p.serving.replicas in body should be greater",
+    ),
+    "scaling the wrong way": (
+        model(stages={"p": {"serving": {"autoscaling": {"minReplicas": 4, "maxReplicas": 2}}}}),
+        "minReplicas must not be greater than maxReplicas",
+    ),
+    "scaling without an end": (model(stages={"p": {"serving": {"autoscaling": {}}}}), "autoscaling.maxReplicas: Required value"),
+    "unknown drift": (model(drift="Adopt"), 'supported values: "Revert", "Warn"'),
+    "name that no Service can have": (model("1fraud"), "a RegisteredModel's name begins with a letter"),
+    "name too long for its Services": (model("a" * 33), "at most 32 lower case letters, digits and dashes"),
+    "name with dots": (model("risk.fraud"), "the Service of each stage is named <model>-<stage>"),
+}
+
+
+def rows(table: dict[str, tuple[Manifest, str]]) -> list[object]:
+    return [pytest.param(manifest, words, id=name) for name, (manifest, words) in table.items()]
+
+
+@pytest.mark.parametrize(("manifest", "words"), [*rows(EXPERIMENTS), *rows(RUNS), *rows(MODELS)])
+def test_a_wrong_object_is_refused_in_words(manifest: Manifest, words: str, cluster: Cluster):
+    answer = cluster.check(manifest)
+    assert not answer.ok
+    assert words in answer.message
