@@ -1,0 +1,81 @@
+"""From nothing to an operator that runs: the cluster, the images, the chart. The demo and the tests on the real cluster share it."""
+
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from tests.cluster import console
+from tests.cluster.bringup import Bringup
+from tests.cluster.images import PROJECT
+from tests.cluster.settings import Settings
+from tests.demo.kube import Failed, Kube
+
+__all__ = ["CHART", "DEPLOYMENTS", "NAMESPACE", "RELEASE", "ROOT", "RUNTIME", "VALUES", "cluster", "install", "uninstall", "wait_ready"]
+
+ROOT = Path(__file__).resolve().parents[2]
+CHART = ROOT / "charts" / "modelyard"
+VALUES = CHART / "ci" / "test-values.yaml"
+NAMESPACE = "modelyard-system"
+RELEASE = "modelyard"
+DEPLOYMENTS = {"operator": "modelyard", "MLflow": "modelyard-mlflow", "MinIO": "modelyard-minio"}
+RUNTIME = PROJECT["runtime"].tag
+
+
+def cluster(out: console.Console) -> Kube:
+    """Sees to a cluster with the project's images in it.
+
+    Raises:
+        Failed: A step of it could not be done.
+
+    """
+    settings = Settings.read()
+    bringup = Bringup(settings, out)
+    try:
+        bringup.up()
+        bringup.images([*PROJECT, "minio"])
+        tools = bringup.programs(["kubectl", "helm"])
+    except console.Failed as error:
+        raise Failed(str(error)) from error
+    return Kube(tools, settings.kubeconfig)
+
+
+def image_id(tag: str) -> str:
+    """What the engine has under a tag: an image that was built anew has the same tag and another id."""
+    done = subprocess.run(["docker", "image", "inspect", "--format", "{{.Id}}", tag], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Failed(f"the engine has no image {tag}: {done.stderr.strip()}")
+    return done.stdout.strip()
+
+
+def helm_command(settings: Mapping[str, str] | None = None) -> list[str]:
+    """The words after `helm` that install the chart, or upgrade it."""
+    words = ["upgrade", "--install", RELEASE, "charts/modelyard", "-n", NAMESPACE, "--create-namespace"]
+    words += ["-f", VALUES.relative_to(ROOT).as_posix()]
+    for key, value in (settings or {}).items():
+        words += ["--set", f"{key}={value}"]
+    return words
+
+
+def install(kube: Kube, settings: Mapping[str, str] | None = None) -> None:
+    """Installs the chart, or upgrades it; an operator whose image was built anew is started anew."""
+    words = helm_command(settings)
+    words[words.index("charts/modelyard")] = str(CHART)
+    words[words.index("-f") + 1] = str(VALUES)
+    mark = image_id(PROJECT["operator"].tag)
+    kube.program("helm", *words, "--set-string", f"podAnnotations.modelyard\\.io/image={mark}", timeout=300)
+
+
+def wait_ready(kube: Kube, seconds: float = 240) -> None:
+    """Returns when the operator, MLflow and MinIO are ready."""
+    for name in DEPLOYMENTS.values():
+        kube.wait_rolled_out(name, NAMESPACE, seconds)
+
+
+def uninstall(kube: Kube) -> None:
+    """Removes the release, its objects, its kinds and its namespaces."""
+    there = kube.program("helm", "status", RELEASE, "-n", NAMESPACE, check=False).returncode == 0
+    if there:
+        # The kinds, and with them every object, stay by default: `crds.keep`.
+        kube.program("helm", "upgrade", RELEASE, str(CHART), "-n", NAMESPACE, "--reuse-values", "--set", "crds.keep=false", timeout=300)
+        kube.program("helm", "uninstall", RELEASE, "-n", NAMESPACE, "--wait", "--timeout", "6m", timeout=400)
+    kube.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait", "--timeout=180s", timeout=200)

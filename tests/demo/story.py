@@ -1,0 +1,236 @@
+"""The story that the demo tells: an experiment, a training, a promotion, an answer; a second version under load, and back."""
+
+import json
+from datetime import datetime
+from typing import Any
+
+import yaml
+
+from tests.demo import install
+from tests.demo.kube import Failed, Kube, Manifest, condition
+from tests.demo.load import Result, steady_load
+from tests.demo.registry import resolve, rows
+from tests.demo.screen import Screen
+
+__all__ = ["Story"]
+
+SAMPLES = install.ROOT / "manifests" / "samples" / "fraud"
+SAMPLES_SHOWN = "manifests/samples/fraud"
+NAMESPACE, MODEL, STAGE = "risk", "fraud", "production"
+SECOND: dict[str, str] = {"max_depth": "4", "n_estimators": "120", "learning_rate": "0.3"}
+RATE = 50
+TRAINING_SECONDS = 600
+SERVING_SECONDS = 180
+
+
+def seconds_between(first: str | None, last: str | None) -> float:
+    """The seconds between two times as Kubernetes writes them."""
+    if not first or not last:
+        return 0.0
+    return (datetime.fromisoformat(last) - datetime.fromisoformat(first)).total_seconds()
+
+
+class Story:
+    """Tells it, step by step. What is there already is found and said, not made again."""
+
+    def __init__(self, kube: Kube, screen: Screen) -> None:
+        self.kube, self.screen = kube, screen
+        self.objects = [body for path in sorted(SAMPLES.glob("*.yaml")) for body in yaml.safe_load_all(path.read_text()) if body]
+        self.table = rows(3)
+
+    def tell(self) -> None:
+        """Everything."""
+        begun = self.screen.elapsed
+        self.install()
+        first = self.apply()
+        self.train(first)
+        self.promote("v1")
+        self.predict()
+        self.screen.say(f"From helm to the first prediction: {self.screen.elapsed - begun:.0f} s.")
+        self.train_second()
+        self.promote_under_load("v2", "5. The second version, under load: 50 requests a second, from inside of the cluster")
+        self.promote_under_load("v1", "6. Back again, under load: the same patch with the older version")
+        self.history()
+        self.look_around()
+
+    # --- the steps --------------------------------------------------------------------------------
+    def install(self) -> None:
+        """The operator, with an MLflow and a MinIO to work with."""
+        self.screen.step("2. The operator, by its Helm chart, with an MLflow and a MinIO to try it with")
+        self.screen.command(f"helm {' '.join(install.helm_command())}")
+        install.install(self.kube)
+        for words, name in install.DEPLOYMENTS.items():
+            self.kube.wait_rolled_out(name, install.NAMESPACE)
+            self.screen.good(f"{words} is ready")
+
+    def apply(self) -> str:
+        """The sample's three objects; returns the name of its TrainingRun."""
+        self.screen.step("3. Three objects: an experiment, a training, a model")
+        self.show(f"kubectl apply -n {NAMESPACE} -f {SAMPLES_SHOWN}/", str(SAMPLES))
+        return next(body["metadata"]["name"] for body in self.objects if body["kind"] == "TrainingRun")
+
+    def show(self, command: str, path: str | None = None) -> None:
+        """A command of kubectl and what it prints. `path` replaces the sample's, which stands for the repository's root."""
+        words = command.split()[1:]
+        if path is not None:
+            words = [path if word.rstrip("/") == SAMPLES_SHOWN else word for word in words]
+        self.screen.command(command)
+        self.screen.block(self.kube.kubectl(*words))
+
+    def train(self, name: str) -> None:
+        """Follows a training to its end."""
+        body = self.kube.get("TrainingRun", name, NAMESPACE)
+        if condition(body, "Ready").get("status") == "True":
+            self.screen.say(f"{name} has trained already, in an earlier demo.")
+        else:
+            body = self.kube.wait(
+                f"TrainingRun {name} trains",
+                lambda: self.look_at_training(name),
+                TRAINING_SECONDS,
+                lambda: self.kube.explain("TrainingRun", name, NAMESPACE),
+            )
+            self.screen.close()
+            status = body["status"]
+            took = seconds_between(status.get("startTime"), status.get("completionTime"))
+            self.screen.good(f"{name} has trained, in {took:.0f} s")
+        metrics = {each["name"]: each["value"] for each in (body or {})["status"].get("metrics", [])}
+        self.screen.say(
+            "Judged by rows that it did not see: " + ", ".join(f"{key} {metrics[key]}" for key in ("accuracy", "roc_auc") if key in metrics)
+        )
+        self.show(f"kubectl get modelyard -n {NAMESPACE}")
+
+    def look_at_training(self, name: str) -> Manifest | None:
+        """The TrainingRun when it has ended well; says how far it is."""
+        body = self.kube.get("TrainingRun", name, NAMESPACE)
+        ready, status = condition(body, "Ready"), (body or {}).get("status") or {}
+        if condition(body, "Succeeded").get("status") == "False":
+            self.screen.close()
+            raise Failed(f"{name}: {ready.get('message')}\n{self.kube.explain('TrainingRun', name, NAMESPACE)}")
+        if ready.get("status") == "True":
+            return body
+        progress = status.get("progress") or {}
+        eta = f", about {progress['etaSeconds']} s to go" if progress.get("etaSeconds") else ""
+        self.screen.progress(progress.get("percent", 0), f"{name}: {ready.get('message') or 'not seen yet'}{eta}")
+        return None
+
+    def promote(self, version: str) -> None:
+        """One patch; follows it until the version holds the stage."""
+        self.screen.step(f"4. Promote {version} to {STAGE}: one patch")
+        begun = self.screen.elapsed
+        self.patch(version)
+        self.follow(version)
+        self.screen.good(f"{version} holds {STAGE}, {self.screen.elapsed - begun:.1f} s after the patch")
+        self.show(f"kubectl get mlmodel,deployment,service -n {NAMESPACE}")
+
+    def patch(self, version: str) -> None:
+        """The promotion: and it is all of it."""
+        patch = json.dumps({"spec": {"stages": {STAGE: {"version": version}}}}, separators=(",", ":"))
+        self.screen.command(f"kubectl patch mlmodel {MODEL} -n {NAMESPACE} --type merge -p '{patch}'")
+        self.kube.kubectl("patch", "mlmodel", MODEL, "-n", NAMESPACE, "--type", "merge", "-p", patch)
+
+    def follow(self, version: str) -> None:
+        """Says what the object says until it is Ready with the version."""
+        told = ""
+
+        def look() -> bool:
+            nonlocal told
+            body = self.kube.get("RegisteredModel", MODEL, NAMESPACE)
+            ready, stage = condition(body, "Ready"), (body or {}).get("status", {}).get("stages", {}).get(STAGE, {})
+            if ready.get("message") and ready["message"] != told:
+                told = ready["message"]
+                self.screen.say(f"{ready.get('reason')}: {told}")
+            fresh = ready.get("observedGeneration", 0) >= (body or {})["metadata"]["generation"]
+            if fresh and condition(body, "Stalled").get("status") == "True" and stage.get("refused"):
+                raise Failed(f"{version} is refused: {told}\n{self.kube.explain('RegisteredModel', MODEL, NAMESPACE)}")
+            return bool(fresh and ready.get("status") == "True" and stage.get("version") == version)
+
+        self.kube.wait(f"{version} holds {STAGE}", look, SERVING_SECONDS, lambda: self.kube.explain("RegisteredModel", MODEL, NAMESPACE))
+
+    def ask(self) -> tuple[str, list[Any]]:
+        """A prediction over HTTP: the version that answered, and what it says."""
+        code, headers, body = self.kube.service(NAMESPACE, f"{MODEL}-{STAGE}", f"v1/models/{MODEL}:predict", {"instances": self.table})
+        if code != 200:
+            raise Failed(f"the model answers {code}: {body}\n{self.kube.explain('RegisteredModel', MODEL, NAMESPACE)}")
+        return headers.get("modelyard-version", "?"), body["predictions"]
+
+    def predict(self) -> None:
+        """Asks the model, and says how anybody can."""
+        version, predictions = self.ask()
+        self.screen.good(f"Three rows, answered by {version}: {predictions}")
+        self.screen.say("The same by hand, with a port-forward in another terminal:")
+        self.screen.command(f"kubectl port-forward -n {NAMESPACE} service/{MODEL}-{STAGE} 8080:80")
+        body = json.dumps({"instances": self.table}, separators=(",", ":"))
+        self.screen.command(f"curl -i localhost:8080/v1/models/{MODEL}:predict -H 'Content-Type: application/json' -d '{body}'")
+
+    def train_second(self) -> None:
+        """Another training with other parameters, which registers the second version."""
+        first = next(body for body in self.objects if body["kind"] == "TrainingRun")
+        second = {**first, "metadata": {"name": f"{MODEL}-002", "namespace": NAMESPACE}}
+        second["spec"] = {**first["spec"], "parameters": SECOND, "register": {"model": MODEL, "version": "v2"}}
+        words = ", ".join(f"{key} {value}" for key, value in SECOND.items())
+        self.screen.step(f"5. A second training, with other parameters: {words}")
+        self.screen.command(f"kubectl apply -n {NAMESPACE} -f -   # {MODEL}-002: the same with these parameters, registered as v2")
+        self.screen.block(self.kube.kubectl("apply", "-n", NAMESPACE, "-f", "-", stdin=yaml.safe_dump(second)))
+        self.train(f"{MODEL}-002")
+
+    def promote_under_load(self, version: str, title: str) -> Result:
+        """One patch while the model is asked all the time; says who answered, and what was lost."""
+        self.screen.step(title)
+        url = f"http://{MODEL}-{STAGE}.{NAMESPACE}/v1/models/{MODEL}:predict"
+        with steady_load(self.kube, install.RUNTIME, NAMESPACE, url, {"instances": self.table}, RATE) as load:
+            self.screen.say(f"Asking {url}, {RATE} times a second")
+            self.patch(version)
+            self.follow(version)
+            load.wait_for(version, RATE * 2)
+            # The displaced pods go some seconds later: that is part of it.
+            self.kube.wait(
+                "the displaced version's pods go",
+                lambda: self.only_serving(version),
+                SERVING_SECONDS,
+                lambda: self.kube.explain_pods(NAMESPACE),
+            )
+            result = load.end()
+        answered = ", ".join(f"{count} by {name}" for name, count in sorted(result.answered.items()))
+        words = (
+            f"{result.sent} requests in {result.seconds:.0f} s: {answered}; {result.lost} lost; the slowest {result.slowest * 1000:.0f} ms"
+        )
+        if result.lost:
+            raise Failed(words + "\n" + "\n".join(map(str, result.errors)))
+        self.screen.good(words)
+        return result
+
+    def only_serving(self, version: str) -> bool:
+        """Whether all pods of the stage are of one version."""
+        labels = f"modelyard.io/model={MODEL},modelyard.io/stage={STAGE}"
+        return {pod["metadata"]["labels"]["modelyard.io/version"] for pod in self.kube.list("Pod", NAMESPACE, labels)} == {version}
+
+    def history(self) -> None:
+        """What the object and MLflow remember."""
+        self.screen.step("7. What the object remembers, and what MLflow says")
+        self.screen.command(f"kubectl get mlmodel {MODEL} -n {NAMESPACE} -o jsonpath='{{.status.history}}'")
+        body = self.kube.get("RegisteredModel", MODEL, NAMESPACE) or {}
+        for entry in body["status"].get("history", []):
+            took = f", {entry['durationSeconds']} s after the patch" if "durationSeconds" in entry else ""
+            self.screen.block(
+                f"{entry['time']}  {entry['stage']}: {entry.get('from', '-'):>4} -> {entry.get('to', '-'):<4} {entry['reason']}{took}"
+            )
+        name = body["status"]["mlflowName"]
+        version, predictions = self.ask()
+        for uri, found in resolve(self.kube, NAMESPACE, [f"models:/{name}/Production", f"models:/{name}@{STAGE}"], self.table).items():
+            words = f"{uri} is {found['version']} (MLflow's version {found['mlflow']}) and predicts {found['predictions']}"
+            if found["version"] != version or found["predictions"] != predictions:
+                raise Failed(f"{words}, but the service answers as {version}: {predictions}")
+            self.screen.good(words)
+
+    def look_around(self) -> None:
+        """What to type next."""
+        system = install.NAMESPACE
+        self.screen.step(f"Done, after {self.screen.elapsed:.0f} s. To look around:")
+        self.screen.command(f"export KUBECONFIG={self.kube.kubeconfig} PATH={self.kube.tools}:$PATH")
+        self.screen.command(f"kubectl get modelyard -n {NAMESPACE}")
+        self.screen.command(f"kubectl describe mlmodel {MODEL} -n {NAMESPACE}")
+        self.screen.command(f"kubectl port-forward -n {system} service/{install.DEPLOYMENTS['MLflow']} 5050    # http://localhost:5050")
+        self.screen.command(
+            f"kubectl port-forward -n {NAMESPACE} service/{MODEL}-{STAGE} 8080:80       # http://localhost:8080/v2/models/{MODEL}"
+        )
+        self.screen.say("To remove it: make demo-down. To tell it again: make demo.")
