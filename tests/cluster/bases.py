@@ -14,7 +14,7 @@ from tests.cluster.engine import Engine, apt_install, which
 from tests.cluster.settings import Settings
 from tests.cluster.steps import Step, hash_files
 
-__all__ = ["DEBIAN", "KEY_LABEL", "PYTHON", "base_steps", "build_image", "image_done", "mirror_of"]
+__all__ = ["DEBIAN", "KEY_LABEL", "PYTHON", "base_steps", "build_image", "image_done", "mirror_of", "prune"]
 
 DEBIAN = "debian:trixie-slim"
 PYTHON = "python:3.13-slim"
@@ -60,6 +60,11 @@ def build_image(log: Log, context: Path, tag: str, key: str, arguments: Mapping[
     given = {name: os.environ[name] for name in ("http_proxy", "https_proxy", "no_proxy") if os.environ.get(name)}
     words = [word for name, value in {**given, **(arguments or {})}.items() for word in ("--build-arg", f"{name}={value}")]
     log.run(["docker", "build", "--label", f"{KEY_LABEL}={key}", "-t", tag, *words, context], env=builder_environment())
+
+
+def prune(log: Log) -> None:
+    """Removes images of ours that have lost their name to a newer one."""
+    log.run(["docker", "image", "prune", "-f", "--filter", f"label={KEY_LABEL}"])
 
 
 def fresh_context(settings: Settings, name: str) -> Path:

@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tests.cluster.bases import base_steps
+from tests.cluster.bases import base_steps, prune
 from tests.cluster.console import Console, Failed, Log
 from tests.cluster.engine import Engine, lacks_sys_resource
 from tests.cluster.gobuild import KUBE_NAMES, TOOLS, go_steps
@@ -108,6 +108,7 @@ class Bringup:
                 sent = put_into_node(self._engine, [name], Log(self._settings.logs / f"load-{name}.log"), self._settings.build)[name]
                 what = "the node has it" if sent is None else f"loaded in {self._console.elapsed - start:.0f} s, {sent / 1e6:.0f} MB sent"
                 self._console.say(f"{tag_of(name)}: {what}")
+            prune(Log(self._settings.logs / "prune.log"))
 
     def down(self) -> None:
         """Deletes the cluster; the cache stays."""
