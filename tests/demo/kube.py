@@ -210,8 +210,8 @@ class Kube:
         """What the cluster says of an object: conditions, events, pods that do not run, the operator's last lines."""
         body = self.get(kind, name, namespace)
         lines = [f"{kind} {namespace}/{name} is not there."] if body is None else [f"Conditions of {kind} {namespace}/{name}:"]
-        for each in ((body or {}).get("status") or {}).get("conditions") or []:
-            lines.append(f"  {each['type']}={each['status']} {each.get('reason', '')}: {each.get('message', '')}")
+        said = ((body or {}).get("status") or {}).get("conditions") or []
+        lines += [f"  {each['type']}={each['status']} {each.get('reason', '')}: {each.get('message', '')}" for each in said]
         return "\n".join([*lines, self.explain_events(namespace), self.explain_pods(namespace), self.explain_operator()])
 
     def explain_events(self, namespace: str, last: int = 15) -> str:

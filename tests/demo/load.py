@@ -70,7 +70,7 @@ class Load:
             pod = self._kube.get("Pod", self._name, self._namespace)
             if pod is None:
                 raise Failed(f"the pod {self._name} is gone")
-            return pod["status"]["phase"] in ("Succeeded", "Failed")
+            return str(pod["status"]["phase"]) in ("Succeeded", "Failed")
 
         self._kube.wait("the load ends", ended, 60)
         said = self.now()
@@ -92,7 +92,8 @@ def steady_load(kube: Kube, image: str, namespace: str, url: str, body: Any, rat
 
     def running() -> bool:
         pod = kube.get("Pod", name, namespace) or {}
-        return pod.get("status", {}).get("phase") == "Running" and sum(load.now()["answered"].values()) >= 10
+        up = pod.get("status", {}).get("phase") == "Running"
+        return bool(up and sum(load.now()["answered"].values()) >= 10)
 
     try:
         kube.wait("the load begins", running, 60, lambda: kube.explain_pods(namespace))

@@ -67,7 +67,7 @@ class Story:
         """The sample's three objects; returns the name of its TrainingRun."""
         self.screen.step("3. Three objects: an experiment, a training, a model")
         self.show(f"kubectl apply -n {NAMESPACE} -f {SAMPLES_SHOWN}/", str(SAMPLES))
-        return next(body["metadata"]["name"] for body in self.objects if body["kind"] == "TrainingRun")
+        return str(next(body["metadata"]["name"] for body in self.objects if body["kind"] == "TrainingRun"))
 
     def show(self, command: str, path: str | None = None) -> None:
         """A command of kubectl and what it prints. `path` replaces the sample's, which stands for the repository's root."""

@@ -10,6 +10,7 @@ the others keep theirs. Lost is what was not answered with 200 within five secon
 import http.client
 import json
 import queue
+import select
 import signal
 import sys
 import threading
@@ -45,6 +46,8 @@ class Load:
         while (number := todo.get()) is not None:
             fresh = number % 2 == 0
             connection = http.client.HTTPConnection(self.host, self.port, timeout=PATIENCE) if fresh or kept is None else kept
+            if connection.sock is not None and select.select([connection.sock], [], [], 0)[0]:
+                connection.close()  # the server closed it: no client that keeps connections would send on it
             begun = time.monotonic()
             try:
                 connection.request("POST", self.path, body=self.body, headers={"Content-Type": "application/json"})
@@ -109,7 +112,8 @@ def main() -> None:
     url, body, rate = sys.argv[1], sys.argv[2].encode(), float(sys.argv[3]) if len(sys.argv) > 3 else 50.0
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    load, todo = Load(url, body), queue.SimpleQueue()
+    load = Load(url, body)
+    todo: queue.SimpleQueue[int | None] = queue.SimpleQueue()
     workers = [threading.Thread(target=load.work, args=(todo,)) for _ in range(WORKERS)]
     for worker in workers:
         worker.start()
