@@ -1,0 +1,187 @@
+"""Specs drawn from the CRDs' own schemas: valid, on the edge and wrong (recipe R8 at admission, on a real API server).
+
+What the API server takes, the operator can read; what it refuses for a rule, it refuses in our words; and it never fails.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from modelyard.api.base import Resource
+from modelyard.api.schema import KINDS, crd
+from tests.api.objects import DIGEST, Manifest, experiment, model, training_run
+from tests.api.specs import ODD, changed, paths, specs
+from tests.harness import Cluster
+
+SETTINGS = settings(
+    max_examples=60,
+    deadline=None,  # another process answers
+    derandomize=True,  # the same specs in every run: a red build is red again
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
+)
+
+
+def spec_schema(kind: str) -> Manifest:
+    (found,) = [each for each in KINDS if kind == each.resource.KIND]
+    root: Manifest = crd(found)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    spec: Manifest = root["properties"]["spec"]
+    return spec
+
+
+def messages(node: Any) -> Iterator[str]:
+    """What all rules of a schema say."""
+    if isinstance(node, dict):
+        for validation in node.get("x-kubernetes-validations", ()):
+            yield validation["message"]
+        for value in node.values():
+            yield from messages(value)
+
+
+SCHEMAS = {kind.resource.KIND: spec_schema(kind.resource.KIND) for kind in KINDS}
+SPECS = {kind: specs(schema) for kind, schema in SCHEMAS.items()}
+RESOURCES: dict[str, type[Resource[Any, Any]]] = {kind.resource.KIND: kind.resource for kind in KINDS}
+
+# Bases that are valid and say everything, so that a change of one value reaches every field.
+RICH = {
+    "Experiment": experiment(
+        description="Card fraud",
+        tags={"team": "risk"},
+        objective={"metric": "accuracy", "goal": "Maximize"},
+        retention={"runs": "90d", "keepBest": 3},
+        deletionPolicy="Delete",
+    ),
+    "TrainingRun": training_run(
+        parameters={"max_depth": "6"},
+        dataset={"name": "cards", "uri": "s3://data/risk/cards.parquet", "digest": DIGEST, "target": "is_fraud"},
+        trainer={"container": {"image": "i", "command": ["python"], "args": ["-V"]}},
+        resources={"requests": {"cpu": 1, "memory": "1Gi"}, "limits": {"memory": "2Gi"}},
+        nodeSelector={"pool": "train"},
+        tolerations=[{"key": "gpu", "operator": "Equal", "value": "yes", "effect": "NoSchedule"}],
+        imagePullSecrets=["registry"],
+        workers=1,
+        suspend=True,
+        backoffLimit=2,
+        activeDeadlineSeconds=3600,
+        ttlSecondsAfterFinished=0,
+        register={"model": "fraud", "version": "v1"},
+        deletionPolicy="Delete",
+    ),
+    "RegisteredModel": model(
+        description="Card fraud",
+        tags={"team": "risk"},
+        versions={
+            "v1": {"trainingRun": "fraud-001", "tags": {"a": "b"}},
+            "v2": {"runId": "a", "path": "model"},
+            "v3": {"uri": "s3://models/v3"},
+        },
+        stages={
+            "production": {
+                "version": "v1",
+                "serving": {
+                    "replicas": 2,
+                    "autoscaling": {"minReplicas": 1, "maxReplicas": 3, "targetCpuUtilizationPercentage": 70},
+                    "resources": {"requests": {"cpu": "500m"}, "limits": {"memory": "1Gi"}},
+                    "runtime": {"workers": 2},
+                    "nodeSelector": {"pool": "serve"},
+                    "tolerations": [{"key": "gpu", "operator": "Equal", "value": "yes", "effect": "NoSchedule"}],
+                },
+            }
+        },
+        drift="Warn",
+        deletionPolicy="Delete",
+    ),
+}
+
+
+def read_as_the_operator_would(kind: str, stored: Manifest) -> None:
+    RESOURCES[kind].parse(stored)
+
+
+@pytest.mark.parametrize("kind", SCHEMAS)
+def test_a_spec_that_fits_the_schema_is_taken_or_refused_by_a_rule_in_words(kind: str, cluster: Cluster):
+    words = set(messages(SCHEMAS[kind]))
+
+    @SETTINGS
+    @given(spec=SPECS[kind])
+    def check(spec: Manifest) -> None:
+        answer = cluster.check(RICH[kind] | {"spec": spec})
+        if answer.ok:
+            read_as_the_operator_would(kind, answer.body)
+        else:
+            assert answer.code == 422, answer.message
+            said = [cause["message"] for cause in answer.body["details"]["causes"]]
+            assert all(any(text in message for text in words) for message in said), said
+
+    check()
+
+
+@pytest.mark.parametrize("kind", SCHEMAS)
+def test_whatever_is_written_into_one_field_is_refused_or_can_be_read(kind: str, cluster: Cluster):
+    base = RICH[kind]
+    assert cluster.check(base).ok
+
+    @SETTINGS
+    @given(path=st.sampled_from(sorted(paths(base["spec"]), key=str)), value=ODD)
+    def check(path: tuple[Any, ...], value: Any) -> None:
+        answer = cluster.check(base | {"spec": changed(base["spec"], path, value)})
+        assert answer.code in (201, 400, 422), answer.message
+        if answer.ok:
+            read_as_the_operator_would(kind, answer.body)
+
+    check()
+
+
+@pytest.mark.parametrize("kind", SCHEMAS)
+def test_every_field_of_the_schema_is_reached(kind: str):
+    def leaves(schema: Manifest, path: str = "") -> Iterator[str]:
+        for name, child in schema.get("properties", {}).items():
+            yield f"{path}.{name}"
+            yield from leaves(child, f"{path}.{name}")
+        for key, mark in (("additionalProperties", ".*"), ("items", "[]")):
+            if key in schema:
+                yield from leaves(schema[key], path + mark)
+
+    def reached(node: Any, schema: Manifest, path: str = "") -> Iterator[str]:
+        for name, child in node.items() if "properties" in schema else ():
+            yield f"{path}.{name}"
+            yield from reached(child, schema["properties"][name], f"{path}.{name}")
+        for child in node.values() if "additionalProperties" in schema else ():
+            yield from reached(child, schema["additionalProperties"], f"{path}.*")
+        for child in node if "items" in schema else ():
+            yield from reached(child, schema["items"], f"{path}[]")
+
+    excused = {
+        ".trainer.xgboost",
+        ".trainer.xgboost.task",
+        ".trainer.script",
+        ".trainer.script.configMap",
+        ".trainer.script.key",
+        ".dataset.rows",
+    }
+    assert set(leaves(SCHEMAS[kind])) - set(reached(RICH[kind]["spec"], SCHEMAS[kind])) - excused == set()
+
+
+def test_the_largest_objects_are_not_too_much_for_the_rules(cluster: Cluster):
+    """Rules have a budget of cost at run time; an object as large as the API server stores must not exceed it, on an update neither."""
+    tags = {f"tag-{i:02}": "x" * 500 for i in range(40)}
+    largest = [
+        training_run("largest", parameters={f"p{i}": "x" * 5000 for i in range(250)}, nodeSelector={f"k{i}": "v" * 63 for i in range(32)}),
+        model(
+            "largest",
+            versions={f"v-{i}": {"uri": "s3://bucket/" + "k" * 1000, "tags": tags} for i in range(60)},
+            stages={f"stage-{i}": {"version": "v-1"} for i in range(16)},
+        ),
+        experiment("largest", description="x" * 5000, tags=tags),
+    ]
+    for manifest in largest:
+        try:
+            answer = cluster.create(manifest)
+            assert answer.ok, answer.message
+            edit = {"suspend": True} if manifest["kind"] == "TrainingRun" else {"description": "new"}
+            answer = cluster.patch(manifest["kind"], "largest", {"spec": edit})
+            assert answer.ok, answer.message
+        finally:
+            cluster.delete(manifest["kind"], "largest")
