@@ -85,15 +85,15 @@ class FakeStore:
                 return None
             data = self._bucket(place).get(place.key)
             if data is not None and len(data) > limit:
-                raise Invalid("S3", "read object", uri)
+                raise Invalid("S3", "read object", uri, f"it is larger than {limit} bytes")
             return data
 
     async def delete_prefix(self, uri: str) -> None:
         place = self._writable(parse_uri(uri))
-        if not place.key.endswith("/"):
-            raise Invalid("S3", "delete artifacts", uri)
         if not place.key.startswith(f"{self._reach.folder}/") or place.key == f"{self._reach.folder}/":
             raise Forbidden("S3", "delete artifacts", uri)
+        if not place.key.endswith("/"):
+            raise Invalid("S3", "delete artifacts", uri)
         async with self._call("delete_prefix", uri):
             bucket = self.world.get(place.bucket, {})
             for key in [key for key in bucket if key.startswith(place.key)]:

@@ -26,9 +26,14 @@ class FakeTenants:
     """
 
     def __init__(
-        self, bucket: str = "mlflow-artifacts", *, url: str = "http://mlflow.test:5050", clock: Callable[[], datetime] | None = None
+        self,
+        bucket: str = "mlflow-artifacts",
+        *,
+        url: str = "http://mlflow.test:5050",
+        clock: Callable[[], datetime] | None = None,
+        calls: Calls | None = None,
     ) -> None:
-        self._call = Calls()
+        self._call = calls or Calls()
         self._url = url
         self.bucket = bucket
         self.tracking = FakeTracking(clock=clock, calls=self._call)

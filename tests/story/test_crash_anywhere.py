@@ -1,0 +1,143 @@
+"""Kill the operator before and after every call that it makes in a story, and ask for the same end, with nothing made twice outside.
+
+The story is the whole one: experiment, a failed attempt and its repetition, two versions, promotion, promotion, roll-back, deletion.
+Commit-then-error is the same walk with an ambiguous answer instead of a death.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from modelyard.errors import Ambiguous
+from modelyard.plan import Manifest
+from tests.fakes.calls import Phase
+from tests.fakes.cluster import Killed
+from tests.story.world import NAMESPACE, World, manifest
+
+TRAINER = {"xgboost": {"task": "classification"}}
+WRITES = frozenset(
+    {
+        "apply", "delete", "write_status", "set_finalizers", "create_bucket", "create_experiment", "set_experiment_tags", "create_run",
+        "log_parameters", "set_run_tags", "finish_run", "delete_run", "create_model", "set_model_tags", "create_version",
+        "set_version_tags", "transition", "set_alias", "delete_alias", "delete_experiment",
+    }
+)  # fmt: skip
+SLICES = 8
+
+
+async def live(world: World) -> None:
+    """The story: what users do, each when the world has come to rest."""
+    world.failing["fraud-001"] = 1
+    world.apply(
+        manifest("Experiment", "fraud", objective={"metric": "accuracy", "goal": "Maximize"}, deletionPolicy="Delete"),
+        manifest(
+            "TrainingRun",
+            "fraud-001",
+            experiment="fraud",
+            trainer=TRAINER,
+            backoffLimit=1,
+            parameters={"max_depth": "6"},
+            register={"model": "fraud", "version": "v1"},
+        ),
+        manifest("TrainingRun", "fraud-002", experiment="fraud", trainer=TRAINER, register={"model": "fraud", "version": "v2"}),
+        manifest("RegisteredModel", "fraud", stages={"production": {"version": "v1"}}),
+    )
+    await world.run()
+    world.promote("fraud", "production", "v2")
+    await world.run()
+    world.promote("fraud", "production", "v1")
+    await world.run()
+
+
+async def end(world: World) -> dict[str, Any]:
+    """What users see in the end, without what a crash may change: times, ids, how often something was looked at."""
+    model = await world.tracking.model(f"{NAMESPACE}.fraud")
+    versions = await world.tracking.versions(f"{NAMESPACE}.fraud")
+    names = {v.version: v.tags["modelyard.io/version"] for v in versions}  # which of two is registered first may differ
+    status = world.status("registeredmodels", "fraud")
+    return {
+        "conditions": {
+            (plural, name): sorted((c["type"], c["status"], c["reason"]) for c in world.status(plural, name)["conditions"])
+            for plural, name in (
+                ("experiments", "fraud"),
+                ("trainingruns", "fraud-001"),
+                ("trainingruns", "fraud-002"),
+                ("registeredmodels", "fraud"),
+            )
+        },
+        "attempts": [world.status("trainingruns", name)["attempt"] for name in ("fraud-001", "fraud-002")],
+        "aliases": {alias: names[number] for alias, number in model.aliases.items()} if model else None,
+        "versions": sorted((v.tags["modelyard.io/version"], v.stage, v.tags["modelyard.io/stages"]) for v in versions),
+        "history": [(e.get("from"), e.get("to"), e["reason"]) for e in status["history"]],
+        "stages": {name: (s["version"], s["readyReplicas"]) for name, s in status["stages"].items()},
+        "serving": world.serving("fraud-production"),
+        "children": sorted((c["kind"], c["metadata"]["name"]) for c in children(world) if c["kind"] != "Pod"),
+        "bucket": sorted(world.tenants.world),
+    }
+
+
+def children(world: World) -> list[Manifest]:
+    scopes = ("batch/v1/Job", "apps/v1/Deployment", "v1/Service", "policy/v1/PodDisruptionBudget", "v1/ConfigMap")
+    return [each for scope in scopes for each in world.cluster.all(scope)]
+
+
+async def nothing_twice(world: World) -> None:
+    """I1: one experiment, one run an attempt, one MLflow version a version."""
+    assert len(world.tracking.experiments) == 1
+    runs = Counter((r.tags["modelyard.io/uid"], r.tags["modelyard.io/attempt"]) for r in world.tracking.runs_by_id.values())
+    assert set(runs.values()) == {1}, runs
+    versions = Counter(v.tags["modelyard.io/version"] for v in await world.tracking.versions(f"{NAMESPACE}.fraud"))
+    assert set(versions.values()) == {1}, versions
+
+
+def strike(world: World, number: int, phase: Phase, blow: Callable[[], BaseException], only: frozenset[str] | None = None) -> None:
+    """Have the n-th call (of these methods) meet its fate, once."""
+    seen = 0
+    done = False
+
+    def hook(operation: str, at: Phase) -> None:
+        nonlocal seen, done
+        if only is not None and operation not in only:
+            return
+        if at == "before":
+            seen += 1
+        if not done and seen == number and at == phase:
+            done = True
+            raise blow()
+
+    world.calls.on_call = hook
+
+
+async def undisturbed() -> tuple[dict[str, Any], int, int]:
+    world = World()
+    await live(world)
+    await nothing_twice(world)
+    return await end(world), len(world.calls.log), len(world.calls.named(*WRITES))
+
+
+@pytest.mark.parametrize("part", range(SLICES))
+@pytest.mark.parametrize("phase", ["before", "after"])
+async def test_killed_at_any_write(part: int, phase: Phase):
+    wanted, _, writes = await undisturbed()
+    for number in range(1 + part, writes + 1, SLICES):
+        world = World()
+        strike(world, number, phase, Killed, WRITES)
+        await live(world)
+        assert world.restarts == 1
+        await nothing_twice(world)
+        assert await end(world) == wanted, f"killed {phase} write {number}"
+
+
+@pytest.mark.parametrize("part", range(SLICES))
+async def test_a_write_that_happened_and_was_not_acknowledged(part: int):
+    wanted, _, writes = await undisturbed()
+    for number in range(1 + part, writes + 1, SLICES):
+        world = World()
+        strike(world, number, "after", lambda: Ambiguous("MLflow", "do", "something", "no whole answer"), WRITES - {"event"})
+        await live(world)
+        await nothing_twice(world)
+        assert await end(world) == wanted, f"write {number} was not acknowledged"

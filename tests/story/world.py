@@ -1,0 +1,207 @@
+"""The world of a story: a cluster, MLflow and S3 in memory, the operator that works on them, and everybody else in it.
+
+Everybody else is the kubelet and its controllers: Jobs train (they log a model, or fail as the story says), Deployments get ready pods.
+They act between the operator's passes, never within one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from modelyard import experiment, registered_model, training_run
+from modelyard.cache import Cache
+from modelyard.engine.engine import Engine
+from modelyard.kube.pods import Runtime
+from modelyard.plan import Manifest
+from modelyard.ports import Cluster, Tenant
+from tests.fakes.calls import Calls
+from tests.fakes.clock import FakeClock, settle
+from tests.fakes.cluster import FakeCluster, Killed
+from tests.fakes.tenants import FakeTenants
+
+__all__ = ["NAMESPACE", "World", "manifest"]
+
+NAMESPACE = "risk"
+_PLURALS = ("experiments", "trainingruns", "registeredmodels")
+_MLMODEL = b'flavors:\n  xgboost: {}\n  python_function: {}\nsignature:\n  inputs: \'[{"type": "double", "name": "x"}]\'\n'
+_JOB, _POD, _DEPLOYMENT = "batch/v1/Job", "v1/Pod", "apps/v1/Deployment"
+
+
+def manifest(kind: str, name: str, **spec: Any) -> Manifest:
+    """Return an object as a user writes it."""
+    return {"apiVersion": "modelyard.io/v1alpha1", "kind": kind, "metadata": {"name": name, "namespace": NAMESPACE}, "spec": spec}
+
+
+class _Ports:
+    def __init__(self, cluster: Cluster, tenants: FakeTenants) -> None:
+        self.cluster = cluster
+        self._tenants = tenants
+
+    async def tenant(self, namespace: str) -> Tenant:
+        return await self._tenants.tenant(namespace)
+
+
+class World:
+    """One story's world.
+
+    Attributes:
+        failing: By the name of a TrainingRun, how many of its next Jobs fail.
+        broken: Versions whose pods end with this termination message instead of becoming ready.
+        restarts: How often the operator was killed and came back.
+
+    """
+
+    def __init__(self) -> None:
+        self.clock, self.calls = FakeClock(), Calls()
+        self.tenants = FakeTenants(clock=self.clock.now, calls=self.calls)
+        self.tracking = self.tenants.tracking
+        self.store = self.tenants.store(NAMESPACE)
+        self.failing: dict[str, int] = {}
+        self.broken: dict[str, str] = {}
+        self.restarts = 0
+        self._cache = Cache(_PLURALS)
+        self.cluster = FakeCluster(self._cache, clock=self.clock, calls=self.calls)
+        self._engine = self._operator()
+
+    # --- the operator -----------------------------------------------------------------------------------
+    def _operator(self) -> Engine:
+        runtime = Runtime("modelyard/runtime:test", "IfNotPresent", "0.0.0")
+        kinds = (experiment.controller(), training_run.controller(runtime), registered_model.controller(runtime))
+        ports = _Ports(self.cluster, self.tenants)
+        engine = Engine(kinds, ports, self.cluster, cache=self._cache, clock=self.clock, dice=lambda: 0.5)
+        engine.open()
+        return engine
+
+    def restart(self) -> None:
+        """Have the operator come back with an empty memory."""
+        self.restarts += 1
+        self._cache = Cache(_PLURALS)
+        self.cluster.attach(self._cache)
+        self._engine = self._operator()
+
+    async def run(self, within: timedelta = timedelta(minutes=3)) -> None:
+        """Let everybody act in turn until nobody has anything to do within this time; an operator that is killed comes back."""
+        for _ in range(200):
+            try:
+                await settle(self._engine, self.clock)
+            except Killed:
+                self.restart()
+                continue
+            if self._everybody_else():
+                continue
+            before = self.clock.time()
+            try:
+                await settle(self._engine, self.clock, within=timedelta(seconds=16))
+            except Killed:
+                self.restart()
+                continue
+            within -= timedelta(seconds=max(1.0, self.clock.time() - before))
+            if within <= timedelta() and not self._everybody_else():
+                return
+            self.clock.advance(1)
+        raise AssertionError("The world never comes to rest.")
+
+    # --- users ------------------------------------------------------------------------------------------
+    def apply(self, *manifests: Manifest) -> None:
+        """Create objects."""
+        for each in manifests:
+            self.cluster.create(each)
+
+    def patch(self, plural: str, name: str, change: Callable[[Manifest], Any]) -> None:
+        """Change an object's spec."""
+        self.cluster.edit(plural, NAMESPACE, name, lambda body: change(body["spec"]))
+
+    def promote(self, name: str, stage: str, version: str | None) -> None:
+        """Change one line."""
+
+        def change(spec: Manifest) -> None:
+            stages = spec.setdefault("stages", {})
+            stages[stage] = stages.get(stage, {}) | {"version": version} if version else {}
+
+        self.patch("registeredmodels", name, change)
+
+    def get(self, plural: str, name: str) -> Manifest:
+        """Return an object as the API server has it."""
+        found = self.cluster.live(plural, NAMESPACE, name)
+        assert found is not None, f"{plural} {name} is gone"
+        return found
+
+    def status(self, plural: str, name: str) -> Manifest:
+        """Return an object's status."""
+        status: Manifest = self.get(plural, name).get("status") or {}
+        return status
+
+    def condition(self, plural: str, name: str, type_: str = "Ready") -> tuple[str, str]:
+        """Return status and reason of a condition."""
+        for condition in self.status(plural, name).get("conditions", []):
+            if condition["type"] == type_:
+                return condition["status"], condition["reason"]
+        return "", ""
+
+    def serving(self, service: str) -> str | None:
+        """Return the version that a Service points at; None when there is none."""
+        found = self.cluster.live("v1/Service", NAMESPACE, service)
+        return found["spec"]["selector"]["modelyard.io/version"] if found else None
+
+    # --- the kubelet and its controllers ------------------------------------------------------------------
+    def _everybody_else(self) -> bool:
+        acted = [self._job(job) for job in self.cluster.all(_JOB)]
+        acted += [self._deployment(deployment) for deployment in self.cluster.all(_DEPLOYMENT)]
+        return any(acted)
+
+    def _job(self, job: Manifest) -> bool:
+        if job.get("status", {}).get("conditions") or job["spec"]["suspend"]:
+            return False
+        meta, template = job["metadata"], job["spec"]["template"]
+        env = {each["name"]: each["value"] for each in template["spec"]["containers"][0]["env"]}
+        run, name = env["MLFLOW_RUN_ID"], meta["labels"]["modelyard.io/training-run"]
+        fails = self.failing.get(name, 0) > 0
+        ended: Manifest = {"exitCode": 1, "message": "Traceback: it broke"} if fails else {"exitCode": 0, "message": ""}
+        if fails:
+            self.failing[name] -= 1
+        else:
+            self.train(run)
+        status = {"phase": "Failed" if fails else "Succeeded", "containerStatuses": [{"name": "trainer", "state": {"terminated": ended}}]}
+        pod = _pod(f"{meta['name']}-pod", template["metadata"]["labels"] | {"job-name": meta["name"]}, "Job", job)
+        self.cluster.create(pod)
+        self.cluster.edit(_POD, NAMESPACE, pod["metadata"]["name"], lambda body: body.update(status=status))
+        end = {"type": "Failed" if fails else "Complete", "status": "True", "reason": "BackoffLimitExceeded" if fails else "Completed"}
+        self.cluster.edit(_JOB, NAMESPACE, meta["name"], lambda body: body.update(status={"conditions": [end]}))
+        return True
+
+    def train(self, run: str, content: bytes = b"trees") -> str:
+        """Do what a trainer does in MLflow and S3; return where the model lies."""
+        self.tracking.log_metric(run, "accuracy", 0.9)
+        self.tracking.log_metric(run, "modelyard.progress", 100.0)
+        logged = self.tracking.log_model(run)
+        self.store.put(f"{logged.uri}/MLmodel", _MLMODEL)
+        self.store.put(f"{logged.uri}/model.ubj", content + run.encode())
+        return logged.uri
+
+    def _deployment(self, deployment: Manifest) -> bool:
+        meta, replicas = deployment["metadata"], deployment["spec"]["replicas"]
+        broken = self.broken.get(meta["labels"]["modelyard.io/version"])
+        ready = 0 if broken else replicas
+        status = {"observedGeneration": meta["generation"], "updatedReplicas": replicas, "readyReplicas": ready}
+        name = f"{meta['name']}-pod"
+        if broken and self.cluster.live(_POD, NAMESPACE, name) is None:
+            self.cluster.create(_pod(name, meta["labels"], "Deployment", deployment))
+            ended = {"name": "model", "state": {"terminated": {"exitCode": 67, "message": broken}}}
+            self.cluster.edit(_POD, NAMESPACE, name, lambda body: body.update(status={"containerStatuses": [ended]}))
+            return True
+        if deployment.get("status") == status:
+            return False
+        self.cluster.edit(_DEPLOYMENT, NAMESPACE, meta["name"], lambda body: body.update(status=status))
+        return True
+
+
+def _pod(name: str, labels: Manifest, kind: str, owner: Manifest) -> Manifest:
+    reference = {"apiVersion": owner["apiVersion"], "kind": kind, "name": owner["metadata"]["name"], "uid": owner["metadata"]["uid"]}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": NAMESPACE, "labels": dict(labels), "ownerReferences": [reference]},
+        "spec": {},
+    }
