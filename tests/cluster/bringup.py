@@ -91,8 +91,9 @@ class Bringup:
 
     def programs(self, names: Sequence[str]) -> Path:
         """The folder with the named programs, which are built when they are missing or their sources changed."""
-        with self.lock():
-            self._plan(False).run(names)
+        if self._plan(False).missing(names):
+            with self.lock():
+                self._plan(False).run(names)
         return self._settings.bin
 
     def images(self, names: Sequence[str]) -> None:
@@ -109,6 +110,7 @@ class Bringup:
                 what = "the node has it" if sent is None else f"loaded in {self._console.elapsed - start:.0f} s, {sent / 1e6:.0f} MB sent"
                 self._console.say(f"{tag_of(name)}: {what}")
             prune(Log(self._settings.logs / "prune.log"))
+        self._console.say(f"images: done in {self._console.elapsed:.0f} s")
 
     def down(self) -> None:
         """Deletes the cluster; the cache stays."""

@@ -7,11 +7,10 @@ and whose output is still there, is done.
 from __future__ import annotations
 
 import hashlib
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.cluster.console import Console, Failed, Log, tail
@@ -19,6 +18,8 @@ from tests.cluster.console import Console, Failed, Log, tail
 __all__ = ["Plan", "Step", "hash_files", "order"]
 
 HEARTBEAT = 30.0
+# Compilers fill the cores by themselves; two at once fill the gaps while one of them links.
+HEAVY_AT_ONCE = 2
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Step:
         inputs: what the output is made from: versions, flags, hashes of files.
         after: names of the steps that must be done before.
         doing: what it does, as a line for people.
-        heavy: takes a core by itself; at most two of these run at a time.
+        heavy: keeps the cores busy by itself; at most two of these run at a time.
     """
 
     name: str
@@ -102,7 +103,6 @@ class Plan:
     cache: Path
     console: Console
     workers: int = 4
-    _heavy: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(2))
 
     def stamp(self, name: str) -> Path:
         return self.cache / "stamps" / name
@@ -134,7 +134,9 @@ class Plan:
         with ThreadPoolExecutor(self.workers) as pool:
             while (waiting and not failure) or running:
                 for name, step in list(waiting.items()):
-                    if not failure and len(running) < self.workers and not any(b in todo and b not in ended for b in step.after):
+                    heavies = sum(todo[other].heavy for other, _ in running.values())
+                    free = len(running) < self.workers and not (step.heavy and heavies >= HEAVY_AT_ONCE)
+                    if free and not failure and not any(before in todo and before not in ended for before in step.after):
                         running[pool.submit(self._one, step, keys[name])] = (name, time.monotonic())
                         del waiting[name]
                 finished, _ = wait(running, timeout=HEARTBEAT, return_when=FIRST_COMPLETED)
@@ -154,20 +156,12 @@ class Plan:
 
     def _one(self, step: Step, key: str) -> None:
         log = Log(self.cache / "logs" / f"{step.name}.log")
-        if step.heavy:
-            self._heavy.acquire()
+        start = time.monotonic()
+        self.console.say(f"{step.name}: {step.doing or 'at work'}")
         try:
-            start = time.monotonic()
-            self.console.say(f"{step.name}: {step.doing or 'at work'}")
-            try:
-                step.run(log, key)
-            except Exception as error:
-                if not isinstance(error, Failed | OSError):
-                    raise
-                raise Failed(f"{step.name}: {error}\n--- the end of {log.path}\n{tail(log.path)}\n--- the whole log: {log.path}") from error
-        finally:
-            if step.heavy:
-                self._heavy.release()
+            step.run(log, key)
+        except (Failed, OSError) as error:
+            raise Failed(f"{step.name}: {error}\n--- the end of {log.path}\n{tail(log.path)}\n--- the whole log: {log.path}") from error
         if not step.done(key):
             raise Failed(f"{step.name} ended but its output is not there; log: {log.path}")
         stamp = self.stamp(step.name)

@@ -150,6 +150,28 @@ def test_independent_steps_run_side_by_side(tmp_path: Path) -> None:
     assert set(plan(tmp_path, run("a"), run("b")).run(["a", "b"])) == {"a", "b"}
 
 
+def test_heavy_steps_leave_room_for_others(tmp_path: Path) -> None:
+    """Three heavy steps: two run, and the third waits until one has ended, while a light one that they wait for gets its turn."""
+    light_ran = threading.Event()
+    heavy_now, most = [0], [0]
+    lock = threading.Lock()
+
+    def heavy(log: Log, key: str) -> None:
+        with lock:
+            heavy_now[0] += 1
+            most[0] = max(most[0], heavy_now[0])
+        if not light_ran.wait(30):
+            raise Failed("the light step got no turn")
+        with lock:
+            heavy_now[0] -= 1
+
+    steps = [Step(name, heavy, lambda key: light_ran.is_set(), heavy=True) for name in ("a", "b", "c")]
+    steps.append(Step("light", lambda log, key: light_ran.set(), lambda key: light_ran.is_set()))
+    runner = Plan(steps, tmp_path / "cache", Console(io.StringIO()), workers=3)
+    assert set(runner.run(["a", "b", "c", "light"])) == {"a", "b", "c", "light"}
+    assert most == [2]
+
+
 def test_a_hash_of_files_changes_with_names_contents_and_the_x_bit_only(tmp_path: Path) -> None:
     folder = tmp_path / "source"
     folder.mkdir()
