@@ -3,6 +3,7 @@
 import ast
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -97,6 +98,15 @@ def test_no_test_patches_functions(path: Path):
 def test_pure_code_gets_the_clock_as_an_argument(path: Path):
     asked = {call.split(".")[-1] for call, _ in calls(ast.parse(path.read_text()))}
     assert not asked & {"now", "utcnow", "today"}
+
+
+def test_the_source_root_is_not_a_package():
+    """Decision 0001: it would hide the standard library's `operator` from everything."""
+    assert [path.name for path in (ROOT / "operator").iterdir() if path.is_file() and path.suffix == ".py"] == []
+    found = subprocess.run(
+        [sys.executable, "-c", "import operator; print(operator.__file__)"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert not found.stdout.startswith(str(ROOT / "operator"))
 
 
 MACHINE = re.compile(r"(?<![\w.])/(work/(main|shared)|root/|home/\w+/)")
