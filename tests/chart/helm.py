@@ -16,7 +16,23 @@ from tests.cluster.bringup import Bringup
 from tests.cluster.console import Console
 from tests.cluster.settings import KUBERNETES, Settings
 
-__all__ = ["CHART", "NAMESPACE", "RELEASE", "ROOT", "TEST_VALUES", "Manifest", "Refused", "documents", "find", "helm", "kubectl", "pod_templates", "render", "render_text"]
+__all__ = [
+    "CHART",
+    "NAMESPACE",
+    "RELEASE",
+    "ROOT",
+    "TEST_VALUES",
+    "Manifest",
+    "Refused",
+    "documents",
+    "find",
+    "helm",
+    "install",
+    "kubectl",
+    "pod_templates",
+    "render",
+    "render_text",
+]
 
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "charts" / "modelyard"
@@ -56,6 +72,12 @@ def helm(*words: str | Path, kubeconfig: Path | None = None) -> str:
 def kubectl(*words: str | Path, kubeconfig: Path | None = None, stdin: str | None = None) -> str:
     """The output of kubectl; raises ``Refused``."""
     return run("kubectl", *(["--kubeconfig", kubeconfig] if kubeconfig else []), *words, stdin=stdin)
+
+
+def install(kubeconfig: Path, *files: Path, words: Iterable[str] = ()) -> str:
+    """Installs the chart as ``helm install`` does, and gives what it says; raises ``Refused``."""
+    values = [word for file in files for word in ("--values", str(file))]
+    return helm("install", RELEASE, CHART, "--namespace", NAMESPACE, "--create-namespace", *values, *words, kubeconfig=kubeconfig)
 
 
 @functools.cache

@@ -12,7 +12,20 @@ from typing import Any
 
 import pytest
 
-from tests.chart.helm import CHART, NAMESPACE, RELEASE, ROOT, TEST_VALUES, Manifest, documents, find, helm, pod_templates, render, render_text
+from tests.chart.helm import (
+    CHART,
+    NAMESPACE,
+    RELEASE,
+    ROOT,
+    TEST_VALUES,
+    Manifest,
+    documents,
+    find,
+    helm,
+    pod_templates,
+    render,
+    render_text,
+)
 from tests.chart.values import CREDIT, RISK, SETS
 
 every_set = pytest.mark.parametrize("values", SETS.values(), ids=SETS.keys())
@@ -85,7 +98,10 @@ def test_every_pod_is_restricted_and_bounded(values):
 @every_set
 def test_only_the_operator_and_the_uninstaller_have_a_token(values):
     with_token = {name for name, pod in pod_templates(render(values)).items() if pod["spec"]["automountServiceAccountToken"]}
-    assert with_token <= {f"Deployment/{values.get('fullnameOverride', RELEASE)}", f"Job/{values.get('fullnameOverride', RELEASE)}-uninstall"}
+    assert with_token <= {
+        f"Deployment/{values.get('fullnameOverride', RELEASE)}",
+        f"Job/{values.get('fullnameOverride', RELEASE)}-uninstall",
+    }
 
 
 @every_set
@@ -196,7 +212,10 @@ def test_without_namespaces_the_operator_has_a_cluster_role():
 
 def test_with_namespaces_it_has_roles_there_and_next_to_nothing_elsewhere():
     objects = render(SETS["some namespaces"])
-    assert {r for rule in rules_of(objects, "ClusterRole", RELEASE) for r in rule["resources"]} == {"namespaces", "customresourcedefinitions"}
+    assert {r for rule in rules_of(objects, "ClusterRole", RELEASE) for r in rule["resources"]} == {
+        "namespaces",
+        "customresourcedefinitions",
+    }
     for namespace in ("alpha", "beta", "risk"):
         resources = {r for rule in rules_of(objects, "Role", RELEASE, namespace) for r in rule["resources"]}
         assert {"registeredmodels", "deployments", "jobs", "secrets"} <= resources
@@ -249,7 +268,9 @@ def test_the_crds_are_the_generated_ones():
 def test_the_crds_stay_unless_told_otherwise():
     kept = [each["metadata"]["annotations"]["helm.sh/resource-policy"] for each in render() if each["kind"] == "CustomResourceDefinition"]
     assert kept == ["keep"] * 3
-    loose = [each["metadata"].get("annotations", {}) for each in render({"crds": {"keep": False}}) if each["kind"] == "CustomResourceDefinition"]
+    loose = [
+        each["metadata"].get("annotations", {}) for each in render({"crds": {"keep": False}}) if each["kind"] == "CustomResourceDefinition"
+    ]
     assert [each.get("helm.sh/resource-policy") for each in loose] == [None] * 3
     assert named(render({"crds": {"install": False}}), "CustomResourceDefinition") == []
 
@@ -366,7 +387,10 @@ def test_drawn_keys_are_the_same_everywhere_and_never_twice_the_same():
 def test_pods_start_anew_when_the_keys_change():
     def marks(password: str) -> set[str]:
         objects = render({"demo": {"enabled": True, "minio": {"rootPassword": password}}})
-        return {find(objects, "Deployment", f"{RELEASE}-{name}")["spec"]["template"]["metadata"]["annotations"]["modelyard.io/keys"] for name in ("mlflow", "minio")}
+        return {
+            find(objects, "Deployment", f"{RELEASE}-{name}")["spec"]["template"]["metadata"]["annotations"]["modelyard.io/keys"]
+            for name in ("mlflow", "minio")
+        }
 
     assert marks("password-one") == marks("password-one") != marks("password-two")
     assert len(marks("password-one")) == 1
@@ -391,7 +415,9 @@ def test_mlflow_keeps_its_records_where_it_is_told(name, expected):
 
 def test_mlflow_is_one_quiet_process_that_serves_no_artifacts():
     container = find(render(SETS["demo"]), "Deployment", f"{RELEASE}-mlflow")["spec"]["template"]["spec"]["containers"][0]
-    assert {"--workers=1", "--no-serve-artifacts", "--default-artifact-root=s3://mlflow-artifacts", "--port=5050"} <= set(container["command"])
+    assert {"--workers=1", "--no-serve-artifacts", "--default-artifact-root=s3://mlflow-artifacts", "--port=5050"} <= set(
+        container["command"]
+    )
     assert env(container)["MLFLOW_DISABLE_TELEMETRY"] == "true"
     assert container["image"] == "modelyard/runtime:0.1.0"
 
@@ -411,7 +437,11 @@ def test_keys_in_a_secret_of_yours_are_copied_nowhere():
 
 
 def test_only_the_release_and_its_tenants_reach_the_demo():
-    policies = {each["metadata"]["name"]: each["spec"] for each in render({"demo": {"enabled": True}, "tenants": [RISK | {"namespace": "other"}]}) if each["kind"] == "NetworkPolicy"}
+    policies = {
+        each["metadata"]["name"]: each["spec"]
+        for each in render({"demo": {"enabled": True}, "tenants": [RISK | {"namespace": "other"}]})
+        if each["kind"] == "NetworkPolicy"
+    }
     for name in (f"{RELEASE}-mlflow", f"{RELEASE}-minio"):
         pods, namespaces = policies[name]["ingress"][0]["from"]
         assert pods["podSelector"]["matchLabels"] == {"app.kubernetes.io/name": "modelyard", "app.kubernetes.io/instance": RELEASE}

@@ -138,8 +138,14 @@ def test_a_wrong_value_is_refused_by_its_name(values, said):
     ("values", "said"),
     [
         ({"tenants": [RISK, RISK]}, "tenants[1] (risk): the namespace is a tenant already; a namespace has one connection"),
-        (tenant(s3=None), "tenants[0] (risk): give mlflow and s3, or set existingSecret: true when the Secret modelyard-connection is there"),
-        (tenant(existingSecret=True), "tenants[0] (risk): existingSecret says that the Secret modelyard-connection is there; leave out mlflow and s3"),
+        (
+            tenant(s3=None),
+            "tenants[0] (risk): give mlflow and s3, or set existingSecret: true when the Secret modelyard-connection is there",
+        ),
+        (
+            tenant(existingSecret=True),
+            "tenants[0] (risk): existingSecret says that the Secret modelyard-connection is there; leave out mlflow and s3",
+        ),
         (tenant(mlflow=RISK["mlflow"] | {"token": "t"}), "tenants[0] (risk): mlflow has a token and a user; give one of them"),
         (tenant(mlflow={"uri": "http://m", "username": "u"}), "tenants[0] (risk): mlflow.username and mlflow.password go together"),
         (tenant(labels={"a": "b"}), "tenants[0] (risk): labels are put on a namespace that the chart creates; set createNamespace"),
@@ -153,8 +159,14 @@ def test_a_wrong_value_is_refused_by_its_name(values, said):
             {"demo": {"enabled": True, "minio": {"existingSecret": "a", "rootUser": "somebody"}}},
             "demo.minio: existingSecret holds the keys; leave out rootUser and rootPassword",
         ),
-        ({"replicas": 2, "podDisruptionBudget": {"minAvailable": 2}}, "podDisruptionBudget.minAvailable: 2 of 2 replicas lets no node be drained"),
-        ({"serviceAccount": {"create": False}}, "serviceAccount.name: name the ServiceAccount that is there, or set serviceAccount.create to true"),
+        (
+            {"replicas": 2, "podDisruptionBudget": {"minAvailable": 2}},
+            "podDisruptionBudget.minAvailable: 2 of 2 replicas lets no node be drained",
+        ),
+        (
+            {"serviceAccount": {"create": False}},
+            "serviceAccount.name: name the ServiceAccount that is there, or set serviceAccount.create to true",
+        ),
     ],
 )
 def test_values_that_do_not_fit_together_are_refused_with_the_next_step(values, said):

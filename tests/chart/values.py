@@ -36,8 +36,12 @@ SETS: dict[str, dict[str, Any]] = {
     "removed namespace": {"tenants": [CREDIT | {"keepNamespace": False}]},
     "demo": {"demo": {"enabled": True}},
     "demo in some namespaces": {"demo": {"enabled": True}, "watchNamespaces": ["alpha"]},
-    "demo without claims": {"demo": {"enabled": True, "mlflow": {"persistence": {"enabled": False}}, "minio": {"persistence": {"enabled": False}}}},
-    "demo on a database": {"demo": {"enabled": True, "mlflow": {"backendStoreUri": "postgresql://mlflow:db-secret@db/mlflow", "workers": 2}}},
+    "demo without claims": {
+        "demo": {"enabled": True, "mlflow": {"persistence": {"enabled": False}}, "minio": {"persistence": {"enabled": False}}}
+    },
+    "demo on a database": {
+        "demo": {"enabled": True, "mlflow": {"backendStoreUri": "postgresql://mlflow:db-secret@db/mlflow", "workers": 2}}
+    },
     "demo on a database in a Secret": {"demo": {"enabled": True, "mlflow": {"backendStoreSecret": {"name": "database"}}}},
     "demo with keys of its own": {"demo": {"enabled": True, "minio": {"rootUser": "somebody", "rootPassword": "root-secret-of-minio"}}},
     "demo with a Secret": {"demo": {"enabled": True, "minio": {"existingSecret": "keys", "console": True}}},
@@ -76,9 +80,19 @@ SETS: dict[str, dict[str, Any]] = {
     },
     "no roles": {"rbac": {"create": False, "userRoles": False}, "serviceAccount": {"create": False, "name": "there-already"}},
     "service account": {"serviceAccount": {"name": "model-operator", "annotations": {"example.com/role": "models"}}},
-    "metrics": {"metrics": {"service": {"annotations": {"example.com/scrape": "true"}}, "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}}}},
+    "metrics": {
+        "metrics": {
+            "service": {"annotations": {"example.com/scrape": "true"}},
+            "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
+        }
+    },
     "no metrics": {"metrics": {"service": {"enabled": False}}},
-    "names": {"fullnameOverride": "yard", "commonLabels": {"team": "platform"}, "clusterDomain": "example.internal", "demo": {"enabled": True}},
+    "names": {
+        "fullnameOverride": "yard",
+        "commonLabels": {"team": "platform"},
+        "clusterDomain": "example.internal",
+        "demo": {"enabled": True},
+    },
     "everything of a pod": {
         "image": {"repository": "registry.example.com:5000/modelyard/operator", "digest": "sha256:" + "a" * 64, "pullPolicy": "Always"},
         "runtime": {"image": {"tag": "1.2.3"}},
@@ -90,7 +104,13 @@ SETS: dict[str, dict[str, Any]] = {
         "podAnnotations": {"example.com/note": "hello"},
         "nodeSelector": {"kubernetes.io/os": "linux"},
         "tolerations": [{"key": "control", "operator": "Exists"}],
-        "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{"matchExpressions": [{"key": "a", "operator": "Exists"}]}]}}},
+        "affinity": {
+            "nodeAffinity": {
+                "requiredDuringSchedulingIgnoredDuringExecution": {
+                    "nodeSelectorTerms": [{"matchExpressions": [{"key": "a", "operator": "Exists"}]}]
+                }
+            }
+        },
         "priorityClassName": "system-cluster-critical",
         "demo": {"enabled": True},
     },

@@ -1,6 +1,7 @@
 """Deletes the objects that go with the release, while the operator is still there to clean up after them, and waits until they are gone.
 
-Run by `helm uninstall`, in a pod, with a ServiceAccount that may list and delete them. Arguments: the namespaces to empty; `--all` for every one.
+Run by `helm uninstall`, in a pod, with a ServiceAccount that may list and delete them. Arguments: the namespaces to empty; `--all` for
+every one. Environment besides Kubernetes' own: SECONDS_TO_WAIT, SERVICE_ACCOUNT (the folder of the account's token and authority).
 """
 
 import json
@@ -12,7 +13,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+ACCOUNT = Path(os.environ.get("SERVICE_ACCOUNT", "/var/run/secrets/kubernetes.io/serviceaccount"))
 API = f"https://{os.environ['KUBERNETES_SERVICE_HOST']}:{os.environ['KUBERNETES_SERVICE_PORT']}"
 GROUP = "/apis/modelyard.io/v1alpha1"
 # Models first: they are served from what the others made.
@@ -20,17 +21,26 @@ KINDS = ("registeredmodels", "trainingruns", "experiments")
 SECONDS = int(os.environ.get("SECONDS_TO_WAIT", "240"))
 
 
+DEADLINE = time.monotonic() + SECONDS
+
+
 def ask(method: str, path: str) -> dict | None:
-    """Ask the API server; None when there is no such thing."""
-    token = (ACCOUNT / "token").read_text()  # read anew: it is rotated
-    request = urllib.request.Request(API + path, method=method, headers={"Authorization": f"Bearer {token}"})
-    try:
-        with urllib.request.urlopen(request, timeout=30, context=ssl.create_default_context(cafile=str(ACCOUNT / "ca.crt"))) as answer:
-            return json.load(answer)
-    except urllib.error.HTTPError as error:
-        if error.code == 404:
-            return None
-        sys.exit(f"{method} {path}: {error.code} {json.load(error).get('message', '')}")
+    """Ask the API server, again while it says "later"; None when there is no such thing."""
+    while True:
+        token = (ACCOUNT / "token").read_text()  # read anew: it is rotated
+        request = urllib.request.Request(API + path, method=method, headers={"Authorization": f"Bearer {token}"})
+        try:
+            with urllib.request.urlopen(request, timeout=30, context=ssl.create_default_context(cafile=str(ACCOUNT / "ca.crt"))) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            if error.code == 404:
+                return None
+            trouble, later = f"{error.code} {json.load(error).get('message', '')}", error.code == 429 or error.code >= 500
+        except OSError as error:
+            trouble, later = str(error), True
+        if not later or time.monotonic() > DEADLINE:
+            sys.exit(f"{method} {path}: {trouble}")
+        time.sleep(1)
 
 
 def left(scopes: list[str]) -> list[tuple[str, str]]:
@@ -47,13 +57,13 @@ def left(scopes: list[str]) -> list[tuple[str, str]]:
 def main() -> None:
     """Delete, and wait."""
     scopes = [""] if "--all" in sys.argv[1:] else [f"/namespaces/{name}" for name in sys.argv[1:]]
-    deadline, told = time.monotonic() + SECONDS, None
+    told = None
     objects = left(scopes)
     for kind, path in objects:
         print(f"deleting {kind} {path.split('/')[-3]}/{path.split('/')[-1]}", flush=True)
         ask("DELETE", path)
     while objects:
-        if time.monotonic() > deadline:
+        if time.monotonic() > DEADLINE:
             names = ", ".join(f"{kind} {path.split('/')[-3]}/{path.split('/')[-1]}" for kind, path in objects[:10])
             sys.exit(
                 f"{len(objects)} objects are still there after {SECONDS} s: {names}. The operator does what their deletionPolicy says before "

@@ -1,0 +1,97 @@
+"""A plain client of an API server that can act for others. What is asked of it does not belong here."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tests.cluster.apiserver import ApiServer
+
+__all__ = ["EXPERIMENTS", "MODELS", "RUNS", "Answer", "Api", "Manifest", "eventually", "path_of"]
+
+EXPERIMENTS, RUNS, MODELS = (f"modelyard.io/v1alpha1/{plural}" for plural in ("experiments", "trainingruns", "registeredmodels"))
+
+Manifest = dict[str, Any]
+MERGE, APPLY = "application/merge-patch+json", "application/apply-patch+yaml"
+SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the server said: its code, and the object or the status."""
+
+    code: int
+    body: Manifest
+
+    @property
+    def message(self) -> str:
+        return str(self.body.get("message", ""))
+
+
+def path_of(resource: str, namespace: str | None = None, name: str | None = None) -> str:
+    """The path of a resource that is written ``group/version/plural``, or ``v1/plural`` in the core group."""
+    *group, plural = resource.split("/")
+    out = f"/apis/{'/'.join(group)}" if len(group) > 1 else f"/api/{group[0]}"
+    return out + (f"/namespaces/{namespace}" if namespace else "") + f"/{plural}" + (f"/{name}" if name else "")
+
+
+class Api:
+    """An administrator's client, or somebody else's by impersonation."""
+
+    def __init__(self, server: ApiServer, user: str | None = None, groups: Sequence[str] = ()) -> None:
+        self._server = server
+        self._headers = {"Authorization": f"Bearer {server.token}"}
+        if user is not None:
+            self._headers["Impersonate-User"] = user
+        self._groups = groups
+        self._opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=str(server.ca)))
+        )
+
+    def as_user(self, user: str, *groups: str) -> Api:
+        """A client that is taken for somebody else."""
+        return Api(self._server, user, groups)
+
+    def ask(self, method: str, path: str, body: Manifest | None = None, content: str = "application/json") -> Answer:
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(
+            self._server.url + path, data=data, method=method, headers=self._headers | {"Content-Type": content}
+        )
+        if self._groups:
+            request.add_header("Impersonate-Group", self._groups[0])
+        try:
+            with self._opener.open(request, timeout=30) as answer:
+                return Answer(answer.status, json.load(answer))
+        except urllib.error.HTTPError as error:
+            with error:
+                return Answer(error.code, json.load(error))
+
+    def get(self, path: str) -> Answer:
+        return self.ask("GET", path)
+
+    def create(self, path: str, body: Manifest) -> Answer:
+        return self.ask("POST", path, body)
+
+    def merge(self, path: str, body: Manifest) -> Answer:
+        return self.ask("PATCH", path, body, MERGE)
+
+    def apply(self, path: str, body: Manifest, manager: str = "tests") -> Answer:
+        separator = "&" if "?" in path else "?"
+        return self.ask("PATCH", f"{path}{separator}fieldManager={manager}&force=true", body, APPLY)
+
+    def delete(self, path: str) -> Answer:
+        return self.ask("DELETE", path)
+
+
+def eventually(condition: Callable[[], bool], what: str) -> None:
+    """Waits until something is so; fails after a minute."""
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, f"after {SECONDS:.0f} s it is not so that {what}"
+        time.sleep(0.05)

@@ -1,0 +1,72 @@
+"""An API server for the tests of the chart, and the chart installed on one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.chart.api import MODELS, Api, eventually, path_of
+from tests.chart.helm import TEST_VALUES, install
+from tests.cluster.apiserver import ApiServer, running
+
+# Whom the chart's roles are given to, in the namespace `risk`.
+PEOPLE = {
+    "vera-the-viewer": ["modelyard-viewer"],
+    "dora-the-data-scientist": ["modelyard-editor"],
+    "rita-the-release-manager": ["modelyard-release-manager"],
+    "lea-the-lead": ["modelyard-editor", "modelyard-release-manager"],
+    "stan-of-staging": ["modelyard-editor", "staging-only"],
+    "fred-of-fraud": ["modelyard-editor", "fraud-only"],
+}
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[ApiServer]:
+    """A bare API server, with what ends namespaces and collects garbage."""
+    with running(controllers=True) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def installed() -> Iterator[ApiServer]:
+    """An API server with the chart, its demo tenant `risk`, and people who have its roles there."""
+    with running(controllers=True) as started:
+        install(started.kubeconfig, TEST_VALUES)
+        admin = Api(started)
+        for name, rule in {
+            "staging-only": {"resources": ["registeredmodels/staging"]},
+            "fraud-only": {"resources": ["registeredmodels/production"], "resourceNames": ["fraud"]},
+        }.items():
+            role = {"metadata": {"name": name}, "rules": [{"apiGroups": ["modelyard.io"], "verbs": ["promote"], **rule}]}
+            assert admin.create(path_of("rbac.authorization.k8s.io/v1/clusterroles"), role).code == 201
+        for person, roles in PEOPLE.items():
+            for role in roles:
+                binding = {
+                    "metadata": {"name": f"{person}-{role}"},
+                    "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+                    "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": person}],
+                }
+                assert admin.create(path_of("rbac.authorization.k8s.io/v1/rolebindings", "risk"), binding).code == 201
+        wait_for_policies(admin)
+        yield started
+
+
+def wait_for_policies(admin: Api) -> None:
+    """A policy is in force a moment after it was made: wait until a nobody with the editor's role is refused by both."""
+    dora = admin.as_user("dora-the-data-scientist")
+    promotion = {
+        "apiVersion": "modelyard.io/v1alpha1",
+        "kind": "RegisteredModel",
+        "metadata": {"name": "probe"},
+        "spec": {"stages": {"a": {"version": "v1"}}},
+    }
+    purge = promotion | {"spec": {"deletionPolicy": "Delete"}}
+    path = path_of(MODELS, "risk") + "?dryRun=All"
+    for body, word in ((promotion, "promote"), (purge, "purge")):
+
+        def refused(body=body, word=word) -> bool:
+            answer = dora.create(path, body)
+            return answer.code == 403 and f"the verb {word}" in answer.message
+
+        eventually(refused, f"the policy for {word} refuses")

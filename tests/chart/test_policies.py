@@ -1,0 +1,299 @@
+"""Who may promote, purge and write, on a real API server: the chart's roles and policies, asked by the people who have them."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+
+from tests.chart.api import EXPERIMENTS, MODELS, RUNS, Answer, Api, Manifest, eventually, path_of
+from tests.chart.helm import NAMESPACE, RELEASE
+
+pytestmark = pytest.mark.api
+
+OPERATOR = f"system:serviceaccount:{NAMESPACE}:{RELEASE}"
+VERSIONS = {"v1": {"runId": "run-1"}, "v2": {"runId": "run-2"}}
+names = (f"model-{number}" for number in itertools.count())
+
+
+@pytest.fixture
+def admin(installed) -> Api:
+    return Api(installed)
+
+
+def model(name: str, stages: dict[str, Any] | None = None, **spec: Any) -> Manifest:
+    body = {"apiVersion": "modelyard.io/v1alpha1", "kind": "RegisteredModel", "metadata": {"name": name, "namespace": "risk"}}
+    return body | {"spec": {"versions": VERSIONS, **({"stages": stages} if stages is not None else {}), **spec}}
+
+
+def made(admin: Api, stages: dict[str, Any] | None = None, name: str | None = None, **spec: Any) -> str:
+    """The path of a model that the administrator made."""
+    body = model(name or next(names), stages, **spec)
+    assert admin.create(path_of(MODELS, "risk"), body).code == 201
+    return path_of(MODELS, "risk", body["metadata"]["name"])
+
+
+def held(stage: str, version: str | None) -> Manifest:
+    return {"spec": {"stages": {stage: {"version": version}}}}
+
+
+def refused(answer: Answer, *words: str) -> bool:
+    """Whether it is the policy that refused, in these words."""
+    assert answer.code == 403, (answer.code, answer.message)
+    for word in words:
+        assert word in answer.message
+    return True
+
+
+# --- promotion ----------------------------------------------------------------------------------------
+def test_a_data_scientist_may_not_promote_by_patch_and_is_told_what_is_missing(admin):
+    path = made(admin, {"production": {"version": "v1"}})
+    answer = admin.as_user("dora-the-data-scientist").merge(path, held("production", "v2"))
+    name = path.rsplit("/", 1)[1]
+    assert refused(
+        answer,
+        f"dora-the-data-scientist may not change the version of stage production of risk/{name}: "
+        "it needs the verb promote on registeredmodels/<stage> in group modelyard.io",
+    )
+    assert admin.get(path).body["spec"]["stages"]["production"]["version"] == "v1"
+
+
+def test_a_release_manager_promotes_rolls_back_and_clears_any_stage(admin):
+    rita, path = admin.as_user("rita-the-release-manager"), made(admin, {"production": {"version": "v1"}})
+    for stage, version in (("production", "v2"), ("production", "v1"), ("eu-canary", "v2"), ("production", None)):
+        assert rita.merge(path, held(stage, version)).code == 200
+    assert "version" not in admin.get(path).body["spec"]["stages"]["production"]
+
+
+@pytest.mark.parametrize(
+    ("user", "allowed"), [("dora-the-data-scientist", False), ("lea-the-lead", True), ("rita-the-release-manager", True)]
+)
+def test_server_side_apply_is_judged_alike(admin, user, allowed):
+    path = made(admin, {"production": {"version": "v1"}})
+    body = model(path.rsplit("/", 1)[1], {"production": {"version": "v2"}})
+    answer = admin.as_user(user).apply(path, body)
+    assert answer.code == 200 if allowed else refused(answer, "stage production", "the verb promote")
+
+
+def test_an_update_is_judged_alike(admin):
+    path = made(admin, {"production": {"version": "v1"}})
+    body = admin.get(path).body
+    body["spec"]["stages"]["production"]["version"] = "v2"
+    assert refused(admin.as_user("dora-the-data-scientist").ask("PUT", path, body), "stage production")
+    assert admin.as_user("rita-the-release-manager").ask("PUT", path, body).code == 200
+
+
+def test_creating_a_model_with_a_version_in_a_stage_is_promoting(admin):
+    dora, lea = admin.as_user("dora-the-data-scientist"), admin.as_user("lea-the-lead")
+    body = model(next(names), {"staging": {"version": "v1"}, "production": {}})
+    assert refused(dora.create(path_of(MODELS, "risk"), body), "stage staging of risk/")
+    assert refused(dora.apply(path_of(MODELS, "risk", body["metadata"]["name"]), body), "stage staging of risk/")
+    assert dora.create(path_of(MODELS, "risk"), model(next(names), {"production": {}})).code == 201
+    assert dora.create(path_of(MODELS, "risk"), model(next(names))).code == 201
+    assert lea.create(path_of(MODELS, "risk"), body).code == 201
+
+
+def test_clearing_or_removing_a_stage_is_changing_its_version(admin):
+    dora, path = admin.as_user("dora-the-data-scientist"), made(admin, {"production": {"version": "v1"}, "staging": {}})
+    assert refused(dora.merge(path, held("production", None)), "stage production")
+    assert refused(dora.merge(path, {"spec": {"stages": {"production": None}}}), "stage production")
+    assert refused(dora.merge(path, {"spec": {"stages": None}}), "stage production")
+    assert dora.merge(path, {"spec": {"stages": {"staging": None}}}).code == 200
+
+
+def test_a_data_scientist_changes_everything_but_versions_of_stages(admin):
+    dora, path = admin.as_user("dora-the-data-scientist"), made(admin, {"production": {"version": "v1"}})
+    change = {
+        "metadata": {"labels": {"team": "risk"}},
+        "spec": {
+            "description": "better words",
+            "versions": {"v3": {"runId": "run-3"}},
+            "stages": {"production": {"serving": {"replicas": 2}}, "staging": {"serving": {"replicas": 0}}},
+        },
+    }
+    assert dora.merge(path, change).code == 200
+
+
+def test_a_right_for_one_stage_is_for_that_stage_only(admin):
+    stan, path = admin.as_user("stan-of-staging"), made(admin, {"staging": {"version": "v1"}, "production": {"version": "v1"}})
+    assert stan.merge(path, held("staging", "v2")).code == 200
+    assert refused(stan.merge(path, held("production", "v2")), "stage production")
+    both = {"spec": {"stages": {"staging": {"version": "v1"}, "production": {"version": "v2"}}}}
+    assert refused(stan.merge(path, both), "stage production")
+    assert admin.get(path).body["spec"]["stages"]["staging"]["version"] == "v2"
+
+
+def test_a_right_for_one_model_is_for_that_model_only(admin):
+    fred, path = admin.as_user("fred-of-fraud"), made(admin, {"production": {"version": "v1"}}, name="fraud")
+    other = made(admin, {"production": {"version": "v1"}})
+    assert fred.merge(path, held("production", "v2")).code == 200
+    assert refused(fred.merge(other, held("production", "v2")), "stage production")
+    admin.delete(path)
+
+
+def test_deleting_a_model_empties_its_stages(admin):
+    dora, lea = admin.as_user("dora-the-data-scientist"), admin.as_user("lea-the-lead")
+    path = made(admin, {"production": {"version": "v1"}, "staging": {}})
+    assert refused(dora.delete(path), "stage production of risk/")
+    assert lea.delete(path).code == 200
+    idle = made(admin, {"production": {}})
+    assert dora.delete(idle).code == 200
+
+
+def test_deleting_a_collection_is_no_way_around(admin):
+    labels = {"metadata": {"labels": {"sweep": "yes"}}}
+    busy, idle = made(admin, {"production": {"version": "v1"}}), made(admin)
+    for path in (busy, idle):
+        assert admin.merge(path, labels).code == 200
+    answer = admin.as_user("dora-the-data-scientist").delete(path_of(MODELS, "risk") + "?labelSelector=sweep%3Dyes")
+    assert refused(answer, "the verb promote", busy.rsplit("/", 1)[1])
+    assert admin.get(busy).code == 200
+    assert admin.as_user("lea-the-lead").delete(path_of(MODELS, "risk") + "?labelSelector=sweep%3Dyes").code == 200
+
+
+def test_the_operator_writes_finalizer_and_status_and_cannot_promote(admin):
+    operator, path = admin.as_user(OPERATOR), made(admin, {"production": {"version": "v1"}}, deletionPolicy="Delete")
+    assert operator.merge(path, {"metadata": {"finalizers": ["modelyard.io/outside"]}}).code == 200
+    assert operator.merge(f"{path}/status", {"status": {"observedGeneration": 1}}).code == 200
+    assert operator.merge(path, {"metadata": {"finalizers": None}}).code == 200
+    assert refused(operator.merge(path, held("production", "v2")), "the verb promote")
+
+
+# --- purging ------------------------------------------------------------------------------------------
+def experiment(name: str, policy: str = "Retain") -> Manifest:
+    return {"apiVersion": "modelyard.io/v1alpha1", "kind": "Experiment", "metadata": {"name": name}, "spec": {"deletionPolicy": policy}}
+
+
+DELETE, RETAIN = {"spec": {"deletionPolicy": "Delete"}}, {"spec": {"deletionPolicy": "Retain"}}
+
+
+@pytest.mark.parametrize(("resource", "plural"), [(EXPERIMENTS, "experiments"), (MODELS, "registeredmodels")])
+def test_asking_for_deletion_outside_needs_the_verb_purge(admin, resource, plural):
+    dora, lea = admin.as_user("dora-the-data-scientist"), admin.as_user("lea-the-lead")
+
+    def body(name: str, policy: str) -> Manifest:
+        return experiment(name, policy) if resource == EXPERIMENTS else model(name, deletionPolicy=policy)
+
+    name = next(names)
+    path = path_of(resource, "risk", name)
+    answer = dora.create(path_of(resource, "risk"), body(name, "Delete"))
+    assert refused(
+        answer, f"may not set deletionPolicy: Delete on {plural} risk/{name}", f"the verb purge on {plural} in group modelyard.io"
+    )
+    assert dora.create(path_of(resource, "risk"), body(name, "Retain")).code == 201
+    assert refused(dora.merge(path, DELETE), "may not set deletionPolicy: Delete")
+    assert refused(dora.apply(path, body(name, "Delete")), "may not set deletionPolicy: Delete")
+    assert lea.merge(path, DELETE).code == 200
+    # What stands there already is not asked for again.
+    assert dora.merge(path, {"spec": {"description": "other words"}}).code == 200
+    assert refused(dora.delete(path), f"may not delete {plural} risk/{name}", "with deletionPolicy: Retain it would stay")
+    assert dora.merge(path, RETAIN).code == 200
+    assert dora.delete(path).code == 200
+    assert lea.create(path_of(resource, "risk"), body(name, "Delete")).code == 201
+    assert lea.delete(path).code == 200
+
+
+def test_purging_by_collection_is_no_way_around(admin):
+    body = experiment(next(names), "Delete")
+    body["metadata"]["labels"] = {"sweep": "purge"}
+    assert admin.create(path_of(EXPERIMENTS, "risk"), body).code == 201
+    swept = path_of(EXPERIMENTS, "risk") + "?labelSelector=sweep%3Dpurge"
+    assert refused(admin.as_user("dora-the-data-scientist").delete(swept), "the verb purge", body["metadata"]["name"])
+    assert admin.as_user("lea-the-lead").delete(swept).code == 200
+
+
+def test_a_namespace_is_deleted_with_everything_in_it(admin):
+    assert admin.create(path_of("v1/namespaces"), {"metadata": {"name": "doomed"}}).code == 201
+    body = model("fraud", {"production": {"version": "v1"}}, deletionPolicy="Delete")
+    body["metadata"]["namespace"] = "doomed"
+    assert admin.create(path_of(MODELS, "doomed"), body).code == 201
+    assert admin.create(path_of(EXPERIMENTS, "doomed"), experiment("fraud", "Delete")).code == 201
+    assert admin.delete(path_of("v1/namespaces", name="doomed")).code == 200
+    eventually(lambda: admin.get(path_of("v1/namespaces", name="doomed")).code == 404, "the namespace is gone")
+
+
+def test_the_garbage_collector_ends_what_was_decided(admin):
+    owner = admin.create(path_of("v1/configmaps", "risk"), {"metadata": {"name": next(names)}}).body["metadata"]
+    path = made(admin, {"production": {"version": "v1"}}, deletionPolicy="Delete")
+    reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": owner["name"], "uid": owner["uid"]}
+    assert admin.merge(path, {"metadata": {"ownerReferences": [reference]}}).code == 200
+    assert admin.delete(path_of("v1/configmaps", "risk", owner["name"])).code == 200
+    eventually(lambda: admin.get(path).code == 404, "the collector took the model")
+
+
+# --- roles --------------------------------------------------------------------------------------------
+KINDS = ("experiments", "trainingruns", "registeredmodels")
+READ, WRITE = ("get", "list", "watch"), ("create", "update", "patch", "delete", "deletecollection")
+
+
+def may(admin: Api, user: str, verb: str, resource: str, subresource: str = "", namespace: str = "risk") -> bool:
+    spec = {
+        "user": user,
+        "resourceAttributes": {
+            "group": "modelyard.io",
+            "resource": resource,
+            "subresource": subresource,
+            "verb": verb,
+            "namespace": namespace,
+        },
+    }
+    answer = admin.create(path_of("authorization.k8s.io/v1/subjectaccessreviews"), {"spec": spec})
+    assert answer.code == 201
+    return bool(answer.body["status"]["allowed"])
+
+
+EXPECTED = {
+    "vera-the-viewer": {(verb, kind) for verb in READ for kind in KINDS},
+    "dora-the-data-scientist": {(verb, kind) for verb in (*READ, *WRITE) for kind in KINDS},
+    "rita-the-release-manager": {(verb, kind) for verb in READ for kind in KINDS}
+    | {(verb, kind) for verb in ("update", "patch", "delete", "purge") for kind in ("experiments", "registeredmodels")},
+}
+
+
+@pytest.mark.parametrize("user", EXPECTED)
+def test_a_role_gives_what_it_says_and_nothing_else(admin, user):
+    given = {(verb, kind) for verb in (*READ, *WRITE, "purge") for kind in KINDS if may(admin, user, verb, kind)}
+    assert given == EXPECTED[user]
+    for kind in KINDS:
+        assert not may(admin, user, "patch", kind, "status")
+        assert not may(admin, user, "get", kind, namespace="elsewhere")
+    for stage in ("staging", "production", "anything"):
+        assert may(admin, user, "promote", "registeredmodels", stage) is (user == "rita-the-release-manager")
+
+
+def test_the_roles_join_those_that_everybody_knows(admin):
+    def joins(name: str) -> set[str]:
+        labels = admin.get(path_of("rbac.authorization.k8s.io/v1/clusterroles", name=f"{RELEASE}-{name}")).body["metadata"]["labels"]
+        return {
+            key.rsplit("-", 1)[1]
+            for key, value in labels.items()
+            if key.startswith("rbac.authorization.k8s.io/aggregate-to-") and value == "true"
+        }
+
+    assert joins("viewer") == {"view", "edit", "admin"}
+    assert joins("editor") == {"edit", "admin"}
+    assert joins("release-manager") == {"admin"}
+
+
+def test_people_do_their_work(admin):
+    """The roles together with the policies: each does a day's work, and no other's."""
+    vera, dora, rita = (admin.as_user(name) for name in EXPECTED)
+    name = next(names)
+    run = {
+        "apiVersion": "modelyard.io/v1alpha1",
+        "kind": "TrainingRun",
+        "metadata": {"name": name},
+        "spec": {"experiment": name, "trainer": {"xgboost": {}}},
+    }
+    assert vera.create(path_of(EXPERIMENTS, "risk"), experiment(name)).code == 403
+    assert dora.create(path_of(EXPERIMENTS, "risk"), experiment(name)).code == 201
+    assert dora.create(path_of(RUNS, "risk"), run).code == 201
+    assert rita.create(path_of(RUNS, "risk"), run).code == 403
+    assert dora.create(path_of(MODELS, "risk"), model(name, {"production": {}})).code == 201
+    assert rita.merge(path_of(MODELS, "risk", name), held("production", "v1")).code == 200
+    assert vera.get(path_of(MODELS, "risk", name)).body["spec"]["stages"]["production"]["version"] == "v1"
+    assert vera.merge(path_of(MODELS, "risk", name), held("production", "v2")).code == 403
+    assert dora.delete(path_of(RUNS, "risk", name)).code == 200
+    assert rita.delete(path_of(MODELS, "risk", name)).code == 200
+    assert dora.delete(path_of(EXPERIMENTS, "risk", name)).code == 200

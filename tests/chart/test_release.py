@@ -1,0 +1,303 @@
+"""A release's life on a real API server, by helm itself: installed, upgraded, uninstalled. No pod runs there."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.chart.api import EXPERIMENTS, MODELS, RUNS, Api, eventually, path_of
+from tests.chart.helm import CHART, NAMESPACE, RELEASE, TEST_VALUES, Refused, helm, install, kubectl
+from tests.chart.values import CREDIT, RISK, SETS
+from tests.cluster.apiserver import ApiServer
+
+pytestmark = pytest.mark.api
+
+
+@pytest.fixture
+def values(tmp_path):
+    """Writes values into a file and gives its path."""
+
+    def write(content: dict[str, Any]) -> Path:
+        file = tmp_path / f"values-{len(list(tmp_path.iterdir()))}.json"
+        file.write_text(json.dumps(content))
+        return file
+
+    return write
+
+
+@pytest.fixture
+def clean(server) -> Iterator[ApiServer]:
+    """The bare server; what a failed test left of its release is taken away without asking its hooks."""
+    yield server
+    if RELEASE in helm("list", "--short", "--all", "--namespace", NAMESPACE, kubeconfig=server.kubeconfig):
+        uninstall(server)
+    kubectl("delete", "crd", "--all", "--wait=false", kubeconfig=server.kubeconfig)
+    admin = Api(server)
+    for name in ("risk", "credit", "team"):
+        admin.delete(path_of("v1/namespaces", name=name))
+    eventually(
+        lambda: not [name for name in ("risk", "credit", "team") if admin.get(path_of("v1/namespaces", name=name)).code == 200],
+        "namespaces went",
+    )
+    eventually(lambda: not admin.get(path_of("apiextensions.k8s.io/v1/customresourcedefinitions")).body["items"], "the CRDs went")
+
+
+def upgrade(server: ApiServer, *files: Path) -> str:
+    words = [word for file in files for word in ("--values", str(file))]
+    return helm("upgrade", RELEASE, CHART, "--namespace", NAMESPACE, *words, kubeconfig=server.kubeconfig)
+
+
+def uninstall(server: ApiServer) -> None:
+    """Without hooks: here is nobody who runs their pods."""
+    helm("uninstall", RELEASE, "--no-hooks", "--namespace", NAMESPACE, kubeconfig=server.kubeconfig)
+
+
+def everything(server: ApiServer) -> set[str]:
+    """Every object of every kind, but those that Kubernetes writes by itself."""
+    kinds = kubectl("api-resources", "--verbs=list", "-o", "name", kubeconfig=server.kubeconfig).split()
+    noise = {
+        "events",
+        "events.events.k8s.io",
+        "leases.coordination.k8s.io",
+        "apiservices.apiregistration.k8s.io",
+        "componentstatuses",
+        "ipaddresses.networking.k8s.io",
+    }
+    text = kubectl("get", ",".join(sorted(set(kinds) - noise)), "--all-namespaces", "-o", "name", kubeconfig=server.kubeconfig)
+    return set(text.split())
+
+
+def secret(admin: Api, name: str, namespace: str) -> dict[str, str]:
+    data = admin.get(path_of("v1/secrets", namespace, name)).body["data"]
+    return {key: base64.b64decode(value).decode() for key, value in data.items()}
+
+
+def test_uninstalling_leaves_the_crds_and_nothing_else(clean, values):
+    Api(clean).create(path_of("v1/namespaces"), {"metadata": {"name": NAMESPACE}})
+    eventually(lambda: Api(clean).get(path_of("v1/configmaps", NAMESPACE, "kube-root-ca.crt")).code == 200, "the namespace is whole")
+    eventually(lambda: Api(clean).get(path_of("v1/serviceaccounts", NAMESPACE, "default")).code == 200, "the namespace is whole")
+    before = everything(clean)
+    # A claim is protected until a controller that does not run here says otherwise.
+    install(clean.kubeconfig, TEST_VALUES, values({"replicas": 2} | SETS["demo without claims"]))
+    added = everything(clean) - before
+    assert {
+        "deployment.apps/modelyard",
+        "deployment.apps/modelyard-mlflow",
+        "namespace/risk",
+        "poddisruptionbudget.policy/modelyard",
+    } <= added
+    uninstall(clean)
+    crds = {
+        f"customresourcedefinition.apiextensions.k8s.io/{kind}.modelyard.io" for kind in ("experiments", "trainingruns", "registeredmodels")
+    }
+    eventually(lambda: everything(clean) - before == crds, "only the CRDs are left")
+
+
+def test_with_crds_keep_false_nothing_at_all_is_left(clean, values):
+    Api(clean).create(path_of("v1/namespaces"), {"metadata": {"name": NAMESPACE}})
+    before = everything(clean)
+    install(clean.kubeconfig, values(SETS["nothing kept"]))
+    assert len(everything(clean) - before) > 10
+    uninstall(clean)
+    eventually(lambda: everything(clean) <= before, "nothing is left")
+
+
+def test_the_crds_and_their_objects_outlive_the_release_and_the_next_one_takes_them_over(clean, values):
+    admin = Api(clean)
+    install(clean.kubeconfig, values({"tenants": [CREDIT]}))
+    body = {"metadata": {"name": "scores"}, "spec": {"description": "kept"}}
+    assert admin.create(path_of(EXPERIMENTS, "credit"), body | {"apiVersion": "modelyard.io/v1alpha1", "kind": "Experiment"}).code == 201
+    uninstall(clean)
+    assert admin.get(path_of(EXPERIMENTS, "credit", "scores")).body["spec"]["description"] == "kept"
+    install(clean.kubeconfig, values({"tenants": [CREDIT]}))
+    assert admin.get(path_of(EXPERIMENTS, "credit", "scores")).body["spec"]["description"] == "kept"
+    assert secret(admin, "modelyard-connection", "credit")["MODELYARD_BUCKET"] == "credit-artifacts"
+
+
+def test_an_upgrade_keeps_the_keys_and_touches_no_pod_that_it_need_not(clean, values):
+    admin = Api(clean)
+    install(clean.kubeconfig, TEST_VALUES)
+    keys = secret(admin, f"{RELEASE}-minio", NAMESPACE)
+
+    def generations() -> dict[str, int]:
+        items = admin.get(path_of("apps/v1/deployments", NAMESPACE)).body["items"]
+        return {item["metadata"]["name"]: item["metadata"]["generation"] for item in items}
+
+    first = generations()
+    upgrade(clean, TEST_VALUES)
+    assert secret(admin, f"{RELEASE}-minio", NAMESPACE) == keys
+    assert secret(admin, "modelyard-connection", "risk")["AWS_SECRET_ACCESS_KEY"] == keys["MINIO_ROOT_PASSWORD"]
+    assert generations() == first
+    upgrade(clean, TEST_VALUES, values({"log": {"level": "debug"}}))
+    assert generations() == first | {RELEASE: first[RELEASE] + 1}
+    upgrade(clean, TEST_VALUES, values({"demo": {"minio": {"rootPassword": "another-password"}}}))
+    assert secret(admin, "modelyard-connection", "risk")["AWS_SECRET_ACCESS_KEY"] == "another-password"
+    assert generations()[f"{RELEASE}-minio"] == first[f"{RELEASE}-minio"] + 1
+
+
+def test_an_upgrade_brings_the_crds_up_to_date(clean, tmp_path):
+    """Helm never upgrades a chart's crds/; that is why they are templates here."""
+    older = tmp_path / "older"
+    shutil.copytree(CHART, older)
+    file = older / "files" / "crds" / "modelyard.io_experiments.yaml"
+    file.write_text(file.read_text().replace("- mlexp\n", "- oldname\n"))
+
+    def short_names() -> list[str]:
+        path = path_of("apiextensions.k8s.io/v1/customresourcedefinitions", name="experiments.modelyard.io")
+        return Api(clean).get(path).body["spec"]["names"]["shortNames"]
+
+    helm("install", RELEASE, older, "--namespace", NAMESPACE, "--create-namespace", kubeconfig=clean.kubeconfig)
+    assert short_names() == ["oldname"]
+    upgrade(clean)
+    assert short_names() == ["mlexp"]
+
+
+def test_a_tenant_that_is_taken_out_loses_its_connection_and_keeps_its_namespace(clean, values):
+    admin = Api(clean)
+    install(clean.kubeconfig, values({"tenants": [CREDIT]}))
+    assert admin.get(path_of("v1/secrets", "credit", "modelyard-connection")).code == 200
+    upgrade(clean, values({"tenants": []}))
+    assert admin.get(path_of("v1/secrets", "credit", "modelyard-connection")).code == 404
+    assert admin.get(path_of("v1/namespaces", name="credit")).body["status"]["phase"] == "Active"
+
+
+# --- before it is uninstalled -----------------------------------------------------------------------------
+def uninstaller(server: ApiServer, folder: Path, *arguments: str, token: str | None = None, seconds: int = 60) -> subprocess.Popen[str]:
+    """The script of the hook, as its pod would run it."""
+    folder.mkdir()
+    (folder / "token").write_text(token or server.token)
+    (folder / "ca.crt").write_bytes(server.ca.read_bytes())
+    host, port = re.fullmatch(r"https://(.+):(\d+)", server.url).groups()
+    env = {
+        "KUBERNETES_SERVICE_HOST": host,
+        "KUBERNETES_SERVICE_PORT": port,
+        "SERVICE_ACCOUNT": str(folder),
+        "SECONDS_TO_WAIT": str(seconds),
+    }
+    # No proxy stands between a pod and its API server.
+    clean = {key: value for key, value in os.environ.items() if not key.lower().endswith("_proxy")}
+    return subprocess.Popen(
+        [sys.executable, CHART / "files" / "uninstall.py", *arguments],
+        env=clean | env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+OBJECTS = {
+    EXPERIMENTS: {"kind": "Experiment", "spec": {}},
+    RUNS: {"kind": "TrainingRun", "spec": {"experiment": "fraud", "trainer": {"xgboost": {}}}},
+    MODELS: {"kind": "RegisteredModel", "spec": {}},
+}
+
+
+def populate(admin: Api, namespace: str) -> list[str]:
+    """One object of each kind, with the operator's finalizer; their paths."""
+    for resource, body in OBJECTS.items():
+        metadata = {"name": "fraud", "finalizers": ["modelyard.io/outside"]}
+        answer = admin.create(path_of(resource, namespace), {"apiVersion": "modelyard.io/v1alpha1", "metadata": metadata, **body})
+        assert answer.code == 201, answer.message
+    return [path_of(resource, namespace, "fraud") for resource in OBJECTS]
+
+
+def is_deleted(admin: Api, path: str) -> bool:
+    return "deletionTimestamp" in admin.get(path).body["metadata"]
+
+
+def test_the_hook_deletes_waits_for_the_operator_and_leaves_other_namespaces_alone(clean, values, tmp_path):
+    admin = Api(clean)
+    install(clean.kubeconfig, TEST_VALUES, values({"tenants": [CREDIT]}))
+    mine, others = populate(admin, "risk"), populate(admin, "credit")
+    script = uninstaller(clean, tmp_path / "account", "risk")
+    for path in mine:
+        eventually(lambda path=path: is_deleted(admin, path), f"{path} is being deleted")
+    assert script.poll() is None
+    for path in mine:
+        assert admin.merge(path, {"metadata": {"finalizers": None}}).code == 200
+    out, _ = script.communicate(timeout=60)
+    assert script.returncode == 0, out
+    assert "nothing is left" in out
+    assert not any(is_deleted(admin, path) for path in others)
+    for path in others:
+        admin.merge(path, {"metadata": {"finalizers": None}})
+
+
+def test_the_hook_says_what_does_not_go(clean, tmp_path):
+    admin = Api(clean)
+    install(clean.kubeconfig, TEST_VALUES)
+    paths = populate(admin, "risk")
+    script = uninstaller(clean, tmp_path / "account", "--all", seconds=1)
+    out, _ = script.communicate(timeout=60)
+    assert script.returncode == 1
+    assert "3 objects are still there after 1 s: registeredmodels risk/fraud, trainingruns risk/fraud, experiments risk/fraud." in out
+    assert "helm uninstall --no-hooks" in out
+    for path in paths:
+        admin.merge(path, {"metadata": {"finalizers": None}})
+
+
+def test_the_hook_has_nothing_to_do_where_there_are_no_crds(clean, tmp_path):
+    script = uninstaller(clean, tmp_path / "account", "--all")
+    out, _ = script.communicate(timeout=60)
+    assert (script.returncode, out.strip()) == (0, "nothing is left that the operator would have to clean up")
+
+
+def test_the_hooks_rights_suffice(clean, values, tmp_path):
+    """The hook's own account, its own roles: it deletes what is promoted and what is purged."""
+    admin = Api(clean)
+    install(clean.kubeconfig, TEST_VALUES)
+    # Helm would make these only while it uninstalls.
+    manifest = helm("get", "hooks", RELEASE, "--namespace", NAMESPACE, kubeconfig=clean.kubeconfig)
+    kubectl("apply", "--filename", "-", kubeconfig=clean.kubeconfig, stdin=manifest)
+    model = {"apiVersion": "modelyard.io/v1alpha1", "kind": "RegisteredModel", "metadata": {"name": "fraud"}}
+    spec = {"deletionPolicy": "Delete", "versions": {"v1": {"runId": "r"}}, "stages": {"production": {"version": "v1"}}}
+    assert admin.create(path_of(MODELS, "risk"), model | {"spec": spec}).code == 201
+    request = {"spec": {"expirationSeconds": 600}}
+    token = admin.create(f"{path_of('v1/serviceaccounts', NAMESPACE, f'{RELEASE}-uninstall')}/token", request).body["status"]["token"]
+    script = uninstaller(clean, tmp_path / "account", "risk", token=token)
+    out, _ = script.communicate(timeout=60)
+    assert script.returncode == 0, out
+    assert admin.get(path_of(MODELS, "risk", "fraud")).code == 404
+    other = uninstaller(clean, tmp_path / "other", NAMESPACE, token=token)
+    out, _ = other.communicate(timeout=60)
+    assert other.returncode == 1
+    assert "403" in out
+    kubectl("delete", "--filename", "-", "--ignore-not-found", kubeconfig=clean.kubeconfig, stdin=manifest)
+
+
+# --- what is said ------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({}, "create secret generic modelyard-connection"),
+        (SETS["demo"], "kubectl apply -n risk -f manifests/samples/fraud/"),
+        (SETS["demo"], "port-forward service/modelyard-mlflow 5050:5050"),
+        ({"tenants": [RISK, CREDIT]}, "(risk, credit)"),
+        (SETS["demo with a Secret"], "modelyard-connection in namespace risk, with the keys of keys"),
+    ],
+)
+def test_the_notes_say_the_next_command(server, values, content, said):
+    notes = install(server.kubeconfig, values(content), words=["--dry-run=server"]).split("\nNOTES:\n")[1]
+    assert said in notes
+    assert "rollout status deployment/modelyard" in notes
+    assert not re.search(r"secret-of|token-of|[A-Za-z0-9]{32}", notes)
+
+
+def test_a_name_that_is_taken_is_refused_before_anything_is_made(clean):
+    kubectl("create", "clusterrole", RELEASE, "--verb=get", "--resource=pods", kubeconfig=clean.kubeconfig)
+    try:
+        with pytest.raises(Refused, match="invalid ownership metadata"):
+            install(clean.kubeconfig)
+        assert Api(clean).get(path_of("apps/v1/deployments", NAMESPACE)).body["items"] == []
+    finally:
+        kubectl("delete", "clusterrole", RELEASE, kubeconfig=clean.kubeconfig)
