@@ -102,7 +102,12 @@ def mlflow(folder: Path, database: str, artifacts: str, store: Minio, *arguments
     port = free_port()
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     command += ["--backend-store-uri", database, "--default-artifact-root", artifacts, "--no-serve-artifacts", *arguments]
-    environment = {"MLFLOW_DISABLE_TELEMETRY": "true", "HOME": str(folder), **store.environment}
+    environment = {
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "HOME": str(folder),
+        **store.environment,
+    }
     with _process(command, folder, f"mlflow-{port}", environment) as alive:
         _until(lambda: _answers(f"http://127.0.0.1:{port}/health"), alive)
         yield f"http://127.0.0.1:{port}"

@@ -6,6 +6,7 @@ Making clients and translating errors does not belong here (`s3_client`), nor re
 import asyncio
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -167,7 +168,7 @@ class S3:
 
         def get(client: "S3Client", _: Lifeline) -> bytes:
             answer = client.get_object(Bucket=place.bucket, Key=place.key)
-            with answer["Body"] as body:
+            with closing(answer["Body"]) as body:
                 if answer["ContentLength"] > limit:
                     raise Invalid("S3", "read object", str(place), f"it is larger than {limit} bytes")
                 return body.read()
@@ -207,12 +208,12 @@ class S3:
         """
         operation = "delete artifacts"
         place = self._writable(parse_uri(uri, operation), operation)
-        if not place.key.endswith("/"):
-            raise Invalid("S3", operation, str(place), "a prefix ends with a slash")
         if not place.key.startswith(f"{self._reach.folder}/") or place.key == f"{self._reach.folder}/":
             raise Forbidden(
                 "S3", operation, str(place), f"nothing is deleted but below s3://{self._reach.bucket}/{self._reach.folder}/<name>/"
             )
+        if not place.key.endswith("/"):
+            raise Invalid("S3", operation, str(place), "a prefix ends with a slash")
 
         def delete(client: "S3Client", lifeline: Lifeline) -> None:
             delete_below(client, place, lifeline, operation)

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from modelyard.adapters.offload import Lifeline
@@ -35,7 +36,7 @@ def hash_object(place: Location, file: StoredObject) -> "Callable[[S3Client, Lif
     def read(client: "S3Client", lifeline: Lifeline) -> FileDigest:
         digest, size = hashlib.sha256(), 0
         answer = client.get_object(Bucket=place.bucket, Key=place.prefix + file.path, IfMatch=f'"{file.etag}"')
-        with answer["Body"] as body:
+        with closing(answer["Body"]) as body:
             for chunk in body.iter_chunks(_CHUNK):
                 lifeline.check()
                 digest.update(chunk)
