@@ -1,31 +1,63 @@
-# What runs in pods: the data fetcher, the trainers, the model fetcher, the model server; and the demo's MLflow server.
-# It has no entry point: a pod says which. Plain Docker builds it; BuildKit is not needed.
-FROM python:3.13-slim AS dependencies
-RUN python -m venv /opt/uv && /opt/uv/bin/pip install --no-cache-dir --quiet uv==0.13.9
-WORKDIR /build
+# modelyard/runtime: what runs in pods: trainer, scripts, fetchers, model server; and the demo's MLflow server.
+# Build from the repository's root: docker build -f operator/runtime.Dockerfile -t modelyard/runtime:dev .
+# Plain instructions only: Docker 20.10 without BuildKit builds it too.
+ARG BASE=python:3.13-slim
+
+# What to install, from the lock file. A change of pyproject.toml that leaves this list alone rebuilds nothing after it.
+FROM ${BASE} AS locked
+ARG PIP_INDEX_URL
+ARG SSL_CERT_FILE
+RUN pip install --no-cache-dir --disable-pip-version-check uv==0.13.9
+WORKDIR /src
 COPY pyproject.toml uv.lock ./
-RUN UV_PROJECT_ENVIRONMENT=/opt/venv UV_PYTHON_DOWNLOADS=never UV_LINK_MODE=copy \
-      /opt/uv/bin/uv sync --quiet --frozen --no-cache --no-dev --extra runtime --no-install-project --compile-bytecode \
- && cd /opt/venv/lib/python3*/site-packages \
- && find . -type d \( -name tests -o -name test \) -path '*/site-packages/*' -prune -exec rm -r {} + \
- && cd botocore/data && find . -mindepth 1 -maxdepth 1 -type d ! -name s3 ! -name sts -exec rm -r {} +
+# The operator's own dependencies stay out: pods do not speak to Kubernetes.
+RUN uv export --quiet --frozen --no-dev --extra runtime --no-emit-project --no-header --no-annotate \
+    --no-emit-package kopf --no-emit-package kubernetes --no-emit-package pydantic-settings --output-file requirements.txt
 
-FROM python:3.13-slim AS code
-COPY operator/modelyard/__init__.py /opt/modelyard/modelyard/__init__.py
-COPY operator/modelyard/errors.py /opt/modelyard/modelyard/errors.py
-COPY operator/modelyard/api /opt/modelyard/modelyard/api
-COPY operator/modelyard_runtime /opt/modelyard/modelyard_runtime
-RUN python -m compileall -q /opt/modelyard
+FROM ${BASE} AS dependencies
+ARG PIP_INDEX_URL
+ARG UV_DEFAULT_INDEX
+ARG SSL_CERT_FILE
+RUN pip install --no-cache-dir --disable-pip-version-check uv==0.13.9
+COPY --from=locked /src/requirements.txt /src/requirements.txt
+# uv does not read pip's configuration: an index that is set for pip holds for both.
+RUN index="${UV_DEFAULT_INDEX:-${PIP_INDEX_URL:-$(pip config get global.index-url 2>/dev/null || true)}}" \
+ && if [ -n "$index" ]; then export UV_DEFAULT_INDEX="$index"; else unset UV_DEFAULT_INDEX; fi \
+ && uv venv --python python3 /opt/venv \
+ && VIRTUAL_ENV=/opt/venv uv pip install --no-cache --link-mode=copy --require-hashes -r /src/requirements.txt \
+ && site="$(/opt/venv/bin/python -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')" \
+ && cd "$site" \
+ # Of AWS only S3 and its tokens are spoken.
+ && find botocore/data boto3/data -mindepth 1 -maxdepth 1 -type d ! -name s3 ! -name sts -exec rm -rf {} + \
+ # Tests and headers of the large packages: 100 MB that nothing imports. Flight and Substrait are servers and plans of Arrow's.
+ && for package in numpy pandas scipy sklearn pyarrow matplotlib; do find "$package" -type d -name tests -prune -exec rm -rf {} +; done \
+ && rm -rf pyarrow/include pyarrow/src numpy/_core/include pyarrow/libarrow_flight* pyarrow/_flight* pyarrow/libarrow_substrait* pyarrow/_substrait* \
+ && find . \( -name '*.pyi' -o -name '*.pxd' -o -name '*.pyx' \) -delete \
+ && /opt/venv/bin/python -m compileall -q -j 0 "$site"
 
-FROM python:3.13-slim
+FROM ${BASE} AS code
+COPY operator/modelyard/__init__.py operator/modelyard/py.typed /opt/app/modelyard/
+# Of the operator only the names that both sides share.
+COPY operator/modelyard/api/__init__.py operator/modelyard/api/digest.py /opt/app/modelyard/api/
+COPY operator/modelyard_runtime /opt/app/modelyard_runtime
+RUN python3 -m compileall -q --invalidation-mode unchecked-hash /opt/app
+
+FROM ${BASE}
+ARG VERSION=0.1.0
+ARG REVISION=unknown
 LABEL org.opencontainers.image.title="modelyard runtime" \
-      org.opencontainers.image.description="Trains, fetches and serves models for modelyard" \
-      org.opencontainers.image.licenses="Apache-2.0"
+      org.opencontainers.image.description="Trainer, model server and fetchers of modelyard, with MLflow and XGBoost" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+RUN echo 'modelyard:x:65532:65532:modelyard:/tmp:/usr/sbin/nologin' >> /etc/passwd && echo 'modelyard:x:65532:' >> /etc/group
+# MALLOC_ARENA_MAX: a server's threads would each get an arena of memory that is never given back.
+ENV PATH=/opt/venv/bin:$PATH PYTHONPATH=/opt/app PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp MALLOC_ARENA_MAX=2 \
+    MLFLOW_DISABLE_TELEMETRY=true GIT_PYTHON_REFRESH=quiet MPLCONFIGDIR=/tmp/matplotlib
 COPY --from=dependencies /opt/venv /opt/venv
-COPY --from=code /opt/modelyard /opt/modelyard
-ENV PATH=/opt/venv/bin:$PATH PYTHONPATH=/opt/modelyard PYTHONUNBUFFERED=1 MLFLOW_DISABLE_TELEMETRY=true HOME=/tmp
+# Last, because it changes most: the layer that a new version of the code costs is less than a megabyte.
+COPY --from=code /opt/app /opt/app
+WORKDIR /tmp
 USER 65532:65532
-EXPOSE 8080
-# A server answers on 8080, an MLflow server on 5050; a trainer is healthy as long as it runs.
-HEALTHCHECK --interval=30s --timeout=5s --start-period=60s CMD ["python", "-c", "import sys"]
-CMD ["python", "-m", "modelyard_runtime.serve", "--help"]
+HEALTHCHECK --interval=30s --timeout=5s --start-period=30s CMD ["python", "-m", "modelyard_runtime.health"]
+CMD ["python", "-c", "import modelyard_runtime; print(modelyard_runtime.__doc__)"]

@@ -14,6 +14,7 @@ from typing import Any
 
 import orjson
 
+from modelyard import __version__
 from modelyard_runtime.outcome import one_line
 from modelyard_runtime.serve import invocations, v1, v2
 from modelyard_runtime.serve.metrics import Metrics
@@ -74,7 +75,7 @@ class App:
     def _gets(self) -> dict[str, Look]:
         """Return what GET answers, by path."""
         identity = self._identity
-        server = {"name": "modelyard", "version": installed("modelyard"), "extensions": []}
+        server = {"name": "modelyard", "version": __version__, "extensions": []}
         live, ready = self._constant({"live": True}), self._ready({"ready": True})
         models = self._constant({"models": [identity.name]})
         looks: dict[str, Look] = {

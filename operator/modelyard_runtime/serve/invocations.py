@@ -1,7 +1,8 @@
 """MLflow's scoring protocol for a table of numbers: every form of input that `mlflow models serve` takes.
 
 Models that are served through pyfunc are answered by MLflow's own code instead. Where the two differ, on purpose: a value that
-does not fit an integer column is refused here, MLflow cuts it; and a prediction is never the invalid JSON `NaN`.
+does not fit an integer column is refused here, MLflow cuts it; so is a row that is too short, MLflow fills it up; and a prediction
+is never the invalid JSON `NaN`.
 """
 
 import csv

@@ -68,7 +68,9 @@ def matrix_of(rows: Any) -> Matrix:
 
     """
     try:
-        return Matrix(np.array(rows))
+        array = np.array(rows)
+        # One text among numbers makes them all texts; each value must stay what it was sent as.
+        return Matrix(np.array(rows, object) if array.dtype.kind in "US" else array)
     except ValueError:
         raise Refused("the rows differ in length: give every row the same number of values") from None
 
@@ -148,7 +150,7 @@ def tensor_of(spec: Tensor, values: Any, label: str) -> Array:
 
 
 def _misfit(spec: Column, label: str, row: int, value: Any) -> Refused:
-    shown = repr(value)
+    shown = repr(value.item() if isinstance(value, np.generic) else value)
     shown = shown if len(shown) <= 60 else shown[:57] + "..."
     return Refused(f"column {label} expects {spec.type}; row {row} has {shown}")
 

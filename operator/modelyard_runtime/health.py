@@ -1,0 +1,27 @@
+"""The image's health check for plain Docker; Kubernetes has probes of its own.
+
+    python -m modelyard_runtime.health
+
+A container that serves no model is healthy as long as it runs.
+"""
+
+import sys
+import urllib.error
+import urllib.request
+
+__all__ = ["main"]
+
+
+def main() -> int:
+    """Return 0 if the model server is live, or if there is none."""
+    try:
+        with urllib.request.urlopen("http://127.0.0.1:8080/v2/health/live", timeout=4):
+            return 0
+    except urllib.error.HTTPError:
+        return 1
+    except urllib.error.URLError as error:
+        return 0 if isinstance(error.reason, ConnectionRefusedError) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

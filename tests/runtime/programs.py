@@ -1,0 +1,161 @@
+"""The runtime's programs as pods run them: processes with an environment of their own, a log and a termination message."""
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.harness import until
+
+__all__ = ["Answer", "Ended", "Server", "environment", "mlflow_side", "program", "serving", "start"]
+
+ROOT = Path(__file__).parents[2]
+PATIENCE = 90.0
+
+
+def environment(folder: Path, more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """What a pod's process has: our packages, a home that it may write, nothing of this machine's MLflow or S3."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "AWS_", "MODELYARD_"))}
+    return kept | {
+        "PYTHONPATH": f"{ROOT / 'operator'}:{ROOT}",
+        "HOME": str(folder),
+        "MODELYARD_TERMINATION_LOG": str(folder / "termination-log"),
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_UV_AUTO_DETECT": "false",
+        **(more or {}),
+    }
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What is left of a process."""
+
+    code: int
+    log: str
+    said: dict[str, Any]
+    """The termination message."""
+
+
+def said(folder: Path) -> dict[str, Any]:
+    path = folder / "termination-log"
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def program(folder: Path, module: str, *arguments: str, env: Mapping[str, str] | None = None) -> Ended:
+    """Run a program of the runtime to its end."""
+    command = [sys.executable, "-m", f"modelyard_runtime.{module}", *arguments]
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=environment(folder, env),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    return Ended(done.returncode, done.stdout, said(folder))
+
+
+def start(folder: Path, module: str, *arguments: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
+    """Start a program of the runtime with its output in the folder's file `log`."""
+    with (folder / "log").open("wb") as log:
+        command = [sys.executable, "-m", f"modelyard_runtime.{module}", *arguments]
+        return subprocess.Popen(command, cwd=folder, env=environment(folder, env), stdout=log, stderr=log)
+
+
+def mlflow_side(folder: Path, *arguments: str, env: Mapping[str, str] | None = None) -> str:
+    """Run MLflow's part, see `mlflow_side`, and return what it prints."""
+    command = [sys.executable, "-W", "ignore", "-m", "tests.runtime.mlflow_side", *arguments]
+    done = subprocess.run(
+        command, cwd=folder, env=environment(folder, env), capture_output=True, text=True, timeout=PATIENCE * 2, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One HTTP answer."""
+
+    status: int
+    headers: Mapping[str, str]
+    text: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.text)
+
+
+@dataclass(frozen=True)
+class Server:
+    """A model server that runs."""
+
+    folder: Path
+    process: "subprocess.Popen[bytes]"
+    port: int
+    name: str = "fraud"
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "log").read_text()
+
+    def ask(self, method: str, path: str, body: Any = None, content_type: str = "application/json") -> Answer:
+        """One request on a connection of its own. A body that is no text is sent as JSON."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            data = body if isinstance(body, str | bytes | None) else json.dumps(body)
+            connection.request(method, path, body=data, headers={"content-type": content_type} if data else {})
+            answer = connection.getresponse()
+            return Answer(answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read().decode())
+        finally:
+            connection.close()
+
+    def get(self, path: str) -> Answer:
+        return self.ask("GET", path)
+
+    def invoke(self, body: Any, content_type: str = "application/json") -> Answer:
+        return self.ask("POST", "/invocations", body, content_type)
+
+    def predict(self, instances: Any) -> Answer:
+        return self.ask("POST", f"/v1/models/{self.name}:predict", {"instances": instances})
+
+    def infer(self, *inputs: Mapping[str, Any], **more: Any) -> Answer:
+        return self.ask("POST", f"/v2/models/{self.name}/infer", {"inputs": inputs, **more})
+
+    def stop(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+
+    def end(self) -> Ended:
+        """Wait for its end."""
+        return Ended(self.process.wait(PATIENCE), self.log, said(self.folder))
+
+
+@contextmanager
+def serving(folder: Path, model: Path, env: Mapping[str, str] | None = None, *, ready: bool = True) -> Iterator[Server]:
+    """A model server, from when it is ready, or from when it listens."""
+    folder.mkdir(parents=True, exist_ok=True)
+    arguments = ("--model-dir", str(model), "--name", Server.name, "--version", "v3", "--port", "0")
+    process = start(folder, "serve", *arguments, env={"MODELYARD_MODEL": "risk.fraud", **(env or {})})
+
+    def port() -> int | None:
+        log = (folder / "log").read_text()
+        assert process.poll() is None or "listening" in log, log
+        return int(log.partition("listening on port ")[2].split()[0]) if "listening on port" in log else None
+
+    try:
+        server = Server(folder, process, until(port, "the server listens", PATIENCE))
+        if ready:
+            until(lambda: process.poll() is not None or server.get("/v2/health/ready").status == 200, "the server is ready", PATIENCE)
+            assert process.poll() is None, server.log
+        yield server
+    finally:
+        process.kill()
+        process.wait()
