@@ -11,6 +11,7 @@ import json
 import os
 import ssl
 import subprocess
+import sys
 import time
 import urllib.parse
 from collections.abc import Callable, Iterator
@@ -23,6 +24,8 @@ import pytest
 import yaml
 
 from tests.cluster.apiserver import ApiServer, running
+from tests.cluster.bringup import Bringup
+from tests.cluster.console import Console
 from tests.cluster.settings import Settings
 
 __all__ = ["Answer", "Cluster", "cluster", "manifests", "serving", "until"]
@@ -143,7 +146,7 @@ class Cluster:
 
     def kubectl(self, *arguments: str, stdin: str = "", check: bool = True) -> subprocess.CompletedProcess[str]:
         """Runs kubectl; without `check` a failure is returned, not raised."""
-        program = Settings.read().bin / "kubectl"
+        program = _kubectl()
         environment = os.environ | {"KUBECONFIG": str(self.server.kubeconfig)}
         done = subprocess.run([program, *arguments], input=stdin, env=environment, capture_output=True, text=True, check=False)
         assert not check or done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stderr}"
@@ -157,6 +160,14 @@ class Cluster:
                 assert answer.ok, f"{path.name}: {answer.message}"
         for plural in PLURALS.values():
             until(lambda plural=plural: self.request("GET", f"{OURS}/{plural}").ok, f"{plural} is served")
+
+
+def _kubectl() -> Path:
+    settings = Settings.read()
+    program = settings.bin / "kubectl"
+    if not program.exists():
+        Bringup(settings, Console(sys.stderr)).programs(["kubectl"])
+    return program
 
 
 @contextmanager

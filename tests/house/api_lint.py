@@ -155,6 +155,11 @@ def absent(field: Field) -> str | None:
     return "is required and has a default" if field.name in field.parent.get("required", ()) else None
 
 
+def unruled(field: Field) -> str | None:
+    """Rules cost at every write of a status, and a status is not a user's to get wrong."""
+    return "is status and has a rule" if field.path.startswith("status") and "x-kubernetes-validations" in field.node else None
+
+
 def advised(field: Field) -> str | None:
     """A rule's message tells the user what to write instead: a sentence's worth, no full stop, for the API server goes on after it."""
     for rule in field.node.get("x-kubernetes-validations", ()):
@@ -178,6 +183,7 @@ RULES: tuple[Callable[[Field], str | None], ...] = (
     no_phase,
     closed,
     absent,
+    unruled,
     advised,
 )
 

@@ -33,6 +33,11 @@ WRONG = {
     "no_phase": {"type": "string", "maxLength": 63, "description": "A phase."},
     "closed": {"type": "object", "x-kubernetes-preserve-unknown-fields": True, "description": "Anything."},
     "absent": {"type": "boolean", "default": True, "description": "Whether."},
+    "unruled": {
+        "type": "boolean",
+        "description": "Whether.",
+        "x-kubernetes-validations": [{"rule": "self", "message": "write true here"}],
+    },
     "advised": {"type": "boolean", "description": "Whether.", "x-kubernetes-validations": [{"rule": "self", "message": "invalid"}]},
 }
 NAMES = {"camel_case": "snake_case", "conditions": "conditions", "own_namespace": "secretNamespace", "no_phase": "phase"}
@@ -41,5 +46,6 @@ NAMES = {"camel_case": "snake_case", "conditions": "conditions", "own_namespace"
 @pytest.mark.parametrize("rule", [rule.__name__ for rule in RULES])
 def test_every_rule_can_fail(rule: str):
     name = NAMES.get(rule, "field")
-    schema = {"type": "object", "properties": {"spec": {**OBJECT, "properties": {name: WRONG[rule]}, "required": [name]}}}
-    assert [(path, broken) for path, broken, _ in complaints(schema)] == [(f"spec.{name}", rule)]
+    part = "status" if rule == "unruled" else "spec"
+    schema = {"type": "object", "properties": {part: {**OBJECT, "properties": {name: WRONG[rule]}, "required": [name]}}}
+    assert [(path, broken) for path, broken, _ in complaints(schema)] == [(f"{part}.{name}", rule)]
