@@ -36,7 +36,7 @@ WRONG = {
     "unruled": {
         "type": "boolean",
         "description": "Whether.",
-        "x-kubernetes-validations": [{"rule": "self", "message": "write true here"}],
+        "x-kubernetes-validations": [{"rule": "self", "message": "write true here, or nothing"}],
     },
     "advised": {"type": "boolean", "description": "Whether.", "x-kubernetes-validations": [{"rule": "self", "message": "invalid"}]},
 }
