@@ -1,0 +1,54 @@
+"""``manifests/`` from the chart: ``python -m tests.chart.manifests --write``, or ``--check``, which is what a test does.
+
+What is installed by kustomize is what ``helm template`` makes of the chart's defaults, and of its demo. Samples do not belong here: they
+are written by hand.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import Any
+
+from tests.chart.helm import ROOT, render_text
+
+__all__ = ["DEMO_VALUES", "files", "main"]
+
+# A rendering by kustomize draws no passwords; its Secrets come from the files beside it.
+DEMO_VALUES: dict[str, Any] = {"demo": {"enabled": True, "minio": {"existingSecret": "modelyard-minio"}}}
+HEAD = "# Generated from charts/modelyard by `python -m tests.chart.manifests --write`. Never edit it.\n"
+
+
+def pieces(values: dict[str, Any]) -> list[str]:
+    """The chart's objects as texts, without helm's hooks and its remarks on where each comes from."""
+    text = re.sub(r"^# Source: .*\n", "", render_text(values, hooks=False), flags=re.MULTILINE)
+    return [piece.strip("\n") + "\n" for piece in re.split(r"^---$", text, flags=re.MULTILINE) if piece.strip()]
+
+
+def files() -> dict[str, str]:
+    """The generated files: path below the repository's root, and text."""
+    base, demo = pieces({}), pieces(DEMO_VALUES)
+    changed = [piece for piece in base if piece not in demo]
+    assert not changed, f"the demo changes what is installed without it:\n{changed[0]}"
+    return {
+        "manifests/base/modelyard.yaml": HEAD + "".join(f"---\n{piece}" for piece in base),
+        "manifests/demo/demo.yaml": HEAD + "".join(f"---\n{piece}" for piece in demo if piece not in base),
+    }
+
+
+def main(words: list[str]) -> int:
+    """Writes the files, or says which are stale."""
+    if words not in (["--write"], ["--check"]):
+        print(__doc__, file=sys.stderr)
+        return 2
+    stale = {path: text for path, text in files().items() if not (ROOT / path).exists() or (ROOT / path).read_text() != text}
+    for path, text in stale.items():
+        if words == ["--write"]:
+            (ROOT / path).parent.mkdir(parents=True, exist_ok=True)
+            (ROOT / path).write_text(text)
+        print(path if words == ["--write"] else f"{path} is stale: run `python -m tests.chart.manifests --write`")
+    return 1 if stale and words == ["--check"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
