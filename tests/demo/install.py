@@ -3,6 +3,9 @@
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from tests.cluster import console
 from tests.cluster.bringup import Bringup
@@ -47,22 +50,22 @@ def image_id(tag: str) -> str:
     return done.stdout.strip()
 
 
-def helm_command(settings: Mapping[str, str] | None = None) -> list[str]:
-    """The words after `helm` that install the chart, or upgrade it."""
-    words = ["upgrade", "--install", RELEASE, "charts/modelyard", "-n", NAMESPACE, "--create-namespace"]
-    words += ["-f", VALUES.relative_to(ROOT).as_posix()]
-    for key, value in (settings or {}).items():
-        words += ["--set", f"{key}={value}"]
-    return words
+def command(root: str = "") -> list[str]:
+    """The words after `helm` that install the chart, or upgrade it; `root` stands before paths, and ends with a slash."""
+    words = ["upgrade", "--install", RELEASE, f"{root}charts/modelyard", "-n", NAMESPACE, "--create-namespace"]
+    return [*words, "-f", f"{root}{VALUES.relative_to(ROOT)}"]
 
 
-def install(kube: Kube, settings: Mapping[str, str] | None = None) -> None:
-    """Installs the chart, or upgrades it; an operator whose image was built anew is started anew."""
-    words = helm_command(settings)
-    words[words.index("charts/modelyard")] = str(CHART)
-    words[words.index("-f") + 1] = str(VALUES)
-    mark = image_id(PROJECT["operator"].tag)
-    kube.program("helm", *words, "--set-string", f"podAnnotations.modelyard\\.io/image={mark}", timeout=300)
+def install(kube: Kube, values: Mapping[str, Any] | None = None) -> None:
+    """Installs the chart, or upgrades it; an operator whose image was built anew is started anew.
+
+    Args:
+        kube: The cluster.
+        values: The chart's values besides those for the test cluster.
+
+    """
+    mark = {"podAnnotations": {"modelyard.io/image": image_id(PROJECT["operator"].tag)}}
+    kube.program("helm", *command(f"{ROOT}/"), "-f", "-", stdin=yaml.safe_dump(mark | dict(values or {})), timeout=300)
 
 
 def wait_ready(kube: Kube, seconds: float = 240) -> None:

@@ -57,7 +57,7 @@ class Story:
     def install(self) -> None:
         """The operator, with an MLflow and a MinIO to work with."""
         self.screen.step("2. The operator, by its Helm chart, with an MLflow and a MinIO to try it with")
-        self.screen.command(f"helm {' '.join(install.helm_command())}")
+        self.screen.command(f"helm {' '.join(install.command())}")
         install.install(self.kube)
         for words, name in install.DEPLOYMENTS.items():
             self.kube.wait_rolled_out(name, install.NAMESPACE)

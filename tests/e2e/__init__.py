@@ -1,0 +1,1 @@
+"""Tests on the real cluster: kind, the operator by its chart, MLflow and MinIO."""
