@@ -91,7 +91,7 @@ class Tenants:
         self._observe = observe
         self._timing = timing or Timing()
         self._clock = clock
-        self._tls = ssl.create_default_context(cafile=ca_bundle)
+        self._tls = ssl.create_default_context(cafile=ca_bundle) if ca_bundle else None
         self._clients = Clients(ca_bundle)
         self._pool, self._bulk = Pool("S3", _S3_THREADS), Pool("S3", _DIGEST_THREADS)
         self._entries: dict[str, _Entry] = {}

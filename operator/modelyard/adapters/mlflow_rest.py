@@ -5,6 +5,7 @@ is followed, no body reaches a message.
 """
 
 import asyncio
+import base64
 import json
 import ssl
 from collections.abc import Callable, Mapping
@@ -47,7 +48,8 @@ class Credentials:
     def headers(self) -> dict[str, str]:
         """Return the header that carries them; user and password win, as in MLflow's own client."""
         if self.username:
-            return {"Authorization": aiohttp.BasicAuth(self.username, self.password, "utf-8").encode()}
+            pair = base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
+            return {"Authorization": f"Basic {pair}"}
         return {"Authorization": f"Bearer {self.token}"} if self.token else {}
 
 
@@ -97,9 +99,8 @@ class Rest:
         self._idle = asyncio.Event()
         self._idle.set()
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=_CONNECTIONS, keepalive_timeout=_KEEP_ALIVE, ssl=ssl.create_default_context() if tls is None else tls
-            ),
+            # True is aiohttp's own context, made once a process: loading the system's authorities takes longer than a request.
+            connector=aiohttp.TCPConnector(limit=_CONNECTIONS, keepalive_timeout=_KEEP_ALIVE, ssl=True if tls is None else tls),
             timeout=aiohttp.ClientTimeout(total=deadline, sock_connect=_CONNECT),
             headers={"Accept": "application/json", "User-Agent": "modelyard", **credentials.headers()},
             cookie_jar=aiohttp.DummyCookieJar(),

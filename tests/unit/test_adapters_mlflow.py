@@ -1,0 +1,291 @@
+"""What comes back from MLflow, or from what stands before it, and which error it becomes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from modelyard.adapters.instrument import Probe
+from modelyard.adapters.mlflow import Credentials, Mlflow
+from modelyard.adapters.mlflow_shapes import quoted
+from modelyard.errors import Ambiguous, Conflict, Forbidden, Invalid, ModelyardError, Unavailable
+from tests.servers import free_port
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+SECRET = "hunter2-and-more"
+ANONYMOUS = Credentials()
+
+
+@asynccontextmanager
+async def mlflow(
+    handler: Handler, credentials: Credentials = ANONYMOUS, *, deadline: float = 10.0, path: str = ""
+) -> AsyncIterator[Mlflow]:
+    app = web.Application()
+    app.router.add_route("*", "/{tail:.*}", handler)
+    async with TestServer(app) as server:
+        client = Mlflow(f"http://127.0.0.1:{server.port}{path}", credentials, Probe("MLflow", lambda *_: None), deadline=deadline)
+        yield client
+        await client.close()
+
+
+def answering(status: int, body: str, content_type: str = "application/json", **headers: str) -> Handler:
+    async def handler(_: web.Request) -> web.StreamResponse:
+        return web.Response(status=status, text=body, content_type=content_type, headers=headers)
+
+    return handler
+
+
+def error(code: str) -> str:
+    return json.dumps({"error_code": code, "message": f"the body says {SECRET}"})
+
+
+REFUSALS = [
+    (400, error("INVALID_PARAMETER_VALUE"), Invalid, Invalid),
+    (400, error("BAD_REQUEST"), Invalid, Invalid),
+    (400, error("RESOURCE_ALREADY_EXISTS"), Conflict, Conflict),
+    (409, error("ALREADY_EXISTS"), Conflict, Conflict),
+    (409, "no JSON", Conflict, Conflict),
+    (401, "Unauthorized", Forbidden, Forbidden),
+    (401, error("UNAUTHENTICATED"), Forbidden, Forbidden),
+    (403, "Invalid Host header", Forbidden, Forbidden),
+    (403, error("PERMISSION_DENIED"), Forbidden, Forbidden),
+    (404, "<html>default backend - 404</html>", Unavailable, Unavailable),
+    (404, error("ENDPOINT_NOT_FOUND"), Invalid, Invalid),
+    (405, "", Invalid, Invalid),
+    (413, "", Invalid, Invalid),
+    (408, "", Unavailable, Ambiguous),
+    (429, error("REQUEST_LIMIT_EXCEEDED"), Unavailable, Ambiguous),
+    (500, error("INTERNAL_ERROR"), Unavailable, Ambiguous),
+    (500, error("INVALID_STATE"), Invalid, Invalid),
+    (501, error("NOT_IMPLEMENTED"), Invalid, Invalid),
+    (502, "<html>", Unavailable, Ambiguous),
+    (503, error("TEMPORARILY_UNAVAILABLE"), Unavailable, Ambiguous),
+    (504, "", Unavailable, Ambiguous),
+    (200, "<html>Please log in</html>", Unavailable, Ambiguous),
+    (200, "", Unavailable, Ambiguous),
+    (200, "[]", Unavailable, Ambiguous),
+    (200, '{"experiment": {"experiment_id": "1"', Unavailable, Ambiguous),
+    (200, '{"ok": true}', Unavailable, Ambiguous),
+    (200, '{"experiment": null, "experiment_id_": 1}', Unavailable, Ambiguous),
+]
+
+
+@pytest.mark.parametrize(("status", "body", "on_read", "on_write"), REFUSALS)
+async def test_answers_are_translated_and_not_repeated(
+    status: int, body: str, on_read: type[ModelyardError], on_write: type[ModelyardError]
+):
+    async with mlflow(answering(status, body)) as client:
+        with pytest.raises(ModelyardError) as read:
+            await client.experiment("risk/fraud")
+        with pytest.raises(ModelyardError) as write:
+            await client.create_experiment("risk/fraud", "s3://b/", {})
+    assert (type(read.value), type(write.value)) == (on_read, on_write)
+    for caught, operation in ((read.value, "read experiment"), (write.value, "create experiment")):
+        assert (caught.dependency, caught.operation, caught.subject) == ("MLflow", operation, "risk/fraud")
+        assert caught.detail
+        assert SECRET not in str(caught)
+        assert caught.__cause__ is None
+
+
+async def test_a_missing_object_is_none_or_invalid():
+    async with mlflow(answering(404, error("RESOURCE_DOES_NOT_EXIST"))) as client:
+        assert await client.experiment("x") is None
+        assert await client.run("x") is None
+        assert await client.model("x") is None
+        assert await client.logged_model("m-0") is None
+        await client.delete_run("x")
+        with pytest.raises(Invalid):
+            await client.create_run("x", "r", {})
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+async def test_no_redirect_is_followed(status: int):
+    asked: list[str] = []
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        asked.append(request.path)
+        return web.Response(status=status, headers={"Location": "/elsewhere"})
+
+    async with mlflow(handler) as client:
+        with pytest.raises(Invalid, match="redirect"):
+            await client.experiment("x")
+    assert asked == ["/api/2.0/mlflow/experiments/get-by-name"]
+
+
+async def test_a_huge_answer_is_cut_short():
+    sent = 0
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        nonlocal sent
+        response = web.StreamResponse()
+        await response.prepare(request)
+        try:
+            for _ in range(200):
+                await response.write(b" " * 1024 * 1024)
+                sent += 1
+        except ConnectionError:
+            pass
+        return response
+
+    async with mlflow(handler) as client:
+        with pytest.raises(Invalid, match="32 MiB"):
+            await client.experiment("x")
+    assert sent < 200
+
+
+async def test_silence_ends_with_the_deadline():
+    release = asyncio.Event()
+
+    async def handler(_: web.Request) -> web.StreamResponse:
+        await release.wait()
+        return web.Response()
+
+    async with mlflow(handler, deadline=0.2) as client:
+        with pytest.raises(Unavailable, match=r"within 0\.2 s") as read:
+            await client.experiment("x")
+        with pytest.raises(Ambiguous, match=r"within 0\.2 s"):
+            await client.create_run("1", "r", {})
+        assert type(read.value) is Unavailable
+        release.set()
+
+
+async def test_dripping_ends_with_the_deadline():
+    done = asyncio.Event()
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        while not done.is_set():
+            try:
+                await response.write(b" ")
+                await asyncio.wait_for(done.wait(), 0.02)
+            except TimeoutError:
+                continue
+            except ConnectionError:
+                break
+        return response
+
+    async with mlflow(handler, deadline=0.3) as client:
+        with pytest.raises(Unavailable, match=r"within 0\.3 s"):
+            await client.experiment("x")
+        done.set()
+
+
+async def test_nobody_listening_is_never_ambiguous():
+    client = Mlflow(f"http://127.0.0.1:{free_port()}", Credentials(), Probe("MLflow", lambda *_: None))
+    with pytest.raises(Unavailable, match="nobody listens") as caught:
+        await client.create_run("1", "r", {})
+    assert type(caught.value) is Unavailable
+    await client.close()
+    with pytest.raises(Unavailable, match="replaced"):
+        await client.create_run("1", "r", {})
+
+
+async def test_plain_text_where_tls_is_meant():
+    async def handler(_: web.Request) -> web.StreamResponse:
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_route("*", "/{tail:.*}", handler)
+    async with TestServer(app) as server:
+        client = Mlflow(f"https://127.0.0.1:{server.port}", Credentials(), Probe("MLflow", lambda *_: None))
+        with pytest.raises(Unavailable) as caught:
+            await client.create_run("1", "r", {})
+        assert type(caught.value) is Unavailable
+        await client.close()
+
+
+@pytest.mark.parametrize(
+    ("credentials", "expected"),
+    [
+        (Credentials(), None),
+        (Credentials(username="anna", password="pä:ss"), "Basic YW5uYTpww6Q6c3M="),
+        (Credentials(token="t0k3n"), "Bearer t0k3n"),
+        (Credentials(username="anna", password="x", token="t0k3n"), "Basic YW5uYTp4"),
+    ],
+)
+async def test_each_request_carries_its_own_credentials(credentials: Credentials, expected: str | None):
+    seen: list[str | None] = []
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        seen.append(request.headers.get("Authorization"))
+        return web.json_response({}, headers={"Set-Cookie": "session=other"})
+
+    async with mlflow(handler, credentials) as client:
+        await client.delete_run("x")
+        await client.delete_run("y")
+    assert seen == [expected, expected]
+
+
+async def test_an_address_below_a_path_and_odd_names_arrive_as_they_are():
+    seen: list[tuple[str, str]] = []
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        seen.append((request.path, request.query["experiment_name"]))
+        return web.json_response({"error_code": "RESOURCE_DOES_NOT_EXIST"}, status=404)
+
+    async with mlflow(handler, path="/tools/mlflow/") as client:
+        assert await client.experiment("a/b?c=d&e #%2F+ü") is None
+    assert seen == [("/tools/mlflow/api/2.0/mlflow/experiments/get-by-name", "a/b?c=d&e #%2F+ü")]
+
+
+async def test_closing_waits_for_calls_in_flight():
+    asked, release = asyncio.Event(), asyncio.Event()
+
+    async def handler(_: web.Request) -> web.StreamResponse:
+        asked.set()
+        await release.wait()
+        return web.json_response({})
+
+    async with mlflow(handler) as client:
+        call = asyncio.create_task(client.delete_run("x"))
+        await asked.wait()
+        closing = asyncio.create_task(client.close())
+        await asyncio.sleep(0)
+        assert not closing.done()
+        release.set()
+        await call
+        await closing
+
+
+async def test_every_request_is_measured():
+    seen: list[tuple[str, str, str]] = []
+    refused: list[bool] = []
+    answers = iter([(200, "{}"), (404, error("RESOURCE_DOES_NOT_EXIST")), (403, error("PERMISSION_DENIED")), (503, "")])
+
+    async def handler(_: web.Request) -> web.StreamResponse:
+        status, body = next(answers)
+        return web.Response(status=status, text=body)
+
+    app = web.Application()
+    app.router.add_route("*", "/{tail:.*}", handler)
+
+    def observe(dependency: str, operation: str, outcome: str, seconds: float) -> None:
+        assert seconds >= 0
+        seen.append((dependency, operation, outcome))
+
+    async with TestServer(app) as server:
+        probe = Probe("MLflow", observe, lambda: refused.append(True))
+        client = Mlflow(f"http://127.0.0.1:{server.port}", Credentials(), probe)
+        await client.delete_run("x")
+        await client.delete_run("x")
+        for _ in range(2):
+            with pytest.raises(ModelyardError):
+                await client.delete_run("x")
+        await client.close()
+    assert seen == [("MLflow", "delete run", outcome) for outcome in ("ok", "missing", "forbidden", "ambiguous")]
+    assert refused == [True]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("x", "'x'"), ("it's", '"it\'s"'), ('"', "'\"'"), ("'\"", None), ("a\\", None), ("a\n", None), ("", "''"), ("%_", "'%_'")],
+)
+def test_values_are_quoted_or_not_searched_for(value: str, expected: str | None):
+    assert quoted(value) == expected
