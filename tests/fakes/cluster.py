@@ -6,7 +6,6 @@ finalizers, garbage collection by owner references. Watches are the cache: every
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -92,7 +91,7 @@ class FakeCluster:
 
     async def apply(self, manifest: Manifest) -> None:
         async with self._call("apply", manifest):
-            desired = copy.deepcopy(manifest)
+            desired = _copy(manifest)
             desired.pop("status", None)
             live = self._objects.get(_place(desired))
             if live is None:
@@ -104,7 +103,7 @@ class FakeCluster:
                 body["metadata"] |= {key: live["metadata"][key] for key in ("uid", "resourceVersion", "creationTimestamp")}
             body = self._store(body)
             self._applied[body["metadata"]["uid"]] = desired
-        self._cache.put(_scope(body), copy.deepcopy(body))
+        self._cache.put(_scope(body), _copy(body))
 
     async def delete(self, namespace: str, child: Delete) -> None:
         async with self._call("delete", namespace, child):
@@ -133,12 +132,12 @@ class FakeCluster:
             bodies = [body for (scope, _, _), body in sorted(self._objects.items(), key=lambda item: item[0]) if scope == plural]
             begin = int(token or 0)
             end = begin + _PAGE
-            return copy.deepcopy(bodies[begin:end]), str(end) if end < len(bodies) else ""
+            return _copy(bodies[begin:end]), str(end) if end < len(bodies) else ""
 
     async def write_status(self, body: Manifest, status: Manifest) -> Manifest:
         async with self._call("write_status", body, status):
             live = self._same(body, "write status of")
-            return copy.deepcopy(self._store(copy.deepcopy(live) | {"status": copy.deepcopy(status)}))
+            return _copy(self._store(_copy(live) | {"status": _copy(status)}))
 
     async def set_finalizers(self, body: Manifest, finalizers: tuple[str, ...]) -> Manifest:
         async with self._call("set_finalizers", body, finalizers):
@@ -148,9 +147,9 @@ class FakeCluster:
             added = set(finalizers) - set(live["metadata"].get("finalizers", ()))
             if added and "deletionTimestamp" in live["metadata"]:
                 raise Invalid("Kubernetes", "set finalizers of", live["metadata"]["name"], "no finalizer may be added: it is being deleted")
-            changed = copy.deepcopy(live)
+            changed = _copy(live)
             changed["metadata"]["finalizers"] = list(finalizers)
-            stored = copy.deepcopy(self._store(changed))
+            stored = _copy(self._store(changed))
             self._bury(_place(live))
             return stored
 
@@ -162,21 +161,25 @@ class FakeCluster:
     def create(self, manifest: Manifest) -> Manifest:
         """Create an object; a status is dropped, as the API server does."""
         assert _place(manifest) not in self._objects, f"{_place(manifest)} exists"
-        return copy.deepcopy(self._store(self._born({k: v for k, v in copy.deepcopy(manifest).items() if k != "status"})))
+        return _copy(self._store(self._born({k: v for k, v in _copy(manifest).items() if k != "status"})))
 
     def live(self, scope: str, namespace: str, name: str) -> Manifest | None:
         """Return an object as the API server has it, whatever the cache believes."""
-        return copy.deepcopy(self._objects.get((scope, namespace, name)))
+        return _copy(self._objects.get((scope, namespace, name)))
 
     def all(self, scope: str) -> list[Manifest]:
         """Return all objects of a plural, or of `<apiVersion>/<Kind>`."""
-        return [copy.deepcopy(body) for (each, _, _), body in self._objects.items() if each == scope]
+        return [_copy(body) for (each, _, _), body in self._objects.items() if each == scope]
+
+    def peek(self, scope: str) -> list[Manifest]:
+        """Return all objects of a scope themselves: to be looked at, never changed."""
+        return [body for (each, _, _), body in self._objects.items() if each == scope]
 
     def edit(self, scope: str, namespace: str, name: str, change: Callable[[Manifest], Any]) -> Manifest:
         """Change an object in place, status and spec alike; the generation goes up when the spec changed."""
-        body = copy.deepcopy(self._objects[scope, namespace, name])
+        body = _copy(self._objects[scope, namespace, name])
         change(body)
-        return copy.deepcopy(self._store(body))
+        return _copy(self._store(body))
 
     def remove(self, scope: str, namespace: str, name: str) -> None:
         """Delete an object; with a finalizer it only begins to go."""
@@ -226,11 +229,11 @@ class FakeCluster:
         body["metadata"]["resourceVersion"] = str(self._version)
         self._objects[place] = body
         if not self.deaf:
-            self._cache.put(place[0], copy.deepcopy(body))
+            self._cache.put(place[0], _copy(body))
         return body
 
     def _delete(self, place: tuple[str, str, str]) -> None:
-        body = copy.deepcopy(self._objects[place])
+        body = _copy(self._objects[place])
         if body["metadata"].get("finalizers"):
             body["metadata"].setdefault("deletionTimestamp", self._clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"))
             self._store(body)
@@ -279,7 +282,16 @@ def _merged(live: Any, desired: Any, previous: Any) -> Any:
         kept_items = [_merged(item, ours[name], before.get(name)) for name, item in theirs.items() if name in ours]
         others = [item for name, item in theirs.items() if name not in ours and name not in before]
         return kept_items + others + [item for name, item in ours.items() if name not in theirs]
-    return copy.deepcopy(desired)
+    return _copy(desired)
+
+
+def _copy(value: Any) -> Any:
+    """Copy JSON: `copy.deepcopy` took three quarters of a story's time."""
+    if isinstance(value, dict):
+        return {key: _copy(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_copy(item) for item in value]
+    return value
 
 
 def _keyed(value: Any) -> bool:

@@ -142,12 +142,13 @@ class Engine:
             if owner is not None:
                 self._add(owner, Lane.CHANGE)
             return
-        key = _key(change.scope, change.body)
-        if change.new is None:
-            self._looks.pop(key, None)
-            self._queue.forget(key)
-        elif change.old is None or fingerprint(change.old, ()) != fingerprint(change.new, ()):
-            self._add(key, Lane.CHANGE)
+        if change.scope in self._controllers:
+            key = _key(change.scope, change.body)
+            if change.new is None:
+                self._looks.pop(key, None)
+                self._queue.forget(key)
+            elif change.old is None or fingerprint(change.old, ()) != fingerprint(change.new, ()):
+                self._add(key, Lane.CHANGE)
         self._tell_relations(change)
 
     def _tell_relations(self, change: Change) -> None:
@@ -311,13 +312,10 @@ class Engine:
 
     def _set_alarm(self) -> None:
         """Have a worker woken when the next key becomes ready, or when the gate may be tried."""
-        times = [time for time in (self._queue.next_time(), self._gate.until if self._gate.shut else None) if time is not None]
-        if not times:
-            return
-        wait = max(0.0, min(times) - self._clock.time())
         if self._alarm is not None:
             self._alarm.cancel()
-        self._alarm = asyncio.get_running_loop().call_later(wait, self._wake)
+        if self.next_time is not None:
+            self._alarm = asyncio.get_running_loop().call_later(max(0.0, self.next_time - self._clock.time()), self._wake)
 
     # --- what the watches may have lost -------------------------------------------------------------------
     async def audit(self) -> int:
@@ -360,8 +358,15 @@ class Engine:
 
     @property
     def next_time(self) -> float | None:
-        """When the next key that waits becomes ready."""
-        return self._queue.next_time()
+        """When the next key may be taken, if none may be now: the next that waits, or those that a shut gate holds back."""
+        waiting = self._queue.next_time()
+        if not self._gate.shut:
+            return waiting
+        if self._queue.held:
+            return None  # the one that tries says how it goes on
+        if any(self._queue.depth(lane) for lane in Lane):
+            return self._gate.until
+        return None if waiting is None else max(waiting, self._gate.until)
 
 
 def _key(plural: str, body: Manifest) -> Key:

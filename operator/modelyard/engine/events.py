@@ -4,7 +4,6 @@ What is worth an event does not belong here (`engine.report`, and the plans).
 """
 
 import asyncio
-import contextlib
 import logging
 from collections import OrderedDict, deque
 
@@ -54,8 +53,7 @@ class Recorder:
     async def flush(self) -> None:
         """Post all that is waiting, at any rate."""
         while self._backlog:
-            body, event = self._backlog.popleft()
-            await self._objects.event(body, event.reason, event.message, warning=event.warning)
+            await self._post()
 
     async def run(self) -> None:
         """Post what comes, for ever."""
@@ -70,6 +68,13 @@ class Recorder:
                     await asyncio.sleep((1.0 - tokens) / _PER_SECOND)
                     continue
                 tokens -= 1.0
-                body, event = self._backlog.popleft()
-                with contextlib.suppress(Exception):  # the adapter has logged it; an event is never worth more
-                    await self._objects.event(body, event.reason, event.message, warning=event.warning)
+                await self._post()
+
+    async def _post(self) -> None:
+        body, event = self._backlog.popleft()
+        try:
+            await self._objects.event(body, event.reason, event.message, warning=event.warning)
+        except Exception:  # an event is never worth more than a line
+            logger.exception(
+                "An event is lost", extra={"key": f"{body['kind']} {body['metadata']['namespace']}/{body['metadata']['name']}"}
+            )

@@ -81,7 +81,7 @@ class Election:
         """Wait until the lease is ours."""
         logger.info("Waiting for the lease as %s", self._identity)
         while True:
-            if await self._try():
+            if await self.attempt():
                 break
             await asyncio.sleep(self._period * (0.5 + random.random() / 2))  # noqa: S311
         logger.info("Holding the lease as %s", self._identity)
@@ -91,7 +91,7 @@ class Election:
         late = False
         while True:
             await asyncio.sleep(self._period)
-            if not await self._try() and (holder := self._holder()) != self._identity:
+            if not await self.attempt() and (holder := self._holder()) != self._identity:
                 lost(f"the lease is held by {holder or 'nobody'}")
                 return
             if late == self.held:
@@ -108,7 +108,7 @@ class Election:
         except ModelyardError as error:
             logger.info("The lease could not be given back: %s", error)
 
-    async def _try(self) -> bool:
+    async def attempt(self) -> bool:
         """Take or renew the lease, if that may be; tell whether it is ours now."""
         begin = self._clock.time()
         try:

@@ -1,0 +1,74 @@
+"""When to look again."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+from modelyard.engine.backoff import Pacer, backoff
+from modelyard.engine.gate import Gate
+
+
+def test_the_bound_doubles_up_to_a_minute() -> None:
+    assert [backoff(failures, lambda: 1.0) for failures in (1, 2, 3, 6, 7, 100)] == [1, 2, 4, 32, 60, 60]
+
+
+def test_chance_spreads_over_the_whole_bound_but_never_to_nothing() -> None:
+    assert backoff(7, lambda: 0.0) == 6.0
+    assert backoff(7, lambda: 0.5) == 33.0
+
+
+def test_resyncs_lie_an_interval_apart_give_or_take_a_tenth() -> None:
+    times = [Pacer(300, 50, random.Random(seed).random).next(1000.0) for seed in range(200)]
+    assert min(times) >= 1270
+    assert max(times) <= 1330
+    assert len({round(time) for time in times}) > 30
+
+
+def test_the_first_resyncs_after_a_start_are_spread_over_the_whole_interval() -> None:
+    pacer = Pacer(300, 50, random.Random(1).random)
+    times = [pacer.first(0.0) for _ in range(10_000)]
+    seconds = Counter(int(time) for time in times)
+    assert max(seconds.values()) <= 50
+    assert max(times) < 310
+    assert len(seconds) > 290
+
+
+def test_a_full_second_sends_the_next_one_on() -> None:
+    pacer = Pacer(300, 2, lambda: 0.5)
+    assert [int(pacer.next(0.0)) for _ in range(5)] == [300, 300, 301, 301, 302]
+
+
+def test_the_calendar_forgets_what_is_past() -> None:
+    pacer = Pacer(10, 2, lambda: 0.5)
+    for now in range(1000):
+        pacer.next(float(now))
+    assert len(pacer._booked) < 30
+
+
+def test_three_failures_in_a_row_shut_the_gate_and_one_success_opens_it() -> None:
+    gate = Gate()
+    gate.failed(0, 0)
+    gate.failed(0, 0)
+    assert not gate.blocks(0, held=5)
+    gate.failed(0, 0)
+    assert gate.blocks(0.1, held=0)
+    assert not gate.blocks(0.25, held=0)
+    assert gate.blocks(0.25, held=1)
+    gate.passed()
+    assert not gate.blocks(0.25, held=19)
+
+
+def test_a_shut_gate_is_tried_every_two_seconds_at_the_latest() -> None:
+    gate = Gate()
+    for _ in range(50):
+        gate.failed(100.0, 0)
+    assert gate.until == 102.0
+
+
+def test_who_asks_to_be_left_alone_is() -> None:
+    gate = Gate()
+    for _ in range(3):
+        gate.failed(0.0, retry_after=30.0)
+    assert gate.blocks(29.0, held=0)
+    assert not gate.blocks(30.0, held=0)

@@ -1,0 +1,106 @@
+"""What the watches know."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from modelyard.cache import Cache, Change, Key
+from modelyard.kube.names import UID_LABEL
+
+SCOPE = "v1/ConfigMap"
+
+
+def body(name: str = "x", uid: str = "u1", version: int = 1, namespace: str = "a", owner: str = "", **more: Any) -> dict[str, Any]:
+    labels = {"labels": {UID_LABEL: owner}} if owner else {}
+    return {"metadata": {"name": name, "namespace": namespace, "uid": uid, "resourceVersion": str(version)} | labels} | more
+
+
+def cache() -> tuple[Cache, list[Change]]:
+    made, told = Cache(["toys"]), []
+    made.subscribe(told.append)
+    return made, told
+
+
+def test_something_older_never_undoes_something_newer() -> None:
+    known, told = cache()
+    assert known.put("toys", body(version=10, spec=1))
+    assert not known.put("toys", body(version=9, spec=2))
+    assert not known.put("toys", body(version=10, spec=3))
+    assert known.get("toys", "a", "x") == body(version=10, spec=1)
+    assert len(told) == 1
+
+
+def test_a_change_tells_what_was_and_what_is() -> None:
+    known, told = cache()
+    known.put("toys", body(version=1))
+    known.put("toys", body(version=2))
+    known.remove("toys", "a", "x", "u1")
+    versions = [tuple(b and b["metadata"]["resourceVersion"] for b in (c.old, c.new)) for c in told]
+    assert versions == [(None, "1"), ("1", "2"), ("2", None)]
+    assert all(change.own for change in told)
+
+
+def test_the_end_of_an_earlier_object_does_not_take_its_successor_along() -> None:
+    known, _ = cache()
+    known.put("toys", body(uid="u1", version=1))
+    known.put("toys", body(uid="u2", version=5))
+    assert not known.remove("toys", "a", "x", "u1")
+    assert known.locate("u1") is None
+    assert known.locate("u2") == Key("toys", "a", "x")
+
+
+def test_what_is_gone_does_not_rise_again_by_a_late_answer() -> None:
+    known, _ = cache()
+    known.remove(SCOPE, "a", "x", "u1")
+    assert not known.put(SCOPE, body(uid="u1", version=99, owner="o"))
+    assert known.owned("o") == ()
+
+
+def test_children_are_found_by_their_owner_until_they_go_or_change_hands() -> None:
+    known, _ = cache()
+    known.put(SCOPE, body("one", "c1", owner="o"))
+    known.put("v1/Pod", body("one", "c2", owner="o"))
+    known.put(SCOPE, body("two", "c3", owner="p"))
+    assert {child["metadata"]["uid"] for child in known.owned("o")} == {"c1", "c2"}
+    known.put(SCOPE, body("one", "c1", version=2, owner="p"))
+    assert {child["metadata"]["uid"] for child in known.owned("p")} == {"c1", "c3"}
+    known.remove("v1/Pod", "a", "one", "c2")
+    assert known.owned("o") == ()
+
+
+def test_a_list_takes_away_what_it_lacks_but_not_what_came_after_it_began() -> None:
+    known, _ = cache()
+    known.put("toys", body("gone", "u1"))
+    known.put("toys", body("stays", "u2"))
+    before = known.uids("toys")
+    known.put("toys", body("young", "u3"))
+    assert known.settle("toys", before, ["u2"]) == 1
+    assert {each["metadata"]["name"] for each in known.every("toys")} == {"stays", "young"}
+
+
+def test_a_list_of_one_namespace_leaves_the_others_alone() -> None:
+    known, _ = cache()
+    known.put("toys", body("x", "u1", namespace="a"))
+    known.put("toys", body("x", "u2", namespace="b"))
+    assert known.settle("toys", known.uids("toys", "a"), []) == 1
+    assert known.uids("toys") == {"u2": ("b", "x")}
+    assert known.uids("toys", "nowhere") == {}
+
+
+def test_what_nobody_reads_is_not_kept() -> None:
+    known, _ = cache()
+    made = body()
+    made["metadata"] |= {"managedFields": [1], "annotations": {"kubectl.kubernetes.io/last-applied-configuration": "{}", "mine": "1"}}
+    known.put("toys", made)
+    kept = known.get("toys", "a", "x")
+    assert kept is not None
+    assert "managedFields" not in kept["metadata"]
+    assert kept["metadata"]["annotations"] == {"mine": "1"}
+
+
+def test_objects_are_found_by_namespace() -> None:
+    known, _ = cache()
+    known.put("toys", body("x", "u1", namespace="a"))
+    known.put("toys", body("y", "u2", namespace="b"))
+    assert [each["metadata"]["name"] for each in known.select("toys", "b")] == ["y"]
+    assert known.select("toys", "c") == ()
