@@ -39,17 +39,10 @@ def tag_of(name: str) -> str:
     return PROJECT[name].tag if name in PROJECT else MINIO
 
 
-def build_project(settings: Settings, image: Project, log: Log, key: str, building: bool) -> None:
+def pack_project(settings: Settings, image: Project) -> tuple[bytes, str]:
+    """The build context of an image and its hash; raises ``ValueError`` or ``FileNotFoundError``."""
     dockerfile = (settings.root / image.dockerfile).read_text()
-    packed, _ = context.pack(settings.root, dockerfile, context.files_of(settings.root, context.copied(dockerfile)))
-    with tempfile.TemporaryFile() as stream:
-        stream.write(packed)
-        stream.seek(0)
-        log.run(
-            ["docker", "build", "--label", f"{KEY_LABEL}={key}", "-t", image.tag, "-"],
-            stdin=stream,
-            env=builder_environment() if building else None,
-        )
+    return context.pack(settings.root, dockerfile, context.files_of(settings.root, context.copied(dockerfile)))
 
 
 def build_minio(settings: Settings, log: Log, key: str) -> None:
@@ -60,33 +53,28 @@ def build_minio(settings: Settings, log: Log, key: str) -> None:
     build_image(log, folder, MINIO, key)
 
 
-def project_inputs(settings: Settings, image: Project) -> tuple[str, ...]:
-    """What the image hangs on: the hash of its context; of its absence where the Dockerfile is not there."""
-    path = settings.root / image.dockerfile
-    if not path.exists():
-        return ("absent",)
-    dockerfile = path.read_text()
-    try:
-        _, digest = context.pack(settings.root, dockerfile, context.files_of(settings.root, context.copied(dockerfile)))
-    except (FileNotFoundError, ValueError) as error:
-        return ("broken", str(error))
-    return (digest,)
-
-
 def project_step(settings: Settings, engine: Engine, name: str, image: Project, building: bool) -> Step:
+    # Packed once: what is built must be what was hashed, though somebody edits it meanwhile.
+    packed, digest, trouble = b"", "", ""
+    try:
+        packed, digest = pack_project(settings, image)
+    except (FileNotFoundError, ValueError) as error:
+        trouble = str(error)
+
     def run(log: Log, key: str) -> None:
-        if not (settings.root / image.dockerfile).exists():
-            raise Failed(f"there is no {image.dockerfile}")
-        try:
-            build_project(settings, image, log, key, building)
-        except ValueError as error:
-            raise Failed(str(error)) from error
+        if trouble:
+            raise Failed(trouble)
+        with tempfile.TemporaryFile() as stream:
+            stream.write(packed)
+            stream.seek(0)
+            words = ["docker", "build", "--label", f"{KEY_LABEL}={key}", "-t", image.tag, "-"]
+            log.run(words, stdin=stream, env=builder_environment() if building else None)
 
     return Step(
         f"image-{name}",
         run,
         image_done(engine, image.tag),
-        inputs=project_inputs(settings, image),
+        inputs=(digest, trouble),
         after=("engine", *(("python",) if building else ())),
         doing=f"building {image.tag} from {image.dockerfile}",
     )
