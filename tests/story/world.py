@@ -147,8 +147,8 @@ class World:
 
     # --- the kubelet and its controllers ------------------------------------------------------------------
     def _everybody_else(self) -> bool:
-        acted = [self._job(job) for job in self.cluster.all(_JOB)]
-        acted += [self._deployment(deployment) for deployment in self.cluster.all(_DEPLOYMENT)]
+        acted = [self._job(job) for job in self.cluster.peek(_JOB)]
+        acted += [self._deployment(deployment) for deployment in self.cluster.peek(_DEPLOYMENT)]
         return any(acted)
 
     def _job(self, job: Manifest) -> bool:
