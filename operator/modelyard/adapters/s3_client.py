@@ -1,5 +1,6 @@
 """Making S3 clients, and translating what they raise. What is asked of S3 does not belong here (`s3`)."""
 
+import logging
 import os
 import ssl
 import threading
@@ -50,6 +51,8 @@ class Clients:
             ca_bundle: A file of authorities to trust; None: the one that OpenSSL uses, which heeds `SSL_CERT_FILE`.
 
         """
+        # At DEBUG botocore logs whole requests, session tokens among them.
+        logging.getLogger("botocore").setLevel(logging.INFO)
         self._verify: str | bool = ca_bundle or ssl.get_default_verify_paths().cafile or True
         # Sessions are not thread-safe while they make a client; clients are.
         self._lock = threading.Lock()

@@ -1,0 +1,306 @@
+"""The Secret `modelyard-connection`: what it must hold, how long it is believed, what becomes of clients when it changes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field, replace
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from modelyard.adapters.connection import Tenants
+from modelyard.adapters.connection_secret import REQUIRED, parse_connection
+from modelyard.adapters.mlflow import Credentials
+from modelyard.errors import Forbidden, Invalid, Unavailable
+
+GOOD = {
+    "MLFLOW_TRACKING_URI": "http://mlflow.modelyard:5050",
+    "MLFLOW_TRACKING_USERNAME": "anna",
+    "MLFLOW_TRACKING_PASSWORD": "the-password",
+    "MLFLOW_S3_ENDPOINT_URL": "http://minio.modelyard:9000",
+    "AWS_ACCESS_KEY_ID": "the-access-key",
+    "AWS_SECRET_ACCESS_KEY": "the-secret-key",
+    "MODELYARD_BUCKET": "mlflow-artifacts",
+}
+SECRETS = ("the-password", "the-access-key", "the-secret-key", "the-token", "the-session-token")
+
+
+@dataclass
+class Kubernetes:
+    """Secrets by namespace, and who asked for them."""
+
+    secrets: dict[str, Mapping[str, str] | None] = field(default_factory=dict)
+    asked: list[tuple[str, str]] = field(default_factory=list)
+    error: Exception | None = None
+    gate: asyncio.Event | None = None
+
+    async def read(self, namespace: str, name: str) -> Mapping[str, str] | None:
+        self.asked.append((namespace, name))
+        if self.gate is not None:
+            await self.gate.wait()
+        if self.error is not None:
+            raise self.error
+        return self.secrets.get(namespace)
+
+
+class World:
+    """Tenants on secrets and a clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.kubernetes = Kubernetes({"risk": GOOD})
+        self.now = 1000.0
+        self.tenants = Tenants(self.kubernetes.read, lambda *_: None, clock=lambda: self.now)
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    made = World()
+    yield made
+    await made.tenants.close()
+
+
+# --- what it holds ------------------------------------------------------------------------------
+def test_a_good_secret_is_read():
+    found = parse_connection("risk", {**GOOD, "MODELYARD_READ_BUCKETS": "datasets, raw-data", "AWS_DEFAULT_REGION": "eu-central-1"})
+    assert found.tracking_url == "http://mlflow.modelyard:5050"
+    assert found.credentials == Credentials("anna", "the-password", "")
+    assert (found.keys.endpoint, found.keys.region) == ("http://minio.modelyard:9000", "eu-central-1")
+    assert (found.reach.bucket, found.reach.folder, found.reach.readable) == ("mlflow-artifacts", "risk", {"datasets", "raw-data"})
+
+
+def test_a_missing_secret_says_what_to_create():
+    with pytest.raises(Invalid) as caught:
+        parse_connection("risk", None)
+    assert (caught.value.dependency, caught.value.operation, caught.value.subject) == (
+        "Kubernetes",
+        "read connection",
+        "risk/modelyard-connection",
+    )
+    assert caught.value.detail.startswith("create this Secret")
+    assert all(key in caught.value.detail for key in REQUIRED)
+
+
+@pytest.mark.parametrize("key", REQUIRED)
+@pytest.mark.parametrize("value", [None, ""])
+def test_missing_keys_are_named(key: str, value: str | None):
+    with pytest.raises(Invalid, match=f"lacks {key}$"):
+        parse_connection("risk", {name: text for name, text in {**GOOD, key: value}.items() if text is not None})
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "complaint"),
+    [
+        ("MLFLOW_TRACKING_URI", "mlflow:5050", "no address"),
+        ("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db", "no address"),
+        ("MLFLOW_TRACKING_URI", "file:///tmp", "no address"),
+        ("MLFLOW_TRACKING_URI", "http://", "no address"),
+        ("MLFLOW_TRACKING_URI", "http://host:port", "no address"),
+        ("MLFLOW_TRACKING_URI", "http://[::1", "no address"),
+        ("MLFLOW_TRACKING_URI", "http://anna:the-password@mlflow", "must not hold a user"),
+        ("MLFLOW_TRACKING_URI", "http://mlflow?x=the-token", "query"),
+        ("MLFLOW_TRACKING_URI", "http://mlflow/#x", "fragment"),
+        ("MLFLOW_TRACKING_URI", "http://mlflow/a b", "spaces"),
+        ("MLFLOW_S3_ENDPOINT_URL", "minio:9000", "no address"),
+        ("MLFLOW_S3_ENDPOINT_URL", "https://k:the-secret-key@minio", "must not hold a user"),
+        ("MODELYARD_BUCKET", "Bucket", "no bucket name"),
+        ("MODELYARD_BUCKET", "bucket/folder", "no bucket name"),
+        ("MODELYARD_BUCKET", "s3://bucket", "no bucket name"),
+        ("MODELYARD_READ_BUCKETS", "datasets,../x", "no bucket name"),
+        ("AWS_DEFAULT_REGION", "eu central", "no region"),
+        ("AWS_SECRET_ACCESS_KEY", "the-secret-key\n", "line break"),
+        ("MLFLOW_TRACKING_PASSWORD", " the-password", "begins or ends"),
+        ("MLFLOW_TRACKING_USERNAME", "", "belong together"),
+        ("MLFLOW_TRACKING_USERNAME", "an:na", "no HTTP header"),
+        ("MLFLOW_TRACKING_PASSWORD", "a\nb", "no HTTP header"),
+        ("MLFLOW_TRACKING_TOKEN", "the-tokän", "no HTTP header"),
+    ],
+)
+def test_bad_values_are_refused_and_not_repeated(key: str, value: str, complaint: str):
+    with pytest.raises(Invalid, match=complaint) as caught:
+        parse_connection("risk", {**GOOD, key: value})
+    assert key.rsplit("_", 1)[0] in caught.value.detail
+    assert not any(secret in str(caught.value) for secret in SECRETS)
+
+
+@pytest.mark.parametrize("url", ["https://mlflow.example/tools/mlflow/", "http://[::1]:5050", "http://127.0.0.1:5050"])
+def test_good_addresses(url: str):
+    assert parse_connection("risk", {**GOOD, "MLFLOW_TRACKING_URI": url}).tracking_url == url.rstrip("/")
+
+
+# --- how long it is believed -----------------------------------------------------------------------
+async def test_a_tenant_is_opened_once_and_its_secret_read_once_a_minute(world: World):
+    first = await world.tenants.tenant("risk")
+    assert (first.bucket, first.tracking_url) == ("mlflow-artifacts", "http://mlflow.modelyard:5050")
+    for world.now in (1000.0, 1030.0, 1059.9):
+        assert await world.tenants.tenant("risk") is first
+    assert world.kubernetes.asked == [("risk", "modelyard-connection")]
+    world.now = 1060.0
+    assert await world.tenants.tenant("risk") is first
+    assert len(world.kubernetes.asked) == 2
+
+
+async def test_namespaces_share_nothing(world: World):
+    world.kubernetes.secrets["cards"] = GOOD
+    risk, cards = await world.tenants.tenant("risk"), await world.tenants.tenant("cards")
+    assert risk.tracking is not cards.tracking
+    assert risk.store is not cards.store
+
+
+async def test_a_changed_secret_opens_new_clients_and_closes_the_old(world: World):
+    old = await world.tenants.tenant("risk")
+    world.kubernetes.secrets["risk"] = {**GOOD, "AWS_SECRET_ACCESS_KEY": "another"}
+    world.now += 60
+    new = await world.tenants.tenant("risk")
+    assert new.tracking is not old.tracking
+    assert new.store is not old.store
+    await world.tenants.close()
+    with pytest.raises(Unavailable, match="replaced"):
+        await old.tracking.experiment("x")
+
+
+async def test_many_at_once_read_the_secret_once(world: World):
+    world.kubernetes.gate = asyncio.Event()
+    waiting = [asyncio.create_task(world.tenants.tenant("risk")) for _ in range(20)]
+    await asyncio.sleep(0)
+    waiting[0].cancel()
+    world.kubernetes.gate.set()
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert isinstance(results[0], asyncio.CancelledError)
+    assert len({id(each) for each in results[1:]}) == 1
+    assert len(world.kubernetes.asked) <= 2, "the cancelled reader's, and one for all others"
+
+
+async def test_a_missing_secret_is_found_soon_after_it_was_made(world: World):
+    for _ in range(3):
+        with pytest.raises(Invalid, match="create this Secret"):
+            await world.tenants.tenant("cards")
+    assert len(world.kubernetes.asked) == 1, "five thousand objects must not read it five thousand times"
+    world.kubernetes.secrets["cards"] = GOOD
+    world.now += 2
+    assert (await world.tenants.tenant("cards")).bucket == "mlflow-artifacts"
+
+
+async def test_a_secret_that_goes_wrong_closes_what_it_opened(world: World):
+    await world.tenants.tenant("risk")
+    world.kubernetes.secrets["risk"] = None
+    world.now += 60
+    with pytest.raises(Invalid, match="create this Secret"):
+        await world.tenants.tenant("risk")
+    world.kubernetes.secrets["risk"] = GOOD
+    world.now += 2
+    assert (await world.tenants.tenant("risk")).bucket == "mlflow-artifacts"
+
+
+async def test_kubernetes_away_is_said_and_heals(world: World):
+    world.kubernetes.error = Unavailable("Kubernetes", "read secret", "risk/modelyard-connection")
+    for _ in range(2):
+        with pytest.raises(Unavailable):
+            await world.tenants.tenant("risk")
+    world.kubernetes.error = None
+    assert (await world.tenants.tenant("risk")).bucket == "mlflow-artifacts"
+
+
+async def test_idle_namespaces_lose_their_clients(world: World):
+    idle = await world.tenants.tenant("risk")
+    world.kubernetes.secrets["cards"] = GOOD
+    world.now += 3601
+    await world.tenants.tenant("cards")
+    assert await world.tenants.tenant("risk") is not idle
+
+
+# --- on the wire -----------------------------------------------------------------------------------
+class Gateway:
+    """Something before MLflow that knows one password."""
+
+    def __init__(self, password: str) -> None:
+        self.expected = {"Authorization": Credentials("anna", password).headers()["Authorization"]}
+        self.asked, self.release = asyncio.Event(), asyncio.Event()
+        self.release.set()
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        allowed = request.headers.get("Authorization") == self.expected["Authorization"]
+        self.asked.set()
+        await self.release.wait()
+        return web.json_response({"error_code": "RESOURCE_DOES_NOT_EXIST"}, status=404 if allowed else 401)
+
+
+@pytest.fixture
+async def gateway() -> AsyncIterator[tuple[Gateway, str]]:
+    made = Gateway("new-password")
+    app = web.Application()
+    app.router.add_route("*", "/{tail:.*}", made.answer)
+    async with TestServer(app) as server:
+        yield made, f"http://127.0.0.1:{server.port}"
+
+
+async def test_a_refusal_makes_corrected_keys_count_soon(world: World, gateway: tuple[Gateway, str]):
+    world.kubernetes.secrets["risk"] = {**GOOD, "MLFLOW_TRACKING_URI": gateway[1]}
+    old = await world.tenants.tenant("risk")
+    with pytest.raises(Forbidden):
+        await old.tracking.experiment("x")
+    assert await world.tenants.tenant("risk") is old, "not at once: refusals must not hammer Kubernetes"
+    world.now += 2
+    assert await world.tenants.tenant("risk") is old, "the same keys make the same clients"
+    with pytest.raises(Forbidden):
+        await old.tracking.experiment("x")
+    world.kubernetes.secrets["risk"] = {**GOOD, "MLFLOW_TRACKING_URI": gateway[1], "MLFLOW_TRACKING_PASSWORD": "new-password"}
+    world.now += 2
+    new = await world.tenants.tenant("risk")
+    assert await new.tracking.experiment("x") is None
+
+
+async def test_a_refusal_of_our_own_reads_nothing_again(world: World):
+    tenant = await world.tenants.tenant("risk")
+    with pytest.raises(Forbidden):
+        await tenant.store.usage("s3://elsewhere/x/")
+    world.now += 30
+    await world.tenants.tenant("risk")
+    assert len(world.kubernetes.asked) == 1
+
+
+async def test_calls_in_flight_end_before_their_client_is_closed(world: World, gateway: tuple[Gateway, str]):
+    gate, url = gateway
+    gate.release.clear()
+    world.kubernetes.secrets["risk"] = {**GOOD, "MLFLOW_TRACKING_URI": url, "MLFLOW_TRACKING_PASSWORD": "new-password"}
+    old = await world.tenants.tenant("risk")
+    call = asyncio.create_task(old.tracking.experiment("x"))
+    await gate.asked.wait()
+    world.kubernetes.secrets["risk"] = GOOD
+    world.now += 60
+    assert (await world.tenants.tenant("risk")).tracking is not old.tracking
+    assert not call.done()
+    gate.release.set()
+    assert await call is None
+
+
+async def test_no_credential_is_shown_or_logged(world: World, gateway: tuple[Gateway, str], caplog: pytest.LogCaptureFixture):
+    caplog.set_level(logging.DEBUG)
+    secret = {**GOOD, "MLFLOW_TRACKING_URI": gateway[1], "MLFLOW_S3_ENDPOINT_URL": gateway[1], "MLFLOW_TRACKING_TOKEN": "the-token"}
+    world.kubernetes.secrets["risk"] = {**secret, "AWS_SESSION_TOKEN": "the-session-token"}
+    tenant = await world.tenants.tenant("risk")
+    errors: list[str] = []
+    for call in (
+        tenant.tracking.experiment("x"),
+        tenant.store.bucket_exists("mlflow-artifacts"),
+        tenant.store.create_bucket("mlflow-artifacts"),
+    ):
+        try:
+            await call
+        except Invalid as error:
+            errors.append(f"{error!r} {error}")
+    assert errors
+    shown = [
+        repr(tenant),
+        str(tenant),
+        repr(world.tenants.__dict__),
+        repr(parse_connection("risk", world.kubernetes.secrets["risk"])),
+        *errors,
+    ]
+    shown += [repr(replace(tenant)), repr(vars(tenant.tracking)), repr(vars(tenant.store))]
+    for text in shown:
+        assert not any(value in text for value in SECRETS), text
+    for record in caplog.records:
+        assert not any(value in record.getMessage() for value in SECRETS), record

@@ -1,0 +1,180 @@
+"""URIs, errors and keys of S3; what the store does is in tests/contract."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import botocore.exceptions
+import pytest
+import urllib3.exceptions
+from hypothesis import given
+from hypothesis import strategies as st
+
+from modelyard.adapters.instrument import Missing, Probe
+from modelyard.adapters.offload import Pool
+from modelyard.adapters.s3 import S3, Deadlines, Reach
+from modelyard.adapters.s3_client import BLOCKING_ERRORS, Clients, Keys, translate
+from modelyard.adapters.s3_uri import Location, parse_uri, safe_path
+from modelyard.errors import Ambiguous, Conflict, Forbidden, Invalid, ModelyardError, Unavailable
+from tests.servers import free_port
+
+GOOD = {
+    "s3://bucket/": Location("bucket", ""),
+    "s3://bucket": Location("bucket", ""),
+    "s3://my-bucket.eu/a/b": Location("my-bucket.eu", "a/b"),
+    "s3://bucket/a/b/": Location("bucket", "a/b/"),
+    "s3://bucket/Größe & co+1 (2)'s.txt": Location("bucket", "Größe & co+1 (2)'s.txt"),
+    "s3://bucket/..a/b..": Location("bucket", "..a/b.."),
+}
+BAD = [
+    "", "bucket/x", "/etc/passwd", "file:///etc/passwd", "http://bucket/x", "S3://bucket/x", "s3a://bucket/x", "s3:/bucket/x", " s3://bucket/x",
+    "s3://", "s3:///x", "s3://b/x", "s3://BUCKET/x", "s3://bu_cket/x", "s3://bucket../x", "s3://-bucket/x", "s3://bucket-/x", "s3://10.0.0.1/x",
+    "s3://" + "b" * 64 + "/x", "s3://key:secret@bucket/x", "s3://user@bucket/x", "s3://bucket:9000/x", "s3://buck%65t/x",
+    "s3://bucket/a?versionId=1", "s3://bucket/a#b", "s3://bucket?x", "s3://bucket#x", "s3://bucket/a%2e%2e/b", "s3://bucket/%00", "s3://bucket/100%",
+    "s3://bucket//", "s3://bucket//a", "s3://bucket/a//b", "s3://bucket/a//", "s3://bucket/../x", "s3://bucket/a/../b", "s3://bucket/a/..",
+    "s3://bucket/./a", "s3://bucket/a/.", "s3://bucket/a\\b", "s3://bucket/a\0b", "s3://bucket/a\nb", "s3://bucket/a\x7fb", "s3://bucket/\u202eabc",
+    "s3://bucket/" + "x" * 1025, "s3://bucket/" + "ü" * 513, "s3://bucket\n/x", "s3://bucket\\@other/x",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("uri", GOOD)
+def test_a_good_uri_is_read_and_written(uri: str):
+    assert parse_uri(uri) == GOOD[uri]
+    assert parse_uri(str(GOOD[uri])) == GOOD[uri]
+
+
+@pytest.mark.parametrize("uri", BAD)
+def test_a_bad_uri_is_refused_and_not_repeated(uri: str):
+    with pytest.raises(Invalid) as caught:
+        parse_uri(uri, "look")
+    assert (caught.value.operation, caught.value.subject) == ("look", "an artifact URI")
+    assert "secret" not in str(caught.value)
+
+
+@given(st.text(max_size=40), st.text(max_size=60))
+def test_what_is_accepted_means_one_place(bucket: str, key: str):
+    """Whatever is written, an accepted URI stays in its bucket and below its prefix when any program joins it with others."""
+    try:
+        place = parse_uri(f"s3://{bucket}/{key}")
+    except Invalid:
+        return
+    assert place == Location(bucket, key)
+    assert not set(place.bucket) & set("@:/%?#\\ ")
+    assert not set(place.key) & set("%?#\\\0\n\r")
+    assert all(segment not in {"", ".", ".."} for segment in place.key.removesuffix("/").split("/")) or not place.key
+    assert place.prefix == "" or place.prefix.endswith("/")
+
+
+@pytest.mark.parametrize(
+    ("path", "safe"), [("a/b.txt", True), ("a b", True), ("", False), ("/a", False), ("a/../b", False), ("a\\..\\b", False), ("a\r", False)]
+)
+def test_paths_in_a_tree(path: str, safe: bool):
+    assert safe_path(path) is safe
+
+
+def answer(code: str, status: int) -> botocore.exceptions.ClientError:
+    return botocore.exceptions.ClientError(
+        {"Error": {"Code": code, "Message": "leaked"}, "ResponseMetadata": {"HTTPStatusCode": status}}, "GetObject"
+    )  # type: ignore[typeddict-item]
+
+
+@pytest.mark.parametrize(
+    ("error", "on_read", "on_write"),
+    [
+        (answer("AccessDenied", 403), Forbidden, Forbidden),
+        (answer("InvalidAccessKeyId", 403), Forbidden, Forbidden),
+        (answer("SignatureDoesNotMatch", 403), Forbidden, Forbidden),
+        (answer("RequestTimeTooSkewed", 403), Forbidden, Forbidden),
+        (answer("403", 403), Forbidden, Forbidden),
+        (answer("401", 401), Forbidden, Forbidden),
+        (answer("NoSuchKey", 404), Missing, Missing),
+        (answer("404", 404), Missing, Missing),
+        (answer("NoSuchBucket", 404), Invalid, Invalid),
+        (answer("BucketAlreadyExists", 409), Conflict, Conflict),
+        (answer("PreconditionFailed", 412), Unavailable, Unavailable),
+        (answer("InvalidRequest", 400), Invalid, Invalid),
+        (answer("PermanentRedirect", 301), Invalid, Invalid),
+        (answer("SlowDown", 503), Unavailable, Ambiguous),
+        (answer("InternalError", 500), Unavailable, Ambiguous),
+        (answer("RequestTimeout", 400), Unavailable, Ambiguous),
+        (answer("XMinioServerNotInitialized", 503), Unavailable, Ambiguous),
+        (answer("", 429), Unavailable, Ambiguous),
+        (answer("", 502), Unavailable, Ambiguous),
+        (answer("Unknown", 0), Unavailable, Ambiguous),
+        (botocore.exceptions.EndpointConnectionError(endpoint_url="http://x"), Unavailable, Unavailable),
+        (botocore.exceptions.ConnectTimeoutError(endpoint_url="http://x"), Unavailable, Unavailable),
+        (botocore.exceptions.SSLError(endpoint_url="http://x", error="e"), Unavailable, Unavailable),
+        (botocore.exceptions.ParamValidationError(report="r"), Invalid, Invalid),
+        (botocore.exceptions.ReadTimeoutError(endpoint_url="http://x"), Unavailable, Ambiguous),
+        (botocore.exceptions.ConnectionClosedError(endpoint_url="http://x"), Unavailable, Ambiguous),
+        (botocore.exceptions.IncompleteReadError(actual_bytes=1, expected_bytes=2), Unavailable, Ambiguous),
+        (botocore.exceptions.HTTPClientError(error="e"), Unavailable, Ambiguous),
+        (urllib3.exceptions.ProtocolError("cut"), Unavailable, Ambiguous),
+        (ConnectionResetError(), Unavailable, Ambiguous),
+    ],
+)
+def test_what_boto_raises_is_translated(error: Exception, on_read: type[ModelyardError], on_write: type[ModelyardError]):
+    assert isinstance(error, BLOCKING_ERRORS)
+    read, write = (translate(error, "read object", "s3://b/x", write=write) for write in (False, True))
+    assert (type(read), type(write)) == (on_read, on_write)
+    assert str(read).startswith("S3: read object s3://b/x: ")
+    assert "leaked" not in str(read)
+
+
+CLIENTS = Clients()  # loads boto3's description of S3 once
+
+
+def make(endpoint: str, deadlines: Deadlines | None = None) -> S3:
+    keys = Keys(endpoint, "the-access-key", "the-secret-key", "the-session-token")
+    reach = Reach("bucket", "risk", frozenset({"datasets"}))
+    probe = Probe("S3", lambda *_: None)
+    return S3(keys, reach, probe, clients=CLIENTS, pool=Pool("S3", 4), bulk=Pool("S3", 4), deadlines=deadlines)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda s3: s3.bucket_exists("bucket"),
+        lambda s3: s3.create_bucket("bucket"),
+        lambda s3: s3.usage("s3://bucket/risk/"),
+        lambda s3: s3.objects("s3://datasets/risk/"),
+        lambda s3: s3.digest("s3://bucket/risk/x/"),
+        lambda s3: s3.read("s3://bucket/risk/x", 5),
+        lambda s3: s3.delete_prefix("s3://bucket/risk/x/"),
+    ],
+)
+async def test_nobody_listening_is_never_ambiguous(call: Callable):
+    store = make(f"http://127.0.0.1:{free_port()}")
+    with pytest.raises(Unavailable, match="nobody answers") as caught:
+        await call(store)
+    assert type(caught.value) is Unavailable
+    await store.close()
+
+
+async def test_a_silent_store_ends_with_the_deadline_and_the_loop_goes_on():
+    asked, release = asyncio.Event(), asyncio.Event()
+
+    async def silent(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        await release.wait()
+        writer.close()
+
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
+    # Three seconds, for the first client of a process loads boto3's description of S3.
+    store = make(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", deadlines=Deadlines(call=3.0))
+    reading = asyncio.create_task(store.bucket_exists("bucket"))
+    await asked.wait()
+    assert not reading.done()
+    with pytest.raises(Unavailable, match="within 3 s"):
+        await reading
+    release.set()
+    server.close()
+    await server.wait_closed()
+    await store.close()
+
+
+def test_keys_are_not_shown():
+    keys = Keys("http://minio:9000", "the-access-key", "the-secret-key", "the-session-token")
+    assert "the-" not in repr(keys)
+    assert "the-" not in repr(make("http://minio:9000").__dict__)
