@@ -5,10 +5,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from modelyard.plan import Manifest
-
 __all__ = ["PodTrouble", "Termination", "failed", "image_id", "of_kind", "pod_trouble", "succeeded", "terminations"]
 
+Manifest = dict[str, Any]
 WaitKind = Literal["Unschedulable", "ImagePullFailed", "ConfigurationMissing", "CrashLoop"]
 _PULL = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError", "RegistryUnavailable"}
 
