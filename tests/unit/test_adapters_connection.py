@@ -32,7 +32,7 @@ SECRETS = ("the-password", "the-access-key", "the-secret-key", "the-token", "the
 class Kubernetes:
     """Secrets by namespace, and who asked for them."""
 
-    secrets: dict[str, Mapping[str, str] | None] = field(default_factory=dict)
+    secrets: dict[str, Mapping[str, str] | None] = field(default_factory=dict, repr=False)
     asked: list[tuple[str, str]] = field(default_factory=list)
     error: Exception | None = None
     gate: asyncio.Event | None = None
