@@ -96,8 +96,9 @@ def run_until_stopped(main: Callable[[], None]) -> NoReturn:
     writable.setblocking(False)
 
     def stop_on_signal() -> None:
-        readable.recv(1)
-        os._exit(Exit.STOPPED)
+        # Nothing, when the process ends by itself and lets go of the other end: that is no signal.
+        if readable.recv(1):
+            os._exit(Exit.STOPPED)
 
     signal.signal(signal.SIGTERM, lambda *_: None)
     signal.set_wakeup_fd(writable.fileno())
