@@ -1,0 +1,238 @@
+"""Small builders: objects of our kinds, their children, what MLflow and S3 have. Values only; deciding is what the tests are about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from copy import deepcopy
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any, TypeVar
+
+import jsonschema
+from hypothesis import settings
+from jsonschema.protocols import Validator
+
+from modelyard.api.base import Meta, Resource, Status
+from modelyard.api.experiment import Experiment, ExperimentSpec, ExperimentStatus
+from modelyard.api.mlmodel import MLModel
+from modelyard.api.registered_model import RegisteredModel, RegisteredModelSpec, RegisteredModelStatus
+from modelyard.api.schema import KINDS, crd
+from modelyard.api.training_run import TrainingRun, TrainingRunSpec, TrainingRunStatus
+from modelyard.engine import report
+from modelyard.kube.names import STAGES_TAG, VERSION_TAG, mlflow_model_name, owner_tags
+from modelyard.kube.pods import Runtime
+from modelyard.plan import Apply, Delete, Manifest, Outside, Plan
+from modelyard.ports import ArtifactTree, TrackedExperiment, TrackedModel, TrackedRun, TrackedVersion
+from modelyard.registered_model.sources import Source
+
+ResourceT = TypeVar("ResourceT", bound=Resource[Any, Any])
+
+PROPERTY = settings(max_examples=60, deadline=None, derandomize=True)
+"""How a property is tried: the same examples every time, however busy the machine."""
+
+NAMESPACE = "risk"
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+RUNTIME = Runtime("modelyard/runtime:1.2.3", "IfNotPresent", "1.2.3")
+BUCKET = "mlflow-artifacts"
+URL = "http://mlflow:5050"
+
+
+# --- our own objects --------------------------------------------------------------------------------
+def meta(name: str, *, deleting: bool = False, **more: Any) -> Meta:
+    """Return metadata; the uid is `uid-<name>` unless given."""
+    known = {"name": name, "namespace": NAMESPACE, "uid": f"uid-{name}", "deletion_timestamp": NOW if deleting else None}
+    return Meta(**(known | more))
+
+
+def experiment(
+    name: str = "fraud", *, about: dict[str, Any] | None = None, status: ExperimentStatus | None = None, **spec: Any
+) -> Experiment:
+    """Return an Experiment; `about` is its metadata, the rest its spec."""
+    wanted = ExperimentSpec.model_validate(spec)
+    return Experiment(metadata=meta(name, **(about or {})), spec=wanted, status=status or ExperimentStatus())
+
+
+def training_run(
+    name: str = "fraud-1", *, about: dict[str, Any] | None = None, status: TrainingRunStatus | None = None, **spec: Any
+) -> TrainingRun:
+    """Return a TrainingRun of the Experiment fraud, by the xgboost trainer unless the spec says otherwise."""
+    wanted = TrainingRunSpec.model_validate({"experiment": "fraud", "trainer": {"xgboost": {}}} | spec)
+    return TrainingRun(metadata=meta(name, **(about or {})), spec=wanted, status=status or TrainingRunStatus())
+
+
+def registered_model(
+    name: str = "fraud", *, about: dict[str, Any] | None = None, status: RegisteredModelStatus | None = None, **spec: Any
+) -> RegisteredModel:
+    """Return a RegisteredModel."""
+    wanted = RegisteredModelSpec.model_validate(spec)
+    return RegisteredModel(metadata=meta(name, **(about or {})), spec=wanted, status=status or RegisteredModelStatus())
+
+
+def body(resource: Resource[Any, Any]) -> Manifest:
+    """Return an object as the watches know it."""
+    spec = resource.spec.model_dump(mode="json", by_alias=True, exclude_none=True)
+    metadata = resource.metadata.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return {"apiVersion": "modelyard.io/v1alpha1", "kind": resource.KIND, "metadata": metadata, "spec": spec} | (
+        {"status": report.dumped(resource.status)} if resource.status.conditions else {}
+    )
+
+
+# --- what a plan says ---------------------------------------------------------------------------------
+def said(of: Plan[Any] | Status) -> str:
+    """Return how it stands in two words, such as `Ready Synced`; exactly one of the three conditions is True."""
+    status: Status = of.status if isinstance(of, Plan) else of
+    true = [type_ for type_ in ("Ready", "Reconciling", "Stalled") if status.is_true(type_)]
+    assert len(true) == 1, status.conditions
+    found = status.condition(true[0])
+    assert found is not None
+    return f"{found.type} {found.reason}"
+
+
+def message(of: Plan[Any] | Status, type_: str = "Ready") -> str:
+    """Return what a condition tells the user."""
+    status: Status = of.status if isinstance(of, Plan) else of
+    found = status.condition(type_)
+    assert found is not None, f"there is no condition {type_}"
+    return found.message
+
+
+def outside(plan: Plan[Any]) -> Outside | None:
+    """Return the one outside effect of a plan, if it has one."""
+    return next((action for action in plan.actions if not isinstance(action, Apply | Delete)), None)
+
+
+def applied(plan: Plan[Any]) -> dict[str, Manifest]:
+    """Return what a plan applies, as `Kind/name`."""
+    return {f"{a.manifest['kind']}/{a.manifest['metadata']['name']}": a.manifest for a in plan.actions if isinstance(a, Apply)}
+
+
+def deleted(plan: Plan[Any]) -> list[str]:
+    """Return what a plan deletes, as `Kind/name`, in its order."""
+    return [f"{a.kind}/{a.name}" for a in plan.actions if isinstance(a, Delete)]
+
+
+@cache
+def _schema(plural: str) -> Validator:
+    kind = next(kind for kind in KINDS if plural == kind.resource.PLURAL)
+    return jsonschema.Draft202012Validator(crd(kind)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"])
+
+
+def written(resource: ResourceT, plan: Plan[Any], now: datetime = NOW) -> ResourceT:
+    """Return the object with the plan's status written as the engine does it; the API server would take it."""
+    old = report.dumped(resource.status) if resource.status.conditions else {}
+    new = report.merge(old, report.dumped(plan.status), resource.metadata.generation, now)
+    _schema(resource.PLURAL).validate(new)
+    return resource.model_copy(update={"status": type(resource.status).model_validate(new)})
+
+
+# --- children -----------------------------------------------------------------------------------------
+def live(manifest: Manifest, status: Manifest | None = None, *, generation: int = 1, uid: str = "", **about: Any) -> Manifest:
+    """Return an object as the API server has it after an apply of this manifest."""
+    there = deepcopy(manifest)
+    name = there["metadata"]["name"]
+    there["metadata"] |= {"uid": uid or f"uid-{there['kind']}-{name}".lower(), "resourceVersion": "1", "generation": generation} | about
+    return there | ({"status": status} if status is not None else {})
+
+
+def job(manifest: Manifest, condition: str = "", reason: str = "") -> Manifest:
+    """Return a live Job, active unless a condition (Complete, Failed) says that it has ended."""
+    return live(manifest, {"conditions": [{"type": condition, "status": "True", "reason": reason}]} if condition else {})
+
+
+def pod(owner: Manifest, phase: str = "Running", *, name: str = "", statuses: Iterable[Manifest] = (), **status: Any) -> Manifest:
+    """Return a pod of a Job or Deployment, with these container statuses (`state` and the like; init containers' have `init`)."""
+    init = [{k: v for k, v in each.items() if k != "init"} for each in statuses if each.get("init")]
+    main = [each for each in statuses if not each.get("init")]
+    labels = dict(owner["spec"]["template"]["metadata"]["labels"])
+    if owner["kind"] == "Job":
+        labels["job-name"] = owner["metadata"]["name"]
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": name or f"{owner['metadata']['name']}-x7x7x",
+            "namespace": NAMESPACE,
+            "uid": f"uid-pod-{name or owner['metadata']['name']}",
+            "labels": labels,
+            "creationTimestamp": "2026-01-01T12:00:00Z",
+        },
+        "spec": {},
+        "status": {"phase": phase, "initContainerStatuses": init, "containerStatuses": main} | status,
+    }
+
+
+def waiting(reason: str, text: str = "", **more: Any) -> Manifest:
+    """Return the status of a container that waits."""
+    return {"name": "trainer", "image": "registry/image:1", "state": {"waiting": {"reason": reason, "message": text}}} | more
+
+
+def terminated(code: int, text: str = "", reason: str = "", **more: Any) -> Manifest:
+    """Return the status of a container that has ended."""
+    return {"name": "trainer", "state": {"terminated": {"exitCode": code, "message": text, "reason": reason}}} | more
+
+
+# --- MLflow and S3 ------------------------------------------------------------------------------------
+def tracked_experiment(name: str = "fraud", *, id_: str = "12", deleted: bool = False, **tags: str) -> TrackedExperiment:
+    """Return our MLflow experiment as a fresh Experiment of that name leaves it."""
+    ours = {"mlflow.note.content": ""} | owner_tags(NAMESPACE, name, f"uid-{name}")
+    return TrackedExperiment(id_, f"{NAMESPACE}/{name}", f"s3://{BUCKET}/{NAMESPACE}/{name}", deleted, ours | tags)
+
+
+def tracked_run(id_: str = "r1", status: Any = "FINISHED", *, ended: timedelta | None = HOUR, **more: Any) -> TrackedRun:
+    """Return a run of experiment 12 that ended so long ago."""
+    end = None if ended is None or status in {"RUNNING", "SCHEDULED"} else NOW - ended
+    known = TrackedRun(
+        id=id_,
+        experiment="12",
+        name=id_,
+        status=status,
+        deleted=False,
+        start=(end or NOW) - 10 * MINUTE,
+        end=end,
+        tags={},
+        artifact_uri=f"s3://{BUCKET}/{NAMESPACE}/fraud/{id_}/artifacts",
+    )
+    return replace(known, **more)
+
+
+def tree(text: str = "a", size: int = 3) -> ArtifactTree:
+    """Return an artifact tree whose digest is made of one character."""
+    return ArtifactTree("sha256:" + text * 64, size, 1)
+
+
+def source(version: str, text: str = "a", **more: Any) -> Source:
+    """Return where a version lies."""
+    return replace(Source(f"s3://{BUCKET}/{NAMESPACE}/fraud/{version}", tree(text), MLModel("xgboost", "x: double -> long")), **more)
+
+
+def tracked_model(name: str = "fraud", *, aliases: dict[str, str] | None = None, description: str = "", **tags: str) -> TrackedModel:
+    """Return our registered model in MLflow."""
+    ours = owner_tags(NAMESPACE, name, f"uid-{name}")
+    return TrackedModel(mlflow_model_name(NAMESPACE, name), description, ours | tags, aliases or {})
+
+
+def tracked_version(
+    number: str, version: str, *, stage: Any = "None", stages: str = "", model: str = "fraud", text: str = "a", **more: Any
+) -> TrackedVersion:
+    """Return one of our versions in MLflow, with the record that registering it leaves in its tags."""
+    there = source(version, text)
+    tags = owner_tags(NAMESPACE, model, f"uid-{model}") | {
+        VERSION_TAG: version,
+        "modelyard.io/uri": there.uri,
+        "modelyard.io/digest": there.tree.digest,
+        "modelyard.io/bytes": str(there.tree.bytes),
+        "modelyard.io/flavor": there.mlmodel.flavor,
+    }
+    found = TrackedVersion(
+        mlflow_model_name(NAMESPACE, model),
+        number,
+        there.uri,
+        None,
+        stage,
+        ready=True,
+        tags=tags | ({STAGES_TAG: stages} if stages else {}),
+        created=NOW - DAY,
+    )
+    return replace(found, **more)
