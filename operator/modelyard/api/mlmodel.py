@@ -15,6 +15,11 @@ MLMODEL_LIMIT = 1024 * 1024
 """Bytes of MLmodel that are read; a signature of some thousand columns fits."""
 
 _SHOWN_COLUMNS = 8
+_DEPTH, _EVENTS = 32, 20_000
+"""A real MLmodel has a depth of five and some hundred events; parsers take minutes over a hostile one."""
+
+_LOADER = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+_NO_KEY = object()
 
 
 @dataclass(frozen=True)
@@ -34,34 +39,87 @@ class MLModel:
 def read_mlmodel(text: bytes) -> MLModel:
     """Read an MLmodel file; a malformed one says nothing."""
     try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError:
+        content = _document(text)
+    except (yaml.YAMLError, ValueError):
         content = None
     if not isinstance(content, dict):
         return MLModel("", "")
     flavors = content.get("flavors")
-    names = [str(name) for name in flavors] if isinstance(flavors, dict) else []
+    names = list(flavors) if isinstance(flavors, dict) else []
     own = next((name for name in names if name != "python_function"), names[0] if names else "")
     signature = content.get("signature")
     if not isinstance(signature, dict):
-        return MLModel(own[:64], "")
+        return MLModel(_shown(own, 64), "")
     inputs, outputs = _side(signature.get("inputs")), _side(signature.get("outputs"))
-    return MLModel(own[:64], f"{inputs} -> {outputs}" if inputs or outputs else "")
+    return MLModel(_shown(own, 64), f"{inputs} -> {outputs}" if inputs or outputs else "")
+
+
+def _document(text: bytes) -> Any:
+    """Read the first document as maps, lists and texts: no tag is heeded, no text becomes anything else.
+
+    Raises:
+        yaml.YAMLError: It is no YAML.
+        ValueError: It is too deep, or too much.
+
+    """
+    anchors: dict[str, Any] = {}
+    within: list[tuple[Any, list[Any]]] = []  # the containers that are open, each with the key that waits for its value
+    for count, event in enumerate(yaml.parse(text, Loader=_LOADER)):
+        if count > _EVENTS or len(within) > _DEPTH:
+            raise ValueError("no MLmodel is that deep or that long")
+        if isinstance(event, yaml.CollectionEndEvent):
+            root, _ = within.pop()
+            if not within:
+                return root
+        elif isinstance(event, yaml.NodeEvent):
+            value = _value(event, anchors)
+            if within:
+                _put(*within[-1], value)
+            if isinstance(event, yaml.CollectionStartEvent):
+                within.append((value, [_NO_KEY]))
+            elif not within:
+                return value
+    return None
+
+
+def _value(event: Any, anchors: dict[str, Any]) -> Any:
+    """What a node begins with; an alias is what its anchor stands for, the thing itself and no copy."""
+    if isinstance(event, yaml.AliasEvent):
+        return anchors.get(event.anchor)
+    value: Any = {} if isinstance(event, yaml.MappingStartEvent) else [] if isinstance(event, yaml.SequenceStartEvent) else event.value
+    if event.anchor:
+        anchors[event.anchor] = value
+    return value
+
+
+def _put(container: Any, key: list[Any], value: Any) -> None:
+    if isinstance(container, list):
+        container.append(value)
+    elif key[0] is _NO_KEY:
+        key[0] = value if isinstance(value, str) else ""
+    else:
+        container[key[0]] = value
+        key[0] = _NO_KEY
 
 
 def _side(text: Any) -> str:
     try:
         columns = json.loads(text) if isinstance(text, str) else []
-    except json.JSONDecodeError:
+        if not isinstance(columns, list):
+            return ""
+        shown = [_column(column) for column in columns[:_SHOWN_COLUMNS] if isinstance(column, dict)]
+    except (ValueError, RecursionError):
         return ""
-    if not isinstance(columns, list):
-        return ""
-    shown = [_column(column) for column in columns[:_SHOWN_COLUMNS] if isinstance(column, dict)]
     more = f", ... ({len(columns)})" if len(columns) > _SHOWN_COLUMNS else ""
-    return (", ".join(shown) + more)[:480]
+    return _shown(", ".join(shown) + more, 480)
 
 
 def _column(column: dict[str, Any]) -> str:
     spec = column.get("tensor-spec")
     kind = f"tensor({spec.get('dtype')}, {spec.get('shape')})" if isinstance(spec, dict) else str(column.get("type"))
     return f"{column['name']}: {kind}" if column.get("name") else kind
+
+
+def _shown(text: str, limit: int) -> str:
+    """Cut it, and drop what no terminal should get and no database takes."""
+    return "".join(character for character in text[:limit] if character.isprintable())
