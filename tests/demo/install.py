@@ -13,11 +13,24 @@ from tests.cluster.images import PROJECT
 from tests.cluster.settings import Settings
 from tests.demo.kube import Failed, Kube
 
-__all__ = ["CHART", "DEPLOYMENTS", "NAMESPACE", "RELEASE", "ROOT", "RUNTIME", "VALUES", "cluster", "install", "uninstall", "wait_ready"]
+__all__ = [
+    "CHART",
+    "COMMAND",
+    "DEPLOYMENTS",
+    "NAMESPACE",
+    "RELEASE",
+    "ROOT",
+    "RUNTIME",
+    "VALUES",
+    "cluster",
+    "install",
+    "uninstall",
+    "wait_ready",
+]
 
 ROOT = Path(__file__).resolve().parents[2]
-CHART = ROOT / "charts" / "modelyard"
-VALUES = CHART / "ci" / "test-values.yaml"
+CHART = "charts/modelyard"
+VALUES = f"{CHART}/ci/test-values.yaml"
 NAMESPACE = "modelyard-system"
 RELEASE = "modelyard"
 DEPLOYMENTS = {"operator": "modelyard", "MLflow": "modelyard-mlflow", "MinIO": "modelyard-minio"}
@@ -50,10 +63,8 @@ def image_id(tag: str) -> str:
     return done.stdout.strip()
 
 
-def command(root: str = "") -> list[str]:
-    """The words after `helm` that install the chart, or upgrade it; `root` stands before paths, and ends with a slash."""
-    words = ["upgrade", "--install", RELEASE, f"{root}charts/modelyard", "-n", NAMESPACE, "--create-namespace"]
-    return [*words, "-f", f"{root}{VALUES.relative_to(ROOT)}"]
+COMMAND = ["upgrade", "--install", RELEASE, CHART, "-n", NAMESPACE, "--create-namespace", "-f", VALUES]
+"""The words after `helm` that install the chart, or upgrade it."""
 
 
 def install(kube: Kube, values: Mapping[str, Any] | None = None) -> None:
@@ -65,7 +76,7 @@ def install(kube: Kube, values: Mapping[str, Any] | None = None) -> None:
 
     """
     mark = {"podAnnotations": {"modelyard.io/image": image_id(PROJECT["operator"].tag)}}
-    kube.program("helm", *command(f"{ROOT}/"), "-f", "-", stdin=yaml.safe_dump(mark | dict(values or {})), timeout=300)
+    kube.program("helm", *COMMAND, "-f", "-", stdin=yaml.safe_dump(mark | dict(values or {})), timeout=300)
 
 
 def wait_ready(kube: Kube, seconds: float = 240) -> None:
@@ -79,6 +90,6 @@ def uninstall(kube: Kube) -> None:
     there = kube.program("helm", "status", RELEASE, "-n", NAMESPACE, check=False).returncode == 0
     if there:
         # The kinds, and with them every object, stay by default: `crds.keep`.
-        kube.program("helm", "upgrade", RELEASE, str(CHART), "-n", NAMESPACE, "--reuse-values", "--set", "crds.keep=false", timeout=300)
+        kube.program("helm", "upgrade", RELEASE, CHART, "-n", NAMESPACE, "--reuse-values", "--set", "crds.keep=false", timeout=300)
         kube.program("helm", "uninstall", RELEASE, "-n", NAMESPACE, "--wait", "--timeout", "6m", timeout=400)
     kube.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait", "--timeout=180s", timeout=200)

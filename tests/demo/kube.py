@@ -63,7 +63,14 @@ class Kube:
     """One cluster, as an administrator. Not for several threads."""
 
     def __init__(self, tools: Path, kubeconfig: Path) -> None:
-        self.tools, self.kubeconfig = tools, kubeconfig
+        """Read the kubeconfig.
+
+        Args:
+            tools: The folder of kubectl and helm, which are run from the repository's root.
+            kubeconfig: An administrator's, with a client's certificate in it.
+
+        """
+        self.tools, self.kubeconfig, self.folder = tools, kubeconfig, Path(__file__).resolve().parents[2]
         config = yaml.safe_load(kubeconfig.read_text())
         cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
         self._host = urllib.parse.urlsplit(cluster["server"]).netloc
@@ -92,7 +99,9 @@ class Kube:
         """
         command = [str(self.tools / name), *words]
         try:
-            done = subprocess.run(command, input=stdin, env=self.environment, capture_output=True, text=True, check=False, timeout=timeout)
+            done = subprocess.run(
+                command, input=stdin, env=self.environment, cwd=self.folder, capture_output=True, text=True, check=False, timeout=timeout
+            )
         except subprocess.TimeoutExpired as error:
             raise Failed(f"{name} {' '.join(words)}: no end after {timeout:.0f} s") from error
         if check and done.returncode:

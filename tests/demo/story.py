@@ -4,8 +4,6 @@ import json
 from datetime import datetime
 from typing import Any
 
-import yaml
-
 from tests.demo import install
 from tests.demo.kube import Failed, Kube, Manifest, condition
 from tests.demo.load import Result, steady_load
@@ -14,10 +12,9 @@ from tests.demo.screen import Screen
 
 __all__ = ["Story"]
 
-SAMPLES = install.ROOT / "manifests" / "samples" / "fraud"
-SAMPLES_SHOWN = "manifests/samples/fraud"
+SAMPLES = "manifests/samples/fraud"
 NAMESPACE, MODEL, STAGE = "risk", "fraud", "production"
-SECOND: dict[str, str] = {"max_depth": "4", "n_estimators": "120", "learning_rate": "0.3"}
+FIRST, SECOND = "fraud-v1", "fraud-v2"
 RATE = 50
 TRAINING_SECONDS = 600
 SERVING_SECONDS = 180
@@ -35,21 +32,20 @@ class Story:
 
     def __init__(self, kube: Kube, screen: Screen) -> None:
         self.kube, self.screen = kube, screen
-        self.objects = [body for path in sorted(SAMPLES.glob("*.yaml")) for body in yaml.safe_load_all(path.read_text()) if body]
         self.table = rows(3)
 
     def tell(self) -> None:
         """Everything."""
         begun = self.screen.elapsed
         self.install()
-        first = self.apply()
-        self.train(first)
+        self.apply()
+        self.train(FIRST)
         self.promote("v1")
         self.predict()
         self.screen.say(f"From helm to the first prediction: {self.screen.elapsed - begun:.0f} s.")
         self.train_second()
-        self.promote_under_load("v2", "5. The second version, under load: 50 requests a second, from inside of the cluster")
-        self.promote_under_load("v1", "6. Back again, under load: the same patch with the older version")
+        self.promote_under_load("v2", "6. The second version, under load: 50 requests a second, from inside of the cluster")
+        self.promote_under_load("v1", "7. Back again, under load: the same patch with the older version")
         self.history()
         self.look_around()
 
@@ -57,25 +53,23 @@ class Story:
     def install(self) -> None:
         """The operator, with an MLflow and a MinIO to work with."""
         self.screen.step("2. The operator, by its Helm chart, with an MLflow and a MinIO to try it with")
-        self.screen.command(f"helm {' '.join(install.command())}")
+        self.screen.command(f"helm {' '.join(install.COMMAND)}")
         install.install(self.kube)
         for words, name in install.DEPLOYMENTS.items():
             self.kube.wait_rolled_out(name, install.NAMESPACE)
             self.screen.good(f"{words} is ready")
 
-    def apply(self) -> str:
-        """The sample's three objects; returns the name of its TrainingRun."""
+    def apply(self) -> None:
+        """The sample's experiment, first training and model."""
         self.screen.step("3. Three objects: an experiment, a training, a model")
-        self.show(f"kubectl apply -n {NAMESPACE} -f {SAMPLES_SHOWN}/", str(SAMPLES))
-        return str(next(body["metadata"]["name"] for body in self.objects if body["kind"] == "TrainingRun"))
+        self.show(
+            f"kubectl apply {' '.join(f'-f {SAMPLES}/{name}.yaml' for name in ('experiment', 'training-run-v1', 'registered-model'))}"
+        )
 
-    def show(self, command: str, path: str | None = None) -> None:
-        """A command of kubectl and what it prints. `path` replaces the sample's, which stands for the repository's root."""
-        words = command.split()[1:]
-        if path is not None:
-            words = [path if word.rstrip("/") == SAMPLES_SHOWN else word for word in words]
+    def show(self, command: str) -> None:
+        """A command of kubectl and what it prints."""
         self.screen.command(command)
-        self.screen.block(self.kube.kubectl(*words))
+        self.screen.block(self.kube.kubectl(*command.split()[1:]))
 
     def train(self, name: str) -> None:
         """Follows a training to its end."""
@@ -164,14 +158,9 @@ class Story:
 
     def train_second(self) -> None:
         """Another training with other parameters, which registers the second version."""
-        first = next(body for body in self.objects if body["kind"] == "TrainingRun")
-        second = {**first, "metadata": {"name": f"{MODEL}-002", "namespace": NAMESPACE}}
-        second["spec"] = {**first["spec"], "parameters": SECOND, "register": {"model": MODEL, "version": "v2"}}
-        words = ", ".join(f"{key} {value}" for key, value in SECOND.items())
-        self.screen.step(f"5. A second training, with other parameters: {words}")
-        self.screen.command(f"kubectl apply -n {NAMESPACE} -f -   # {MODEL}-002: the same with these parameters, registered as v2")
-        self.screen.block(self.kube.kubectl("apply", "-n", NAMESPACE, "-f", "-", stdin=yaml.safe_dump(second)))
-        self.train(f"{MODEL}-002")
+        self.screen.step("5. A second training: deeper trees, and more of them")
+        self.show(f"kubectl apply -f {SAMPLES}/training-run-v2.yaml")
+        self.train(SECOND)
 
     def promote_under_load(self, version: str, title: str) -> Result:
         """One patch while the model is asked all the time; says who answered, and what was lost."""
@@ -206,7 +195,7 @@ class Story:
 
     def history(self) -> None:
         """What the object and MLflow remember."""
-        self.screen.step("7. What the object remembers, and what MLflow says")
+        self.screen.step("8. What the object remembers, and what MLflow says")
         self.screen.command(f"kubectl get mlmodel {MODEL} -n {NAMESPACE} -o jsonpath='{{.status.history}}'")
         body = self.kube.get("RegisteredModel", MODEL, NAMESPACE) or {}
         for entry in body["status"].get("history", []):
