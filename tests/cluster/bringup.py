@@ -100,7 +100,7 @@ class Bringup:
         """Builds images whose inputs changed and loads those that the cluster's node has not."""
         with self.lock():
             self.engine()
-            self._plan(self._building_now()).run([f"image-{name}" for name in names])
+            built = self._plan(self._building_now()).run([f"image-{name}" for name in names])
             if self.cluster.container() != "running":
                 self._console.say("there is no cluster to load the images into")
                 return
@@ -109,7 +109,8 @@ class Bringup:
                 sent = put_into_node(self._engine, [name], Log(self._settings.logs / f"load-{name}.log"), self._settings.build)[name]
                 what = "the node has it" if sent is None else f"loaded in {self._console.elapsed - start:.0f} s, {sent / 1e6:.0f} MB sent"
                 self._console.say(f"{tag_of(name)}: {what}")
-            prune(Log(self._settings.logs / "prune.log"))
+            if built:
+                prune(Log(self._settings.logs / "prune.log"))
         self._console.say(f"images: done in {self._console.elapsed:.0f} s")
 
     def down(self) -> None:

@@ -20,8 +20,9 @@ READY_SECONDS = 180.0
 SAY_SECONDS = 5.0
 # Where the cluster's own workloads are; what others install is not its health.
 SYSTEM = ("kube-system", "local-path-storage")
-# A node that was killed hard comes back in half a minute; one that takes longer is made anew.
-RETURN_SECONDS = 90.0
+# A node that was killed hard comes back in half a minute; one that takes much longer is made anew. Patience is cheaper than deleting
+# a cluster that only answers slowly on a busy machine.
+RETURN_SECONDS = 180.0
 
 
 def condition(item: Mapping[str, Any], kind: str) -> bool:
@@ -73,9 +74,9 @@ class Cluster:
         self._engine = engine
         self._console = console
 
-    def kubectl(self, *words: str, timeout: float = 15.0) -> str | None:
+    def kubectl(self, *words: str, timeout: float = 20.0) -> str | None:
         """The output of kubectl on the cluster, or ``None`` when it fails."""
-        command = [self._settings.bin / "kubectl", "--kubeconfig", self._settings.kubeconfig, "--request-timeout=5s", *words]
+        command = [self._settings.bin / "kubectl", "--kubeconfig", self._settings.kubeconfig, "--request-timeout=10s", *words]
         try:
             done = subprocess.run([str(word) for word in command], capture_output=True, check=False, timeout=timeout)
         except (OSError, subprocess.TimeoutExpired):
