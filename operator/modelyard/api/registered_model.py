@@ -32,6 +32,8 @@ class ModelReason(StrEnum):
 
     SERVING = "Serving"
     """Every stage serves what the spec says, and MLflow agrees."""
+    REGISTERED = "Registered"
+    """It is in MLflow; no stage holds a version, so nothing is served."""
     REGISTERING = "Registering"
     """The registered model or a version is being made in MLflow."""
     WAITING_FOR_VERSION = "WaitingForVersion"

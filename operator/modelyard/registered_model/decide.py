@@ -128,7 +128,9 @@ def _conditions(model: RegisteredModel, plans: dict[str, StagePlan], outside: Ou
     if outside is not None:
         return progressing(Reason.REGISTERING, "MLflow is being brought up to date.")
     served = [f"{name} holds {plan.status.version}" for name, plan in plans.items() if plan.status.version]
-    return ready(Reason.SERVING, f"{', '.join(served)}." if served else f"{model.metadata.name} is registered; no stage holds a version.")
+    if not served:
+        return ready(Reason.REGISTERED, f"{model.metadata.name} is registered; no stage holds a version.")
+    return ready(Reason.SERVING, f"{', '.join(served)}.")
 
 
 def _troubled(model: RegisteredModel, plans: dict[str, StagePlan], error: ModelyardError) -> tuple[Condition, ...]:
