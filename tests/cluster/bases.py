@@ -20,18 +20,17 @@ DEBIAN = "debian:trixie-slim"
 PYTHON = "python:3.13-slim"
 SUITE = "trixie"
 KEY_LABEL = "io.modelyard.cluster.key"
-DEFAULT_MIRROR = "http://deb.debian.org/debian"
 BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
-def mirror_of(sources: Iterable[str]) -> str:
-    """The first mirror of Debian itself that apt's source files name, in either of their formats."""
+def mirror_of(sources: Iterable[str]) -> str | None:
+    """The first mirror of Debian itself that apt's source files name, in either of their formats; ``None`` when they name none."""
     for text in sources:
         for line in text.splitlines():
             found = re.match(r"\s*(?:URIs:|deb\s+(?:\[[^\]]*\]\s*)?)\s*(https?://\S+)", line)
             if found and found[1].rstrip("/").endswith("/debian"):
                 return found[1].rstrip("/")
-    return DEFAULT_MIRROR
+    return None
 
 
 def apt_sources() -> list[str]:
@@ -87,7 +86,8 @@ def bootstrap(settings: Settings, log: Log, key: str) -> None:
     shutil.rmtree(target, ignore_errors=True)
     target.parent.mkdir(parents=True, exist_ok=True)
     program = which("debootstrap") or "debootstrap"
-    log.run([program, "--variant=minbase", "--include=ca-certificates", SUITE, target, mirror_of(apt_sources())])
+    mirror = mirror_of(apt_sources())  # without one, debootstrap knows Debian's own
+    log.run([program, "--variant=minbase", "--include=ca-certificates", SUITE, target, *([mirror] if mirror else [])])
     for waste in ("var/cache/apt/archives", "var/lib/apt/lists", "usr/share/doc", "usr/share/man", "usr/share/locale"):
         shutil.rmtree(target / waste, ignore_errors=True)
     (target / "var/cache/apt/archives/partial").mkdir(parents=True)
