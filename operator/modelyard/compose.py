@@ -50,17 +50,21 @@ class _Ports:
         return await self.tenants.tenant(namespace)
 
 
-async def operate(settings: Settings) -> None:
+async def operate(settings: Settings, kinds: Iterable[Controller] | None = None) -> None:
     """Run the operator until a signal ends it.
+
+    Args:
+        settings: How.
+        kinds: What is served; None for all that there is.
 
     Raises:
         ModelyardError: There is no cluster to be found.
 
     """
-    clock, metrics, kinds = SystemClock(), Metrics(), controllers(settings)
+    metrics = Metrics()
     api = await kubernetes_api.connect(metrics.called, deadline=settings.kubernetes_deadline)
     try:
-        await _Operator(settings, api, kinds, metrics, clock).run()
+        await _Operator(settings, api, tuple(controllers(settings) if kinds is None else kinds), metrics).run()
     finally:
         await api.close()
 
@@ -68,10 +72,8 @@ async def operate(settings: Settings) -> None:
 class _Operator:
     """One process: first in line for the lease, then at work, then gone."""
 
-    def __init__(
-        self, settings: Settings, api: kubernetes_api.Api, kinds: Iterable[Controller], metrics: Metrics, clock: SystemClock
-    ) -> None:
-        kinds = tuple(kinds)
+    def __init__(self, settings: Settings, api: kubernetes_api.Api, kinds: tuple[Controller, ...], metrics: Metrics) -> None:
+        clock = SystemClock()
         self._settings, self._api, self._metrics = settings, api, metrics
         self._plurals = tuple(kind.plural for kind in kinds)
         self._cache = Cache(self._plurals)
@@ -99,7 +101,15 @@ class _Operator:
         )
         api.fence = self._fence
         self._watches = [
-            Watch(api, self._cache, kind, namespace, restarted=metrics.watch_restarted, page_size=settings.page_size)
+            Watch(
+                api,
+                self._cache,
+                kind,
+                namespace,
+                restarted=metrics.watch_restarted,
+                silence=settings.watch_silence,
+                page_size=settings.page_size,
+            )
             for kind in WATCHED
             for namespace in (settings.namespaces or (None,))
         ]
@@ -132,6 +142,7 @@ class _Operator:
                 settings.namespaces,
                 lambda: (self._api.host, self._api.session()),
                 self._metrics.watch_restarted,
+                silence=settings.watch_silence,
             )
         finally:
             logger.info("Stopping: what is under way may end within %g s", settings.drain)

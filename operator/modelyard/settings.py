@@ -53,6 +53,7 @@ class Settings(BaseSettings):
 
     # --- Kubernetes ---------------------------------------------------------------------------------------
     kubernetes_deadline: Seconds = Field(10.0, description="Seconds that one request to the API server may take.")
+    watch_silence: Seconds = Field(70.0, description="Seconds without a word after which a watch is begun anew; bookmarks come every 60.")
     page_size: int = Field(500, ge=1, description="Objects in one page of a list.")
 
     @field_validator("namespaces", mode="before")

@@ -23,6 +23,7 @@ class ToySpec(Schema):
     value: str = ""
     children: int = 1
     again: int | None = None
+    outside: bool = True
 
 
 class ToyStatus(Status):
@@ -60,21 +61,24 @@ class Toys:
         self.looks[name] = self.looks.get(name, 0) + 1
         if name in self.raises:
             raise self.raises[name]
-        tenant = await ports.tenant(toy.metadata.namespace)
-        return Seen(await tenant.tracking.experiment(toy.key), ports.cluster.owned(toy.metadata.uid))
+        tracked = None
+        if toy.spec.outside:
+            tracked = await (await ports.tenant(toy.metadata.namespace)).tracking.experiment(toy.key)
+        return Seen(tracked, ports.cluster.owned(toy.metadata.uid))
 
     def controller(self, *relations: Relation) -> Controller:
         return Controller(Toy, self.observe, decide, release, complain, settled, relations)
 
 
 def decide(toy: Toy, seen: Seen, _now: datetime) -> Plan[ToyStatus]:
-    if seen.tracked is None:
+    if toy.spec.outside and seen.tracked is None:
         status = _status(toy, None, *progressing("Creating", "Creating it."))
         return Plan(status, (CreateExperiment(toy.key, "s3://bucket/x", {UID_TAG: toy.metadata.uid}),), events=(Event("Created", "Made."),))
+    id_ = None if seen.tracked is None else seen.tracked.id
     if actions := tuple(_children(toy, seen.children)):
-        return Plan(_status(toy, seen.tracked.id, *progressing("Creating", "Applying.")), actions)
+        return Plan(_status(toy, id_, *progressing("Creating", "Applying.")), actions)
     again = None if toy.spec.again is None else timedelta(seconds=toy.spec.again)
-    return Plan(_status(toy, seen.tracked.id, *ready("Synced", f"All is {toy.spec.value or 'well'}.")), again=again)
+    return Plan(_status(toy, id_, *ready("Synced", f"All is {toy.spec.value or 'well'}.")), again=again)
 
 
 def release(toy: Toy, seen: Seen, _now: datetime) -> Plan[ToyStatus]:

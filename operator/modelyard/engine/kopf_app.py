@@ -42,6 +42,8 @@ async def watch(
     namespaces: tuple[str, ...],
     connect: Callable[[], tuple[str, aiohttp.ClientSession]],
     restarted: Callable[[str, str], None],
+    *,
+    silence: float = 70.0,
 ) -> None:
     """Keep the cache's picture of our own kinds up to date, until a signal ends the process.
 
@@ -51,6 +53,7 @@ async def watch(
         namespaces: Those that are served; empty for all.
         connect: Returns the API server's address and a new session with it, which Kopf closes.
         restarted: Told when Kopf had to begin anew.
+        silence: Seconds without a word after which a watch is begun anew.
 
     """
     plurals = tuple(plurals)
@@ -58,7 +61,7 @@ async def watch(
         try:
             await kopf.operator(
                 registry=_registry(cache, plurals, connect),
-                settings=_settings(),
+                settings=_settings(silence),
                 standalone=True,
                 clusterwide=not namespaces,
                 namespaces=namespaces,
@@ -94,14 +97,46 @@ def _registry(cache: Cache, plurals: Iterable[str], connect: Callable[[], tuple[
     return registry
 
 
-def _settings() -> kopf.OperatorSettings:
+class _NoDiffs(kopf.DiffBaseStorage):
+    """Kopf copies every object twice to find out what has changed, though no handler asks: half of what an event costs."""
+
+    def build(self, **_: Any) -> Any:
+        return {}
+
+    def fetch(self, **_: Any) -> None:
+        return None
+
+    def store(self, **_: Any) -> None:
+        """Write nothing."""
+
+
+class _NoProgress(kopf.ProgressStorage):
+    """No annotation of Kopf's on anybody's object."""
+
+    def fetch(self, **_: Any) -> None:
+        return None
+
+    def store(self, **_: Any) -> None:
+        """Write nothing."""
+
+    def purge(self, **_: Any) -> None:
+        """Write nothing."""
+
+    def touch(self, **_: Any) -> None:
+        """Write nothing."""
+
+    def clear(self, *, essence: Any) -> Any:
+        return essence
+
+
+def _settings(silence: float) -> kopf.OperatorSettings:
     settings = kopf.OperatorSettings()
     settings.peering.standalone = True
     settings.posting.enabled = False
     # The kinds are known and waited for; without the scan Kopf needs no right on CRDs and namespaces.
     settings.scanning.disabled = True
     settings.watching.initial_streaming = False
-    settings.watching.inactivity_timeout = 70
+    settings.watching.inactivity_timeout = silence
     settings.watching.server_timeout = 290
     settings.watching.client_timeout = 310
     settings.watching.connect_timeout = 5
@@ -109,6 +144,8 @@ def _settings() -> kopf.OperatorSettings:
     settings.networking.request_timeout = 30
     settings.networking.connect_timeout = 5
     settings.networking.error_backoffs = Endless(0.2, 0.5, 1, 1, 2)
+    settings.persistence.diffbase_storage = _NoDiffs()
+    settings.persistence.progress_storage = _NoProgress()
     settings.queueing.idle_timeout = 0.5  # an object's task, and its queue, are memory
     settings.process.ultimate_exiting_timeout = None  # it would count on after Kopf began anew
     return settings
