@@ -138,10 +138,11 @@ def condition(type_: str, status: bool | None, reason: str, message: str = "") -
 
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_FOR_EVER = 1000 * 365 * 86400
 
 
 def parse_duration(text: str) -> timedelta:
-    """Read `30m`, `24h` or `90d`.
+    """Read `30m`, `24h` or `90d`; more than 1000 years is 1000 years, which a calendar can still subtract.
 
     Raises:
         ValueError: It is none of those; the CRD's pattern keeps users from here.
@@ -150,4 +151,4 @@ def parse_duration(text: str) -> timedelta:
     match = re.fullmatch(r"([0-9]+)([smhd])", text)
     if match is None:
         raise ValueError(f"{text!r} is not a duration: write a whole number and s, m, h or d, such as 30m")
-    return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
+    return timedelta(seconds=min(int(match[1]) * _UNITS[match[2]], _FOR_EVER))

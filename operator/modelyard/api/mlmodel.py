@@ -62,7 +62,7 @@ def _document(text: bytes) -> Any:
         ValueError: It is too deep, or too much.
 
     """
-    anchors: dict[str, Any] = {}
+    anchors: dict[str | None, Any] = {}
     within: list[tuple[Any, list[Any]]] = []  # the containers that are open, each with the key that waits for its value
     for count, event in enumerate(yaml.parse(text, Loader=_LOADER)):
         if count > _EVENTS or len(within) > _DEPTH:
@@ -82,7 +82,7 @@ def _document(text: bytes) -> Any:
     return None
 
 
-def _value(event: Any, anchors: dict[str, Any]) -> Any:
+def _value(event: Any, anchors: dict[str | None, Any]) -> Any:
     """What a node begins with; an alias is what its anchor stands for, the thing itself and no copy."""
     if isinstance(event, yaml.AliasEvent):
         return anchors.get(event.anchor)

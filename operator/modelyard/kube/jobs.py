@@ -72,7 +72,7 @@ def _said(text: str) -> dict[str, Any]:
         return {}
     try:
         said = json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # it is the container's text, and the container may be anybody's
         return {}
     return said if isinstance(said, dict) else {}
 
