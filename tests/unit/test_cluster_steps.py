@@ -152,7 +152,7 @@ def test_independent_steps_run_side_by_side(tmp_path: Path) -> None:
 
 def test_heavy_steps_leave_room_for_others(tmp_path: Path) -> None:
     """Three heavy steps: two run, and the third waits until one has ended, while a light one that they wait for gets its turn."""
-    light_ran = threading.Event()
+    light_ran, two_at_once = threading.Event(), threading.Event()
     heavy_now, most = [0], [0]
     lock = threading.Lock()
 
@@ -160,8 +160,10 @@ def test_heavy_steps_leave_room_for_others(tmp_path: Path) -> None:
         with lock:
             heavy_now[0] += 1
             most[0] = max(most[0], heavy_now[0])
-        if not light_ran.wait(30):
-            raise Failed("the light step got no turn")
+            if heavy_now[0] == 2:
+                two_at_once.set()
+        if not (two_at_once.wait(30) and light_ran.wait(30)):
+            raise Failed("no second heavy step, or no turn for the light one")
         with lock:
             heavy_now[0] -= 1
 
