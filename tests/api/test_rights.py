@@ -1,0 +1,162 @@
+"""The table of rights against what the operator does: it needs all of them, and nothing else. On a real API server with an audit log."""
+
+import copy
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+import yaml
+from kubernetes.aio import config
+from kubernetes.aio.client import Configuration
+
+from modelyard.adapters.kubernetes import Kubernetes
+from modelyard.adapters.kubernetes_api import Api
+from modelyard.cache import Cache
+from modelyard.controller import FINALIZER
+from modelyard.errors import Forbidden
+from modelyard.kube.names import MANAGED_BY, UID_LABEL
+from modelyard.kube.pods import owner
+from modelyard.plan import Delete
+from tests.api.objects import Manifest, experiment, model, training_run
+from tests.api.rights import OPERATOR, ROOT, SERVED, Guarded, Use, grant, guarded, needed
+from tests.harness import until
+
+PLURALS = ("experiments", "trainingruns", "registeredmodels")
+FINALIZERS = {Use("update", "modelyard.io", f"{plural}/finalizers") for plural in PLURALS}
+POD = {"containers": [{"name": "c", "image": "i"}]}
+CHILDREN = {
+    ("v1", "ConfigMap"): {"data": {"a": "b"}},
+    ("v1", "Service"): {"spec": {"ports": [{"port": 80}]}},
+    ("apps/v1", "Deployment"): {
+        "spec": {"selector": {"matchLabels": {"a": "b"}}, "template": {"metadata": {"labels": {"a": "b"}}, "spec": POD}}
+    },
+    ("batch/v1", "Job"): {"spec": {"template": {"spec": POD | {"restartPolicy": "Never"}}}},
+    ("autoscaling/v2", "HorizontalPodAutoscaler"): {
+        "spec": {"maxReplicas": 1, "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "c"}}
+    },
+    ("policy/v1", "PodDisruptionBudget"): {"spec": {"minAvailable": 1}},
+}
+
+
+def child(api_version: str, kind: str, parent: Manifest) -> Manifest:
+    """A child as the builders make it: labelled, and held by its owner."""
+    meta = parent["metadata"]
+    return {
+        "apiVersion": api_version,
+        "kind": kind,
+        "metadata": {
+            "name": f"{meta['name']}-child",
+            "namespace": SERVED,
+            "labels": {MANAGED_BY: "modelyard", UID_LABEL: meta["uid"]},
+            "ownerReferences": owner(parent["kind"], meta["name"], meta["uid"]),
+        },
+        **CHILDREN[api_version, kind],
+    }
+
+
+@pytest.fixture(scope="module")
+def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+    with guarded(tmp_path_factory.mktemp("rights")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def parents(there: Guarded) -> list[Manifest]:
+    """One object of each kind, in a namespace without a connection."""
+    made = []
+    for manifest in (experiment(), training_run(), model()):
+        placed = manifest | {"metadata": manifest["metadata"] | {"namespace": SERVED}}
+        answer = there.cluster.request("POST", there.cluster.path(manifest["kind"], namespace=SERVED), placed)
+        assert answer.ok, answer.message
+        made.append(answer.body)
+    return made
+
+
+@pytest.fixture(scope="module")
+def worked(there: Guarded, parents: list[Manifest], tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What the operator logs that starts with those rights, takes the lease, watches, and reports what it misses."""
+    out = tmp_path_factory.mktemp("operator") / "log"
+    process = there.operator(out)
+    try:
+
+        def reported() -> bool:
+            assert process.poll() is None, out.read_text()
+            bodies = [
+                there.cluster.request("GET", there.cluster.path(each["kind"], each["metadata"]["name"], SERVED)).body for each in parents
+            ]
+            return all(body.get("status", {}).get("conditions") for body in bodies)
+
+        until(reported, "every object has conditions", 60)
+        events = f"/apis/events.k8s.io/v1/namespaces/{SERVED}/events"
+        until(lambda: there.cluster.request("GET", events).body["items"], "an event is there", 30)
+        lease = f"/apis/coordination.k8s.io/v1/namespaces/{OPERATOR}/leases/modelyard"
+        first = there.cluster.request("GET", lease).body["metadata"]["resourceVersion"]
+        until(lambda: there.cluster.request("GET", lease).body["metadata"]["resourceVersion"] != first, "the lease is renewed", 30)
+    finally:
+        process.terminate()
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    return out.read_text()
+
+
+@pytest.fixture
+async def kubernetes(there: Guarded, worked: str) -> AsyncIterator[Kubernetes]:
+    """The adapter, as the operator's account."""
+    configuration = Configuration()
+    await config.load_kube_config(config_file=str(there.kubeconfig), client_configuration=configuration)
+    api = Api(configuration, lambda *_: None, deadline=10)
+    yield Kubernetes(api, Cache(PLURALS))
+    await api.close()
+
+
+async def test_the_operator_needs_all_of_its_rights_and_nothing_else(there: Guarded, parents: list[Manifest], kubernetes: Kubernetes):
+    run = next(each for each in parents if each["kind"] == "TrainingRun")
+    for api_version, kind in CHILDREN:
+        manifest = child(api_version, kind, run)
+        await kubernetes.apply(manifest)
+        applied = kubernetes.owned(run["metadata"]["uid"])
+        (uid,) = [each["metadata"]["uid"] for each in applied if each["kind"] == kind]
+        await kubernetes.delete(SERVED, Delete(api_version, kind, manifest["metadata"]["name"], uid))
+    await kubernetes.namespace_labels(SERVED)
+    await kubernetes.config_map(SERVED, "absent")
+    for parent in parents:
+        path = there.cluster.path(parent["kind"], parent["metadata"]["name"], SERVED)
+        body = there.cluster.request("GET", path).body
+        body = await kubernetes.set_finalizers(body, (*body["metadata"].get("finalizers", ()), FINALIZER))
+        await kubernetes.set_finalizers(body, ())
+
+    seen, refused = there.seen()
+    assert [(each["verb"], each["requestURI"]) for each in refused] == []
+    assert seen - needed() == set(), "done, and not in the table"
+    assert needed() - seen - FINALIZERS == set(), "in the table, and never done"
+
+
+async def test_only_the_connection_is_read_of_all_secrets(there: Guarded, kubernetes: Kubernetes):
+    assert await kubernetes.secret(SERVED, "modelyard-connection") is None
+    with pytest.raises(Forbidden):
+        await kubernetes.secret(SERVED, "somebody-elses")
+
+
+@pytest.mark.parametrize("kind", ["Experiment", "TrainingRun", "RegisteredModel"])
+async def test_a_child_that_holds_its_owner_up_needs_the_right_on_its_finalizers(there: Guarded, parents: list[Manifest], kind: str):
+    rights = yaml.safe_load((ROOT / "charts" / "modelyard" / "files" / "rbac.yaml").read_text())
+    less = copy.deepcopy(rights)
+    less["served"] = [rule for rule in less["served"] if not all(name.endswith("/finalizers") for name in rule["resources"])]
+    assert len(less["served"]) == len(rights["served"]) - 1
+    grant(there.cluster, less, "less")
+    (parent,) = [each for each in parents if each["kind"] == kind]
+    manifest = child("v1", "ConfigMap", parent)
+
+    def refusal(account: str) -> str | None:
+        done = there.cluster.kubectl(
+            "--token", there.token(account), "--kubeconfig", "/dev/null", "--server", there.cluster.server.url,
+            "--certificate-authority", str(there.cluster.server.ca), "apply", "--server-side", "--dry-run=server", "-f", "-",
+            stdin=yaml.safe_dump(manifest), check=False,
+        )  # fmt: skip
+        return done.stderr if done.returncode else None
+
+    assert "cannot set blockOwnerDeletion" in until(lambda: refusal("less"), "it is refused")
+    assert refusal("modelyard") is None
