@@ -1,5 +1,6 @@
 """Three pages over HTTP: is it alive, is it ready, its figures. What is counted does not belong here (`engine.metrics`)."""
 
+import logging
 from collections.abc import Callable, Mapping
 
 from aiohttp import web
@@ -7,6 +8,8 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 __all__ = ["Health"]
+
+logger = logging.getLogger("modelyard.health")
 
 Checks = Callable[[], Mapping[str, bool]]
 """Returns what is looked at, in a word or two, and whether it is well."""
@@ -40,11 +43,7 @@ class Health:
             await runner.setup()
             self._runners.append(runner)
             await web.TCPSite(runner, host, port).start()
-
-    @property
-    def addresses(self) -> list[tuple[str, int]]:
-        """Where it is served, in the order of the ports: health, metrics."""
-        return [address[:2] for runner in self._runners for address in runner.addresses]
+            logger.info("Serving %s at %s:%d", ", ".join(routes), *runner.addresses[0][:2])
 
     async def stop(self) -> None:
         """Serve no more."""

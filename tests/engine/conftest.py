@@ -1,0 +1,52 @@
+"""One API server for all of this folder, with the toy's definition on it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.apiserver import ApiServer, running
+from tests.engine.proxy import Proxy, proxy
+from tests.engine.rig import User, user
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.api)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[ApiServer]:
+    with running(controllers=True) as made:
+
+        async def prepare() -> None:
+            async with user(made) as admin:
+                await admin.install()
+                for name in ("modelyard-system", "risk", "fraud"):
+                    await admin.namespace(name)
+
+        asyncio.run(prepare())
+        yield made
+
+
+@pytest.fixture
+async def admin(server: ApiServer) -> AsyncIterator[User]:
+    """A user; what the test leaves behind is removed, finalizers and all."""
+    async with user(server) as made:
+        yield made
+        for body in await made.toys():
+            meta = body["metadata"]
+            if meta.get("finalizers"):
+                await made.patch(meta["name"], {"metadata": {"finalizers": None}}, meta["namespace"])
+            await made.request("DELETE", made.path(meta["name"], meta["namespace"]))
+
+
+@pytest.fixture
+async def between(server: ApiServer) -> AsyncIterator[Proxy]:
+    """A proxy between the operator and the server."""
+    async with proxy(server) as made:
+        yield made

@@ -1,0 +1,74 @@
+"""Two replicas and one Lease, as processes (R12, I10)."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from tests.cluster.apiserver import ApiServer
+from tests.engine.proxy import proxy
+from tests.engine.rig import User, operator, until
+
+
+async def test_the_second_replica_stands_by_and_takes_over_at_once_when_the_first_is_stopped(server: ApiServer, admin: User) -> None:
+    async with operator(server.kubeconfig, "one") as first, operator(server.kubeconfig, "two") as second:
+        await first.says("At work") if await until(admin.holder, "somebody holds the lease") == "one" else await second.says("At work")
+        leader, other = (first, second) if await admin.holder() == "one" else (second, first)
+        await other.says("Waiting for the lease")
+        assert (await other.page("/readyz"))[0] == 200
+        assert "modelyard_leader 1.0" in (await leader.page("/metrics"))[1]
+        assert "modelyard_leader 0.0" in (await other.page("/metrics"))[1]
+        await admin.create("early", outside=False)
+        await admin.ready("early")
+        assert await leader.stop() == 0
+        await other.says("At work", seconds=20)
+        await admin.create("late", outside=False)
+        await admin.ready("late", seconds=20)
+
+
+async def test_the_second_replica_takes_over_when_the_first_is_killed(server: ApiServer, admin: User) -> None:
+    async with operator(server.kubeconfig, "one") as first:
+        await first.says("At work")
+        async with operator(server.kubeconfig, "two") as second:
+            await second.says("Waiting for the lease")
+            await admin.create("toy", outside=False)
+            await first.kill()
+            await second.says("At work", seconds=4 + 5 + 10)
+            await admin.ready("toy")
+
+
+async def test_a_leader_that_was_stopped_writes_nothing_when_it_goes_on(server: ApiServer, admin: User) -> None:
+    async with proxy(server) as ones, operator(ones.kubeconfig(server.folder), "one") as first:
+        await first.says("At work")
+        await admin.create("toy", children=3, outside=False)
+        await admin.ready("toy")
+        async with operator(server.kubeconfig, "two") as second:
+            await second.says("Waiting for the lease")
+            os.kill(first.process.pid, signal.SIGSTOP)
+            try:
+                await second.says("At work")
+                await admin.patch("toy", {"spec": {"value": "new"}})
+                await admin.ready("toy", value="new")
+                await admin.patch("toy", {"spec": {"value": "newer"}})
+                ones.trace.clear()
+            finally:
+                os.kill(first.process.pid, signal.SIGCONT)
+            assert await first.ended() == 1
+            assert any("Ending at once" in line for line in first.log)
+            assert ones.writes == []
+            await admin.ready("toy", value="newer")
+
+
+async def test_a_leader_that_cannot_renew_stops_writing_and_goes_on_when_nobody_took_its_place(server: ApiServer, admin: User) -> None:
+    from tests.engine.proxy import Fault
+
+    async with proxy(server) as between, operator(between.kubeconfig(server.folder), "one") as process:
+        await process.says("At work")
+        between.once(lambda request: "/leases/" in request.path, Fault(status=503), times=12)
+        await process.says("nothing is written", seconds=30)
+        between.trace.clear()
+        await admin.create("toy", outside=False)
+        await process.says("going on", seconds=30)
+        assert between.writes == [] or await admin.get("toy") is not None
+        await admin.ready("toy", seconds=30)
+        assert process.process.returncode is None

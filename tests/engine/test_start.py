@@ -1,0 +1,90 @@
+"""Starts that go wrong: each says why, in a line, and none shows a trace."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.apiserver import ApiServer, running
+from tests.engine.rig import User, operator, until, user
+
+
+async def test_it_waits_for_the_crds_loudly_and_survives_an_api_server_that_dies() -> None:
+    with running() as server:
+        async with user(server) as admin, operator(server.kubeconfig) as process:
+            await process.says("The API server does not serve experiments: are the CRDs installed?")
+            assert (await process.page("/readyz"))[0] == 503
+            assert (await process.page("/healthz"))[0] == 200
+            await admin.namespace("modelyard-system")
+            await admin.namespace("risk")
+            await admin.install()
+            await process.says("At work")
+            assert (await process.page("/readyz"))[0] == 200
+            for number in range(50):
+                await admin.create(f"toy-{number}", outside=False)
+            await admin.ready("toy-49")
+            command = _stop_apiserver(server)
+            await asyncio.sleep(5)  # not for a condition: it is away so long
+            again = await asyncio.create_subprocess_exec(*command, cwd=server.folder, stderr=asyncio.subprocess.DEVNULL)
+            try:
+                await until(lambda: _answers(admin), "the API server is back")
+                for number in range(50):
+                    await admin.patch(f"toy-{number}", {"spec": {"value": "after"}})
+                for number in range(50):
+                    await admin.ready(f"toy-{number}", value="after", seconds=30)
+                assert process.process.returncode is None
+                assert await process.stop() == 0
+            finally:
+                again.terminate()
+                await again.wait()
+
+
+async def _answers(admin: User) -> bool:
+    try:
+        return (await admin.request("GET", "/readyz?verbose"))[0] == 200
+    except Exception:  # noqa: BLE001 - whatever is wrong, it is not back
+        return False
+
+
+def _stop_apiserver(server: ApiServer) -> list[str]:
+    """Kill the server's own process, found by its folder; return its command line."""
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            words = (entry / "cmdline").read_bytes().decode().rstrip("\0").split("\0")
+        except OSError:
+            continue
+        if words[0].endswith("/kube-apiserver") and f"--cert-dir={server.folder}" in words:
+            os.kill(int(entry.name), signal.SIGKILL)
+            return words
+    raise AssertionError("no API server runs there")
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"MODELYARD_WORKERS": "many"}, "MODELYARD_WORKERS: Input should be a valid integer"),
+        ({"MODELYARD_LOG_FORMAT": "xml"}, "MODELYARD_LOG_FORMAT: Input should be 'json' or 'text'"),
+        ({"KUBECONFIG": "/nowhere"}, "find the cluster: neither in a pod nor by a kubeconfig"),
+    ],
+)
+async def test_what_is_wrong_is_said_in_a_line(settings: dict[str, str], words: str, tmp_path: Path) -> None:
+    config = Path(settings.pop("KUBECONFIG", str(tmp_path)))
+    async with operator(config, module="modelyard", **settings) as process:
+        assert await process.ended() in {1, 2}
+        await process.says(words)
+        assert not any("Traceback" in line for line in process.log)
+
+
+async def test_a_port_that_is_taken_is_said_in_a_line(server: ApiServer) -> None:
+    async with operator(server.kubeconfig, "one") as first:
+        port = (await first.says("Serving /healthz")).rsplit(":", 1)[1]
+        async with operator(server.kubeconfig, "two", module="modelyard", MODELYARD_LISTEN_HEALTH=port) as second:
+            assert await second.ended() == 1
+            await second.says("address already in use")
+            assert not any("Traceback" in line for line in second.log)
