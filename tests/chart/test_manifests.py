@@ -59,7 +59,9 @@ def test_the_demo_is_what_the_chart_makes_of_its_demo_and_its_secrets():
     assert made == by_name(relabelled(render(manifests.DEMO_VALUES, hooks=False)))
     # The Secrets of an installation by helm have the same names and keys.
     others = [each for each in render({"demo": {"enabled": True}}) if each["kind"] == "Secret"]
-    assert {key: set(each["data"]) for key, each in by_name(secrets).items()} == {key: set(each["data"]) for key, each in by_name(others).items()}
+    assert {key: set(each["data"]) for key, each in by_name(secrets).items()} == {
+        key: set(each["data"]) for key, each in by_name(others).items()
+    }
     keys, connection = (find(secrets, "Secret", name)["data"] for name in ("modelyard-minio", "modelyard-connection"))
     assert (keys["MINIO_ROOT_USER"], keys["MINIO_ROOT_PASSWORD"]) == (connection["AWS_ACCESS_KEY_ID"], connection["AWS_SECRET_ACCESS_KEY"])
     expected = find(others, "Secret", "modelyard-connection")["data"]
@@ -99,7 +101,9 @@ def sample(folder: Path) -> list[Manifest]:
 
 
 def test_the_page_of_the_samples_names_them_all():
-    assert set(re.findall(r"^\| \[([\w-]+)\]\(\1\)", (MANIFESTS / "samples" / "README.md").read_text(), re.MULTILINE)) == {path.name for path in SAMPLES}
+    assert set(re.findall(r"^\| \[([\w-]+)\]\(\1\)", (MANIFESTS / "samples" / "README.md").read_text(), re.MULTILINE)) == {
+        path.name for path in SAMPLES
+    }
     assert {"fraud", "script", "container", "multi-stage"} <= {path.name for path in SAMPLES}
 
 
@@ -138,7 +142,7 @@ def test_the_api_server_takes_a_sample_as_it_is(installed, folder):
 @pytest.mark.api
 def test_the_api_server_would_refuse_a_field_that_is_not_there(installed):
     text = (MANIFESTS / "samples" / "fraud" / "registered-model.yaml").read_text().replace("drift: Revert", "drift: Revert\n  gates: []")
-    with pytest.raises(Refused, match="unknown field|field not declared"):
+    with pytest.raises(Refused, match=r"unknown field|field not declared"):
         kubectl("apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", "-", kubeconfig=installed.kubeconfig, stdin=text)
 
 
