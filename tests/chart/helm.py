@@ -58,7 +58,7 @@ def tool(name: str) -> Path:
 
 
 def run(program: str, *words: str | Path, stdin: str | None = None, env: Mapping[str, str] | None = None) -> str:
-    done = subprocess.run([tool(program), *map(str, words)], input=stdin, capture_output=True, text=True, env=env)
+    done = subprocess.run([tool(program), *map(str, words)], input=stdin, capture_output=True, text=True, check=False, env=env)
     if done.returncode:
         raise Refused(done.stdout + done.stderr)
     return done.stdout

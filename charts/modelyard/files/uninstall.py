@@ -66,8 +66,9 @@ def main() -> None:
         if time.monotonic() > DEADLINE:
             names = ", ".join(f"{kind} {path.split('/')[-3]}/{path.split('/')[-1]}" for kind, path in objects[:10])
             sys.exit(
-                f"{len(objects)} objects are still there after {SECONDS} s: {names}. The operator does what their deletionPolicy says before "
-                "they go: see whether it runs and whether MLflow answers, then uninstall again. `helm uninstall --no-hooks` leaves them behind."
+                f"{len(objects)} objects are still there after {SECONDS} s: {names}. The operator does what their deletionPolicy says "
+                "before they go: see whether it runs and whether MLflow answers, then uninstall again. "
+                "`helm uninstall --no-hooks` leaves them behind."
             )
         if told != len(objects):
             told = len(objects)
