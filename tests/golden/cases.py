@@ -1,0 +1,107 @@
+"""What is built, for every trainer and every option: by the name of its golden file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from modelyard.api.registered_model import RegisteredModel
+from modelyard.plan import Manifest
+from modelyard.registered_model import build as serving
+from modelyard.registered_model.observe import Seen
+from modelyard.registered_model.versions import known
+from modelyard.training_run import build as training
+from tests.unit.builders import RUNTIME, registered_model, tracked_model, tracked_version, training_run
+
+TOLERATION = {"key": "gpu", "operator": "Exists", "effect": "NoSchedule"}
+
+
+def trained(attempt: int = 1, *, name: str = "fraud-1", about: dict[str, Any] | None = None, **spec: Any) -> list[Manifest]:
+    run = training_run(name, about=about, **spec)
+    return [training.config_map(run), training.job(run, attempt, "0123456789abcdef0123456789abcdef", RUNTIME)]
+
+
+TRAINING = {
+    "xgboost": trained(
+        trainer={"xgboost": {"task": "classification"}},
+        parameters={"max_depth": "6", "learning_rate": "0.1"},
+        dataset={"name": "cards"},
+    ),
+    "xgboost-no-dataset": trained(trainer={"xgboost": {"task": "regression"}}),
+    "script": trained(
+        trainer={"script": {"config_map": "train", "key": "train.py"}},
+        dataset={"name": "cards", "uri": "s3://datasets/risk/cards.parquet", "digest": "sha256:" + "a" * 64, "target": "is_fraud"},
+    ),
+    "script-no-dataset": trained(trainer={"script": {"config_map": "train"}}),
+    "container": trained(
+        trainer={"container": {"image": "registry/team/train@sha256:1", "command": ["python", "train.py"], "args": ["--epochs", "3"]}},
+        dataset={"name": "cards", "rows": 100},
+    ),
+    "container-bare": trained(trainer={"container": {"image": "registry/team/train:1"}}),
+    "everything": trained(
+        2,
+        resources={"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"memory": "2Gi", "nvidia.com/gpu": 1}},
+        node_selector={"pool": "training"},
+        tolerations=[TOLERATION],
+        image_pull_secrets=["registry"],
+        active_deadline_seconds=3600,
+        dataset={"name": "cards"},
+    ),
+    "suspended": trained(suspend=True),
+    "queued": trained(about={"labels": {"kueue.x-k8s.io/queue-name": "team", "kueue.x-k8s.io/priority-class": "high", "team": "risk"}}),
+    "long-name": trained(21, name="r" * 50),
+}
+
+
+def served(model: RegisteredModel, stage: str = "production", *, replicas: int = 1, allow_code: bool = False) -> list[Manifest]:
+    seen = Seen(claims={}, children=(), model=tracked_model(), versions=(tracked_version("3", "v3"),))
+    (version,) = known(model, seen)
+    built = [
+        serving.deployment(model, stage, version, replicas, RUNTIME, allow_code=allow_code),
+        serving.service(model, stage, "v3"),
+        serving.disruption_budget(model, stage, "v3"),
+    ]
+    scaler = serving.autoscaler(model, stage, "v3")
+    return [*built, scaler] if scaler else built
+
+
+SERVING = {
+    "plain": served(registered_model(stages={"production": {"version": "v3"}})),
+    "autoscaled": served(
+        registered_model(
+            stages={
+                "production": {
+                    "version": "v3",
+                    "serving": {"autoscaling": {"min_replicas": 2, "max_replicas": 8, "target_cpu_utilization_percentage": 70}},
+                }
+            }
+        ),
+        replicas=2,
+    ),
+    "everything": served(
+        registered_model(
+            stages={
+                "staging": {
+                    "version": "v3",
+                    "serving": {
+                        "replicas": 3,
+                        "resources": {"requests": {"cpu": "500m"}, "limits": {"cpu": "2", "memory": "1Gi"}},
+                        "runtime": {"workers": 4},
+                        "node_selector": {"pool": "serving"},
+                        "tolerations": [TOLERATION, {"key": "dedicated", "value": "models"}],
+                    },
+                }
+            }
+        ),
+        "staging",
+        replicas=3,
+        allow_code=True,
+    ),
+}
+
+CASES = {f"training/{name}": built for name, built in TRAINING.items()} | {f"serving/{name}": built for name, built in SERVING.items()}
+PODS = {
+    f"{name}/{manifest['kind']}": manifest["spec"]["template"]["spec"]
+    for name, built in CASES.items()
+    for manifest in built
+    if "template" in manifest.get("spec", {})
+}

@@ -1,0 +1,89 @@
+"""Everything that is built, word for word, and what every pod of ours must be."""
+
+from copy import deepcopy
+from typing import Any
+
+import pytest
+
+from modelyard.kube.names import UID_LABEL
+from modelyard.plan import Manifest
+from tests.golden.cases import CASES, PODS
+from tests.golden.conftest import FILES, Golden
+from tests.golden.restricted import violations
+
+OBJECTS = [pytest.param(manifest, id=f"{name}/{manifest['kind']}") for name, built in CASES.items() for manifest in built]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_is_built(name: str, golden: Golden):
+    golden(name, CASES[name])
+
+
+def test_no_golden_file_is_left_over():
+    assert {path.relative_to(FILES).with_suffix("").as_posix() for path in FILES.rglob("*.yaml")} == set(CASES)
+
+
+@pytest.mark.parametrize("pod", PODS.values(), ids=PODS)
+def test_every_pod_meets_pod_security_restricted(pod: dict[str, Any]):
+    assert violations(pod) == []
+
+
+@pytest.mark.parametrize("pod", PODS.values(), ids=PODS)
+def test_every_pod_is_closed(pod: dict[str, Any]):
+    """No token, no neighbours' addresses in the environment, nothing to write but two empty folders, an end to what it may take."""
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["enableServiceLinks"] is False
+    assert [volume["name"] for volume in pod["volumes"] if "emptyDir" in volume] == ["tmp", "modelyard"]
+    ours = [container for container in [*pod.get("initContainers", []), *pod["containers"]] if "modelyard/runtime" in container["image"]]
+    for container in ours:
+        assert container["securityContext"]["readOnlyRootFilesystem"] is True
+        assert "memory" in container["resources"]["limits"]
+
+
+def test_only_what_fetches_or_trains_gets_the_connection():
+    for name, pod in PODS.items():
+        for container in pod.get("initContainers", []) + pod["containers"]:
+            opened = container.get("envFrom") == [{"secretRef": {"name": "modelyard-connection"}}]
+            assert opened == (container["name"] != "model"), (name, container["name"])
+
+
+@pytest.mark.parametrize("manifest", OBJECTS)
+def test_every_object_belongs_to_its_owner(manifest: Manifest):
+    (reference,) = manifest["metadata"]["ownerReferences"]
+    assert reference["controller"] is True
+    assert manifest["metadata"]["labels"][UID_LABEL] == reference["uid"]
+    assert manifest["metadata"]["namespace"] == "risk"
+
+
+@pytest.mark.parametrize("manifest", OBJECTS)
+def test_what_selects_pods_selects_those_of_one_version_of_one_stage_of_one_model(manifest: Manifest):
+    selector = manifest.get("spec", {}).get("selector")
+    if selector is None:
+        return
+    labels = selector.get("matchLabels", selector)
+    assert set(labels) == {"modelyard.io/uid", "modelyard.io/stage", "modelyard.io/version"}
+    template = manifest["spec"].get("template")
+    assert template is None or labels.items() <= template["metadata"]["labels"].items()
+
+
+BREAKING = {
+    "hostNetwork is set": lambda pod: pod.update(hostNetwork=True),
+    "the volume disk is a hostPath": lambda pod: pod["volumes"].append({"name": "disk", "hostPath": {"path": "/"}}),
+    "sysctls are set": lambda pod: pod["securityContext"].update(sysctls=[{"name": "kernel.msgmax"}]),
+    "trainer: is privileged": lambda pod: pod["containers"][0]["securityContext"].update(privileged=True),
+    "trainer: may gain privileges": lambda pod: pod["containers"][0]["securityContext"].pop("allowPrivilegeEscalation"),
+    "data: may be root": lambda pod: pod["initContainers"][0]["securityContext"].update(runAsNonRoot=False),
+    "data: is root": lambda pod: pod["initContainers"][0]["securityContext"].update(runAsUser=0),
+    "trainer: keeps capabilities": lambda pod: pod["containers"][0]["securityContext"].update(capabilities={}),
+    "trainer: adds capabilities": lambda pod: pod["containers"][0]["securityContext"]["capabilities"].update(add=["SYS_ADMIN"]),
+    "trainer: has no seccomp profile": lambda pod: pod["securityContext"].pop("seccompProfile"),
+    "trainer: sees all of /proc": lambda pod: pod["containers"][0]["securityContext"].update(procMount="Unmasked"),
+    "trainer: takes a port of the host": lambda pod: pod["containers"][0].update(ports=[{"containerPort": 1, "hostPort": 1}]),
+}
+
+
+@pytest.mark.parametrize("violation", BREAKING)
+def test_the_check_sees_each_safeguard_that_is_missing(violation: str):
+    pod = deepcopy(PODS["training/xgboost/Job"])
+    BREAKING[violation](pod)
+    assert violation in violations(pod)
