@@ -18,6 +18,7 @@ from modelyard.kube.pods import Runtime
 from modelyard.plan import Action, CreateModel, DeleteModel, Event, Manifest, Outside, Plan, SetModelTags
 from modelyard.registered_model.observe import Seen
 from modelyard.registered_model.registry import moves
+from modelyard.registered_model.sources import Problem
 from modelyard.registered_model.stages import Context, StagePlan, Wait, stage_plan
 from modelyard.registered_model.versions import known, next_registration
 
@@ -88,7 +89,7 @@ def _compose(
     conditions = (*_conditions(model, plans, outside), synced)
     if outside is not None:
         actions = (*actions, outside)
-    return Plan(status.model_copy(update={"conditions": conditions}), actions, again=_again(plans, versions), events=events)
+    return Plan(status.model_copy(update={"conditions": conditions}), actions, again=_again(plans, versions, seen), events=events)
 
 
 def _registry(model: RegisteredModel, seen: Seen, holders: dict[str, str | None]) -> tuple[Outside | None, Condition, tuple[Event, ...]]:
@@ -174,9 +175,10 @@ def _summary(stages: dict[str, StageStatus]) -> str:
     return " ".join(one(name, stage) for name, stage in sorted(stages.items()))[:1024]
 
 
-def _again(plans: dict[str, StagePlan], versions: tuple[VersionStatus, ...]) -> timedelta | None:
+def _again(plans: dict[str, StagePlan], versions: tuple[VersionStatus, ...], seen: Seen) -> timedelta | None:
     looks = [plan.again for plan in plans.values() if plan.again is not None]
-    if any(version.problem for version in versions):
+    waiting = {name for name, source in seen.sources.items() if isinstance(source, Problem) and source.waiting}  # a watch tells of those
+    if any(version.problem and version.name not in waiting for version in versions):
         looks.append(_LOOK_AGAIN)
     return min(looks, default=None)
 
