@@ -454,6 +454,17 @@ def test_only_the_release_and_its_tenants_reach_the_demo():
     assert policies[f"{RELEASE}-minio"]["egress"] == []
 
 
+def test_helm_test_asks_everything_that_the_release_runs_by_every_name():
+    asked = find(render(SETS["demo"]), "Pod", f"{RELEASE}-test")["spec"]["containers"][0]["command"][3:]
+    service = f"{RELEASE}-mlflow"
+    for name in (service, f"{service}.{NAMESPACE}", f"{service}.{NAMESPACE}.svc", f"{service}.{NAMESPACE}.svc.cluster.local"):
+        assert f"http://{name}:5050/api/2.0/mlflow/experiments/search?max_results=1" in asked
+    assert f"http://{RELEASE}-metrics.{NAMESPACE}.svc:8080/metrics" in asked
+    assert f"http://{RELEASE}-minio.{NAMESPACE}.svc:9000/minio/health/ready" in asked
+    assert len(asked) == 6
+    assert named(render({"metrics": {"service": {"enabled": False}}}), "Pod") == []
+
+
 # --- uninstalling ------------------------------------------------------------------------------------
 def uninstaller(values: dict[str, Any]) -> list[str] | None:
     jobs = [each for each in render(values) if each["kind"] == "Job"]
