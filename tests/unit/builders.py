@@ -20,11 +20,12 @@ from modelyard.api.registered_model import RegisteredModel, RegisteredModelSpec,
 from modelyard.api.schema import KINDS, crd
 from modelyard.api.training_run import TrainingRun, TrainingRunSpec, TrainingRunStatus
 from modelyard.engine import report
-from modelyard.kube.names import STAGES_TAG, VERSION_TAG, mlflow_model_name, owner_tags
+from modelyard.kube.names import STAGES_TAG, UID_LABEL, VERSION_TAG, mlflow_model_name, owner_tags
 from modelyard.kube.pods import Runtime
 from modelyard.plan import Apply, Delete, Manifest, Outside, Plan
-from modelyard.ports import ArtifactTree, TrackedExperiment, TrackedModel, TrackedRun, TrackedVersion
+from modelyard.ports import ArtifactTree, Tenant, TrackedExperiment, TrackedModel, TrackedRun, TrackedVersion
 from modelyard.registered_model.sources import Source
+from tests.fakes.tenants import FakeTenants
 
 ResourceT = TypeVar("ResourceT", bound=Resource[Any, Any])
 
@@ -236,3 +237,54 @@ def tracked_version(
         created=NOW - DAY,
     )
     return replace(found, **more)
+
+
+# --- for observing ------------------------------------------------------------------------------------
+class Around:
+    """`modelyard.ports.Ports` over values: our own objects and their children as given, MLflow and S3 in memory."""
+
+    def __init__(
+        self,
+        *objects: Resource[Any, Any],
+        children: tuple[Manifest, ...] = (),
+        config_maps: dict[str, dict[str, str]] | None = None,
+        labels: dict[str, str] | None = None,
+    ) -> None:
+        self.objects, self.children = objects, children
+        self.config_maps, self.labels = config_maps or {}, labels or {}
+        self.tenants = FakeTenants(BUCKET, url=URL)
+        self.tracking, self.store = self.tenants.tracking, self.tenants.store(NAMESPACE)
+        self.tenants.world[BUCKET] = {}
+
+    @property
+    def cluster(self) -> Any:
+        return self
+
+    async def tenant(self, namespace: str) -> Tenant:
+        return await self.tenants.tenant(namespace)
+
+    def get(self, plural: str, namespace: str, name: str) -> Manifest | None:
+        return next((found for found in self.select(plural, namespace) if found["metadata"]["name"] == name), None)
+
+    def select(self, plural: str, namespace: str) -> list[Manifest]:
+        return [body(one) for one in self.objects if plural == one.PLURAL and one.metadata.namespace == namespace]
+
+    def owned(self, uid: str) -> tuple[Manifest, ...]:
+        return tuple(child for child in self.children if child["metadata"]["labels"].get(UID_LABEL) == uid)
+
+    async def config_map(self, namespace: str, name: str) -> dict[str, str] | None:
+        return self.config_maps.get(name)
+
+    async def namespace_labels(self, namespace: str) -> dict[str, str]:
+        return self.labels
+
+    def log_model(self, run: str, data: bytes = b"booster", name: str = "model") -> str:
+        """Log a model with its files, as `mlflow.xgboost.log_model` does; return where it lies."""
+        uri = self.tracking.log_model(run, name).uri
+        self.put_model(uri, data)
+        return uri
+
+    def put_model(self, uri: str, data: bytes = b"booster") -> None:
+        """Put a model's files below a prefix."""
+        self.store.put(f"{uri}/MLmodel", b"flavors: {python_function: {}, xgboost: {data: model.ubj}}\n")
+        self.store.put(f"{uri}/model.ubj", data)

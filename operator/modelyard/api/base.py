@@ -25,6 +25,7 @@ __all__ = [
     "Schema",
     "Status",
     "Tags",
+    "as_name",
     "condition",
     "parse_duration",
 ]
@@ -32,7 +33,8 @@ __all__ = [
 GROUP = "modelyard.io"
 VERSION = "v1alpha1"
 
-Name = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
+_NAME = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+Name = Annotated[str, Field(min_length=1, max_length=63, pattern=_NAME)]
 Duration = Annotated[str, Field(max_length=16, pattern=r"^[0-9]+(s|m|h|d)$")]
 Number = Annotated[str, Field(max_length=32, pattern=r"^-?[0-9]+([.][0-9]+)?([eE][-+]?[0-9]+)?$")]
 TagValue = Annotated[str, Field(max_length=500)]
@@ -135,6 +137,11 @@ class Resource(Schema, Generic[SpecT, StatusT]):
 def condition(type_: str, status: bool | None, reason: str, message: str = "") -> Condition:
     """Build a condition; the engine adds generation and transition time when it writes it."""
     return Condition(type=type_, status="Unknown" if status is None else "True" if status else "False", reason=reason, message=message)
+
+
+def as_name(text: str | None) -> str | None:
+    """Return a text that may stand where a `Name` does; None for any other: tags in MLflow may be written by anybody."""
+    return text if text and len(text) <= 63 and re.fullmatch(_NAME, text) else None
 
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from modelyard.api.base import DeletionPolicy
+from modelyard.api.base import DeletionPolicy, as_name
 from modelyard.api.conditions import CONNECTION_OPERATION, progressing, ready, stalled
 from modelyard.api.conditions import trouble as trouble_conditions
 from modelyard.api.experiment import (
@@ -49,17 +49,16 @@ def decide(experiment: Experiment, seen: Seen, now: datetime) -> Plan[Experiment
         location = experiment_prefix(seen.bucket, meta.namespace, meta.name).rstrip("/")
         return _step(experiment, seen, f"Creating {name} in MLflow.", CreateExperiment(name, location, _tags(experiment)))
     if tracked.tags.get(UID_TAG) != meta.uid and meta.annotations.get(ADOPT_ANNOTATION) != "true":
-        return Plan(
-            _status(experiment, None).model_copy(update={"conditions": stalled(Reason.NAME_TAKEN, _taken(experiment, tracked))}),
-            again=_NAME_TAKEN_AGAIN,
-        )
+        # Nothing of what was ours is told on: TrainingRuns would go by it.
+        taken = ExperimentStatus(conditions=stalled(Reason.NAME_TAKEN, _taken(experiment, tracked)))
+        return Plan(taken, again=_NAME_TAKEN_AGAIN)
     if tracked.deleted:
         return _step(experiment, seen, f"Restoring {name}, which was deleted in MLflow.", RestoreExperiment(tracked.id))
     if missing := {key: value for key, value in _tags(experiment).items() if tracked.tags.get(key, "") != value}:
         return _step(experiment, seen, f"Setting the tags {', '.join(sorted(missing))}.", SetExperimentTags(tracked.id, missing))
     status = _status(experiment, seen)
-    if gone := [run for run in expired(experiment.spec, seen.runs, now) if run.id not in seen.referenced]:
-        message = f"{len(gone)} runs are past their retention and are being soft-deleted."
+    if gone := [run for run in expired(experiment.spec, seen.runs, now) if run.id in seen.unreferenced]:
+        message = "Runs past their retention are being soft-deleted."
         conditions = ready(Reason.RETAINING, message)
         return Plan(
             status.model_copy(update={"conditions": conditions}),
@@ -149,4 +148,4 @@ def _best(experiment: Experiment, runs: Iterable[TrackedRun]) -> BestRun | None:
     if objective is None or not best:
         return None
     value = f"{best[0].metrics[objective.metric]:.6g}"
-    return BestRun(training_run=best[0].tags.get(NAME_TAG), run_id=best[0].id, metric=objective.metric, value=value)
+    return BestRun(training_run=as_name(best[0].tags.get(NAME_TAG)), run_id=best[0].id, metric=objective.metric, value=value)

@@ -1,16 +1,15 @@
 """Read what an Experiment is about: the bucket, the MLflow experiment, its runs. Deciding does not belong here."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
 from modelyard.api.experiment import Experiment
 from modelyard.experiment.retention import expired
 from modelyard.kube.names import experiment_name, experiment_prefix
-from modelyard.ports import Ports, TrackedExperiment, TrackedRun, Usage
+from modelyard.ports import Ports, TrackedExperiment, TrackedRun, Tracking, Usage
 
 __all__ = ["Seen", "observe"]
-
-_EXPIRED_AT_A_TIME = 20
 
 
 @dataclass(frozen=True)
@@ -24,7 +23,7 @@ class Seen:
         runs: Its newest 1000 runs that are not deleted.
         deleted_runs: How many soft-deleted runs it has.
         usage: What lies below its prefix, if it was looked at.
-        referenced: Those of the runs past their retention that a model version came from.
+        unreferenced: Those of the runs past their retention that were looked at, and that no model version came from.
         tracking_url: Where MLflow answers.
 
     """
@@ -36,7 +35,7 @@ class Seen:
     runs: tuple[TrackedRun, ...] = ()
     deleted_runs: int = 0
     usage: Usage | None = None
-    referenced: frozenset[str] = frozenset()
+    unreferenced: frozenset[str] = frozenset()
 
 
 async def observe(experiment: Experiment, ports: Ports, now: datetime) -> Seen:
@@ -54,9 +53,6 @@ async def observe(experiment: Experiment, ports: Ports, now: datetime) -> Seen:
     if tracked is None or tracked.deleted or not exists:
         return seen
     runs = await tenant.tracking.runs(tracked.id)
-    referenced = [
-        run.id for run in expired(experiment.spec, runs, now)[:_EXPIRED_AT_A_TIME] if await tenant.tracking.versions_of_run(run.id)
-    ]
     return Seen(
         bucket=tenant.bucket,
         bucket_exists=exists,
@@ -65,5 +61,13 @@ async def observe(experiment: Experiment, ports: Ports, now: datetime) -> Seen:
         runs=runs,
         deleted_runs=len(await tenant.tracking.runs(tracked.id, deleted=True)),
         usage=await tenant.store.usage(experiment_prefix(tenant.bucket, meta.namespace, meta.name)),
-        referenced=frozenset(referenced),
+        unreferenced=await _unreferenced(expired(experiment.spec, runs, now), tenant.tracking),
     )
+
+
+async def _unreferenced(runs: Iterable[TrackedRun], tracking: Tracking) -> frozenset[str]:
+    """Look for the first run that may go: a pass takes one, and asks about no more than it must."""
+    for run in runs:
+        if not await tracking.versions_of_run(run.id):
+            return frozenset({run.id})
+    return frozenset()

@@ -1,0 +1,382 @@
+"""Experiment: two values and a clock in, a plan out."""
+
+from dataclasses import replace
+from datetime import timedelta
+from itertools import product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from modelyard.api.experiment import Experiment, ExperimentStatus
+from modelyard.errors import Ambiguous, Forbidden, Invalid, ModelyardError, Unavailable
+from modelyard.experiment import controller
+from modelyard.experiment.decide import decide, release, settled, trouble
+from modelyard.experiment.observe import Seen
+from modelyard.kube.names import NAME_TAG, UID_TAG
+from modelyard.plan import (
+    ArchiveRun,
+    CreateBucket,
+    CreateExperiment,
+    DeleteExperiment,
+    RestoreExperiment,
+    SetExperimentTags,
+)
+from modelyard.ports import TrackedRun, Usage
+from tests.unit.builders import (
+    BUCKET,
+    DAY,
+    NOW,
+    PROPERTY,
+    URL,
+    experiment,
+    message,
+    outside,
+    said,
+    tracked_experiment,
+    tracked_run,
+    written,
+)
+
+OURS = tracked_experiment()
+BEST = {"metric": "accuracy", "goal": "Maximize"}
+
+
+def seen(**more) -> Seen:
+    return Seen(**({"bucket": BUCKET, "bucket_exists": True, "tracked": OURS, "tracking_url": URL} | more))
+
+
+# --- what is missing ----------------------------------------------------------------------------------
+def test_a_bucket_that_is_not_there_is_made_first():
+    plan = decide(experiment(), seen(bucket_exists=False, tracked=None), NOW)
+    assert plan.actions == (CreateBucket(BUCKET),)
+    assert said(plan) == "Reconciling Creating"
+
+
+def test_an_experiment_is_made_below_its_own_prefix_and_marked_as_ours():
+    plan = decide(experiment(description="cards", tags={"team": "risk"}), seen(tracked=None), NOW)
+    assert plan.actions == (
+        CreateExperiment(
+            "risk/fraud",
+            f"s3://{BUCKET}/risk/fraud",
+            {
+                "mlflow.note.content": "cards",
+                "team": "risk",
+                "modelyard.io/uid": "uid-fraud",
+                "modelyard.io/namespace": "risk",
+                "modelyard.io/name": "fraud",
+            },
+        ),
+    )
+
+
+def test_nobody_takes_an_experiment_over_by_writing_our_tags():
+    plan = decide(experiment(tags={UID_TAG: "uid-other", NAME_TAG: "other"}), seen(tracked=None), NOW)
+    action = outside(plan)
+    assert isinstance(action, CreateExperiment)
+    assert (action.tags[UID_TAG], action.tags[NAME_TAG]) == ("uid-fraud", "fraud")
+
+
+def test_one_that_was_deleted_in_mlflow_is_restored_before_anything_is_set():
+    plan = decide(experiment(description="new"), seen(tracked=tracked_experiment(deleted=True)), NOW)
+    assert plan.actions == (RestoreExperiment("12"),)
+
+
+def test_tags_are_made_equal_and_those_of_others_stay():
+    there = tracked_experiment(team="old", theirs="kept")
+    plan = decide(experiment(tags={"team": "risk"}, description="cards"), seen(tracked=there), NOW)
+    assert plan.actions == (SetExperimentTags("12", {"team": "risk", "mlflow.note.content": "cards"}),)
+
+
+def test_nothing_to_do_asks_for_nothing():
+    plan = decide(experiment(), seen(), NOW)
+    assert (plan.actions, plan.again, said(plan)) == ((), None, "Ready Synced")
+
+
+# --- names that are taken -----------------------------------------------------------------------------
+SOMEBODY_ELSES = tracked_experiment(**{UID_TAG: "uid-of-another"})
+
+
+@pytest.mark.parametrize("deleted", [False, True])
+def test_a_name_that_somebody_else_holds_is_never_taken_over(deleted: bool):
+    plan = decide(experiment(tags={"team": "risk"}), seen(tracked=replace(SOMEBODY_ELSES, deleted=deleted)), NOW)
+    assert plan.actions == ()
+    assert said(plan) == "Stalled NameTaken"
+    assert "kubectl annotate mlexp fraud -n risk modelyard.io/adopt=true" in message(plan)
+    assert plan.again is not None, "nobody tells us when the name is free"
+
+
+def test_the_message_tells_an_earlier_object_from_somebody_else():
+    assert "an earlier object of this name" in message(decide(experiment(), seen(tracked=SOMEBODY_ELSES), NOW))
+    assert "somebody else" in message(decide(experiment(), seen(tracked=replace(OURS, tags={})), NOW))
+
+
+def test_what_another_holds_is_not_told_as_ours():
+    """TrainingRuns read the id there, and would write into somebody else's experiment."""
+    before = written(experiment(), decide(experiment(), seen(), NOW))
+    assert before.status.mlflow is not None
+    assert decide(before, seen(tracked=SOMEBODY_ELSES), NOW).status.mlflow is None
+
+
+def test_adoption_is_explicit_and_marks_it_as_ours():
+    asked = experiment(about={"annotations": {"modelyard.io/adopt": "true"}})
+    assert decide(asked, seen(tracked=SOMEBODY_ELSES), NOW).actions == (SetExperimentTags("12", {UID_TAG: "uid-fraud"}),)
+    refused = experiment(about={"annotations": {"modelyard.io/adopt": "false"}})
+    assert said(decide(refused, seen(tracked=SOMEBODY_ELSES), NOW)) == "Stalled NameTaken"
+
+
+# --- what is seen -------------------------------------------------------------------------------------
+def test_the_status_says_what_is_there():
+    runs = (
+        tracked_run("a", metrics={"accuracy": 0.91}),
+        tracked_run("b", metrics={"accuracy": 0.93}, tags={NAME_TAG: "fraud-2"}),
+        tracked_run("c", "FAILED", metrics={"accuracy": 0.99}),
+        tracked_run("d", "KILLED"),
+        tracked_run("e", "RUNNING", metrics={"accuracy": 0.99}),
+        tracked_run("f", "SCHEDULED"),
+    )
+    status = decide(experiment(objective=BEST), seen(runs=runs, deleted_runs=2, usage=Usage(41, 1048576)), NOW).status
+    assert status.mlflow
+    assert (status.mlflow.id, status.mlflow.name) == ("12", "risk/fraud")
+    assert status.mlflow.url == f"{URL}/#/experiments/12"
+    assert status.artifacts
+    assert (status.artifacts.uri, status.artifacts.objects) == (f"s3://{BUCKET}/risk/fraud/", 41)
+    assert status.runs
+    assert status.runs.model_dump() == {"running": 2, "finished": 2, "failed": 2, "deleted": 2}
+    assert status.best_run
+    assert (status.best_run.run_id, status.best_run.training_run, status.best_run.value) == ("b", "fraud-2", "0.93")
+
+
+@pytest.mark.parametrize(("goal", "best"), [("Maximize", "b"), ("Minimize", "a")])
+def test_the_best_run_by_either_goal(goal: str, best: str):
+    runs = (tracked_run("a", metrics={"loss": 0.1}), tracked_run("b", metrics={"loss": 0.2}), tracked_run("c"))
+    found = decide(experiment(objective={"metric": "loss", "goal": goal}), seen(runs=runs), NOW).status.best_run
+    assert found
+    assert found.run_id == best
+
+
+def test_of_two_equals_the_earlier_run_is_best_and_stays_it():
+    runs = [tracked_run("new", metrics={"accuracy": 0.9}), tracked_run("old", metrics={"accuracy": 0.9}, ended=DAY)]
+    for order in (runs, runs[::-1]):
+        found = decide(experiment(objective=BEST), seen(runs=tuple(order)), NOW).status.best_run
+        assert found
+        assert found.run_id == "old"
+
+
+@pytest.mark.parametrize("value", [float("nan"), None])
+def test_a_run_without_a_number_is_never_best(value: float | None):
+    runs = (tracked_run("a", metrics={} if value is None else {"accuracy": value}),)
+    assert decide(experiment(objective=BEST), seen(runs=runs), NOW).status.best_run is None
+
+
+@pytest.mark.parametrize("name", ["Not A Name", "", "x" * 64])
+def test_a_tag_that_somebody_wrote_by_hand_is_no_training_run(name: str):
+    plan = decide(
+        experiment(objective=BEST), seen(runs=(tracked_run("a", metrics={"accuracy": float("inf")}, tags={NAME_TAG: name}),)), NOW
+    )
+    assert plan.status.best_run
+    assert (plan.status.best_run.training_run, plan.status.best_run.value) == (None, "inf")
+    written(experiment(), plan)
+
+
+# --- retention ------------------------------------------------------------------------------------------
+def retained(*runs: TrackedRun, unreferenced: tuple[str, ...] | None = None, **spec) -> str | None:
+    """The run that is given up; the world has looked which of them no model version came from."""
+    free = frozenset(run.id for run in runs) if unreferenced is None else frozenset(unreferenced)
+    plan = decide(experiment(**spec), seen(runs=runs, unreferenced=free), NOW)
+    action = outside(plan)
+    assert action is None or isinstance(action, ArchiveRun)
+    return action.run if action else None
+
+
+NINETY = {"runs": "90d"}
+OLD, OLDER = tracked_run("old", ended=91 * DAY), tracked_run("older", ended=95 * DAY)
+
+
+def test_without_retention_everything_is_kept():
+    assert retained(OLD) is None
+
+
+def test_a_run_is_given_up_after_its_time_the_oldest_first():
+    assert retained(tracked_run("young", ended=89 * DAY), OLD, OLDER, retention=NINETY) == "older"
+    assert retained(tracked_run("exact", ended=90 * DAY), retention=NINETY) is None
+
+
+def test_a_failed_run_grows_old_like_any_other():
+    assert retained(tracked_run("failed", "FAILED", ended=91 * DAY), retention=NINETY | {"keep_best": 5}) == "failed"
+
+
+def test_a_run_that_goes_on_is_kept_however_long_it_takes():
+    running = tracked_run("running", "RUNNING", start=NOW - 200 * DAY)
+    assert retained(running, retention=NINETY) is None
+
+
+def test_the_best_are_kept_whatever_their_age():
+    runs = [tracked_run(f"r{n}", ended=(100 + n) * DAY, metrics={"accuracy": 0.5 + n / 100}) for n in range(4)]
+    assert retained(*runs, retention=NINETY | {"keep_best": 3}, objective=BEST) == "r0"
+    assert retained(*runs[1:], retention=NINETY | {"keep_best": 3}, objective=BEST) is None
+
+
+def test_without_an_objective_the_newest_are_kept():
+    runs = [tracked_run(f"r{n}", ended=(100 + n) * DAY) for n in range(3)]
+    assert retained(*runs, retention=NINETY | {"keep_best": 2}) == "r2"
+
+
+def test_a_run_that_a_model_version_came_from_is_never_given_up():
+    assert retained(OLD, OLDER, unreferenced=("old",), retention=NINETY) == "old"
+    assert retained(OLD, OLDER, unreferenced=(), retention=NINETY) is None
+
+
+def test_a_run_of_which_that_is_not_known_is_kept():
+    """The world looks at some at a time; a run that it has not looked at may be a version's."""
+    runs = [tracked_run(f"r{n:02}", ended=(200 - n) * DAY) for n in range(40)]
+    assert retained(*runs, unreferenced=(), retention=NINETY) is None
+
+
+def test_while_runs_are_given_up_the_experiment_is_ready():
+    plan = decide(experiment(retention=NINETY), seen(runs=(OLD,), unreferenced=frozenset({"old"})), NOW)
+    assert said(plan) == "Ready Retaining"
+    assert [event.reason for event in plan.events] == ["RunExpired"]
+
+
+def test_retention_for_ever_is_a_retention():
+    assert retained(OLD, retention={"runs": "9999999d"}) is None
+
+
+# --- deletion and trouble -------------------------------------------------------------------------------
+def leaving(policy: str = "Delete", **more) -> Experiment:
+    return experiment(about={"deleting": True}, deletion_policy=policy, **more)
+
+
+def test_by_default_mlflow_keeps_its_experiment():
+    plan = release(leaving("Retain"), seen(), NOW)
+    assert (plan.actions, plan.released) == ((), True)
+
+
+def test_with_delete_our_experiment_goes_first_and_the_object_after_it():
+    first = release(leaving(), seen(), NOW)
+    assert (first.actions, first.released) == ((DeleteExperiment("12"),), False)
+    assert said(first) == "Reconciling Deleting"
+    assert release(leaving(), seen(tracked=tracked_experiment(deleted=True)), NOW).released
+    assert release(leaving(), seen(tracked=None), NOW).released
+
+
+def test_somebody_else_s_experiment_is_never_deleted():
+    plan = release(leaving(), seen(tracked=SOMEBODY_ELSES), NOW)
+    assert (plan.actions, plan.released) == ((), True)
+
+
+GONE = Invalid("Kubernetes", "read connection", "risk/modelyard-connection", "there is no Secret")
+ERRORS = [
+    (GONE, "Stalled ConnectionMissing"),
+    (Unavailable("MLflow", "read experiment", "risk/fraud"), "Reconciling MLflowUnavailable"),
+    (Ambiguous("MLflow", "create experiment", "risk/fraud"), "Reconciling MLflowUnavailable"),
+    (Unavailable("S3", "list", "s3://b/"), "Reconciling StoreUnavailable"),
+    (Forbidden("S3", "list", "s3://b/"), "Stalled ConnectionRefused"),
+    (Invalid("MLflow", "tag experiment", "12", "a tag is too long"), "Stalled RequestRefused"),
+]
+
+
+@pytest.mark.parametrize(("error", "words"), ERRORS)
+def test_trouble_says_what_it_is_and_forgets_nothing(error: ModelyardError, words: str):
+    before = written(experiment(), decide(experiment(), seen(usage=Usage(3, 9)), NOW))
+    plan = trouble(before, error, NOW)
+    assert (plan.actions, plan.released, said(plan)) == ((), False, words)
+    assert plan.status.mlflow == before.status.mlflow
+    assert plan.status.artifacts == before.status.artifacts
+
+
+@pytest.mark.parametrize(("error", "policy"), [*product([error for error, _ in ERRORS], ["Retain", "Delete"])])
+def test_a_deletion_waits_for_what_it_owes_and_only_while_it_can_be_paid(error: ModelyardError, policy: str):
+    plan = trouble(leaving(policy), error, NOW)
+    assert plan.released == (policy == "Retain" or error is GONE)
+    assert bool(plan.events) == (policy == "Delete" and error is GONE), "what is left behind is said"
+
+
+def test_a_restart_looks_only_at_what_is_not_settled():
+    ready = written(experiment(), decide(experiment(), seen(), NOW))
+    assert settled(ready, ())
+    assert not settled(ready.model_copy(update={"metadata": ready.metadata.model_copy(update={"generation": 2})}), ())
+    assert not settled(written(experiment(), trouble(experiment(), GONE, NOW)), ())
+    assert not settled(experiment(), ())
+
+
+def test_a_run_that_has_ended_has_its_experiment_look_again():
+    (relation,) = controller().relations
+    run = {"spec": {"experiment": "fraud"}}
+    assert list(relation.keys(run, None)) == []  # type: ignore[arg-type]
+    assert list(relation.keys(run | {"status": {"completionTime": "2026-01-01T00:00:00Z"}}, None)) == ["fraud"]  # type: ignore[arg-type]
+
+
+# --- it settles -----------------------------------------------------------------------------------------
+ages = st.integers(0, 200).map(lambda days: timedelta(days=days, seconds=1))
+some_runs = st.lists(st.tuples(st.sampled_from(["FINISHED", "FAILED", "KILLED", "RUNNING"]), ages, st.floats()), max_size=5).map(
+    lambda found: tuple(
+        tracked_run(f"r{n}", status, ended=age, start=NOW - 300 * DAY, metrics={"accuracy": value})
+        for n, (status, age, value) in enumerate(found)
+    )
+)
+worlds = st.builds(
+    seen,
+    bucket_exists=st.booleans(),
+    tracked=st.sampled_from(
+        [None, OURS, replace(OURS, deleted=True), replace(OURS, tags={UID_TAG: "uid-fraud"}), tracked_experiment(team="x")]
+    ),
+    runs=some_runs,
+    usage=st.sampled_from([None, Usage(1, 2)]),
+)
+specs = st.fixed_dictionaries(
+    {},
+    optional={
+        "tags": st.just({"team": "risk"}),
+        "description": st.just("cards"),
+        "objective": st.sampled_from([BEST, BEST | {"goal": "Minimize"}]),
+        "retention": st.builds(lambda runs, best: {"runs": runs, "keep_best": best}, st.sampled_from(["0s", "90d"]), st.integers(0, 3)),
+    },
+)
+
+
+def performed(world: Seen, action) -> Seen:
+    """The world after an action, as MLflow would have it."""
+    match action:
+        case CreateBucket():
+            return replace(world, bucket_exists=True)
+        case CreateExperiment(name, location, tags):
+            assert world.bucket_exists
+            return replace(world, tracked=replace(OURS, name=name, location=location, tags=tags), runs=())
+        case RestoreExperiment():
+            assert world.tracked
+            return replace(world, tracked=replace(world.tracked, deleted=False))
+        case SetExperimentTags(_, tags):
+            assert world.tracked
+            assert not world.tracked.deleted
+            return replace(world, tracked=replace(world.tracked, tags={**world.tracked.tags, **tags}))
+        case ArchiveRun(run):
+            assert run in world.unreferenced, "a run that a version came from, or that nobody has looked at"
+            kept = tuple(each for each in world.runs if each.id != run)
+            return replace(world, runs=kept, deleted_runs=world.deleted_runs + 1)
+    raise AssertionError(action)
+
+
+@PROPERTY
+@given(worlds, specs, st.frozensets(st.sampled_from(["r0", "r1", "r2", "r3"])))
+def test_settles_from_anywhere(world: Seen, spec, versions: frozenset[str]):
+    """Every start ends Ready within four passes and one for each run; then the same is said for ever."""
+    world = replace(world, unreferenced=frozenset(run.id for run in world.runs) - versions)
+    ours, limit = experiment(**spec), 5 + len(world.runs)
+    for _ in range(limit):
+        plan = decide(ours, world, NOW)
+        if not plan.actions:
+            break
+        world = performed(world, *plan.actions)
+    assert plan.actions == ()
+    assert said(plan) == "Ready Synced"
+    ours = written(ours, plan)
+    again = decide(ours, world, NOW + timedelta(minutes=10))
+    assert (again.actions, written(ours, again, NOW + timedelta(minutes=10)).status) == ((), ours.status)
+
+
+def test_a_status_of_before_is_kept_while_nothing_can_be_seen():
+    before = experiment(status=ExperimentStatus.model_validate({"mlflow": {"id": "12", "name": "risk/fraud", "url": URL}}))
+    plan = decide(before, seen(bucket_exists=False, tracked=None), NOW)
+    assert plan.status.mlflow == before.status.mlflow

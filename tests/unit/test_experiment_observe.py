@@ -1,0 +1,82 @@
+"""What an Experiment looks at, and what it spares MLflow and S3."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from modelyard.errors import Invalid
+from modelyard.experiment.decide import decide
+from modelyard.experiment.observe import observe
+from modelyard.plan import ArchiveRun
+from tests.unit.builders import BUCKET, NOW, URL, Around, experiment, outside, tracked_experiment
+
+RETAINED = experiment(retention={"runs": "90d"})
+
+
+async def tracked(around: Around) -> str:
+    return await around.tracking.create_experiment("risk/fraud", f"s3://{BUCKET}/risk/fraud", tracked_experiment().tags)
+
+
+async def old_run(around: Around, id_: str, number: int) -> str:
+    run = await around.tracking.create_run(id_, f"old-{number:02}", {})
+    end = NOW - timedelta(days=200 - number)
+    around.tracking.runs_by_id[run] = replace(around.tracking.runs_by_id[run], status="FINISHED", end=end)
+    return run
+
+
+async def test_nothing_there_is_a_world_too():
+    around = Around()
+    around.tenants.world.clear()
+    seen = await observe(experiment(), around, NOW)
+    assert (seen.bucket, seen.bucket_exists, seen.tracked, seen.tracking_url) == (BUCKET, False, None, URL)
+
+
+async def test_runs_and_artifacts_are_counted():
+    around = Around()
+    id_ = await tracked(around)
+    await around.tracking.create_run(id_, "one", {})
+    await around.tracking.delete_run(await around.tracking.create_run(id_, "two", {}))
+    around.store.put(f"s3://{BUCKET}/risk/fraud/a", b"123")
+    around.store.put(f"s3://{BUCKET}/risk/fraudulent/a", b"of a neighbour")
+    seen = await observe(experiment(), around, NOW)
+    assert seen.usage
+    assert ([run.name for run in seen.runs], seen.deleted_runs, seen.usage.objects, seen.usage.bytes) == (["one"], 1, 1, 3)
+
+
+async def test_of_a_deleted_experiment_nothing_more_is_asked():
+    around = Around()
+    await around.tracking.delete_experiment(await tracked(around))
+    await observe(experiment(), around, NOW)
+    assert [call.operation for call in around.tenants.calls if call.operation in {"runs", "usage"}] == []
+
+
+async def test_a_run_that_a_version_came_from_is_passed_over_however_many_there_are():
+    around = Around()
+    id_ = await tracked(around)
+    runs = [await old_run(around, id_, number) for number in range(30)]
+    await around.tracking.create_model("risk.fraud", "", {})
+    for run in runs[:25]:
+        await around.tracking.create_version("risk.fraud", "s3://b/k", run, {}, None)
+    assert outside(decide(RETAINED, await observe(RETAINED, around, NOW), NOW)) == ArchiveRun(runs[25])
+    for run in runs[25:]:
+        await around.tracking.create_version("risk.fraud", "s3://b/k", run, {}, None)
+    assert outside(decide(RETAINED, await observe(RETAINED, around, NOW), NOW)) is None
+
+
+async def test_no_more_runs_are_asked_about_than_a_pass_can_give_up():
+    around = Around()
+    id_ = await tracked(around)
+    for number in range(5):
+        await old_run(around, id_, number)
+    await observe(RETAINED, around, NOW)
+    assert [call.operation for call in around.tenants.calls].count("versions_of_run") == 1
+    await observe(experiment(), around, NOW)
+    assert [call.operation for call in around.tenants.calls].count("versions_of_run") == 1
+
+
+async def test_a_namespace_without_a_connection_is_an_error():
+    around = Around()
+    around.tenants.wrong["risk"] = "there is no Secret"
+    with pytest.raises(Invalid, match="read connection"):
+        await observe(experiment(), around, NOW)
