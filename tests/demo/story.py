@@ -103,8 +103,8 @@ class Story:
         if ready.get("status") == "True":
             return body
         progress = status.get("progress") or {}
-        eta = f", about {progress['etaSeconds']} s to go" if progress.get("etaSeconds") else ""
-        self.screen.progress(progress.get("percent", 0), f"{name}: {ready.get('message') or 'not seen yet'}{eta}")
+        eta = f" About {progress['etaSeconds']} s to go." if progress.get("etaSeconds") else ""
+        self.screen.progress(progress.get("percent", 0), f"{name}: {ready.get('message') or 'Not seen yet.'}{eta}")
         return None
 
     def promote(self, version: str) -> None:
@@ -130,10 +130,10 @@ class Story:
             nonlocal told
             body = self.kube.get("RegisteredModel", MODEL, NAMESPACE)
             ready, stage = condition(body, "Ready"), (body or {}).get("status", {}).get("stages", {}).get(STAGE, {})
-            if ready.get("message") and ready["message"] != told:
-                told = ready["message"]
-                self.screen.say(f"{ready.get('reason')}: {told}")
             fresh = ready.get("observedGeneration", 0) >= (body or {})["metadata"]["generation"]
+            if fresh and ready.get("message") != told:
+                told = str(ready.get("message"))
+                self.screen.say(f"{ready.get('reason')}: {told}")
             if fresh and condition(body, "Stalled").get("status") == "True" and stage.get("refused"):
                 raise Failed(f"{version} is refused: {told}\n{self.kube.explain('RegisteredModel', MODEL, NAMESPACE)}")
             return bool(fresh and ready.get("status") == "True" and stage.get("version") == version)
