@@ -3,9 +3,10 @@
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal
 
-__all__ = ["PodTrouble", "Termination", "failed", "image_id", "of_kind", "pod_trouble", "succeeded", "terminations"]
+__all__ = ["PodTrouble", "Termination", "failed", "image_id", "of_kind", "pod_trouble", "running_since", "succeeded", "terminations"]
 
 Manifest = dict[str, Any]
 WaitKind = Literal["Unschedulable", "ImagePullFailed", "ConfigurationMissing", "CrashLoop"]
@@ -82,6 +83,13 @@ def image_id(pod: Manifest, container: str) -> str:
     statuses: list[dict[str, Any]] = (pod.get("status") or {}).get("containerStatuses") or []
     found = next((status for status in statuses if status.get("name") == container), {})
     return str(found.get("imageID") or "")
+
+
+def running_since(pod: Manifest, container: str) -> datetime | None:
+    """Return since when a container runs; None when it does not."""
+    statuses: list[dict[str, Any]] = (pod.get("status") or {}).get("containerStatuses") or []
+    since = next((((s.get("state") or {}).get("running") or {}).get("startedAt") for s in statuses if s.get("name") == container), None)
+    return datetime.fromisoformat(since) if isinstance(since, str) else None
 
 
 def pod_trouble(pod: Manifest) -> PodTrouble | None:

@@ -4,10 +4,11 @@ from datetime import datetime
 
 from modelyard.api.base import Condition
 from modelyard.api.training_run import Metric, MlflowRun, ModelArtifact, Progress, TrainingRun, TrainingRunStatus
-from modelyard.kube.jobs import of_kind
+from modelyard.kube.jobs import of_kind, running_since
 from modelyard.kube.names import job_name
 from modelyard.ports import TrackedRun
 from modelyard.training_run import outcome
+from modelyard.training_run.build import TRAINER
 from modelyard.training_run.observe import Seen
 
 __all__ = ["PROGRESS_METRIC", "known"]
@@ -46,7 +47,7 @@ def known(run: TrainingRun, seen: Seen, conditions: tuple[Condition, ...], now: 
             "job": name if found else old.job if old.attempt == attempt else None,
             "parameters": {key: value[:_PARAMETER_LIMIT] for key, value in sorted(tracked.parameters.items())},
             "metrics": tuple(Metric(name=key, value=f"{tracked.metrics[key]:.6g}") for key in shown[:_METRICS_LIMIT]),
-            "progress": _progress(tracked, now) or old.progress,
+            "progress": _progress(tracked, _began(seen), now) or (old.progress if old.attempt == attempt else None),
             "dataset": outcome.dataset(of_kind(seen.children, "Pod")) or old.dataset,
             "model": _artifact(seen) or old.model,
             "start_time": old.start_time or tracked.start,
@@ -60,16 +61,24 @@ def _artifact(seen: Seen) -> ModelArtifact | None:
     return ModelArtifact(uri=seen.model.uri, digest=seen.model.tree.digest, bytes=seen.model.tree.bytes, flavor=seen.model.mlmodel.flavor)
 
 
-def _progress(tracked: TrackedRun, now: datetime | None) -> Progress | None:
-    """The estimate is linear: what is left takes as long, a percent, as what is done. In steps, so that it rests between two looks."""
+def _began(seen: Seen) -> datetime | None:
+    """Since when the trainer itself runs: the MLflow run is older, by all that a pod needs to come up."""
+    return next((since for pod in of_kind(seen.children, "Pod") if (since := running_since(pod, TRAINER))), None)
+
+
+def _progress(tracked: TrackedRun, began: datetime | None, now: datetime | None) -> Progress | None:
+    """The estimate is linear: what is left takes as long, a percent, as what is done. In steps, so that it rests between two looks.
+
+    The first tenth says nothing of the rest: most of it is imports and reading the data.
+    """
     value = tracked.metrics.get(PROGRESS_METRIC)
     if value is None or not 0 <= value <= 100:
         return None
     percent = int(value)
-    if percent == 100 or tracked.status == "FINISHED":
-        return Progress(percent=percent, message="Done." if percent == 100 else f"{percent}% done.")
-    if now is None or tracked.start is None or percent == 0:
+    if percent == 100:
+        return Progress(percent=percent, message="Done.")
+    if now is None or began is None or percent < 10 or tracked.status != "RUNNING":
         return Progress(percent=percent, message=f"{percent}% done.")
-    left = (now - tracked.start).total_seconds() * (100 - percent) / percent
+    left = (now - began).total_seconds() * (100 - percent) / percent
     eta = max(10, round(left / 10) * 10)
     return Progress(percent=percent, eta_seconds=eta, message=f"{percent}% done, about {eta} s to go.")
