@@ -1,4 +1,4 @@
-"""``manifests/`` from the chart: ``python -m tests.chart.manifests --write``, or ``--check``, which is what a test does.
+"""``manifests/`` and the chart's page from the chart: ``python -m tests.chart.manifests --write``, or ``--check``, as a test does.
 
 What is installed by kustomize is what ``helm template`` makes of the chart's defaults, and of its demo. Samples do not belong here: they
 are written by hand.
@@ -10,13 +10,21 @@ import re
 import sys
 from typing import Any
 
-from tests.chart.helm import ROOT, render_text
+from tests.chart.explained import table
+from tests.chart.helm import CHART, ROOT, render_text
 
 __all__ = ["DEMO_VALUES", "files", "main"]
 
 # A rendering by kustomize draws no passwords; its Secrets come from the files beside it.
 DEMO_VALUES: dict[str, Any] = {"demo": {"enabled": True, "minio": {"existingSecret": "modelyard-minio"}}}
 HEAD = "# Generated from charts/modelyard by `python -m tests.chart.manifests --write`. Never edit it.\n"
+PAGE = """<!-- Generated from values.yaml by `python -m tests.chart.manifests --write`. Never edit it. -->
+# The chart of modelyard
+
+Installs the operator: its CustomResourceDefinitions, its rights, the policies that guard promotion and purging, NetworkPolicies, the
+connections of its tenants, and for trying out an MLflow server and MinIO. How to use it is in [docs/install.md](../../docs/install.md).
+
+"""
 
 
 def pieces(values: dict[str, Any]) -> list[str]:
@@ -31,6 +39,7 @@ def files() -> dict[str, str]:
     changed = [piece for piece in base if piece not in demo]
     assert not changed, f"the demo changes what is installed without it:\n{changed[0]}"
     return {
+        "charts/modelyard/README.md": PAGE + table((CHART / "values.yaml").read_text()),
         "manifests/base/modelyard.yaml": HEAD + "".join(f"---\n{piece}" for piece in base),
         "manifests/demo/demo.yaml": HEAD + "".join(f"---\n{piece}" for piece in demo if piece not in base),
     }

@@ -203,6 +203,40 @@ def test_purging_by_collection_is_no_way_around(admin):
     assert admin.as_user("lea-the-lead").delete(swept).code == 200
 
 
+@pytest.mark.parametrize(
+    "user",
+    [
+        "system:serviceaccount:kube-system:namespace-controller",
+        "system:serviceaccount:kube-system:generic-garbage-collector",
+        "system:kube-controller-manager",
+    ],
+)
+def test_what_ends_namespaces_and_collects_garbage_is_not_asked(admin, user):
+    """They have no right to promote or purge, and would try for ever. (This server's own controllers are administrators.)"""
+    collector = admin.as_user(user)
+    body = model(next(names), {"production": {"version": "v1"}}, deletionPolicy="Delete")
+    body["metadata"]["labels"] = {"sweep": "collected"}
+    assert admin.create(path_of(MODELS, "risk"), body).code == 201
+    single = made(admin, {"production": {"version": "v1"}}, deletionPolicy="Delete")
+    if user == "system:kube-controller-manager":
+        role = {"kind": "ClusterRole", "apiGroup": "rbac.authorization.k8s.io", "name": f"{RELEASE}-editor"}
+        subject = {"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": user}
+        binding = {"metadata": {"name": "manager"}, "roleRef": role, "subjects": [subject]}
+        assert admin.create(path_of("rbac.authorization.k8s.io/v1/rolebindings", "risk"), binding).code == 201
+    assert not may(admin, user, "promote", "registeredmodels", "production")
+    assert collector.delete(single).code == 200
+    if "namespace" in user:
+        assert collector.delete(path_of(MODELS, "risk") + "?labelSelector=sweep%3Dcollected").code == 200
+    else:
+        assert collector.delete(path_of(MODELS, "risk", body["metadata"]["name"])).code == 200
+
+
+def test_those_are_asked_like_everybody_when_they_write(admin):
+    collector = admin.as_user("system:serviceaccount:kube-system:generic-garbage-collector")
+    path = made(admin, {"production": {"version": "v1"}})
+    assert refused(collector.merge(path, held("production", "v2")), "the verb promote")
+
+
 def test_a_namespace_is_deleted_with_everything_in_it(admin):
     assert admin.create(path_of("v1/namespaces"), {"metadata": {"name": "doomed"}}).code == 201
     body = model("fraud", {"production": {"version": "v1"}}, deletionPolicy="Delete")
@@ -211,15 +245,6 @@ def test_a_namespace_is_deleted_with_everything_in_it(admin):
     assert admin.create(path_of(EXPERIMENTS, "doomed"), experiment("fraud", "Delete")).code == 201
     assert admin.delete(path_of("v1/namespaces", name="doomed")).code == 200
     eventually(lambda: admin.get(path_of("v1/namespaces", name="doomed")).code == 404, "the namespace is gone")
-
-
-def test_the_garbage_collector_ends_what_was_decided(admin):
-    owner = admin.create(path_of("v1/configmaps", "risk"), {"metadata": {"name": next(names)}}).body["metadata"]
-    path = made(admin, {"production": {"version": "v1"}}, deletionPolicy="Delete")
-    reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": owner["name"], "uid": owner["uid"]}
-    assert admin.merge(path, {"metadata": {"ownerReferences": [reference]}}).code == 200
-    assert admin.delete(path_of("v1/configmaps", "risk", owner["name"])).code == 200
-    eventually(lambda: admin.get(path).code == 404, "the collector took the model")
 
 
 # --- roles --------------------------------------------------------------------------------------------

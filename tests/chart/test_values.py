@@ -10,36 +10,12 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.chart.explained import comments, leaves
 from tests.chart.helm import CHART, Refused, render
 from tests.chart.values import CREDIT, RISK
 
 VALUES = (CHART / "values.yaml").read_text()
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
-
-
-def leaves(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """The paths of all values that a user may set; resources are one, as in a pod."""
-    if isinstance(node, dict) and node and path[-1:] != ("resources",):
-        for key, value in node.items():
-            yield from leaves(value, (*path, key))
-    else:
-        yield path
-
-
-def comments(text: str) -> dict[tuple[str, ...], str]:
-    """What `# --` says above each value."""
-    out: dict[tuple[str, ...], str] = {}
-    stack: list[str] = []
-    words = ""
-    for line in text.splitlines():
-        if found := re.fullmatch(r"\s*# -- (.+)", line):
-            words = found[1]
-        elif found := re.match(r"(\s*)([A-Za-z0-9]+):", line):
-            stack = [*stack[: len(found[1]) // 2], found[2]]
-            if words:
-                out[tuple(stack)] = words
-            words = ""
-    return out
 
 
 def schema_of(path: tuple[str, ...]) -> dict[str, Any]:
