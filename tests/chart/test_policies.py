@@ -102,6 +102,14 @@ def test_clearing_or_removing_a_stage_is_changing_its_version(admin):
     assert dora.merge(path, {"spec": {"stages": {"staging": None}}}).code == 200
 
 
+def test_a_stage_that_is_null_is_the_same_as_one_without_a_version(admin):
+    dora, path = admin.as_user("dora-the-data-scientist"), made(admin, {"production": {"version": "v1"}, "staging": {}})
+    body = model(path.rsplit("/", 1)[1], {"staging": {"version": None}})
+    assert dora.apply(path, body).code == 200
+    assert dora.create(path_of(MODELS, "risk"), model(next(names), {"production": {"version": None}})).code == 201
+    assert refused(dora.merge(path, held("staging", "v1")), "stage staging")
+
+
 def test_a_data_scientist_changes_everything_but_versions_of_stages(admin):
     dora, path = admin.as_user("dora-the-data-scientist"), made(admin, {"production": {"version": "v1"}})
     change = {
