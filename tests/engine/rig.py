@@ -54,7 +54,8 @@ class User:
     async def request(self, method: str, path: str, body: Any = None, media: str = "application/json") -> tuple[int, Manifest]:
         data = None if body is None else json.dumps(body)
         async with self.session.request(method, path, data=data, headers={"Content-Type": media}) as answer:
-            return answer.status, await answer.json()
+            text = await answer.text()
+            return answer.status, json.loads(text) if text.startswith("{") else {"message": text}
 
     async def must(self, method: str, path: str, body: Any = None, media: str = "application/json") -> Manifest:
         status, answer = await self.request(method, path, body, media)

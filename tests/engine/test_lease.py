@@ -6,7 +6,7 @@ import os
 import signal
 
 from tests.cluster.apiserver import ApiServer
-from tests.engine.proxy import proxy
+from tests.engine.proxy import Fault, proxy
 from tests.engine.rig import User, operator, until
 
 
@@ -60,8 +60,6 @@ async def test_a_leader_that_was_stopped_writes_nothing_when_it_goes_on(server: 
 
 
 async def test_a_leader_that_cannot_renew_stops_writing_and_goes_on_when_nobody_took_its_place(server: ApiServer, admin: User) -> None:
-    from tests.engine.proxy import Fault
-
     async with proxy(server) as between, operator(between.kubeconfig(server.folder), "one") as process:
         await process.says("At work")
         between.once(lambda request: "/leases/" in request.path, Fault(status=503), times=12)
