@@ -77,8 +77,9 @@ demo-down: $(STAMP) ## remove what the demo made
 bench: $(STAMP) cluster images ## measure, and write docs/benchmarks.md
 	@$(BIN)/python -m tests.bench
 
-crds: $(STAMP) ## write every generated file: crds/, the chart's CRDs and rules, docs/conditions.md
+crds: $(STAMP) ## write every generated file: crds/, the chart's CRDs and rules, manifests/, docs/conditions.md
 	@for each in crds rbac docs; do PYTHONPATH=operator $(BIN)/python -m modelyard $$each --write; done
+	@$(BIN)/python -m tests.chart.manifests --write
 
 cluster: $(STAMP) ## bring the test cluster up; does nothing when it is
 	$(call step,Cluster,$(BIN)/python -m tests.cluster up)
