@@ -64,7 +64,7 @@ class FaultProxy:
         parts = urlsplit(upstream)
         self._upstream = (parts.hostname or "", parts.port or 80)
         self._server: asyncio.Server | None = None
-        self._open: set[asyncio.StreamWriter] = set()
+        self._open: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         self._port = 0
         self.seen: list[Seen] = []
         self.choose: Callable[[Seen], Fault | None] = lambda _: None
@@ -87,19 +87,22 @@ class FaultProxy:
         """Stop listening: connections are refused."""
         if self._server is not None:
             self._server.close()
-            for writer in list(self._open):
+            for writer in self._open.values():
                 writer.transport.abort()
+            await asyncio.gather(*self._open)
             await self._server.wait_closed()
             self._server = None
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._open.add(writer)
+        task = asyncio.current_task()
+        assert task is not None
+        self._open[task] = writer
         try:
             with suppress(ConnectionError, asyncio.IncompleteReadError):
                 await self._exchange(reader, writer)
         finally:
-            self._open.discard(writer)
-            writer.close()
+            await _close(writer)
+            del self._open[task]
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
@@ -124,10 +127,11 @@ class FaultProxy:
         reader, writer = await asyncio.open_connection(*self._upstream)
         kept = {name: value for name, value in request.headers.items() if name not in {"connection", "expect"}}
         lines = [f"{request.method} {request.target} HTTP/1.1", *(f"{name}: {value}" for name, value in kept.items()), "connection: close"]
-        writer.write("\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + request.body)
-        answer = await reader.read()
-        writer.close()
-        return answer
+        try:
+            writer.write("\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + request.body)
+            return await reader.read()
+        finally:
+            await _close(writer)
 
     @staticmethod
     async def _spoil(fault: Fault, answer: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -150,6 +154,13 @@ class FaultProxy:
                 writer.transport.abort()
             case "close":
                 return
+
+
+async def _close(writer: asyncio.StreamWriter) -> None:
+    """Close, and wait until it is closed: nothing is left to the end of the event loop."""
+    writer.close()
+    with suppress(ConnectionError):
+        await writer.wait_closed()
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from modelyard.adapters.connection import Tenants
+from modelyard.adapters.connection import Tenants, Timing
 from modelyard.adapters.connection_secret import REQUIRED, parse_connection
 from modelyard.adapters.mlflow import Credentials
 from modelyard.errors import Forbidden, Invalid, Unavailable
@@ -274,6 +274,19 @@ async def test_calls_in_flight_end_before_their_client_is_closed(world: World, g
     assert not call.done()
     gate.release.set()
     assert await call is None
+
+
+async def test_the_end_does_not_wait_for_a_call_that_does_not_end(gateway: tuple[Gateway, str]):
+    gate, url = gateway
+    gate.release.clear()
+    kubernetes = Kubernetes({"risk": {**GOOD, "MLFLOW_TRACKING_URI": url}})
+    tenants = Tenants(kubernetes.read, lambda *_: None, timing=Timing(close=0.05))
+    call = asyncio.create_task((await tenants.tenant("risk")).tracking.experiment("x"))
+    await gate.asked.wait()
+    await tenants.close()
+    with pytest.raises(Unavailable):
+        await call
+    gate.release.set()
 
 
 async def test_no_credential_is_shown_or_logged(world: World, gateway: tuple[Gateway, str], caplog: pytest.LogCaptureFixture):

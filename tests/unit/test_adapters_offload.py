@@ -117,6 +117,20 @@ async def test_a_cancelled_caller_leaves_nothing_behind():
     assert await share.run("read", "x", lambda _: "free", deadline=LATE) == "free"
 
 
+async def test_idle_means_that_every_thread_returned():
+    stuck = Stuck()
+    share = Pool("S3", 1).share(1)
+    await share.idle()
+    with pytest.raises(Unavailable):
+        await share.run("read", "x", stuck, deadline=SOON)
+    waiting = asyncio.create_task(share.idle())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    stuck.go.set()
+    await waiting
+    assert stuck.ended.is_set()
+
+
 async def test_the_loop_goes_on_while_calls_block():
     stuck = Stuck()
     task = asyncio.create_task(Pool("S3", 1).share(1).run("read", "x", stuck, deadline=LATE))

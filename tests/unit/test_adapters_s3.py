@@ -52,14 +52,14 @@ def test_a_bad_uri_is_refused_and_not_repeated(uri: str):
     assert "secret" not in str(caught.value)
 
 
-@given(st.text(max_size=40), st.text(max_size=60))
+@given(st.text("ab.-/@:%0A ", max_size=12), st.text("ab./\\%?# \n\0ü", max_size=20))
 def test_what_is_accepted_means_one_place(bucket: str, key: str):
     """Whatever is written, an accepted URI stays in its bucket and below its prefix when any program joins it with others."""
     try:
         place = parse_uri(f"s3://{bucket}/{key}")
     except Invalid:
         return
-    assert place == Location(bucket, key)
+    assert str(place) == f"s3://{bucket}/{key}"
     assert not set(place.bucket) & set("@:/%?#\\ ")
     assert not set(place.key) & set("%?#\\\0\n\r")
     assert all(segment not in {"", ".", ".."} for segment in place.key.removesuffix("/").split("/")) or not place.key

@@ -10,6 +10,7 @@ import json
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from modelyard.adapters.connection_secret import Connection, parse_connection
@@ -41,6 +42,7 @@ class Timing:
         reread: A Secret that was read is read again after this.
         heal: ... but after this when it was wrong, or the other side refused its keys.
         idle: A namespace that asked for nothing for so long loses its clients.
+        close: At the end, calls under way have so long.
 
     """
 
@@ -49,6 +51,7 @@ class Timing:
     reread: float = 60.0
     heal: float = 2.0
     idle: float = 3600.0
+    close: float = 5.0
 
 
 @dataclass
@@ -118,11 +121,13 @@ class Tenants:
             return entry.tenant
 
     async def close(self) -> None:
-        """Close all clients, each when its calls have ended."""
+        """Close all clients, each when its calls have ended; those that do not end in time are cut off."""
         entries, self._entries = list(self._entries.values()), {}
         for entry in entries:
             self._retire(entry)
-        await asyncio.gather(*self._closing)
+        closing = asyncio.gather(*self._closing)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(closing, self._timing.close)
 
     def _is_stale(self, entry: _Entry) -> bool:
         if entry.tenant is None and entry.wrong is None:
@@ -165,8 +170,7 @@ class Tenants:
         )
 
         async def close() -> None:
-            await tracking.close()
-            await store.close()
+            await asyncio.gather(tracking.close(), store.close())
 
         entry.tenant = Tenant(tracking, store, connection.reach.bucket, connection.tracking_url)
         entry.close = close

@@ -104,13 +104,16 @@ class Rest:
             timeout=aiohttp.ClientTimeout(total=deadline, sock_connect=_CONNECT),
             headers={"Accept": "application/json", "User-Agent": "modelyard", **credentials.headers()},
             cookie_jar=aiohttp.DummyCookieJar(),
+            middlewares=(_once,),
             trust_env=False,  # no proxy, no .netrc: a tenant's calls depend on the tenant's Secret alone
         )
 
     async def close(self) -> None:
-        """Close the session when the calls in flight have ended; later calls are `Unavailable`."""
-        await self._idle.wait()
-        await self._session.close()
+        """Close the session when the calls in flight have ended, or when waiting for that is cancelled; later calls are `Unavailable`."""
+        try:
+            await self._idle.wait()
+        finally:
+            await self._session.close()
 
     async def read(
         self, ask: Ask, path: str, *, query: Mapping[str, str] | None = None, body: Json | None = None, parse: Callable[[Json], T]
@@ -171,13 +174,14 @@ class Rest:
                 request.method, url, params=request.query, json=request.body, allow_redirects=False
             ) as response:
                 return response.status, await _content(response, ask)
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            # Nothing was sent: even a write is not ambiguous.
-            raise Unavailable(_DEPENDENCY, ask.operation, ask.subject, _unreachable(error)) from None
+        except _Broken as broken:
+            raise _break(ask, request, broken.error) from None
+        except aiohttp.ConnectionTimeoutError:
+            raise Unavailable(_DEPENDENCY, ask.operation, ask.subject, f"nobody answers at its address within {_CONNECT:g} s") from None
         except TimeoutError:
             raise request.later(_DEPENDENCY, ask.operation, ask.subject, f"no answer within {self._deadline:g} s") from None
         except (aiohttp.ClientError, OSError) as error:
-            raise request.later(_DEPENDENCY, ask.operation, ask.subject, f"the connection broke ({type(error).__name__})") from None
+            raise _break(ask, request, error) from None
 
     def _enter(self) -> None:
         self._inflight += 1
@@ -187,6 +191,23 @@ class Rest:
         self._inflight -= 1
         if self._inflight == 0:
             self._idle.set()
+
+
+class _Broken(Exception):
+    """Carries an error past aiohttp, which sends a GET or a DELETE once more when a connection breaks. Retrying is the engine's."""
+
+    def __init__(self, error: aiohttp.ClientError) -> None:
+        super().__init__()
+        self.error = error
+
+
+async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    try:
+        return await handler(request)
+    except TimeoutError:
+        raise
+    except aiohttp.ClientError as error:
+        raise _Broken(error) from None
 
 
 async def _content(response: aiohttp.ClientResponse, ask: Ask) -> bytes:
@@ -199,14 +220,20 @@ async def _content(response: aiohttp.ClientResponse, ask: Ask) -> bytes:
     return bytes(parts)
 
 
+def _break(ask: Ask, request: _Request, error: Exception) -> Unavailable:
+    """Translate a connection that failed."""
+    if isinstance(error, aiohttp.ClientConnectorError):
+        # Nothing was sent: even a write is not ambiguous.
+        return Unavailable(_DEPENDENCY, ask.operation, ask.subject, _unreachable(error))
+    return request.later(_DEPENDENCY, ask.operation, ask.subject, f"the connection broke ({type(error).__name__})")
+
+
 def _unreachable(error: aiohttp.ClientError) -> str:
     """Say why nothing was sent, in our words."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
         return "its TLS certificate is not trusted; give the operator the authority that signed it"
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return "its host name is not known; check MLFLOW_TRACKING_URI"
-    if isinstance(error, aiohttp.ConnectionTimeoutError):
-        return f"nobody answers at its address within {_CONNECT:g} s"
     return "nobody listens at its address; check that MLflow runs and that MLFLOW_TRACKING_URI names it"
 
 

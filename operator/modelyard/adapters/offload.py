@@ -57,6 +57,13 @@ class Share:
         """Make a share; `Pool.share` does."""
         self._dependency: Dependency = pool.dependency
         self._gates = (asyncio.Semaphore(size), slots)
+        self._running = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    async def idle(self) -> None:
+        """Wait until every thread of this share has returned, those that nobody waits for among them."""
+        await self._idle.wait()
 
     async def run(self, operation: str, subject: str, function: Callable[[Lifeline], T], *, deadline: float, write: bool = False) -> T:
         """Run a blocking function in a thread.
@@ -79,10 +86,11 @@ class Share:
         await self._enter(operation, subject, end)
         result: asyncio.Future[T] = loop.create_future()
         lifeline = Lifeline()
+        self._begin()
         try:
             self._start(loop, result, function, lifeline)
         except RuntimeError:
-            _release(self._gates)
+            self._end()
             raise Unavailable(self._dependency, operation, subject, "this process can start no more threads") from None
         try:
             # wait, not wait_for: a future that the thread will still settle must not be cancelled under it.
@@ -114,7 +122,7 @@ class Share:
         self, loop: asyncio.AbstractEventLoop, result: "asyncio.Future[Any]", function: Callable[[Lifeline], Any], line: Lifeline
     ) -> None:
         def settle(value: Any, error: BaseException | None) -> None:
-            _release(self._gates)
+            self._end()
             if result.cancelled():
                 return
             if error is None:
@@ -138,6 +146,16 @@ class Share:
 
         # Daemon threads, one a call: a hanging store must not keep the process from ending. Starting one costs 60 us, a call milliseconds.
         threading.Thread(target=work, name=f"modelyard-{self._dependency}", daemon=True).start()
+
+    def _begin(self) -> None:
+        self._running += 1
+        self._idle.clear()
+
+    def _end(self) -> None:
+        _release(self._gates)
+        self._running -= 1
+        if self._running == 0:
+            self._idle.set()
 
 
 def _release(gates: "list[asyncio.Semaphore] | tuple[asyncio.Semaphore, ...]") -> None:

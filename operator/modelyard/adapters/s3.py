@@ -89,15 +89,15 @@ class S3:
         self._deadlines = deadlines or Deadlines()
         self._client: S3Client | None = None
         self._making = threading.Lock()
-        self._inflight = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
 
     async def close(self) -> None:
-        """Close the connections when the calls in flight have ended."""
-        await self._idle.wait()
-        if self._client is not None:
-            self._client.close()
+        """Close the connections when the threads of all calls have returned, or when waiting for that is cancelled."""
+        try:
+            await self._calls.idle()
+            await self._digests.idle()
+        finally:
+            if self._client is not None:
+                self._client.close()
 
     async def bucket_exists(self, bucket: str) -> bool:
         """Tell whether the bucket is there and answers to our keys. One request.
@@ -247,14 +247,7 @@ class S3:
             except BLOCKING_ERRORS as error:
                 raise translate(error, operation, subject, write=write) from None
 
-        self._inflight += 1
-        self._idle.clear()
-        try:
-            return await share.run(operation, subject, call, deadline=deadline, write=write)
-        finally:
-            self._inflight -= 1
-            if self._inflight == 0:
-                self._idle.set()
+        return await share.run(operation, subject, call, deadline=deadline, write=write)
 
     def _made(self) -> "S3Client":
         with self._making:
