@@ -103,7 +103,7 @@ class TrainingReason(StrEnum):
     DATASET_INVALID = "DatasetInvalid"
     """The dataset is not what the spec says; nothing was trained."""
     EXPERIMENT_GONE = "ExperimentGone"
-    """The MLflow run was deleted for good while it was trained."""
+    """The MLflow run was deleted while it was trained. As long as MLflow can restore it, the run goes on when it is restored."""
     CONNECTION_MISSING = "ConnectionMissing"
     """The namespace has no usable Secret modelyard-connection."""
     CONNECTION_REFUSED = "ConnectionRefused"
@@ -326,6 +326,7 @@ class Registered(Schema):
 class Failure(Schema):
     """Why the last attempt failed."""
 
+    attempt: Annotated[int, Field(ge=1, description="The attempt that failed.")] = 1
     reason: Annotated[str, Field(max_length=63, description="One word.")]
     message: Annotated[str, Field(max_length=2048, description="What happened.")]
     exit_code: Annotated[int | None, Field(description="The container's exit code.")] = None

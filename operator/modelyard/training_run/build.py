@@ -19,7 +19,7 @@ from modelyard.kube.pods import (
 )
 from modelyard.plan import Manifest
 
-__all__ = ["DATA", "TRAINER", "config_map", "job", "queued"]
+__all__ = ["DATA", "TRAINER", "config_map", "job", "queued", "switched"]
 
 DATA = "data"
 TRAINER = "trainer"
@@ -72,6 +72,13 @@ def job(run: TrainingRun, attempt: int, mlflow_run: str, runtime: Runtime) -> Ma
     if spec.active_deadline_seconds is not None:
         body["activeDeadlineSeconds"] = spec.active_deadline_seconds
     return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": body}
+
+
+def switched(live: Manifest, *, suspend: bool) -> Manifest:
+    """Return a Job that is there, suspended or let go on. All else stays, and must: our own release may build it otherwise by now."""
+    meta = live["metadata"]
+    metadata = {key: meta[key] for key in ("name", "namespace", "labels", "ownerReferences")}
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": live["spec"] | {"suspend": suspend}}
 
 
 def _pod(run: TrainingRun, attempt: int, mlflow_run: str, runtime: Runtime) -> dict[str, Any]:

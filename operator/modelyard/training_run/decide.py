@@ -13,6 +13,7 @@ from modelyard.api.conditions import trouble as trouble_conditions
 from modelyard.api.training_run import Failure, TrainingRun, TrainingRunStatus
 from modelyard.api.training_run import TrainingReason as Reason
 from modelyard.errors import ModelyardError
+from modelyard.kube.diff import matches
 from modelyard.kube.jobs import failed, image_id, of_kind, succeeded
 from modelyard.kube.names import ATTEMPT_TAG, CODE_TAG, IMAGE_TAG, UID_TAG, job_name, owner_tags
 from modelyard.kube.pods import Runtime
@@ -54,13 +55,15 @@ def decider(runtime: Runtime) -> Decide:
         """Say what is missing most, or that nothing is."""
         if run.status.completion_time is not None:
             return settle(run, seen, now)
+        if run.status.attempt > seen.attempt:
+            return _lost(run, seen, now)
+        if seen.newest is not None:
+            return _attempt(run, seen, seen.newest, now, runtime)
         experiment = seen.experiment
         if experiment is None or experiment.status.mlflow is None or experiment.metadata.deletion_timestamp is not None:
             message = f"The Experiment {run.spec.experiment} is not there, or not in MLflow yet. The run goes on by itself when it is."
             return _say(run, seen, progressing(Reason.WAITING_FOR_EXPERIMENT, message))
-        if seen.newest is None:
-            return _start(run, seen, experiment.status.mlflow.id, runtime)
-        return _attempt(run, seen, seen.newest, now, runtime)
+        return _start(run, seen, experiment.status.mlflow.id, runtime)
 
     return decide
 
@@ -84,8 +87,11 @@ def _attempt(run: TrainingRun, seen: Seen, tracked: TrackedRun, now: datetime, r
     """Carry the newest attempt on: its parameters, its Job, its end."""
     name = job_name(run.metadata.name, seen.attempt)
     job = next((job for job in of_kind(seen.children, "Job") if job["metadata"]["name"] == name), None)
+    if tracked.deleted and tracked.status in {"RUNNING", "SCHEDULED"}:
+        message = f"The MLflow run of attempt {seen.attempt} was deleted in MLflow. Restore it there, and the run goes on by itself."
+        return _say(run, seen, stalled(Reason.EXPERIMENT_GONE, message), again=_MISSING)
     if job is None and tracked.status in {"FAILED", "KILLED"}:
-        return _after_failure(run, seen, run.status.failure or _vanished(), now, runtime)
+        return _after_failure(run, seen, _recorded(run, seen) or _vanished(seen), now, runtime)
     if job is None and tracked.status == "FINISHED":
         return _complete(run, seen, tracked, now)
     if missing := {key: value for key, value in run.spec.parameters.items() if key not in tracked.parameters}:
@@ -94,32 +100,41 @@ def _attempt(run: TrainingRun, seen: Seen, tracked: TrackedRun, now: datetime, r
         if run.spec.suspend:
             return _say(run, seen, progressing(Reason.SUSPENDED, "Suspended. Set spec.suspend to false to go on."))
         children = (Apply(build.config_map(run)), Apply(build.job(run, seen.attempt, tracked.id, runtime)))
-        return Plan(known(run, seen, progressing(Reason.PENDING, "Making the Job."), now), children)
+        return Plan(known(run, seen, progressing(Reason.PENDING, "Making the Job.")), children)
     if succeeded(job):
         return _complete(run, seen, tracked, now)
     if failed(job):
-        found = outcome.failure(job, of_kind(seen.children, "Pod"), run.spec.active_deadline_seconds) or _vanished()
-        return _after_failure(run, seen, found, now, runtime)
-    return _active(run, seen, job, now, runtime)
+        return _after_failure(run, seen, _why(run, seen, job), now, runtime)
+    return _active(run, seen, job, now)
 
 
-def _active(run: TrainingRun, seen: Seen, job: Manifest, now: datetime, runtime: Runtime) -> Plan[TrainingRunStatus]:
+def _active(run: TrainingRun, seen: Seen, job: Manifest, now: datetime) -> Plan[TrainingRunStatus]:
     """Say how a Job that has not ended stands; suspend it or let it go on, as the spec says."""
-    tracked, name = seen.runs[seen.attempt], job["metadata"]["name"]
-    pods = [pod for pod in of_kind(seen.children, "Pod") if pod["metadata"].get("labels", {}).get("job-name") == name]
-    if not build.queued(run) and bool(job["spec"].get("suspend")) != run.spec.suspend:
+    tracked, pods = seen.runs[seen.attempt], _pods(seen, job)
+    config = build.config_map(run)
+    if not any(matches(config, there) for there in of_kind(seen.children, "ConfigMap")):
+        return Plan(known(run, seen, progressing(Reason.PENDING, "Writing the run's ConfigMap.")), (Apply(config),))
+    if (switch := _switch(run, job)) is not None:
         word = "Ending the pod: suspended." if run.spec.suspend else "Going on."
-        return Plan(known(run, seen, progressing(Reason.SUSPENDED, word), now), (Apply(build.job(run, seen.attempt, tracked.id, runtime)),))
+        return Plan(known(run, seen, progressing(Reason.SUSPENDED, word)), (switch,))
     if run.spec.suspend:
-        return Plan(known(run, seen, progressing(Reason.SUSPENDED, "Suspended. Set spec.suspend to false to go on."), now))
+        return _say(run, seen, progressing(Reason.SUSPENDED, "Suspended. Set spec.suspend to false to go on."))
     waits = outcome.waiting(job, pods)
     if waits is not None:
-        conditions = stalled(waits.reason, waits.message) if waits.stalled else progressing(waits.reason, waits.message)
-        return Plan(known(run, seen, conditions, now))
+        return _say(run, seen, stalled(waits.reason, waits.message) if waits.stalled else progressing(waits.reason, waits.message))
     image = next((found for pod in pods if (found := image_id(pod, build.TRAINER))), "")
     if image and tracked.tags.get(IMAGE_TAG) != image:
-        return Plan(known(run, seen, progressing(Reason.TRAINING, "Training."), now), (SetRunTags(tracked.id, {IMAGE_TAG: image}),))
+        return _say(run, seen, progressing(Reason.TRAINING, "Training."), SetRunTags(tracked.id, {IMAGE_TAG: image}))
     return Plan(known(run, seen, progressing(Reason.TRAINING, f"Training, attempt {seen.attempt}."), now), again=_LOOK)
+
+
+def _switch(run: TrainingRun, job: Manifest) -> Apply | Delete | None:
+    """Suspend the Job or let it go on, if it is not as the spec says. One that a queue holds can only be taken from it."""
+    if build.queued(run):
+        gone = run.spec.suspend and not job["metadata"].get("deletionTimestamp")
+        return _delete(job) if gone else None
+    suspended = bool(job["spec"].get("suspend"))
+    return Apply(build.switched(job, suspend=run.spec.suspend)) if suspended != run.spec.suspend else None
 
 
 def _complete(run: TrainingRun, seen: Seen, tracked: TrackedRun, now: datetime) -> Plan[TrainingRunStatus]:
@@ -127,7 +142,7 @@ def _complete(run: TrainingRun, seen: Seen, tracked: TrackedRun, now: datetime) 
     if tracked.status != "FINISHED":
         return _say(run, seen, progressing(Reason.TRAINING, "Closing the MLflow run."), FinishRun(tracked.id, "FINISHED"))
     conditions = (condition("Succeeded", True, Reason.SUCCEEDED, "Trained."), *progressing(Reason.REGISTERING, "Trained; writing it down."))
-    status = known(run, seen, conditions, now).model_copy(update={"completion_time": tracked.end or now, "failure": None})
+    status = known(run, seen, conditions).model_copy(update={"completion_time": tracked.end or now, "failure": None})
     return Plan(status, again=timedelta(0))
 
 
@@ -136,30 +151,63 @@ def _after_failure(run: TrainingRun, seen: Seen, found: Failure, now: datetime, 
     attempt, tracked = seen.attempt, seen.runs[seen.attempt]
     if run.status.failure != found:
         conditions = progressing(Reason.RETRYING, f"Attempt {attempt} failed: {found.message}")
-        return Plan(known(run, seen, conditions, now).model_copy(update={"failure": found}), again=timedelta(0))
-    if tracked.status not in {"FAILED", "KILLED"}:
+        return Plan(known(run, seen, conditions).model_copy(update={"failure": found}), again=timedelta(0))
+    if tracked.status not in {"FAILED", "KILLED"} or (tracked.end is None and not tracked.deleted):
         return _say(run, seen, progressing(Reason.RETRYING, f"Attempt {attempt} failed: {found.message}"), FinishRun(tracked.id, "FAILED"))
     if outcome.final(found) or attempt > run.spec.backoff_limit:
         tried = "" if attempt == 1 else f" This was attempt {attempt}."
         failed_ = condition("Succeeded", False, found.reason, found.message + tried)
-        status = known(run, seen, (failed_, *stalled(found.reason, found.message + tried)), now)
+        status = known(run, seen, (failed_, *stalled(found.reason, found.message + tried)))
         return Plan(status.model_copy(update={"completion_time": tracked.end or now}))
     pause = min(_RETRY_BASE * 2 ** (attempt - 1), _RETRY_CAP)
     wait = (tracked.end or now) + pause - now
     message = f"Attempt {attempt} failed: {found.message} Attempt {attempt + 1} of {run.spec.backoff_limit + 1} follows."
     if wait > timedelta(0):
-        return Plan(known(run, seen, progressing(Reason.RETRYING, message), now), again=wait)
+        return _say(run, seen, progressing(Reason.RETRYING, message), again=wait)
     return _start(run, seen, tracked.experiment, runtime)
 
 
-def _vanished() -> Failure:
-    return Failure(reason=Reason.FAILED, message="The Job is gone, and nobody saw how it ended.")
+def _lost(run: TrainingRun, seen: Seen, now: datetime) -> Plan[TrainingRunStatus]:
+    """The attempt's MLflow run is gone for good: there is nothing to train into, and no second run for one attempt."""
+    message = f"The MLflow run of attempt {run.status.attempt} was deleted for good. Train again in another TrainingRun."
+    conditions = (condition("Succeeded", False, Reason.EXPERIMENT_GONE, message), *stalled(Reason.EXPERIMENT_GONE, message))
+    found = Failure(reason=Reason.EXPERIMENT_GONE, message=message, attempt=run.status.attempt)
+    status = run.status.model_copy(update={"conditions": conditions, "completion_time": now, "failure": found})
+    jobs = [job for job in of_kind(seen.children, "Job") if not (succeeded(job) or failed(job) or job["metadata"].get("deletionTimestamp"))]
+    return Plan(status, tuple(_delete(job) for job in jobs))
+
+
+def _why(run: TrainingRun, seen: Seen, job: Manifest) -> Failure:
+    """What a pod has said of its end stays when the pod goes."""
+    found = outcome.failure(job, _pods(seen, job), run.spec.active_deadline_seconds)
+    found = found.model_copy(update={"attempt": seen.attempt}) if found else _vanished(seen)
+    recorded = _recorded(run, seen)
+    return recorded if recorded is not None and not outcome.told(found) else found
+
+
+def _recorded(run: TrainingRun, seen: Seen) -> Failure | None:
+    """The failure of this attempt, if it was written down. That of an earlier one says nothing of it."""
+    return run.status.failure if run.status.failure and run.status.failure.attempt == seen.attempt else None
+
+
+def _vanished(seen: Seen) -> Failure:
+    return Failure(reason=Reason.FAILED, message="The Job is gone, and nobody saw how it ended.", attempt=seen.attempt)
+
+
+def _pods(seen: Seen, job: Manifest) -> list[Manifest]:
+    """The pods of one attempt."""
+    name = job["metadata"]["name"]
+    return [pod for pod in of_kind(seen.children, "Pod") if pod["metadata"].get("labels", {}).get("job-name") == name]
+
+
+def _delete(job: Manifest) -> Delete:
+    return Delete("batch/v1", "Job", job["metadata"]["name"], job["metadata"]["uid"])
 
 
 def _say(
     run: TrainingRun, seen: Seen, conditions: tuple[Condition, ...], action: Outside | None = None, again: timedelta | None = None
 ) -> Plan[TrainingRunStatus]:
-    return Plan(known(run, seen, conditions, None), () if action is None else (action,), again=again)
+    return Plan(known(run, seen, conditions), () if action is None else (action,), again=again)
 
 
 def release(run: TrainingRun, seen: Seen, _now: datetime) -> Plan[TrainingRunStatus]:
@@ -167,8 +215,8 @@ def release(run: TrainingRun, seen: Seen, _now: datetime) -> Plan[TrainingRunSta
     status = run.status.model_copy(update={"conditions": progressing(Reason.DELETING, "Ending the Job and closing the MLflow run.")})
     jobs = [job for job in of_kind(seen.children, "Job") if not job["metadata"].get("deletionTimestamp")]
     if jobs:
-        return Plan(status, tuple(Delete("batch/v1", "Job", job["metadata"]["name"], job["metadata"]["uid"]) for job in jobs))
-    ours = [tracked for tracked in seen.runs.values() if tracked.tags.get(UID_TAG) == run.metadata.uid]
+        return Plan(status, tuple(_delete(job) for job in jobs))
+    ours = [tracked for tracked in seen.runs.values() if tracked.tags.get(UID_TAG) == run.metadata.uid and not tracked.deleted]
     for tracked in ours:
         if tracked.status in {"RUNNING", "SCHEDULED"}:
             return Plan(status, (FinishRun(tracked.id, "KILLED"),))
@@ -177,11 +225,17 @@ def release(run: TrainingRun, seen: Seen, _now: datetime) -> Plan[TrainingRunSta
 
 
 def trouble(run: TrainingRun, error: ModelyardError, _now: datetime) -> Plan[TrainingRunStatus]:
-    """Say what an error means; once the run has ended, its end stands. A deletion is not held up by a connection that is gone."""
-    deleting = run.metadata.deletion_timestamp is not None
+    """Say what an error means; once the run has ended, its end stands.
+
+    A deletion that owes MLflow nothing, or can never reach it, is not held up.
+    """
     kept = tuple(c for c in run.status.conditions if c.type == "Succeeded")
     status = run.status.model_copy(update={"conditions": (*kept, *trouble_conditions(error))})
-    if deleting and (run.status.mlflow is None or error.operation == CONNECTION_OPERATION):
+    if run.metadata.deletion_timestamp is None:
+        return Plan(status)
+    if run.status.mlflow is None or (run.status.completion_time is not None and run.spec.deletion_policy is DeletionPolicy.RETAIN):
+        return Plan(status, released=True)
+    if error.operation == CONNECTION_OPERATION:
         left = Event("LeftBehind", "There is no connection to MLflow any more: its run was left as it is.", warning=True)
         return Plan(status, released=True, events=(left,))
     return Plan(status)

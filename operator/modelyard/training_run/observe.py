@@ -8,7 +8,7 @@ from modelyard.api.experiment import Experiment
 from modelyard.api.mlmodel import MLMODEL_LIMIT, MLModel, read_mlmodel
 from modelyard.api.registered_model import RegisteredModel
 from modelyard.api.training_run import TrainingRun
-from modelyard.kube.jobs import succeeded
+from modelyard.kube.jobs import failed, succeeded
 from modelyard.kube.names import ATTEMPT_TAG, UID_TAG
 from modelyard.plan import Manifest
 from modelyard.ports import ArtifactTree, Ports, Tenant, TrackedRun
@@ -82,16 +82,15 @@ async def observe(run: TrainingRun, ports: Ports, _now: datetime) -> Seen:
     if tracked_id is None or (run.status.completion_time is not None and not deleting):
         return seen
     tenant = await ports.tenant(meta.namespace)
-    runs = await _runs(tenant, tracked_id, meta.uid)
+    runs = await _runs(tenant, tracked_id, run)
     newest = runs.get(max(runs, default=0))
-    trained = newest is not None and any(succeeded(child) for child in seen.children)
     return Seen(
         experiment=seen.experiment,
         registered_model=seen.registered_model,
         children=seen.children,
         runs=runs,
         script=await _script(run, ports),
-        model=await _model(tenant, newest) if newest and trained and not deleting else None,
+        model=await _model(tenant, newest) if newest and not deleting and _trained(newest, seen.children) else None,
         referenced=frozenset({r.id for r in runs.values() if await tenant.tracking.versions_of_run(r.id)}) if deleting else frozenset(),
         tracking_url=tenant.tracking_url,
     )
@@ -104,15 +103,28 @@ def _tracked_experiment(run: TrainingRun, experiment: Experiment | None) -> str 
     return experiment.status.mlflow.id if experiment and experiment.status.mlflow else None
 
 
-async def _runs(tenant: Tenant, experiment: str, uid: str) -> dict[int, TrackedRun]:
-    """By attempt. MLflow cannot keep two creates apart, so of two runs of one attempt the older one counts."""
+async def _runs(tenant: Tenant, experiment: str, run: TrainingRun) -> dict[int, TrackedRun]:
+    """By attempt. MLflow cannot keep two creates apart, so of two runs of one attempt the older one counts.
+
+    One that was soft-deleted in MLflow meanwhile is still the attempt's run.
+    """
+    uid, recorded = run.metadata.uid, run.status.mlflow
     found = await tenant.tracking.runs(experiment, tags={UID_TAG: uid})
+    if recorded is not None and all(each.id != recorded.run_id for each in found):
+        hidden = await tenant.tracking.run(recorded.run_id)
+        found = found if hidden is None else (hidden, *found)
     by_attempt: dict[int, TrackedRun] = {}
-    for run in found:  # newest first
-        attempt = run.tags.get(ATTEMPT_TAG, "")
-        if attempt.isdecimal():
-            by_attempt[int(attempt)] = run
+    for each in found:  # newest first
+        attempt = each.tags.get(ATTEMPT_TAG, "")
+        if attempt.isdecimal() and each.tags.get(UID_TAG) == uid:
+            by_attempt[int(attempt)] = each
     return by_attempt
+
+
+def _trained(newest: TrackedRun, children: tuple[Manifest, ...]) -> bool:
+    """Its Job is complete, or gone after the run was closed well. Before that the model may still change."""
+    jobs = [child for child in children if child["kind"] == "Job"]
+    return any(map(succeeded, jobs)) or (newest.status == "FINISHED" and all(map(failed, jobs)))
 
 
 async def _script(run: TrainingRun, ports: Ports) -> str | None:

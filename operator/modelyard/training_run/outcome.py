@@ -10,7 +10,7 @@ from modelyard.kube.jobs import Termination, failed, pod_trouble, terminations
 from modelyard.plan import Manifest
 from modelyard.training_run.build import DATA, TRAINER
 
-__all__ = ["Waiting", "dataset", "failure", "final", "waiting"]
+__all__ = ["Waiting", "dataset", "failure", "final", "told", "waiting"]
 
 _SAID = {
     reason.value: reason
@@ -49,6 +49,11 @@ class Waiting:
 def final(found: Failure) -> bool:
     """Tell whether another attempt would only fail the same way."""
     return found.reason in _FINAL
+
+
+def told(found: Failure) -> bool:
+    """Tell whether a failure says more than that there was one."""
+    return found.exit_code is not None or found.reason != Reason.FAILED
 
 
 def waiting(job: Manifest, pods: Iterable[Manifest]) -> Waiting | None:
@@ -114,5 +119,7 @@ def _ended(ended: Termination) -> Failure:
     if ended.reason == "OOMKilled":
         message = f"The container {ended.container} used more memory than its limit. Raise resources.limits.memory in another TrainingRun."
         return Failure(reason=Reason.OUT_OF_MEMORY, message=message, exit_code=ended.exit_code, log=ended.log[-4096:])
-    message = f"The container {ended.container} ended with exit code {ended.exit_code}."
+    words = ended.said.get("message")
+    why = f": {words}" if isinstance(words, str) and words else "."
+    message = f"The container {ended.container} ended with exit code {ended.exit_code}{why}"[:2048]
     return Failure(reason=Reason.FAILED, message=message, exit_code=ended.exit_code, log=ended.log[-4096:])

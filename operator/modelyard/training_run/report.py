@@ -15,17 +15,18 @@ __all__ = ["PROGRESS_METRIC", "known"]
 
 PROGRESS_METRIC = "modelyard.progress"
 _METRICS_LIMIT = 32
+_PARAMETERS_LIMIT = 256
 _PARAMETER_LIMIT = 6000
 
 
-def known(run: TrainingRun, seen: Seen, conditions: tuple[Condition, ...], now: datetime | None) -> TrainingRunStatus:
+def known(run: TrainingRun, seen: Seen, conditions: tuple[Condition, ...], now: datetime | None = None) -> TrainingRunStatus:
     """Return the status with everything that is seen now, what was seen before where nothing is, and these conditions.
 
     Args:
         run: The object.
         seen: The world.
         conditions: What holds.
-        now: The time, for the estimate of what is left; None: no estimate.
+        now: The time, for the estimate of what is left; None: no estimate, for nothing is being trained.
 
     """
     old = run.status
@@ -45,7 +46,7 @@ def known(run: TrainingRun, seen: Seen, conditions: tuple[Condition, ...], now: 
                 url=f"{seen.tracking_url}/#/experiments/{tracked.experiment}/runs/{tracked.id}",
             ),
             "job": name if found else old.job if old.attempt == attempt else None,
-            "parameters": {key: value[:_PARAMETER_LIMIT] for key, value in sorted(tracked.parameters.items())},
+            "parameters": _parameters(run, tracked),
             "metrics": tuple(Metric(name=key, value=f"{tracked.metrics[key]:.6g}") for key in shown[:_METRICS_LIMIT]),
             "progress": _progress(tracked, _began(seen), now) or (old.progress if old.attempt == attempt else None),
             "dataset": outcome.dataset(of_kind(seen.children, "Pod")) or old.dataset,
@@ -53,6 +54,12 @@ def known(run: TrainingRun, seen: Seen, conditions: tuple[Condition, ...], now: 
             "start_time": old.start_time or tracked.start,
         }
     )
+
+
+def _parameters(run: TrainingRun, tracked: TrackedRun) -> dict[str, str]:
+    """Those of the spec, then what a script has logged besides, as far as the status has room."""
+    ours_first = sorted(tracked.parameters, key=lambda name: (name not in run.spec.parameters, name))
+    return {name: tracked.parameters[name][:_PARAMETER_LIMIT] for name in sorted(ours_first[:_PARAMETERS_LIMIT])}
 
 
 def _artifact(seen: Seen) -> ModelArtifact | None:

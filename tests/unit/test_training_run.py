@@ -1,0 +1,341 @@
+"""TrainingRun while it goes on: two values and a clock in, a plan out. How it fails and ends is in the files beside this one."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from modelyard.api.experiment import ExperimentStatus
+from modelyard.api.training_run import TrainingRun
+from modelyard.errors import Forbidden, Invalid, ModelyardError, Unavailable
+from modelyard.plan import Apply, CreateRun, Delete, LogParameters, Manifest, Plan, SetRunTags
+from modelyard.ports import TrackedRun
+from modelyard.training_run import build, controller
+from modelyard.training_run.decide import decider, settled, trouble
+from modelyard.training_run.observe import Seen
+from tests.unit.builders import (
+    HOUR,
+    NOW,
+    RUNTIME,
+    URL,
+    applied,
+    deleted,
+    experiment,
+    job,
+    live,
+    message,
+    outside,
+    pod,
+    registered_model,
+    said,
+    tracked_run,
+    training_run,
+    waiting,
+    written,
+)
+
+decide = decider(RUNTIME)
+READY = experiment(status=ExperimentStatus.model_validate({"mlflow": {"id": "12", "name": "risk/fraud", "url": URL}}))
+OURS = {"modelyard.io/uid": "uid-fraud-1", "modelyard.io/namespace": "risk", "modelyard.io/name": "fraud-1"}
+
+
+def attempt(number: int = 1, status: Any = "RUNNING", **more: Any) -> TrackedRun:
+    return tracked_run(f"r{number}", status, **({"tags": OURS | {"modelyard.io/attempt": str(number)}} | more))
+
+
+def seen(*children: Manifest, runs: tuple[TrackedRun, ...] = (), **more: Any) -> Seen:
+    by_attempt = {int(run.tags["modelyard.io/attempt"]): run for run in runs}
+    return Seen(**({"experiment": READY, "registered_model": None, "children": children, "runs": by_attempt, "tracking_url": URL} | more))
+
+
+def training(run: TrainingRun, *pods: Manifest, number: int = 1, **more: Any) -> Seen:
+    """The world while an attempt's Job is active."""
+    there = job(build.job(run, number, f"r{number}", RUNTIME))
+    return seen(live(build.config_map(run)), there, *pods, runs=(attempt(number, **more),))
+
+
+def running(run: TrainingRun, number: int = 1, **status: Any) -> Manifest:
+    return pod(build.job(run, number, f"r{number}", RUNTIME), **status)
+
+
+# --- before it starts -----------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "there",
+    [None, experiment(), READY.model_copy(update={"metadata": READY.metadata.model_copy(update={"deletion_timestamp": NOW})})],
+    ids=["none", "not in MLflow", "being deleted"],
+)
+def test_a_run_waits_for_its_experiment_and_says_so(there: Any):
+    plan = decide(training_run(), seen(experiment=there), NOW)
+    assert (plan.actions, said(plan)) == ((), "Reconciling WaitingForExperiment")
+    assert "goes on by itself" in message(plan)
+
+
+def test_an_experiment_that_is_ready_wakes_the_runs_that_wait_for_it():
+    relation = next(relation for relation in controller(RUNTIME).relations if relation.plural == "experiments")
+    runs = [{"metadata": {"name": name}, "spec": {"experiment": of}, "status": status} for name, of, status in NAMED]
+
+    class Cluster:
+        def select(self, plural: str, namespace: str) -> list[Manifest]:
+            return runs if (plural, namespace) == ("trainingruns", "risk") else []
+
+    assert list(relation.keys({"metadata": {"name": "fraud", "namespace": "risk"}}, Cluster())) == ["waits", "new"]  # type: ignore[arg-type]
+
+
+NAMED: list[tuple[str, str, Any]] = [
+    ("waits", "fraud", {}),
+    ("new", "fraud", None),
+    ("runs", "fraud", {"mlflow": {"runId": "r1"}}),
+    ("other", "else", {}),
+]
+
+
+def test_the_mlflow_run_is_made_first_and_says_whose_attempt_it_is_and_what_code_it_ran():
+    plan = decide(training_run(), seen(), NOW)
+    tags = OURS | {"modelyard.io/attempt": "1", "modelyard.io/code.version": "modelyard 1.2.3"}
+    assert plan.actions == (CreateRun("12", "fraud-1", tags),)
+    assert said(plan) == "Reconciling Pending"
+
+
+def test_a_script_s_code_version_is_the_digest_of_its_text():
+    plan = decide(training_run(trainer={"script": {"config_map": "train"}}), seen(script="sha256:abc"), NOW)
+    action = outside(plan)
+    assert isinstance(action, CreateRun)
+    assert action.tags["modelyard.io/code.version"] == "sha256:abc"
+
+
+def test_an_image_s_code_version_is_the_image_s_own_business():
+    action = outside(decide(training_run(trainer={"container": {"image": "a:1"}}), seen(), NOW))
+    assert isinstance(action, CreateRun)
+    assert "modelyard.io/code.version" not in action.tags
+
+
+def test_a_script_that_is_not_there_is_named_and_looked_for():
+    plan = decide(training_run(trainer={"script": {"config_map": "train", "key": "a.py"}}), seen(), NOW)
+    assert (plan.actions, said(plan)) == ((), "Stalled ConfigurationMissing")
+    assert "train" in message(plan)
+    assert "a.py" in message(plan)
+    assert plan.again is not None, "no watch tells of somebody's ConfigMap"
+
+
+def test_nothing_is_made_for_a_run_that_is_suspended_from_the_start():
+    plan = decide(training_run(suspend=True), seen(), NOW)
+    assert (plan.actions, said(plan)) == ((), "Reconciling Suspended")
+
+
+def test_parameters_are_logged_before_anything_trains():
+    run = training_run(parameters={"depth": "6", "rate": "0.1"})
+    assert decide(run, seen(runs=(attempt(),)), NOW).actions == (LogParameters("r1", {"depth": "6", "rate": "0.1"}),)
+    assert decide(run, seen(runs=(attempt(parameters={"depth": "6"}),)), NOW).actions == (LogParameters("r1", {"rate": "0.1"}),)
+
+
+def test_a_parameter_that_a_script_logged_otherwise_is_left_as_it_is():
+    """MLflow would refuse another value for ever."""
+    run = training_run(parameters={"depth": "6"})
+    assert outside(decide(run, seen(runs=(attempt(parameters={"depth": "7"}),)), NOW)) is None
+
+
+def test_then_the_job_is_made_beside_its_configuration():
+    plan = decide(training_run(), seen(runs=(attempt(),)), NOW)
+    assert list(applied(plan)) == ["ConfigMap/fraud-1-config", "Job/fraud-1-1"]
+    environment = applied(plan)["Job/fraud-1-1"]["spec"]["template"]["spec"]["containers"][0]["env"]
+    assert {"name": "MLFLOW_RUN_ID", "value": "r1"} in environment
+
+
+def test_a_job_that_somebody_deleted_is_made_again_for_the_same_attempt():
+    run = written(training_run(), decide(training_run(), training(training_run()), NOW))
+    plan = decide(run, seen(live(build.config_map(run)), runs=(attempt(),)), NOW)
+    assert "Job/fraud-1-1" in applied(plan)
+
+
+# --- while it trains ------------------------------------------------------------------------------------
+def test_while_it_trains_metrics_progress_and_what_is_left_are_told():
+    run = training_run(parameters={"depth": "6"})
+    ours = running(run, statuses=[{"name": "trainer", "state": {"running": {"startedAt": "2026-01-01T11:59:00Z"}}}])
+    metrics = {"accuracy": 0.912345678, "modelyard.progress": 40.0, "system/cpu": 3.0}
+    plan = decide(run, training(run, ours, metrics=metrics, parameters={"depth": "6"}), NOW)
+    assert said(plan) == "Reconciling Training"
+    assert plan.again is not None, "metrics come without an event"
+    status = written(run, plan).status
+    assert {metric.name: metric.value for metric in status.metrics} == {"accuracy": "0.912346"}
+    assert status.progress
+    assert (status.progress.percent, status.progress.eta_seconds) == (40, 90)
+    assert (status.attempt, status.job, status.parameters) == (1, "fraud-1-1", {"depth": "6"})
+    assert status.mlflow
+    assert (status.mlflow.run_id, status.mlflow.url) == ("r1", f"{URL}/#/experiments/12/runs/r1")
+
+
+@pytest.mark.parametrize("value", [-1.0, 101.0, float("nan"), float("inf")])
+def test_progress_that_is_none_is_not_told(value: float):
+    run = training_run()
+    assert decide(run, training(run, running(run), metrics={"modelyard.progress": value}), NOW).status.progress is None
+
+
+def test_a_status_has_room_for_what_a_script_logs():
+    """Autologging logs hundreds; the API server refuses a status that has more than the schema says."""
+    run = training_run(parameters={"zz": "1"})
+    logged = {f"p{n:03}": "x" * 7000 for n in range(300)} | {"zz": "1"}
+    plan = decide(run, training(run, running(run), parameters=logged, metrics={f"m{n}": float(n) for n in range(50)}), NOW)
+    status = written(run, plan).status
+    assert (len(status.parameters), len(status.metrics)) == (256, 32)
+    assert status.parameters["zz"] == "1", "those of the spec come first"
+
+
+def test_the_image_that_runs_is_written_down_once():
+    run = training_run()
+    ours = running(run, statuses=[{"name": "trainer", "imageID": "registry/x@sha256:1", "state": {"running": {}}}])
+    world = training(run, ours)
+    assert decide(run, world, NOW).actions == (SetRunTags("r1", {"modelyard.io/image": "registry/x@sha256:1"}),)
+    tagged = replace(world.runs[1], tags={**world.runs[1].tags, "modelyard.io/image": "registry/x@sha256:1"})
+    assert decide(run, replace(world, runs={1: tagged}), NOW).actions == ()
+
+
+def test_a_configuration_that_somebody_deleted_or_changed_is_put_back():
+    """A pod that waits for it would wait for ever."""
+    run = training_run()
+    world = training(run)
+    config, there = world.children
+    for left in [(there,), (config | {"data": {}}, there)]:
+        assert list(applied(decide(run, replace(world, children=left), NOW))) == ["ConfigMap/fraud-1-config"]
+
+
+@pytest.mark.parametrize(
+    ("statuses", "conditions", "words"),
+    [
+        ([waiting("ImagePullBackOff", "not found")], [], "Stalled ImagePullFailed"),
+        ([waiting("CreateContainerConfigError", 'configmap "x" not found')], [], "Stalled ConfigurationMissing"),
+        ([], [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"}], "Reconciling Unschedulable"),
+        ([waiting("ContainerCreating")], [], "Reconciling Scheduling"),
+    ],
+)
+def test_a_pod_that_does_not_start_says_why_and_what_to_do(statuses: list[Manifest], conditions: list[Manifest], words: str):
+    run = training_run()
+    plan = decide(run, training(run, running(run, phase="Pending", statuses=statuses, conditions=conditions)), NOW)
+    assert (plan.actions, said(plan)) == ((), words)
+    assert message(plan).endswith((".", "itself."))
+
+
+def test_a_pod_of_an_earlier_attempt_says_nothing_of_this_one():
+    run = training_run(backoff_limit=1)
+    old = running(run, 1, phase="Pending", statuses=[waiting("ImagePullBackOff")])
+    assert said(decide(run, training(run, old, running(run, 2), number=2), NOW)) == "Reconciling Training"
+
+
+def test_a_pod_that_is_going_says_nothing_either():
+    run = training_run()
+    going = running(run, phase="Pending", statuses=[waiting("ImagePullBackOff")])
+    going["metadata"]["deletionTimestamp"] = "2026-01-01T12:00:00Z"
+    assert said(decide(run, training(run, going), NOW)) == "Reconciling Scheduling"
+
+
+# --- suspend, resume, queues ----------------------------------------------------------------------------
+def test_suspending_ends_the_pod_and_resuming_starts_another_in_the_same_run():
+    run, held = training_run(), training_run(suspend=True)
+    world = training(run, running(run))
+    ending = decide(held, world, NOW)
+    there = applied(ending)["Job/fraud-1-1"]
+    assert there["spec"]["suspend"] is True
+    world = replace(world, children=(world.children[0], live(there)))
+    assert (decide(held, world, NOW).actions, said(decide(held, world, NOW))) == ((), "Reconciling Suspended")
+    assert applied(decide(run, world, NOW))["Job/fraud-1-1"]["spec"]["suspend"] is False
+
+
+@pytest.mark.parametrize("suspend", [False, True])
+def test_a_job_of_an_earlier_release_can_still_be_suspended_and_resumed(suspend: bool):
+    """A Job's template never changes; this release may build it with another image."""
+    run = training_run(suspend=suspend)
+    older = decider(replace(RUNTIME, image="modelyard/runtime:0.9"))
+    made = applied(older(training_run(suspend=not suspend), seen(runs=(attempt(),)), NOW)) if suspend else None
+    there = live(made["Job/fraud-1-1"] if made else build.job(training_run(suspend=True), 1, "r1", replace(RUNTIME, image="old:1")))
+    there["spec"] |= {"selector": {"matchLabels": {"controller-uid": "x"}}}
+    switched = applied(decide(run, seen(live(build.config_map(run)), there, runs=(attempt(),)), NOW))["Job/fraud-1-1"]
+    assert switched["spec"] == there["spec"] | {"suspend": suspend}
+
+
+def test_a_suspended_run_says_the_same_for_ever():
+    """I6: no estimate that grows with the clock."""
+    run = training_run(suspend=True)
+    world = seen(live(build.config_map(run)), live(build.job(run, 1, "r1", RUNTIME)), runs=(attempt(metrics={"modelyard.progress": 40.0}),))
+    before = written(run, decide(run, world, NOW))
+    assert before.status.progress
+    assert before.status.progress.eta_seconds is None
+    assert written(before, decide(before, world, NOW + 5 * HOUR), NOW + 5 * HOUR) == before
+
+
+QUEUED = {"labels": {"kueue.x-k8s.io/queue-name": "team"}}
+
+
+def test_a_queue_decides_when_its_job_starts():
+    run = training_run(about=QUEUED)
+    made = applied(decide(run, seen(runs=(attempt(),)), NOW))["Job/fraud-1-1"]
+    assert made["spec"]["suspend"] is True
+    assert made["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "team"
+    config = live(build.config_map(run))
+    held = decide(run, seen(config, live(made), runs=(attempt(),)), NOW)
+    assert (held.actions, said(held)) == ((), "Reconciling Queued")
+    admitted = live(made | {"spec": made["spec"] | {"suspend": False}})
+    going = decide(run, seen(config, admitted, running(run), runs=(attempt(),)), NOW)
+    assert (going.actions, said(going)) == ((), "Reconciling Training")
+
+
+def test_a_queued_job_that_is_to_be_suspended_is_taken_from_its_queue():
+    """Were it only suspended, the queue would start it again."""
+    run = training_run(about=QUEUED, suspend=True)
+    world = training(run, running(run))
+    assert deleted(decide(run, world, NOW)) == ["Job/fraud-1-1"]
+    gone = replace(world, children=world.children[:1])
+    assert (decide(run, gone, NOW).actions, said(decide(run, gone, NOW))) == ((), "Reconciling Suspended")
+
+
+# --- trouble --------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (Unavailable("MLflow", "search runs", "12"), "Reconciling MLflowUnavailable"),
+        (Unavailable("S3", "read", "s3://b/k"), "Reconciling StoreUnavailable"),
+        (Forbidden("MLflow", "create run", "fraud-1"), "Stalled ConnectionRefused"),
+        (Invalid("Kubernetes", "apply Job", "risk/fraud-1-1", "exceeded quota"), "Stalled RequestRefused"),
+        (Invalid("Kubernetes", "read connection", "risk/modelyard-connection"), "Stalled ConnectionMissing"),
+    ],
+)
+def test_trouble_says_what_it_is_and_forgets_nothing(error: ModelyardError, words: str):
+    run = training_run()
+    before = written(run, decide(run, training(run, running(run), metrics={"accuracy": 0.9}), NOW))
+    plan = trouble(before, error, NOW)
+    assert (plan.actions, plan.released, said(plan)) == ((), False, words)
+    assert (plan.status.mlflow, plan.status.metrics, plan.status.attempt) == (before.status.mlflow, before.status.metrics, 1)
+
+
+def test_nothing_is_asked_twice_of_an_unchanged_world():
+    """Two looks at one world say the same, status and all."""
+    run = training_run(dataset={"name": "cards"})
+    world = training(run, running(run), metrics={"modelyard.progress": 50.0})
+    first: Plan[Any] = decide(run, world, NOW)
+    assert decide(run, world, NOW) == first
+    assert not settled(written(run, first), world.children)
+
+
+def test_only_jobs_and_configuration_of_ours_are_ever_written():
+    run = training_run(suspend=True)
+    for action in decide(run, training(training_run(), running(run)), NOW).actions:
+        assert isinstance(action, Apply | Delete)
+        if isinstance(action, Apply):
+            assert action.manifest["metadata"]["ownerReferences"][0]["uid"] == "uid-fraud-1"
+
+
+def test_a_model_that_comes_has_the_runs_look_that_wait_for_it():
+    relation = next(relation for relation in controller(RUNTIME).relations if relation.plural == "registeredmodels")
+    register, ended = {"model": "fraud", "version": "v1"}, "2026-01-01T00:00:00Z"
+    runs = [
+        {"metadata": {"name": "waits"}, "spec": {"register": register}, "status": {"completionTime": ended}},
+        {"metadata": {"name": "done"}, "spec": {"register": register}, "status": {"completionTime": ended, "registered": register}},
+        {"metadata": {"name": "trains"}, "spec": {"register": register}},
+        {"metadata": {"name": "other"}, "spec": {"register": {"model": "else"}}, "status": {"completionTime": ended}},
+        {"metadata": {"name": "none"}, "spec": {}, "status": {"completionTime": ended}},
+    ]
+
+    class Cluster:
+        def select(self, plural: str, namespace: str) -> list[Manifest]:
+            return runs
+
+    found = relation.keys({"metadata": {"name": registered_model().metadata.name, "namespace": "risk"}}, Cluster())  # type: ignore[arg-type]
+    assert list(found) == ["waits"]

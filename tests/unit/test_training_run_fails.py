@@ -1,0 +1,273 @@
+"""TrainingRun when an attempt fails: why, whether another follows and when, and how it is told."""
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from modelyard.api.training_run import TrainingRun
+from modelyard.plan import CreateRun, FinishRun, Manifest, Plan
+from modelyard.training_run import build
+from modelyard.training_run.observe import Seen
+from tests.unit.builders import DAY, NOW, RUNTIME, deleted, job, live, message, outside, pod, said, terminated, training_run, written
+from tests.unit.test_training_run import attempt, decide, seen
+
+SECOND = timedelta(seconds=1)
+
+
+def broken(run: TrainingRun, *statuses: Manifest, number: int = 1, reason: str = "BackoffLimitExceeded", **more: Any) -> Seen:
+    """The world when an attempt's Job has failed: its pod's containers ended so."""
+    built = build.job(run, number, f"r{number}", RUNTIME)
+    pods = [pod(built, "Failed", name=f"pod-{number}", statuses=statuses)] if statuses else []
+    runs = tuple(attempt(n, "FAILED", ended=DAY) for n in range(1, number))
+    return seen(live(build.config_map(run)), job(built, "Failed", reason), *pods, runs=(*runs, attempt(number, **more)))
+
+
+def decided(run: TrainingRun, world: Seen) -> TrainingRun:
+    """The run after what is seen is written down."""
+    plan = decide(run, world, NOW)
+    assert plan.actions == ()
+    return written(run, plan)
+
+
+CRASHED = terminated(1, "Traceback: boom", "Error")
+
+
+# --- why ----------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("status", "reason", "text"),
+    [
+        (CRASHED, "Failed", "trainer ended with exit code 1"),
+        (terminated(137, "", "OOMKilled"), "OutOfMemory", "resources.limits.memory"),
+        (terminated(67, json.dumps({"reason": "ScriptInvalid", "message": "line 3"})), "ScriptInvalid", "line 3"),
+        (terminated(67, json.dumps({"reason": "InvalidParameters", "message": "max_dept"})), "InvalidParameters", "max_dept"),
+        (
+            terminated(65, json.dumps({"reason": "DatasetDigestMismatch", "message": "expected"}), name="data", init=True),
+            "DatasetDigestMismatch",
+            "expected",
+        ),
+        (
+            terminated(66, json.dumps({"reason": "DatasetUnavailable", "message": "no key"}), name="data", init=True),
+            "DatasetUnavailable",
+            "no key",
+        ),
+        (
+            terminated(67, json.dumps({"reason": "DatasetInvalid", "message": "no rows"}), name="data", init=True),
+            "DatasetInvalid",
+            "no rows",
+        ),
+        (terminated(73, json.dumps({"reason": "VolumeFull", "message": "no space"}), name="data", init=True), "Failed", "no space"),
+        (terminated(1, json.dumps({"reason": ["x"], "message": {}})), "Failed", "exit code 1"),
+    ],
+)
+def test_why_an_attempt_failed_is_what_its_container_says(status: Manifest, reason: str, text: str):
+    run = training_run(backoff_limit=1)
+    failure = decided(run, broken(run, status)).status.failure
+    assert failure
+    assert (failure.reason, failure.attempt, failure.exit_code) == (reason, 1, status["state"]["terminated"]["exitCode"])
+    assert text in failure.message
+
+
+def test_the_last_lines_of_the_log_are_kept_and_bounded():
+    run = training_run()
+    failure = decided(run, broken(run, terminated(1, "x" * 9000 + "the end"))).status.failure
+    assert failure
+    assert failure.log.endswith("the end")
+    assert len(failure.log) == 4096
+
+
+def test_the_container_that_ended_first_tells_why():
+    run = training_run(dataset={"name": "cards"})
+    data = terminated(66, json.dumps({"reason": "DatasetUnavailable", "message": "no key"}), name="data", init=True)
+    failure = decided(run, broken(run, CRASHED, data)).status.failure
+    assert failure
+    assert failure.reason == "DatasetUnavailable"
+
+
+def test_a_deadline_is_told_from_all_else():
+    run = training_run(active_deadline_seconds=60)
+    failure = decided(run, broken(run, terminated(143), reason="DeadlineExceeded")).status.failure
+    assert failure
+    assert failure.reason == "DeadlineExceeded"
+    assert "60 seconds" in failure.message
+
+
+def test_a_pod_that_was_evicted_says_so_itself():
+    run = training_run()
+    built = build.job(run, 1, "r1", RUNTIME)
+    evicted = pod(built, "Failed", reason="Evicted", message="The node was low on memory.")
+    world = seen(live(build.config_map(run)), job(built, "Failed"), evicted, runs=(attempt(),))
+    failure = decided(run, world).status.failure
+    assert failure
+    assert failure.message == "The pod failed: Evicted The node was low on memory."
+
+
+def test_pods_of_an_earlier_attempt_do_not_tell_why_this_one_failed():
+    run = training_run(backoff_limit=2)
+    old = pod(build.job(run, 1, "r1", RUNTIME), "Failed", name="pod-old", statuses=[terminated(137, "", "OOMKilled")])
+    world = broken(run, number=2)
+    failure = decided(run, replace(world, children=(*world.children, old))).status.failure
+    assert failure
+    assert (failure.reason, failure.attempt) == ("Failed", 2)
+
+
+def test_what_a_pod_has_said_outlives_the_pod():
+    run = training_run(backoff_limit=1)
+    known = decided(run, broken(run, terminated(137, "", "OOMKilled")))
+    later = decide(known, broken(run), NOW)
+    assert later.status.failure == known.status.failure
+    assert isinstance(outside(later), FinishRun)
+
+
+def test_a_pod_that_is_heard_late_is_still_heard():
+    """The Job's end may come before the pod's does: two watches."""
+    run = training_run(backoff_limit=1)
+    known = decided(run, broken(run))
+    failure = decided(known, broken(run, CRASHED)).status.failure
+    assert failure
+    assert failure.exit_code == 1
+
+
+# --- and then -----------------------------------------------------------------------------------------
+def test_a_failed_attempt_s_run_is_closed_and_not_as_it_would_like():
+    """A script may have closed it as finished, and failed after that."""
+    run = training_run(backoff_limit=1)
+    for status in ("RUNNING", "FINISHED"):
+        known = decided(run, broken(run, CRASHED))
+        assert decide(known, broken(run, CRASHED, status=status), NOW).actions == (FinishRun("r1", "FAILED"),)
+
+
+def test_a_run_that_was_closed_without_a_time_gets_one():
+    """The pause counts from there."""
+    run = training_run(backoff_limit=1)
+    known = decided(run, broken(run, CRASHED))
+    assert decide(known, broken(run, CRASHED, status="FAILED", ended=None), NOW).actions == (FinishRun("r1", "FAILED"),)
+
+
+def failed(run: TrainingRun, number: int, ago: timedelta, *statuses: Manifest) -> Plan[Any]:
+    """What follows when the attempt's failure is known and its run closed so long ago."""
+    world = broken(run, *(statuses or (CRASHED,)), number=number, status="FAILED", ended=ago)
+    return decide(decided(run, world), world, NOW)
+
+
+@pytest.mark.parametrize(("number", "pause"), [(1, 10), (2, 20), (3, 40), (6, 320), (7, 360), (20, 360)])
+def test_the_pause_before_another_attempt_doubles_and_ends_at_six_minutes(number: int, pause: int):
+    run = training_run(backoff_limit=20)
+    early = failed(run, number, (pause - 1) * SECOND)
+    assert (early.actions, early.again, said(early)) == ((), SECOND, "Reconciling Retrying")
+    assert f"Attempt {number + 1} of 21 follows" in message(early)
+    action = outside(failed(run, number, pause * SECOND))
+    assert isinstance(action, CreateRun)
+    assert (action.name, action.tags["modelyard.io/attempt"]) == (f"fraud-1-{number + 1}", str(number + 1))
+
+
+def test_another_attempt_stays_in_the_experiment_of_the_first():
+    """The Experiment may be gone, or be another one of its name."""
+    run = training_run(backoff_limit=1)
+    known = decided(run, broken(run, CRASHED))
+    plan = decide(known, replace(broken(run, CRASHED, status="FAILED"), experiment=None), NOW)
+    action = outside(plan)
+    assert isinstance(action, CreateRun)
+    assert action.experiment == "12"
+
+
+def test_a_suspended_run_begins_no_other_attempt():
+    run = training_run(backoff_limit=1, suspend=True)
+    plan = failed(run, 1, DAY)
+    assert (plan.actions, said(plan)) == ((), "Reconciling Suspended")
+
+
+def test_when_the_attempts_are_used_up_it_has_failed_for_good():
+    run = training_run(backoff_limit=1)
+    plan = failed(run, 2, SECOND)
+    assert said(plan) == "Stalled Failed"
+    assert "This was attempt 2." in message(plan)
+    assert plan.status.completion_time == NOW - SECOND
+    assert message(plan, "Succeeded") == message(plan)
+
+
+@pytest.mark.parametrize("reason", ["DatasetDigestMismatch", "DatasetInvalid", "ScriptInvalid", "InvalidParameters"])
+def test_what_would_only_fail_again_is_not_tried_again(reason: str):
+    run = training_run(backoff_limit=5)
+    plan = failed(run, 1, SECOND, terminated(67, json.dumps({"reason": reason, "message": "no"})))
+    assert (said(plan), plan.status.completion_time is not None) == (f"Stalled {reason}", True)
+
+
+def test_a_deadline_is_not_tried_again_either():
+    run = training_run(backoff_limit=5, active_deadline_seconds=1)
+    world = broken(run, terminated(143), reason="DeadlineExceeded", status="FAILED")
+    assert said(decide(decided(run, world), world, NOW)) == "Stalled DeadlineExceeded"
+
+
+@pytest.mark.parametrize("status", ["FAILED", "KILLED"])
+def test_a_job_that_vanished_after_its_run_was_closed_counts_as_a_failure_of_its_own(status: str):
+    """What an earlier attempt died of says nothing of this one."""
+    run = training_run(backoff_limit=3)
+    first = decided(run, broken(run, terminated(137, "", "OOMKilled")))
+    world = seen(live(build.config_map(run)), runs=(attempt(1, "FAILED"), attempt(2, status)))
+    failure = decided(first, world).status.failure
+    assert failure
+    assert (failure.reason, failure.attempt) == ("Failed", 2)
+    assert "nobody saw" in failure.message
+
+
+def test_the_next_attempt_begins_with_a_clean_slate_and_the_last_failure_is_still_told():
+    run = training_run(backoff_limit=1)
+    built = build.job(run, 1, "r1", RUNTIME)
+    first = written(
+        run, decide(run, seen(live(build.config_map(run)), job(built), runs=(attempt(metrics={"modelyard.progress": 80.0}),)), NOW)
+    )
+    first = decided(first, broken(run, CRASHED, metrics={"modelyard.progress": 80.0}))
+    assert first.status.progress
+    assert first.status.progress.eta_seconds is None, "nothing is left of what has failed"
+    plan = decide(first, seen(live(build.config_map(run)), runs=(attempt(1, "FAILED"), attempt(2))), NOW)
+    status = written(first, plan).status
+    assert (status.attempt, status.job, status.progress) == (2, None, None)
+    assert status.failure
+    assert status.failure.attempt == 1
+
+
+# --- runs that are deleted in MLflow --------------------------------------------------------------------
+def test_a_run_that_was_deleted_in_mlflow_is_waited_for():
+    run = training_run()
+    world = seen(live(build.config_map(run)), job(build.job(run, 1, "r1", RUNTIME)), runs=(attempt(),))
+    known = written(run, decide(run, world, NOW))
+    plan = decide(known, replace(world, runs={1: replace(world.runs[1], deleted=True)}), NOW)
+    assert (plan.actions, said(plan)) == ((), "Stalled ExperimentGone")
+    assert "Restore it" in message(plan)
+    assert plan.again is not None, "nobody tells us"
+    assert said(decide(written(known, plan), world, NOW)) == "Reconciling Scheduling"
+
+
+def test_a_run_that_is_gone_for_good_ends_it_and_no_second_run_is_made_for_the_attempt():
+    """I1: at most one MLflow run per attempt."""
+    run = training_run(backoff_limit=3)
+    world = seen(live(build.config_map(run)), job(build.job(run, 1, "r1", RUNTIME)), runs=(attempt(),))
+    known = written(run, decide(run, world, NOW))
+    gone = replace(world, runs={})
+    assert deleted(decide(known, gone, NOW)) == ["Job/fraud-1-1"]
+    end = decide(known, replace(gone, children=()), NOW)
+    assert (end.actions, said(end)) == ((), "Stalled ExperimentGone")
+    ended = written(known, end)
+    assert ended.status.completion_time == NOW
+    assert said(decide(ended, replace(gone, children=()), NOW)) == "Stalled ExperimentGone"
+
+
+def test_a_failed_attempt_whose_run_retention_took_is_followed_by_the_next():
+    run = training_run(backoff_limit=1)
+    known = decided(run, broken(run, CRASHED, status="FAILED"))
+    world = broken(run, CRASHED, status="FAILED", deleted=True)
+    action = outside(decide(known, world, NOW))
+    assert isinstance(action, CreateRun)
+    assert action.tags["modelyard.io/attempt"] == "2"
+
+
+def test_a_training_goes_on_when_its_experiment_object_goes():
+    """The Job runs, and MLflow has the run: what happened is written down."""
+    run = training_run()
+    world = seen(live(build.config_map(run)), job(build.job(run, 1, "r1", RUNTIME), "Complete"), runs=(attempt(1, "FINISHED"),))
+    known = written(run, decide(run, world, NOW))
+    plan = decide(known, replace(world, experiment=None), NOW)
+    assert plan.status.is_true("Succeeded")
