@@ -89,9 +89,9 @@ class Api:
         return self.ask("DELETE", path)
 
 
-def eventually(condition: Callable[[], bool], what: str) -> None:
-    """Waits until something is so; fails after a minute."""
-    deadline = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, f"after {SECONDS:.0f} s it is not so that {what}"
+def eventually(condition: Callable[[], Any], what: str, seconds: float = SECONDS) -> None:
+    """Waits until something is so, which is whatever is true; fails after a time, and says what is instead."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"after {seconds:.0f} s it is not so that {what}: {found}"
         time.sleep(0.05)

@@ -82,11 +82,30 @@ def secret(admin: Api, name: str, namespace: str) -> dict[str, str]:
     return {key: base64.b64decode(value).decode() for key, value in data.items()}
 
 
+class Left:
+    """What is there that was not before: true when it is what it should be, and says what it is when it is not."""
+
+    def __init__(self, found: set[str], expected: set[str]) -> None:
+        self.more, self.less = found - expected, expected - found
+
+    def __bool__(self) -> bool:
+        return not self.more and not self.less
+
+    def __repr__(self) -> str:
+        return f"too much: {sorted(self.more)}, too little: {sorted(self.less)}"
+
+
+def prepared(server: ApiServer) -> set[str]:
+    """Sees to the release's namespace, and gives everything that is there then."""
+    admin = Api(server)
+    admin.create(path_of("v1/namespaces"), {"metadata": {"name": NAMESPACE}})
+    eventually(lambda: admin.get(path_of("v1/configmaps", NAMESPACE, "kube-root-ca.crt")).code == 200, "the namespace has its ConfigMap")
+    eventually(lambda: admin.get(path_of("v1/serviceaccounts", NAMESPACE, "default")).code == 200, "the namespace has its ServiceAccount")
+    return everything(server)
+
+
 def test_uninstalling_leaves_the_crds_and_nothing_else(clean, values):
-    Api(clean).create(path_of("v1/namespaces"), {"metadata": {"name": NAMESPACE}})
-    eventually(lambda: Api(clean).get(path_of("v1/configmaps", NAMESPACE, "kube-root-ca.crt")).code == 200, "the namespace is whole")
-    eventually(lambda: Api(clean).get(path_of("v1/serviceaccounts", NAMESPACE, "default")).code == 200, "the namespace is whole")
-    before = everything(clean)
+    before = prepared(clean)
     # A claim is protected until a controller that does not run here says otherwise.
     install(clean.kubeconfig, TEST_VALUES, values({"replicas": 2} | SETS["demo without claims"]))
     added = everything(clean) - before
@@ -100,16 +119,15 @@ def test_uninstalling_leaves_the_crds_and_nothing_else(clean, values):
     crds = {
         f"customresourcedefinition.apiextensions.k8s.io/{kind}.modelyard.io" for kind in ("experiments", "trainingruns", "registeredmodels")
     }
-    eventually(lambda: everything(clean) - before == crds, "only the CRDs are left")
+    eventually(lambda: Left(everything(clean) - before, crds), "only the CRDs are left", seconds=120)
 
 
 def test_with_crds_keep_false_nothing_at_all_is_left(clean, values):
-    Api(clean).create(path_of("v1/namespaces"), {"metadata": {"name": NAMESPACE}})
-    before = everything(clean)
+    before = prepared(clean)
     install(clean.kubeconfig, values(SETS["nothing kept"]))
     assert len(everything(clean) - before) > 10
     uninstall(clean)
-    eventually(lambda: everything(clean) <= before, "nothing is left")
+    eventually(lambda: Left(everything(clean) - before, set()), "nothing is left", seconds=120)
 
 
 def test_the_crds_and_their_objects_outlive_the_release_and_the_next_one_takes_them_over(clean, values):
