@@ -62,7 +62,7 @@ async def operate(settings: Settings, kinds: Iterable[Controller] | None = None)
 
     """
     metrics = Metrics()
-    api = await kubernetes_api.connect(metrics.called, deadline=settings.kubernetes_deadline)
+    api = kubernetes_api.Api(await kubernetes_api.configuration(), metrics.called, deadline=settings.kubernetes_deadline)
     try:
         await _Operator(settings, api, tuple(controllers(settings) if kinds is None else kinds), metrics).run()
     finally:

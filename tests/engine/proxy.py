@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -51,6 +52,7 @@ class Request:
     method: str
     path: str
     query: dict[str, str]
+    time: float = field(default_factory=time.monotonic, compare=False)
 
     @property
     def watches(self) -> bool:
@@ -76,11 +78,17 @@ class Proxy:
     url: str = ""
     trace: list[Request] = field(default_factory=list)
     choose: Callable[[Request], Fault | None] = lambda _request: None
+    since: float = field(default_factory=time.monotonic)
 
     @property
     def writes(self) -> list[Request]:
         """Requests that change something: leases and events are not counted."""
         return [request for request in self.trace if request.writes]
+
+    def quiet(self, seconds: float) -> bool:
+        """Whether nothing was changed for so long."""
+        writes = self.writes
+        return time.monotonic() - (writes[-1].time if writes else self.since) > seconds
 
     def kubeconfig(self, folder: Path) -> Path:
         """Write a kubeconfig for it."""

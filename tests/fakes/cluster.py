@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from modelyard.api.base import GROUP
-from modelyard.cache import Cache
+from modelyard.cache import Cache, owner_of
 from modelyard.errors import Conflict, Invalid
 from modelyard.plan import Delete, Manifest
 from tests.fakes.calls import Call, Calls, Hook
@@ -94,6 +94,8 @@ class FakeCluster:
             desired = _copy(manifest)
             desired.pop("status", None)
             live = self._objects.get(_place(desired))
+            if live is not None and owner_of(live) != owner_of(desired):
+                raise Invalid("Kubernetes", f"apply {desired['kind']}", desired["metadata"]["name"], "there is one already")
             if live is None:
                 body = self._born(desired)
             else:
@@ -111,7 +113,11 @@ class FakeCluster:
             live = self._objects.get(place)
             if live is not None and live["metadata"]["uid"] == child.uid:
                 self._delete(place)
-        self._cache.remove(place[0], namespace, child.name, child.uid)
+        left = self._objects.get(place)
+        if left is not None and left["metadata"]["uid"] == child.uid:  # on its way out
+            self._cache.put(place[0], _copy(left))
+        else:
+            self._cache.remove(*place, child.uid)
 
     async def secret(self, namespace: str, name: str) -> Mapping[str, str] | None:
         async with self._call("secret", namespace, name):

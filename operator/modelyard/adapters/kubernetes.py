@@ -26,6 +26,7 @@ logger = logging.getLogger("modelyard.kubernetes")
 
 _LABELS_AGE = 60.0
 _NOTE_LIMIT = 1000
+_TEST_FAILED = "the server rejected our request due to an error in our request"  # all that it says of a `test` that failed
 _OWN: Mapping[str, Kind] = {kind.plural: kind for kind in KINDS.values() if kind.api_version == f"{GROUP}/{VERSION}"}
 
 
@@ -69,8 +70,7 @@ class Kubernetes:
         """Server-side apply, by force; a child that is not known yet is looked for first, for the name may be somebody else's."""
         kind, meta = kind_of(manifest), manifest["metadata"]
         path = kind.path(meta["namespace"], meta["name"])
-        if self._cache.get(kind.scope, meta["namespace"], meta["name"]) is None:
-            await self._refuse_foreign(manifest)
+        await self._refuse_foreign(manifest)
         params = {"fieldManager": FIELD_MANAGER, "force": "true", "fieldValidation": "Strict"}
         subject = f"{meta['namespace']}/{meta['name']}"
         answer = await self._api.write("PATCH", path, f"apply {kind.kind}", subject, manifest, content_type=APPLY, params=params)
@@ -79,8 +79,9 @@ class Kubernetes:
     async def _refuse_foreign(self, manifest: Manifest) -> None:
         kind, meta = kind_of(manifest), manifest["metadata"]
         subject = f"{meta['namespace']}/{meta['name']}"
+        found = self._cache.get(kind.scope, meta["namespace"], meta["name"])
         try:
-            found = await self._api.read(kind.path(meta["namespace"], meta["name"]), f"read {kind.kind}", subject)
+            found = found or await self._api.read(kind.path(meta["namespace"], meta["name"]), f"read {kind.kind}", subject)
         except Missing:
             return
         if owner_of(found) != owner_of(manifest):
@@ -149,6 +150,7 @@ class Kubernetes:
 
     async def write_status(self, body: Manifest, status: Manifest) -> Manifest:
         """Replace an object's status in one write."""
+        # The status subresource looks at no metadata that is patched, so the uid is tested, not set as below.
         patch = [
             {"op": "test", "path": "/metadata/uid", "value": body["metadata"]["uid"]},
             {"op": "add", "path": "/status", "value": status},
@@ -159,8 +161,8 @@ class Kubernetes:
         """Replace an object's finalizers."""
         meta = body["metadata"]
         patch = [
-            {"op": "test", "path": "/metadata/uid", "value": meta["uid"]},
-            {"op": "test", "path": "/metadata/resourceVersion", "value": meta["resourceVersion"]},
+            {"op": "add", "path": "/metadata/uid", "value": meta["uid"]},
+            {"op": "add", "path": "/metadata/resourceVersion", "value": meta["resourceVersion"]},
             {"op": "add", "path": "/metadata/finalizers", "value": list(finalizers)},
         ]
         return await self._patch(body, "", "set finalizers of", patch)
@@ -176,7 +178,7 @@ class Kubernetes:
             raise Conflict("Kubernetes", operation, subject, "it is gone") from None
         except Invalid as error:
             if _TEST_FAILED in error.detail:
-                raise Conflict("Kubernetes", operation, subject, "it has changed") from None
+                raise Conflict("Kubernetes", operation, subject, "another one has its name now") from None
             raise
 
     async def event(self, body: Manifest, reason: str, message: str, *, warning: bool) -> None:
@@ -216,9 +218,6 @@ class Kubernetes:
             return tuple(plurals)
         served = {resource["name"] for resource in answer["resources"]}
         return tuple(plural for plural in plurals if plural not in served)
-
-
-_TEST_FAILED = "testing path"
 
 
 class Leases:

@@ -19,7 +19,7 @@ from modelyard.adapters.instrument import Missing, Observe, Probe
 from modelyard.errors import Ambiguous, Conflict, Forbidden, Invalid, ModelyardError, Unavailable
 from modelyard.plan import Manifest
 
-__all__ = ["KINDS", "Api", "Gone", "Kind", "connect", "kind_of"]
+__all__ = ["KINDS", "Api", "Gone", "Kind", "configuration", "kind_of"]
 
 APPLY = "application/apply-patch+yaml"  # JSON is YAML
 JSON_PATCH = "application/json-patch+json"
@@ -79,22 +79,25 @@ class Gone(Unavailable):
     """The list or stream that was to be continued is too old: begin anew."""
 
 
-async def connect(observe: Observe, *, deadline: float) -> "Api":
-    """Find the cluster: the one this pod runs in, else the one that the kubeconfig names.
+async def configuration(kubeconfig: str | None = None) -> Configuration:
+    """Find the cluster: the one that a kubeconfig names, if one is given; else the one this pod runs in; else the user's own kubeconfig.
 
     Raises:
-        Invalid: There is neither.
+        Invalid: There is none.
 
     """
-    configuration = Configuration()
+    found = Configuration()
     try:
-        config.load_incluster_config(client_configuration=configuration)
-    except config.ConfigException:
-        try:
-            await config.load_kube_config(client_configuration=configuration)
-        except config.ConfigException as error:
-            raise Invalid("Kubernetes", "find", "the cluster", f"neither in a pod nor by a kubeconfig: {error}") from None
-    return Api(configuration, observe, deadline=deadline)
+        if kubeconfig is not None:
+            await config.load_kube_config(kubeconfig, client_configuration=found)
+        else:
+            try:
+                config.load_incluster_config(client_configuration=found)
+            except config.ConfigException:
+                await config.load_kube_config(client_configuration=found)
+    except config.ConfigException as error:
+        raise Invalid("Kubernetes", "find", "the cluster", f"neither in a pod nor by a kubeconfig: {error}") from None
+    return found
 
 
 class Api:
