@@ -24,16 +24,17 @@ COPY --from=locked /src/requirements.txt /src/requirements.txt
 RUN index="${UV_DEFAULT_INDEX:-${PIP_INDEX_URL:-$(pip config get global.index-url 2>/dev/null || true)}}" \
  && if [ -n "$index" ]; then export UV_DEFAULT_INDEX="$index"; else unset UV_DEFAULT_INDEX; fi \
  && uv venv --python python3 /opt/venv \
- && VIRTUAL_ENV=/opt/venv uv pip install --no-cache --link-mode=copy --require-hashes -r /src/requirements.txt \
+ && VIRTUAL_ENV=/opt/venv uv pip install --no-cache --link-mode=copy --require-hashes --no-deps -r /src/requirements.txt \
  && site="$(/opt/venv/bin/python -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')" \
  && cd "$site" \
  # Of AWS only S3 and its tokens are spoken.
  && find botocore/data boto3/data -mindepth 1 -maxdepth 1 -type d ! -name s3 ! -name sts -exec rm -rf {} + \
- # Tests and headers of the large packages: 100 MB that nothing imports. Flight and Substrait are servers and plans of Arrow's.
+ # Tests and headers of the large packages, and Arrow's Flight server: 100 MB that nothing imports.
  && for package in numpy pandas scipy sklearn pyarrow matplotlib; do find "$package" -type d -name tests -prune -exec rm -rf {} +; done \
- && rm -rf pyarrow/include pyarrow/src numpy/_core/include pyarrow/libarrow_flight* pyarrow/_flight* pyarrow/libarrow_substrait* pyarrow/_substrait* \
+ && rm -rf pyarrow/include pyarrow/src pyarrow/libarrow_flight* pyarrow/libarrow_python_flight* pyarrow/_flight* pyarrow/flight.py numpy/_core/include \
  && find . \( -name '*.pyi' -o -name '*.pxd' -o -name '*.pyx' \) -delete \
- && /opt/venv/bin/python -m compileall -q -j 0 "$site"
+ && /opt/venv/bin/python -m compileall -q -j 0 "$site" \
+ && cd / && /opt/venv/bin/python -c 'import mlflow.server, mlflow.xgboost, pandas, pyarrow.csv, pyarrow.dataset, pyarrow.parquet, sklearn.metrics'
 
 FROM ${BASE} AS code
 COPY operator/modelyard/__init__.py operator/modelyard/py.typed /opt/app/modelyard/

@@ -1,14 +1,23 @@
 """Real models, and real servers of them that tests share: each is made once, when a test first asks for it."""
 
+import hashlib
+import json
+import os
+import shutil
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import boto3
 import botocore.config
 import pytest
 
 from tests import servers
+from tests.cluster.settings import Settings
 from tests.runtime.programs import Server, mlflow_side, serving
 
 CODE = {"scaled"}
@@ -16,9 +25,18 @@ CODE = {"scaled"}
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of models, see `mlflow_side.models`."""
-    folder = tmp_path_factory.mktemp("models")
-    mlflow_side(folder, "models", str(folder))
+    """A folder of models, see `mlflow_side.models`. They take 20 s to make and are the same until that file or a library changes."""
+    versions = [f"{name} {version(name)}" for name in ("mlflow", "xgboost-cpu", "pandas")]
+    key = hashlib.sha256("\n".join([*versions, sys.version, Path(__file__).with_name("mlflow_side.py").read_text()]).encode()).hexdigest()[
+        :16
+    ]
+    folder = Settings.read().cache / "models" / key
+    if not folder.exists():
+        made = tmp_path_factory.mktemp("models")
+        mlflow_side(made, "models", str(made))
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(made, partial := folder.with_name(f"{key}.{os.getpid()}"), symlinks=False)
+        partial.rename(folder)
     return folder
 
 
@@ -43,6 +61,32 @@ def minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Minio]:
     with servers.minio(tmp_path_factory.mktemp("minio")) as server:
         bucket(server).create_bucket(Bucket="datasets")
         yield server
+
+
+@dataclass
+class Tracking:
+    """A tracking store with runs that wait for a pod."""
+
+    folder: Path
+    uri: str
+    waiting: list[str]
+
+    def run(self) -> dict[str, str]:
+        """Take a run; returns the environment that an attempt has."""
+        return {"MLFLOW_TRACKING_URI": self.uri, "MLFLOW_RUN_ID": self.waiting.pop()}
+
+    def shown(self) -> dict[str, Any]:
+        """What all runs hold now."""
+        return json.loads(mlflow_side(self.folder, "shown", self.uri).splitlines()[-1])
+
+
+@pytest.fixture(scope="session")
+def tracking(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Tracking:
+    """A real tracking store on SQLite; its tables come from the models', which saves ten seconds."""
+    folder = tmp_path_factory.mktemp("tracking")
+    shutil.copy(models / "mlflow.db", folder)
+    uri = f"sqlite:///{folder}/mlflow.db"
+    return Tracking(folder, uri, json.loads(mlflow_side(folder, "runs", uri).splitlines()[-1]))
 
 
 def bucket(server: servers.Minio):

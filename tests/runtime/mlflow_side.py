@@ -19,6 +19,7 @@ from mlflow.models import infer_signature
 from mlflow.pyfunc import scoring_server
 
 ROWS = 300
+RUNS = 3
 PINNED = ["mlflow"]  # inferring requirements takes 8 s a model
 
 
@@ -110,16 +111,35 @@ def answers(path: Path) -> None:
     print(json.dumps(found))
 
 
-def run(uri: str) -> None:
-    """Make a run, as the operator does before it starts a pod."""
+def runs(uri: str) -> None:
+    """Make runs, as the operator does before it starts a pod."""
     client = mlflow.MlflowClient(uri)
     folder = Path(uri.removeprefix("sqlite:///")).parent
-    print(client.create_run(client.create_experiment("trained", artifact_location=str(folder / "artifacts"))).info.run_id)
+    experiment = client.create_experiment("trained", artifact_location=str(folder / "artifacts"))
+    print(json.dumps([client.create_run(experiment).info.run_id for _ in range(RUNS)]))
+
+
+def shown(uri: str) -> None:
+    """Print, for every run: status, metrics, the steps of the live ones, tags, dataset inputs, and the folder of its model."""
+    client = mlflow.MlflowClient(uri)
+    experiment = client.get_experiment_by_name("trained").experiment_id
+    found = {}
+    for run in client.search_runs([experiment]):
+        logged = [model for model in client.search_logged_models([experiment]) if model.source_run_id == run.info.run_id]
+        found[run.info.run_id] = {
+            "status": run.info.status,
+            "metrics": run.data.metrics,
+            "rounds": [metric.step for metric in client.get_metric_history(run.info.run_id, "validation.logloss")],
+            "tags": run.data.tags,
+            "inputs": [(each.dataset.to_dictionary(), {tag.key: tag.value for tag in each.tags}) for each in run.inputs.dataset_inputs],
+            "models": [model.artifact_location for model in logged],
+        }
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":
     command, argument = sys.argv[1:]
-    if command == "run":
-        run(argument)
+    if command in {"runs", "shown"}:
+        {"runs": runs, "shown": shown}[command](argument)
     else:
         {"models": models, "answers": answers}[command](Path(argument))

@@ -1,0 +1,73 @@
+"""S3 as it should not be: a small HTTP server whose listings and streams do what a real store does only on a bad day."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from xml.sax.saxutils import escape
+
+from tests.servers import Minio
+
+__all__ = ["breaking_off", "listing"]
+
+
+@contextmanager
+def running(handler: type[BaseHTTPRequestHandler]) -> Iterator[Minio]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield Minio(f"http://127.0.0.1:{server.server_port}")
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+class Quiet(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_request(self, code: object = "-", size: object = "-") -> None:
+        pass
+
+    def answer(self, status: int, body: bytes, length: int | None = None, **headers: str) -> None:
+        self.send_response(status)
+        self.send_header("content-length", str(len(body) if length is None else length))
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        self.wfile.write(body)
+
+
+@contextmanager
+def listing(key: str) -> Iterator[Minio]:
+    """A store that has one object, of any name."""
+
+    class Handler(Quiet):
+        def do_GET(self) -> None:
+            entry = f"<Contents><Key>{escape(key)}</Key><Size>1</Size></Contents>"
+            self.answer(200, f"<ListBucketResult><IsTruncated>false</IsTruncated>{entry}</ListBucketResult>".encode())
+
+    with running(Handler) as store:
+        yield store
+
+
+@contextmanager
+def breaking_off(content: bytes, *, changes: bool) -> Iterator[Minio]:
+    """A store that has one object and breaks every stream off after 300 kB. If it `changes`, it does so after the first one."""
+    asked: list[str | None] = []
+
+    class Handler(Quiet):
+        def do_GET(self) -> None:
+            asked.append(self.headers["range"])
+            start = int((self.headers["range"] or "bytes=0-").removeprefix("bytes=").rstrip("-"))
+            if start and (self.headers["if-match"] != '"one"' or changes):
+                self.answer(412, b"<Error><Code>PreconditionFailed</Code></Error>")
+                return
+            rest = content[start:]
+            self.answer(206 if start else 200, rest[:300_000], len(rest), etag='"one"')
+            self.close_connection = True
+
+    with running(Handler) as store:
+        yield store
+    assert asked[0] is None
+    assert len(asked) > 1

@@ -1,0 +1,183 @@
+"""What a pod is told and what it tells: configuration, parameters, termination messages, a dataset's figures."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import xgboost as xgb
+
+from modelyard_runtime.dataset import profile
+from modelyard_runtime.learning import estimator, evaluate, fit, split, table
+from modelyard_runtime.outcome import Failure
+from modelyard_runtime.parameters import convert
+from tests.runtime.programs import environment, program
+
+
+@pytest.mark.parametrize(
+    ("run", "parameters", "named"),
+    [
+        ("{", "{}", "run.json"),
+        ("[]", "{}", "no JSON object"),
+        ("{}", '{"depth": 3}', "depth is not a string"),
+        ('{"trainer": {"xgboost": {"task": "ranking"}}}', "{}", "ranking"),
+        ('{"trainer": []}', "{}", ""),
+        ('{"trainer": "xgboost"}', "{}", "trainer"),
+        ('{"dataset": {"uri": "s3://a/b"}}', "{}", "dataset.name"),
+        ('{"dataset": {"name": "a", "rows": "many"}}', "{}", "dataset.rows"),
+        ('{"dataset": {"name": "a", "rows": -1}}', "{}", "dataset.rows"),
+        ('{"dataset": {"name": "a", "target": 3}}', "{}", "dataset.target"),
+    ],
+)
+def test_a_configuration_that_makes_no_sense_is_named(tmp_path, run, parameters, named):
+    (tmp_path / "run.json").write_text(run)
+    (tmp_path / "parameters.json").write_text(parameters)
+    ended = program(tmp_path, "data", env={"MODELYARD_CONFIG": str(tmp_path)})
+    if named:
+        assert (ended.code, ended.said["reason"]) == (67, "InvalidConfiguration")
+        assert named in ended.said["message"]
+    else:
+        assert ended.code == 0
+
+
+def test_a_message_fits_into_a_termination_message(tmp_path):
+    (tmp_path / "run.json").write_text('{"trainer": {"xgboost": {"task": "%s"}}}' % ("ü" * 5000))
+    (tmp_path / "parameters.json").write_text("{}")
+    ended = program(tmp_path, "data", env={"MODELYARD_CONFIG": str(tmp_path)})
+    assert ended.said["reason"] == "InvalidConfiguration"
+    assert len(Path(environment(tmp_path)["MODELYARD_TERMINATION_LOG"]).read_bytes()) <= 4096
+
+
+def test_parameters_get_the_estimators_types():
+    given = {
+        "max_depth": " 6",
+        "learning_rate": "1e-1",
+        "early_stopping_rounds": "5",
+        "objective": "binary:logistic",
+        "eval_metric": "auc, logloss",
+        "validate_parameters": "True",
+        "monotone_constraints": "(1,-1)",
+        "base_score": "0.5",
+        "random_state": "7",
+        "device": "cuda",
+    }
+    assert convert(given, xgb.XGBClassifier) == {
+        **given,
+        "max_depth": 6,
+        "learning_rate": 0.1,
+        "early_stopping_rounds": 5,
+        "eval_metric": ["auc", "logloss"],
+        "validate_parameters": True,
+        "base_score": 0.5,
+        "random_state": 7,
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("max_depht", "3", "there is no parameter max_depht; did you mean max_depth"),
+        ("eta", "0.1", "did you mean learning_rate"),
+        ("lambda", "1", "did you mean reg_lambda"),
+        ("wings", "2", "there is no parameter wings$"),
+        ("missing", "0", "sets missing by itself"),
+        ("callbacks", "[]", "sets callbacks by itself"),
+        ("max_depth", "6.5", "max_depth is '6.5', not a whole number"),
+        ("learning_rate", "fast", "learning_rate is 'fast', not a number"),
+        ("gamma", "nan", "gamma is 'nan', not a number"),
+        ("validate_parameters", "perhaps", "not true or false"),
+        ("booster", "", "booster is empty"),
+    ],
+)
+def test_parameters_that_are_none(name, value, message):
+    with pytest.raises(Failure, match=message) as refused:
+        convert({name: value}, xgb.XGBRegressor)
+    assert (refused.value.reason, refused.value.code) == ("InvalidParameters", 67)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_dataset_is_counted_over_all_its_pieces(tmp_path, suffix):
+    """Two pieces: whole numbers in the first one, decimals, gaps and rows that were there before in the second."""
+    rows = 70_000
+    frame = pd.DataFrame({"n": [float(index) for index in range(rows)], "city": ["Bonn"] * rows, "y": [index % 2 for index in range(rows)]})
+    frame.loc[rows - 1, "n"] = 0.5
+    frame.loc[rows - 3 : rows - 2, "city"] = None
+    frame = pd.concat([frame, frame.head(3)], ignore_index=True)
+    path = tmp_path / f"dataset.{suffix}"
+    frame.to_csv(path, index=False) if suffix == "csv" else frame.to_parquet(path)
+    found = profile(path, "y", "classification")
+    assert (found.rows, found.missing, found.duplicates, found.duplicates_of) == (rows + 3, {"city": 2}, 3, rows + 3)
+    assert found.columns == {"n": "double", "city": "string", "y": "long"}
+    assert found.classes == {"0": rows // 2 + 2, "1": rows // 2 + 1}
+    assert profile(path, "y", "regression").classes is None
+    assert profile(path, "n", None).classes is None
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("dataset.parquet", b"PAR1 and no more"),
+        ("dataset.csv", b""),
+        ("dataset.csv", "name\nKöln\n".encode("latin-1")),
+        ("dataset.csv", b"a,y\n"),
+        ("dataset.csv", b"a,y\n1,2\n1,2,3\n"),
+    ],
+)
+def test_files_that_are_no_dataset(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(Failure) as refused:
+        profile(tmp_path / name, "y", None)
+    assert (refused.value.reason, refused.value.code) == ("DatasetInvalid", 67)
+
+
+BAD = [
+    ({"x": ["a"] * 20}, "numbers only; encode or drop x"),
+    ({"x": [float("inf"), *[1.0] * 19]}, "column x has infinite values"),
+    ({"x[0]": [1.0] * 20}, r"\[, \] or <"),
+    ({"y": ["yes", "no"] * 10}, "target y holds"),
+    ({"y": [1, 2] * 10}, "classes of y are 1, 2"),
+    ({"y": [0] * 20}, "classes of y are 0;"),
+    ({"y": [0.5, 1] * 10}, "classes of y are 0.5, 1"),
+    ({"y": [0] * 19 + [1]}, "class 1 of y has 1 rows"),
+    ({"y": [0.0, 1.0] * 9 + [0.0, None]}, "missing in 1 rows"),
+    ({"z": [0, 1] * 10}, "no column y"),
+]
+
+
+@pytest.mark.parametrize(("columns", "message"), BAD, ids=[case[1] for case in BAD])
+def test_tables_that_cannot_be_learnt_from(tmp_path, columns, message):
+    frame = pd.DataFrame({"a": range(20), "y": [0, 1] * 10} | columns)
+    if "z" in columns:
+        frame = frame.drop(columns="y")
+    path = tmp_path / "dataset.parquet"
+    frame.to_parquet(path)
+    with pytest.raises(Failure, match=message) as refused:
+        table(path, "y", "classification")
+    assert refused.value.reason == "DatasetInvalid"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "named"), [({"objective": "binary:guess"}, "binary:guess"), ({"max_depth": "-3"}, "max_depth"), ({"booster": "x"}, "x")]
+)
+def test_values_that_xgboost_refuses_are_refused_parameters(parameters, named):
+    features, target = pd.DataFrame({"a": [float(index) for index in range(50)]}), pd.Series([index % 2 for index in range(50)])
+    rows = split(features, target, "classification", 1)
+    with pytest.raises(Failure, match=named) as refused:
+        fit(estimator("classification", parameters), rows, lambda *_: None)
+    assert refused.value.reason == "InvalidParameters"
+
+
+def test_a_split_keeps_the_classes_balance_and_the_figures_are_of_its_other_part(tmp_path):
+    path = tmp_path / "dataset.csv"
+    pd.DataFrame({"a": [index % 3 for index in range(300)], "flag": [True, False] * 150, "y": [index % 3 for index in range(300)]}).to_csv(
+        path
+    )
+    features, target = table(path, "y", "classification")
+    assert {str(kind) for kind in features.dtypes} == {"float64"}
+    rows = split(features, target, "classification", 1)
+    assert rows.validation_target.value_counts().to_dict() == {0: 20, 1: 20, 2: 20}
+    assert split(features, target, "classification", 1).validation.index.equals(rows.validation.index)
+    model = xgb.XGBClassifier(n_estimators=3).fit(rows.train, rows.train_target)
+    found = evaluate(model, rows, "classification")
+    assert found["accuracy"] == found["f1"] == found["roc_auc"] == 1
+    assert json.dumps(found)

@@ -1,0 +1,247 @@
+"""The model server's beginning and end: models that cannot be served, and going without losing a request."""
+
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.harness import until
+from tests.runtime.programs import Ended, Server, program, serving
+from tests.runtime.test_invocations import ROWS, WIDE, split
+
+ALLOWED = {"MODELYARD_ALLOW_CODE_MODELS": "true"}
+
+
+def serve(folder: Path, model: Path, **env: str) -> Ended:
+    """A server that ends by itself."""
+    return program(folder, "serve", "--model-dir", str(model), "--name", "fraud", "--version", "v3", "--port", "0", env=env)
+
+
+def changed(models: Path, name: str, folder: Path, change: Callable[[dict[str, Any]], Any]) -> Path:
+    """A copy of a model with another MLmodel file."""
+    copy = folder / name
+    shutil.copytree((models / name).resolve(), copy)
+    described = yaml.safe_load((copy / "MLmodel").read_text())
+    change(described)
+    (copy / "MLmodel").write_text(yaml.safe_dump(described))
+    return copy
+
+
+def backwards(described: dict[str, Any]) -> None:
+    inputs = json.loads(described["signature"]["inputs"])
+    described["signature"]["inputs"] = json.dumps(inputs[::-1])
+
+
+def narrower(described: dict[str, Any]) -> None:
+    inputs = json.loads(described["signature"]["inputs"])
+    described["signature"]["inputs"] = json.dumps(inputs[1:])
+
+
+def elsewhere(described: dict[str, Any]) -> None:
+    described["flavors"]["xgboost"]["data"] = "../../../etc/passwd.json"
+    described["flavors"]["python_function"]["loader_module"] = "os"
+
+
+def with_code(described: dict[str, Any]) -> None:
+    described["flavors"]["python_function"]["code"] = "code"
+    described["flavors"]["xgboost"]["code"] = "code"
+
+
+BROKEN = [
+    ("columns in another order than the features", backwards, "LoadFailed", "features"),
+    ("a column too few in the signature", narrower, "LoadFailed", "19 columns"),
+    ("a booster outside of the folder, a loader of its own", elsewhere, "CodeModelForbidden", "modelyard.io/allow-code-models=true"),
+    ("code beside the model", with_code, "CodeModelForbidden", "mlflow.xgboost"),
+    ("no flavour that can be served", lambda described: described.update(flavors={"spark": {}}), "LoadFailed", "spark"),
+    ("a signature that is none", lambda described: described.update(signature={"inputs": "3"}), "LoadFailed", "signature"),
+]
+
+
+@pytest.mark.parametrize(("change", "reason", "named"), [case[1:] for case in BROKEN], ids=[case[0] for case in BROKEN])
+def test_a_model_that_is_not_what_it_says_is_not_served(models, tmp_path, change, reason, named):
+    ended = serve(tmp_path, changed(models, "classifier", tmp_path, change))
+    assert (ended.code, ended.said["reason"]) == (67, reason)
+    assert named in ended.said["message"]
+
+
+def test_a_folder_without_a_model_is_not_served(tmp_path):
+    ended = serve(tmp_path, tmp_path / "nothing")
+    assert (ended.code, ended.said["reason"]) == (67, "LoadFailed")
+    assert "holds no MLflow model" in ended.said["message"]
+
+
+def test_a_broken_booster_is_not_served(models, tmp_path):
+    model = changed(models, "classifier", tmp_path, lambda _: None)
+    whole = (model / "model.ubj").read_bytes()
+    (model / "model.ubj").write_bytes(whole[: len(whole) // 2])
+    ended = serve(tmp_path, model)
+    assert (ended.code, ended.said["reason"]) == (67, "LoadFailed")
+    assert "model.ubj" in ended.said["message"]
+
+
+def test_a_model_that_fails_on_its_own_example_is_not_served(models, tmp_path):
+    model = changed(models, "classifier", tmp_path, lambda _: None)
+    (model / "serving_input_example.json").write_text(json.dumps(split(WIDE[1:], [ROWS[0][1:]])))
+    ended = serve(tmp_path, model)
+    assert (ended.code, ended.said["reason"]) == (67, "SmokeFailed")
+    assert "feature_00" in ended.said["message"]
+
+
+def test_pickled_code_runs_only_where_it_is_allowed(models, tmp_path):
+    ended = serve(tmp_path, models / "shy")
+    assert (ended.code, ended.said["reason"]) == (67, "CodeModelForbidden")
+    assert "modelyard.io/allow-code-models=true" in ended.said["message"]
+    allowed = serve(tmp_path, models / "shy", **ALLOWED)
+    assert (allowed.code, allowed.said["reason"]) == (67, "SmokeFailed"), allowed.log
+    assert "the lookup table is empty" in allowed.said["message"]
+
+
+def test_a_flavour_that_is_not_installed_is_named(models, tmp_path):
+    def lightgbm(described: dict[str, Any]) -> None:
+        described["flavors"] = {
+            "python_function": {"loader_module": "mlflow.lightgbm", "data": "model.lgb"},
+            "lightgbm": {"data": "model.lgb"},
+        }
+
+    model = changed(models, "classifier", tmp_path, lightgbm)
+    (model / "model.lgb").write_text("tree")
+    ended = serve(tmp_path, model)
+    assert (ended.code, ended.said["reason"]) == (67, "LoadFailed")
+    assert "lightgbm" in ended.said["message"]
+
+
+@pytest.mark.parametrize("name", ["MODELYARD_WORKERS", "MODELYARD_DRAIN_SECONDS", "MODELYARD_MAX_REQUEST_BYTES"])
+def test_configuration_that_makes_no_sense_is_named(models, tmp_path, name):
+    ended = serve(tmp_path, models / "classifier", **{name: "many"})
+    assert (ended.code, ended.said["reason"]) == (67, "InvalidConfiguration")
+    assert name in ended.said["message"]
+
+
+def test_workers_say_why_they_cannot_serve(models, tmp_path):
+    ended = serve(tmp_path, models / "shy", MODELYARD_WORKERS="2")
+    assert (ended.code, ended.said["reason"]) == (67, "CodeModelForbidden")
+
+
+class Client(threading.Thread):
+    """Asks one after the other on a kept connection, as long as it may."""
+
+    def __init__(self, server: Server, may_ask: Callable[[], bool]) -> None:
+        super().__init__()
+        self.server, self.may_ask = server, may_ask
+        self.answered, self.reopened, self.lost = 0, 0, list[str]()
+
+    def run(self) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=10)
+        body = json.dumps({"instances": ROWS})
+        while self.may_ask():
+            try:
+                connection.request("POST", "/v1/models/fraud:predict", body)
+                answer = connection.getresponse()
+                answer.read()
+                if answer.status != 200:
+                    self.lost.append(str(answer.status))
+                self.answered += 1
+                self.reopened += answer.getheader("connection") == "close"
+            except (http.client.HTTPException, OSError) as error:
+                self.lost.append(repr(error))
+                connection.close()
+        connection.close()
+
+
+def test_no_request_is_lost_when_the_server_goes(models, tmp_path):
+    """Requests come for 4 seconds after the signal, as a cluster may send them; then, as there, no more."""
+    with serving(tmp_path, models / "classifier") as server:
+        stopped = threading.Event()
+        signalled: list[float] = []
+        clients = [Client(server, lambda: not stopped.is_set()) for _ in range(4)]
+        for client in clients:
+            client.start()
+        try:
+            until(lambda: all(client.answered > 10 for client in clients), "every client is answered")
+            signalled.append(time.monotonic())
+            server.stop()
+            until(lambda: server.get("/v2/health/ready").status == 503, "it is not ready any more")
+            assert server.get("/v2/health/live").status == 200
+            assert server.process.poll() is None
+            until(lambda: time.monotonic() > signalled[0] + 4, "four seconds of load")
+        finally:
+            stopped.set()
+            for client in clients:
+                client.join()
+        ended = server.end()
+    assert [client.lost for client in clients] == [[]] * 4
+    assert all(client.reopened for client in clients), "kept connections are given back while it drains"
+    assert ended.code == 0, ended.log
+    assert ended.said == {}
+
+
+def test_a_request_that_is_under_way_is_finished(models, tmp_path):
+    with serving(tmp_path, models / "classifier", {"MODELYARD_DRAIN_SECONDS": "1"}) as server:
+        body = json.dumps({"instances": ROWS}).encode()
+        with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+            head = f"POST /v1/models/fraud:predict HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n"
+            connection.sendall(head.encode() + body[:10])
+            server.stop()
+            until(lambda: refuses(server.port), "it takes no more connections")
+            connection.sendall(body[10:])
+            answer = http.client.HTTPResponse(connection)
+            answer.begin()
+            assert (answer.status, len(json.loads(answer.read())["predictions"])) == (200, 3)
+        assert server.end().code == 0
+
+
+def refuses(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=5):
+            return False
+    except ConnectionRefusedError:
+        return True
+
+
+def test_a_server_that_was_never_ready_goes_at_once(models, tmp_path):
+    with serving(tmp_path, models / "scaled", ALLOWED, ready=False) as server:
+        assert server.get("/v2/health/live").status == 200
+        assert server.get("/v2/health/ready").status == 503
+        early = server.predict([{"amount": 1.5, "city": "bonn"}])
+        assert (early.status, early.json) == (503, {"error": "the model is being loaded"})
+        server.stop()
+        ended = server.end()
+    assert ended.code == 0, ended.log
+    assert "ready\n" not in ended.log.replace("not ready", "")
+
+
+def test_a_body_that_is_too_large_is_refused_and_the_next_is_answered(models, tmp_path):
+    with serving(tmp_path, models / "classifier", {"MODELYARD_MAX_REQUEST_BYTES": "5000"}) as server:
+        refused = server.predict(ROWS * 20)
+        assert refused.status == 413
+        assert "5000 are allowed" in refused.json["error"]
+        assert server.predict(ROWS).status == 200
+
+
+def workers(server: Server) -> list[int]:
+    """The processes behind a server."""
+    return [int(pid) for pid in Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()]
+
+
+def test_workers_share_a_port_and_their_figures_and_go_together(models, tmp_path):
+    with serving(tmp_path / "first", models / "classifier", {"MODELYARD_WORKERS": "2", "MODELYARD_DRAIN_SECONDS": "1"}) as server:
+        assert len(workers(server)) == 2
+        assert [server.predict(ROWS).status for _ in range(10)] == [200] * 10
+        page = server.get("/metrics").text
+        assert 'modelyard_requests_total{code="200",model="risk.fraud",protocol="v1",version="v3"} 10.0' in page
+        assert 'modelyard_model_info{model="risk.fraud",platform="xgboost",version="v3"} 1.0' in page
+        server.stop()
+        assert server.end().code == 0, server.log
+    with serving(tmp_path / "second", models / "classifier", {"MODELYARD_WORKERS": "2", "MODELYARD_DRAIN_SECONDS": "1"}) as server:
+        os.kill(workers(server)[0], signal.SIGKILL)
+        assert server.end().code == 137

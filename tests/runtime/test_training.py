@@ -1,0 +1,186 @@
+"""Training pods on a real tracking store and a real MinIO: dataset, trainer, script; and what they log."""
+
+import hashlib
+import io
+import json
+import math
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from modelyard_runtime.dataset import make_synthetic
+from tests.harness import until
+from tests.runtime.conftest import bucket
+from tests.runtime.programs import PATIENCE, Ended, program, serving, start
+from tests.servers import Minio
+
+XGBOOST = {"xgboost": {"task": "classification"}}
+PARAMETERS = {"max_depth": "3", "n_estimators": "12", "learning_rate": "0.3"}
+
+
+class Pod:
+    """One attempt's folder, configuration and environment."""
+
+    def __init__(self, folder: Path, trainer: Any, dataset: Any = None, parameters: dict[str, str] | None = None, **env: str) -> None:
+        self.folder = folder
+        self.data = folder / "data"
+        config = folder / "config"
+        config.mkdir(exist_ok=True)
+        (config / "run.json").write_text(json.dumps({"trainer": trainer, **({"dataset": dataset} if dataset else {})}))
+        (config / "parameters.json").write_text(json.dumps(parameters or {}))
+        self.env = {"MODELYARD_CONFIG": str(config), "MODELYARD_DATASET_PATH": str(self.data), **env}
+
+    def prepare(self) -> Ended:
+        return program(self.folder, "data", env=self.env)
+
+    def train(self) -> Ended:
+        return program(self.folder, "train", env=self.env)
+
+
+def cards(rows: int = 400) -> pd.DataFrame:
+    random = np.random.default_rng(3)
+    frame = pd.DataFrame({"amount": random.normal(size=rows), "hour": random.integers(0, 24, rows), "abroad": random.random(rows) < 0.3})
+    frame["is_fraud"] = ((frame["amount"] > 0.8) | frame["abroad"]).astype(int)
+    return frame
+
+
+def put(store: Minio, key: str, content: bytes) -> str:
+    bucket(store).put_object(Bucket="datasets", Key=key, Body=content)
+    return "sha256:" + hashlib.sha256(content).hexdigest()
+
+
+def parquet(frame: pd.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    frame.to_parquet(buffer, index=False)
+    return buffer.getvalue()
+
+
+def test_the_story_of_a_synthetic_run(tracking, tmp_path):
+    """Data, training, and a server of the very model that was logged."""
+    pod = Pod(tmp_path, XGBOOST, {"name": "synthetic", "rows": "500"}, {**PARAMETERS, "early_stopping_rounds": "9"}, **tracking.run())
+    prepared = pod.prepare()
+    assert prepared.code == 0, prepared.log
+    digest = "sha256:" + hashlib.sha256((pod.data / "dataset.parquet").read_bytes()).hexdigest()
+    assert prepared.said == {"dataset": {"digest": digest, "rows": 500}}
+    frame = pd.read_parquet(pod.data / "dataset.parquet")
+    assert list(frame) == [*(f"feature_{index:02d}" for index in range(20)), "target"]
+
+    trained = pod.train()
+    assert trained.code == 0, trained.log
+    run = tracking.shown()[pod.env["MLFLOW_RUN_ID"]]
+    assert run["status"] == "FINISHED"
+    assert run["rounds"] == list(range(12))
+    assert run["metrics"].keys() >= {"accuracy", "f1", "precision", "recall", "roc_auc", "log_loss", "train.logloss", "validation.logloss"}
+    assert run["metrics"]["modelyard.progress"] == 100
+    assert run["metrics"]["accuracy"] > 0.6
+    assert trained.said["metrics"]["accuracy"] == run["metrics"]["accuracy"]
+    ((dataset, tags),) = run["inputs"]
+    assert (dataset["name"], dataset["source_type"]) == ("synthetic", "code")
+    assert dataset["digest"] == digest.removeprefix("sha256:")[: len(dataset["digest"])]
+    assert json.loads(dataset["profile"])["rows"] == 500
+    assert tags == {"mlflow.data.context": "training"}
+    assert run["tags"]["modelyard.io/dataset.digest"] == digest
+    assert run["tags"]["modelyard.io/dataset.rows"] == "500"
+
+    (model,) = run["models"]
+    with serving(tmp_path / "served", Path(model)) as server:
+        assert server.get("/v2/models/fraud").json["platform"] == "xgboost"
+        truth = frame["target"].head(50).tolist()
+        found = server.predict(frame.drop(columns="target").head(50).to_numpy().tolist()).json["predictions"]
+        assert sum(one == other for one, other in zip(truth, found, strict=True)) > 30
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_the_same_name_makes_the_same_data(tmp_path, task):
+    names = ("same", "same", "other")
+    for index, name in enumerate(names):
+        make_synthetic(name, task, 30, tmp_path / str(index))
+    first, second, other = [(tmp_path / str(index)).read_bytes() for index in range(len(names))]
+    assert first == second != other
+
+
+@pytest.mark.contract
+def test_a_dataset_from_the_store_is_checked_counted_and_learnt_from(minio, tracking, tmp_path):
+    frame = cards()
+    frame.loc[frame.index[:7], "amount"] = math.nan
+    frame = pd.concat([frame, frame.tail(5)])
+    digest = put(minio, "risk/cards.csv", frame.to_csv(index=False).encode())
+    dataset = {"name": "cards", "uri": "s3://datasets/risk/cards.csv", "digest": digest, "target": "is_fraud"}
+    pod = Pod(tmp_path, {"xgboost": {"task": "regression"}}, dataset, {"n_estimators": "5"}, **tracking.run(), **minio.environment)
+    prepared = pod.prepare()
+    assert prepared.code == 0, prepared.log
+    assert prepared.said == {"dataset": {"digest": digest, "rows": 405}}
+    trained = pod.train()
+    assert trained.code == 0, trained.log
+    run = tracking.shown()[pod.env["MLFLOW_RUN_ID"]]
+    profile = json.loads(run["inputs"][0][0]["profile"])
+    assert (profile["missing"], profile["duplicates"], profile["classes"]) == ({"amount": 7}, 5, None)
+    assert json.loads(run["inputs"][0][0]["source"]) == {"uri": "s3://datasets/risk/cards.csv"}
+    assert run["tags"]["modelyard.io/dataset.duplicates"] == "5"
+    assert run["metrics"].keys() >= {"rmse", "mae", "r2", "validation.rmse"}
+
+
+@pytest.mark.contract
+def test_datasets_that_are_not_what_was_promised(minio, tmp_path):
+    """Each says what it is, and leaves no file to train on."""
+    wrong = "sha256:" + "0" * 64
+    good = put(minio, "risk/good.parquet", parquet(cards(20)))
+
+    def prepared(uri: str, **dataset: str) -> tuple[int, str, str]:
+        pod = Pod(tmp_path, XGBOOST, {"name": "cards", "uri": uri, "target": "is_fraud", **dataset}, MLFLOW_RUN_ID="x", **minio.environment)
+        ended = pod.prepare()
+        return ended.code, ended.said["reason"], ended.said["message"]
+
+    code, reason, message = prepared("s3://datasets/risk/good.parquet", digest=wrong)
+    assert (code, reason, good in message, wrong in message) == (65, "DatasetDigestMismatch", True, True)
+    assert list((tmp_path / "data").iterdir()) == []
+    assert prepared("s3://datasets/risk/none.parquet")[:2] == (66, "DatasetUnavailable")
+    assert prepared("s3://datasets/risk/good.arrow")[:2] == (67, "DatasetInvalid")
+    code, reason, message = prepared("s3://datasets/risk/good.parquet", target="is_fraudd")
+    assert (code, reason) == (67, "DatasetInvalid")
+    assert "did you mean is_fraud?" in message
+
+
+def test_a_run_without_a_dataset_needs_none(tmp_path):
+    ended = Pod(tmp_path, {"script": {}}).prepare()
+    assert (ended.code, ended.said) == (0, {})
+    trained = Pod(tmp_path, XGBOOST).train()
+    assert (trained.code, trained.said["reason"]) == (67, "DatasetInvalid")
+    assert "spec.dataset" in trained.said["message"]
+
+
+def test_parameters_are_refused_before_anything_is_trained(tmp_path):
+    pod = Pod(tmp_path, XGBOOST, {"name": "cards", "target": "is_fraud"}, {"max_depht": "3"}, MLFLOW_RUN_ID="x")
+    pod.data.mkdir()
+    cards(50).to_parquet(pod.data / "dataset.parquet")
+    ended = pod.train()
+    assert (ended.code, ended.said["reason"]) == (67, "InvalidParameters"), ended.log
+    assert "max_depht; did you mean max_depth?" in ended.said["message"]
+
+
+def test_metrics_arrive_while_it_trains_and_a_signal_ends_it(tracking, tmp_path):
+    pod = Pod(tmp_path, XGBOOST, {"name": "cards", "target": "is_fraud"}, {"n_estimators": "1000000"}, **tracking.run())
+    pod.data.mkdir()
+    cards(100).to_parquet(pod.data / "dataset.parquet")
+    process = start(tmp_path, "train", env=pod.env)
+    try:
+        arrived = until(lambda: latest(tracking, pod) or process.poll() is not None, "the first metrics", PATIENCE)
+        assert arrived is not True, (tmp_path / "log").read_text()
+        assert arrived.keys() == {"modelyard.progress", "train.logloss", "validation.logloss"}
+        assert 0 <= arrived["modelyard.progress"] < 95
+        process.terminate()
+        assert process.wait(PATIENCE) == 143
+    finally:
+        process.kill()
+        process.wait()
+
+
+def latest(tracking, pod: Pod) -> dict[str, float]:
+    """A run's newest metrics, read beside MLflow."""
+    with closing(sqlite3.connect(tracking.folder / "mlflow.db", timeout=30)) as database:
+        return dict(database.execute("SELECT key, value FROM latest_metrics WHERE run_uuid = ?", (pod.env["MLFLOW_RUN_ID"],)))
