@@ -1,0 +1,109 @@
+"""`python -m tests.bench`: measures, prints what it finds, and writes it into docs/benchmarks.md. What is measured is in the modules."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.bench import document, reconcile, rollout, serving
+from tests.bench.build import programs
+from tests.bench.document import Measured
+from tests.bench.figures import Samples
+from tests.cluster.console import Console, Failed
+from tests.cluster.settings import Settings
+
+__all__ = ["main"]
+
+SECTIONS = ("reconcile", "rollout", "serving")
+OBJECTS, ROUNDS = 1_000, 3
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(prog="python -m tests.bench", description="Measure modelyard beside what one would use otherwise.")
+    top.add_argument("--only", action="append", choices=SECTIONS, help="leave the others out; may be given again")
+    top.add_argument("--objects", type=int, default=OBJECTS, help=f"Experiments that are reconciled; {OBJECTS:,} by default")
+    top.add_argument("--rounds", type=int, default=ROUNDS, help=f"runs of everything, in turns; {ROUNDS} by default")
+    top.add_argument("--profile", type=Path, metavar="FOLDER", help="run our operators under cProfile, into this folder; write no document")
+    top.add_argument("--dry-run", action="store_true", help="write no document")
+    return top
+
+
+class Bench:
+    """One run."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.settings = Settings.read()
+        self.console = Console(sys.stdout)
+        self.quiet = options.dry_run or options.profile is not None
+
+    def command(self, section: str) -> str:
+        """What measures a section in this way again."""
+        words = [f"python -m tests.bench --only {section}"]
+        words += [f"--objects {self.options.objects}"] if section == "reconcile" else []
+        return " ".join([*words, f"--rounds {self.options.rounds}"])
+
+    def reconcile(self) -> Samples:
+        options = reconcile.Options(self.options.objects, self.options.rounds, self.options.profile)
+        return asyncio.run(reconcile.measure(options, programs(self.settings, self.console), self.console))
+
+    def rollout(self) -> Samples:
+        return rollout.measure(self.options.rounds, self.console)
+
+    def serving(self) -> Samples:
+        return serving.measure(self.options.rounds, self.console)
+
+    def section(self, name: str) -> None:
+        """Measure a section, and keep what was found."""
+        measure: dict[str, Callable[[], Samples]] = {"reconcile": self.reconcile, "rollout": self.rollout, "serving": self.serving}
+        tables = {"reconcile": document.reconcile_table, "rollout": document.rollout_table, "serving": document.serving_table}
+        measured = Measured.begin(self.command(name))
+        self.console.say(f"{name}: begins")
+        samples = measure[name]()
+        text = tables[name](samples, measured)
+        self.console.say(f"{name}: done\n\n{text}\n")
+        title = f"{name} {self.options.objects}" if name == "reconcile" else name
+        self.keep(title, samples)
+        path = self.settings.root / "docs" / "benchmarks.md"
+        if self.quiet:
+            return
+        if document.put(path, title, text):
+            self.console.say(f"written: docs/benchmarks.md, {title}")
+        else:
+            self.console.say(f"not written: docs/benchmarks.md has no place for {title}")
+
+    def keep(self, title: str, samples: Samples) -> None:
+        """Keep every run's figures in the cache, for whoever wants to see the spread."""
+        folder = self.settings.cache / "bench" / "results"
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{title.replace(' ', '-')}-{time.strftime('%Y%m%d-%H%M%S')}.json"
+        path.write_text(json.dumps(samples.by_subject, indent=1))
+        self.console.say(f"every run's figures: {path}")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure; return the exit code."""
+    options = parser().parse_args(arguments)
+    if options.objects < 1 or options.rounds < 1:
+        parser().error("--objects and --rounds are at least 1")
+    if options.profile is not None:
+        options.profile = options.profile.resolve()
+        options.profile.mkdir(parents=True, exist_ok=True)
+    bench = Bench(options)
+    try:
+        for name in SECTIONS:
+            if not options.only or name in options.only:
+                bench.section(name)
+    except (Failed, RuntimeError, ValueError) as error:
+        print(f"failed: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
