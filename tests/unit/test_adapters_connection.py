@@ -317,3 +317,32 @@ async def test_no_credential_is_shown_or_logged(world: World, gateway: tuple[Gat
         assert not any(value in text for value in SECRETS), text
     for record in caplog.records:
         assert not any(value in record.getMessage() for value in SECRETS), record
+
+
+async def test_no_request_carries_another_namespace_s_credential(world: World):
+    """I9, under load: each namespace's calls carry its own keys, whatever the others do meanwhile."""
+    seen: list[tuple[str, str]] = []
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        seen.append((request.query.get("experiment_name") or request.path.strip("/"), request.headers["Authorization"]))
+        return web.json_response({"error_code": "RESOURCE_DOES_NOT_EXIST"}, status=404)
+
+    app = web.Application()
+    app.router.add_route("*", "/{tail:.*}", answer)
+    async with TestServer(app) as server:
+        url = f"http://127.0.0.1:{server.port}"
+        for number in range(5):
+            own = {"MLFLOW_TRACKING_PASSWORD": f"pw-{number}", "AWS_ACCESS_KEY_ID": f"key-{number}", "MODELYARD_BUCKET": f"bucket-{number}"}
+            world.kubernetes.secrets[f"ns-{number}"] = {**GOOD, "MLFLOW_TRACKING_URI": url, "MLFLOW_S3_ENDPOINT_URL": url, **own}
+
+        async def work(number: int) -> None:
+            tenant = await world.tenants.tenant(f"ns-{number}")
+            assert await tenant.tracking.experiment(f"ns-{number}") is None
+            assert not await tenant.store.bucket_exists(f"bucket-{number}")
+
+        await asyncio.gather(*(work(number) for _ in range(8) for number in range(5)))
+    assert len(seen) == 80
+    for what, authorization in seen:
+        number = what[-1]
+        expected = Credentials("anna", f"pw-{number}").headers()["Authorization"]
+        assert authorization == expected if what.startswith("ns-") else f"Credential=key-{number}/" in authorization
