@@ -1,0 +1,171 @@
+"""What a TrainingRun looks at, and what it spares MLflow and S3."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from modelyard.api.conditions import ready
+from modelyard.api.experiment import Experiment, ExperimentStatus, MlflowExperiment
+from modelyard.api.training_run import TrainingRun
+from modelyard.plan import Manifest
+from modelyard.ports import TrackedRun
+from modelyard.training_run import build
+from modelyard.training_run.observe import Seen, observe
+from tests.unit.builders import BUCKET, NOW, RUNTIME, URL, Around, experiment, job, registered_model, training_run, written
+from tests.unit.test_training_run import OURS, decide
+
+
+def made(id_: str = "1") -> Experiment:
+    """The Experiment, in MLflow."""
+    there = MlflowExperiment(id=id_, name="risk/fraud", url=URL)
+    return experiment(status=ExperimentStatus(mlflow=there, conditions=ready("Synced", "All is well.")))
+
+
+async def around(*objects: Any, children: tuple[Manifest, ...] = (), **more: Any) -> Around:
+    """A world with the experiment."""
+    there = Around(made(), *objects, children=children, **more)
+    await there.tracking.create_experiment("risk/fraud", f"s3://{BUCKET}/risk/fraud", {})
+    return there
+
+
+async def began(there: Around, number: int = 1, **changes: Any) -> TrackedRun:
+    """An attempt's run in MLflow."""
+    id_ = await there.tracking.create_run("1", f"fraud-1-{number}", OURS | {"modelyard.io/attempt": str(number)})
+    there.tracking.runs_by_id[id_] = replace(there.tracking.runs_by_id[id_], **changes)
+    return there.tracking.runs_by_id[id_]
+
+
+def recorded(run: TrainingRun, world: Seen) -> TrainingRun:
+    return written(run, decide(run, world, NOW))
+
+
+def the_job(condition: str = "", number: int = 1) -> Manifest:
+    return job(build.job(training_run(), number, "r", RUNTIME), condition)
+
+
+async def test_without_an_experiment_nobody_is_asked():
+    there = Around(experiment())
+    assert (await observe(training_run(), there, NOW)).runs == {}
+    assert there.tenants.calls == []
+
+
+async def test_runs_are_ours_by_uid_and_counted_by_attempt():
+    there = await around()
+    first, second = await began(there), await began(there, 2)
+    await there.tracking.create_run("1", "foreign", OURS | {"modelyard.io/uid": "uid-other", "modelyard.io/attempt": "3"})
+    await there.tracking.create_run("1", "odd", OURS | {"modelyard.io/attempt": "many"})
+    world = await observe(training_run(), there, NOW)
+    assert (world.runs, world.attempt, world.newest) == ({1: first, 2: second}, 2, second)
+
+
+async def test_of_two_runs_of_one_attempt_the_older_one_counts():
+    """A create that got no answer is repeated, and both may be there."""
+    there = await around()
+    first, _ = await began(there), await began(there)
+    assert (await observe(training_run(), there, NOW)).runs == {1: first}
+
+
+async def test_a_run_that_was_soft_deleted_is_still_the_attempt_s():
+    there = await around(children=(the_job(),))
+    await began(there)
+    run = recorded(training_run(), await observe(training_run(), there, NOW))
+    for id_ in there.tracking.runs_by_id:
+        await there.tracking.delete_run(id_)
+    world = await observe(run, there, NOW)
+    assert world.newest
+    assert world.newest.deleted
+    there.tracking.runs_by_id.clear()
+    assert (await observe(run, there, NOW)).newest is None
+
+
+async def test_where_the_run_was_made_counts_though_the_experiment_is_another_by_now():
+    there = await around(children=(the_job(),))
+    first = await began(there)
+    run = recorded(training_run(), await observe(training_run(), there, NOW))
+    for now in ((), (made("99"),)):
+        there.objects = now
+        assert (await observe(run, there, NOW)).newest == first
+
+
+async def test_an_ended_run_asks_mlflow_and_s3_nothing():
+    there = await around(children=(the_job("Complete"),))
+    await began(there, status="FINISHED")
+    run = recorded(training_run(), await observe(training_run(), there, NOW))
+    assert run.status.completion_time
+    there.tenants.calls.clear()
+    await observe(run, there, NOW)
+    assert there.tenants.calls == []
+
+
+@pytest.mark.parametrize(
+    ("status", "condition", "found"),
+    [
+        ("RUNNING", "", False),
+        ("FINISHED", "", False),  # the script has closed it, and may go on
+        ("RUNNING", "Complete", True),
+        ("FINISHED", "Complete", True),
+        ("FINISHED", None, True),  # the Job went before anybody looked
+        ("RUNNING", None, False),
+    ],
+)
+async def test_a_model_is_looked_for_when_training_has_ended_well(status: str, condition: str | None, found: bool):
+    there = await around(children=() if condition is None else (the_job(condition),))
+    run = await began(there, status=status)
+    uri = there.log_model(run.id)
+    model = (await observe(training_run(), there, NOW)).model
+    assert (model is not None) == found
+    if model:
+        assert (model.uri, model.mlmodel.flavor, model.tree.files) == (uri, "xgboost", 2)
+
+
+async def test_the_last_model_that_was_logged_counts():
+    there = await around(children=(the_job("Complete"),))
+    run = await began(there, status="FINISHED")
+    there.log_model(run.id)
+    last = there.log_model(run.id, b"better")
+    model = (await observe(training_run(), there, NOW)).model
+    assert model
+    assert model.uri == last
+
+
+async def test_a_model_of_an_older_mlflow_lies_below_its_run():
+    there = await around(children=(the_job("Complete"),))
+    run = await began(there, status="FINISHED")
+    there.put_model(f"{run.artifact_uri}/model")
+    model = (await observe(training_run(), there, NOW)).model
+    assert model
+    assert model.uri == f"{run.artifact_uri}/model"
+
+
+@pytest.mark.parametrize("artifacts", ["", "mlflow-artifacts:/1/r/artifacts", "file:///etc"])
+async def test_only_s3_is_looked_into(artifacts: str):
+    there = await around(children=(the_job("Complete"),))
+    await began(there, status="FINISHED", artifact_uri=artifacts)
+    assert (await observe(training_run(), there, NOW)).model is None
+
+
+@pytest.mark.parametrize(("text", "found"), [("print(1)", True), ("", True), (None, False)])
+async def test_a_script_is_known_by_its_digest(text: str | None, found: bool):
+    run = training_run(trainer={"script": {"config_map": "train", "key": "a.py"}})
+    there = await around(config_maps={"train": {"other.py": "x"} if text is None else {"a.py": text}})
+    script = (await observe(run, there, NOW)).script
+    assert (script is not None and script.startswith("sha256:")) == found
+    assert (await observe(run, await around(), NOW)).script is None
+
+
+async def test_the_registered_model_that_it_registers_with_is_seen():
+    run = training_run(register={"model": "fraud", "version": "v1"})
+    world = await observe(run, await around(registered_model(), registered_model("other")), NOW)
+    assert world.registered_model == registered_model()
+    assert (await observe(training_run(), await around(registered_model()), NOW)).registered_model is None
+
+
+async def test_for_a_deletion_it_is_known_which_runs_are_versions():
+    there = await around()
+    first, second = await began(there), await began(there, 2)
+    await there.tracking.create_model("risk.fraud", "", {})
+    await there.tracking.create_version("risk.fraud", "s3://b/k", second.id, {}, None)
+    world = await observe(training_run(about={"deleting": True}), there, NOW)
+    assert (set(world.runs), world.referenced) == ({1, 2}, frozenset({second.id}))
+    assert first.id not in world.referenced
