@@ -120,9 +120,8 @@ class _Operator:
 
     async def run(self) -> None:
         """Run until a signal comes."""
-        settings, loop = self._settings, asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop.set)
+        settings = self._settings
+        self._take_signals()
         await self._health.start(settings.listen_host, settings.listen_health, settings.listen_metrics)
         workers = self._engine.start()
         tasks: list[asyncio.Task[None]] = []
@@ -141,7 +140,9 @@ class _Operator:
                 self._plurals,
                 settings.namespaces,
                 lambda: (self._api.host, self._api.session()),
-                self._metrics.watch_restarted,
+                stop=self._stop,
+                signals=self._take_signals,
+                restarted=self._metrics.watch_restarted,
                 silence=settings.watch_silence,
             )
         finally:
@@ -155,6 +156,10 @@ class _Operator:
             await self._tenants.close()
             await self._health.stop()
             logger.info("Stopped")
+
+    def _take_signals(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
 
     async def _until_stopped(self, work: Coroutine[Any, Any, None]) -> bool:
         """Do something that a signal may cut short; tell whether one did."""

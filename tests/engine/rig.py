@@ -163,8 +163,11 @@ class Operator:
 
     async def ended(self, seconds: float = 60) -> int:
         """Wait for its end; return its exit code."""
-        async with asyncio.timeout(seconds):
-            return await self.process.wait()
+        try:
+            async with asyncio.timeout(seconds):
+                return await self.process.wait()
+        except TimeoutError:
+            raise AssertionError("it does not end; it said\n" + "\n".join(self.log[-50:])) from None
 
     async def stop(self) -> int:
         """End it as Kubernetes does."""

@@ -89,6 +89,7 @@ class Watch:
                     await self._list()
                     self.synced.set()
                 await self._follow()
+                self._failures = 0
             except Gone:
                 self._version = ""
                 self._broken("expired")
@@ -134,7 +135,7 @@ class Watch:
         }
         operation = f"watch {self._kind.plural}"
         async with self._api.stream(self._kind.path(self._namespace), params, operation) as response:
-            async for line in _lines(response.content, self._silence):
+            async for line in self._lines(response.content):
                 try:
                     event = json.loads(line)
                     body, meta = event["object"], event["object"]["metadata"]
@@ -155,21 +156,19 @@ class Watch:
         body.setdefault("kind", self._kind.kind)
         self._cache.put(self._kind.scope, body)
 
-
-async def _lines(content: aiohttp.StreamReader, silence: float) -> AsyncIterator[bytes]:
-    """Cut a stream into lines of any length. A last line that is cut off is dropped: it comes again.
-
-    Raises:
-        TimeoutError: Nothing came for so many seconds.
-
-    """
-    rest = b""
-    while True:
-        async with asyncio.timeout(silence):
-            chunk = await content.readany()
-        if not chunk:
-            return
-        *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
-            if line:
-                yield line
+    async def _lines(self, content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+        """Cut a stream into lines of any length, until it ends or falls silent. A last line that is cut off is dropped: it comes again."""
+        rest = b""
+        while True:
+            try:
+                async with asyncio.timeout(self._silence):
+                    chunk = await content.readany()
+            except TimeoutError:
+                self._restarted(self._kind.plural, "silent")
+                return
+            if not chunk:
+                return
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
+                if line:
+                    yield line

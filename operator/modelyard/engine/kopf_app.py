@@ -5,6 +5,7 @@ live on when Kopf has to begin anew, for it gives a process up on errors that pa
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -41,35 +42,44 @@ async def watch(
     plurals: Iterable[str],
     namespaces: tuple[str, ...],
     connect: Callable[[], tuple[str, aiohttp.ClientSession]],
-    restarted: Callable[[str, str], None],
     *,
+    stop: asyncio.Event,
+    signals: Callable[[], None],
+    restarted: Callable[[str, str], None],
     silence: float = 70.0,
 ) -> None:
-    """Keep the cache's picture of our own kinds up to date, until a signal ends the process.
+    """Keep the cache's picture of our own kinds up to date, until it is told to stop.
 
     Args:
         cache: Where everything goes.
         plurals: Our kinds.
         namespaces: Those that are served; empty for all.
         connect: Returns the API server's address and a new session with it, which Kopf closes.
+        stop: Ends it.
+        signals: Takes the process's signals back: Kopf takes them each time it begins, and lets them fall when it fails.
         restarted: Told when Kopf had to begin anew.
         silence: Seconds without a word after which a watch is begun anew.
 
     """
     plurals = tuple(plurals)
-    while True:
+    while not stop.is_set():
+        others = asyncio.all_tasks()
         try:
-            await kopf.operator(
+            tasks = await kopf.spawn_tasks(
                 registry=_registry(cache, plurals, connect),
                 settings=_settings(silence),
                 standalone=True,
                 clusterwide=not namespaces,
                 namespaces=namespaces,
+                stop_flag=stop,
             )
-        except Exception:
-            logger.exception("Kopf gave up; it begins anew in %g s", _AGAIN)
+            signals()
+            await kopf.run_tasks(tasks, ignored=others)
+        except Exception as error:  # noqa: BLE001 - whatever it is, Kopf begins anew
+            logger.warning("Kopf gave up (%r); it begins anew in %g s", error, _AGAIN, exc_info=logger.isEnabledFor(logging.DEBUG))
             restarted(",".join(plurals), "kopf")
-            await asyncio.sleep(_AGAIN)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), _AGAIN)
         else:
             return
 

@@ -34,6 +34,7 @@ def configure(style: str, level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json() if style == "json" else _Text("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
     logging.basicConfig(handlers=[handler], level=level, force=True)
-    # Kopf tells of each handler that it ran, which is each event; the HTTP clients of each connection.
-    for name in ("kopf", "aiohttp", "botocore", "boto3", "urllib3", "kubernetes"):
+    # The HTTP clients tell of each connection. Kopf tells of each event; what it gives up over, `modelyard.kopf` says in a line.
+    for name in ("aiohttp", "botocore", "boto3", "urllib3", "kubernetes"):
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(level)))
+    logging.getLogger("kopf").setLevel(logging.CRITICAL if level != "DEBUG" else logging.INFO)
