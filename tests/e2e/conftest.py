@@ -16,7 +16,7 @@ from tests.e2e.tenant import LABEL, Tenant, make_namespace
 # holder is killed over and over.
 LEASE = {"MODELYARD_LEASE_DURATION": "8", "MODELYARD_LEASE_DEADLINE": "6", "MODELYARD_LEASE_PERIOD": "2"}
 VALUES = {"reconcile": {"resyncSeconds": 15}, "extraEnv": [{"name": name, "value": value} for name, value in LEASE.items()]}
-LAST = ("test_chart.py", "test_tutorial.py")
+LAST = ("test_readme.py", "test_chart.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

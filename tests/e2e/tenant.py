@@ -57,7 +57,8 @@ class Tenant:
 
     def run(self, name: str, experiment: str = "fraud", **spec: Any) -> None:
         """A training that is quick but for what is said otherwise."""
-        self.apply("TrainingRun", name, {**QUICK, "experiment": experiment, **spec})
+        full = {**QUICK, "experiment": experiment, **spec}
+        self.apply("TrainingRun", name, {key: value for key, value in full.items() if value is not None})
 
     def model(self, name: str = "fraud", stages: Mapping[str, str | None] | None = None, **spec: Any) -> None:
         """A model; `stages` names the version that each holds."""
