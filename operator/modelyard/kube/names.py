@@ -16,6 +16,7 @@ __all__ = [
     "MODEL_LABEL",
     "NAMESPACE_TAG",
     "NAME_TAG",
+    "OUR_TAGS",
     "RUN_LABEL",
     "STAGES_TAG",
     "STAGE_LABEL",
@@ -46,6 +47,7 @@ COMPONENT_LABEL = "app.kubernetes.io/component"
 ALLOW_CODE_LABEL = "modelyard.io/allow-code-models"
 ADOPT_ANNOTATION = "modelyard.io/adopt"
 
+OUR_TAGS = "modelyard.io/"
 UID_TAG = "modelyard.io/uid"
 NAMESPACE_TAG = "modelyard.io/namespace"
 NAME_TAG = "modelyard.io/name"

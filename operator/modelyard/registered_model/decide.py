@@ -13,13 +13,13 @@ from modelyard.api.conditions import trouble as trouble_conditions
 from modelyard.api.registered_model import Drift, HistoryEntry, RegisteredModel, RegisteredModelStatus, StageStatus, VersionStatus
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.errors import ModelyardError
-from modelyard.kube.names import ADOPT_ANNOTATION, UID_TAG, mlflow_model_name, owner_tags
+from modelyard.kube.names import ADOPT_ANNOTATION, STAGE_LABEL, UID_TAG, mlflow_model_name, owner_tags
 from modelyard.kube.pods import Runtime
 from modelyard.plan import Action, CreateModel, DeleteModel, Event, Manifest, Outside, Plan, SetModelTags
 from modelyard.registered_model.observe import Seen
-from modelyard.registered_model.registry import moves
+from modelyard.registered_model.registry import moves, written_down
 from modelyard.registered_model.sources import Problem
-from modelyard.registered_model.stages import Context, StagePlan, Wait, stage_plan
+from modelyard.registered_model.stages import Context, StagePlan, stage_plan
 from modelyard.registered_model.versions import known, next_registration
 
 __all__ = ["decider", "release", "settled", "trouble"]
@@ -48,21 +48,21 @@ def decider(runtime: Runtime) -> Decide:
             children=seen.children,
             runtime=runtime,
             allow_code=seen.allow_code,
+            frozen=seen.trouble is not None,
             now=now,
         )
-        plans = {name: stage_plan(context, name) for name in sorted({*model.spec.stages, *model.status.stages})}
-        if seen.trouble is not None:
-            plans = {name: _frozen(plan, model.status.stages.get(name)) for name, plan in plans.items()}
+        plans = {name: stage_plan(context, name) for name in _stage_names(model, seen)}
         return _compose(model, seen, versions, plans, now)
 
     return decide
 
 
-def _frozen(plan: StagePlan, old: StageStatus | None) -> StagePlan:
-    """While nothing outside can be seen no stage changes hands."""
-    if plan.entry is None:
-        return plan
-    return StagePlan(old or StageStatus(), (), Wait(Reason.PROMOTING, "It goes on when MLflow and S3 answer."))
+def _stage_names(model: RegisteredModel, seen: Seen) -> list[str]:
+    """Return the stages of the spec, and those of which something is left: a status, what serves them, our tags in MLflow."""
+    labels = [child["metadata"].get("labels") or {} for child in seen.children]
+    serving = {str(each[STAGE_LABEL]) for each in labels if STAGE_LABEL in each}
+    tagged = {stage for stages in written_down(model, seen).values() for stage in stages}
+    return sorted({*model.spec.stages, *model.status.stages, *serving, *tagged})
 
 
 def _compose(
@@ -100,24 +100,25 @@ def _registry(model: RegisteredModel, seen: Seen, holders: dict[str, str | None]
     if seen.model is None:
         return CreateModel(name, model.spec.description, tags), registering, ()
     missing = {key: value for key, value in tags.items() if seen.model.tags.get(key) != value}
+    if UID_TAG in missing:  # adopted: its versions are looked at when it is ours
+        return SetModelTags(name, missing, model.spec.description), registering, ()
+    following = condition("Synced", False, Reason.PROMOTING, "MLflow follows.")
+    wanted = moves(model, seen, holders)
+    drifted = next((move.action for move in wanted if move.drift), None)
+    if (ours := next((move.action for move in wanted if not move.drift), None)) is not None:
+        return ours, following, ()
+    if drifted is not None and model.spec.drift is Drift.REVERT:
+        event = Event("DriftReverted", f"Somebody had changed MLflow itself; put back: {_words(drifted)}.", warning=True)
+        return drifted, following, (event,)
+    # Behind the moves: a version or a tag that MLflow refuses must not hold up a stage.
     if missing or seen.model.description != model.spec.description:
         return SetModelTags(name, missing, model.spec.description), registering, ()
     if (registration := next_registration(model, seen)) is not None:
         return registration, registering, ()
-    wanted = moves(model, seen, holders)
-    if not wanted:
-        return None, condition("Synced", True, Reason.SYNCED, "MLflow agrees with the spec."), ()
-    said = model.status.condition("Synced")
-    drifted = said is not None and (said.status == "True" or said.reason == Reason.DRIFTED)
-    if drifted and model.spec.drift is Drift.WARN:
-        message = (
-            f"Somebody moved a stage, an alias or a tag in MLflow: {_words(wanted[0])} would put it back. spec.drift is Warn, so it stays."
-        )
+    if drifted is not None:
+        message = f"Somebody moved a stage or an alias in MLflow: {_words(drifted)} would put it back. spec.drift is Warn, so it stays."
         return None, condition("Synced", False, Reason.DRIFTED, message), ()
-    events = (
-        (Event("DriftReverted", f"Somebody had changed MLflow itself; put back: {_words(wanted[0])}.", warning=True),) if drifted else ()
-    )
-    return wanted[0], condition("Synced", False, Reason.PROMOTING, "MLflow follows."), events
+    return None, condition("Synced", True, Reason.SYNCED, "MLflow agrees with the spec."), ()
 
 
 def _conditions(model: RegisteredModel, plans: dict[str, StagePlan], outside: Outside | None) -> tuple[Condition, ...]:

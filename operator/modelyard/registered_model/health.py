@@ -56,12 +56,10 @@ def health(deployment: Manifest | None, pods: Iterable[Manifest]) -> Health:
     current = seen and int(status.get("updatedReplicas", 0)) >= replicas
     if ready >= replicas and current:
         return Health(ready, current)
-    for pod in pods:
-        if pod["metadata"].get("deletionTimestamp"):
-            continue
+    for pod in _current(deployment, pods) if seen else ():
         for ended in terminations(pod):
-            if ended.exit_code != 0 and (found := _ended(ended)) is not None:
-                message, reason, refused = found
+            if ended.exit_code != 0:
+                message, reason, refused = _ended(ended)
                 return Health(ready, current, message, reason, stalled=True, refused=refused)
         trouble = pod_trouble(pod)
         if trouble is not None:
@@ -72,10 +70,40 @@ def health(deployment: Manifest | None, pods: Iterable[Manifest]) -> Health:
                 Reason.NOT_SERVING if ready else Reason.SERVING_FAILED,
                 stalled=trouble.kind != "Unschedulable",
             )
+    if (failure := _replica_failure(status)) is not None:
+        return Health(ready, current, failure, Reason.NOT_SERVING if ready else Reason.SERVING_FAILED, stalled=True)
     return Health(ready, current)
 
 
-def _ended(ended: Termination) -> tuple[str, Reason, bool] | None:
+def _current(deployment: Manifest, pods: Iterable[Manifest]) -> list[Manifest]:
+    """The pods that speak of what was applied last: of the newest template, and not of a Deployment of the same name before this one."""
+    born = str(deployment["metadata"].get("creationTimestamp", ""))
+    if not int((deployment.get("status") or {}).get("updatedReplicas", 0)):
+        return []
+    ours = [pod for pod in pods if _created(pod) >= born]
+    newest = max(ours, key=_created, default=None)
+    if newest is None:
+        return []
+    return [pod for pod in ours if _template(pod) == _template(newest) and not pod["metadata"].get("deletionTimestamp")]
+
+
+def _created(pod: Manifest) -> str:
+    return str(pod["metadata"].get("creationTimestamp", ""))
+
+
+def _template(pod: Manifest) -> str | None:
+    found: str | None = (pod["metadata"].get("labels") or {}).get("pod-template-hash")
+    return found
+
+
+def _replica_failure(status: Manifest) -> str | None:
+    """Why no pod can be made at all: a quota, a policy."""
+    conditions = status.get("conditions") or []
+    found = next((c for c in conditions if c.get("type") == "ReplicaFailure" and c.get("status") == "True"), None)
+    return str(found.get("message") or "Its pods cannot be created.")[:900] if found else None
+
+
+def _ended(ended: Termination) -> tuple[str, Reason, bool]:
     said = ended.said.get("reason")
     if isinstance(said, str) and said in _SAID:
         reason, refused = _SAID[said]
@@ -86,4 +114,6 @@ def _ended(ended: Termination) -> tuple[str, Reason, bool] | None:
             Reason.SERVING_FAILED,
             False,
         )
-    return f"The container {ended.container} ended with exit code {ended.exit_code}: {ended.log[-500:]}", Reason.SERVING_FAILED, False
+    words = ended.said.get("message")
+    words = words if isinstance(words, str) else ended.log
+    return f"The container {ended.container} ended with exit code {ended.exit_code}: {words[-500:]}", Reason.SERVING_FAILED, False

@@ -8,10 +8,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.api.registered_model import RegisteredModel, VersionStatus
 from modelyard.api.training_run import TrainingRun
-from modelyard.errors import ModelyardError
-from modelyard.kube.names import ALLOW_CODE_LABEL, UID_TAG, VERSION_TAG, mlflow_model_name
+from modelyard.errors import Forbidden, Invalid, ModelyardError
+from modelyard.kube.names import ALLOW_CODE_LABEL, CONNECTION_SECRET, UID_TAG, VERSION_TAG, mlflow_model_name
 from modelyard.plan import Manifest
 from modelyard.ports import Ports, StoredObject, Tenant, TrackedModel, TrackedVersion
 from modelyard.registered_model.claims import Claim, claims
@@ -37,8 +38,9 @@ class Seen:
         children: Its Deployments, Services, autoscalers, budgets and pods.
         model: The registered model of our name in MLflow, ours or not.
         versions: Its versions there, oldest first.
-        sources: For versions that are not registered: where they lie, or why they cannot be.
-        bytes: For registered versions that hold or want a stage: what lies in S3; None when nothing does.
+        sources: For versions that are not registered: where they lie, or why they cannot be. One that can be registered ends the
+            search: a pass registers one.
+        bytes: For registered versions that hold or want a stage: what lies in S3; None when nothing does, a Problem when it is refused.
         allow_code: Whether the namespace allows models whose loading runs code.
         tracking_url: Where MLflow answers.
         trouble: Why the registry or the store could not be looked at; everything outside is unknown then.
@@ -50,7 +52,7 @@ class Seen:
     model: TrackedModel | None = None
     versions: tuple[TrackedVersion, ...] = ()
     sources: dict[str, Source | Problem] = field(default_factory=dict)
-    bytes: dict[str, Bytes | None] = field(default_factory=dict)
+    bytes: dict[str, Bytes | Problem | None] = field(default_factory=dict)
     allow_code: bool = False
     tracking_url: str = ""
     trouble: ModelyardError | None = None
@@ -90,13 +92,24 @@ async def _outside(model: RegisteredModel, seen: Seen, runs: dict[str, TrainingR
     if tracked is None or tracked.tags.get(UID_TAG) != model.metadata.uid or model.metadata.deletion_timestamp is not None:
         return seen
     versions = await tenant.tracking.versions(name)
-    registered = {version.tags.get(VERSION_TAG) for version in versions}
+    registered = {version.tags.get(VERSION_TAG) for version in versions if version.tags.get(UID_TAG) == model.metadata.uid}
     sources: dict[str, Source | Problem] = {}
     for version, claim in seen.claims.items():
         if version not in registered:
-            sources[version] = await resolve(claim, runs, tenant, model.metadata.namespace)
+            sources[version] = _same(model, version, await resolve(claim, runs, tenant, model.metadata.namespace))
+            if isinstance(sources[version], Source):
+                break
     found = {version.name: await _bytes(version, tenant) for version in _in_use(model) if version.uri}
     return replace(seen, versions=versions, sources=sources, bytes=found)
+
+
+def _same(model: RegisteredModel, version: str, source: Source | Problem) -> Source | Problem:
+    """A version that was registered before, and that MLflow has lost, is only registered again with the bytes that it had."""
+    recorded = next((known.digest for known in model.status.versions if known.name == version), None)
+    if isinstance(source, Problem) or recorded in {None, source.tree.digest}:
+        return source
+    message = f"what lies below {source.uri} is not what was registered. Restore it, or declare another version."
+    return Problem(Reason.ARTIFACT_DIGEST_MISMATCH, message)
 
 
 def _in_use(model: RegisteredModel) -> list[VersionStatus]:
@@ -104,15 +117,23 @@ def _in_use(model: RegisteredModel) -> list[VersionStatus]:
     return [version for version in model.status.versions if version.name in wanted]
 
 
-async def _bytes(version: VersionStatus, tenant: Tenant) -> Bytes | None:
-    """The listing is cheap and read at every look; the bytes only when it is not as it was."""
-    objects = await tenant.store.objects(str(version.uri))
-    if not objects:
-        return None
-    found = seal(objects)
-    if found == version.seal:
-        return Bytes(found, version.digest)
-    tree = await tenant.store.digest(str(version.uri))
+async def _bytes(version: VersionStatus, tenant: Tenant) -> Bytes | Problem | None:
+    """The listing is cheap and read at every look; the bytes only when it is not as it was.
+
+    What S3 refuses is this version's own problem: the others can still be seen.
+    """
+    try:
+        objects = await tenant.store.objects(str(version.uri))
+        if not objects:
+            return None
+        found = seal(objects)
+        if found == version.seal:
+            return Bytes(found, version.digest)
+        tree = await tenant.store.digest(str(version.uri))
+    except Forbidden as error:
+        return Problem(Reason.CONNECTION_REFUSED, f"{error}. Correct the keys in the Secret {CONNECTION_SECRET}.")
+    except Invalid as error:
+        return Problem(Reason.ARTIFACT_MISSING, f"{error}.")
     return None if tree is None else Bytes(found, tree.digest)
 
 

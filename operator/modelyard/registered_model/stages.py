@@ -19,6 +19,8 @@ from modelyard.registered_model.health import Health, health
 
 __all__ = ["DRAIN", "Context", "StagePlan", "Wait", "stage_plan"]
 
+_PROBLEMS = (Reason.ARTIFACT_MISSING, Reason.ARTIFACT_DIGEST_MISMATCH, Reason.VERSION_INVALID, Reason.CONNECTION_REFUSED)
+
 DRAIN = timedelta(seconds=15)
 """How long a displaced version serves on: until every node's proxy has certainly seen the Service change."""
 
@@ -54,7 +56,10 @@ class StagePlan:
 
 @dataclass(frozen=True)
 class Context:
-    """What the stages of a model have in common: the object, its versions, what serves them, the clock."""
+    """What the stages of a model have in common: the object, its versions, what serves them, the clock.
+
+    `frozen`: nothing outside can be seen, so no stage changes hands.
+    """
 
     model: RegisteredModel
     versions: dict[str, VersionStatus]
@@ -62,6 +67,7 @@ class Context:
     runtime: Runtime
     allow_code: bool
     now: datetime
+    frozen: bool = False
 
 
 class _Stage:
@@ -71,7 +77,7 @@ class _Stage:
         spec = context.model.spec.stages.get(name)
         self.name = name
         self.model, self.versions, self.runtime = context.model, context.versions, context.runtime
-        self.allow_code, self.now = context.allow_code, context.now
+        self.allow_code, self.now, self.frozen = context.allow_code, context.now, context.frozen
         self.desired = spec.version if spec else None
         self.serving = spec.serving if spec else Serving(replicas=0)
         self.served = self.serving.replicas > 0 or self.serving.autoscaling is not None
@@ -98,6 +104,8 @@ def stage_plan(context: Context, name: str) -> StagePlan:
 def _cleared(stage: _Stage) -> StagePlan:
     """Nothing holds the stage: nothing serves it."""
     if stage.old.version is not None:
+        if stage.frozen:
+            return StagePlan(stage.old, wait=_thaw(f"{stage.name} is cleared"))
         entry = HistoryEntry(time=stage.now, stage=stage.name, from_=stage.old.version, reason="Cleared")
         return StagePlan(StageStatus(since=stage.now), entry=entry)
     return StagePlan(StageStatus(since=stage.old.since), _deletes(stage.fronts()))
@@ -114,15 +122,43 @@ def _steady(stage: _Stage, version: str, keep: set[str]) -> StagePlan:
     replicas = _replicas(stage, version)
     retired, again = _retired(stage, keep)
     status = status.model_copy(update={"url": _url(stage), "ready_replicas": found.ready, "desired_replicas": replicas})
-    wait = None
-    if found.ready < replicas:
-        why = found.message or "Pods are starting."
+    wait = _doubt(stage, version)
+    if wait is None and (found.ready < replicas or not found.current):
+        why = found.message or ("Pods are starting." if found.ready < replicas else "They are being replaced, for the spec has changed.")
         wait = Wait(
             found.reason or Reason.NOT_SERVING,
             f"{stage.name}: {found.ready} of {replicas} pods of {version} are ready. {why}",
             found.stalled,
         )
     return StagePlan(status, (*_workload(stage, version, replicas), *_frontage(stage, version), *retired), wait, again=again)
+
+
+def _doubt(stage: _Stage, version: str) -> Wait | None:
+    """Say what is wrong with a version that is being served: its pods serve on, and could not be started anew."""
+    known = stage.versions.get(version)
+    if known is None:
+        cure = f"Declare it in spec.versions, or promote another one. There are: {_names(stage)}."
+        return Wait(
+            Reason.VERSION_UNKNOWN, f"{stage.name}: {version} serves on, but MLflow has it no more and nothing declares it. {cure}", True
+        )
+    if known.problem is None:
+        return None
+    reason, for_good = _blame(known.problem)
+    return Wait(reason, f"{stage.name}: {version} serves on, but its pods could not be started anew. {known.problem}", for_good)
+
+
+def _blame(problem: str) -> tuple[Reason, bool]:
+    """The reason with which a problem begins, and whether somebody has to do something about it."""
+    reason = next((reason for reason in _PROBLEMS if problem.startswith(f"{reason}:")), None)
+    return reason or Reason.WAITING_FOR_VERSION, reason is not None
+
+
+def _names(stage: _Stage) -> str:
+    return ", ".join(sorted(stage.versions)) or "none yet"
+
+
+def _thaw(what: str) -> Wait:
+    return Wait(Reason.PROMOTING, f"{what} when MLflow and S3 answer.")
 
 
 def _changing(stage: _Stage, desired: str) -> StagePlan:
@@ -133,16 +169,18 @@ def _changing(stage: _Stage, desired: str) -> StagePlan:
     if (refusal := _refusal(stage, desired, refused)) is not None:
         return replace(hold, wait=refusal)
     if not stage.served:
-        return _hand_over(stage, hold.status, desired)
+        return replace(hold, wait=_thaw(f"{desired} takes {stage.name}")) if stage.frozen else _hand_over(stage, hold.status, desired)
     replicas, found = _replicas(stage, desired), _health(stage, desired)
-    if found.refused:
+    workload = _workload(stage, desired, replicas)
+    if found.refused and not workload:
         status = hold.status.model_copy(update={"refused": found.message[:1024], "refused_generation": generation})
         return replace(hold, status=status, wait=_refusal(stage, desired, found.message))
-    workload = _workload(stage, desired, replicas)
     if workload or found.ready < replicas or not found.current:
         beside = f" beside {current}, which serves on" if current else ""
         message = f"{stage.name}: {desired} comes up{beside}. {found.message or 'Its pods are starting.'}"
         return replace(hold, actions=(*hold.actions, *workload), wait=Wait(found.reason or Reason.PROMOTING, message, found.stalled))
+    if stage.frozen:
+        return replace(hold, wait=_thaw(f"{desired} is ready, and takes {stage.name}"))
     front = _frontage(stage, desired)
     if front:
         return replace(hold, actions=tuple(front), wait=Wait(Reason.PROMOTING, f"{stage.name}: {desired} is ready and takes over."))
@@ -184,18 +222,12 @@ def _refusal(stage: _Stage, desired: str, refused: str | None) -> Wait | None:
     """Say why a version cannot take the stage, before anything is brought up for it."""
     version = stage.versions.get(desired)
     if version is None:
-        names = ", ".join(sorted(stage.versions)) or "none yet"
         cure = "Declare it in spec.versions, or register it from a TrainingRun"
-        message = f"{stage.name}: nothing declares the version {desired}. {cure}. There are: {names}."
+        message = f"{stage.name}: nothing declares the version {desired}. {cure}. There are: {_names(stage)}."
         return Wait(Reason.VERSION_UNKNOWN, message, stalled=True)
     if version.problem is not None:
-        reason = next(
-            (r for r in (Reason.ARTIFACT_MISSING, Reason.ARTIFACT_DIGEST_MISMATCH) if version.problem.startswith(r)),
-            Reason.WAITING_FOR_VERSION,
-        )
-        return Wait(
-            reason, f"{stage.name}: {desired} cannot be promoted. {version.problem}", stalled=reason is not Reason.WAITING_FOR_VERSION
-        )
+        reason, for_good = _blame(version.problem)
+        return Wait(reason, f"{stage.name}: {desired} cannot be promoted. {version.problem}", for_good)
     if version.mlflow_version is None or version.digest is None:
         return Wait(Reason.WAITING_FOR_VERSION, f"{stage.name}: {desired} is being registered.")
     if refused is not None:
@@ -227,7 +259,7 @@ def _replicas(stage: _Stage, version: str) -> int:
 def _workload(stage: _Stage, version: str, replicas: int) -> list[Apply]:
     """The version's Deployment, if it is not as it should be. One that must not be served, or of which nothing is known, is left alone."""
     known = stage.versions.get(version)
-    if known is None or known.uri is None or known.digest is None:
+    if known is None or known.problem is not None or known.uri is None or known.digest is None:
         return []
     return _missing(stage, build.deployment(stage.model, stage.name, known, replicas, stage.runtime, allow_code=stage.allow_code))
 
@@ -250,20 +282,20 @@ def _missing(stage: _Stage, manifest: Manifest) -> list[Apply]:
 
 
 def _retired(stage: _Stage, serving: set[str]) -> tuple[tuple[Delete, ...], timedelta | None]:
-    """Deployments of versions that no longer hold the stage, when they have served long enough since."""
-    gone = [
-        child
-        for child in stage.children
-        if child["kind"] == "Deployment"
-        and child["metadata"]["labels"].get(VERSION_LABEL) not in serving
-        and not child["metadata"].get("deletionTimestamp")
-    ]
-    if not gone:
-        return (), None
-    left = (stage.old.since or stage.now) + DRAIN - stage.now
-    if left > timedelta(0):
-        return (), left
-    return _deletes(gone), None
+    """Deployments of versions that do not hold the stage: of one that held it when it has served long enough since, of others at once."""
+    displaced = {entry.from_: entry.time for entry in stage.model.status.history if entry.stage == stage.name}
+    gone: list[Manifest] = []
+    later: list[timedelta] = []
+    for child in stage.children:
+        version = child["metadata"]["labels"].get(VERSION_LABEL)
+        if child["kind"] != "Deployment" or version in serving or child["metadata"].get("deletionTimestamp"):
+            continue
+        left = displaced[version] + DRAIN - stage.now if version in displaced else timedelta(0)
+        if left > timedelta(0):
+            later.append(left)
+        else:
+            gone.append(child)
+    return _deletes(gone), min(later, default=None)
 
 
 def _deletes(children: Iterable[Manifest]) -> tuple[Delete, ...]:
