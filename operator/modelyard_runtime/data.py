@@ -10,6 +10,7 @@ import json
 import os
 from difflib import get_close_matches
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from modelyard_runtime import s3, tracking
@@ -17,9 +18,14 @@ from modelyard_runtime.config import DatasetSpec, RunConfig, configuration, data
 from modelyard_runtime.dataset import Profile, invalid, make_synthetic, profile
 from modelyard_runtime.outcome import Exit, Failure, one_line, report, run_until_stopped
 
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import DatasetInput
+
 __all__ = ["main", "prepare"]
 
 _SUFFIXES = (".parquet", ".csv")
+_TRIES = 5
 _MLFLOW_DIGEST = 32  # MLflow keeps 36 characters of a digest; the whole one is in a tag and in the profile
 
 
@@ -137,8 +143,25 @@ def _log(run_id: str, dataset: DatasetSpec, digest: str, found: Profile) -> None
         "classes": json.dumps(found.classes) if found.classes else "",
     }
     with tracking.guarded("logging the dataset"):
-        client.log_inputs(run_id, datasets=[DatasetInput(entity, [InputTag("mlflow.data.context", "training")])])
+        _log_input(client, run_id, DatasetInput(entity, [InputTag("mlflow.data.context", "training")]))
         client.log_batch(run_id, tags=[RunTag(f"modelyard.io/dataset.{key}", value) for key, value in tags.items() if value])
+
+
+def _log_input(client: "MlflowClient", run_id: str, dataset: "DatasetInput") -> None:
+    """Log the input. MLflow looks for the dataset and then inserts it: of runs that bring the same one at once all but one are refused.
+
+    Nothing of a refused one is kept, and the next try finds what the winner inserted.
+    """
+    from mlflow.exceptions import MlflowException  # noqa: PLC0415
+
+    for left in reversed(range(_TRIES)):
+        try:
+            client.log_inputs(run_id, datasets=[dataset])
+        except MlflowException as error:
+            if not left or "unique" not in str(error).lower():
+                raise
+        else:
+            return
 
 
 if __name__ == "__main__":
