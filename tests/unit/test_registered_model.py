@@ -1,4 +1,4 @@
-"""RegisteredModel: the model, its versions, their registration: two values and a clock in, a plan out. Stages are in the files beside this one."""
+"""RegisteredModel: the model, its versions and their registration. Stages are in the files beside this one."""
 
 from dataclasses import replace
 from typing import Any

@@ -20,6 +20,8 @@ def run(name: str, version: str = "v1", *, ended: timedelta | None = timedelta(0
     about = {"creation_timestamp": NOW - timedelta(days=1)}
     return training_run(name, about=about, status=status, register={"model": model, "version": version})
 
+
+def test_a_version_comes_from_the_spec_or_from_the_run_that_registers_it():
     found = claims(
         registered_model(versions=declared("v1")), [run("fraud-2", "v2"), run("else", "v3", model="other"), training_run("none")]
     )

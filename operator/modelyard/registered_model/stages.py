@@ -203,7 +203,7 @@ def _hold(stage: _Stage, desired: str, refused: str | None) -> StagePlan:
 
 def _hand_over(stage: _Stage, status: StageStatus, desired: str) -> StagePlan:
     """The stage has changed hands: say so before the registry follows."""
-    held_before = any(entry.stage == stage.name and entry.to == desired for entry in stage.model.status.history)
+    held_before = any(entry.stage == stage.name and desired in {entry.from_, entry.to} for entry in stage.model.status.history)
     entry = HistoryEntry(
         time=stage.now,
         stage=stage.name,
