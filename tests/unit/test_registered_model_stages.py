@@ -21,10 +21,8 @@ A, B, C = (
 def stage(version: str | None, *, holds: str | None = None, since: timedelta = timedelta(days=1), **status: Any) -> RegisteredModel:
     """A model whose production is to be `version`, and is `holds` since so long ago."""
     serving = status.pop("serving", {})
-    history = [
-        {"time": NOW - ago, "stage": "production", "from": old, "to": new, "reason": "Promoted"}
-        for old, new, ago in status.pop("history", ())
-    ]
+    changes = status.pop("history", ())
+    history = [{"time": NOW - ago, "stage": "production", "from": old, "to": new, "reason": "Promoted"} for old, new, ago in changes]
     held = {"version": holds, "desired": holds, "since": NOW - since} if holds else {}
     stages = {"production": held | status} if held or status else {}
     model = registered_model(stages={"production": {"version": version, "serving": serving}}, about={"generation": 7})
@@ -277,13 +275,16 @@ def test_the_health_of_a_version_is_told_by_its_newest_pods_only():
     assert not health(there, [old]).refused, "it is on its way out"
 
 
+MISMATCH = '{"reason": "ArtifactDigestMismatch", "message": "m"}'
+
+
 @pytest.mark.parametrize(
     ("statuses", "reason", "stalled", "refused"),
     [
         ([terminated(67, '{"reason": "LoadFailed", "message": "m"}', name="model")], "ServingFailed", True, True),
         ([terminated(67, '{"reason": "SmokeFailed", "message": "m"}', name="model")], "ServingFailed", True, True),
         (
-            [terminated(65, '{"reason": "ArtifactDigestMismatch", "message": "m"}', name="fetch", init=True)],
+            [terminated(65, MISMATCH, name="fetch", init=True)],
             "ArtifactDigestMismatch",
             True,
             True,
