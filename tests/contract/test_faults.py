@@ -209,7 +209,7 @@ async def test_reads_of_s3_are_unavailable(s3: StoreWorld, fault: str):
 
 
 async def test_half_an_object_gives_no_digest(s3: StoreWorld):
-    for fault in (Fault("truncate"), Fault("reset"), Fault("answer", status=503)):
+    for fault in (Fault("truncate"), Fault("reset"), Fault("answer", status=503), Fault("answer", status=200, body=b"short")):
         s3.proxy.choose = lambda seen, fault=fault: fault if seen.target.startswith(f"/{s3.bucket}/risk/fraud/b") else None
         with pytest.raises(Unavailable) as caught:
             await s3.store.digest(f"s3://{s3.bucket}/risk/fraud/")

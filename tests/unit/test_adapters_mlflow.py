@@ -289,3 +289,28 @@ async def test_every_request_is_measured():
 )
 def test_values_are_quoted_or_not_searched_for(value: str, expected: str | None):
     assert quoted(value) == expected
+
+
+async def test_pages_are_joined_until_the_last():
+    asked: list[tuple[str, str | None]] = []
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        token = request.query.get("page_token")
+        asked.append((request.query["filter"], token))
+        first = {"name": "m", "version": "2", "current_stage": "None"}, "more"
+        last = {"name": "m", "version": "1", "current_stage": "Production", "run_id": "r"}, ""
+        version, following = last if token else first
+        return web.json_response({"model_versions": [version], "next_page_token": following})
+
+    async with mlflow(handler) as client:
+        assert [(each.version, each.stage, each.run) for each in await client.versions("m")] == [
+            ("1", "Production", "r"),
+            ("2", "None", None),
+        ]
+    assert asked == [("name = 'm'", None), ("name = 'm'", "more")]
+
+
+async def test_a_name_that_cannot_be_searched_for_is_refused_without_a_request():
+    async with mlflow(answering(200, "{}")) as client:
+        with pytest.raises(Invalid, match="cannot be searched"):
+            await client.versions('it\'s "both"')
