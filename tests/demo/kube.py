@@ -81,6 +81,12 @@ class Kube:
             self._tls.load_cert_chain(pem.name)
         self._connection: http.client.HTTPSConnection | None = None
 
+    def close(self) -> None:
+        """Closes the connection that is kept; the next request opens another."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
     # --- programs ---------------------------------------------------------------------------------
     @property
     def environment(self) -> dict[str, str]:
@@ -129,8 +135,7 @@ class Kube:
                 answer = self._connection.getresponse()
                 content = answer.read()
             except (http.client.HTTPException, OSError) as error:
-                self._connection.close()
-                self._connection = None
+                self.close()
                 if not again:
                     raise Failed(f"the API server does not answer: {error}") from error
             else:

@@ -25,9 +25,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def kube() -> Kube:
+def kube() -> Iterator[Kube]:
     """The cluster, with the project's images in it."""
-    return install.cluster(Console(sys.stdout))
+    there = install.cluster(Console(sys.stdout))
+    yield there
+    there.close()
 
 
 @pytest.fixture(scope="session")
