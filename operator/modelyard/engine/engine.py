@@ -1,25 +1,28 @@
-"""What happens when: changes become keys, workers take them, verdicts become times for the next look.
+"""The loop: changes become keys, and keys become passes.
 
-What one pass does does not belong here (`engine.reconcile`), nor where changes come from (`engine.kopf_app`, the adapters' watches).
+What a pass does does not belong here (`engine.reconcile`), nor when the next is due (`engine.schedule`), nor where changes come from
+(`engine.kopf_app`, the adapters' watches).
 """
 
 import asyncio
 import contextlib
 import logging
 import random
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from modelyard.cache import Cache, Change, Key, owner_of
 from modelyard.controller import Controller, Relation
-from modelyard.engine.backoff import Pacer, backoff
+from modelyard.engine.backoff import Pacer
 from modelyard.engine.clock import Clock
 from modelyard.engine.events import Recorder
 from modelyard.engine.gate import Gate
 from modelyard.engine.metrics import Metrics
 from modelyard.engine.queue import Lane, Queue
-from modelyard.engine.reconcile import Outcome, Reconciler, Verdict, fingerprint
+from modelyard.engine.reconcile import Outcome, Reconciler, fingerprint
+from modelyard.engine.schedule import Schedule
+from modelyard.engine.workers import Workers
 from modelyard.plan import Manifest
 from modelyard.ports import Objects, Ports
 
@@ -27,7 +30,7 @@ __all__ = ["Engine", "Options"]
 
 logger = logging.getLogger("modelyard.engine")
 
-_NOT_AT_ONCE = 1.0
+_LAST_WORDS = 3.0
 
 
 @dataclass(frozen=True)
@@ -48,15 +51,6 @@ class Options:
     resyncs_per_second: int = 50
     deadline: float = 60.0
     rounds: int = 25
-
-
-@dataclass(slots=True)
-class _Look:
-    """What is remembered of an object between two passes: what the last look saw, when the next is due, failures in a row."""
-
-    mark: int | None
-    due: float
-    failures: int = 0
 
 
 class Engine:
@@ -95,11 +89,10 @@ class Engine:
         self._clock = clock
         self._options = options
         self._metrics = metrics or Metrics()
-        self._dice = dice
         self._queue = Queue(options.workers)
         self._gate = Gate()
-        self._pacer = Pacer(options.resync, options.resyncs_per_second, dice)
-        self._looks: dict[Key, _Look] = {}
+        self._schedule = Schedule(self._queue, Pacer(options.resync, options.resyncs_per_second, dice), dice)
+        self._workers = Workers(self.step, lambda: self.next_time, lambda: self._queue.held, clock)
         self._relations: dict[str, list[tuple[str, Relation]]] = defaultdict(list)
         for controller in self._controllers.values():
             for relation in controller.relations:
@@ -118,10 +111,7 @@ class Engine:
         )
         self._ports = ports
         self._open = False
-        self._stopping = False
         self._moved = clock.time()
-        self._resting: deque[asyncio.Future[None]] = deque()
-        self._alarm: asyncio.TimerHandle | None = None
         cache.subscribe(self._changed)
         kinds = {plural: controller.resource.KIND for plural, controller in self._controllers.items()}
         self._metrics.watch_over(cache, kinds, self.lanes, lambda: self.recorder.dropped)
@@ -145,8 +135,7 @@ class Engine:
         if change.scope in self._controllers:
             key = _key(change.scope, change.body)
             if change.new is None:
-                self._looks.pop(key, None)
-                self._queue.forget(key)
+                self._schedule.forget(key)
             elif change.old is None or fingerprint(change.old, ()) != fingerprint(change.new, ()):
                 self._add(key, Lane.CHANGE)
         self._tell_relations(change)
@@ -165,12 +154,12 @@ class Engine:
         """Have an object looked at, even if nothing of its own has changed."""
         if self._cache.get(*key) is None:
             return
-        self._looks.setdefault(key, _Look(None, self._clock.time())).mark = None
+        self._schedule.force(key, self._clock.time())
         self._add(key, Lane.CHANGE)
 
     def _add(self, key: Key, lane: Lane) -> None:
         self._queue.add(key, lane, self._clock.time())
-        self._wake()
+        self._workers.wake()
 
     # --- keys become passes -------------------------------------------------------------------------------
     async def settle(self) -> int:
@@ -197,29 +186,32 @@ class Engine:
 
     async def _look(self, key: Key) -> Outcome:
         begin = self._clock.time()
-        verdict = self._skip(key, begin) or await self._reconciler.reconcile(key)
+        if self._spares(key, begin):
+            self._metrics.reconciled(key.plural, Outcome.SKIPPED, 0.0)
+            return Outcome.SKIPPED
+        verdict = await self._reconciler.reconcile(key)
         end = self._clock.time()
         self._metrics.reconciled(key.plural, verdict.outcome, end - begin)
-        if verdict.outcome is not Outcome.SKIPPED:
-            self._schedule(key, verdict, end)
+        if verdict.outcome is Outcome.UNAVAILABLE:
+            self._gate.failed(end, verdict.retry_after)
+        else:
+            self._gate.passed()
+        self._schedule.after(key, verdict, end)
         return verdict.outcome
 
-    def _skip(self, key: Key, now: float) -> Verdict | None:
-        """Tell whether this look can be spared, and why."""
+    def _spares(self, key: Key, now: float) -> bool:
+        """Tell whether this look can be spared."""
         body = self._cache.get(*key)
         if body is None:
-            return Verdict(Outcome.GONE)
+            return False
         children = self._cache.owned(body["metadata"]["uid"])
-        look = self._looks.get(key)
-        if look is None:
-            if not self._settled(key, body, children):
-                return None
-            look = self._looks[key] = _Look(fingerprint(body, children), self._pacer.first(now))
-            self._queue.add_at(key, Lane.ROUTINE, look.due)
-            return Verdict(Outcome.SKIPPED)
-        if look.due <= now or look.mark != fingerprint(body, children):
-            return None
-        return Verdict(Outcome.SKIPPED)
+        mark = fingerprint(body, children)
+        if self._schedule.knows(key):
+            return self._schedule.spares(key, mark, now)
+        if not self._settled(key, body, children):
+            return False
+        self._schedule.adopt(key, mark, now)
+        return True
 
     def _settled(self, key: Key, body: Manifest, children: tuple[Manifest, ...]) -> bool:
         """Tell whether an object that this process has not looked at yet was left settled by the one before."""
@@ -232,90 +224,20 @@ class Engine:
         except ValueError:  # it does not fit its kind: the pass says so
             return False
 
-    def _schedule(self, key: Key, verdict: Verdict, now: float) -> None:
-        """Turn a verdict into the time of the next look."""
-        outcome = verdict.outcome
-        if outcome is Outcome.UNAVAILABLE:
-            self._gate.failed(now, verdict.retry_after)
-        else:
-            self._gate.passed()
-        if outcome is Outcome.GONE:
-            self._looks.pop(key, None)
-            self._queue.forget(key)
-            return
-        look = self._looks.setdefault(key, _Look(None, now))
-        settled = outcome in {Outcome.SETTLED, Outcome.INVALID}
-        look.failures = 0 if settled else look.failures + (outcome is not Outcome.BUSY)
-        look.mark = verdict.mark
-        look.due, lane = self._next(verdict, look.failures, now)
-        self._queue.add_at(key, lane, look.due)
-
-    def _next(self, verdict: Verdict, failures: int, now: float) -> tuple[float, Lane]:
-        match verdict.outcome:
-            case Outcome.SETTLED | Outcome.INVALID:
-                resync = self._pacer.next(now)
-                if verdict.again is None or now + verdict.again.total_seconds() >= resync:
-                    return resync, Lane.ROUTINE
-                return now + max(verdict.again.total_seconds(), _NOT_AT_ONCE), Lane.CHANGE
-            case Outcome.BUSY:
-                return now, Lane.CHANGE
-            case Outcome.CONFLICT | Outcome.UNAVAILABLE:
-                pause = backoff(failures, self._dice, first=0.25, longest=2.0 if verdict.outcome is Outcome.UNAVAILABLE else 10.0)
-                return now + max(pause, verdict.retry_after), Lane.CHANGE
-            case _:
-                return now + max(backoff(failures, self._dice), verdict.retry_after), Lane.ROUTINE
-
     # --- the workers --------------------------------------------------------------------------------------
     def start(self) -> list["asyncio.Task[None]"]:
         """Make the workers and the events' poster; they wait until `open`."""
-        workers = [asyncio.create_task(self._work(), name=f"worker {number}") for number in range(self._options.workers)]
-        return [*workers, asyncio.create_task(self.recorder.run(), name="events")]
+        return [*self._workers.start(self._options.workers), asyncio.create_task(self.recorder.run(), name="events")]
 
     async def drain(self, tasks: Iterable["asyncio.Task[None]"], patience: float) -> None:
         """Let what is under way end, for so many seconds; begin nothing new."""
-        self._stopping = True
-        self._wake(len(self._resting))
+        await self._workers.drain(patience)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(patience):
-                while self._queue.held:
-                    await self._rest()
+            async with asyncio.timeout(_LAST_WORDS):
                 await self.recorder.flush()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def _work(self) -> None:
-        while not self._stopping:
-            try:
-                idle = await self.step() is None
-            except Exception:
-                logger.exception("This is a bug of the engine; the worker goes on")
-                idle = False
-            if idle and not self._stopping:
-                await self._rest()
-            else:
-                self._wake()
-
-    async def _rest(self) -> None:
-        """Wait until there may be something to do."""
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._resting.append(waiter)
-        self._set_alarm()
-        await waiter
-
-    def _wake(self, count: int = 1) -> None:
-        while count and self._resting:
-            waiter = self._resting.popleft()
-            if not waiter.done():
-                waiter.set_result(None)
-                count -= 1
-
-    def _set_alarm(self) -> None:
-        """Have a worker woken when the next key becomes ready, or when the gate may be tried."""
-        if self._alarm is not None:
-            self._alarm.cancel()
-        if self.next_time is not None:
-            self._alarm = asyncio.get_running_loop().call_later(max(0.0, self.next_time - self._clock.time()), self._wake)
 
     # --- what the watches may have lost -------------------------------------------------------------------
     async def audit(self) -> int:

@@ -75,7 +75,7 @@ async def watch(
             )
             signals()
             await kopf.run_tasks(tasks, ignored=others)
-        except Exception as error:  # noqa: BLE001 - whatever it is, Kopf begins anew
+        except Exception as error:
             logger.warning("Kopf gave up (%r); it begins anew in %g s", error, _AGAIN, exc_info=logger.isEnabledFor(logging.DEBUG))
             restarted(",".join(plurals), "kopf")
             with contextlib.suppress(TimeoutError):
