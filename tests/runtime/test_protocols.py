@@ -1,6 +1,7 @@
 """V2 and V1 on running servers: what they say of a model, what they take, and how they refuse."""
 
 import json
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -204,6 +205,14 @@ def test_every_answer_says_which_model_gave_it(served: Serve):
     answers = [server.get("/ping"), server.get("/nowhere"), server.invoke("{"), server.predict(ROWS), server.get("/metrics")]
     assert [answer.status for answer in answers] == [200, 404, 400, 200, 200]
     assert {(answer.headers["modelyard-version"], answer.headers["modelyard-model"]) for answer in answers} == {("v3", "risk.fraud")}
+
+
+def test_even_what_is_no_http_is_answered_by_the_version_that_got_it(served: Serve):
+    with socket.create_connection(("127.0.0.1", served("classifier").port), timeout=30) as connection:
+        connection.sendall(b"nonsense\r\n\r\n")
+        answer = b"".join(iter(lambda: connection.recv(4096), b""))
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"modelyard-version: v3\r\n" in answer
 
 
 def test_metrics_count_requests_by_protocol_and_code(served: Serve):
