@@ -116,15 +116,6 @@ async def test_every_write_is_ambiguous_when_its_answer_is_lost(mlflow: World, n
             await write(mlflow.client, experiment, run)
 
 
-async def test_a_page_that_is_lost_loses_no_runs_in_silence(mlflow: World, name: str):
-    experiment = await mlflow.straight.create_experiment(name, "s3://mlflow-artifacts/x", {})
-    for number in range(201):
-        await mlflow.straight.create_run(experiment, f"r{number}", {})
-    mlflow.proxy.next(None, Fault("answer", status=503))
-    with pytest.raises(Unavailable):
-        await mlflow.client.runs(experiment)
-
-
 @pytest.mark.parametrize(("status", "kind"), [(401, Forbidden), (403, Forbidden), (302, Invalid), (404, Unavailable), (400, Invalid)])
 async def test_a_gateway_s_refusals(mlflow: World, status: int, kind: type[ModelyardError]):
     mlflow.proxy.choose = lambda _: Fault("answer", status=status, headers={"Location": "http://elsewhere.invalid/"}, forward=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from datetime import timedelta
 
@@ -69,7 +70,7 @@ async def test_runs_of_other_experiments_are_not_found(world: World, experiment:
 
 
 async def test_the_newest_runs_come_first_and_pages_are_joined(world: World, experiment: str):
-    made = [await world.tracking.create_run(experiment, f"r{number}", {"n": str(number)}) for number in range(205)]
+    made = await asyncio.gather(*(world.tracking.create_run(experiment, f"r{number}", {"n": str(number)}) for number in range(205)))
     found = await world.tracking.runs(experiment)
     assert {run.id for run in found} == set(made)
     starts = [run.start for run in found]

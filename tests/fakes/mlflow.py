@@ -225,7 +225,7 @@ class FakeTracking:
         async with self._call("transition", model, version, stage):
             found = self._version("move version", model, version)
             if stage not in _STAGES:
-                raise Invalid("MLflow", f"move to {stage}", model)
+                raise Invalid("MLflow", "move version", f"{model}/{version} to {stage}")
             self._models[model].versions[version] = replace(found, stage=stage)
 
     async def set_alias(self, model: str, alias: str, version: str) -> None:

@@ -310,6 +310,43 @@ async def test_pages_are_joined_until_the_last():
     assert asked == [("name = 'm'", None), ("name = 'm'", "more")]
 
 
+async def test_a_page_that_is_lost_loses_nothing_in_silence():
+    pages = iter([({"runs": [], "next_page_token": "more"}, 200), ({}, 503)])
+
+    async def handler(_: web.Request) -> web.StreamResponse:
+        body, status = next(pages)
+        return web.json_response(body, status=status)
+
+    async with mlflow(handler) as client:
+        with pytest.raises(Unavailable):
+            await client.runs("1")
+
+
+async def test_operations_are_few_fixed_texts():
+    """Metrics are labelled with them."""
+    operations: dict[str, set[str]] = {"a": set(), "b": set()}
+
+    async def handler(_: web.Request) -> web.StreamResponse:
+        return web.json_response({})
+
+    app = web.Application()
+    app.router.add_route("*", "/{tail:.*}", handler)
+    async with TestServer(app) as server:
+        for name, seen in operations.items():
+            probe = Probe("MLflow", lambda _, operation, *__, seen=seen: seen.add(operation))
+            client = Mlflow(f"http://127.0.0.1:{server.port}", ANONYMOUS, probe)
+            await client.set_alias(name, name, "1")
+            await client.delete_alias(name, name)
+            await client.transition(name, "1", "Staging" if name == "a" else "Production")
+            await client.set_version_tags(name, name, {name: name})
+            await client.set_model_tags(name, {name: name}, name)
+            await client.versions(name)
+            await client.versions_of_run(name)
+            await client.runs(name)
+            await client.close()
+    assert operations["a"] == operations["b"]
+
+
 async def test_a_name_that_cannot_be_searched_for_is_refused_without_a_request():
     async with mlflow(answering(200, "{}")) as client:
         with pytest.raises(Invalid, match="cannot be searched"):

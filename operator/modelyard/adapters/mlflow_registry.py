@@ -95,17 +95,17 @@ class Registry(Part):
     async def transition(self, model: str, version: str, stage: ModelStage) -> None:
         """Move one version to an MLflow stage; no other version moves. One request."""
         body = {"name": model, "version": version, "stage": stage, "archive_existing_versions": False}
-        await self._rest.write(Ask(f"move to {stage}", f"{model}/{version}"), "model-versions/transition-stage", body, parse=nothing)
+        await self._rest.write(Ask("move version", f"{model}/{version} to {stage}"), "model-versions/transition-stage", body, parse=nothing)
 
     async def set_alias(self, model: str, alias: str, version: str) -> None:
         """Point an alias at a version; it leaves the version that held it. One request."""
-        ask = Ask(f"set alias {alias} to", f"{model}/{version}", "MLflow refuses the alias: latest, and v with a number, are its own")
+        ask = Ask("set alias", f"{model}@{alias}", "MLflow refuses the alias: latest, and v with a number, are its own")
         body = {"name": model, "alias": alias, "version": version}
         await self._rest.write(ask, "registered-models/alias", body, parse=nothing)
 
     async def delete_alias(self, model: str, alias: str) -> None:
         """Remove an alias; one that is gone, or whose model is, is no error. One request."""
-        await self._delete(Ask(f"delete alias {alias} of", model), "registered-models/alias", {"name": model, "alias": alias})
+        await self._delete(Ask("delete alias", f"{model}@{alias}"), "registered-models/alias", {"name": model, "alias": alias})
 
     async def delete_version(self, model: str, version: str) -> None:
         """Delete a version with the aliases that point at it; one that is gone is no error. One request."""

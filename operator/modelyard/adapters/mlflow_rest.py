@@ -55,7 +55,10 @@ class Credentials:
 
 @dataclass(frozen=True)
 class Ask:
-    """What is asked, in words, for the message of an error; `hint` is said when MLflow refuses the values."""
+    """What is asked, in words, for the message of an error; `hint` is said when MLflow refuses the values.
+
+    An operation is one of a few fixed texts, for metrics are labelled with it; names belong into the subject.
+    """
 
     operation: str
     subject: str

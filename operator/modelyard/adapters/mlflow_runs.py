@@ -51,7 +51,7 @@ class Runs(Part):
             }
             if token:
                 body["page_token"] = token
-            page, token = await self._rest.read(Ask("search runs of experiment", experiment), "runs/search", body=body, parse=_page)
+            page, token = await self._rest.read(Ask("search runs of", experiment), "runs/search", body=body, parse=_page)
             # Once more here: not every tag can be written into a filter, and some databases compare without case.
             found += [run for run in page if wanted.items() <= run.tags.items()]
             if not token:
