@@ -19,7 +19,6 @@ RECONCILE = (
     ("of that, from the first status to the last, s", "work", True, ""),
     ("CPU an object, ms", "cpu", True, ""),
     ("API writes an object, events not counted (B3)", "requests", True, ""),
-    ("events an object", "events", False, ""),
     ("calls to MLflow and S3 an object", "asked", False, ""),
     ("change to status, p50, ms", "p50", True, "B2: 1.3"),
     ("change to status, p99, ms", "p99", True, "B2: 2"),

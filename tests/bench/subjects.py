@@ -27,7 +27,7 @@ CONTROLLER_RUNTIME = "controller-runtime, 10 workers (Go)"
 ENGINE = "modelyard's engine, one status write"
 EXPERIMENT = "modelyard's Experiment, MLflow and S3"
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 CALM = 0.05
 UNREST = 12.0
 STOP = 60.0
@@ -125,12 +125,17 @@ class Running:
 
         Resyncs of many objects are work that never ends, so this does not wait for its end.
         """
+        while not await self._answers():
+            self.check()
+            if time.monotonic() - self.begun > PATIENCE:
+                raise RuntimeError(f"{self.subject.name} serves no figures:\n{self.log.read_text()[-3000:]}")
+            await asyncio.sleep(0.05)
         begun, used = time.monotonic(), 1.0
         while used >= CALM and time.monotonic() - begun < UNREST:
             before = self.usage.cpu
             await asyncio.sleep(1)
             self.check()
-            used = self.usage.cpu - before if await self._answers() else 1.0
+            used = self.usage.cpu - before
         return used
 
     async def _answers(self) -> bool:
