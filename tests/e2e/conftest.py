@@ -21,6 +21,9 @@ LAST = ("test_readme.py", "test_chart.py")
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What uninstalls the operator comes last."""
+    for item in items:
+        if item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(1800))
     items.sort(key=lambda item: LAST.index(item.path.name) + 1 if item.path.name in LAST else 0)
 
 
