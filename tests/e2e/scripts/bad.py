@@ -1,4 +1,0 @@
-"""Ends by an exception."""
-
-print("about to fail")
-raise ValueError("column amount is missing")
