@@ -165,8 +165,9 @@ def _changing(stage: _Stage, desired: str) -> StagePlan:
     """The spec asks for another version: bring it up beside the one that holds the stage, and hand over when it is ready."""
     current, generation = stage.old.version, stage.model.metadata.generation
     refused = stage.old.refused if stage.old.desired == desired and stage.old.refused_generation == generation else None
-    hold = _hold(stage, desired, refused)
-    if (refusal := _refusal(stage, desired, refused)) is not None:
+    refusal = _refusal(stage, desired, refused)
+    hold = _hold(stage, desired, refused, spare=refusal is not None and refusal.stalled)
+    if refusal is not None:
         return replace(hold, wait=refusal)
     if not stage.served:
         return replace(hold, wait=_thaw(f"{desired} takes {stage.name}")) if stage.frozen else _hand_over(stage, hold.status, desired)
@@ -187,14 +188,16 @@ def _changing(stage: _Stage, desired: str) -> StagePlan:
     return _hand_over(stage, hold.status, desired)
 
 
-def _hold(stage: _Stage, desired: str, refused: str | None) -> StagePlan:
-    """What goes on while the stage waits for a version: the one that holds it serves."""
-    keep = {version for version in (stage.old.version, None if refused else desired) if version}
+def _hold(stage: _Stage, desired: str, refused: str | None, *, spare: bool) -> StagePlan:
+    """What goes on while the stage waits for a version: the one that holds it serves. `spare`: what came up for the other goes."""
+    keep = {version for version in (stage.old.version, None if spare else desired) if version}
     if stage.old.version is not None:
         plan = _steady(stage, stage.old.version, keep)
     else:
+        # Nobody is sent to a version that does not hold the stage: another was asked for just before it was written down.
+        stray = [child for child in stage.fronts() if child["kind"] != "Deployment" and _version(child) not in keep]
         retired, again = _retired(stage, keep)
-        plan = StagePlan(stage.old, retired, again=again)
+        plan = StagePlan(stage.old, (*_deletes(stray), *retired), again=again)
     started = stage.old.started if stage.old.desired == desired and stage.old.started else stage.now
     generation = stage.old.refused_generation if refused else None
     asked = {"desired": desired, "started": started, "refused": refused, "refused_generation": generation}
@@ -238,12 +241,17 @@ def _refusal(stage: _Stage, desired: str, refused: str | None) -> Wait | None:
 
 
 def _health(stage: _Stage, version: str) -> Health:
-    pods = [child for child in stage.children if child["kind"] == "Pod" and child["metadata"]["labels"].get(VERSION_LABEL) == version]
+    pods = [child for child in stage.children if child["kind"] == "Pod" and _version(child) == version]
     return health(_live_workload(stage, version), pods)
 
 
 def _live_workload(stage: _Stage, version: str) -> Manifest | None:
-    return next((c for c in stage.children if c["kind"] == "Deployment" and c["metadata"]["labels"].get(VERSION_LABEL) == version), None)
+    return next((child for child in stage.children if child["kind"] == "Deployment" and _version(child) == version), None)
+
+
+def _version(child: Manifest) -> str | None:
+    found: str | None = child["metadata"]["labels"].get(VERSION_LABEL)
+    return found
 
 
 def _replicas(stage: _Stage, version: str) -> int:
@@ -287,7 +295,7 @@ def _retired(stage: _Stage, serving: set[str]) -> tuple[tuple[Delete, ...], time
     gone: list[Manifest] = []
     later: list[timedelta] = []
     for child in stage.children:
-        version = child["metadata"]["labels"].get(VERSION_LABEL)
+        version = _version(child)
         if child["kind"] != "Deployment" or version in serving or child["metadata"].get("deletionTimestamp"):
             continue
         left = displaced[version] + DRAIN - stage.now if version in displaced else timedelta(0)
