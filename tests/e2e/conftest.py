@@ -1,0 +1,88 @@
+"""One cluster and one operator for the session; a namespace for each test that asks for one; two trained models that tests copy."""
+
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from tests.cluster.console import Console
+from tests.demo import install
+from tests.demo.kube import Kube
+from tests.e2e.tenant import LABEL, Tenant, make_namespace
+
+# Drift is seen at the next resync: five minutes are right for a cluster, and too long for a test. So is a lease of 15 s for one whose
+# holder is killed over and over.
+LEASE = {"MODELYARD_LEASE_DURATION": "8", "MODELYARD_LEASE_DEADLINE": "6", "MODELYARD_LEASE_PERIOD": "2"}
+VALUES = {"reconcile": {"resyncSeconds": 15}, "extraEnv": [{"name": name, "value": value} for name, value in LEASE.items()]}
+LAST = ("test_readme.py", "test_chart.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What uninstalls the operator comes last."""
+    for item in items:
+        if item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(1800))
+    items.sort(key=lambda item: LAST.index(item.path.name) + 1 if item.path.name in LAST else 0)
+
+
+@pytest.fixture(scope="session")
+def kube() -> Iterator[Kube]:
+    """The cluster, with the project's images in it."""
+    there = install.cluster(Console(sys.stdout))
+    yield there
+    there.close()
+
+
+@pytest.fixture(scope="session")
+def operator(kube: Kube) -> Iterator[Kube]:
+    """The cluster with the operator, MLflow and MinIO on it; the demo's, if they are there."""
+    kube.kubectl("delete", "namespace", "-l", LABEL, "--wait=false")
+    install.install(kube, VALUES)
+    install.wait_ready(kube)
+    kube.apply(open_to_tests("MLflow"), open_to_tests("MinIO"), namespace=install.NAMESPACE)
+    yield kube
+    left = kube.program("kubectl", "delete", "namespace", "-l", LABEL, "--timeout=120s", check=False)
+    assert left.returncode == 0, f"namespaces do not go, so some finalizer stands: {left.stderr}"
+
+
+def open_to_tests(part: str) -> dict[str, object]:
+    """A NetworkPolicy that lets the tests' namespaces reach a part of the demo's, where policies are enforced."""
+    name = install.DEPLOYMENTS[part]
+    labels = {"app.kubernetes.io/instance": install.RELEASE, "app.kubernetes.io/component": part.lower()}
+    ingress = [{"from": [{"namespaceSelector": {"matchLabels": {LABEL: "true"}}}]}]
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": f"{name}-e2e"},
+        "spec": {"podSelector": {"matchLabels": labels}, "policyTypes": ["Ingress"], "ingress": ingress},
+    }
+
+
+@pytest.fixture
+def tenant(operator: Kube, request: pytest.FixtureRequest) -> Iterator[Tenant]:
+    """A namespace of the test's own."""
+    title = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower())[:40].strip("-")
+    there = make_namespace(operator, title)
+    yield there
+    operator.kubectl("delete", "namespace", there.name, "--ignore-not-found", "--wait=false")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Two models that were trained in the cluster, and where they lie."""
+
+    v1: str
+    v2: str
+
+
+@pytest.fixture(scope="session")
+def trained(operator: Kube) -> Trained:
+    """Two trained models, for tests that are about what comes after."""
+    there = make_namespace(operator, "trained")
+    there.experiment()
+    there.run("v1")
+    there.run("v2", parameters={"max_depth": "2", "n_estimators": "3"})
+    uris = [there.ready("TrainingRun", name)["status"]["model"]["uri"] for name in ("v1", "v2")]
+    return Trained(*uris)
