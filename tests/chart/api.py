@@ -71,7 +71,9 @@ class Api:
                 return Answer(answer.status, json.load(answer))
         except urllib.error.HTTPError as error:
             with error:
-                return Answer(error.code, json.load(error))
+                text = error.read().decode()
+            # Where it serves no such kind at all, it answers in plain words.
+            return Answer(error.code, json.loads(text) if text.startswith("{") else {"message": text})
 
     def get(self, path: str) -> Answer:
         return self.ask("GET", path)

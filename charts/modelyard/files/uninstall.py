@@ -35,7 +35,9 @@ def ask(method: str, path: str) -> dict | None:
         except urllib.error.HTTPError as error:
             if error.code == 404:
                 return None
-            trouble, later = f"{error.code} {json.load(error).get('message', '')}", error.code == 429 or error.code >= 500
+            text = error.read().decode(errors="replace")
+            said = json.loads(text).get("message", "") if text.startswith("{") else text
+            trouble, later = f"{error.code} {said}", error.code == 429 or error.code >= 500
         except OSError as error:
             trouble, later = str(error), True
         if not later or time.monotonic() > DEADLINE:
