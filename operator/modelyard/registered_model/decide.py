@@ -4,6 +4,7 @@ Serving first, the registry after it, and never one because of the other's troub
 kept serving, and nothing new takes one.
 """
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -41,7 +42,7 @@ def decider(runtime: Runtime) -> Decide:
     """Return the decision for pods of this runtime."""
 
     def decide(model: RegisteredModel, seen: Seen, now: datetime) -> Plan[RegisteredModelStatus]:
-        versions = known(model, seen)
+        versions, told = known(model, seen), written_down(model, seen)
         context = Context(
             model=model,
             versions={version.name: version for version in versions},
@@ -50,18 +51,19 @@ def decider(runtime: Runtime) -> Decide:
             allow_code=seen.allow_code,
             frozen=seen.trouble is not None,
             now=now,
+            told={stage: version for version, stages in told.items() for stage in stages},
         )
-        plans = {name: stage_plan(context, name) for name in _stage_names(model, seen)}
+        plans = {name: stage_plan(context, name) for name in _stage_names(model, seen, told)}
         return _compose(model, seen, versions, plans, now)
 
     return decide
 
 
-def _stage_names(model: RegisteredModel, seen: Seen) -> list[str]:
+def _stage_names(model: RegisteredModel, seen: Seen, told: Mapping[str, frozenset[str]]) -> list[str]:
     """Return the stages of the spec, and those of which something is left: a status, what serves them, our tags in MLflow."""
     labels = [child["metadata"].get("labels") or {} for child in seen.children]
     serving = {str(each[STAGE_LABEL]) for each in labels if STAGE_LABEL in each}
-    tagged = {stage for stages in written_down(model, seen).values() for stage in stages}
+    tagged = {stage for stages in told.values() for stage in stages}
     return sorted({*model.spec.stages, *model.status.stages, *serving, *tagged})
 
 

@@ -4,8 +4,8 @@ A stage changes hands in this order: the new version comes up beside the old one
 predicted, the Service points at it; then the registry follows (`registry`), and the old pods go after a while.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from modelyard.api.registered_model import HistoryEntry, RegisteredModel, Serving, StageStatus, VersionStatus
@@ -58,7 +58,8 @@ class StagePlan:
 class Context:
     """What the stages of a model have in common: the object, its versions, what serves them, the clock.
 
-    `frozen`: nothing outside can be seen, so no stage changes hands.
+    `frozen`: nothing outside can be seen, so no stage changes hands. `told`: the version that holds a stage according to MLflow, for a
+    status that was lost.
     """
 
     model: RegisteredModel
@@ -68,6 +69,7 @@ class Context:
     allow_code: bool
     now: datetime
     frozen: bool = False
+    told: Mapping[str, str] = field(default_factory=dict)
 
 
 class _Stage:
@@ -81,7 +83,7 @@ class _Stage:
         self.desired = spec.version if spec else None
         self.serving = spec.serving if spec else Serving(replicas=0)
         self.served = self.serving.replicas > 0 or self.serving.autoscaling is not None
-        self.old = context.model.status.stages.get(name) or StageStatus()
+        self.old = context.model.status.stages.get(name) or StageStatus(version=context.told.get(name) if spec else None)
         self.children = tuple(child for child in context.children if child["metadata"].get("labels", {}).get(STAGE_LABEL) == name)
         self.live = {(child["kind"], child["metadata"]["name"]): child for child in self.children}
 
@@ -193,6 +195,8 @@ def _hold(stage: _Stage, desired: str, refused: str | None, *, spare: bool) -> S
     keep = {version for version in (stage.old.version, None if spare else desired) if version}
     if stage.old.version is not None:
         plan = _steady(stage, stage.old.version, keep)
+    elif stage.frozen:
+        plan = StagePlan(stage.old)
     else:
         # Nobody is sent to a version that does not hold the stage: another was asked for just before it was written down.
         stray = [child for child in stage.fronts() if child["kind"] != "Deployment" and _version(child) not in keep]

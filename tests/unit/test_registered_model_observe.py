@@ -1,0 +1,250 @@
+"""What a RegisteredModel looks at, how it finds where a version lies, and what it spares MLflow and S3."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from modelyard.api.base import condition
+from modelyard.api.registered_model import RegisteredModel
+from modelyard.api.training_run import MlflowRun, ModelArtifact, TrainingRun, TrainingRunStatus
+from modelyard.errors import Unavailable
+from modelyard.kube.names import owner_tags
+from modelyard.registered_model import controller
+from modelyard.registered_model.observe import Bytes, observe
+from modelyard.registered_model.sources import Problem, Source
+from tests.unit.builders import BUCKET, NAMESPACE, NOW, RUNTIME, URL, Around, body, registered_model, training_run, written
+from tests.unit.test_registered_model import decide
+
+OURS = owner_tags(NAMESPACE, "fraud", "uid-fraud")
+
+
+async def registry(*objects: Any, tags: dict[str, str] | None = None, **more: Any) -> Around:
+    """A world in which MLflow has our model."""
+    there = Around(*objects, **more)
+    await there.tracking.create_model("risk.fraud", "", OURS if tags is None else tags)
+    return there
+
+
+def uri(version: str) -> str:
+    return f"s3://{BUCKET}/risk/fraud/{version}"
+
+
+def asked(there: Around, *operations: str) -> list[str]:
+    return [str(call.arguments[0]) for call in there.tenants.calls if call.operation in operations]
+
+
+# --- what is looked at --------------------------------------------------------------------------------
+async def test_a_model_that_mlflow_does_not_have_is_a_world_too():
+    seen = await observe(registered_model(), Around(), NOW)
+    assert (seen.model, seen.versions, seen.trouble, seen.tracking_url) == (None, (), None, URL)
+
+
+async def test_into_a_model_of_somebody_else_nobody_looks():
+    there = await registry(tags={"modelyard.io/uid": "uid-of-another"})
+    seen = await observe(registered_model(versions={"v1": {"uri": uri("v1")}}), there, NOW)
+    assert seen.model
+    assert (seen.versions, seen.sources) == ((), {})
+    assert asked(there, "versions", "read", "digest") == []
+
+
+@pytest.mark.parametrize(("labels", "allowed"), [({}, False), ({"modelyard.io/allow-code-models": "true"}, True)])
+async def test_whether_the_namespace_allows_code(labels: dict[str, str], allowed: bool):
+    assert (await observe(registered_model(), await registry(labels=labels), NOW)).allow_code == allowed
+
+
+async def test_what_is_away_is_a_value_and_what_kubernetes_knows_is_seen_all_the_same():
+    there = await registry()
+    there.tenants.wrong["risk"] = "there is no Secret"
+    seen = await observe(registered_model(versions={"v1": {"uri": uri("v1")}}), there, NOW)
+    assert seen.trouble
+    assert (seen.trouble.operation, set(seen.claims)) == ("read connection", {"v1"})
+
+    def away(operation: str, phase: str) -> None:
+        if operation == "versions":
+            raise Unavailable("MLflow", "read versions of", "risk.fraud")
+
+    there = await registry()
+    there.tenants.on_call = away
+    assert isinstance((await observe(registered_model(), there, NOW)).trouble, Unavailable)
+
+
+async def test_versions_of_an_earlier_object_are_not_ours_and_are_registered_anew():
+    """Deleted, created again, adopted: the names are the same, the uid is another."""
+    there = await registry()
+    there.put_model(uri("v1"))
+    await there.tracking.create_version("risk.fraud", uri("v1"), None, {"modelyard.io/version": "v1", "modelyard.io/uid": "uid-old"}, None)
+    seen = await observe(registered_model(versions={"v1": {"uri": uri("v1")}}), there, NOW)
+    assert isinstance(seen.sources["v1"], Source)
+
+
+async def test_a_pass_reads_the_bytes_of_no_more_than_it_registers():
+    there = await registry()
+    names = [f"v{number}" for number in range(5)]
+    for name in names[1:]:
+        there.put_model(uri(name))
+    seen = await observe(registered_model(versions={name: {"uri": uri(name)} for name in names}), there, NOW)
+    assert {name: type(found) for name, found in seen.sources.items()} == {"v0": Problem, "v1": Source}
+    assert asked(there, "digest") == [uri("v1")]
+
+
+# --- bytes --------------------------------------------------------------------------------------------
+async def known(there: Around, **spec: Any) -> RegisteredModel:
+    """A model that has seen its version v1 registered, which production wants."""
+    there.put_model(uri("v1"))
+    model = registered_model(versions={"v1": {"uri": uri("v1")}}, stages={"production": {"version": "v1"}}, **spec)
+    (action,) = decide(model, await observe(model, there, NOW), NOW).actions
+    await there.tracking.create_version(action.model, action.source, action.run, action.tags, action.logged_model)  # type: ignore[union-attr]
+    plan = decide(model, await observe(model, there, NOW), NOW)
+    return written(model, replace(plan, actions=()))
+
+
+async def test_bytes_are_read_once_and_after_that_only_when_the_listing_changes():
+    there = await registry()
+    model = await known(there)
+    for reads in (1, 0):
+        there.tenants.calls.clear()
+        seen = await observe(model, there, NOW)
+        assert isinstance(seen.bytes["v1"], Bytes)
+        assert len(asked(there, "digest")) == reads
+        model = written(model, replace(decide(model, seen, NOW), actions=()))
+    there.store.put(f"{uri('v1')}/model.ubj", b"another")
+    changed = (await observe(model, there, NOW)).bytes["v1"]
+    assert isinstance(changed, Bytes)
+    assert changed.digest != model.status.versions[0].digest
+
+
+async def test_artifacts_that_are_gone_are_none_and_those_that_s3_refuses_are_a_problem_of_the_version():
+    there = await registry()
+    model = await known(there)
+    there.tenants.world[BUCKET].clear()
+    assert (await observe(model, there, NOW)).bytes == {"v1": None}
+    there.tenants.world.clear()
+    seen = await observe(model, there, NOW)
+    assert seen.trouble is None
+    assert isinstance(seen.bytes["v1"], Problem)
+
+
+async def test_only_versions_in_use_are_looked_after():
+    there = await registry()
+    model = await known(there)
+    idle = model.model_copy(update={"spec": registered_model(versions={"v1": {"uri": uri("v1")}}).spec})
+    assert (await observe(idle, there, NOW)).bytes == {}
+
+
+async def test_a_version_that_mlflow_lost_comes_back_only_with_its_bytes():
+    there = await registry()
+    model = await known(there)
+    await there.tracking.delete_version("risk.fraud", "1")
+    assert isinstance((await observe(model, there, NOW)).sources["v1"], Source)
+    there.put_model(uri("v1"), b"other bytes")
+    found = (await observe(model, there, NOW)).sources["v1"]
+    assert isinstance(found, Problem)
+    assert (found.reason, found.waiting) == ("ArtifactDigestMismatch", False)
+
+
+# --- where a version lies -----------------------------------------------------------------------------
+async def resolved(there: Around, **version: Any) -> Source | Problem:
+    return (await observe(registered_model(versions={"v1": version}), there, NOW)).sources["v1"]
+
+
+def ended(run_id: str, lies: str, digest: str, *, well: bool = True) -> TrainingRun:
+    """A TrainingRun that logged a model."""
+    status = TrainingRunStatus(
+        conditions=(condition("Succeeded", well, "Succeeded" if well else "Failed"),),
+        completion_time=NOW,
+        mlflow=MlflowRun(run_id=run_id, experiment_id="1", url=URL),
+        model=ModelArtifact(uri=lies, digest=digest, bytes=1),
+    )
+    return training_run("fraud-1", status=status)
+
+
+async def logged(there: Around) -> tuple[str, str]:
+    """A run that logged a model: its id, and where the model lies."""
+    id_ = await there.tracking.create_experiment("risk/fraud", f"s3://{BUCKET}/risk/fraud", {})
+    run = await there.tracking.create_run(id_, "fraud-1", {"modelyard.io/namespace": "risk"})
+    return run, there.log_model(run)
+
+
+async def test_of_a_training_run_it_is_the_model_that_it_logged():
+    there = await registry()
+    run, lies = await logged(there)
+    tree = await there.store.digest(lies)
+    assert tree
+    there.objects = (ended(run, lies, tree.digest),)
+    found = await resolved(there, training_run="fraud-1")
+    assert isinstance(found, Source)
+    assert (found.uri, found.run, found.training_run, found.logged_model) == (lies, run, "fraud-1", next(iter(there.tracking.logged)))
+
+
+async def test_a_training_run_s_model_that_has_changed_since_is_refused():
+    there = await registry()
+    run, lies = await logged(there)
+    there.objects = (ended(run, lies, "sha256:" + "0" * 64),)
+    found = await resolved(there, training_run="fraud-1")
+    assert isinstance(found, Problem)
+    assert found.reason == "ArtifactDigestMismatch"
+
+
+@pytest.mark.parametrize(
+    ("run", "reason", "waiting"),
+    [
+        (None, "WaitingForVersion", True),
+        (training_run("fraud-1"), "WaitingForVersion", True),
+        (ended("r1", "s3://b/k", "d", well=False), "VersionInvalid", False),
+        (training_run("fraud-1", status=TrainingRunStatus(conditions=(condition("Succeeded", True, "S"),))), "VersionInvalid", False),
+    ],
+    ids=["none", "trains", "failed", "no model"],
+)
+async def test_a_training_run_that_has_no_model_yet_or_never_will(run: TrainingRun | None, reason: str, waiting: bool):
+    there = await registry(*([run] if run else []))
+    found = await resolved(there, training_run="fraud-1")
+    assert isinstance(found, Problem)
+    assert (found.reason, found.waiting) == (reason, waiting)
+
+
+async def test_of_an_mlflow_run_it_is_the_model_of_that_name_or_what_lies_at_that_path():
+    there = await registry()
+    run, lies = await logged(there)
+    found = await resolved(there, run_id=run)
+    assert isinstance(found, Source)
+    assert (found.uri, found.run, found.training_run) == (lies, run, None)
+    there.put_model(f"{there.tracking.runs_by_id[run].artifact_uri}/other")
+    older = await resolved(there, run_id=run, path="other")
+    assert isinstance(older, Source)
+    assert (older.uri, older.logged_model) == (f"{there.tracking.runs_by_id[run].artifact_uri}/other", None)
+
+
+async def test_a_run_of_another_namespace_is_none_of_ours():
+    there = await registry()
+    run, _ = await logged(there)
+    await there.tracking.set_run_tags(run, {"modelyard.io/namespace": "other"})
+    for id_ in (run, "nowhere"):
+        found = await resolved(there, run_id=id_)
+        assert isinstance(found, Problem)
+        assert (found.reason, found.waiting) == ("VersionInvalid", False)
+
+
+@pytest.mark.parametrize(
+    ("lies", "reason"), [(uri("nothing"), "ArtifactMissing"), ("s3://somebody-elses/models/m", "VersionInvalid")], ids=["empty", "foreign"]
+)
+async def test_an_address_without_a_model_or_beyond_the_tenant_s_buckets_is_refused(lies: str, reason: str):
+    found = await resolved(await registry(), uri=lies)
+    assert isinstance(found, Problem)
+    assert found.reason == reason
+
+
+async def test_artifacts_without_an_mlmodel_file_are_no_model():
+    there = await registry()
+    there.store.put(f"{uri('v1')}/model.ubj", b"booster")
+    assert isinstance(await resolved(there, uri=uri("v1")), Problem)
+
+
+# --- who wakes it -------------------------------------------------------------------------------------
+def test_runs_wake_the_models_that_they_register_with_and_those_that_name_them():
+    (relation,) = controller(RUNTIME).relations
+    models = (registered_model("names", versions={"v1": {"training_run": "fraud-1"}}), registered_model("other"))
+    there: Any = Around(*models)
+    run = body(training_run(register={"model": "fraud", "version": "v1"}))
+    for status, woken in (({}, True), ({"attempt": 1}, False), ({"attempt": 1, "completionTime": "2026-01-01T00:00:00Z"}, True)):
+        assert list(relation.keys(run | {"status": status}, there)) == (["fraud", "names"] if woken else [])
