@@ -1,5 +1,6 @@
 """One cluster and one operator for the session; a namespace for each test that asks for one; two trained models that tests copy."""
 
+import itertools
 import re
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from tests.e2e.tenant import LABEL, Tenant, make_namespace
 # holder is killed over and over.
 LEASE = {"MODELYARD_LEASE_DURATION": "8", "MODELYARD_LEASE_DEADLINE": "6", "MODELYARD_LEASE_PERIOD": "2"}
 VALUES = {"reconcile": {"resyncSeconds": 15}, "extraEnv": [{"name": name, "value": value} for name, value in LEASE.items()]}
+numbers = itertools.count(1)
 LAST = ("test_readme.py", "test_chart.py")
 
 
@@ -63,8 +65,8 @@ def open_to_tests(part: str) -> dict[str, object]:
 @pytest.fixture
 def tenant(operator: Kube, request: pytest.FixtureRequest) -> Iterator[Tenant]:
     """A namespace of the test's own."""
-    title = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower())[:40].strip("-")
-    there = make_namespace(operator, title)
+    title = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower())[:36].strip("-")
+    there = make_namespace(operator, f"{title}-{next(numbers)}")  # cases of one test begin alike
     yield there
     operator.kubectl("delete", "namespace", there.name, "--ignore-not-found", "--wait=false")
 
