@@ -42,15 +42,15 @@ class Subject:
         command: `{metrics}` stands for the port of its figures.
         environment: Besides the bench's own.
         passes: The counter of its passes, without labels.
-        outside: Whether it asks MLflow and S3.
+        leads: The figure that is 1 while it holds its lease: before that it is calm, and not at work.
 
     """
 
     name: str
     command: tuple[str, ...]
     passes: str
+    leads: str
     environment: Mapping[str, str] = field(default_factory=dict)
-    outside: bool = False
 
 
 def subjects(programs: Programs) -> tuple[Subject, ...]:
@@ -66,9 +66,14 @@ def subjects(programs: Programs) -> tuple[Subject, ...]:
     count = "modelyard_reconciles_total"
     python = (sys.executable, "-m")
     return (
-        Subject(CONTROLLER_RUNTIME, (str(programs.controller), "-metrics", "127.0.0.1:{metrics}"), "controller_runtime_reconcile_total"),
-        Subject(ENGINE, (*python, "tests.bench.plain_operator"), count, ours),
-        Subject(EXPERIMENT, (*python, "modelyard", "run"), count, ours, outside=True),
+        Subject(
+            CONTROLLER_RUNTIME,
+            (str(programs.controller), "-metrics", "127.0.0.1:{metrics}"),
+            "controller_runtime_reconcile_total",
+            "leader_election_master_status",
+        ),
+        Subject(ENGINE, (*python, "tests.bench.plain_operator"), count, "modelyard_leader", ours),
+        Subject(EXPERIMENT, (*python, "modelyard", "run"), count, "modelyard_leader", ours),
     )
 
 
@@ -121,14 +126,14 @@ class Running:
             await asyncio.sleep(max(0.02, 4 * (now - asked)))
 
     async def until_calm(self) -> float:
-        """Wait until it serves its figures and uses no CPU to speak of, or so much for ever; return how much, in parts of a core.
+        """Wait until it is at work and uses no CPU to speak of, or so much for ever; return how much, in parts of a core.
 
         Resyncs of many objects are work that never ends, so this does not wait for its end.
         """
-        while not await self._answers():
+        while not await self._at_work():
             self.check()
             if time.monotonic() - self.begun > PATIENCE:
-                raise RuntimeError(f"{self.subject.name} serves no figures:\n{self.log.read_text()[-3000:]}")
+                raise RuntimeError(f"{self.subject.name} does not begin to work:\n{self.log.read_text()[-3000:]}")
             await asyncio.sleep(0.05)
         begun, used = time.monotonic(), 1.0
         while used >= CALM and time.monotonic() - begun < UNREST:
@@ -138,10 +143,11 @@ class Running:
             used = self.usage.cpu - before
         return used
 
-    async def _answers(self) -> bool:
+    async def _at_work(self) -> bool:
         try:
             async with self.session.get(f"http://127.0.0.1:{self.port}/metrics") as answer:
-                return answer.status == 200
+                page = await answer.text()
+                return re.search(rf"^{self.subject.leads}(?:{{[^}}]*}})? 1(?:\.0)?$", page, re.MULTILINE) is not None
         except aiohttp.ClientError:
             return False
 
