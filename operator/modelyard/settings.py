@@ -33,8 +33,6 @@ class Settings(BaseSettings):
     resyncs_per_second: int = Field(50, ge=1, description="Resyncs that may happen in one second, over all objects.")
     audit: Seconds = Field(300.0, description="Seconds between two comparisons of the watches with the API server's own list.")
     pass_deadline: Seconds = Field(660.0, description="Seconds that one pass may take; the digest of a large model alone takes up to 600.")
-        660.0, description="Seconds that one pass over an object may take; reading a large model for its digest takes up to 600."
-    )
     drain: Seconds = Field(20.0, description="Seconds that work under way is given to end when the operator stops.")
 
     # --- one active replica -------------------------------------------------------------------------------
