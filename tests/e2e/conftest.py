@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 import pytest
 
+from tests.cluster.bringup import locked
 from tests.cluster.console import Console
+from tests.cluster.settings import Settings
 from tests.demo import install
 from tests.demo.kube import Kube
 from tests.e2e.tenant import LABEL, Tenant, make_namespace
@@ -31,10 +33,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def kube() -> Iterator[Kube]:
-    """The cluster, with the project's images in it."""
-    there = install.cluster(Console(sys.stdout))
-    yield there
-    there.close()
+    """The cluster, with the project's images in it; for one session at a time."""
+    console = Console(sys.stdout)
+    # Two sessions on one cluster would clear each other's namespaces away, and scale the same MLflow to nothing.
+    with locked(Settings.read().cache / "e2e.lock", console):
+        there = install.cluster(console)
+        yield there
+        there.close()
 
 
 @pytest.fixture(scope="session")
