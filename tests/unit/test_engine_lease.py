@@ -196,3 +196,22 @@ async def test_a_lease_that_somebody_deleted_is_made_anew(store: Store, clock: F
     store.lease = None
     await one.attempt()
     assert await one.attempt()
+
+
+async def test_a_renewal_that_the_stop_cut_short_does_not_keep_the_lease_from_the_next_one(store: Store, clock: FakeClock) -> None:
+    one, two = Election(store, "one", clock), Election(store, "two", clock)
+    assert await one.attempt()
+    assert store.lease is not None
+    store.lease["version"] += 1  # the API server has taken a renewal whose answer nobody heard
+    await one.release()
+    assert await two.attempt()
+
+
+async def test_a_lease_that_another_one_took_is_left_alone(store: Store, clock: FakeClock) -> None:
+    one, two = Election(store, "one", clock), Election(store, "two", clock)
+    assert await one.attempt()
+    assert store.lease is not None
+    store.lease = {"version": store.lease["version"] + 1, "spec": store.lease["spec"] | {"holderIdentity": "two"}}
+    await one.release()
+    assert store.lease["spec"]["holderIdentity"] == "two"
+    assert not two.held

@@ -103,10 +103,17 @@ class Election:
         if not self.held or self._lease is None:
             return
         self._renewed = -self._deadline
-        try:
-            await self._store.write(self._lease, self._lease["spec"] | {"holderIdentity": "", "leaseDurationSeconds": 1})
-        except ModelyardError as error:
-            logger.info("The lease could not be given back: %s", error)
+        for last in (False, True):
+            try:
+                await self._store.write(self._lease, self._lease["spec"] | {"holderIdentity": "", "leaseDurationSeconds": 1})
+            except ModelyardError as error:
+                # A renewal that the stop cut short may have gone through: what we hold is an older one then.
+                await self._reread()
+                if last or self._lease is None or self._holder() != self._identity:
+                    logger.info("The lease could not be given back: %s", error)
+                    return
+            else:
+                return
 
     async def attempt(self) -> bool:
         """Take or renew the lease, if that may be; tell whether it is ours now."""
