@@ -177,7 +177,8 @@ def _changing(stage: _Stage, desired: str) -> StagePlan:
     workload = _workload(stage, desired, replicas)
     if found.refused and not workload:
         status = hold.status.model_copy(update={"refused": found.message[:1024], "refused_generation": generation})
-        return replace(hold, status=status, wait=_refusal(stage, desired, found.message))
+        # Written down first; then what came up for it goes, in the same breath.
+        return replace(hold, status=status, wait=_refusal(stage, desired, found.message), again=timedelta(0))
     if workload or found.ready < replicas or not found.current:
         beside = f" beside {current}, which serves on" if current else ""
         message = f"{stage.name}: {desired} comes up{beside}. {found.message or 'Its pods are starting.'}"
