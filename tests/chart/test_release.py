@@ -123,10 +123,10 @@ def test_uninstalling_leaves_the_crds_and_nothing_else(clean, values):
     install(clean.kubeconfig, TEST_VALUES, values({"replicas": 2} | SETS["demo without claims"]))
     added = everything(clean) - before
     assert {
-        "deployment.apps/modelyard",
-        "deployment.apps/modelyard-mlflow",
-        "namespace/risk",
-        "poddisruptionbudget.policy/modelyard",
+        "deployments.apps/modelyard",
+        "deployments.apps/modelyard-mlflow",
+        "namespaces/risk",
+        "poddisruptionbudgets.policy/modelyard",
     } <= added
     uninstall(clean)
     crds = {
