@@ -22,6 +22,7 @@ from modelyard.plan import (
     Delete,
     DeleteAlias,
     Manifest,
+    Plan,
     SetAlias,
     SetModelTags,
     SetVersionTags,
@@ -96,6 +97,7 @@ class World:
         before = self.model
         if not plan.actions:
             self.model = written(self.model, plan, self.now)
+            self.rests(plan)
         if plan.actions or self.model != before:
             self.events += [event.reason for event in plan.events]
             return True
@@ -103,6 +105,11 @@ class World:
             return True
         self.now += plan.again or timedelta(0)
         return False
+
+    def rests(self, plan: Plan[Any]) -> None:
+        """The engine looks again when children change or when a plan asks for it, and not before: what is left to do would stay."""
+        if plan.again is None and not self.fork().others():
+            assert decide(self.model, self.seen(), self.now).actions == (), "left to do, and nobody looks"
 
     def settle(self, limit: int = PASSES) -> None:
         """Until nothing changes any more, however often it is looked at."""

@@ -75,6 +75,8 @@ class World:
             return False
         before, self.run = self.run, written(self.run, plan, self.now)
         self.check(before)
+        if plan.again is None and not deleting and not self.active():  # the engine looks again when a Job moves, or when it is asked to
+            assert decide(self.run, self.seen(), self.now).actions == (), "left to do, and nobody looks"
         if self.run.status != before.status:
             return True
         if self.others():

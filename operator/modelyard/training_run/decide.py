@@ -158,7 +158,7 @@ def _after_failure(run: TrainingRun, seen: Seen, found: Failure, now: datetime, 
         tried = "" if attempt == 1 else f" This was attempt {attempt}."
         failed_ = condition("Succeeded", False, found.reason, found.message + tried)
         status = known(run, seen, (failed_, *stalled(found.reason, found.message + tried)))
-        return Plan(status.model_copy(update={"completion_time": tracked.end or now}))
+        return Plan(status.model_copy(update={"completion_time": tracked.end or now}), again=timedelta(0))
     pause = min(_RETRY_BASE * 2 ** (attempt - 1), _RETRY_CAP)
     wait = (tracked.end or now) + pause - now
     message = f"Attempt {attempt} failed: {found.message} Attempt {attempt + 1} of {run.spec.backoff_limit + 1} follows."
@@ -174,7 +174,7 @@ def _lost(run: TrainingRun, seen: Seen, now: datetime) -> Plan[TrainingRunStatus
     found = Failure(reason=Reason.EXPERIMENT_GONE, message=message, attempt=run.status.attempt)
     status = run.status.model_copy(update={"conditions": conditions, "completion_time": now, "failure": found})
     jobs = [job for job in of_kind(seen.children, "Job") if not (succeeded(job) or failed(job) or job["metadata"].get("deletionTimestamp"))]
-    return Plan(status, tuple(_delete(job) for job in jobs))
+    return Plan(status, tuple(_delete(job) for job in jobs), again=timedelta(0))
 
 
 def _why(run: TrainingRun, seen: Seen, job: Manifest) -> Failure:
