@@ -48,7 +48,7 @@ def test_the_tutorial_does_what_it_says(operator: Kube):
     )
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}\n{operator.explain('RegisteredModel', 'cards', 'risk')}"
     assert re.search(r'"predictions": ?\[[01]\]', done.stdout), "the model answered"
-    said = [line.split(maxsplit=1)[1] for line in done.stdout.splitlines() if " production: " in line]
+    said = re.findall(r"^\S+Z (production: .*)$", done.stdout, re.MULTILINE)  # the events below speak of the same
     assert said == ["production:  -> v1 Promoted", "production: v1 -> v2 Promoted", "production: v2 -> v1 RolledBack"]
     assert not [each for each in operator.list("RegisteredModel", "risk") if each["metadata"]["name"] == "cards"]
     assert not operator.list("Deployment", "risk", "modelyard.io/model=cards"), "the serving goes with its object"
