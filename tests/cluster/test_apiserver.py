@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -136,11 +137,14 @@ def test_a_program_that_ends_is_named_with_its_last_words() -> None:
 
 def test_a_process_that_does_not_listen_to_a_request_to_end_is_ended(tmp_path: Path) -> None:
     script = tmp_path / "deaf"
-    script.write_text("#!/bin/sh\ntrap '' TERM\nwhile :; do read line <fifo; done\n")
+    deaf = tmp_path / "is-deaf"
+    script.write_text(f"#!/bin/sh\ntrap '' TERM\ntouch {deaf}\nwhile :; do read line <fifo; done\n")
     script.chmod(0o755)
     subprocess.run(["mkfifo", str(tmp_path / "fifo")], check=True)
     processes = Processes(tmp_path, stop_seconds=0.2)
     processes.start([script])
+    while not deaf.exists():
+        time.sleep(0.01)
     processes.end()
     with pytest.raises(Failed, match="deaf ended with -9"):
         processes.check()
