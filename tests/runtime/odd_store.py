@@ -1,5 +1,6 @@
-"""S3 as it should not be: a small HTTP server whose listings and streams do what a real store does only on a bad day."""
+"""S3 and MLflow as they should not be: small HTTP servers that do what the real ones do only on a bad day."""
 
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +9,7 @@ from xml.sax.saxutils import escape
 
 from tests.servers import Minio
 
-__all__ = ["breaking_off", "listing"]
+__all__ = ["breaking_off", "listing", "refusing_twins"]
 
 
 @contextmanager
@@ -71,3 +72,23 @@ def breaking_off(content: bytes, *, changes: bool) -> Iterator[Minio]:
         yield store
     assert asked[0] is None
     assert len(asked) > 1
+
+
+@contextmanager
+def refusing_twins(times: int) -> Iterator[tuple[str, list[str]]]:
+    """An MLflow that answers a dataset so many times as it does when another run brings the same one at once; yields what it was asked."""
+    asked: list[str] = []
+
+    class Handler(Quiet):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            call = self.path.rpartition("/")[2]
+            asked.append(call)
+            if call == "log-inputs" and asked.count(call) <= times:
+                message = "(sqlite3.IntegrityError) UNIQUE constraint failed: datasets.experiment_id, datasets.name, datasets.digest"
+                self.answer(400, json.dumps({"error_code": "BAD_REQUEST", "message": message}).encode())
+            else:
+                self.answer(200, b"{}")
+
+    with running(Handler) as server:
+        yield server.url, asked

@@ -1,6 +1,8 @@
 """What a pod is told and what it tells: configuration, parameters, termination messages, a dataset's figures."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -46,6 +48,19 @@ def test_a_message_fits_into_a_termination_message(tmp_path):
     ended = program(tmp_path, "data", env={"MODELYARD_CONFIG": str(tmp_path)})
     assert ended.said["reason"] == "InvalidConfiguration"
     assert len(Path(environment(tmp_path)["MODELYARD_TERMINATION_LOG"]).read_bytes()) <= 4096
+
+
+ENDS_SLOWLY = """
+import atexit
+from modelyard_runtime.outcome import run_until_stopped
+atexit.register(lambda: [print(index, flush=True) for index in range(2000)])
+run_until_stopped(lambda: None)
+"""
+
+
+def test_a_program_that_ends_well_is_not_taken_for_one_that_was_stopped(tmp_path):
+    done = subprocess.run([sys.executable, "-c", ENDS_SLOWLY], env=environment(tmp_path), stdout=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "1999")
 
 
 def test_parameters_get_the_estimators_types():

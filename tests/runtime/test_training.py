@@ -16,6 +16,7 @@ import pytest
 from modelyard_runtime.dataset import make_synthetic
 from tests.harness import until
 from tests.runtime.conftest import bucket
+from tests.runtime.odd_store import refusing_twins
 from tests.runtime.programs import PATIENCE, Ended, program, serving, start
 from tests.servers import Minio
 
@@ -146,6 +147,19 @@ def test_datasets_that_are_not_what_was_promised(minio, tmp_path):
     code, reason, message = prepared("s3://datasets/risk/good.parquet", target="is_fraudd")
     assert (code, reason) == (67, "DatasetInvalid")
     assert "did you mean is_fraud?" in message
+
+
+@pytest.mark.parametrize(("times", "code"), [(2, 0), (99, 67)])
+def test_a_dataset_that_another_run_brings_at_once_is_logged_all_the_same(tmp_path, times, code):
+    with refusing_twins(times) as (address, asked):
+        pod = Pod(tmp_path, XGBOOST, {"name": "synthetic", "rows": 20}, MLFLOW_TRACKING_URI=address, MLFLOW_RUN_ID="r1")
+        ended = pod.prepare()
+    assert ended.code == code, ended.log
+    if code:
+        assert ended.said["reason"] == "RequestRefused"
+        assert "log-batch" not in asked
+    else:
+        assert asked == ["log-inputs"] * 3 + ["log-batch"]
 
 
 def test_a_run_without_a_dataset_needs_none(tmp_path):
