@@ -136,17 +136,17 @@ def _process(
     try:
         yield alive
     finally:
-        _end(process)
+        _end(process, gently=name == "postgres")  # PostgreSQL gives its shared memory back
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the whole group: by an interrupt, which is PostgreSQL's fast shutdown; kill what does not heed it."""
-    for number, patience in ((signal.SIGINT, 5.0), (signal.SIGKILL, 10.0)):
+def _end(process: subprocess.Popen[bytes], *, gently: bool) -> None:
+    """End the whole group; what is thrown away needs no farewell."""
+    for number in (signal.SIGINT, signal.SIGKILL) if gently else (signal.SIGKILL,):
         try:
             os.killpg(process.pid, number)
-            process.wait(patience)
+            process.wait(10.0)
         except ProcessLookupError:
-            process.wait(patience)
+            process.wait(10.0)
         except subprocess.TimeoutExpired:
             continue
 
