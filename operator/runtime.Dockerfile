@@ -10,9 +10,7 @@ ARG SSL_CERT_FILE
 RUN pip install --no-cache-dir --disable-pip-version-check uv==0.13.9
 WORKDIR /src
 COPY pyproject.toml uv.lock ./
-# The operator's own dependencies stay out: pods do not speak to Kubernetes.
-RUN uv export --quiet --frozen --no-dev --extra runtime --no-emit-project --no-header --no-annotate \
-    --no-emit-package kopf --no-emit-package kubernetes --no-emit-package pydantic-settings --output-file requirements.txt
+RUN uv export --quiet --frozen --only-group runtime --no-emit-project --no-header --no-annotate --output-file requirements.txt
 
 FROM ${BASE} AS dependencies
 ARG PIP_INDEX_URL
