@@ -29,7 +29,7 @@ SOURCES := operator $(wildcard tests)
 # $(call step,words,command): says what is done, does it, says how long it took.
 step = @printf '%s  %s\n' "$$(date +%T)" '$(1)'; start=$$SECONDS; $(2); printf '%s  %s: %s s\n' "$$(date +%T)" '$(1)' "$$((SECONDS - start))"
 
-.PHONY: help venv check lint types imports generated house manifests unit test e2e demo demo-down bench crds cluster images down clean
+.PHONY: help venv check lint types imports generated house programs manifests unit test e2e demo demo-down bench crds cluster images down clean
 
 help: ## print this
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | while IFS= read -r line; do printf '  %-10s %s\n' "$${line%%:*}" "$${line#*## }"; done
@@ -56,7 +56,10 @@ generated: $(STAMP)
 house: $(STAMP)
 	$(call step,House rules and API lint,$(BIN)/pytest -q tests/house $(ARGS))
 
-manifests: $(STAMP)
+programs: $(STAMP)
+	$(call step,kubectl and helm,$(BIN)/python -m tests.cluster tools kubectl helm >/dev/null)
+
+manifests: $(STAMP) programs
 	$(call step,Chart and manifests,$(BIN)/pytest -q -m 'not api and not contract and not e2e' tests/chart $(ARGS))
 
 unit: $(STAMP) ## the tests that need nothing but Python: under a minute

@@ -195,11 +195,12 @@ class SetVersionTags:
 
 @dataclass(frozen=True)
 class TransitionStage:
-    """Move a version to one of MLflow's own stages, and nothing else with it."""
+    """Move a version to one of MLflow's own stages; with `displacing`, whatever is in that stage is Archived in the same transaction."""
 
     model: str
     version: str
     stage: Literal["None", "Staging", "Production", "Archived"]
+    displacing: bool = False
 
 
 @dataclass(frozen=True)

@@ -247,8 +247,8 @@ class Tracking(Protocol):
         """Set tags."""
         ...
 
-    async def transition(self, model: str, version: str, stage: ModelStage) -> None:
-        """Move one version to an MLflow stage; no other version moves."""
+    async def transition(self, model: str, version: str, stage: ModelStage, *, displacing: bool = False) -> None:
+        """Move one version to an MLflow stage; no other version moves, unless `displacing` archives those that are in it, at once."""
         ...
 
     async def set_alias(self, model: str, alias: str, version: str) -> None:

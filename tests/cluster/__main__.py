@@ -21,7 +21,8 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("up", help="bring the cluster up; does nothing when it is")
     images = commands.add_parser("images", help="build the project's images and load them into the cluster")
     images.add_argument("names", nargs="*", metavar="image", help=f"any of {', '.join(NAMES)}; all when none is named")
-    commands.add_parser("tools", help="print the folder of kubectl, helm, kind, etcd, kube-apiserver and minio; build what is missing")
+    tools = commands.add_parser("tools", help="print the folder of kubectl, helm, kind, etcd and the rest; build what is missing")
+    tools.add_argument("names", nargs="*", metavar="program", help="only these: kubectl helm; all when none is named")
     commands.add_parser("status", help="say what is there")
     commands.add_parser("down", help="delete the cluster; the cache stays")
     return top
@@ -41,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
                 raise Failed(f"there is no image called {', '.join(unknown)}; there are {', '.join(NAMES)}")
             bringup.images(names)
         elif options.command == "tools":
-            print(bringup.tools())
+            print(bringup.programs(options.names) if options.names else bringup.tools())
         elif options.command == "status":
             print("\n".join(bringup.status()))
         else:

@@ -177,6 +177,16 @@ async def test_a_transition_moves_one_version_and_no_other(world: World, model: 
         await world.tracking.transition(model, "9", "Production")
 
 
+async def test_a_transition_that_displaces_archives_who_is_there_and_no_other(world: World, model: str):
+    for _ in range(3):
+        await world.tracking.create_version(model, SOURCE, None, {}, None)
+    for version, stage in (("1", "Production"), ("3", "Staging")):
+        await world.tracking.transition(model, version, stage)
+    for _ in range(2):
+        await world.tracking.transition(model, "2", "Production", displacing=True)
+        assert await stages(world, model) == {"1": "Archived", "2": "Production", "3": "Staging"}
+
+
 async def test_an_alias_is_on_one_version_at_a_time(world: World, model: str):
     for _ in range(2):
         await world.tracking.create_version(model, SOURCE, None, {}, None)

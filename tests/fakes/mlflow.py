@@ -221,12 +221,15 @@ class FakeTracking:
                 found = self._version("tag version", model, version)
                 self._models[model].versions[version] = replace(found, tags={**found.tags, **tags})
 
-    async def transition(self, model: str, version: str, stage: ModelStage) -> None:
+    async def transition(self, model: str, version: str, stage: ModelStage, *, displacing: bool = False) -> None:
         async with self._call("transition", model, version, stage):
             found = self._version("move version", model, version)
             if stage not in _STAGES:
                 raise Invalid("MLflow", "move version", f"{model}/{version} to {stage}")
-            self._models[model].versions[version] = replace(found, stage=stage)
+            versions = self._models[model].versions
+            if displacing:
+                versions |= {number: replace(each, stage="Archived") for number, each in versions.items() if each.stage == stage}
+            versions[version] = replace(found, stage=stage)
 
     async def set_alias(self, model: str, alias: str, version: str) -> None:
         async with self._call("set_alias", model, alias, version):

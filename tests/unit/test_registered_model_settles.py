@@ -137,7 +137,10 @@ class World:
                 self.versions[number] = TrackedVersion(name, number, uri, run, "None", True, dict(tags), self.now)
             case SetVersionTags(_, number, tags):
                 self.versions[number] = replace(self.versions[number], tags={**self.versions[number].tags, **tags})
-            case TransitionStage(_, number, stage):
+            case TransitionStage(_, number, stage, displacing):
+                held = {other for other, each in self.versions.items() if each.stage == stage}
+                assert displacing or not held or stage not in {"Production", "Staging"}, "two versions in one of MLflow's stages"
+                self.versions |= {other: replace(self.versions[other], stage="Archived") for other in held if displacing}
                 self.versions[number] = replace(self.versions[number], stage=stage)
             case SetAlias(_, alias, number):
                 self.alias(alias, number)

@@ -92,9 +92,9 @@ class Registry(Part):
             body = {"name": model, "version": version, "key": key, "value": value}
             await self._rest.write(ask, "model-versions/set-tag", body, parse=nothing)
 
-    async def transition(self, model: str, version: str, stage: ModelStage) -> None:
-        """Move one version to an MLflow stage; no other version moves. One request."""
-        body = {"name": model, "version": version, "stage": stage, "archive_existing_versions": False}
+    async def transition(self, model: str, version: str, stage: ModelStage, *, displacing: bool = False) -> None:
+        """Move one version to an MLflow stage; no other moves, unless `displacing` archives those that are in it. One request."""
+        body = {"name": model, "version": version, "stage": stage, "archive_existing_versions": displacing}
         await self._rest.write(Ask("move version", f"{model}/{version} to {stage}"), "model-versions/transition-stage", body, parse=nothing)
 
     async def set_alias(self, model: str, alias: str, version: str) -> None:

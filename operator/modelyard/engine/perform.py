@@ -87,8 +87,8 @@ async def perform(action: Action, namespace: str, cluster: Cluster, tenant: Call
             await tracking.create_version(model, source, origin, tags, logged_model)
         case SetVersionTags(model, version, tags):
             await tracking.set_version_tags(model, version, tags)
-        case TransitionStage(model, version, stage):
-            await tracking.transition(model, version, stage)
+        case TransitionStage(model, version, stage, displacing):
+            await tracking.transition(model, version, stage, displacing=displacing)
         case SetAlias(model, alias, version):
             await tracking.set_alias(model, alias, version)
         case DeleteAlias(model, alias):

@@ -1,6 +1,6 @@
 """What MLflow's registry lacks of what the stages hold: aliases, MLflow's own stages, tags. Pure.
 
-MLflow's stages are deprecated; they are moved while they still work, one version at a time (decision 0005). Aliases that are not
+MLflow's stages are deprecated; they are moved while they still work (decision 0005). Aliases that are not
 names of our stages belong to somebody else and stay.
 """
 
@@ -76,7 +76,7 @@ def _stages_and_tags(model: RegisteredModel, seen: Seen, holders: Mapping[str, s
         stages = held.get(version, [])
         wanted = _mlflow_stage(stages, there.stage, displaced=version in displaced)
         if there.stage != wanted:
-            yield Move(TransitionStage(name, there.version, wanted), told[version] == frozenset(stages))
+            yield Move(TransitionStage(name, there.version, wanted, _held(seen, wanted)), told[version] == frozenset(stages))
         if there.tags.get(STAGES_TAG, "") != ",".join(stages):
             yield Move(SetVersionTags(name, there.version, {STAGES_TAG: ",".join(stages)}))
 
@@ -88,6 +88,11 @@ def _of_others(model: RegisteredModel, seen: Seen, holders: Mapping[str, str | N
     for there in seen.versions:
         if there.version not in ours and there.stage in taken:
             yield Move(TransitionStage(_name(model), there.version, "Archived"), drift=True)
+
+
+def _held(seen: Seen, stage: ModelStage) -> bool:
+    """Whoever is in Production or Staging leaves it in the transaction that brings the next one: of two MLflow would answer the newer."""
+    return stage in _MLFLOW_STAGES.values() and any(version.stage == stage for version in seen.versions)
 
 
 def _name(model: RegisteredModel) -> str:
