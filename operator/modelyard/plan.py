@@ -21,9 +21,9 @@ __all__ = [
     "Delete",
     "DeleteAlias",
     "DeleteExperiment",
+    "DeleteExperimentTags",
     "DeleteModel",
-    "DeletePrefix",
-    "DeleteVersion",
+    "DeleteModelTags",
     "Event",
     "FinishRun",
     "LogParameters",
@@ -71,13 +71,6 @@ class CreateBucket:
 
 
 @dataclass(frozen=True)
-class DeletePrefix:
-    """Delete every object below a prefix of the tenant's own bucket; `uri` ends with a slash."""
-
-    uri: str
-
-
-@dataclass(frozen=True)
 class CreateExperiment:
     """Create the MLflow experiment with these tags; `modelyard.io/uid` is among them."""
 
@@ -106,6 +99,14 @@ class SetExperimentTags:
 
     id: str
     tags: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class DeleteExperimentTags:
+    """Take these tags away."""
+
+    id: str
+    keys: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -167,6 +168,14 @@ class SetModelTags:
 
 
 @dataclass(frozen=True)
+class DeleteModelTags:
+    """Take these tags away."""
+
+    name: str
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class DeleteModel:
     """Delete the registered model with its versions (MLflow keeps no trash for models; artifacts stay)."""
 
@@ -220,21 +229,13 @@ class DeleteAlias:
     alias: str
 
 
-@dataclass(frozen=True)
-class DeleteVersion:
-    """Delete a registered version; its artifacts stay."""
-
-    model: str
-    version: str
-
-
 Outside = (
     CreateBucket
-    | DeletePrefix
     | CreateExperiment
     | RestoreExperiment
     | DeleteExperiment
     | SetExperimentTags
+    | DeleteExperimentTags
     | CreateRun
     | LogParameters
     | SetRunTags
@@ -242,13 +243,13 @@ Outside = (
     | ArchiveRun
     | CreateModel
     | SetModelTags
+    | DeleteModelTags
     | DeleteModel
     | CreateVersion
     | SetVersionTags
     | TransitionStage
     | SetAlias
     | DeleteAlias
-    | DeleteVersion
 )
 Action = Apply | Delete | Outside
 

@@ -177,6 +177,10 @@ class Tracking(Protocol):
         """Set tags."""
         ...
 
+    async def delete_experiment_tags(self, id_: str, keys: Iterable[str]) -> None:
+        """Take tags away; one that is gone is no error."""
+        ...
+
     async def run(self, id_: str) -> TrackedRun | None:
         """Return a run, soft-deleted ones too."""
         ...
@@ -225,6 +229,10 @@ class Tracking(Protocol):
 
     async def set_model_tags(self, name: str, tags: Mapping[str, str], description: str | None) -> None:
         """Set tags, and the description unless it is None."""
+        ...
+
+    async def delete_model_tags(self, name: str, keys: Iterable[str]) -> None:
+        """Take tags away; one that is gone is no error."""
         ...
 
     async def delete_model(self, name: str) -> None:

@@ -73,6 +73,15 @@ async def test_tags_of_a_deleted_or_unknown_experiment_are_refused(world: World,
             await world.tracking.set_experiment_tags(each, {"a": "b"})
 
 
+async def test_tags_are_taken_away_once_or_twice(world: World, name: str):
+    id_ = await world.tracking.create_experiment(name, "s3://mlflow-artifacts/a", {"a": "1", "b": "2", "c": "3"})
+    for _ in range(2):
+        await world.tracking.delete_experiment_tags(id_, ["a", "c", "never"])
+    found = await world.tracking.experiment(name)
+    assert found is not None
+    assert found.tags == {"b": "2"}
+
+
 async def test_runs_are_deleted_and_restored_with_their_experiment(world: World, name: str):
     """Those that were deleted before come back as well: that is MLflow's way, and retention must take them again."""
     id_ = await world.tracking.create_experiment(name, "s3://mlflow-artifacts/a", TAGS)

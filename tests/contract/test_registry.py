@@ -83,6 +83,17 @@ async def test_tags_and_description_are_set_apart(world: World, model: str):
     assert (found.description, found.tags["team"]) == ("", "cards")
 
 
+async def test_tags_of_a_model_are_taken_away_once_or_twice(world: World, model: str):
+    await world.tracking.set_model_tags(model, {"a": "1", "b": "2"}, None)
+    for _ in range(2):
+        await world.tracking.delete_model_tags(model, ["a", "never"])
+    found = await world.tracking.model(model)
+    assert found is not None
+    assert "a" not in found.tags
+    assert found.tags["b"] == "2"
+    await world.tracking.delete_model_tags("no-such-model", ["a"])
+
+
 async def test_versions_are_numbered_from_one_and_never_reused(world: World, model: str, run: str):
     first = await world.tracking.create_version(model, SOURCE, run, {"modelyard.io/version": "v1"}, None)
     second = await world.tracking.create_version(model, f"{SOURCE}2", None, {}, None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -93,6 +93,13 @@ class FakeTracking:
             if found.deleted:
                 raise Invalid("MLflow", "tag experiment", id_)
             self.experiments[id_] = replace(found, tags={**found.tags, **tags})
+
+    async def delete_experiment_tags(self, id_: str, keys: Iterable[str]) -> None:
+        async with self._call("delete_experiment_tags", id_, tuple(keys)):
+            found = self._experiment("untag experiment", id_)
+            if found.deleted:
+                raise Invalid("MLflow", "untag experiment", id_)
+            self.experiments[id_] = replace(found, tags={key: value for key, value in found.tags.items() if key not in set(keys)})
 
     # --- runs ---------------------------------------------------------------------------------------
     async def run(self, id_: str) -> TrackedRun | None:
@@ -184,6 +191,14 @@ class FakeTracking:
             model = self._model("tag model", name)
             new = model.tracked.description if description is None else description
             model.tracked = replace(model.tracked, tags={**model.tracked.tags, **tags}, description=new)
+
+    async def delete_model_tags(self, name: str, keys: Iterable[str]) -> None:
+        async with self._call("delete_model_tags", name, tuple(keys)):
+            if name in self._models:
+                model = self._models[name]
+                model.tracked = replace(
+                    model.tracked, tags={key: value for key, value in model.tracked.tags.items() if key not in set(keys)}
+                )
 
     async def delete_model(self, name: str) -> None:
         async with self._call("delete_model", name):

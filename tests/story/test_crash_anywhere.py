@@ -24,7 +24,7 @@ WRITES = frozenset(
     {
         "apply", "delete", "write_status", "set_finalizers", "create_bucket", "create_experiment", "set_experiment_tags", "create_run",
         "log_parameters", "set_run_tags", "finish_run", "delete_run", "create_model", "set_model_tags", "create_version",
-        "set_version_tags", "transition", "set_alias", "delete_alias", "delete_experiment",
+        "set_version_tags", "transition", "set_alias", "delete_alias", "delete_experiment", "delete_model_tags", "delete_experiment_tags",
     }
 )  # fmt: skip
 SLICES = 8

@@ -13,12 +13,14 @@ from modelyard.errors import Ambiguous, Forbidden, Invalid, ModelyardError, Unav
 from modelyard.experiment import controller
 from modelyard.experiment.decide import decide, release, settled, trouble
 from modelyard.experiment.observe import Seen
+from modelyard.kube import tags
 from modelyard.kube.names import NAME_TAG, UID_TAG
 from modelyard.plan import (
     ArchiveRun,
     CreateBucket,
     CreateExperiment,
     DeleteExperiment,
+    DeleteExperimentTags,
     RestoreExperiment,
     SetExperimentTags,
 )
@@ -62,6 +64,7 @@ def test_an_experiment_is_made_below_its_own_prefix_and_marked_as_ours():
             {
                 "mlflow.note.content": "cards",
                 "team": "risk",
+                **tags.recorded(["team"]),
                 "modelyard.io/uid": "uid-fraud",
                 "modelyard.io/namespace": "risk",
                 "modelyard.io/name": "fraud",
@@ -85,7 +88,14 @@ def test_one_that_was_deleted_in_mlflow_is_restored_before_anything_is_set():
 def test_tags_are_made_equal_and_those_of_others_stay():
     there = tracked_experiment(team="old", theirs="kept")
     plan = decide(experiment(tags={"team": "risk"}, description="cards"), seen(tracked=there), NOW)
-    assert plan.actions == (SetExperimentTags("12", {"team": "risk", "mlflow.note.content": "cards"}),)
+    assert plan.actions == (SetExperimentTags("12", {**tags.recorded(["team"]), "team": "risk", "mlflow.note.content": "cards"}),)
+
+
+def test_a_tag_that_the_spec_says_no_more_is_taken_away_and_those_of_others_stay():
+    there = tracked_experiment(team="risk", theirs="kept", **tags.recorded(["team"]))
+    plan = decide(experiment(), seen(tracked=there), NOW)
+    assert plan.actions == (DeleteExperimentTags("12", ("team",)),)
+    assert "Taking the tags team away" in message(plan)
 
 
 def test_nothing_to_do_asks_for_nothing():
@@ -341,16 +351,21 @@ def performed(world: Seen, action) -> Seen:
     match action:
         case CreateBucket():
             return replace(world, bucket_exists=True)
-        case CreateExperiment(name, location, tags):
+        case CreateExperiment(name, location, made):
             assert world.bucket_exists
-            return replace(world, tracked=replace(OURS, name=name, location=location, tags=tags), runs=())
+            return replace(world, tracked=replace(OURS, name=name, location=location, tags=made), runs=())
         case RestoreExperiment():
             assert world.tracked
             return replace(world, tracked=replace(world.tracked, deleted=False))
-        case SetExperimentTags(_, tags):
+        case DeleteExperimentTags(_, keys):
+            assert world.tracked
+            return replace(
+                world, tracked=replace(world.tracked, tags={key: value for key, value in world.tracked.tags.items() if key not in keys})
+            )
+        case SetExperimentTags(_, changed):
             assert world.tracked
             assert not world.tracked.deleted
-            return replace(world, tracked=replace(world.tracked, tags={**world.tracked.tags, **tags}))
+            return replace(world, tracked=replace(world.tracked, tags={**world.tracked.tags, **changed}))
         case ArchiveRun(run):
             assert run in world.unreferenced, "a run that a version came from, or that nobody has looked at"
             kept = tuple(each for each in world.runs if each.id != run)

@@ -8,7 +8,8 @@ import pytest
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.api.registered_model import RegisteredModel
 from modelyard.errors import Forbidden, Invalid, ModelyardError, Unavailable
-from modelyard.plan import CreateModel, CreateVersion, DeleteModel, Plan, SetModelTags, SetVersionTags
+from modelyard.kube import tags
+from modelyard.plan import CreateModel, CreateVersion, DeleteModel, DeleteModelTags, Plan, SetModelTags, SetVersionTags
 from modelyard.registered_model.claims import claims
 from modelyard.registered_model.decide import decider, release, settled, trouble
 from modelyard.registered_model.observe import Bytes, Seen
@@ -56,14 +57,18 @@ def versions(plan: Plan[Any]) -> dict[str, Any]:
 def test_the_model_is_made_first_and_marked_as_ours():
     plan = decide(registered_model(description="cards", tags={"team": "risk"}), seen(model=None), NOW)
     owner = {"modelyard.io/uid": "uid-fraud", "modelyard.io/namespace": "risk", "modelyard.io/name": "fraud"}
-    assert plan.actions == (CreateModel("risk.fraud", "cards", {"team": "risk"} | owner),)
+    assert plan.actions == (CreateModel("risk.fraud", "cards", {"team": "risk", **tags.recorded(["team"])} | owner),)
 
 
 def test_description_and_tags_are_made_equal_and_those_of_others_stay():
     there = tracked_model(team="old", theirs="kept")
     plan = decide(registered_model(description="cards", tags={"team": "risk"}), seen(model=there), NOW)
-    assert plan.actions == (SetModelTags("risk.fraud", {"team": "risk"}, "cards"),)
-    assert decide(registered_model(tags={"theirs": "kept"}), seen(model=there), NOW).actions == ()
+    assert plan.actions == (SetModelTags("risk.fraud", {**tags.recorded(["team"]), "team": "risk"}, "cards"),)
+
+
+def test_a_tag_that_the_spec_says_no_more_is_taken_away_and_those_of_others_stay():
+    there = tracked_model(team="risk", theirs="kept", **tags.recorded(["team"]))
+    assert decide(registered_model(), seen(model=there), NOW).actions == (DeleteModelTags("risk.fraud", ("team",)),)
 
 
 def test_nothing_to_do_asks_for_nothing():

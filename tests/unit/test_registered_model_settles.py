@@ -21,6 +21,7 @@ from modelyard.plan import (
     CreateVersion,
     Delete,
     DeleteAlias,
+    DeleteModelTags,
     Manifest,
     Plan,
     SetAlias,
@@ -128,6 +129,9 @@ class World:
             case CreateModel(name, description, tags):
                 assert self.tracked is None
                 self.tracked = TrackedModel(name, description, dict(tags), {})
+            case DeleteModelTags(_, keys):
+                assert self.tracked
+                self.tracked = replace(self.tracked, tags={key: value for key, value in self.tracked.tags.items() if key not in keys})
             case SetModelTags(_, tags, description):
                 assert self.tracked
                 self.tracked = replace(self.tracked, tags={**self.tracked.tags, **tags}, description=description or "")

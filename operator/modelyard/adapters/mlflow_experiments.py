@@ -1,6 +1,6 @@
 """MLflow's experiments, by REST. Names and tags are the caller's; nothing here knows what a tag means."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from modelyard.adapters.instrument import Missing
 from modelyard.adapters.mlflow_rest import Ask, Json
@@ -57,6 +57,15 @@ class Experiments(Part):
         for key, value in tags.items():
             body = {"experiment_id": id_, "key": key, "value": value}
             await self._rest.write(ask, "experiments/set-experiment-tag", body, parse=nothing)
+
+    async def delete_experiment_tags(self, id_: str, keys: Iterable[str]) -> None:
+        """Take tags away; one that is gone is no error. One request a tag."""
+        ask = Ask("untag experiment", id_, "MLflow refuses to: the experiment is deleted")
+        for key in keys:
+            try:
+                await self._rest.write(ask, "experiments/delete-experiment-tag", {"experiment_id": id_, "key": key}, parse=nothing)
+            except Missing:
+                continue
 
 
 def _experiment(answer: Json) -> TrackedExperiment:

@@ -1,6 +1,6 @@
 """MLflow's model registry, by REST: registered models, versions, stages and aliases."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from modelyard.adapters.instrument import Missing
 from modelyard.adapters.mlflow_rest import Ask, Json
@@ -41,6 +41,11 @@ class Registry(Part):
         if description is not None:
             body = {"name": name, "description": description}
             await self._rest.write(Ask("describe model", name), "registered-models/update", body, method="PATCH", parse=nothing)
+
+    async def delete_model_tags(self, name: str, keys: Iterable[str]) -> None:
+        """Take tags away; one that is gone is no error. One request a tag."""
+        for key in keys:
+            await self._delete(Ask("untag model", name), "registered-models/delete-tag", {"name": name, "key": key})
 
     async def delete_model(self, name: str) -> None:
         """Delete the model and its versions; one that is gone is no error. One request."""

@@ -15,9 +15,9 @@ from modelyard.plan import (
     Delete,
     DeleteAlias,
     DeleteExperiment,
+    DeleteExperimentTags,
     DeleteModel,
-    DeletePrefix,
-    DeleteVersion,
+    DeleteModelTags,
     FinishRun,
     LogParameters,
     RestoreExperiment,
@@ -57,8 +57,6 @@ async def perform(action: Action, namespace: str, cluster: Cluster, tenant: Call
     match action:
         case CreateBucket(bucket):
             await store.create_bucket(bucket)
-        case DeletePrefix(uri):
-            await store.delete_prefix(uri)
         case CreateExperiment(name, location, tags):
             await tracking.create_experiment(name, location, tags)
         case RestoreExperiment(id_):
@@ -67,6 +65,8 @@ async def perform(action: Action, namespace: str, cluster: Cluster, tenant: Call
             await tracking.delete_experiment(id_)
         case SetExperimentTags(id_, tags):
             await tracking.set_experiment_tags(id_, tags)
+        case DeleteExperimentTags(id_, keys):
+            await tracking.delete_experiment_tags(id_, keys)
         case CreateRun(experiment, name, tags):
             await tracking.create_run(experiment, name, tags)
         case LogParameters(run, parameters):
@@ -81,6 +81,8 @@ async def perform(action: Action, namespace: str, cluster: Cluster, tenant: Call
             await tracking.create_model(name, description, tags)
         case SetModelTags(name, tags, note):
             await tracking.set_model_tags(name, tags, note)
+        case DeleteModelTags(name, keys):
+            await tracking.delete_model_tags(name, keys)
         case DeleteModel(name):
             await tracking.delete_model(name)
         case CreateVersion(model, source, origin, tags, logged_model):
@@ -93,7 +95,5 @@ async def perform(action: Action, namespace: str, cluster: Cluster, tenant: Call
             await tracking.set_alias(model, alias, version)
         case DeleteAlias(model, alias):
             await tracking.delete_alias(model, alias)
-        case DeleteVersion(model, version):
-            await tracking.delete_version(model, version)
         case _:
             assert_never(action)

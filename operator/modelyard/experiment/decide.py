@@ -18,13 +18,15 @@ from modelyard.api.experiment import ExperimentReason as Reason
 from modelyard.errors import ModelyardError
 from modelyard.experiment.observe import Seen
 from modelyard.experiment.retention import best_first, expired
-from modelyard.kube.names import ADOPT_ANNOTATION, NAME_TAG, UID_TAG, experiment_name, experiment_prefix, owner_tags
+from modelyard.kube import tags
+from modelyard.kube.names import ADOPT_ANNOTATION, NAME_TAG, OUR_TAGS, UID_TAG, experiment_name, experiment_prefix, owner_tags
 from modelyard.plan import (
     Action,
     ArchiveRun,
     CreateBucket,
     CreateExperiment,
     DeleteExperiment,
+    DeleteExperimentTags,
     Event,
     Manifest,
     Plan,
@@ -47,14 +49,17 @@ def decide(experiment: Experiment, seen: Seen, now: datetime) -> Plan[Experiment
         return _step(experiment, seen, f"Creating the bucket {seen.bucket}.", CreateBucket(seen.bucket))
     if tracked is None:
         location = experiment_prefix(seen.bucket, meta.namespace, meta.name).rstrip("/")
-        return _step(experiment, seen, f"Creating {name} in MLflow.", CreateExperiment(name, location, _tags(experiment)))
+        made = tags.recorded(_users(experiment)) | _tags(experiment)
+        return _step(experiment, seen, f"Creating {name} in MLflow.", CreateExperiment(name, location, made))
     if tracked.tags.get(UID_TAG) != meta.uid and meta.annotations.get(ADOPT_ANNOTATION) != "true":
         # Nothing of what was ours is told on: TrainingRuns would go by it.
         taken = ExperimentStatus(conditions=stalled(Reason.NAME_TAKEN, _taken(experiment, tracked)))
         return Plan(taken, again=_NAME_TAKEN_AGAIN)
     if tracked.deleted:
         return _step(experiment, seen, f"Restoring {name}, which was deleted in MLflow.", RestoreExperiment(tracked.id))
-    if missing := {key: value for key, value in _tags(experiment).items() if tracked.tags.get(key, "") != value}:
+    if stale := tags.stale(_users(experiment), tracked.tags):
+        return _step(experiment, seen, f"Taking the tags {', '.join(stale)} away.", DeleteExperimentTags(tracked.id, stale))
+    if missing := tags.missing(_tags(experiment), _users(experiment), {NOTE_TAG: "", **tracked.tags}):
         return _step(experiment, seen, f"Setting the tags {', '.join(sorted(missing))}.", SetExperimentTags(tracked.id, missing))
     status = _status(experiment, seen)
     if gone := [run for run in expired(experiment.spec, seen.runs, now) if run.id in seen.unreferenced]:
@@ -100,6 +105,11 @@ def settled(experiment: Experiment, _children: tuple[Manifest, ...]) -> bool:
 def _step(experiment: Experiment, seen: Seen, message: str, action: Action) -> Plan[ExperimentStatus]:
     status = _status(experiment, seen if seen.tracked else None)
     return Plan(status.model_copy(update={"conditions": progressing(Reason.CREATING, message)}), (action,))
+
+
+def _users(experiment: Experiment) -> tuple[str, ...]:
+    """Keys of the tags that go when the spec says them no more. Ours stay, whatever the spec says."""
+    return tuple(key for key in experiment.spec.tags if not key.startswith(OUR_TAGS))
 
 
 def _tags(experiment: Experiment) -> dict[str, str]:

@@ -14,9 +14,10 @@ from modelyard.api.conditions import trouble as trouble_conditions
 from modelyard.api.registered_model import Drift, HistoryEntry, RegisteredModel, RegisteredModelStatus, StageStatus, VersionStatus
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.errors import ModelyardError
-from modelyard.kube.names import ADOPT_ANNOTATION, STAGE_LABEL, UID_TAG, mlflow_model_name, owner_tags
+from modelyard.kube import tags
+from modelyard.kube.names import ADOPT_ANNOTATION, OUR_TAGS, STAGE_LABEL, UID_TAG, mlflow_model_name, owner_tags
 from modelyard.kube.pods import Runtime
-from modelyard.plan import Action, CreateModel, DeleteModel, Event, Manifest, Outside, Plan, SetModelTags
+from modelyard.plan import Action, CreateModel, DeleteModel, DeleteModelTags, Event, Manifest, Outside, Plan, SetModelTags
 from modelyard.registered_model.observe import Seen
 from modelyard.registered_model.registry import moves, written_down
 from modelyard.registered_model.sources import Problem
@@ -97,11 +98,12 @@ def _compose(
 def _registry(model: RegisteredModel, seen: Seen, holders: dict[str, str | None]) -> tuple[Outside | None, Condition, tuple[Event, ...]]:
     """Return the next move in MLflow, what to say of it, and whether somebody else had moved something."""
     meta, name = model.metadata, mlflow_model_name(model.metadata.namespace, model.metadata.name)
-    tags = dict(model.spec.tags) | owner_tags(meta.namespace, meta.name, meta.uid)
+    wanted_tags = dict(model.spec.tags) | owner_tags(meta.namespace, meta.name, meta.uid)
+    users = [key for key in model.spec.tags if not key.startswith(OUR_TAGS)]
     registering = condition("Synced", False, Reason.REGISTERING, "MLflow is being brought up to date.")
     if seen.model is None:
-        return CreateModel(name, model.spec.description, tags), registering, ()
-    missing = {key: value for key, value in tags.items() if seen.model.tags.get(key) != value}
+        return CreateModel(name, model.spec.description, tags.recorded(users) | wanted_tags), registering, ()
+    missing = tags.missing(wanted_tags, users, seen.model.tags)
     if UID_TAG in missing:  # adopted: its versions are looked at when it is ours
         return SetModelTags(name, missing, model.spec.description), registering, ()
     following = condition("Synced", False, Reason.PROMOTING, "MLflow follows.")
@@ -113,6 +115,8 @@ def _registry(model: RegisteredModel, seen: Seen, holders: dict[str, str | None]
         event = Event("DriftReverted", f"Somebody had changed MLflow itself; put back: {_words(drifted)}.", warning=True)
         return drifted, following, (event,)
     # Behind the moves: a version or a tag that MLflow refuses must not hold up a stage.
+    if stale := tags.stale(users, seen.model.tags):
+        return DeleteModelTags(name, stale), registering, ()
     if missing or seen.model.description != model.spec.description:
         return SetModelTags(name, missing, model.spec.description), registering, ()
     if (registration := next_registration(model, seen)) is not None:
