@@ -1,7 +1,13 @@
-"""The chart on a real cluster, last of all: an upgrade while objects are on their way loses nothing; an uninstallation leaves nothing."""
+"""The chart and the kustomizations on a real cluster, last of all.
+
+An upgrade while objects are on their way loses nothing, and an uninstallation leaves nothing."""
+
+from pathlib import Path
 
 import pytest
+import yaml
 
+from tests.cluster.images import MINIO
 from tests.demo import install
 from tests.demo.kube import Kube
 from tests.e2e.conftest import VALUES, Trained
@@ -36,20 +42,78 @@ def test_an_upgrade_loses_nothing_on_its_way(tenant: Tenant, trained: Trained):
     install.wait_ready(tenant.kube)
 
 
+def left_behind(kube: Kube) -> list[str]:
+    """What of ours is in the cluster, namespaces included."""
+    kinds = "crd,clusterrole,clusterrolebinding,validatingadmissionpolicy,validatingadmissionpolicybinding,namespace,pv"
+    names = kube.kubectl("get", kinds, "-o", "name").split()
+    claims = kube.kubectl("get", "persistentvolumes", "-o", "jsonpath={.items[*].spec.claimRef.namespace}").split()
+    ours = [name for name in names if "modelyard" in name.replace("modelyard-control-plane", "") or name == "namespace/risk"]
+    return [*ours, *(name for name in claims if name == install.NAMESPACE)]
+
+
 @pytest.mark.timeout(900)
 def test_an_uninstallation_leaves_nothing(operator: Kube):
-    """Of the release, its kinds and its namespaces; and then it is installed again for whoever comes next."""
+    """Of the release, its kinds and its namespaces; installed again, it works again."""
     operator.kubectl("delete", "namespace", "-l", LABEL, "--timeout=180s", timeout=200)
     risk = Tenant(operator, "risk")
     risk.experiment("left-behind")
     risk.ready("Experiment", "left-behind")
     install.uninstall(operator)
-    kinds = "crd,clusterrole,clusterrolebinding,validatingadmissionpolicy,validatingadmissionpolicybinding,namespace,pv"
-    names = operator.kubectl("get", kinds, "-o", "name").split()
-    assert [name for name in names if "modelyard" in name.replace("modelyard-control-plane", "") or name == "namespace/risk"] == []
-    left = operator.kubectl("get", "persistentvolumes", "-o", "jsonpath={.items[*].spec.claimRef.namespace}").split()
-    assert install.NAMESPACE not in left
+    assert left_behind(operator) == []
     install.install(operator, VALUES)
     install.wait_ready(operator)
     risk.experiment("again")
     risk.ready("Experiment", "again")
+
+
+def overlay(folder: Path) -> Path:
+    """A kustomization as docs/install.md has it: the demo's, with the images that the node has."""
+    # kustomize takes no absolute path and none above the overlay's parents but by a relative one.
+    (folder / "modelyard").symlink_to(install.ROOT)
+    (folder / "here").mkdir()
+    runtime = {"name": "MODELYARD_RUNTIME_IMAGE", "value": install.RUNTIME}
+    patch = {"spec": {"template": {"spec": {"containers": [{"name": "operator", "env": [runtime]}]}}}}
+    kustomization = {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": ["../modelyard/manifests/demo"],
+        "images": [
+            {"name": "modelyard/operator", "newTag": "dev"},
+            {"name": "modelyard/runtime", "newTag": "dev"},
+            {"name": "minio/minio", "newName": MINIO.split(":")[0], "newTag": "dev"},
+        ],
+        "patches": [
+            {
+                "target": {"kind": "Deployment", "name": install.RELEASE},
+                "patch": yaml.safe_dump({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": install.RELEASE}} | patch),
+            }
+        ],
+    }
+    (folder / "here" / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
+    return folder / "here"
+
+
+@pytest.mark.timeout(1800)
+def test_without_helm_it_is_installed_shows_its_samples_and_leaves_nothing(operator: Kube, tmp_path: Path):
+    """`kubectl apply -k`, every sample as it is written, `kubectl delete -k`."""
+    operator.kubectl("delete", "namespace", "-l", LABEL, "--timeout=180s", timeout=200)
+    install.uninstall(operator)
+    folder = overlay(tmp_path)
+    # As docs/install.md says: the kinds must be served before the rest can name them.
+    operator.kubectl("apply", "--server-side", "-k", str(folder), timeout=200)
+    install.wait_ready(operator)
+    risk = Tenant(operator, "risk")
+    samples = sorted(path for path in (install.ROOT / "manifests" / "samples").iterdir() if path.is_dir())
+    for sample in samples:
+        text = "\n---\n".join(file.read_text() for file in sorted(sample.glob("*.yaml")))
+        operator.kubectl("apply", "-f", "-", stdin=text.replace("modelyard/runtime:0.1.0", install.RUNTIME))
+    for kind in ("Experiment", "TrainingRun", "RegisteredModel"):
+        for body in operator.list(kind, "risk"):
+            risk.ready(kind, body["metadata"]["name"], 240)
+    assert len(operator.list("TrainingRun", "risk")) == 5
+    assert operator.get("RegisteredModel", "churn", "risk")["status"]["stages"]["dev"]["version"] == "v1"
+    operator.kubectl("delete", "experiments,trainingruns,registeredmodels", "--all", "--all-namespaces", timeout=200)
+    operator.kubectl("delete", "-k", str(folder), "--timeout=180s", timeout=200)
+    assert left_behind(operator) == []
+    install.install(operator, VALUES)
+    install.wait_ready(operator)
