@@ -267,6 +267,10 @@ class HistoryEntry(Schema):
     duration_seconds: Annotated[
         int | None, Field(ge=0, description="Seconds from the change of the spec to the new version's taking over.")
     ] = None
+    note: Annotated[
+        str | None,
+        Field(max_length=256, description="Why, as whoever changed the stage wrote it: the annotation reason.modelyard.io/<stage>."),
+    ] = None
 
 
 class RegisteredModelStatus(Status):

@@ -17,6 +17,7 @@ __all__ = [
     "NAMESPACE_TAG",
     "NAME_TAG",
     "OUR_TAGS",
+    "REASON_ANNOTATION",
     "RUN_LABEL",
     "STAGES_TAG",
     "STAGE_LABEL",
@@ -46,6 +47,8 @@ VERSION_LABEL = "modelyard.io/version"
 COMPONENT_LABEL = "app.kubernetes.io/component"
 ALLOW_CODE_LABEL = "modelyard.io/allow-code-models"
 ADOPT_ANNOTATION = "modelyard.io/adopt"
+REASON_ANNOTATION = "reason.modelyard.io/"
+"""And the stage's name; the value is the version (`none` for a stage that is cleared), a colon, and why."""
 
 OUR_TAGS = "modelyard.io/"
 UID_TAG = "modelyard.io/uid"

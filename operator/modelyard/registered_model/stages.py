@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from modelyard.api.registered_model import HistoryEntry, RegisteredModel, Serving, StageStatus, VersionStatus
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.kube.diff import matches
-from modelyard.kube.names import STAGE_LABEL, VERSION_LABEL, serving_name
+from modelyard.kube.names import REASON_ANNOTATION, STAGE_LABEL, VERSION_LABEL, serving_name
 from modelyard.kube.pods import Runtime
 from modelyard.plan import Apply, Delete, Manifest
 from modelyard.registered_model import build
@@ -108,7 +108,7 @@ def _cleared(stage: _Stage) -> StagePlan:
     if stage.old.version is not None:
         if stage.frozen:
             return StagePlan(stage.old, wait=_thaw(f"{stage.name} is cleared"))
-        entry = HistoryEntry(time=stage.now, stage=stage.name, from_=stage.old.version, reason="Cleared")
+        entry = HistoryEntry(time=stage.now, stage=stage.name, from_=stage.old.version, reason="Cleared", note=_note(stage, "none"))
         return StagePlan(StageStatus(since=stage.now), entry=entry)
     return StagePlan(StageStatus(since=stage.old.since), _deletes(stage.fronts()))
 
@@ -219,11 +219,21 @@ def _hand_over(stage: _Stage, status: StageStatus, desired: str) -> StagePlan:
         to=desired,
         reason="RolledBack" if held_before else "Promoted",
         duration_seconds=max(0, round((stage.now - (status.started or stage.now)).total_seconds())),
+        note=_note(stage, desired),
     )
     status = status.model_copy(
         update={"version": desired, "desired": desired, "since": stage.now, "started": None, "refused": None, "refused_generation": None}
     )
     return StagePlan(status, entry=entry)
+
+
+def _note(stage: _Stage, version: str) -> str | None:
+    """Why, if it was said of this version and not of a change before: the annotation stays on the object."""
+    said, _, why = stage.model.metadata.annotations.get(REASON_ANNOTATION + stage.name, "").partition(":")
+    note = "".join(letter for letter in why.strip()[:256] if letter.isprintable())
+    before = next((entry for entry in reversed(stage.model.status.history) if entry.stage == stage.name and entry.note), None)
+    told = before is not None and (before.to or "none", before.note) == (version, note)
+    return note if note and said == version and not told else None
 
 
 def _refusal(stage: _Stage, desired: str, refused: str | None) -> Wait | None:
