@@ -191,6 +191,14 @@ class Tracking(Protocol):
         """Return the newest runs of an experiment that have these tags; with `deleted`, the soft-deleted ones instead."""
         ...
 
+    async def ended_runs(self, experiment: str, before: datetime, limit: int = 1000) -> tuple[TrackedRun, ...]:
+        """Return the runs that ended before a moment, those that did so first first."""
+        ...
+
+    async def best_runs(self, experiment: str, metric: str, *, greatest: bool, limit: int) -> tuple[TrackedRun, ...]:
+        """Return the finished runs with the greatest or least values of a metric, best first."""
+        ...
+
     async def create_run(self, experiment: str, name: str, tags: Mapping[str, str]) -> str:
         """Create a run, in state RUNNING, and return its id."""
         ...

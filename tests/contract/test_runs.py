@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -12,6 +12,7 @@ from modelyard.errors import Invalid
 from tests.contract.worlds import World
 
 UNKNOWN = "0" * 32
+FUTURE = datetime(2999, 1, 1, tzinfo=UTC)
 TAGS = {"modelyard.io/uid": "u1", "modelyard.io/attempt": "0"}
 
 
@@ -78,6 +79,36 @@ async def test_the_newest_runs_come_first_and_pages_are_joined(world: World, exp
     newest = await world.tracking.runs(experiment, limit=203)
     assert len(newest) == 203
     assert len(await world.tracking.runs(experiment, limit=3)) == 3
+
+
+async def test_runs_that_ended_before_a_moment_come_first_to_end_first(world: World, experiment: str):
+    runs = [await world.tracking.create_run(experiment, f"r{number}", {}) for number in range(4)]
+    for run in (runs[2], runs[0], runs[1]):
+        await world.tracking.finish_run(run, "FINISHED")
+    found = await world.tracking.ended_runs(experiment, FUTURE)
+    ends = [run.end or FUTURE for run in found]
+    assert ({run.id for run in found}, ends) == ({runs[2], runs[0], runs[1]}, sorted(ends))
+    assert {run.id for run in await world.tracking.ended_runs(experiment, ends[-1])} <= {run.id for run in found if run.end != ends[-1]}
+    assert await world.tracking.ended_runs(experiment, ends[0]) == ()
+    assert len(await world.tracking.ended_runs(experiment, FUTURE, 2)) == 2
+
+
+@pytest.mark.parametrize("greatest", [True, False])
+async def test_the_best_finished_runs_come_first(world: World, experiment: str, greatest: bool):
+    values = {"low": 0.25, "high": 0.75, "middle": 0.5}
+    made = {}
+    for name, value in values.items():
+        made[name] = await world.tracking.create_run(experiment, name, {})
+        world.log_metric(made[name], "val/acc", value)
+        await world.tracking.finish_run(made[name], "FINISHED")
+    running = await world.tracking.create_run(experiment, "running", {})
+    world.log_metric(running, "val/acc", 1.0 if greatest else 0.0)
+    without = await world.tracking.create_run(experiment, "without", {})
+    await world.tracking.finish_run(without, "FINISHED")
+    found = await world.tracking.best_runs(experiment, "val/acc", greatest=greatest, limit=2)
+    assert [run.name for run in found] == (["high", "middle"] if greatest else ["low", "middle"])
+    assert len(await world.tracking.best_runs(experiment, "val/acc", greatest=greatest, limit=9)) == 3
+    assert await world.tracking.best_runs(experiment, "un`quotable", greatest=greatest, limit=9) == ()
 
 
 async def test_parameters_are_logged_once(world: World, experiment: str):

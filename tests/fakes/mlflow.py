@@ -115,6 +115,18 @@ class FakeTracking:
             found = [run for run in here if wanted.items() <= run.tags.items()]
             return tuple(sorted(found, key=lambda run: run.start or datetime.min.replace(tzinfo=UTC), reverse=True)[:limit])
 
+    async def ended_runs(self, experiment: str, before: datetime, limit: int = 1000) -> tuple[TrackedRun, ...]:
+        async with self._call("ended_runs", experiment, before, limit):
+            here = [run for run in self.runs_by_id.values() if run.experiment == experiment and not run.deleted]
+            ended = [(run.end, run) for run in here if run.end is not None and run.end < before]
+            return tuple(run for _, run in sorted(ended, key=lambda item: item[0]))[:limit]
+
+    async def best_runs(self, experiment: str, metric: str, *, greatest: bool, limit: int) -> tuple[TrackedRun, ...]:
+        async with self._call("best_runs", experiment, metric, greatest, limit):
+            here = [run for run in self.runs_by_id.values() if run.experiment == experiment and not run.deleted]
+            ranked = [run for run in here if run.status == "FINISHED" and metric in run.metrics]
+            return tuple(sorted(ranked, key=lambda run: run.metrics[metric], reverse=greatest)[:limit])
+
     async def create_run(self, experiment: str, name: str, tags: Mapping[str, str]) -> str:
         async with self._call("create_run", experiment, name, dict(tags)):
             found = self._experiment("create run", experiment)

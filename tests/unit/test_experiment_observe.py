@@ -7,7 +7,7 @@ import pytest
 
 from modelyard.errors import Invalid
 from modelyard.experiment.decide import decide
-from modelyard.experiment.observe import observe
+from modelyard.experiment.observe import RUNS, observe
 from modelyard.plan import ArchiveRun
 from tests.unit.builders import BUCKET, NOW, URL, Around, experiment, outside, tracked_experiment
 
@@ -73,6 +73,28 @@ async def test_no_more_runs_are_asked_about_than_a_pass_can_give_up():
     assert [call.operation for call in around.tenants.calls].count("versions_of_run") == 1
     await observe(experiment(), around, NOW)
     assert [call.operation for call in around.tenants.calls].count("versions_of_run") == 1
+
+
+async def test_of_more_runs_than_are_read_the_oldest_go_and_the_best_of_all_is_kept():
+    around = Around()
+    id_ = await tracked(around)
+    runs = [await old_run(around, id_, number) for number in range(3)]
+    for run, value in zip(runs, (0.9, 0.8, 0.7), strict=True):
+        around.tracking.log_metric(run, "accuracy", value)
+    for number in range(RUNS):
+        newer = await around.tracking.create_run(id_, f"new-{number}", {})
+        around.tracking.runs_by_id[newer] = replace(
+            around.tracking.runs_by_id[newer], start=NOW, end=NOW, status="FINISHED", metrics={"accuracy": 0.1}
+        )
+    for run in runs:
+        around.tracking.runs_by_id[run] = replace(around.tracking.runs_by_id[run], start=NOW - timedelta(days=300))
+    asked = experiment(objective={"metric": "accuracy"}, retention={"runs": "90d", "keep_best": 1})
+    seen = await observe(asked, around, NOW)
+    assert len(seen.runs) == RUNS
+    plan = decide(asked, seen, NOW)
+    assert outside(plan) == ArchiveRun(runs[1])
+    assert plan.status.best_run is not None
+    assert plan.status.best_run.run_id == runs[0]
 
 
 async def test_a_namespace_without_a_connection_is_an_error():

@@ -2,7 +2,8 @@
 
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 
 from modelyard.adapters.instrument import Missing
 from modelyard.adapters.mlflow_rest import Ask, Json
@@ -39,23 +40,51 @@ class Runs(Part):
         One request for each 200 runs. An experiment that is not there has none.
         """
         wanted = dict(tags or {})
+        view = "DELETED_ONLY" if deleted else "ACTIVE_ONLY"
+        # Once more here: not every tag can be written into a filter, and some databases compare without case.
+        return await self._search_runs(
+            experiment, _filter(wanted), "attributes.start_time DESC", limit, view=view, keep=lambda run: wanted.items() <= run.tags.items()
+        )
+
+    async def ended_runs(self, experiment: str, before: datetime, limit: int = 1000) -> tuple[TrackedRun, ...]:
+        """Return the runs that ended before a moment, those that did so first first. One request for each 200 runs."""
+        moment_ = int(before.timestamp() * 1000)
+        return await self._search_runs(experiment, f"attributes.end_time < {moment_}", "attributes.end_time ASC", limit)
+
+    async def best_runs(self, experiment: str, metric: str, *, greatest: bool, limit: int) -> tuple[TrackedRun, ...]:
+        """Return the finished runs with the greatest or least values of a metric, best first; none when the name has a backtick.
+
+        One request for each 200 runs.
+        """
+        if "`" in metric:
+            return ()
+        order = f"metrics.`{metric}` {'DESC' if greatest else 'ASC'}"
+        return await self._search_runs(experiment, "attributes.status = 'FINISHED'", order, limit, keep=lambda run: metric in run.metrics)
+
+    async def _search_runs(
+        self,
+        experiment: str,
+        filter_: str,
+        order: str,
+        limit: int,
+        *,
+        view: str = "ACTIVE_ONLY",
+        keep: Callable[[TrackedRun], bool] = lambda _: True,
+    ) -> tuple[TrackedRun, ...]:
+        body: Json = {
+            "experiment_ids": [experiment],
+            "filter": filter_,
+            "run_view_type": view,
+            "max_results": min(_PAGE, limit),
+            "order_by": [order],
+        }
         found: list[TrackedRun] = []
-        token = ""
         while len(found) < limit:
-            body: Json = {
-                "experiment_ids": [experiment],
-                "filter": _filter(wanted),
-                "run_view_type": "DELETED_ONLY" if deleted else "ACTIVE_ONLY",
-                "max_results": min(_PAGE, limit),
-                "order_by": ["attributes.start_time DESC"],
-            }
-            if token:
-                body["page_token"] = token
             page, token = await self._rest.read(Ask("search runs of", experiment), "runs/search", body=body, parse=_page)
-            # Once more here: not every tag can be written into a filter, and some databases compare without case.
-            found += [run for run in page if wanted.items() <= run.tags.items()]
+            found += filter(keep, page)
             if not token:
                 break
+            body["page_token"] = token
         return tuple(found[:limit])
 
     async def create_run(self, experiment: str, name: str, tags: Mapping[str, str]) -> str:

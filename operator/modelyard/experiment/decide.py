@@ -62,7 +62,7 @@ def decide(experiment: Experiment, seen: Seen, now: datetime) -> Plan[Experiment
     if missing := tags.missing(_tags(experiment), _users(experiment), {NOTE_TAG: "", **tracked.tags}):
         return _step(experiment, seen, f"Setting the tags {', '.join(sorted(missing))}.", SetExperimentTags(tracked.id, missing))
     status = _status(experiment, seen)
-    if gone := [run for run in expired(experiment.spec, seen.runs, now) if run.id in seen.unreferenced]:
+    if gone := [run for run in expired(experiment.spec, (*seen.runs, *seen.older), now) if run.id in seen.unreferenced]:
         message = "Runs past their retention are being soft-deleted."
         conditions = ready(Reason.RETAINING, message)
         return Plan(
@@ -147,7 +147,7 @@ def _status(experiment: Experiment, seen: Seen | None) -> ExperimentStatus:
                 failed=sum(state in {"FAILED", "KILLED"} for state in states),
                 deleted=seen.deleted_runs,
             ),
-            "best_run": _best(experiment, seen.runs),
+            "best_run": _best(experiment, (*seen.runs, *seen.older)),
         }
     )
 

@@ -4,12 +4,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from modelyard.api.base import parse_duration
 from modelyard.api.experiment import Experiment
 from modelyard.experiment.retention import expired
 from modelyard.kube.names import experiment_name, experiment_prefix
 from modelyard.ports import Ports, TrackedExperiment, TrackedRun, Tracking, Usage
 
-__all__ = ["Seen", "observe"]
+__all__ = ["RUNS", "Seen", "observe"]
+
+RUNS = 1000
+"""How many runs are read whole at each look; of an experiment with more, what matters of the others is asked for."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +24,8 @@ class Seen:
         bucket: The tenant's bucket.
         bucket_exists: Whether it is there.
         tracked: The MLflow experiment of our name, soft-deleted or not, ours or not.
-        runs: Its newest 1000 runs that are not deleted.
+        runs: Its newest runs (`RUNS`) that are not deleted.
+        older: Of an experiment with more runs than those: the ones past their retention, and the best by the objective.
         deleted_runs: How many soft-deleted runs it has.
         usage: What lies below its prefix, if it was looked at.
         unreferenced: Those of the runs past their retention that were looked at, and that no model version came from.
@@ -33,6 +38,7 @@ class Seen:
     tracked: TrackedExperiment | None
     tracking_url: str
     runs: tuple[TrackedRun, ...] = ()
+    older: tuple[TrackedRun, ...] = ()
     deleted_runs: int = 0
     usage: Usage | None = None
     unreferenced: frozenset[str] = frozenset()
@@ -52,17 +58,35 @@ async def observe(experiment: Experiment, ports: Ports, now: datetime) -> Seen:
     seen = Seen(tenant.bucket, exists, tracked, tenant.tracking_url)
     if tracked is None or tracked.deleted or not exists:
         return seen
-    runs = await tenant.tracking.runs(tracked.id)
+    runs = await tenant.tracking.runs(tracked.id, limit=RUNS)
+    older = await _older(experiment, tracked.id, runs, now, tenant.tracking)
     return Seen(
         bucket=tenant.bucket,
         bucket_exists=exists,
         tracked=tracked,
         tracking_url=tenant.tracking_url,
         runs=runs,
+        older=older,
         deleted_runs=len(await tenant.tracking.runs(tracked.id, deleted=True)),
         usage=await tenant.store.usage(experiment_prefix(tenant.bucket, meta.namespace, meta.name)),
-        unreferenced=await _unreferenced(expired(experiment.spec, runs, now), tenant.tracking),
+        unreferenced=await _unreferenced(expired(experiment.spec, (*runs, *older), now), tenant.tracking),
     )
+
+
+async def _older(
+    experiment: Experiment, id_: str, newest: tuple[TrackedRun, ...], now: datetime, tracking: Tracking
+) -> tuple[TrackedRun, ...]:
+    """Look past the newest runs, where there are more: what retention gives up lies there, and the best of all may."""
+    if len(newest) < RUNS:
+        return ()
+    retention, objective = experiment.spec.retention, experiment.spec.objective
+    found: dict[str, TrackedRun] = {}
+    if retention is not None:
+        found |= {run.id: run for run in await tracking.ended_runs(id_, now - parse_duration(retention.runs), RUNS)}
+    if objective is not None:
+        kept = max(1, retention.keep_best if retention else 1)
+        found |= {run.id: run for run in await tracking.best_runs(id_, objective.metric, greatest=objective.goal == "Maximize", limit=kept)}
+    return tuple(run for key, run in found.items() if key not in {run.id for run in newest})
 
 
 async def _unreferenced(runs: Iterable[TrackedRun], tracking: Tracking) -> frozenset[str]:
