@@ -23,6 +23,8 @@ ARGS ?=
 # What needs less comes first: a broken name shows before a cluster is waited for. tests/house sees to it that no folder is forgotten.
 ORDER := unit house story golden cluster api contract engine chart runtime demo e2e
 TESTS := $(patsubst %/,%,$(wildcard $(ORDER:%=tests/%/)))
+# What is on the cluster mostly waits for it: the rest runs beside it (tests/conftest.py says what stays together).
+SIDE_BY_SIDE := -n 2 --dist loadgroup --no-loadscope-reorder
 QUICK := $(wildcard tests/unit tests/golden tests/house tests/story)
 SOURCES := operator $(wildcard tests)
 
@@ -66,7 +68,7 @@ unit: $(STAMP) ## the tests that need nothing but Python: under a minute
 	@$(BIN)/pytest -q $(QUICK) $(ARGS)
 
 test: $(STAMP) cluster images ## all tests, from nothing: makes the cluster and the images first
-	@$(BIN)/pytest $(TESTS) $(ARGS)
+	@$(BIN)/pytest $(SIDE_BY_SIDE) tests/e2e $(filter-out tests/e2e,$(TESTS)) $(ARGS)
 
 e2e: $(STAMP) cluster images ## only the tests on the real cluster
 	@$(BIN)/pytest tests/e2e $(ARGS)
