@@ -168,6 +168,22 @@ def test_a_name_that_another_object_holds_in_mlflow_is_left_alone(tenant: Tenant
     tenant.ready("RegisteredModel")
 
 
+def test_a_version_that_is_there_already_is_not_replaced_and_the_run_finds_another(tenant: Tenant, trained: Trained):
+    """The run says what to write, and that is what helps."""
+    tenant.experiment()
+    tenant.model(stages={"production": "v1"}, versions={"v1": {"uri": tenant.copy_model(trained.v1, "v1")}})
+    tenant.serves("v1")
+    tenant.run("twice", register={"model": "fraud", "version": "v1"})
+    said = tenant.says("TrainingRun", "twice", "VersionTaken", seconds=240)["message"]
+    assert "spec.versions" in said
+    assert tenant.predict()[0] == "v1"
+    tenant.patch("mlmodel", "fraud", {"spec": {"versions": {"v2": {"trainingRun": "twice"}}}})
+    tenant.promote("v2")
+    tenant.serves("v2")
+    run = tenant.status("TrainingRun", "twice")["mlflow"]["runId"]
+    assert {each["name"]: each.get("runId") for each in tenant.status("RegisteredModel")["versions"]}["v2"] == run
+
+
 def test_a_namespace_goes_while_a_training_runs(tenant: Tenant, trained: Trained):
     tenant.experiment()
     tenant.model(stages={"production": "v1"}, versions={"v1": {"uri": tenant.copy_model(trained.v1, "v1")}})
