@@ -10,7 +10,9 @@ __all__ = [
     "COMPONENT_LABEL",
     "CONNECTION_SECRET",
     "DIGEST_TAG",
+    "FAILURE_TAG",
     "FIELD_MANAGER",
+    "HEARTBEAT_ANNOTATION",
     "IMAGE_TAG",
     "MANAGED_BY",
     "MODEL_LABEL",
@@ -46,6 +48,7 @@ VERSION_LABEL = "modelyard.io/version"
 COMPONENT_LABEL = "app.kubernetes.io/component"
 ALLOW_CODE_LABEL = "modelyard.io/allow-code-models"
 ADOPT_ANNOTATION = "modelyard.io/adopt"
+HEARTBEAT_ANNOTATION = "modelyard.io/heartbeat"
 
 OUR_TAGS = "modelyard.io/"
 UID_TAG = "modelyard.io/uid"
@@ -57,6 +60,7 @@ DIGEST_TAG = "modelyard.io/digest"
 STAGES_TAG = "modelyard.io/stages"
 CODE_TAG = "modelyard.io/code.version"
 IMAGE_TAG = "modelyard.io/image"
+FAILURE_TAG = "modelyard.io/failure"
 
 _LABEL_LIMIT = 63
 
