@@ -178,6 +178,24 @@ REFUSED = (
 )
 
 
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (
+            "[spec.template.spec.containers[0].resources.limits[foo]: Invalid value, spec.template.spec.containers[0].resources: x]",
+            "limits[foo]",
+        ),
+        ("spec.template.spec.tolerations[0].key: Invalid value: y", "Job: spec.tolerations[0].key: Invalid value: y."),
+        ("spec.template.spec.nodeSelector: Invalid value: " + "z" * 2500, "Job: spec.nodeSelector: Invalid value: zzz"),
+    ],
+)
+def test_a_refusal_names_the_field_of_our_own_spec(wrong: str, words: str):
+    run = training_run()
+    plan = trouble(run, Invalid("Kubernetes", "apply Job", "risk/fraud-1-1", f'Job.batch "fraud-1-1" is invalid: {wrong}'), NOW)
+    assert (said(plan), words in message(plan), "template" in message(plan)) == ("Stalled InvalidResources", True, False)
+    assert written(run, plan).status.failure
+
+
 @pytest.mark.parametrize("known", [False, True], ids=["at once", "made again"])
 def test_a_job_that_kubernetes_refuses_for_its_resources_ends_the_run_in_words(known: bool):
     run = training_run(backoff_limit=3)
@@ -207,9 +225,9 @@ def test_a_refused_job_of_a_later_attempt_is_that_attempt_s():
     "error",
     [
         Invalid("Kubernetes", "apply Job", "risk/fraud-1-1", "there is one already, and it is not this object's; delete it"),
-        Invalid("Kubernetes", "apply Job", "risk/fraud-1-1", "spec.template.spec.tolerations[0].operator: Invalid value"),
-        Invalid("Kubernetes", "apply ConfigMap", "risk/fraud-1-config", "data: Invalid value, see .resources"),
-        Forbidden("Kubernetes", "apply Job", "risk/fraud-1-1", "exceeded quota: count/jobs.batch of limits.resources"),
+        Invalid("Kubernetes", "apply Job", "risk/fraud-1-1", 'Job.batch "x" is invalid: spec.template: field is immutable'),
+        Invalid("Kubernetes", "apply ConfigMap", "risk/fraud-1-config", "x is invalid: spec.template.spec.containers"),
+        Forbidden("Kubernetes", "apply Job", "risk/fraud-1-1", "exceeded quota: x is invalid: spec.template.spec.x"),
     ],
     ids=["another one's Job", "another field", "another object", "a quota"],
 )

@@ -100,7 +100,7 @@ class TrainingReason(StrEnum):
     INVALID_PARAMETERS = "InvalidParameters"
     """The trainer refuses a parameter, or together they are more than a pod can be given; nothing was trained."""
     INVALID_RESOURCES = "InvalidResources"
-    """Kubernetes refuses the Job for its resources; the message says why. Nothing was trained."""
+    """Kubernetes refuses the Job for its resources, node selector or tolerations, as the message says; nothing was trained."""
     DATASET_DIGEST_MISMATCH = "DatasetDigestMismatch"
     """The dataset's bytes are not those of spec.dataset.digest; nothing was trained."""
     DATASET_UNAVAILABLE = "DatasetUnavailable"

@@ -45,6 +45,9 @@ _MISSING = timedelta(seconds=15)
 _RETRY_BASE, _RETRY_CAP = timedelta(seconds=10), timedelta(minutes=6)
 """The pause before another attempt doubles from one to the other, as a Job's does."""
 
+_IN_POD = "spec.template.spec."
+"""How the API server names fields of a Job's pod."""
+
 Decide = Callable[[TrainingRun, Seen, datetime], Plan[TrainingRunStatus]]
 
 
@@ -277,20 +280,18 @@ def trouble(run: TrainingRun, error: ModelyardError, _now: datetime) -> Plan[Tra
 
 
 def _refused_job(run: TrainingRun, error: ModelyardError) -> Failure | None:
-    """The failure that it is when Kubernetes refuses a Job for its resources: neither it nor a TrainingRun ever changes.
+    """The failure that it is when Kubernetes refuses a Job for what the spec asks of its pod: neither of the two ever changes.
 
     Any other refusal may be taken back by whoever refused: a quota, a policy, somebody else's Job of the name.
     """
-    if type(error) is not Invalid or (error.dependency, error.operation) != ("Kubernetes", "apply Job") or ".resources" not in error.detail:
+    wrong = error.detail.partition(" is invalid: ")[2]
+    if type(error) is not Invalid or (error.dependency, error.operation) != ("Kubernetes", "apply Job") or _IN_POD not in wrong:
         return None
     newest = max(run.status.attempt, 1)
     attempt = newest if error.subject.endswith(f"/{job_name(run.metadata.name, newest)}") else newest + 1
-    fields = error.detail.partition(" is invalid: ")[2] or error.detail
-    message = (
-        f"Kubernetes refuses the Job: {fields.replace('spec.template.spec.containers[0].', 'spec.').rstrip('.')}."
-        " Train again in another TrainingRun, with requests that are at most the limits and resources that pods can have."
-    )
-    return Failure(reason=Reason.INVALID_RESOURCES, message=message[:2048], attempt=attempt)
+    fields = wrong.replace(f"{_IN_POD}containers[0].", "spec.").replace(_IN_POD, "spec.").rstrip(".")[:1500]
+    message = f"Kubernetes refuses the Job: {fields}. Correct that in another TrainingRun; requests are at most as much as limits."
+    return Failure(reason=Reason.INVALID_RESOURCES, message=message, attempt=attempt)
 
 
 def settled(run: TrainingRun, _children: tuple[Manifest, ...]) -> bool:
