@@ -220,7 +220,7 @@ def began(run: TrainingRun, seconds: int, *pods: Manifest, **counts: int) -> See
     world = training(run, *pods)
     config, there = world.children[:2]
     started = (NOW - timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return replace(world, children=(config, there | {"status": {"startTime": started} | counts}, *pods))
+    return replace(world, children=(config, there | {"status": {"startTime": started, "ready": 0, "terminating": 0} | counts}, *pods))
 
 
 def test_a_job_that_gets_no_pod_says_how_to_see_why():
