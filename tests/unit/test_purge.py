@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from modelyard_runtime.purge.things import Experiment, LoggedModel, Owner, Prefi
 from modelyard_runtime.purge.work import DatabaseError, Options, Summary, purge
 from modelyard_runtime.s3 import Denied
 
-RUN, OTHER, MODEL, LONE = "a" * 32, "b" * 32, "m-" + "c" * 32, "m-" + "d" * 32
+RUN, OTHER, MODEL, LONE, THIRD = "a" * 32, "b" * 32, "m-" + "c" * 32, "m-" + "d" * 32, "m-" + "e" * 32
 OURS = Owner("uid-1", "risk")
 BASE = "s3://mlflow-artifacts/risk/fraud"
 OLD, NOW = 1_000, 9_000
@@ -120,21 +121,18 @@ class World:
     closed: str = ""
     """What has this in its name cannot be deleted."""
     restores: str = ""
-    """The run that somebody restores right after the runs were listed."""
+    """What somebody restores right after it was listed."""
     steps: int = 0
     dies: int = -1
 
     def deleted_runs(self, before: int) -> list[str]:
-        found = [each.id for each in self.runs.values() if each.deleted is not None and each.deleted <= before]
-        if self.restores:
-            self.runs[self.restores] = replace(self.runs[self.restores], deleted=None)
-        return found
+        return self._listed(self.runs, before)
 
     def deleted_models(self, before: int) -> list[str]:
-        return [each.id for each in self.models.values() if each.deleted is not None and each.deleted <= before]
+        return self._listed(self.models, before)
 
     def deleted_experiments(self, before: int) -> list[str]:
-        return [each.id for each in self.experiments.values() if each.deleted is not None and each.deleted <= before]
+        return self._listed(self.experiments, before)
 
     def run(self, id_: str) -> Run | None:
         found = self.runs.get(id_)
@@ -180,6 +178,12 @@ class World:
             raise Denied("the store refuses")
         found = self.size(prefix)
         self.objects = {key: size for key, size in self.objects.items() if not key.startswith(str(prefix))}
+        return found
+
+    def _listed(self, things: dict[str, Any], before: int) -> list[str]:
+        found = [each.id for each in things.values() if each.deleted is not None and each.deleted <= before]
+        if self.restores in things:
+            things[self.restores] = replace(things[self.restores], deleted=None)
         return found
 
     def _step(self) -> None:
@@ -239,16 +243,20 @@ def test_a_dry_run_says_the_same_and_changes_nothing():
     assert (summary.runs, summary.experiments, summary.bytes, summary.dry_run) == (2, 1, 80, True)
 
 
-@pytest.mark.parametrize("dies", range(9))
+@pytest.mark.parametrize("dies", range(11))
 def test_killed_anywhere_and_started_again_the_end_is_the_same(dies):
     world, calm = full(), full()
+    for each in (world, calm):
+        # In the experiment that is not deleted: without its run nothing would lead to it.
+        each.models[THIRD] = LoggedModel(THIRD, f"s3://mlflow-artifacts/risk/cards/models/{THIRD}/artifacts", "2", OTHER, None)
+        each.objects[each.models[THIRD].location + "/MLmodel"] = 10
     run(calm)
-    assert calm.steps == 9
+    assert calm.steps == 11
     world.dies = dies
     with pytest.raises(Killed):
         run(world)
     # A record that is gone leaves no artifacts behind.
-    for id_ in (RUN, OTHER, MODEL, LONE):
+    for id_ in (RUN, OTHER, MODEL, LONE, THIRD):
         if id_ not in world.runs and id_ not in world.models:
             assert not [key for key in world.objects if id_ in key]
     world.dies = -1
@@ -291,6 +299,20 @@ def test_what_was_restored_meanwhile_stays():
     assert set(world.runs) == {RUN}
     assert f"kept run {RUN}: it was restored, or deleted once more, meanwhile" in lines
     assert "kept experiment 1: 1 run(s) and 1 logged model(s) of it are kept" in lines
+
+
+def test_an_experiment_or_a_model_that_was_restored_meanwhile_stays_too():
+    world = full()
+    world.restores = "1"
+    _, lines = run(world)
+    assert set(world.experiments) == {"1", "2"}
+    assert set(world.models) == {LONE}, "it was of an experiment that is not deleted any more"
+    assert "kept experiment 1: it was restored, or deleted once more, meanwhile" in lines
+    world = full()
+    world.models[THIRD] = LoggedModel(THIRD, "", "2", "", OLD)
+    world.restores = THIRD
+    _, lines = run(world)
+    assert f"kept logged model {THIRD}: it was restored, or deleted once more, meanwhile" in lines
 
 
 def test_what_is_younger_stays():
