@@ -19,8 +19,8 @@ def main() -> None:
 
     client = MlflowClient()
 
-    def experiment(name: str, tags: dict[str, str]) -> str:
-        return str(client.create_experiment(name, artifact_location=f"s3://mlflow-artifacts/{name}", tags=tags))
+    def experiment(name: str, tags: dict[str, str], location: str) -> str:
+        return str(client.create_experiment(name, artifact_location=location, tags=tags))
 
     def run(experiment: str, tags: dict[str, str]) -> tuple[str, str]:
         info = client.create_run(experiment, tags=tags).info

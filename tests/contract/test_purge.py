@@ -53,7 +53,7 @@ class World:
     hand: Any
 
     def experiment(self, *, ours: bool = True) -> str:
-        return self.user.ask("experiment", f"risk/{self.name}", self.tags(ours=ours))
+        return self.user.ask("experiment", f"risk/{self.name}", self.tags(ours=ours), f"s3://{BUCKET}/risk/{self.name}")
 
     def tags(self, *, ours: bool = True) -> dict[str, str]:
         return {"modelyard.io/uid": f"uid-{self.name}", "modelyard.io/namespace": "risk", "modelyard.io/name": self.name} if ours else {}
@@ -86,7 +86,8 @@ class World:
 
     def purge(self, *words: str, **environment: str) -> Done:
         kept = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "AWS_", "MODELYARD_"))}
-        given = {"PYTHONPATH": str(ROOT / "operator"), "MODELYARD_TERMINATION_LOG": os.devnull, "MLFLOW_BACKEND_STORE_URI": self.uri}
+        uri = self.uri.replace("+psycopg2", "")  # as people write it, and as MLflow's documentation does
+        given = {"PYTHONPATH": str(ROOT / "operator"), "MODELYARD_TERMINATION_LOG": os.devnull, "MLFLOW_BACKEND_STORE_URI": uri}
         command = [sys.executable, "-m", "modelyard_runtime.purge", *words]
         full = kept | given | self.store.environment | environment
         done = subprocess.run(command, env=full, capture_output=True, text=True, check=False)
@@ -202,6 +203,28 @@ def test_a_logged_model_that_another_run_uses_stays(world: World):
     assert (world.sees("model", model), world.objects(model_at)) == ("there", 2)
     world.user.ask("delete run", judge)
     assert world.purge("--run-ids", run).summary["runs"] == 1
+
+
+def test_what_others_keep_below_its_artifacts_stays(world: World):
+    experiment = world.experiment()
+    run, at = world.run(experiment)
+    lodger = world.user.ask("experiment", f"lodger/{world.name}", {}, f"{at}/deep")
+    world.run(lodger, ours=False, deleted=False)
+    assert "keeps artifacts below its own" in world.purge("--run-ids", run).line(run)
+    assert (world.sees("run", run), world.objects(at)) == ("deleted", 4)
+
+
+def test_a_registry_with_a_database_of_its_own_is_asked(world: World, tmp_path: Path):
+    experiment = world.experiment()
+    run, at = world.run(experiment)
+    registry = f"sqlite:///{tmp_path}/registry.db"
+    with notebook(registry, world.store.environment, tmp_path, "tests.contract.purge_side") as other:
+        other.ask("version", "risk.elsewhere", f"{at}/deep", "", "")
+    done = world.purge("--run-ids", run, MLFLOW_REGISTRY_STORE_URI=registry)
+    assert "version 1 of the registered model risk.elsewhere came from it" in done.line(run)
+    assert (world.sees("run", run), world.objects(at)) == ("deleted", 2)
+    assert world.purge("--run-ids", run, MLFLOW_REGISTRY_STORE_URI="sqlite:////nowhere/registry.db").code == 67
+    assert world.sees("run", run) == "deleted"
 
 
 def test_a_restored_run_and_one_that_was_never_deleted_are_refused(world: World):

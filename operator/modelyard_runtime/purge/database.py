@@ -39,25 +39,30 @@ def open_database(uri: str, registry: str | None = None) -> "MlflowDatabase":
         Failure: InvalidConfiguration, it is none of MLflow's of this version; DatabaseUnavailable, it does not answer.
 
     """
-    for each in {uri, registry or uri}:
-        _check(each)
+    tracked = _checked(uri)
+    registered = _checked(registry) if registry else tracked
     try:
         # The root is for new experiments, and none is made.
-        return MlflowDatabase(SqlAlchemyStore(uri, "s3://none"), RegistryStore(registry or uri))
+        return MlflowDatabase(SqlAlchemyStore(tracked, "s3://none"), RegistryStore(registered))
     except MlflowException as error:
         raise Failure("InvalidConfiguration", f"MLflow refuses the database: {one_line(error)}", Exit.INVALID) from error
 
 
-def _check(uri: str) -> None:
-    """See that MLflow's tables are there, and its own experiment, which it would make anew."""
+def _checked(uri: str) -> str:
+    """See that MLflow's tables are there, and its own experiment, which it would make anew; return the URI with its driver."""
     try:
         url = sa.make_url(uri)
+        if url.drivername in ("postgresql", "postgres"):
+            # SQLAlchemy's default was psycopg2 up to 2.0 and is another since; ours is what the image has.
+            url = url.set(drivername="postgresql+psycopg2")
         if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
-            raise Failure("InvalidConfiguration", f"there is no file {url.database}: MLFLOW_BACKEND_STORE_URI names none", Exit.INVALID)
+            raise Failure("InvalidConfiguration", f"there is no file {url.database}, which is named as MLflow's database", Exit.INVALID)
         engine = sa.create_engine(url)
-    except (sa.exc.ArgumentError, ImportError) as error:  # neither repeats the URI here: it holds a password
+    except (sa.exc.ArgumentError, ImportError) as error:  # not repeated: the URI in it holds a password
         raise Failure(
-            "InvalidConfiguration", f"MLFLOW_BACKEND_STORE_URI names no database ({type(error).__name__})", Exit.INVALID
+            "InvalidConfiguration",
+            f"MLFLOW_BACKEND_STORE_URI or MLFLOW_REGISTRY_STORE_URI names no database ({type(error).__name__})",
+            Exit.INVALID,
         ) from None
     try:
         with engine.connect() as connection:
@@ -69,6 +74,7 @@ def _check(uri: str) -> None:
         engine.dispose()
     if not known:
         raise Failure("InvalidConfiguration", f"{url.render_as_string()} is no database of an MLflow server that has started", Exit.INVALID)
+    return url.render_as_string(hide_password=False)
 
 
 class MlflowDatabase:
