@@ -145,7 +145,7 @@ class _Work:
         together = {run.id, *(model.id for model in run.models)}
         # All of it is looked at before any of it goes.
         things: list[Run | LoggedModel] = [run, *run.models]
-        prefixes = [self._free(thing, owner, together) for thing in things]
+        prefixes = [self._free(thing, owner, together, of=run.id) for thing in things]
         objects, size = self._take(prefixes)
         if not self._options.dry_run:
             for model in run.models:
@@ -222,9 +222,9 @@ class _Work:
             raise _Kept("it has no tag modelyard.io/uid, so it is somebody else's")
         return owner
 
-    def _free(self, thing: Run | LoggedModel, owner: Owner, apart: Collection[str]) -> Prefix:
-        """Return the place of a thing that nothing needs."""
-        which = f"its logged model {thing.id}: " if isinstance(thing, LoggedModel) and thing.run in apart and len(apart) > 1 else ""
+    def _free(self, thing: Run | LoggedModel, owner: Owner, apart: Collection[str], of: str = "") -> Prefix:
+        """Return the place of a thing that nothing needs; `of` is the run that it goes with."""
+        which = f"its logged model {thing.id}: " if of not in ("", thing.id) else ""
         prefix = place(thing.location, thing.id, owner.namespace)
         if isinstance(prefix, str):
             raise _Kept(which + prefix)
