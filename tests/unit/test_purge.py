@@ -281,6 +281,19 @@ def test_what_a_version_came_from_stays_whole_and_so_does_its_experiment(needed)
     assert (summary.kept, summary.failed) == (3, 0)
 
 
+def test_a_soft_deleted_model_that_a_version_came_from_stays_by_itself():
+    world = full()
+    world.models = {THIRD: LoggedModel(THIRD, f"s3://mlflow-artifacts/risk/cards/models/{THIRD}/artifacts", "2", OTHER, OLD)}
+    world.runs[OTHER] = replace(world.runs[OTHER], deleted=None)
+    world.tied = {THIRD: Ties((Version("risk.cards", 2, OTHER, (f"models:/{THIRD}",)),))}
+    _, lines = run(world)
+    assert set(world.models) == {THIRD}
+    assert f"kept logged model {THIRD}: version 2 of the registered model risk.cards came from it" in lines
+    world.tied = {}
+    run(world)
+    assert (world.models, set(world.runs)) == ({}, {OTHER})
+
+
 @pytest.mark.parametrize(
     ("ties", "said"), [(Ties(users=("e" * 32,)), "uses it"), (Ties(lodgers=("run x",)), "run x keeps artifacts below")]
 )
