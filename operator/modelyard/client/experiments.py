@@ -1,0 +1,84 @@
+"""Experiments: made, listed, looked at, deleted."""
+
+from collections.abc import Iterator, Mapping
+
+from modelyard.api.experiment import Experiment
+from modelyard.client.handles import Handle, Listing
+from modelyard.client.kube import Kube
+
+__all__ = ["ExperimentHandle", "Experiments"]
+
+
+class ExperimentHandle(Handle[Experiment]):
+    """An Experiment as it was read."""
+
+    RESOURCE = Experiment
+
+
+class Experiments:
+    """The Experiments of a namespace."""
+
+    def __init__(self, kube: Kube) -> None:
+        self._kube = kube
+
+    def create(
+        self,
+        name: str,
+        *,
+        description: str = "",
+        tags: Mapping[str, str] | None = None,
+        objective: str | None = None,
+        goal: str = "Maximize",
+        keep_runs: str | None = None,
+        keep_best: int = 0,
+        deletion_policy: str = "Retain",
+        seconds: float = 120,
+    ) -> ExperimentHandle:
+        """Create an Experiment, and wait until MLflow has it.
+
+        Args:
+            name: Lower case letters, digits and dashes.
+            description: Shown in MLflow.
+            tags: Tags of the MLflow experiment.
+            objective: The metric that names the best run.
+            goal: Maximize or Minimize.
+            keep_runs: The age at which a run is soft-deleted, such as `90d`; never if absent.
+            keep_best: How many of the best runs are kept whatever their age.
+            deletion_policy: Retain, or Delete: the MLflow experiment goes with the object.
+            seconds: How long to wait; 0: not at all.
+
+        Raises:
+            Refused: It exists already, or breaks a rule.
+            Failed: It is stalled: no connection, or the name is somebody else's in MLflow.
+
+        """
+        raise NotImplementedError
+
+    def get(self, name: str) -> ExperimentHandle:
+        """Return one.
+
+        Raises:
+            NotFound: There is none of that name.
+
+        """
+        return ExperimentHandle(self._kube, self._kube.get("Experiment", name))
+
+    def list(self, *, all_namespaces: bool = False, labels: str = "") -> Listing[ExperimentHandle]:
+        """Return all, by namespace and name.
+
+        Args:
+            all_namespaces: Of every namespace.
+            labels: A label selector.
+
+        """
+        raise NotImplementedError
+
+    def delete(self, name: str, *, wait: float = 0) -> None:
+        """Delete one; see `Handle.delete`."""
+        self._kube.delete("Experiment", name, wait=wait)
+
+    def watch(
+        self, name: str = "", *, all_namespaces: bool = False, seconds: float | None = None
+    ) -> Iterator[tuple[str, ExperimentHandle]]:
+        """Go through what is there and then what happens: (`Added` | `Modified` | `Deleted`, the object). Ends after `seconds`."""
+        raise NotImplementedError
