@@ -60,6 +60,8 @@ _PATTERN = "in body should match"
 _UNCHECKED = "some validation rules were not checked"
 _OWNER = re.compile(r'conflict with "(?P<owner>[^"]*)"')
 _STRICT = "strict decoding error: "
+_UNTYPED = "failed to create typed patch object"
+"""What server-side apply says, with a 500, of a field that is not in the schema."""
 
 
 def error(asked: Asked, code: int, text: bytes) -> ClientError:
@@ -88,7 +90,7 @@ def error(asked: Asked, code: int, text: bytes) -> ClientError:
         return _not_found(asked, message, details)
     if code == 409:
         return _conflict(asked, status.get("reason", ""), causes)
-    if code in {400, 405, 406, 413, 415, 422}:
+    if code in {400, 405, 406, 413, 415, 422} or _UNTYPED in message:
         return _refused(asked, message, causes)
     return Unreachable(f"The API server at {asked.server} cannot {asked.verb} {asked.subject} now ({code}): {message}. Try again later.")
 
@@ -151,6 +153,9 @@ def _refused(asked: Asked, message: str, causes: list[dict[str, Any]]) -> Refuse
     text = f"{asked.subject} was refused:"
     if _STRICT in message:
         return Refused(text, tuple(message.split(_STRICT, 1)[1].split(", ")))
+    if _UNTYPED in message:
+        found = re.findall(r"^\s*\.(\S+): (.*)$", message.partition("): ")[2].removeprefix("errors:"), re.MULTILINE)
+        return Refused(text, tuple(f"{field}: {words}" for field, words in found) or (message,))
     told = [(str(cause.get("field") or "").removeprefix("<nil>"), _without_value(str(cause.get("message", "")))) for cause in causes]
     advised = {field for field, words in told if _PATTERN not in words}
     kept = [(field, words) for field, words in told if not (_PATTERN in words and field in advised)]

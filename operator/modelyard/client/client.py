@@ -1,5 +1,7 @@
 """The client itself: one cluster, one user, one namespace, and the three kinds. What each can do is in a module of its own."""
 
+from typing import Self
+
 from modelyard.client.experiments import Experiments
 from modelyard.client.kube import Kube
 from modelyard.client.models import Models
@@ -34,3 +36,13 @@ class Client:
     def namespace(self) -> str:
         """The namespace that is worked in."""
         return self.kube.namespace
+
+    def close(self) -> None:
+        """Give the connections back; `with Client(...) as client:` does it at the block's end."""
+        self.kube.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

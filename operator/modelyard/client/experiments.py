@@ -1,9 +1,11 @@
 """Experiments: made, listed, looked at, deleted."""
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from modelyard.api.experiment import Experiment
-from modelyard.client.handles import Handle, Listing
+from modelyard.client import display
+from modelyard.client.handles import API_VERSION, Handle, Listing, changes, listed
 from modelyard.client.kube import Kube
 
 __all__ = ["ExperimentHandle", "Experiments"]
@@ -13,6 +15,28 @@ class ExperimentHandle(Handle[Experiment]):
     """An Experiment as it was read."""
 
     RESOURCE = Experiment
+
+    def row(self) -> dict[str, Any]:
+        """Return its line in a table."""
+        status = self.object.status
+        runs, best = status.runs, status.best_run
+        return {
+            "namespace": self.namespace,
+            "name": self.name,
+            "status": self.badge,
+            "running": runs.running if runs else None,
+            "finished": runs.finished if runs else None,
+            "failed": runs.failed if runs else None,
+            "best": f"{best.metric} {best.value} ({best.training_run or best.run_id})" if best else None,
+            "size": display.size(status.artifacts.bytes) if status.artifacts else None,
+            "age": display.age(self.metadata.creation_timestamp),
+        }
+
+    def fields(self) -> dict[str, Any]:
+        """Return what is to be known of it."""
+        status = self.object.status
+        more = {"mlflow": status.mlflow.url if status.mlflow else None, "artifacts": status.artifacts.uri if status.artifacts else None}
+        return {**{key: value for key, value in self.row().items() if key not in {"namespace", "name", "status"}}, **more}
 
 
 class Experiments:
@@ -52,7 +76,14 @@ class Experiments:
             Failed: It is stalled: no connection, or the name is somebody else's in MLflow.
 
         """
-        raise NotImplementedError
+        spec: dict[str, Any] = {"description": description, "tags": dict(tags or {}), "deletionPolicy": deletion_policy}
+        if objective is not None:
+            spec["objective"] = {"metric": objective, "goal": goal}
+        if keep_runs is not None:
+            spec["retention"] = {"runs": keep_runs, "keepBest": keep_best}
+        body = {"apiVersion": API_VERSION, "kind": "Experiment", "metadata": {"name": name}, "spec": spec}
+        made = ExperimentHandle(self._kube, self._kube.create(body))
+        return made.wait(seconds) if seconds else made
 
     def get(self, name: str) -> ExperimentHandle:
         """Return one.
@@ -71,7 +102,7 @@ class Experiments:
             labels: A label selector.
 
         """
-        raise NotImplementedError
+        return listed(ExperimentHandle, self._kube, all_namespaces=all_namespaces, labels=labels)
 
     def delete(self, name: str, *, wait: float = 0) -> None:
         """Delete one; see `Handle.delete`."""
@@ -81,4 +112,4 @@ class Experiments:
         self, name: str = "", *, all_namespaces: bool = False, seconds: float | None = None
     ) -> Iterator[tuple[str, ExperimentHandle]]:
         """Go through what is there and then what happens: (`Added` | `Modified` | `Deleted`, the object). Ends after `seconds`."""
-        raise NotImplementedError
+        return changes(ExperimentHandle, self._kube, name, all_namespaces=all_namespaces, seconds=seconds)

@@ -4,39 +4,64 @@ kr8s has one of its own; it takes the pod's port for the Service's, and asks wit
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+import json
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from modelyard.client import transport
 from modelyard.client.errors import NotAllowed, NotFound, Unreachable
 
 if TYPE_CHECKING:
     from modelyard.client.kube import Kube
     from modelyard.client.transport import Login
 
-__all__ = ["chosen", "listening", "pod_port", "ready"]
+__all__ = ["chosen", "listening", "may_forward", "pod_port", "ready", "selector"]
 
 _PIECE = 32 * 1024
 Manifest = dict[str, Any]
 
 
-def chosen(kube: "Kube", service: str, port: int, namespace: str) -> tuple[str, int]:
-    """Return a ready pod of a Service and its port; see `Kube.forward` for what is raised."""
-    body = kube.get("Service", service, namespace)
-    selector = (body.get("spec") or {}).get("selector") or {}
-    if not selector:
-        raise NotFound(f"The Service {namespace}/{service} selects no pods: there is nothing to forward to.", kind="Service", name=service)
-    pods = kube.list("Pod", namespace, labels=",".join(f"{key}={value}" for key, value in selector.items()))
+def chosen(service: Manifest, pods: Sequence[Manifest], port: int) -> tuple[str, int]:
+    """Return a ready pod of a Service, and the pod's port that a port of the Service leads to.
+
+    Raises:
+        NotFound: The Service has no such port, or the pod none of that name.
+        Unreachable: No pod is ready.
+
+    """
     pod = next((each for each in pods if ready(each)), None)
     if pod is None:
-        raise Unreachable(f"None of the {len(pods)} pods of the Service {namespace}/{service} is ready.")
+        meta = service["metadata"]
+        raise Unreachable(f"None of the {len(pods)} pods of the Service {meta['namespace']}/{meta['name']} is ready.")
+    return str(pod["metadata"]["name"]), pod_port(service, pod, port)
+
+
+def selector(service: Manifest) -> str:
+    """Return a Service's selector, as a label selector.
+
+    Raises:
+        NotFound: It has none, so there is nothing to forward to.
+
+    """
+    labels = (service.get("spec") or {}).get("selector") or {}
+    if not labels:
+        name = service["metadata"]["name"]
+        raise NotFound(f"The Service {name} selects no pods: there is nothing to forward to.", kind="Service", name=name)
+    return ",".join(f"{key}={value}" for key, value in labels.items())
+
+
+def may_forward(kube: "Kube", service: str, namespace: str) -> None:
+    """Ask whether the user may forward ports.
+
+    Raises:
+        NotAllowed: With what to ask for.
+
+    """
     if not kube.can("create", "pods/portforward", namespace=namespace):
         where = f"in the namespace {namespace}"
-        text = (
-            f"{service} is reached by a port-forward, which you may not make {where}. Ask for the verb create on pods/portforward {where}."
-        )
+        text = f"{service} is reached by a port-forward, which is not yours to make: ask for the verb create on pods/portforward {where}."
         raise NotAllowed(text, verb="create", resource="pods/portforward", namespace=namespace)
-    return pod["metadata"]["name"], pod_port(body, pod, port)
 
 
 def ready(pod: Manifest) -> bool:
@@ -67,8 +92,8 @@ def pod_port(service: Manifest, pod: Manifest, port: int) -> int:
 
 
 @asynccontextmanager
-async def listening(to: "Login", namespace: str, pod: str, port: int) -> AsyncGenerator[str, None]:
-    """Listen on a free port of this machine; each connection gets a stream of its own to the pod's port."""
+async def listening(to: "Login", namespace: str, service: str, port: int) -> AsyncGenerator[str, None]:
+    """Listen on a free port of this machine; each connection goes to a pod that the Service leads to at that moment."""
 
     open_ = set[asyncio.Task[None]]()
 
@@ -79,7 +104,8 @@ async def listening(to: "Login", namespace: str, pod: str, port: int) -> AsyncGe
         try:
             # A stream that does not come about, or breaks: the local connection ends, as it would without anything in between.
             with suppress(Exception):
-                await _piped(to, f"/api/v1/namespaces/{namespace}/pods/{pod}", port, reader, writer)
+                pod, target = await _looked_up(to, f"/api/v1/namespaces/{namespace}", service, port)
+                await _piped(to, f"/api/v1/namespaces/{namespace}/pods/{pod}", target, reader, writer)
         finally:
             open_.discard(task)
             writer.close()
@@ -92,6 +118,12 @@ async def listening(to: "Login", namespace: str, pod: str, port: int) -> AsyncGe
         for task in tuple(open_):
             task.cancel()
         await asyncio.gather(*open_, return_exceptions=True)
+
+
+async def _looked_up(to: "Login", root: str, service: str, port: int) -> tuple[str, int]:
+    found = json.loads((await transport.send(to, "GET", f"{root}/services/{service}")).body)
+    pods = json.loads((await transport.send(to, "GET", f"{root}/pods", params={"labelSelector": selector(found)})).body)
+    return chosen(found, pods["items"], port)
 
 
 async def _piped(to: "Login", path: str, port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

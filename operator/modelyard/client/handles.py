@@ -7,15 +7,19 @@ A handle does not change by itself: `refresh` reads anew, and methods that chang
 does not belong here.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
-from modelyard.api.base import Condition, Meta, Resource
-from modelyard.client.errors import Failed
+from modelyard.api.base import GROUP, VERSION, Condition, Meta, Resource
+from modelyard.client import display
+from modelyard.client.errors import Failed, TimedOut
 from modelyard.client.kube import Kube, Manifest
+from modelyard.client.packages import need
 
-__all__ = ["Handle", "Listing"]
+__all__ = ["API_VERSION", "Handle", "Listing", "changes", "listed"]
 
+API_VERSION = f"{GROUP}/{VERSION}"
 ResourceT = TypeVar("ResourceT", bound=Resource[Any, Any])
 HandleT = TypeVar("HandleT", bound="Handle[Any]")
 
@@ -104,7 +108,72 @@ class Handle(Generic[ResourceT]):
             TimedOut: It is still on its way.
 
         """
-        raise NotImplementedError
+        return self._until(lambda now: now if now.ready else None, "to be Ready", seconds, seen)
+
+    def _until(
+        self, look: Callable[[Self], Self | None], what: str, seconds: float, seen: Callable[[Self], None] | None, *, stalls: bool = True
+    ) -> Self:
+        """Follow the object until `look` returns a handle.
+
+        Args:
+            look: Called with each state; returns the handle that is the result, None to go on, or raises.
+            what: What is waited for, behind the object's name.
+            seconds: How long.
+            seen: Called with each state.
+            stalls: Whether a stalled object is the end.
+
+        """
+        subject = f"{self.RESOURCE.KIND} {self.namespace}/{self.name}"
+        last = self
+
+        def looked(body: Manifest | None) -> Self | None:
+            nonlocal last
+            if body is None or body["metadata"]["uid"] != self.metadata.uid:
+                raise Failed(subject, "Deleted", "it was deleted while it was waited for.")
+            last = type(self)(self._kube, body)
+            move(last.progress(), f"{last.reason} {last.message}".strip())
+            if seen is not None:
+                seen(last)
+            found = look(last)
+            if found is None and stalls and last.stalled:
+                raise last.failed()
+            return found
+
+        with display.bar(subject) if seen is None else nullcontext(lambda _done, _words: None) as move:
+            try:
+                found: Self = self._kube.until(
+                    self.RESOURCE.KIND, self.name, looked, what=subject, seconds=seconds, namespace=self.namespace
+                )
+            except TimedOut:
+                stands = (
+                    f" Where it stands: {last.reason}: {last.message}" if last.reason else " The operator has not seen it yet: is it up?"
+                )
+                raise TimedOut(f"Waited {seconds:.0f} s in vain for {subject} {what}.{stands}", seconds) from None
+        return found
+
+    def progress(self) -> float | None:
+        """Return how far it is, 0 to 1; None: nobody knows."""
+        return 1.0 if self.ready else None
+
+    def row(self) -> dict[str, Any]:
+        """Return its line in a table, by column: text, numbers, badges."""
+        return {"name": self.name, "namespace": self.namespace, "status": self.badge, "age": display.age(self.metadata.creation_timestamp)}
+
+    def fields(self) -> dict[str, Any]:
+        """Return what is to be known of it, beside name and condition."""
+        return {"age": display.age(self.metadata.creation_timestamp)}
+
+    @property
+    def badge(self) -> display.Badge:
+        """Its reason, coloured by whether it is Ready, on its way, or stalled."""
+        tone: display.Tone = "good" if self.ready else "bad" if self.stalled else "busy" if self.reason else "quiet"
+        return display.Badge(self.reason or "New", tone)
+
+    def __repr__(self) -> str:
+        return f"<{self.RESOURCE.KIND} {self.namespace}/{self.name}: {self.reason or 'New'}>"
+
+    def _repr_html_(self) -> str:
+        return display.card(f"{self.RESOURCE.KIND} {self.namespace}/{self.name}", self.badge, self.message, self.fields())
 
     def delete(self, *, wait: float = 0) -> None:
         """Delete it; what it made outside goes or stays as its deletionPolicy says.
@@ -130,15 +199,37 @@ class Listing(tuple[HandleT, ...], Generic[HandleT]):
 
     __slots__ = ()
 
-    def rows(self) -> Sequence[dict[str, Any]]:
-        """Return a row for each, by column."""
-        raise NotImplementedError
+    def rows(self) -> list[dict[str, Any]]:
+        """Return a row for each, by column: text, numbers, badges."""
+        return [each.row() for each in self]
 
     def frame(self) -> Any:
-        """Return the rows as a pandas DataFrame.
+        """Return the rows as a pandas DataFrame, badges as text.
 
         Raises:
             Missing: pandas is not installed.
 
         """
-        raise NotImplementedError
+        pandas = need("pandas", "A DataFrame")
+        plain = (str, int, float, type(None))
+        return pandas.DataFrame(
+            [{key: value if isinstance(value, plain) else display.plain(value) for key, value in row.items()} for row in self.rows()]
+        )
+
+    def __repr__(self) -> str:
+        return display.text_table(self.rows(), "nothing here")
+
+    def _repr_html_(self) -> str:
+        return display.table(self.rows(), "nothing here")
+
+
+def listed(handle: type[HandleT], kube: Kube, *, all_namespaces: bool, labels: str) -> Listing[HandleT]:
+    """Return all objects of a kind, by namespace and name."""
+    bodies = kube.list(handle.RESOURCE.KIND, all_namespaces=all_namespaces, labels=labels)
+    return Listing(sorted((handle(kube, body) for body in bodies), key=lambda each: (each.namespace, each.name)))
+
+
+def changes(handle: type[HandleT], kube: Kube, name: str, *, all_namespaces: bool, seconds: float | None) -> Iterator[tuple[str, HandleT]]:
+    """Go through what is there and then what happens to it."""
+    for event in kube.watch(handle.RESOURCE.KIND, name, all_namespaces=all_namespaces, seconds=seconds):
+        yield event.type, handle(kube, event.object)

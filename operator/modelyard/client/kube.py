@@ -12,12 +12,12 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 from modelyard.client import answers, transport
 from modelyard.client.background import Background, background
 from modelyard.client.errors import ClientError, TimedOut, Unreachable
-from modelyard.client.forward import chosen, listening
+from modelyard.client.forward import chosen, listening, may_forward, selector
 from modelyard.client.kinds import Kind, group_of, kind_of
 from modelyard.client.watch import Event, watched
 
@@ -40,10 +40,26 @@ class Kube:
 
     """
 
+    PAGE: ClassVar[int] = 500
+    """Objects that one answer of a list holds."""
+
     def __init__(self, namespace: str | None = None, context: str | None = None, kubeconfig: str | None = None) -> None:
         self._namespace, self._context, self._kubeconfig = namespace, context, kubeconfig
         self._opening = threading.Lock()
         self._open: tuple[Background, transport.Login] | None = None
+
+    def close(self) -> None:
+        """Give the connections back. Asked again, it opens new ones. A process that ends needs no farewell."""
+        with self._opening:
+            if self._open is not None and self._open[0] is background():
+                self._open[0].run(transport.close(self._open[1]))
+            self._open = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     # --- where it leads ---------------------------------------------------------------------------
     @property
@@ -84,7 +100,7 @@ class Kube:
             fields: A field selector, as kubectl's `--field-selector`.
 
         """
-        found, more = [], {"labelSelector": labels, "fieldSelector": fields, "limit": "500"}
+        found, more = [], {"labelSelector": labels, "fieldSelector": fields, "limit": str(self.PAGE)}
         what = kind_of(kind)
         while True:
             page = self._ask("list", what, "", namespace, params=more, everywhere=all_namespaces)
@@ -302,7 +318,9 @@ class Kube:
 
     @contextmanager
     def forward(self, service: str, port: int, namespace: str | None = None) -> Iterator[str]:
-        """Forward a local port to a Service's ready pods for the length of a block; yields the local address, `127.0.0.1:40123`.
+        """Forward a local port to a Service for the length of a block; yields the local address, `127.0.0.1:40123`.
+
+        Each connection goes to a pod that is ready, and that the Service leads to, when it is opened.
 
         Raises:
             NotFound: There is no such Service, or it has no such port.
@@ -311,9 +329,11 @@ class Kube:
 
         """
         where = namespace or self.namespace
-        pod, remote = chosen(self, service, port, where)
+        found = self.get("Service", service, where)
+        chosen(found, self.list("Pod", where, labels=selector(found)), port)
+        may_forward(self, service, where)
         login = self._login()
-        with self._background().hold(lambda: listening(login, where, pod, remote)) as address:
+        with self._background().hold(lambda: listening(login, where, service, port)) as address:
             yield address
 
     # --- how --------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import httpx
     from kr8s.asyncio import Api
 
-__all__ = ["Broken", "Login", "Response", "lines", "login", "send"]
+__all__ = ["Broken", "Login", "Response", "close", "lines", "login", "send"]
 
 _SECONDS = 30.0
 """What one answer may take; a stream has no end, but must say something in `_SILENT`."""
@@ -170,6 +170,13 @@ async def lines(to: Login, path: str, params: Mapping[str, str], *, silent: floa
                 yield line
     except Exception as error:
         raise Broken(_why(error)) from error
+
+
+async def close(to: Login) -> None:
+    """Give the connections back; kr8s has no word for it."""
+    session: httpx.AsyncClient | None = getattr(to.api, "_session", None)
+    if session is not None:
+        await session.aclose()
 
 
 def _why(error: Exception) -> str:

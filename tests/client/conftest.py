@@ -1,0 +1,52 @@
+"""One API server for all of this folder, and a client in a namespace of its own for each test."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from modelyard.client.kube import Kube
+from tests.client.side import Side
+from tests.harness import Cluster, cluster
+
+__all__ = ["cluster"]
+
+numbers = itertools.count(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "tests/client/" in item.path.as_posix() and "side" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.api)
+
+
+@pytest.fixture
+def side(cluster: Cluster) -> Iterator[Side]:
+    """The other side of the API: an administrator who is the operator too, in an empty namespace."""
+    there = Side(cluster.server, f"t{next(numbers)}")
+    there.create("v1", "Namespace", there.namespace)
+    yield there
+    there.close()
+
+
+@pytest.fixture
+def opened() -> Iterator[Callable[..., Kube]]:
+    """Makes clients that are closed at the test's end."""
+    with ExitStack() as stack:
+        yield lambda *words, **more: stack.enter_context(Kube(*words, **more))
+
+
+@pytest.fixture
+def kube(side: Side, opened: Callable[..., Kube]) -> Kube:
+    """Kubernetes as the client sees it, in that namespace."""
+    return opened(side.namespace, kubeconfig=str(side.server.kubeconfig))
+
+
+@pytest.fixture
+def as_user(side: Side, tmp_path: Path, opened: Callable[..., Kube]):
+    """Makes a client of a user with only these rights in the namespace: rules as a Role has them."""
+    return lambda rules, name="alice": opened(side.namespace, kubeconfig=str(side.user(name, rules, tmp_path)))
