@@ -4,35 +4,30 @@ Nothing heavy is loaded here or in `words`: `--help`, `--version` and completion
 """
 
 import sys
-from typing import Annotated, Any
+from importlib import import_module
+from os import environ
 
 import typer
-from typer.core import TyperGroup
 
 from modelyard import __version__
 from modelyard.cli.exits import Exit, code_of
+from modelyard.cli.groups import Words
 from modelyard.cli.words import around, models, serving, training
 
 __all__ = ["app", "main"]
 
 _EPILOG = (
+    "--version prints the version.\n\n"
     "Exit codes: 0 done, 1 it ended badly, 2 wrong words, 3 not found, 4 not allowed, 5 nobody answers, 6 not in time, 130 interrupted.\n\n"
     "The words of the operator's image and of its repository: run, crds, rbac, docs."
 )
 
 
-class _Words(TyperGroup):
-    """Commands in the order in which they are needed; an interrupt has a code of its own."""
-
-    def invoke(self, ctx: Any) -> Any:
-        try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt:
-            raise SystemExit(Exit.INTERRUPTED) from None
-
+_COMPLETING = "_MODELYARD_COMPLETE"
+"""Set by the scripts of `completion` when the shell asks what to offer."""
 
 app = typer.Typer(
-    cls=_Words,
+    cls=Words,
     help="Models, promoted by their spec: train, promote, roll back and ask them. With your own kubeconfig and rights.",
     epilog=_EPILOG,
     no_args_is_help=True,
@@ -41,19 +36,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-
-
-def _version(asked: bool) -> None:
-    if asked:
-        typer.echo(f"modelyard {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _root(
-    _asked: Annotated[bool, typer.Option("--version", help="Print the version and leave.", callback=_version, is_eager=True)] = False,
-) -> None:
-    """Options of the program itself; what `--help` says of it stands at `app`."""
 
 
 for _part in (models, training, serving, around):
@@ -68,8 +50,13 @@ def main(arguments: list[str], program: str = "modelyard") -> int:
         program: How the program was called: `modelyard`, `kubectl modelyard`.
 
     """
+    if arguments == ["--version"]:
+        sys.stdout.write(f"modelyard {__version__}\n")
+        return Exit.DONE
+    if _COMPLETING in environ:
+        import_module("typer.completion").completion_init()
     try:
-        typer.main.get_command(app).main(args=arguments, prog_name=program)
+        typer.main.get_command(app).main(args=arguments, prog_name=program, complete_var=_COMPLETING)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else Exit.DONE if end.code is None else Exit.FAILED
     except KeyboardInterrupt:
@@ -80,8 +67,6 @@ def main(arguments: list[str], program: str = "modelyard") -> int:
 
 
 def _ended_by(error: Exception) -> int:
-    from os import environ  # noqa: PLC0415
-
     from modelyard.client.errors import ClientError  # noqa: PLC0415
 
     if isinstance(error, (ClientError, OSError, ValueError)) and "MODELYARD_DEBUG" not in environ:

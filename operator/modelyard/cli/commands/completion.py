@@ -7,8 +7,7 @@ __all__ = ["completion"]
 
 _KUBECTL = """#!/bin/sh
 # Save as kubectl_complete-modelyard, executable, on the PATH: kubectl asks it what to offer after `kubectl modelyard`.
-words="modelyard $*"
-_TYPER_COMPLETE_ARGS="$words" _MODELYARD_COMPLETE=complete_bash modelyard
+COMP_WORDS="modelyard $*" COMP_CWORD=$# _MODELYARD_COMPLETE=complete_bash modelyard
 echo :4
 """
 

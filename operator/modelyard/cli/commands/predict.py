@@ -28,8 +28,8 @@ class Input:
 
 def predict(where: Where, text: str, given: Input, timeout: float) -> None:
     """Ask, and print one prediction a line, or a document for programs."""
-    target, session = parts(text), opened(where)
-    data = _read(given)
+    target, data = parts(text), _read(given)
+    session = opened(where)
     model = session.model(target.model)
     stage = session.stage_of(model, target.which)
     answer = session.client.models.predict(target.model, data, stage, seconds=timeout)

@@ -107,9 +107,15 @@ def outcome(model: RegisteredModel, stage: str, version: str, generation: int) -
     if status.refused and status.desired == version:
         return Failed(subject, _reason(model), status.refused)
     if status.version == version:
-        settled = status.ready_replicas >= status.desired_replicas and model.status.is_true("Synced")
+        settled = status.ready_replicas >= status.desired_replicas and _followed_by_mlflow(model)
         return True if settled else _stalled(model, stage, subject)
     return _stalled(model, stage, subject)
+
+
+def _followed_by_mlflow(model: RegisteredModel) -> bool:
+    """MLflow agrees, or somebody moved something there and `drift: Warn` leaves it."""
+    synced = model.status.condition("Synced")
+    return synced is not None and (synced.status == "True" or synced.reason == "Drifted")
 
 
 def _stalled(model: RegisteredModel, stage: str, subject: str) -> Failed | None:

@@ -31,8 +31,9 @@ class Following:
 
 def train(where: Where, asked: Asked, following: Following) -> None:
     """Make a run, and follow it."""
+    wanted = manifest(asked)
     session = opened(where)
-    body = _made(session, asked, dry_run=following.dry_run)
+    body = _made(session, asked, wanted, dry_run=following.dry_run)
     if following.dry_run:
         session.screen.tell(Text("The API server would take it; nothing was made."))
         session.print_objects([body], single=True)
@@ -47,15 +48,14 @@ def train(where: Where, asked: Asked, following: Following) -> None:
         session.print_objects([body], single=True)
 
 
-def _made(session: Session, asked: Asked, *, dry_run: bool) -> Manifest:
+def _made(session: Session, asked: Asked, wanted: Manifest, *, dry_run: bool) -> Manifest:
     """Create the run; a script of this machine goes into a ConfigMap of the run's own."""
     if asked.local_script is None:
-        return session.kube.create(manifest(asked), dry_run=dry_run)
+        return session.kube.create(wanted, dry_run=dry_run)
     if asked.file is not None or dry_run:
         raise typer.BadParameter("--script with a file of this machine goes with options alone: neither --file nor --dry-run.")
-    body = manifest(asked)
-    spec = {key: value for key, value in body["spec"].items() if key not in ("experiment", "trainer")}
-    return session.client.runs.submit(body["spec"]["experiment"], asked.name, script=asked.local_script, spec=spec).body
+    spec = {key: value for key, value in wanted["spec"].items() if key not in ("experiment", "trainer")}
+    return session.client.runs.submit(wanted["spec"]["experiment"], asked.name, script=asked.local_script, spec=spec).body
 
 
 def follow(where: Where, name: str, timeout: float | None) -> None:

@@ -1,23 +1,11 @@
 """Words around everything else: doctor, completion."""
 
-from enum import StrEnum
-from typing import Annotated
-
 import typer
 
+from modelyard.cli.groups import Word, Words
 from modelyard.cli.options import Context, Namespace, Output, Where
 
-__all__ = ["Shell", "add_to"]
-
-
-class Shell(StrEnum):
-    """Shells for which there is a completion; kubectl has one of its own for plugins."""
-
-    BASH = "bash"
-    ZSH = "zsh"
-    FISH = "fish"
-    POWERSHELL = "powershell"
-    KUBECTL = "kubectl"
+__all__ = ["add_to"]
 
 
 def doctor(*, namespace: Namespace = None, context: Context = None, output: Output = None) -> None:
@@ -27,14 +15,46 @@ def doctor(*, namespace: Namespace = None, context: Context = None, output: Outp
     command.doctor(Where(namespace, context, output))
 
 
-def completion(shell: Annotated[Shell, typer.Argument(help="The shell.")]) -> None:
-    """Print the script that lets a shell complete commands, options and names in the cluster."""
+def _completion(shell: str) -> None:
     from modelyard.cli.commands import completion as command  # noqa: PLC0415
 
-    command.completion(shell.value)
+    command.completion(shell)
+
+
+def bash() -> None:
+    """For bash: eval "$(modelyard completion bash)"."""
+    _completion("bash")
+
+
+def zsh() -> None:
+    """For zsh: eval "$(modelyard completion zsh)"."""
+    _completion("zsh")
+
+
+def fish() -> None:
+    """For fish: modelyard completion fish | source."""
+    _completion("fish")
+
+
+def powershell() -> None:
+    """For PowerShell: modelyard completion powershell | Invoke-Expression."""
+    _completion("powershell")
+
+
+def kubectl() -> None:
+    """For kubectl: save it as kubectl_complete-modelyard on the PATH."""
+    _completion("kubectl")
 
 
 def add_to(app: typer.Typer) -> None:
-    """Add these words to the program."""
+    """Add these words to the program. A shell is a word, not an argument: typer would load pydantic to read it."""
     app.command()(doctor)
-    app.command()(completion)
+    completion = typer.Typer(
+        cls=Words, help="Print what lets a shell complete commands, options and names.", no_args_is_help=True, rich_markup_mode=None
+    )
+    completion.command(cls=Word)(bash)
+    completion.command(cls=Word)(zsh)
+    completion.command(cls=Word)(fish)
+    completion.command(cls=Word)(powershell)
+    completion.command(cls=Word)(kubectl)
+    app.add_typer(completion, name="completion")

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from modelyard.cli import completing
+from modelyard.cli.groups import Words
 from modelyard.cli.options import AllNamespaces, Context, Namespace, Output, Run, Timeout, Where
 
 __all__ = ["add_to"]
@@ -186,7 +187,7 @@ def experiments_delete(
 def add_to(app: typer.Typer) -> None:
     """Add these words to the program."""
     app.command()(train)
-    runs = typer.Typer(help="List, show, follow, delete, restore and purge runs.", no_args_is_help=True, rich_markup_mode=None)
+    runs = typer.Typer(cls=Words, help="List, show, follow, delete, restore and purge runs.", no_args_is_help=True, rich_markup_mode=None)
     runs.command("list")(runs_list)
     runs.command("show")(runs_show)
     runs.command("follow")(runs_follow)
@@ -194,7 +195,7 @@ def add_to(app: typer.Typer) -> None:
     runs.command("restore")(runs_restore)
     runs.command("purge")(runs_purge)
     app.add_typer(runs, name="runs")
-    experiments = typer.Typer(help="List, show and delete experiments.", no_args_is_help=True, rich_markup_mode=None)
+    experiments = typer.Typer(cls=Words, help="List, show and delete experiments.", no_args_is_help=True, rich_markup_mode=None)
     experiments.command("list")(experiments_list)
     experiments.command("show")(experiments_show)
     experiments.command("delete")(experiments_delete)
