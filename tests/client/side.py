@@ -74,11 +74,21 @@ class Side:
         assert answer.ok, answer.message
         return answer.body
 
-    def status(self, kind: str, name: str, reason: str = "", message: str = "", *, ready: bool | None = None, **status: Any) -> Manifest:
-        """Writes a status for the spec as it is: Ready, stalled, or (None) on its way."""
+    def status(
+        self,
+        kind: str,
+        name: str,
+        reason: str = "",
+        message: str = "",
+        *,
+        ready: bool | None = None,
+        also: dict[str, bool] | None = None,
+        **status: Any,
+    ) -> Manifest:
+        """Writes a status for the spec as it is: Ready, stalled, or (None) on its way; `also`: more conditions."""
         generation = self.get(kind, name)["metadata"]["generation"]
         words = {"reason": reason, "message": message, "observedGeneration": generation, "lastTransitionTime": "2026-01-01T00:00:00Z"}
-        now = {"Ready": ready is True, "Stalled": ready is False, "Reconciling": ready is None}
+        now = {"Ready": ready is True, "Stalled": ready is False, "Reconciling": ready is None, **(also or {})}
         conditions = [{"type": type_, "status": str(value), **words} for type_, value in now.items()]
         status = {"observedGeneration": generation, **({"conditions": conditions} if reason else {}), **status}
         return self.patch(kind, name, {"status": status}, "/status")

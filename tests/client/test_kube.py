@@ -188,7 +188,7 @@ print(json.dumps({{"apiVersion": "client.authentication.k8s.io/v1", "kind": "Exe
 def test_nobody_at_the_address_is_unreachable(side, opened, tmp_path: Path):
     path = tmp_path / "config"
     path.write_text(kubeconfig("https://127.0.0.1:1", side.server.ca.read_bytes(), "t"))
-    with pytest.raises(Unreachable, match="https://127.0.0.1:1 does not answer"):
+    with pytest.raises(Unreachable, match=r"https://127\.0\.0\.1:1 does not answer"):
         opened("x", kubeconfig=str(path)).list("Experiment")
 
 

@@ -5,6 +5,7 @@ from typing import Self
 from modelyard.client.experiments import Experiments
 from modelyard.client.kube import Kube
 from modelyard.client.models import Models
+from modelyard.client.reach import Reach
 from modelyard.client.runs import Runs
 
 __all__ = ["Client"]
@@ -28,9 +29,10 @@ class Client:
 
     def __init__(self, namespace: str | None = None, context: str | None = None, kubeconfig: str | None = None) -> None:
         self.kube = Kube(namespace, context, kubeconfig)
+        self._reach = Reach(self.kube)
         self.experiments = Experiments(self.kube)
-        self.runs = Runs(self.kube)
-        self.models = Models(self.kube)
+        self.runs = Runs(self.kube, self._reach)
+        self.models = Models(self.kube, self._reach)
 
     @property
     def namespace(self) -> str:
@@ -39,6 +41,7 @@ class Client:
 
     def close(self) -> None:
         """Give the connections back; `with Client(...) as client:` does it at the block's end."""
+        self._reach.close()
         self.kube.close()
 
     def __enter__(self) -> Self:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from modelyard.api.experiment import Experiment
+from modelyard.api.experiment import Experiment, ExperimentSpec, ExperimentStatus
 from modelyard.client import display
 from modelyard.client.handles import API_VERSION, Handle, Listing, changes, listed
 from modelyard.client.kube import Kube
@@ -15,6 +15,16 @@ class ExperimentHandle(Handle[Experiment]):
     """An Experiment as it was read."""
 
     RESOURCE = Experiment
+
+    @property
+    def spec(self) -> ExperimentSpec:
+        """What is asked for."""
+        return self.object.spec
+
+    @property
+    def status(self) -> ExperimentStatus:
+        """What is so."""
+        return self.object.status
 
     def row(self) -> dict[str, Any]:
         """Return its line in a table."""

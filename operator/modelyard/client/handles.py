@@ -124,10 +124,11 @@ class Handle(Generic[ResourceT]):
 
         """
         subject = f"{self.RESOURCE.KIND} {self.namespace}/{self.name}"
-        last = self
+        last: Self | None = None
+        found: Self | None = None
 
-        def looked(body: Manifest | None) -> Self | None:
-            nonlocal last
+        def looked(body: Manifest | None) -> bool | None:
+            nonlocal last, found
             if body is None or body["metadata"]["uid"] != self.metadata.uid:
                 raise Failed(subject, "Deleted", "it was deleted while it was waited for.")
             last = type(self)(self._kube, body)
@@ -137,18 +138,17 @@ class Handle(Generic[ResourceT]):
             found = look(last)
             if found is None and stalls and last.stalled:
                 raise last.failed()
-            return found
+            return True if found is not None else None
 
         with display.bar(subject) if seen is None else nullcontext(lambda _done, _words: None) as move:
             try:
-                found: Self = self._kube.until(
-                    self.RESOURCE.KIND, self.name, looked, what=subject, seconds=seconds, namespace=self.namespace
-                )
+                self._kube.until(self.RESOURCE.KIND, self.name, looked, what=subject, seconds=seconds, namespace=self.namespace)
             except TimedOut:
                 stands = (
-                    f" Where it stands: {last.reason}: {last.message}" if last.reason else " The operator has not seen it yet: is it up?"
+                    f"It says {last.reason}: {last.message}" if last and last.reason else "The operator has not seen it yet: does it run?"
                 )
-                raise TimedOut(f"Waited {seconds:.0f} s in vain for {subject} {what}.{stands}", seconds) from None
+                raise TimedOut(f"Waited {seconds:.0f} s in vain for {subject} {what}. {stands}", seconds) from None
+        assert found is not None
         return found
 
     def progress(self) -> float | None:
