@@ -49,8 +49,8 @@ class Screen:
         self.out.print(drawing, soft_wrap=True)
 
     def tell(self, words: RenderableType) -> None:
-        """Tell along the way."""
-        (self.told if self.where.document else self.out).print(words)
+        """Tell along the way. Lines are as long as they are: some are commands to copy."""
+        (self.told if self.where.document else self.out).print(words, soft_wrap=True)
 
     def document(self, value: Any) -> None:
         """Print data as `-o` says: JSON or YAML."""

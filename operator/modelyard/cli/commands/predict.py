@@ -33,7 +33,9 @@ def predict(where: Where, text: str, given: Input, timeout: float) -> None:
     model = session.model(target.model)
     stage = session.stage_of(model, target.which)
     answer = session.client.models.predict(target.model, data, stage, seconds=timeout)
-    predictions = answer.tolist() if hasattr(answer, "tolist") else list(answer)
+    predictions = (
+        [dict(zip(answer, row, strict=True)) for row in zip(*answer.values(), strict=True)] if isinstance(answer, dict) else answer
+    )
     if where.document:
         version = model.status.stages[stage].version if stage in model.status.stages else None
         session.screen.document({"model": target.model, "stage": stage, "version": version, "predictions": predictions})
