@@ -7,9 +7,12 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import boto3
+import botocore.config
 import pytest
 
 from modelyard.client.kube import Kube
+from tests import servers
 from tests.client.side import Side
 from tests.harness import Cluster, cluster
 
@@ -20,8 +23,12 @@ numbers = itertools.count(1)
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if "tests/client/" in item.path.as_posix() and "side" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.api)
+        if "tests/client/" in item.path.as_posix():
+            needed = set(getattr(item, "fixturenames", ()))
+            if "side" in needed:
+                item.add_marker(pytest.mark.api)
+            if needed & {"minio", "mlflow"}:
+                item.add_marker(pytest.mark.contract)
 
 
 @pytest.fixture
@@ -50,3 +57,40 @@ def kube(side: Side, opened: Callable[..., Kube]) -> Kube:
 def as_user(side: Side, tmp_path: Path, opened: Callable[..., Kube]):
     """Makes a client of a user with only these rights in the namespace: rules as a Role has them."""
     return lambda rules, name="alice": opened(side.namespace, kubeconfig=str(side.user(name, rules, tmp_path)))
+
+
+@pytest.fixture(scope="session")
+def minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Minio]:
+    """A real MinIO with the bucket `artifacts`."""
+    with servers.minio(tmp_path_factory.mktemp("minio")) as server:
+        hand = bucket_hand(server)
+        hand.create_bucket(Bucket="artifacts")
+        hand.close()
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mlflow(tmp_path_factory: pytest.TempPathFactory, minio: servers.Minio) -> Iterator[str]:
+    """A real MLflow server; its address."""
+    folder = tmp_path_factory.mktemp("mlflow")
+    with servers.mlflow(folder, f"sqlite:///{folder}/mlflow.db", "s3://artifacts/", minio) as url:
+        yield url
+
+
+@pytest.fixture
+def s3(minio: servers.Minio):
+    """The administrator's hand in MinIO."""
+    hand = bucket_hand(minio)
+    yield hand
+    hand.close()
+
+
+def bucket_hand(server: servers.Minio):
+    return boto3.client(
+        "s3",
+        endpoint_url=server.url,
+        region_name="us-east-1",
+        aws_access_key_id=server.access_key,
+        aws_secret_access_key=server.secret_key,
+        config=botocore.config.Config(s3={"addressing_style": "path"}),
+    )

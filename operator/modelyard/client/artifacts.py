@@ -10,7 +10,7 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,7 +69,7 @@ def pieces(items: Sequence[Item], size: int = _PIECE) -> list[Piece]:
     return [Piece(item, start, min(start + size, item.size)) for item in items for start in range(0, max(item.size, 1), size)]
 
 
-def fetch(connection: Mapping[str, str], uri: str, digest: str, folder: Path, seen: Seen | None = None) -> Path:
+def fetch(connection: Mapping[str, str], uri: str, digest: str, folder: Path, seen: Seen | None = None, *, size: int = _PIECE) -> Path:
     """Bring a tree to a folder. Files that are there with the right size are not fetched again, unless the digest says that they are wrong.
 
     Args:
@@ -78,6 +78,7 @@ def fetch(connection: Mapping[str, str], uri: str, digest: str, folder: Path, se
         digest: Its digest, as it was registered.
         folder: Where to; it is made. Other files in it stay.
         seen: Called with (bytes done, bytes in all), from several threads but never at once.
+        size: Bytes of a piece.
 
     Raises:
         Failed: ArtifactMissing, ArtifactInvalid or ArtifactDigestMismatch.
@@ -85,7 +86,11 @@ def fetch(connection: Mapping[str, str], uri: str, digest: str, folder: Path, se
         Unreachable: S3 does not answer; what has arrived stays, and is gone on with next time.
 
     """
-    tree = _Tree(connection, uri, folder, seen)
+    with closing(_client(connection)) as s3:
+        return _fetched(_Tree(s3, uri, folder, seen, size), uri, digest, folder)
+
+
+def _fetched(tree: "_Tree", uri: str, digest: str, folder: Path) -> Path:
     kept = tree.bring()
     found = tree.digest()
     if found != digest and kept:
@@ -102,11 +107,11 @@ def fetch(connection: Mapping[str, str], uri: str, digest: str, folder: Path, se
 class _Tree:
     """A tree that is being fetched."""
 
-    def __init__(self, connection: Mapping[str, str], uri: str, folder: Path, seen: Seen | None) -> None:
+    def __init__(self, s3: Any, uri: str, folder: Path, seen: Seen | None, size: int) -> None:
         parts = urlsplit(uri)
         self._bucket, self._root = parts.netloc, parts.path.strip("/") + "/"
-        self._uri, self._folder = uri, folder
-        self._s3 = _client(connection)
+        self._uri, self._folder, self._piece_size = uri, folder, size
+        self._s3 = s3
         self._seen = seen or (lambda _done, _all: None)
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -121,7 +126,7 @@ class _Tree:
         self._done = 0
         self._arrived(sum(item.size for item in there))
         with ThreadPoolExecutor(_STREAMS, thread_name_prefix="modelyard-download") as pool:
-            jobs = [pool.submit(self._piece, piece) for piece in pieces(missing)]
+            jobs = [pool.submit(self._piece, piece) for piece in pieces(missing, self._piece_size)]
             try:
                 done, _ = wait(jobs, return_when=FIRST_EXCEPTION)
                 for job in done:
@@ -174,7 +179,7 @@ class _Tree:
 
     def _joined(self, item: Item) -> None:
         """Make the file of its pieces; it appears whole or not at all."""
-        target, parts = self._folder / item.path, [piece.part(self._folder) for piece in pieces([item])]
+        target, parts = self._folder / item.path, [piece.part(self._folder) for piece in pieces([item], self._piece_size)]
         if len(parts) > 1:
             with parts[0].open("ab") as whole:
                 for part in parts[1:]:

@@ -267,13 +267,13 @@ class _Heart(threading.Thread):
     def __init__(self, kube: Kube, name: str, namespace: str) -> None:
         super().__init__(name=f"modelyard-heartbeat-{name}", daemon=True)
         self._kube, self._name, self._namespace = kube, name, namespace
-        self._stop = threading.Event()
+        self._over = threading.Event()
         self.ended: Failed | None = None
 
     def run(self) -> None:
         """Beat until `stop`, or until there is nothing to keep alive."""
         pause = 0.0
-        while not self._stop.wait(pause):
+        while not self._over.wait(pause):
             try:
                 body = self.beat()
             except NotFound:
@@ -296,7 +296,7 @@ class _Heart(threading.Thread):
 
     def stop(self) -> None:
         """End it."""
-        self._stop.set()
+        self._over.set()
 
 
 @contextmanager
