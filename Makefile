@@ -21,7 +21,7 @@ STAMP := $(VENV)/.synced
 ARGS ?=
 
 # What needs less comes first: a broken name shows before a cluster is waited for. tests/house sees to it that no folder is forgotten.
-ORDER := unit house story golden cli cluster api contract engine chart runtime demo e2e
+ORDER := unit house story golden cli cluster api client contract engine chart runtime demo e2e
 TESTS := $(patsubst %/,%,$(wildcard $(ORDER:%=tests/%/)))
 QUICK := $(wildcard tests/unit tests/golden tests/house tests/story)
 SOURCES := operator $(wildcard tests)

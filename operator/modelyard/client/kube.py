@@ -4,21 +4,18 @@
     kube.get("TrainingRun", "fraud-3")["status"]
 
 Objects are manifests: dictionaries, as `kubectl get -o json` prints them. What our kinds mean does not belong here (`experiments`, `runs`,
-`models`), nor how a request is sent (`transport`) or a refusal read (`answers`). Every method may raise Unreachable and NotAllowed.
+`models`), nor how a request is sent (`session`) or a refusal read (`answers`). Every method may raise Unreachable and NotAllowed.
 """
 
 import base64
-import json
-import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar, Self, TypeVar
 
-from modelyard.client import answers, transport
-from modelyard.client.background import Background, background
-from modelyard.client.errors import ClientError, TimedOut, Unreachable
+from modelyard.client.errors import TimedOut
 from modelyard.client.forward import chosen, listening, may_forward, selector
 from modelyard.client.kinds import Kind, group_of, kind_of
+from modelyard.client.session import Session, path
 from modelyard.client.watch import Event, watched
 
 __all__ = ["FIELD_MANAGER", "Event", "Kind", "Kube", "Manifest"]
@@ -44,16 +41,11 @@ class Kube:
     """Objects that one answer of a list holds."""
 
     def __init__(self, namespace: str | None = None, context: str | None = None, kubeconfig: str | None = None) -> None:
-        self._namespace, self._context, self._kubeconfig = namespace, context, kubeconfig
-        self._opening = threading.Lock()
-        self._open: tuple[Background, transport.Login] | None = None
+        self._session = Session(namespace, context, kubeconfig)
 
     def close(self) -> None:
         """Give the connections back. Asked again, it opens new ones. A process that ends needs no farewell."""
-        with self._opening:
-            if self._open is not None and self._open[0] is background():
-                self._open[0].run(transport.close(self._open[1]))
-            self._open = None
+        self._session.close()
 
     def __enter__(self) -> Self:
         return self
@@ -65,17 +57,17 @@ class Kube:
     @property
     def namespace(self) -> str:
         """The namespace that is meant when none is named."""
-        return self._namespace or self._login().namespace
+        return self._session.namespace
 
     @property
     def context(self) -> str:
         """The kubeconfig's context; empty in a pod."""
-        return self._login().context
+        return self._session.login.context
 
     @property
     def server(self) -> str:
         """The API server's address."""
-        return self._login().server
+        return self._session.login.server
 
     # --- reading ----------------------------------------------------------------------------------
     def get(self, kind: str | Kind, name: str, namespace: str | None = None) -> Manifest:
@@ -85,7 +77,7 @@ class Kube:
             NotFound: It is not there, nor its kind.
 
         """
-        return self._ask("get", kind, name, namespace)
+        return self._session.ask("get", kind_of(kind), name, namespace)
 
     def list(
         self, kind: str | Kind, namespace: str | None = None, *, all_namespaces: bool = False, labels: str = "", fields: str = ""
@@ -103,7 +95,7 @@ class Kube:
         found, more = [], {"labelSelector": labels, "fieldSelector": fields, "limit": str(self.PAGE)}
         what = kind_of(kind)
         while True:
-            page = self._ask("list", what, "", namespace, params=more, everywhere=all_namespaces)
+            page = self._session.ask("list", what, "", namespace, params=more, everywhere=all_namespaces)
             found += [{"apiVersion": what.api_version, "kind": what.name, **item} for item in page.get("items") or []]
             if not (rest := (page.get("metadata") or {}).get("continue")):
                 return found
@@ -129,11 +121,11 @@ class Kube:
 
         """
         what = kind_of(kind)
-        asked = self._asked("watch", what, name, namespace, everywhere=all_namespaces)
-        login = self._login()
+        asked = self._session.asked("watch", what, name, namespace, everywhere=all_namespaces)
+        login = self._session.login
         params = {"labelSelector": labels, "fieldSelector": f"metadata.name={name}" if name else ""}
-        path = _path(asked, what, collection=True)
-        return self._background().stream(lambda: watched(login, path, params, asked, what), seconds)
+        where = path(asked, what, collection=True)
+        return self._session.loop.stream(lambda: watched(login, where, params, asked, what), seconds)
 
     def until(
         self,
@@ -176,7 +168,7 @@ class Kube:
         """
         meta = manifest.get("metadata") or {}
         body = self._placed(manifest)
-        return self._ask(
+        return self._session.ask(
             "create", _kind(manifest), meta.get("name", ""), meta.get("namespace"), body=body, params=_written(dry_run=dry_run)
         )
 
@@ -195,7 +187,9 @@ class Kube:
         meta = manifest.get("metadata") or {}
         params = _written(dry_run=dry_run) | {"force": str(force).lower()}
         body, media = self._placed(manifest), "application/apply-patch+yaml"
-        return self._ask("patch", _kind(manifest), meta.get("name", ""), meta.get("namespace"), body=body, params=params, media=media)
+        return self._session.ask(
+            "patch", _kind(manifest), meta.get("name", ""), meta.get("namespace"), body=body, params=params, media=media
+        )
 
     def patch(self, kind: str | Kind, name: str, patch: Manifest, namespace: str | None = None, *, dry_run: bool = False) -> Manifest:
         """Change some fields of an object by a merge patch (RFC 7386): None removes a field. Return the object.
@@ -205,7 +199,9 @@ class Kube:
             Refused: It would break a rule.
 
         """
-        return self._ask("patch", kind, name, namespace, body=patch, params=_written(dry_run=dry_run), media="application/merge-patch+json")
+        return self._session.ask(
+            "patch", kind_of(kind), name, namespace, body=patch, params=_written(dry_run=dry_run), media="application/merge-patch+json"
+        )
 
     def delete(self, kind: str | Kind, name: str, namespace: str | None = None, *, wait: float = 0) -> None:
         """Delete an object.
@@ -223,7 +219,7 @@ class Kube:
         """
         body = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
         uid = self.get(kind, name, namespace)["metadata"]["uid"] if wait else ""
-        self._ask("delete", kind, name, namespace, body=body)
+        self._session.ask("delete", kind_of(kind), name, namespace, body=body)
         if wait:
             what = f"{kind_of(kind).name} {name} to go; its finalizers hold it"
 
@@ -271,16 +267,8 @@ class Kube:
         params = {"follow": str(follow).lower(), "previous": str(previous).lower(), "timestamps": str(timestamps).lower()}
         params |= {"container": container} if container else {}
         params |= {"tailLines": str(tail)} if tail is not None else {}
-        asked = self._asked("get", kind_of("Pod"), pod, namespace, subresource="log")
-        path = f"{_path(asked, kind_of('Pod'))}/log"
-        login = self._login()
-        try:
-            for line in self._background().stream(lambda: transport.lines(login, path, params, silent=None)):
-                if isinstance(line, transport.Response):
-                    raise answers.error(asked, line.code, line.body)
-                yield line
-        except transport.Broken as error:
-            raise self._unreachable(error) from error
+        asked = self._session.asked("get", kind_of("Pod"), pod, namespace, subresource="log")
+        return self._session.lines(asked, f"{path(asked, kind_of('Pod'))}/log", params)
 
     def can(
         self,
@@ -314,7 +302,7 @@ class Kube:
         }
         kind = Kind("authorization.k8s.io/v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews", namespaced=False)
         body = {"apiVersion": kind.api_version, "kind": kind.name, "spec": {"resourceAttributes": attributes}}
-        return bool((self._ask("create", kind, "", None, body=body).get("status") or {}).get("allowed"))
+        return bool((self._session.ask("create", kind, "", None, body=body).get("status") or {}).get("allowed"))
 
     @contextmanager
     def forward(self, service: str, port: int, namespace: str | None = None) -> Iterator[str]:
@@ -332,81 +320,23 @@ class Kube:
         found = self.get("Service", service, where)
         chosen(found, self.list("Pod", where, labels=selector(found)), port)
         may_forward(self, service, where)
-        login = self._login()
-        with self._background().hold(lambda: listening(login, where, service, port)) as address:
+        login = self._session.login
+        with self._session.loop.hold(lambda: listening(login, where, service, port)) as address:
             yield address
-
-    # --- how --------------------------------------------------------------------------------------
-    def _background(self) -> Background:
-        self._login()
-        assert self._open is not None
-        return self._open[0]
-
-    def _login(self) -> transport.Login:
-        """Return the way to the API server; a fork, whose loop is another, goes it anew."""
-        with self._opening:
-            loop = background()
-            if self._open is None or self._open[0] is not loop:
-                self._open = (loop, loop.run(transport.login(self._context, self._kubeconfig)))
-            return self._open[1]
-
-    def _asked(
-        self, verb: str, kind: Kind, name: str, namespace: str | None, *, subresource: str = "", everywhere: bool = False
-    ) -> answers.Asked:
-        login = self._login()
-        where = "" if everywhere or not kind.namespaced else namespace or self.namespace
-        resource = f"{kind.plural}/{subresource}" if subresource else kind.plural
-        return answers.Asked(verb, resource, kind.group, kind.name, where, name, login.server, login.context)
-
-    def _ask(
-        self,
-        verb: str,
-        kind: str | Kind,
-        name: str,
-        namespace: str | None,
-        *,
-        body: Manifest | None = None,
-        params: Mapping[str, str] | None = None,
-        media: str = "application/json",
-        everywhere: bool = False,
-    ) -> Manifest:
-        """Send a request, and return its answer or raise what its refusal means."""
-        what = kind_of(kind)
-        asked = self._asked(verb, what, name, namespace, everywhere=everywhere)
-        method = {"get": "GET", "list": "GET", "create": "POST", "patch": "PATCH", "delete": "DELETE"}[verb]
-        path = _path(asked, what, collection=verb in {"list", "create"})
-        text = None if body is None else json.dumps(body).encode()
-        given = {key: value for key, value in (params or {}).items() if value}
-        try:
-            answer = self._background().run(transport.send(self._login(), method, path, body=text, params=given, media=media))
-        except transport.Broken as error:
-            raise self._unreachable(error) from error
-        if answer.code >= 400:
-            raise answers.error(asked, answer.code, answer.body)
-        return dict(json.loads(answer.body))
-
-    def _unreachable(self, error: Exception) -> ClientError:
-        return Unreachable(f"The API server at {self.server} does not answer: {error}. Is it up, and the right context?")
 
     def _placed(self, manifest: Manifest) -> Manifest:
         """Return the manifest with a namespace; one that it names stays."""
-        if not kind_of(_kind(manifest)).namespaced:
+        if not _kind(manifest).namespaced:
             return manifest
         meta = dict(manifest.get("metadata") or {})
         return {**manifest, "metadata": {**meta, "namespace": meta.get("namespace") or self.namespace}}
 
 
-def _kind(manifest: Manifest) -> str | Kind:
+def _kind(manifest: Manifest) -> Kind:
     try:
         return kind_of(str(manifest.get("kind", "")))
     except ValueError as error:
         raise ValueError(f"{error}; its manifest cannot be written by this client") from None
-
-
-def _path(asked: answers.Asked, kind: Kind, *, collection: bool = False) -> str:
-    root = f"/apis/{kind.api_version}" if "/" in kind.api_version else f"/api/{kind.api_version}"
-    place = f"/namespaces/{asked.namespace}" if asked.namespace else ""
-    return f"{root}{place}/{kind.plural}" + ("" if collection else f"/{asked.name}")
 
 
 def _written(*, dry_run: bool) -> dict[str, str]:

@@ -92,10 +92,9 @@ class LocalRun:
             Refused: One was logged with another value.
 
         """
-        from mlflow.entities import Param  # noqa: PLC0415 - it is there: the block has begun
-
+        entities = need("mlflow.entities", "Logging parameters")
         with _told("log parameters"):
-            self._client.log_batch(self.run_id, params=[Param(key, as_text(value)) for key, value in parameters.items()])
+            self._client.log_batch(self.run_id, params=[entities.Param(key, as_text(value)) for key, value in parameters.items()])
 
     def log_metric(self, name: str, value: float, step: int = 0) -> None:
         """Log one value of a metric."""
@@ -103,11 +102,10 @@ class LocalRun:
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
         """Log values of several metrics in one request."""
-        from mlflow.entities import Metric  # noqa: PLC0415
-
+        entities = need("mlflow.entities", "Logging metrics")
         now = int(datetime.now(UTC).timestamp() * 1000)
         with _told("log metrics"):
-            self._client.log_batch(self.run_id, metrics=[Metric(key, float(value), now, step) for key, value in metrics.items()])
+            self._client.log_batch(self.run_id, metrics=[entities.Metric(key, float(value), now, step) for key, value in metrics.items()])
 
     def log_progress(self, percent: float) -> None:
         """Say how far it is, 0 to 100: `status.progress` shows it, with the time that is left."""
@@ -150,12 +148,12 @@ class LocalRun:
             ValueError: It is no such data, or has no rows or no such column.
 
         """
-        from mlflow.entities import Dataset, DatasetInput, InputTag, RunTag  # noqa: PLC0415
-
+        entities = need("mlflow.entities", "Logging a dataset")
         found = figures.profile(data, target)
         uri = Path(data).resolve().as_uri() if isinstance(data, str | Path) else ""
-        dataset = DatasetInput(Dataset(**figures.entity(name, uri, found)), [InputTag("mlflow.data.context", "training")])
-        tags = [RunTag(key, value) for key, value in figures.tags(name, uri or "memory", found).items()]
+        context = [entities.InputTag("mlflow.data.context", "training")]
+        dataset = entities.DatasetInput(entities.Dataset(**figures.entity(name, uri, found)), context)
+        tags = [entities.RunTag(key, value) for key, value in figures.tags(name, uri or "memory", found).items()]
         with _told("log the dataset"):
             self._log_input(dataset)
             self._client.log_batch(self.run_id, tags=tags)

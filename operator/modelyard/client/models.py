@@ -4,171 +4,23 @@ How bytes are fetched does not belong here (`artifacts`), nor how a model is ask
 """
 
 import os
-import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, overload
 
-from modelyard.api.registered_model import ModelReason, RegisteredModel, RegisteredModelSpec, RegisteredModelStatus, VersionStatus
-from modelyard.client import artifacts, display, predict, rest
+from modelyard.api.registered_model import VersionStatus
+from modelyard.client import artifacts, display, following, predict, rest
 from modelyard.client.errors import Failed, NotFound, Refused, Unreachable
-from modelyard.client.handles import API_VERSION, Handle, Listing, changes, listed
+from modelyard.client.handles import API_VERSION, Listing, changes, listed
 from modelyard.client.kube import Kube
 from modelyard.client.packages import need
 from modelyard.client.reach import Reach
+from modelyard.client.versions import ModelHandle, ModelVersion, Versions
 
-__all__ = ["ModelHandle", "ModelVersion", "Models", "Versions", "staged"]
+__all__ = ["Models"]
 
-_WHOLE = {ModelReason.NAME_TAKEN, ModelReason.CONNECTION_MISSING, ModelReason.CONNECTION_REFUSED, ModelReason.REQUEST_REFUSED}
-"""Reasons that stall the model as a whole, not one stage of it."""
-_LATEST = "latest"
-_RUNS = re.compile(r"runs:/(?P<run>[A-Za-z0-9_-]+)(?:/(?P<path>.+))?")
-_TRAINING_RUN = re.compile(r"trainingruns/(?P<name>[a-z0-9.-]+)")
-Watching = Callable[["ModelHandle"], None]
-
-
-class ModelVersion:
-    """One version of a model, as it was read.
-
-    Attributes:
-        model: The RegisteredModel that it belongs to.
-        status: What the operator says of it.
-
-    """
-
-    def __init__(self, model: "ModelHandle", status: VersionStatus) -> None:
-        self.model = model
-        self.status = status
-
-    @property
-    def name(self) -> str:
-        """Its name in the spec, such as v3."""
-        return self.status.name
-
-    @property
-    def registered(self) -> bool:
-        """MLflow has it."""
-        return self.status.mlflow_version is not None
-
-    def row(self) -> dict[str, Any]:
-        """Return its line in a table."""
-        status = self.status
-        return {
-            "version": self.name,
-            "stages": [display.Badge(stage, "good") for stage in status.stages],
-            "flavor": status.flavor,
-            "size": display.size(status.bytes),
-            "digest": status.digest[:19] if status.digest else None,
-            "from": status.training_run or status.run_id or status.uri,
-            "registered": display.age(status.created_at),
-            "problem": status.problem,
-        }
-
-    def __repr__(self) -> str:
-        stages = f" ({', '.join(self.status.stages)})" if self.status.stages else ""
-        return f"<version {self.name} of {self.model.namespace}/{self.model.name}{stages}>"
-
-    def _repr_html_(self) -> str:
-        row = {key: value for key, value in self.row().items() if key not in {"version", "problem"}}
-        badge = display.Badge("Registered", "good") if self.registered else display.Badge("Registering", "busy")
-        title = f"{self.model.namespace}/{self.model.name} {self.name}"
-        return display.card(title, badge, self.status.problem or "", row | {"signature": self.status.signature})
-
-
-class Versions(tuple[ModelVersion, ...]):
-    """A model's versions, oldest first; a notebook shows them as a table."""
-
-    __slots__ = ()
-
-    def rows(self) -> "list[dict[str, Any]]":
-        """Return a row for each, by column."""
-        return [each.row() for each in self]
-
-    def __repr__(self) -> str:
-        return display.text_table(self.rows(), "no versions")
-
-    def _repr_html_(self) -> str:
-        return display.table(self.rows(), "no versions")
-
-
-class ModelHandle(Handle[RegisteredModel]):
-    """A RegisteredModel as it was read."""
-
-    RESOURCE = RegisteredModel
-
-    @property
-    def spec(self) -> RegisteredModelSpec:
-        """What is asked for."""
-        return self.object.spec
-
-    @property
-    def status(self) -> RegisteredModelStatus:
-        """What is so."""
-        return self.object.status
-
-    def versions(self) -> Versions:
-        """Return its versions, oldest first."""
-        return Versions(ModelVersion(self, each) for each in self.object.status.versions)
-
-    def version(self, which: str = _LATEST) -> ModelVersion:
-        """Return one version.
-
-        Args:
-            which: Its name; a stage, for the version that holds it; or latest, for the one that was registered last.
-
-        Raises:
-            NotFound: There is none; the message lists those that are there.
-
-        """
-        there = {each.name: each for each in self.versions()}
-        if which == _LATEST:
-            found = next((each for each in reversed(there.values()) if each.registered), None)
-        else:
-            stage = self.object.status.stages.get(which)
-            found = there.get(which) or there.get(stage.version or "" if stage else "")
-        if found is None:
-            what = (
-                f"no version is registered of {self.namespace}/{self.name}"
-                if which == _LATEST
-                else f"no version {which}, and no stage of it"
-            )
-            known = f" Versions: {', '.join(there) or 'none'}; stages: {', '.join(self.stages()) or 'none'}."
-            raise NotFound(f"{self.namespace}/{self.name}: {what}.{known}", name=which, namespace=self.namespace)
-        return found
-
-    def stages(self) -> dict[str, str | None]:
-        """Return which version holds each stage now."""
-        names = dict.fromkeys((*self.object.spec.stages, *self.object.status.stages))
-        return {name: stage.version if (stage := self.object.status.stages.get(name)) else None for name in names}
-
-    def row(self) -> dict[str, Any]:
-        """Return its line in a table."""
-        return {
-            "namespace": self.namespace,
-            "name": self.name,
-            "stages": self._badges(),
-            "versions": len(self.object.status.versions),
-            "status": self.badge,
-            "age": display.age(self.metadata.creation_timestamp),
-        }
-
-    def fields(self) -> dict[str, Any]:
-        """Return what is to be known of it."""
-        status = self.object.status
-        urls = [f"{name}: {stage.url}" for name, stage in status.stages.items() if stage.url]
-        history = [f"{each.stage}: {each.from_ or 'nothing'} -> {each.to or 'nothing'}" for each in status.history[-3:]]
-        names = [version.name for version in status.versions[-8:]]
-        return {"stages": self._badges(), "versions": names, "served at": urls, "last changes": history, "mlflow": status.url}
-
-    def _badges(self) -> "list[display.Badge]":
-        def one(name: str, version: str | None) -> display.Badge:
-            stage = self.object.status.stages.get(name)
-            if stage is not None and stage.desired is not None and stage.desired != version:
-                return display.Badge(f"{name} {version or 'none'} → {stage.desired}", "bad" if stage.refused else "busy")
-            return display.Badge(f"{name} {version or 'none'}", "good" if version else "quiet")
-
-        return [one(name, version) for name, version in self.stages().items()]
+Watching = Callable[[ModelHandle], None]
 
 
 class Models:
@@ -236,11 +88,11 @@ class Models:
             TimedOut: It is not registered yet.
 
         """
-        declared = _source(source) | ({"tags": dict(tags)} if tags else {})
+        declared = following.source(source) | ({"tags": dict(tags)} if tags else {})
         model = self._declared(name, version, declared)
         if not seconds:
             return ModelVersion(model, VersionStatus(name=version))
-        look = partial(_registered, version, declared)
+        look = partial(following.registered, version, declared)
         return model._until(look, f"to register {version}", seconds, seen, stalls=False).version(version)  # noqa: SLF001 - this package's
 
     def _declared(self, name: str, version: str, source: dict[str, Any]) -> ModelHandle:
@@ -302,7 +154,7 @@ class Models:
         model = ModelHandle(self._kube, self._kube.patch("RegisteredModel", name, patch))
         if not seconds:
             return model
-        look = partial(staged, stage, version)
+        look = partial(following.staged, stage, version)
         return model._until(look, f"to let {version or 'nothing'} hold {stage}", seconds, seen, stalls=False)  # noqa: SLF001
 
     def download(self, name: str, path: str | Path, which: str = "latest", *, seen: Callable[[int, int], None] | None = None) -> Path:
@@ -418,69 +270,6 @@ class Models:
 
 def _body(name: str, spec: Mapping[str, Any]) -> dict[str, Any]:
     return {"apiVersion": API_VERSION, "kind": "RegisteredModel", "metadata": {"name": name}, "spec": dict(spec)}
-
-
-def _source(text: str) -> dict[str, Any]:
-    """Read where a version comes from."""
-    if found := _TRAINING_RUN.fullmatch(text):
-        return {"trainingRun": found["name"]}
-    if found := _RUNS.fullmatch(text):
-        return {"runId": found["run"], **({"path": found["path"]} if found["path"] else {})}
-    if text.startswith("s3://"):
-        return {"uri": text}
-    raise ValueError(f"{text} is no source: write trainingruns/<name>, runs:/<run id>[/<path>] or s3://<bucket>/<key>")
-
-
-def _registered(version: str, source: Mapping[str, Any], model: ModelHandle) -> ModelHandle | None:
-    """The model, when MLflow has the version. What else is wrong with the model is not its business.
-
-    Raises:
-        Failed: The version cannot be registered, or another source holds its name.
-
-    """
-    subject = f"{version} of {model.namespace}/{model.name}"
-    status = next((each for each in model.object.status.versions if each.name == version), None)
-    if not model.fresh:
-        return None
-    if status is None:
-        if model.stalled and model.reason in _WHOLE:
-            raise Failed(subject, model.reason, model.message)
-        return None
-    if status.mlflow_version is not None:
-        given = {"trainingRun": status.training_run, "runId": status.run_id, "uri": (status.uri or "").rstrip("/")}
-        if any(given[key] != str(value).rstrip("/") for key, value in source.items() if key in given):
-            raise Failed(subject, "VersionTaken", "another source was registered under this name before: declare this one under another.")
-        return model
-    reason, _, words = (status.problem or "").partition(": ")
-    if words and reason in set(ModelReason):
-        raise Failed(subject, reason, words)
-    return None
-
-
-def staged(stage: str, version: str | None, model: ModelHandle) -> ModelHandle | None:
-    """Return the model, when a version holds a stage and MLflow agrees; None while it is on its way. Pure.
-
-    Raises:
-        Failed: It will not, until somebody changes something. Trouble of other stages is not this one's.
-
-    """
-    if not model.fresh:
-        return None
-    status = model.object.status.stages.get(stage)
-    if (status.version if status else None) == version:
-        synced = model.object.status.condition("Synced")
-        if model.ready or (synced is not None and synced.status == "True" and (status is None or status.desired == version)):
-            return model
-    subject = f"{stage} of {model.namespace}/{model.name}"
-    if status is not None and status.refused and status.refused_generation == model.metadata.generation:
-        raise Failed(subject, ModelReason.SERVING_FAILED, status.refused)
-    known = next((each for each in model.object.status.versions if each.name == version), None)
-    reason, _, words = ((known.problem if known else None) or "").partition(": ")
-    if words and reason in set(ModelReason):
-        raise Failed(subject, reason, words)
-    if model.stalled and (model.reason in _WHOLE or model.message.startswith(f"{stage}: ")):
-        raise Failed(subject, model.reason, model.message.removeprefix(f"{stage}: "))
-    return None
 
 
 def _cache() -> Path:
