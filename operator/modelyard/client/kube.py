@@ -41,6 +41,7 @@ class Kube:
     """Objects that one answer of a list holds."""
 
     def __init__(self, namespace: str | None = None, context: str | None = None, kubeconfig: str | None = None) -> None:
+        self.kubeconfig = kubeconfig
         self._session = Session(namespace, context, kubeconfig)
 
     def close(self) -> None:
