@@ -71,6 +71,8 @@ class Person:
 
     kubeconfig: Path
     namespace: str
+    seconds: float = 120
+    """What a command may take."""
 
     def _command(self, *words: str) -> list[str]:
         return [sys.executable, "-m", "modelyard", *words, *(["-n", self.namespace] if self.namespace else [])]
@@ -82,7 +84,7 @@ class Person:
     def says(self, *words: str, stdin: str = "") -> "subprocess.CompletedProcess[str]":
         """Says it, and waits for the end."""
         done = subprocess.run(
-            self._command(*words), env=self._environment, input=stdin, capture_output=True, text=True, check=False, timeout=120
+            self._command(*words), env=self._environment, input=stdin, capture_output=True, text=True, check=False, timeout=self.seconds
         )
         assert "Traceback" not in done.stderr, done.stderr
         return done

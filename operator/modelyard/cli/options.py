@@ -20,13 +20,15 @@ class Format(StrEnum):
     WIDE = "wide"
 
 
-Namespace = Annotated[str | None, typer.Option("--namespace", "-n", help="The namespace; the context's own if absent.")]
+Namespace = Annotated[str | None, typer.Option("--namespace", "-n", metavar="NAME", help="The namespace; the context's own if absent.")]
 AllNamespaces = Annotated[bool, typer.Option("--all-namespaces", "-A", help="All namespaces.")]
-Context = Annotated[str | None, typer.Option("--context", help="The context of the kubeconfig; the current one if absent.")]
-Output = Annotated[Format | None, typer.Option("--output", "-o", help="For programs: json, yaml or name. For people: wide, which is more.")]
-Timeout = Annotated[float, typer.Option("--timeout", min=1, help="Seconds to wait for the end at most.")]
+Context = Annotated[str | None, typer.Option("--context", metavar="NAME", help="The context of the kubeconfig; the current one if absent.")]
+Output = Annotated[
+    Format | None, typer.Option("--output", "-o", metavar="FORM", help="For programs: json, yaml, name. For people: wide, which is more.")
+]
+Timeout = Annotated[float, typer.Option("--timeout", metavar="SECONDS", min=1, help="Seconds to wait for the end at most.")]
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="The RegisteredModel.", autocompletion=completing.models)]
-Run = Annotated[list[str], typer.Argument(metavar="RUN...", help="TrainingRuns.", autocompletion=completing.runs)]
+Run = Annotated[list[str], typer.Argument(metavar="RUN", help="TrainingRuns.", autocompletion=completing.runs)]
 
 
 @dataclass(frozen=True)

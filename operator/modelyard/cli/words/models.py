@@ -19,7 +19,7 @@ _DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would change,
 def status(
     *,
     model: Annotated[
-        str | None, typer.Argument(metavar="[MODEL]", autocompletion=completing.models, help="One model; all if absent.")
+        str | None, typer.Argument(metavar="MODEL", autocompletion=completing.models, help="One model; all if absent.")
     ] = None,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Stay, and draw anew when something changes.")] = False,
     namespace: Namespace = None,
@@ -76,7 +76,9 @@ def rollback(
 def history(
     model: Model,
     *,
-    stage: Annotated[str | None, typer.Option("--stage", "-s", help="Of one stage only.", autocompletion=completing.stages)] = None,
+    stage: Annotated[
+        str | None, typer.Option("--stage", "-s", metavar="STAGE", help="Of one stage only.", autocompletion=completing.stages)
+    ] = None,
     namespace: Namespace = None,
     context: Context = None,
     output: Output = None,
@@ -89,7 +91,7 @@ def history(
 
 def compare(
     first: Annotated[str, typer.Argument(metavar="MODEL@V1", help="A version; a stage's name stands for the version that holds it.")],
-    second: Annotated[str, typer.Argument(metavar="[MODEL@]V2", help="Another one, of the same model or of another.")],
+    second: Annotated[str, typer.Argument(metavar="V2", help="Another one, of the same model or of another.")],
     *,
     png: Annotated[Path | None, typer.Option("--png", metavar="FILE", help="Draw the curves into a picture.")] = None,
     html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a page that needs nothing else.")] = None,
@@ -98,7 +100,10 @@ def compare(
     context: Context = None,
     output: Output = None,
 ) -> None:
-    """Set two versions side by side: parameters, metrics, data, signature, curves."""
+    """Set two versions side by side.
+
+    Parameters, metrics, data, signature, and the metrics' curves.
+    """
     from modelyard.cli.commands import compare as command  # noqa: PLC0415
 
     command.compare(Where(namespace, context, output), first, second, command.Pictures(png, html, curves=curves))

@@ -19,16 +19,16 @@ def predict(
         ),
     ],
     *,
-    file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="Rows in JSON or CSV; standard input if absent or -.")] = None,
+    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="Rows in JSON or CSV; standard input if absent or -.")] = None,
     csv: Annotated[bool, typer.Option("--csv", help="The input is CSV with a head, whatever the file is called.")] = False,
-    timeout: Annotated[float, typer.Option("--timeout", min=1, help="Seconds to wait for the answer.")] = 30,
+    timeout: Annotated[float, typer.Option("--timeout", metavar="SECONDS", min=1, help="Seconds to wait for the answer.")] = 30,
     namespace: Namespace = None,
     context: Context = None,
     output: Output = None,
 ) -> None:
     """Ask a model. From outside of the cluster through a port-forward.
 
-    JSON is a list of rows, a list of records, or a body of the V1, V2 or MLflow protocol as it is.
+    JSON is a list of rows, a list of records, columns, or a body of the V1 protocol or of MLflow's.
     """
     from modelyard.cli.commands import predict as command  # noqa: PLC0415
 

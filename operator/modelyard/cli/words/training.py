@@ -13,15 +13,17 @@ __all__ = ["add_to"]
 
 _Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 _Experiment = Annotated[str, typer.Argument(metavar="EXPERIMENT", help="The experiment.", autocompletion=completing.experiments)]
-_Experiments = Annotated[list[str], typer.Argument(metavar="EXPERIMENT...", help="Experiments.", autocompletion=completing.experiments)]
+_Experiments = Annotated[list[str], typer.Argument(metavar="EXPERIMENT", help="Experiments.", autocompletion=completing.experiments)]
 
 
 def train(
     *,
     file: Annotated[Path | None, typer.Option("--file", "-f", metavar="FILE", help="A TrainingRun in YAML; - is standard input.")] = None,
-    name: Annotated[str | None, typer.Option("--name", help="The run's name; made from the experiment's if absent.")] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="NAME", help="The run's name; made from the experiment's if absent.")
+    ] = None,
     experiment: Annotated[
-        str | None, typer.Option("--experiment", "-e", help="The experiment.", autocompletion=completing.experiments)
+        str | None, typer.Option("--experiment", "-e", metavar="NAME", help="The experiment.", autocompletion=completing.experiments)
     ] = None,
     parameter: Annotated[
         list[str] | None, typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="A parameter; may be repeated.")
@@ -33,20 +35,26 @@ def train(
         str | None, typer.Option("--digest", metavar="sha256:...", help="The dataset's digest, checked before training.")
     ] = None,
     target: Annotated[str | None, typer.Option("--target", metavar="COLUMN", help="The column to predict.")] = None,
-    task: Annotated[str | None, typer.Option("--task", help="XGBoost: classification or regression.")] = None,
+    task: Annotated[str | None, typer.Option("--task", metavar="TASK", help="XGBoost: classification or regression.")] = None,
     script: Annotated[
         str | None, typer.Option("--script", metavar="FILE.py|CONFIGMAP[/KEY]", help="A Python file, of this machine or in a ConfigMap.")
     ] = None,
-    image: Annotated[str | None, typer.Option("--image", help="An image, instead of XGBoost. What follows -- are its arguments.")] = None,
+    image: Annotated[
+        str | None, typer.Option("--image", metavar="IMAGE", help="An image, instead of XGBoost. What follows -- are its arguments.")
+    ] = None,
     cpu: Annotated[str | None, typer.Option("--cpu", metavar="CORES", help="CPU that it is given.")] = None,
     memory: Annotated[str | None, typer.Option("--memory", metavar="BYTES", help="Memory that it is given, and no more: 2Gi.")] = None,
     register: Annotated[str | None, typer.Option("--register", metavar="MODEL@VERSION", help="Register the model on success.")] = None,
-    retries: Annotated[int | None, typer.Option("--retries", min=0, help="How often a failed attempt is repeated.")] = None,
+    retries: Annotated[
+        int | None, typer.Option("--retries", metavar="TIMES", min=0, help="How often a failed attempt is repeated.")
+    ] = None,
     deadline: Annotated[int | None, typer.Option("--deadline", min=1, metavar="SECONDS", help="What one attempt may take.")] = None,
     follow: Annotated[bool, typer.Option("--follow/--no-follow", help="Show logs, metrics and progress to the end.")] = True,
-    timeout: Annotated[float | None, typer.Option("--timeout", min=1, help="Seconds to follow at most; no limit if absent.")] = None,
+    timeout: Annotated[
+        float | None, typer.Option("--timeout", metavar="SECONDS", min=1, help="Seconds to follow at most; no limit if absent.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the TrainingRun as the API server would store it.")] = False,
-    command: Annotated[list[str] | None, typer.Argument(metavar="[-- ARGUMENT...]", help="Arguments of --image.")] = None,
+    command: Annotated[list[str] | None, typer.Argument(metavar="-- ARGUMENT", help="Arguments of --image.")] = None,
     namespace: Namespace = None,
     context: Context = None,
     output: Output = None,
@@ -79,7 +87,7 @@ def train(
 def runs_list(
     *,
     experiment: Annotated[
-        str | None, typer.Option("--experiment", "-e", help="Of one experiment.", autocompletion=completing.experiments)
+        str | None, typer.Option("--experiment", "-e", metavar="NAME", help="Of one experiment.", autocompletion=completing.experiments)
     ] = None,
     namespace: Namespace = None,
     every: AllNamespaces = False,
@@ -102,7 +110,9 @@ def runs_show(run: Run, *, namespace: Namespace = None, context: Context = None,
 def runs_follow(
     run: Annotated[str, typer.Argument(metavar="RUN", help="The TrainingRun.", autocompletion=completing.runs)],
     *,
-    timeout: Annotated[float | None, typer.Option("--timeout", min=1, help="Seconds to follow at most; no limit if absent.")] = None,
+    timeout: Annotated[
+        float | None, typer.Option("--timeout", metavar="SECONDS", min=1, help="Seconds to follow at most; no limit if absent.")
+    ] = None,
     namespace: Namespace = None,
     context: Context = None,
     output: Output = None,
@@ -131,7 +141,7 @@ def runs_delete(
 
 
 def runs_restore(
-    run: Annotated[list[str], typer.Argument(metavar="RUN...", help="TrainingRuns, there or deleted.")],
+    run: Annotated[list[str], typer.Argument(metavar="RUN", help="TrainingRuns, there or deleted.")],
     *,
     namespace: Namespace = None,
     context: Context = None,
@@ -144,12 +154,12 @@ def runs_restore(
 
 
 def runs_purge(
-    run_id: Annotated[list[str], typer.Argument(metavar="RUN_ID...", help="MLflow's ids of deleted runs.")],
+    run_id: Annotated[list[str], typer.Argument(metavar="RUN_ID", help="MLflow's ids of deleted runs.")],
     *,
     yes: _Yes = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
     operator_namespace: Annotated[
-        str, typer.Option("--operator-namespace", help="Where modelyard itself is installed.")
+        str, typer.Option("--operator-namespace", metavar="NAME", help="Where modelyard itself is installed.")
     ] = "modelyard-system",
     timeout: Timeout = 900,
     context: Context = None,
