@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from typing import Any, Literal
 
-__all__ = ["Badge", "Bar", "Tone", "age", "bar", "card", "in_notebook", "plain", "size", "table", "text_table"]
+__all__ = ["Badge", "Bar", "Tone", "age", "bar", "card", "in_notebook", "plain", "rich_table", "size", "table", "text_table"]
 
 Tone = Literal["good", "busy", "bad", "quiet"]
 _COLOURS: Mapping[Tone, tuple[str, str]] = {
@@ -64,6 +64,25 @@ def text_table(rows: Sequence[Row], empty: str) -> str:
     cells = [[column.upper() for column in rows[0]], *([plain(value) for value in row.values()] for row in rows)]
     widths = [max(len(line[index]) for line in cells) for index in range(len(cells[0]))]
     return "\n".join("  ".join(word.ljust(width) for word, width in zip(line, widths, strict=True)).rstrip() for line in cells)
+
+
+def rich_table(rows: Sequence[Row], empty: str) -> Any:
+    """Return rows as a table of rich, for `rich.print` and a terminal's IPython."""
+    from rich.table import Table  # noqa: PLC0415 - only where somebody draws with it
+    from rich.text import Text  # noqa: PLC0415
+
+    if not rows:
+        return Text(empty, style="italic")
+    colours: Mapping[Tone, str] = {"good": "green", "busy": "yellow", "bad": "red", "quiet": ""}
+    found = Table(*rows[0], box=None, header_style="bold", pad_edge=False)
+    for row in rows:
+        cells = []
+        for value in row.values():
+            each = value if isinstance(value, list | tuple) else [value]
+            words = (Text(plain(word), style=colours[word.tone] if isinstance(word, Badge) else "") for word in each)
+            cells.append(Text(" ").join(words))
+        found.add_row(*cells)
+    return found
 
 
 def _cell(value: Any) -> str:

@@ -222,6 +222,9 @@ class Listing(tuple[HandleT, ...], Generic[HandleT]):
     def _repr_html_(self) -> str:
         return display.table(self.rows(), "nothing here")
 
+    def __rich__(self) -> Any:
+        return display.rich_table(self.rows(), "nothing here")
+
 
 def listed(handle: type[HandleT], kube: Kube, *, all_namespaces: bool, labels: str) -> Listing[HandleT]:
     """Return all objects of a kind, by namespace and name."""

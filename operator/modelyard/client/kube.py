@@ -16,7 +16,7 @@ from modelyard.client.errors import TimedOut
 from modelyard.client.forward import chosen, listening, may_forward, selector
 from modelyard.client.kinds import Kind, group_of, kind_of
 from modelyard.client.session import Session, path
-from modelyard.client.watch import Event, watched
+from modelyard.client.watch import PATIENCE, Event, watched
 
 __all__ = ["FIELD_MANAGER", "Event", "Kind", "Kube", "Manifest"]
 
@@ -39,6 +39,8 @@ class Kube:
 
     PAGE: ClassVar[int] = 500
     """Objects that one answer of a list holds."""
+    PATIENCE: ClassVar[int] = PATIENCE
+    """Failures in a row after which a watch is given up; 8 of them take half a minute."""
 
     def __init__(self, namespace: str | None = None, context: str | None = None, kubeconfig: str | None = None) -> None:
         self.kubeconfig = kubeconfig
@@ -126,7 +128,7 @@ class Kube:
         login = self._session.login
         params = {"labelSelector": labels, "fieldSelector": f"metadata.name={name}" if name else ""}
         where = path(asked, what, collection=True)
-        return self._session.loop.stream(lambda: watched(login, where, params, asked, what), seconds)
+        return self._session.loop.stream(lambda: watched(login, where, params, asked, what, self.PATIENCE), seconds)
 
     def until(
         self,

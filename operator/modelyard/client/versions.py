@@ -75,6 +75,9 @@ class Versions(tuple[ModelVersion, ...]):
     def _repr_html_(self) -> str:
         return display.table(self.rows(), "no versions")
 
+    def __rich__(self) -> Any:
+        return display.rich_table(self.rows(), "no versions")
+
 
 class ModelHandle(Handle[RegisteredModel]):
     """A RegisteredModel as it was read."""

@@ -14,11 +14,11 @@ from modelyard.client import answers, transport
 from modelyard.client.errors import Unreachable
 from modelyard.client.kinds import Kind
 
-__all__ = ["Event", "watched"]
+__all__ = ["PATIENCE", "Event", "watched"]
 
 Type = Literal["Added", "Modified", "Deleted"]
 _TYPES: Mapping[str, Type] = {"ADDED": "Added", "MODIFIED": "Modified", "DELETED": "Deleted"}
-_PATIENCE = 8
+PATIENCE = 8
 """Failures in a row, each waited out twice as long as the one before, up to 8 s: half a minute."""
 
 
@@ -35,9 +35,9 @@ class _Gone(Exception):
 
 
 async def watched(
-    to: transport.Login, path: str, params: Mapping[str, str], asked: answers.Asked, kind: Kind
+    to: transport.Login, path: str, params: Mapping[str, str], asked: answers.Asked, kind: Kind, patience: int = PATIENCE
 ) -> AsyncGenerator[Event, None]:
-    """Yield what is there, and then what happens, for ever."""
+    """Yield what is there, and then what happens, for ever; so many failures in a row are too many: Unreachable."""
     known: dict[str, dict[str, Any]] = {}
     failures, version = 0, ""
     given = {key: value for key, value in params.items() if value}
@@ -58,7 +58,7 @@ async def watched(
             version = ""
         except transport.Broken as error:
             failures += 1
-            if failures > _PATIENCE:
+            if failures > patience:
                 raise Unreachable(f"The API server at {asked.server} does not answer: {error}. Is it up, and the right context?") from error
             await asyncio.sleep(min(8.0, 0.25 * 2**failures))
 
