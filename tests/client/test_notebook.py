@@ -26,8 +26,9 @@ from tests.client.side import Side
 from tests.harness import CRDS, until
 
 HEAD = """
-import os, sys, time
+import os, signal, sys, time
 from modelyard import Client
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job would ignore it
 client = Client({namespace!r}, kubeconfig={kubeconfig!r})
 """
 

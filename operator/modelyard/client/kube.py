@@ -128,7 +128,7 @@ class Kube:
         login = self._session.login
         params = {"labelSelector": labels, "fieldSelector": f"metadata.name={name}" if name else ""}
         where = path(asked, what, collection=True)
-        return self._session.loop.stream(lambda: watched(login, where, params, asked, what, self.PATIENCE), seconds)
+        return self._session.loop.stream(lambda: watched(login, where, params, asked, what, patience=self.PATIENCE), seconds)
 
     def until(
         self,

@@ -35,7 +35,7 @@ class _Gone(Exception):
 
 
 async def watched(
-    to: transport.Login, path: str, params: Mapping[str, str], asked: answers.Asked, kind: Kind, patience: int = PATIENCE
+    to: transport.Login, path: str, params: Mapping[str, str], asked: answers.Asked, kind: Kind, *, patience: int = PATIENCE
 ) -> AsyncGenerator[Event, None]:
     """Yield what is there, and then what happens, for ever; so many failures in a row are too many: Unreachable."""
     known: dict[str, dict[str, Any]] = {}
