@@ -2,9 +2,11 @@
 
 import pytest
 from rich.console import RenderableType
+from rich.text import Text
 
 from modelyard.cli.views import compare, doctor, experiments, history, models, runs
 from modelyard.cli.views.table import table
+from modelyard.cli.views.text import bar
 from tests.cli.conftest import FILES, Seen
 from tests.cli.objects import (
     NOW,
@@ -132,3 +134,11 @@ def test_what_is_seen(name: str, seen: Seen):
 
 def test_no_screen_is_left_over():
     assert {path.stem for path in FILES.glob("*.txt")} == set(SCREENS)
+
+
+def test_colours_end_where_they_should():
+    """A colour belongs to its words: nothing that follows takes it over."""
+    drawings = [runs.line(run(), NOW, 80), history.change(model(versions=THREE), "production", "v3", NOW), bar(50)]
+    heads = [child.label for child in models.tree(model(), (run(),), NOW, 80).children]
+    assert [text.plain for text in (*drawings, *heads) if isinstance(text, Text) and text.style and text.spans] == []
+    assert [span.style for span in bar(50, 10, "green").spans] == ["green", "dim"]

@@ -153,7 +153,7 @@ def _followed(session: Session, body: Manifest, stage: str, version: str, second
 
 def _standing(model: RegisteredModel, stage: str, version: str) -> tuple[Text, str]:
     """Return where it stands, for a screen and for a log."""
-    percent, words = under_way(model, stage) or (90, f"{version} serves, its last pods come up")
+    percent, words = under_way(model, stage) or (90, f"{version} serves, the rest follows")
     found = model.status.condition("Ready")
     why = f"  {found.message}" if found and found.status != "True" and model.status.observed_generation >= model.metadata.generation else ""
     return Text.assemble(f"{stage}  ", bar(percent, 20, "yellow"), f" {words}{why}"), f"{stage}: {words}.{why}"

@@ -40,9 +40,7 @@ def show(experiment: Experiment, runs: Sequence[TrainingRun], now: datetime, wid
     """Draw everything that is known of an experiment, and its runs, newest first."""
     word, condition = standing(experiment.status, experiment.metadata.generation)
     meta, status = experiment.metadata, experiment.status
-    parts: list[RenderableType] = [
-        Text(meta.name, style="bold") + Text(f"  {meta.namespace}  ", style="dim") + Text(word, style=style_of(word))
-    ]
+    parts: list[RenderableType] = [Text.assemble((meta.name, "bold"), (f"  {meta.namespace}  ", "dim"), (word, style_of(word)))]
     if experiment.spec.description:
         parts.append(Text(experiment.spec.description))
     if condition and condition.message and word != "Ready":

@@ -77,15 +77,14 @@ def _registers(run: TrainingRun) -> tuple[str, str] | None:
 def tree(model: RegisteredModel, runs: Sequence[TrainingRun], now: datetime, width: int, *, wide: bool = False) -> Tree:
     """Draw one model."""
     word, condition = standing(model.status, model.metadata.generation)
-    head = Text(model.metadata.name, style="bold") + Text(f"  {model.metadata.namespace}", style="dim") + "  "
-    root = Tree(head + Text(word, style=style_of(word)))
+    root = Tree(Text.assemble((model.metadata.name, "bold"), (f"  {model.metadata.namespace}  ", "dim"), (word, style_of(word))))
     if condition is not None and condition.message and word in ("Stalled", "Reconciling"):
-        root.add(Text(f"{condition.reason}: ", style=style_of(word)) + Text(condition.message))
+        root.add(Text.assemble((f"{condition.reason}: ", style_of(word)), condition.message))
     if word == "Unknown":
         root.add(Text("The operator has not looked at this spec yet. If that lasts: `doctor`."))
     synced = model.status.condition("Synced")
     if synced is not None and synced.status != "True" and synced.message and synced.message != (condition.message if condition else ""):
-        root.add(Text(f"MLflow, {synced.reason}: ", style="yellow") + Text(synced.message))
+        root.add(Text.assemble((f"MLflow, {synced.reason}: ", "yellow"), synced.message))
     for name in sorted({*model.spec.stages, *model.status.stages}):
         _stage(root, model, name, now)
     if runs:
@@ -99,24 +98,24 @@ def tree(model: RegisteredModel, runs: Sequence[TrainingRun], now: datetime, wid
 def _stage(root: Tree, model: RegisteredModel, name: str, now: datetime) -> None:
     stage = model.status.stages.get(name) or StageStatus()
     wanted = model.spec.stages[name].version if name in model.spec.stages else None
-    head = Text(name, style="bold") + "  " + Text(stage.version or "empty", style="" if stage.version else "dim")
+    head = Text.assemble((name, "bold"), "  ", (stage.version or "empty", "" if stage.version else "dim"))
     if wanted != stage.version:
-        head += Text(f" → {wanted or 'empty'}", style="yellow")
+        head.append(f" → {wanted or 'empty'}", style="yellow")
     if stage.version and stage.since:
-        head += Text(f"  since {age(stage.since, now)}", style="dim")
+        head.append(f"  since {age(stage.since, now)}", style="dim")
     branch = root.add(head)
     for version, percent in traffic(stage):
         pods = f"{stage.ready_replicas}/{stage.desired_replicas} pods"
         style = "green" if stage.ready_replicas >= stage.desired_replicas else "yellow"
         branch.add(Text.assemble("traffic  ", bar(percent, 10), f" {percent}% {version}  ", (pods, style), f"  {stage.url}"))
     if stage.version and not stage.url:
-        branch.add(Text("not served: spec.stages has replicas 0, the registry alone says so", style="dim"))
+        branch.add(Text("not served: its serving has replicas 0", style="dim"))
     if (moving := under_way(model, name)) is not None:
         percent, words = moving
         since = f", {age(stage.started, now)}" if stage.started else ""
         branch.add(Text.assemble("roll-out ", bar(percent, 10, "yellow"), f" {words}{since}"))
     if stage.refused:
-        branch.add(Text(f"{stage.desired} is refused: ", style="red") + Text(stage.refused))
+        branch.add(Text.assemble((f"{stage.desired} is refused: ", "red"), stage.refused))
 
 
 def _versions(root: Tree, model: RegisteredModel, now: datetime, width: int, *, wide: bool) -> None:

@@ -73,17 +73,17 @@ def _trainer(run: TrainingRun) -> str:
 def line(run: TrainingRun, now: datetime, width: int) -> Text:
     """Draw a run that goes on in one line: name, bar, what is left."""
     percent = _percent(run)
-    head = Text(run.metadata.name, style="bold") + "  "
-    head += bar(percent or 0, 10, "cyan") + Text("   - " if percent is None else f" {percent:3d}%") + "  "
+    done = "   - " if percent is None else f" {percent:3d}%"
+    head = Text.assemble((run.metadata.name, "bold"), "  ", bar(percent or 0, 10, "cyan"), done, "  ")
     rest = [word(run), eta(run) or f"for {age(run.metadata.creation_timestamp, now)}", metrics(run, 1)]
-    return head + Text(clip("  ".join(part for part in rest if part), max(16, width - len(head.plain))))
+    return head.append(clip(", ".join(part for part in rest if part), max(16, width - len(head.plain))))
 
 
 def show(run: TrainingRun, now: datetime, width: int) -> RenderableType:
     """Draw everything that is known of a run."""
     state, condition = standing(run.status, run.metadata.generation)
     status, meta = run.status, run.metadata
-    head = Text(meta.name, style="bold") + Text(f"  {meta.namespace}  ", style="dim") + Text(word(run), style=style_of(state))
+    head = Text.assemble((meta.name, "bold"), (f"  {meta.namespace}  ", "dim"), (word(run), style_of(state)))
     facts: list[tuple[str, Cell]] = [("experiment", run.spec.experiment), ("trainer", _trainer(run))]
     if (data := run.spec.dataset) is not None:
         read = f"  {status.dataset.rows} rows, {short_digest(status.dataset.digest)}" if status.dataset else ""
@@ -127,5 +127,5 @@ def _failure(run: TrainingRun) -> list[RenderableType]:
 
 def _facts(facts: list[tuple[str, Cell]]) -> Text:
     longest = max(len(name) for name, _ in facts)
-    lines = [Text(f"{name.ljust(longest)}  ", style="dim") + (cell if isinstance(cell, Text) else Text(cell)) for name, cell in facts]
+    lines = [Text.assemble((f"{name.ljust(longest)}  ", "dim"), cell) for name, cell in facts]
     return Text("\n").join(lines)

@@ -85,4 +85,4 @@ def style_of(word: str) -> str:
 def bar(percent: float, width: int = 20, style: str = "green") -> Text:
     """Draw a bar that is read without colour too: what is done is thick, what is left is thin."""
     done = round(max(0.0, min(100.0, percent)) / 100 * width)
-    return Text("━" * done, style=style) + Text("─" * (width - done), style="dim")
+    return Text.assemble(("━" * done, style), ("─" * (width - done), "dim"))
