@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 
 import nbformat
 import pytest
@@ -19,11 +20,10 @@ with display.bar("Promoting <b>") as move:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::RuntimeWarning")
-def test_a_bar_moves_in_its_place_in_a_notebook(tmp_path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("PYTHONPATH", "operator")
-    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
+def test_a_bar_moves_in_its_place_in_a_notebook(tmp_path):
+    environment = os.environ | {"PYTHONPATH": "operator", "IPYTHONDIR": str(tmp_path)}
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(BAR)])
-    done = NotebookClient(notebook, timeout=60).execute()
+    done = NotebookClient(notebook, timeout=60).execute(env=environment)
     (output,) = [each for each in done.cells[0].outputs if each.output_type == "display_data"]
     html = output.data["text/html"]
     assert "width:50%" in html
