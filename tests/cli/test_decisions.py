@@ -95,6 +95,7 @@ def entry(to: str | None, from_: str | None, reason: str = "Promoted", stage: st
         ([entry("v1", None), entry("v2", "v1"), entry("v9", "v8", stage="staging")], "v2", "v1"),
         ([entry("v1", None), entry(None, "v1", "Cleared"), entry("v2", None)], "v2", "v1"),
         ([entry("v1", None), entry(None, "v1", "Cleared")], None, "v1"),
+        ([entry("v1", None), entry(None, "v1", "Cleared"), entry("v1", None)], "v1", None),
         ([entry("v1", None)], "v1", None),
         ([], "v1", None),
     ],
