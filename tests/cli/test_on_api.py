@@ -218,6 +218,46 @@ def test_where_nothing_purges_it_is_told_what_to_ask_for(person: Person):
     assert "purge.enabled" in done.stderr
 
 
+JOBS = "/apis/batch/v1/namespaces/{}/jobs"
+POD = {"restartPolicy": "Never", "containers": [{"name": "purge", "image": "i", "args": ["--older-than", "30d"]}]}
+
+
+def purged(side: Side, ended: list[Manifest]) -> list[str]:
+    """The kubelet's part: the arguments of the first Job that comes, which then ends like this."""
+
+    def first() -> Manifest | None:
+        return next(iter(side.request("GET", JOBS.format(side.namespace)).body["items"]), None)
+
+    job = until(first, "a Job comes")
+    conditions = [each | {"status": "True", "lastTransitionTime": TIME} for each in ended]
+    status = {"startTime": TIME, "conditions": conditions} | ({"completionTime": TIME} if ended[-1]["type"] == "Complete" else {})
+    path = f"{JOBS.format(side.namespace)}/{job['metadata']['name']}/status"
+    answer = side.request("PATCH", path, {"status": status}, "application/merge-patch+json")
+    assert answer.ok, answer.message
+    return list(job["spec"]["template"]["spec"]["containers"][0]["args"])
+
+
+@pytest.mark.parametrize(
+    ("ended", "code", "words"),
+    [
+        ([{"type": "SuccessCriteriaMet"}, {"type": "Complete"}], 0, "made in"),
+        ([{"type": "FailureTarget"}, {"type": "Failed", "reason": "BackoffLimitExceeded"}], 1, "BackoffLimitExceeded"),
+    ],
+    ids=["well", "badly"],
+)
+def test_a_purge_is_a_job_from_the_charts_cron_job(side: Side, ended: list[Manifest], code: int, words: str):
+    spec = {"schedule": "@daily", "jobTemplate": {"spec": {"template": {"spec": POD}}}}
+    about = {"name": "modelyard-purge", "labels": {"app.kubernetes.io/component": "purge"}}
+    path = f"/apis/batch/v1/namespaces/{side.namespace}/cronjobs"
+    answer = side.request("POST", path, {"apiVersion": "batch/v1", "kind": "CronJob", "metadata": about, "spec": spec})
+    assert answer.ok, answer.message
+    process = Person(side.server.kubeconfig, "").begins("runs", "purge", "1" * 32, "--yes", "--operator-namespace", side.namespace)
+    assert purged(side, ended) == ["--run-ids", "1" * 32]
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == code, err
+    assert words in out + err
+
+
 # --- rights -------------------------------------------------------------------------------------------
 @pytest.fixture
 def guarded(cluster: Cluster) -> Iterator[None]:
