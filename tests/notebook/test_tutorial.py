@@ -36,11 +36,6 @@ def test_the_committed_notebook_was_executed_from_top_to_bottom():
     assert steps == [f"## {number}" for number in range(1, 12)]
 
 
-def test_the_committed_notebook_names_no_machine():
-    text = NOTEBOOK.read_text()
-    assert not [word for word in ("/root/", "/home/", "/work/", "/tmp/", str(Path.home())) if word in text]
-
-
 @pytest.mark.e2e
 def test_every_step_does_what_it_says(tenant: Tenant, tmp_path: Path):
     notebook = execute(read(tenant.name), tenant.kube.kubeconfig, tmp_path, tenant.kube.tools)
