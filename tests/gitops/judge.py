@@ -11,16 +11,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.chart.helm import Manifest
 from tests.cluster.console import Console, Log
 from tests.cluster.gobuild import environment, find_go, install_go
 from tests.cluster.settings import Settings
 from tests.cluster.steps import Plan, Step, hash_files
 
-__all__ = ["Pair", "Verdict", "Way", "changes", "health", "judge", "misread"]
+__all__ = ["BUILDING", "Pair", "Verdict", "Way", "changes", "health", "judge", "misread"]
 
 HERE = Path(__file__).parent / "go"
 FLAGS = "-s -w"
+BUILDING = pytest.mark.timeout(2400)
+"""For tests that ask the program: the first one waits for its build, five minutes of a core and more on a machine that others use."""
 
 
 @dataclass(frozen=True)

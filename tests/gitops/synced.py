@@ -71,9 +71,9 @@ class Synced:
         assert answer.code == 200, answer.message
         return answer.body
 
-    def predicted(self, manifest: Manifest) -> Manifest:
+    def predicted(self, manifest: Manifest, manager: str = MANAGER) -> Manifest:
         """What the API server would make of another server-side apply."""
-        answer = self.admin.apply(f"{self.path(manifest)}?dryRun=All", manifest, MANAGER)
+        answer = self.admin.apply(f"{self.path(manifest)}?dryRun=All", manifest, manager)
         assert answer.code == 200, answer.message
         return answer.body
 

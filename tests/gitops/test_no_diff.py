@@ -9,14 +9,15 @@ from typing import Any
 import pytest
 
 from tests.chart.helm import ROOT, Manifest, Refused
-from tests.gitops.judge import Pair, Way, changes
+from tests.gitops.judge import BUILDING, Pair, Way, changes
 from tests.gitops.synced import Synced, objects
 
-pytestmark = pytest.mark.api
+pytestmark = [pytest.mark.api, BUILDING]
 
 SAMPLES = sorted(path for path in (ROOT / "manifests" / "samples").iterdir() if path.is_dir())
 SOURCES = [*SAMPLES, ROOT / "manifests" / "gitops" / "repository"]
 every_source = pytest.mark.parametrize("source", SOURCES, ids=[path.name for path in SOURCES])
+FLUX = "kustomize-controller"
 FRAUD = ROOT / "manifests" / "samples" / "fraud"
 
 
@@ -44,6 +45,16 @@ def test_nothing_is_left_to_sync(synced: Synced, schema: dict[str, Any], source:
     synced.operate()
     assert out_of_sync(compared(synced, wanted, schema)) == []
     synced.diff(wanted)
+
+
+@every_source
+def test_the_dry_run_by_which_flux_looks_for_drift_changes_nothing(synced: Synced, source: Path):
+    wanted = objects(source)
+    synced.server_side(wanted, manager=FLUX)
+    synced.operate()
+    for each in wanted:
+        there, again = synced.live(each), synced.predicted(each, FLUX)
+        assert again == there
 
 
 def test_the_api_server_has_filled_in_defaults_and_the_operator_its_part(synced: Synced):

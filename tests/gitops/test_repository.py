@@ -14,8 +14,10 @@ import pytest
 
 from tests.chart.helm import ROOT, Manifest, Refused, documents, find, kubectl
 from tests.cluster.apiserver import ApiServer
-from tests.gitops.judge import misread
+from tests.gitops.judge import BUILDING, misread
 from tests.gitops.synced import Synced, objects, text
+
+pytestmark = BUILDING
 
 GITOPS = ROOT / "manifests" / "gitops"
 REPOSITORY = GITOPS / "repository"
