@@ -14,15 +14,14 @@ from typing import Any
 import pytest
 
 from tests.chart.helm import Manifest
-from tests.cluster.console import Console, Log
-from tests.cluster.gobuild import environment, find_go, install_go
+from tests.cluster.console import Console
+from tests.cluster.gobuild import made_of
 from tests.cluster.settings import Settings
-from tests.cluster.steps import Plan, Step, hash_files
+from tests.cluster.steps import Plan
 
 __all__ = ["BUILDING", "Pair", "Verdict", "Way", "changes", "health", "judge", "misread"]
 
 HERE = Path(__file__).parent / "go"
-FLAGS = "-s -w"
 BUILDING = pytest.mark.timeout(2400)
 """For tests that ask the program: the first one waits for its build, five minutes of a core and more on a machine that others use."""
 
@@ -65,27 +64,10 @@ def judge() -> Path:
 
     """
     settings = Settings.read()
-    binary = settings.cache / "gitops" / "bin" / "judge"
-
-    def run(log: Log, key: str) -> None:
-        binary.parent.mkdir(parents=True, exist_ok=True)
-        words = ["go", "build", "-trimpath", "-mod=readonly", "-ldflags", FLAGS, "-o", str(binary), "./judge"]
-        log.run(words, env=environment(settings), cwd=HERE)
-
-    toolchain = Step(
-        "go", lambda log, key: install_go(settings, log), lambda key: find_go(settings) is not None, doing="looking for a Go toolchain"
-    )
-    build = Step(
-        "gitops-go",
-        run,
-        lambda key: binary.exists(),
-        inputs=(hash_files([HERE], HERE), FLAGS),
-        after=("go",),
-        doing="building Argo CD's health and diff and Flux's health expressions from Go modules",
-        heavy=True,
-    )
-    Plan([toolchain, build], settings.cache, Console(sys.stderr)).run([build.name])
-    return binary
+    folder = settings.cache / "gitops" / "bin"
+    doing = "building Argo CD's health and diff and Flux's health expressions from Go modules"
+    Plan(made_of(settings, "gitops-go", HERE, folder, ("./judge",), doing), settings.cache, Console(sys.stderr)).run(["gitops-go"])
+    return folder / "judge"
 
 
 def ask(question: Mapping[str, Any]) -> dict[str, Any]:

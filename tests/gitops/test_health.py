@@ -14,7 +14,7 @@ from tests.chart.helm import ROOT, Manifest, documents
 from tests.gitops import customizations
 from tests.gitops.customizations import ARGOCD, KINDS, expected, scripts, stand
 from tests.gitops.judge import BUILDING, Verdict, health
-from tests.gitops.states import reasons, states
+from tests.gitops.states import UNSPOKEN, reasons, states
 
 pytestmark = BUILDING
 
@@ -87,6 +87,15 @@ def test_every_documented_reason_is_among_the_states_and_in_the_table():
         assert set(listed) | {reason for kind, reason in BESIDE if kind == resource.KIND} == set(known), (
             "say in TABLE what the engines show"
         )
+
+
+def test_what_no_decision_says_is_still_said_by_none():
+    """A reason that comes into use is to be built by its decision, not by hand."""
+    folders = {"TrainingRun": "training_run", "RegisteredModel": "registered_model"}
+    for kind, reason in UNSPOKEN:
+        code = "".join(file.read_text() for file in (ROOT / "operator" / "modelyard" / folders[kind]).glob("*.py"))
+        assert "Reason.REGISTERING" in code
+        assert f"Reason.{reason.name}" not in code
 
 
 def test_the_three_engines_agree_with_the_table(verdicts: list[tuple[Manifest, Verdict]]):

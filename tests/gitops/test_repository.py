@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.chart.api import Api, path_of
 from tests.chart.helm import ROOT, Manifest, Refused, documents, find, kubectl
 from tests.cluster.apiserver import ApiServer
 from tests.gitops.judge import BUILDING, misread
@@ -117,6 +118,22 @@ def test_both_sync_the_root_of_the_repository_and_ignore_no_difference():
     assert (REPOSITORY / application["spec"]["source"]["path"]).resolve() == REPOSITORY
     assert (REPOSITORY / kustomization["spec"]["path"]).resolve() == REPOSITORY
     assert "ignoreDifferences" not in application["spec"]
+
+
+@pytest.mark.api
+def test_the_health_checks_join_what_argocd_cm_has(installed: ApiServer):
+    """As the file's second line says it, and again after an upgrade."""
+    admin = Api(installed)
+    assert admin.create(path_of("v1/namespaces"), {"metadata": {"name": "argocd"}}).code == 201
+    there = {"metadata": {"name": "argocd-cm", "labels": {"app.kubernetes.io/part-of": "argocd"}}, "data": {"url": "https://argocd"}}
+    assert admin.create(path_of("v1/configmaps", "argocd"), there).code == 201
+    file = GITOPS / "argocd" / "argocd-cm.yaml"
+    for _ in range(2):
+        kubectl("apply", "--server-side", "--field-manager=modelyard-health", "-f", file, kubeconfig=installed.kubeconfig)
+    found = admin.get(path_of("v1/configmaps", "argocd", "argocd-cm")).body
+    (ours,) = documents(file.read_text())
+    assert found["data"] == {"url": "https://argocd", **ours["data"]}
+    assert found["metadata"]["labels"] == {"app.kubernetes.io/part-of": "argocd"}
 
 
 # --- promotion -----------------------------------------------------------------------------------------
