@@ -26,7 +26,7 @@ numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
-def kube() -> Iterator[Kube]:
+def real_cluster() -> Iterator[Kube]:
     """The cluster, with the project's images in it; for one session at a time."""
     console = Console(sys.stdout)
     # Two sessions on one cluster would clear each other's namespaces away, and scale the same MLflow to nothing.
@@ -37,14 +37,14 @@ def kube() -> Iterator[Kube]:
 
 
 @pytest.fixture(scope="session")
-def operator(kube: Kube) -> Iterator[Kube]:
+def operator(real_cluster: Kube) -> Iterator[Kube]:
     """The cluster with the operator, MLflow and MinIO on it; the demo's, if they are there."""
-    kube.kubectl("delete", "namespace", "-l", LABEL, "--wait=false")
-    install.install(kube, VALUES)
-    install.wait_ready(kube)
-    kube.apply(open_to_tests("MLflow"), open_to_tests("MinIO"), namespace=install.NAMESPACE)
-    yield kube
-    left = kube.program("kubectl", "delete", "namespace", "-l", LABEL, "--timeout=120s", check=False)
+    real_cluster.kubectl("delete", "namespace", "-l", LABEL, "--wait=false")
+    install.install(real_cluster, VALUES)
+    install.wait_ready(real_cluster)
+    real_cluster.apply(open_to_tests("MLflow"), open_to_tests("MinIO"), namespace=install.NAMESPACE)
+    yield real_cluster
+    left = real_cluster.program("kubectl", "delete", "namespace", "-l", LABEL, "--timeout=120s", check=False)
     assert left.returncode == 0, f"namespaces do not go, so some finalizer stands: {left.stderr}"
 
 

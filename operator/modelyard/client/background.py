@@ -6,6 +6,7 @@ the loop is there. What is asked of Kubernetes does not belong here.
 
 import asyncio
 import os
+import sys
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
@@ -65,7 +66,8 @@ class Background:
                     return
                 yield item
         finally:
-            _ended(pump)
+            if not sys.is_finalizing():
+                _ended(pump)
 
     @contextmanager
     def hold(self, make: Callable[[], AbstractAsyncContextManager[T]]) -> Iterator[T]:
@@ -84,7 +86,9 @@ class Background:
         try:
             yield value
         finally:
-            self.run(there.__aexit__(None, None, None))
+            # A process that ends has stopped the loop's thread already, and what was held goes with the process.
+            if not sys.is_finalizing():
+                self.run(there.__aexit__(None, None, None))
 
 
 async def _pumped(make: Callable[[], AsyncGenerator[Any, None]], items: "asyncio.Queue[tuple[bool, Any]]") -> None:

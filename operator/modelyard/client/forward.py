@@ -102,8 +102,9 @@ async def listening(to: "Login", namespace: str, service: str, port: int) -> Asy
         assert task is not None
         open_.add(task)
         try:
-            # A stream that does not come about, or breaks: the local connection ends, as it would without anything in between.
-            with suppress(Exception):
+            # A stream that does not come about, or breaks: the local connection ends, as it would without anything in between. Nor is it
+            # told when the end of the block cancels it: Python 3.11 would print a trace.
+            with suppress(Exception, asyncio.CancelledError):
                 pod, target = await _looked_up(to, f"/api/v1/namespaces/{namespace}", service, port)
                 await _piped(to, f"/api/v1/namespaces/{namespace}/pods/{pod}", target, reader, writer)
         finally:
