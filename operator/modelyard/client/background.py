@@ -5,8 +5,8 @@ the loop is there. What is asked of Kubernetes does not belong here.
 """
 
 import asyncio
+import atexit
 import os
-import sys
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
@@ -17,17 +17,35 @@ from typing import Any, TypeVar
 __all__ = ["Background", "background"]
 
 T = TypeVar("T")
+_FAREWELL = 2.0
+"""Seconds that what is open is given to close when the process ends."""
 _AHEAD = 128
 """Items of a stream that are read before somebody asks for them."""
 
 
 class Background:
-    """A loop on a thread of its own, which ends with the process. Any thread may use it, but for its own."""
+    """A loop on a thread of its own, which ends with the process. Any thread may use it, but for its own.
+
+    Attributes:
+        ended: The process is ending, and nothing more is to be had: what is still open goes with it.
+
+    """
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self.loop.run_forever, name="modelyard-client", daemon=True)
         self._thread.start()
+        self.ended = False
+        self._process = os.getpid()
+        # Before the interpreter freezes the thread: whoever waited for it after that would wait for ever.
+        atexit.register(self._end)
+
+    def _end(self) -> None:
+        if self._process != os.getpid():
+            return
+        self.ended = True
+        with suppress(Exception):
+            asyncio.run_coroutine_threadsafe(_all_cancelled(), self.loop).result(_FAREWELL)
 
     def run(self, work: Coroutine[Any, Any, T], seconds: float | None = None) -> T:
         """Do it, and wait for it. An interrupt (Ctrl-C, a stopped cell) ends the work as well.
@@ -66,7 +84,7 @@ class Background:
                     return
                 yield item
         finally:
-            if not sys.is_finalizing():
+            if not self.ended:
                 _ended(pump)
 
     @contextmanager
@@ -86,9 +104,15 @@ class Background:
         try:
             yield value
         finally:
-            # A process that ends has stopped the loop's thread already, and what was held goes with the process.
-            if not sys.is_finalizing():
+            if not self.ended:
                 self.run(there.__aexit__(None, None, None))
+
+
+async def _all_cancelled() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
 
 
 async def _pumped(make: Callable[[], AsyncGenerator[Any, None]], items: "asyncio.Queue[tuple[bool, Any]]") -> None:
