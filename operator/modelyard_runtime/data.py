@@ -10,7 +10,7 @@ import json
 import os
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from modelyard_runtime import s3, tracking
@@ -22,10 +22,12 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import DatasetInput
 
-__all__ = ["main", "prepare"]
+__all__ = ["described", "main", "prepare"]
 
 _SUFFIXES = (".parquet", ".csv")
 _TRIES = 5
+# What MLflow takes of a dataset's schema, and of a tag; longer ones it refuses, or cuts so that they are no JSON any more.
+_SCHEMA_LIMIT, _TAG_LIMIT = 1_048_575, 8000
 _MLFLOW_DIGEST = 32  # MLflow keeps 36 characters of a digest; the whole one is in a tag and in the profile
 
 
@@ -110,11 +112,11 @@ def _check_target(config: RunConfig, target: str, found: Profile) -> None:
         raise invalid(f"the dataset has no column {target}{hint} Set spec.dataset.target.")
 
 
-def _log(run_id: str, dataset: DatasetSpec, digest: str, found: Profile) -> None:
-    """Log the dataset as an input of the run, and its figures as tags."""
-    client = tracking.client()
-    from mlflow.entities import Dataset, DatasetInput, InputTag, RunTag  # noqa: PLC0415 - after what can fail sooner
+def described(dataset: DatasetSpec, digest: str, found: Profile) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the dataset as MLflow's `Dataset` has it, and the run's tags without their prefix.
 
+    A schema or a class balance that MLflow would not take is left out; the balance is in the profile all the same.
+    """
     figures = {
         "rows": found.rows,
         "missing": dict(found.missing),
@@ -125,14 +127,15 @@ def _log(run_id: str, dataset: DatasetSpec, digest: str, found: Profile) -> None
     }
     columns = [{"name": name, "type": type_, "required": name not in found.missing} for name, type_ in found.columns.items()]
     source = {"uri": dataset.uri} if dataset.uri else {"tags": {"mlflow.source.name": "modelyard synthetic dataset"}}
-    entity = Dataset(
-        name=dataset.name,
-        digest=digest.removeprefix("sha256:")[:_MLFLOW_DIGEST],
-        source_type="s3" if dataset.uri else "code",
-        source=json.dumps(source),
-        schema=json.dumps({"mlflow_colspec": columns}),
-        profile=json.dumps(figures),
-    )
+    schema = json.dumps({"mlflow_colspec": columns})
+    entity = {
+        "name": dataset.name,
+        "digest": digest.removeprefix("sha256:")[:_MLFLOW_DIGEST],
+        "source_type": "s3" if dataset.uri else "code",
+        "source": json.dumps(source),
+        "schema": schema if len(schema) <= _SCHEMA_LIMIT else None,
+        "profile": json.dumps(figures),
+    }
     tags = {
         "name": dataset.name,
         "digest": digest,
@@ -142,9 +145,18 @@ def _log(run_id: str, dataset: DatasetSpec, digest: str, found: Profile) -> None
         "duplicates": str(found.duplicates),
         "classes": json.dumps(found.classes) if found.classes else "",
     }
+    return entity, {key: value for key, value in tags.items() if value and len(value) <= _TAG_LIMIT}
+
+
+def _log(run_id: str, dataset: DatasetSpec, digest: str, found: Profile) -> None:
+    """Log the dataset as an input of the run, and its figures as tags."""
+    client = tracking.client()
+    from mlflow.entities import Dataset, DatasetInput, InputTag, RunTag  # noqa: PLC0415 - after what can fail sooner
+
+    entity, tags = described(dataset, digest, found)
     with tracking.guarded("logging the dataset"):
-        _log_input(client, run_id, DatasetInput(entity, [InputTag("mlflow.data.context", "training")]))
-        client.log_batch(run_id, tags=[RunTag(f"modelyard.io/dataset.{key}", value) for key, value in tags.items() if value])
+        _log_input(client, run_id, DatasetInput(Dataset(**entity), [InputTag("mlflow.data.context", "training")]))
+        client.log_batch(run_id, tags=[RunTag(f"modelyard.io/dataset.{key}", value) for key, value in tags.items()])
 
 
 def _log_input(client: "MlflowClient", run_id: str, dataset: "DatasetInput") -> None:

@@ -1,12 +1,17 @@
 """What a user reads whose object is wrong: each row is an object and the words that answer it, from a real API server."""
 
+import json
+
 import pytest
 
+from modelyard.api.training_run import TrainingRun
+from modelyard.training_run.build import too_large
 from tests.api.objects import DIGEST, Manifest, experiment, model, training_run, without
 from tests.harness import Cluster
 
 LONG = "a" * 5001
 SCRIPT = {"script": {"configMap": "train"}}
+EXTERNAL = {"external": {}}
 
 EXPERIMENTS = {
     "no spec": (without(experiment(), "spec"), "spec: Required value"),
@@ -36,8 +41,20 @@ RUNS = {
     "no experiment": (without(training_run(), "spec", "experiment"), "spec.experiment: Required value"),
     "experiment in another namespace": (training_run(experiment="risk/fraud"), "write lower case letters, digits and dashes"),
     "no trainer": (without(training_run(), "spec", "trainer"), "spec.trainer: Required value"),
-    "empty trainer": (training_run(trainer={}), "name exactly one trainer: xgboost, script or container"),
-    "two trainers": (training_run(trainer={"xgboost": {}} | SCRIPT), "name exactly one trainer: xgboost, script or container"),
+    "empty trainer": (training_run(trainer={}), "name exactly one trainer: xgboost, script, container or external"),
+    "two trainers": (training_run(trainer={"xgboost": {}} | SCRIPT), "name exactly one trainer: xgboost, script, container or external"),
+    "external and a script": (training_run(trainer=EXTERNAL | SCRIPT), "name exactly one trainer"),
+    "external with a setting": (training_run(trainer={"external": {"url": "x"}}), 'unknown field "spec.trainer.external.url"'),
+    "external as a word": (training_run(trainer={"external": True}), "spec.trainer.external in body must be of type object"),
+    "external with resources": (
+        training_run(trainer=EXTERNAL, resources={"requests": {"cpu": 1}}),
+        "an external run has no pod: leave out",
+    ),
+    "external with a node": (training_run(trainer=EXTERNAL, nodeSelector={"pool": "gpu"}), "an external run has no pod: leave out"),
+    "external with a toleration": (training_run(trainer=EXTERNAL, tolerations=[{"key": "gpu"}]), "an external run has no pod: leave out"),
+    "external with a pull secret": (training_run(trainer=EXTERNAL, imagePullSecrets=["registry"]), "an external run has no pod: leave out"),
+    "external with retries": (training_run(trainer=EXTERNAL, backoffLimit=1), "an external run is not repeated by itself"),
+    "external and suspended": (training_run(trainer=EXTERNAL, suspend=True), "an external run cannot be suspended"),
     "unknown trainer": (training_run(trainer={"lightgbm": {}}), 'unknown field "spec.trainer.lightgbm"'),
     "unknown task": (training_run(trainer={"xgboost": {"task": "ranking"}}), 'supported values: "classification", "regression"'),
     "script without a ConfigMap": (training_run(trainer={"script": {"key": "train.py"}}), "spec.trainer.script.configMap: Required value"),
@@ -49,6 +66,10 @@ RUNS = {
     ),
     "parameter that is a number": (training_run(parameters={"max_depth": 6}), "spec.parameters.max_depth in body must be of type string"),
     "parameter that is a float": (training_run(parameters={"eta": 0.1}), "spec.parameters.eta in body must be of type string"),
+    "parameters larger than an environment": (
+        training_run(parameters={f"p{i:03}": "x" * 6000 for i in range(21)}),
+        "parameters take more than 120 KiB together: put large values into the dataset",
+    ),
     "digest without uri": (training_run(dataset={"name": "cards", "digest": DIGEST}), "a digest belongs to a uri"),
     "rows with uri": (training_run(dataset={"name": "cards", "uri": "s3://data/c.csv", "rows": 50}), "rows is for a synthetic dataset"),
     "too few rows": (training_run(dataset={"name": "cards", "rows": 1}), "spec.dataset.rows in body should be greater than or equal to 10"),
@@ -136,3 +157,13 @@ def test_a_wrong_object_is_refused_in_words(manifest: Manifest, words: str, clus
     answer = cluster.check(manifest)
     assert not answer.ok
     assert words in answer.message
+
+
+@pytest.mark.parametrize("over", [0, 1])
+def test_the_rule_on_parameters_draws_the_line_where_the_operator_does(over: int, cluster: Cluster):
+    parameters = {f"p{number:03}": "x" * 1000 for number in range(118)}
+    left = 120 * 1024 - len("MODELYARD_PARAMETERS=" + json.dumps(parameters))
+    parameters["p000"] += "x" * (left + over)
+    manifest = training_run(parameters=parameters)
+    assert bool(too_large(TrainingRun.parse(manifest | {"metadata": manifest["metadata"] | {"uid": "u"}}))) == bool(over)
+    assert cluster.check(manifest).ok != bool(over)

@@ -21,6 +21,13 @@ FULL_RUN = training_run(
     register={"model": "fraud", "version": "v1"},
 )
 BARE_RUN = training_run("bare")
+EXTERNAL_RUN = training_run(
+    "notebook",
+    trainer={"external": {}},
+    dataset={"name": "cards", "uri": "s3://data/cards.parquet", "digest": DIGEST},
+    activeDeadlineSeconds=3600,
+    register={"model": "fraud", "version": "v1"},
+)
 MODEL = model(
     versions={"v1": {"trainingRun": "fraud-001"}, "v2": {"runId": "abc", "path": "model", "tags": {"note": "x"}}},
     stages={"staging": {"version": "v2"}, "production": {"version": "v1"}},
@@ -56,6 +63,13 @@ BARE_EDITS = {
     "registration added": ({"register": {"model": "fraud", "version": "v1"}}, RECORD),
     "deadline added": ({"activeDeadlineSeconds": 900}, RECORD),
     "resources added": ({"resources": {"limits": {"cpu": "1"}}}, RECORD),
+}
+
+EXTERNAL_EDITS = {
+    "suspend": ({"suspend": True}, "an external run cannot be suspended"),
+    "a trainer": ({"trainer": {"external": None, "xgboost": {}}}, RECORD),
+    "deadline": ({"activeDeadlineSeconds": 60}, RECORD),
+    "deletion policy": ({"deletionPolicy": "Delete"}, None),
 }
 
 MODEL_EDITS = {
@@ -100,6 +114,7 @@ def stored(base: Manifest, cluster: Cluster) -> Iterator[Manifest]:
     [
         *rows(FULL_RUN, RUN_EDITS),
         *rows(BARE_RUN, BARE_EDITS),
+        *rows(EXTERNAL_RUN, EXTERNAL_EDITS),
         *rows(MODEL, MODEL_EDITS),
         *rows(experiment(), EXPERIMENT_EDITS),
     ],

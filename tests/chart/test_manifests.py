@@ -104,7 +104,7 @@ def test_the_page_of_the_samples_names_them_all():
     assert set(re.findall(r"^\| \[([\w-]+)\]\(\1\)", (MANIFESTS / "samples" / "README.md").read_text(), re.MULTILINE)) == {
         path.name for path in SAMPLES
     }
-    assert {"fraud", "script", "container", "multi-stage"} <= {path.name for path in SAMPLES}
+    assert {"fraud", "script", "container", "external", "multi-stage"} <= {path.name for path in SAMPLES}
 
 
 def test_no_two_samples_get_in_each_others_way():
@@ -127,7 +127,7 @@ def test_a_samples_references_are_within_it(folder):
     registers = [each["spec"]["register"] for each in objects if "register" in each.get("spec", {})]
     registered = {(each["model"], each["version"]) for each in registers}
     for model in (each for each in objects if each["kind"] == "RegisteredModel"):
-        for stage in model["spec"]["stages"].values():
+        for stage in model["spec"].get("stages", {}).values():
             if "version" in stage:
                 assert (model["metadata"]["name"], stage["version"]) in registered
 
@@ -201,6 +201,16 @@ def test_the_script_trains_and_logs_as_its_comments_say(tmp_path):
     assert (found["status"], found["models"]) == ("FINISHED", ["model"])
     assert found["metrics"]["modelyard.progress"] == 100
     assert found["metrics"]["auc"] > 0.8
+
+
+@pytest.mark.contract
+def test_a_notebook_closes_the_run_that_is_kept_for_it_as_the_comment_says(tmp_path):
+    text = (MANIFESTS / "samples" / "external" / "training-run.yaml").read_text()
+    comment = "".join(line.removeprefix("#   ") + "\n" for line in text.splitlines() if line.startswith("#   "))
+    code = comment[: comment.index("kubectl")].replace("run_id=...", "run_id=os.environ['MLFLOW_RUN_ID']")
+    model = "model = xgboost.XGBClassifier(n_estimators=1).fit([[0.0], [1.0]], [0, 1])\n"
+    found = trained(tmp_path, f"import os\nimport mlflow.xgboost\nimport xgboost\n{model}{code}", {})
+    assert (found["status"], found["models"], found["metrics"]) == ("FINISHED", ["model"], {"accuracy": 0.9})
 
 
 @pytest.mark.contract

@@ -283,6 +283,11 @@ class FakeTracking:
         found = self.runs_by_id[run]
         self.runs_by_id[run] = replace(found, metrics={**found.metrics, key: value})
 
+    def end_run(self, run: str, status: RunStatus, tags: Mapping[str, str] | None = None) -> None:
+        """Close a run, as whoever trains does it."""
+        found = self.runs_by_id[run]
+        self.runs_by_id[run] = replace(found, status=status, end=self._clock(), tags={**found.tags, **(tags or {})})
+
     def log_model(self, run: str, name: str = "model") -> LoggedModel:
         """Log a model, as `mlflow.xgboost.log_model` does; storing its files is `FakeStore`'s business."""
         found = self.runs_by_id[run]

@@ -9,7 +9,9 @@ import pandas as pd
 import pytest
 import xgboost as xgb
 
-from modelyard_runtime.dataset import profile
+from modelyard_runtime.config import DatasetSpec
+from modelyard_runtime.data import described
+from modelyard_runtime.dataset import Profile, profile
 from modelyard_runtime.learning import estimator, evaluate, fit, split, table
 from modelyard_runtime.outcome import Failure
 from modelyard_runtime.parameters import convert
@@ -126,6 +128,19 @@ def test_a_dataset_is_counted_over_all_its_pieces(tmp_path, suffix):
     assert found.classes == {"0": rows // 2 + 2, "1": rows // 2 + 1}
     assert profile(path, "y", "regression").classes is None
     assert profile(path, "n", None).classes is None
+
+
+@pytest.mark.parametrize(("columns", "label", "left_out"), [(100, "yes", False), (40_000, "yes", True), (100, "y" * 9000, True)])
+def test_a_dataset_that_is_too_much_for_mlflow_is_described_by_less(columns, label, left_out):
+    """MLflow refuses a longer schema, and the run with it; it cuts a longer tag."""
+    named = {f"column_{number:06}": "double" for number in range(columns)}
+    found = Profile(10, named, {}, 0, 10, {"no": 4, label: 6})
+    entity, tags = described(DatasetSpec("cards", None, None, "y", 10), "sha256:" + "a" * 64, found)
+    assert len(entity["schema"] or "") <= 1_048_575
+    assert all(len(value) <= 8000 for value in tags.values())
+    assert (entity["schema"] is None or "classes" not in tags) == left_out
+    assert json.loads(entity["profile"])["classes"] == {"no": 4, label: 6}
+    assert (tags["rows"], tags["missing"], tags["duplicates"]) == ("10", "0", "0")
 
 
 @pytest.mark.parametrize(

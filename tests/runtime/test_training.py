@@ -83,10 +83,16 @@ def test_the_story_of_a_synthetic_run(tracking, tmp_path):
     ((dataset, tags),) = run["inputs"]
     assert (dataset["name"], dataset["source_type"]) == ("synthetic", "code")
     assert dataset["digest"] == digest.removeprefix("sha256:")[: len(dataset["digest"])]
-    assert json.loads(dataset["profile"])["rows"] == 500
     assert tags == {"mlflow.data.context": "training"}
-    assert run["tags"]["modelyard.io/dataset.digest"] == digest
-    assert run["tags"]["modelyard.io/dataset.rows"] == "500"
+    balance = {str(label): int(count) for label, count in frame["target"].value_counts().items()}
+    figures = json.loads(dataset["profile"])
+    assert (figures["rows"], figures["digest"], figures["classes"]) == (500, digest, balance)
+    assert (figures["missing"], figures["duplicates"], figures["duplicates_of"]) == ({}, 0, 500)
+    told = {
+        key.removeprefix("modelyard.io/dataset."): value for key, value in run["tags"].items() if key.startswith("modelyard.io/dataset.")
+    }
+    assert json.loads(told.pop("classes")) == balance
+    assert told == {"name": "synthetic", "digest": digest, "uri": "synthetic", "rows": "500", "missing": "0", "duplicates": "0"}
 
     (model,) = run["models"]
     with serving(tmp_path / "served", Path(model)) as server:
@@ -124,7 +130,7 @@ def test_a_dataset_from_the_store_is_checked_counted_and_learnt_from(minio, trac
     profile = json.loads(run["inputs"][0][0]["profile"])
     assert (profile["missing"], profile["duplicates"], profile["classes"]) == ({"amount": 7}, copies, None)
     assert json.loads(run["inputs"][0][0]["source"]) == {"uri": "s3://datasets/risk/cards.csv"}
-    assert run["tags"]["modelyard.io/dataset.duplicates"] == str(copies)
+    assert (run["tags"]["modelyard.io/dataset.duplicates"], run["tags"]["modelyard.io/dataset.missing"]) == (str(copies), "7")
     assert run["metrics"].keys() >= {"rmse", "mae", "r2", "validation.rmse"}
 
 

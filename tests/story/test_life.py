@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from modelyard.errors import Invalid
 from tests.story.world import NAMESPACE, World, manifest
 
 TRAINER = {"xgboost": {"task": "classification"}}
@@ -151,3 +152,28 @@ async def test_deleting_everything_leaves_nothing_in_the_cluster():
     for scope in ("experiments", "trainingruns", "registeredmodels", "apps/v1/Deployment", "v1/Service", "batch/v1/Job"):
         assert world.cluster.all(scope) == []
     assert await world.tracking.model(f"{NAMESPACE}.fraud") is not None
+
+
+async def test_a_job_that_kubernetes_refuses_for_its_resources_ends_its_run_for_good():
+    world = World()
+    detail = 'Job.batch "greedy-1" is invalid: spec.template.spec.containers[0].resources.requests: Invalid value: "2Gi": must be less'
+    world.cluster.fail_next("apply", Invalid("Kubernetes", "apply Job", f"{NAMESPACE}/greedy-1", detail))
+    world.apply(manifest("Experiment", "fraud"), manifest("TrainingRun", "greedy", experiment="fraud", trainer=TRAINER, backoffLimit=3))
+    await world.run()
+    assert world.condition("trainingruns", "greedy", "Succeeded") == ("False", "InvalidResources")
+    assert [(run.status, run.tags["modelyard.io/attempt"]) for run in world.tracking.runs_by_id.values()] == [("FAILED", "1")]
+    assert world.cluster.all("batch/v1/Job") == []
+
+
+async def test_parameters_that_no_pod_can_be_given_end_a_run_before_anything_is_made():
+    world = World()
+    parameters = {f"p{number}": "x" * 5000 for number in range(30)}
+    world.apply(
+        manifest("Experiment", "fraud"), manifest("TrainingRun", "large", experiment="fraud", trainer=TRAINER, parameters=parameters)
+    )
+    await world.run()
+    assert world.condition("trainingruns", "large", "Succeeded") == ("False", "InvalidParameters")
+    assert (world.tracking.runs_by_id, world.cluster.all("batch/v1/Job")) == ({}, [])
+    world.cluster.remove("trainingruns", NAMESPACE, "large")
+    await world.run()
+    assert world.cluster.all("trainingruns") == []

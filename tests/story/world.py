@@ -1,7 +1,7 @@
 """The world of a story: a cluster, MLflow and S3 in memory, the operator that works on them, and everybody else in it.
 
-Everybody else is the kubelet and its controllers: Jobs train (they log a model, or fail as the story says), Deployments get ready pods.
-They act between the operator's passes, never within one.
+Everybody else is the kubelet and its controllers: Jobs train (they log a model, or fail as the story says), Deployments get ready pods;
+and notebooks, which train what no Job does. They act between the operator's passes, never within one.
 """
 
 from __future__ import annotations
@@ -48,6 +48,8 @@ class World:
 
     Attributes:
         failing: By the name of a TrainingRun, how many of its next Jobs fail.
+        notebooks: By the name of a TrainingRun, what its notebook does one after another, every 15 s or more: `beat` says that it is alive,
+            `quiet` does nothing, any other word ends it. `well` logs a model and closes the run, `fails` closes it and says why.
         broken: Versions whose pods end with this termination message instead of becoming ready.
         restarts: How often the operator was killed and came back.
 
@@ -60,6 +62,8 @@ class World:
         self.store = self.tenants.store(NAMESPACE)
         self.failing: dict[str, int] = {}
         self.broken: dict[str, str] = {}
+        self.notebooks: dict[str, list[str]] = {}
+        self._turns: dict[str, float] = {}
         self.restarts = 0
         self._cache = Cache(_PLURALS)
         self.cluster = FakeCluster(self._cache, clock=self.clock, calls=self.calls)
@@ -150,6 +154,7 @@ class World:
     def _everybody_else(self) -> bool:
         acted = [self._job(job) for job in self.cluster.peek(_JOB)]
         acted += [self._deployment(deployment) for deployment in self.cluster.peek(_DEPLOYMENT)]
+        acted += [self._notebook(name) for name, steps in self.notebooks.items() if steps]
         return any(acted)
 
     def _job(self, job: Manifest) -> bool:
@@ -171,6 +176,25 @@ class World:
         end = {"type": "Failed" if fails else "Complete", "status": "True", "reason": "BackoffLimitExceeded" if fails else "Completed"}
         self.cluster.edit(_JOB, NAMESPACE, meta["name"], lambda body: body.update(status={"conditions": [end]}))
         return True
+
+    def _notebook(self, name: str) -> bool:
+        """Heartbeats go on for ever, so they are nothing that a story waits for the end of."""
+        status, now = self.status("trainingruns", name), self.clock.time()
+        if "mlflow" not in status or now < self._turns.get(name, now):
+            return False
+        self._turns[name] = now + 15
+        run, step = status["mlflow"]["runId"], self.notebooks[name][0]
+        if len(self.notebooks[name]) > 1 or step not in {"beat", "quiet"}:  # the last of these goes on
+            self.notebooks[name].pop(0)
+        if step == "beat":
+            beat = {"modelyard.io/heartbeat": self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")}
+            self.cluster.edit("trainingruns", NAMESPACE, name, lambda body: body["metadata"].update(annotations=beat))
+        elif step == "well":
+            self.train(run)
+            self.tracking.end_run(run, "FINISHED")
+        elif step == "fails":
+            self.tracking.end_run(run, "FAILED", {"modelyard.io/failure": "ValueError: no column amount"})
+        return step in {"well", "fails"}
 
     def train(self, run: str, content: bytes = b"trees") -> str:
         """Do what a trainer does in MLflow and S3; return where the model lies."""

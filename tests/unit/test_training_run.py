@@ -1,6 +1,7 @@
 """TrainingRun while it goes on: two values and a clock in, a plan out. How it fails and ends is in the files beside this one."""
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -212,6 +213,41 @@ def test_a_pod_that_does_not_start_says_why_and_what_to_do(statuses: list[Manife
     plan = decide(run, training(run, running(run, phase="Pending", statuses=statuses, conditions=conditions)), NOW)
     assert (plan.actions, said(plan)) == ((), words)
     assert message(plan).endswith((".", "itself."))
+
+
+def began(run: TrainingRun, seconds: int, *pods: Manifest, **counts: int) -> Seen:
+    """The world so long after the Job was let go."""
+    world = training(run, *pods)
+    config, there = world.children[:2]
+    started = (NOW - timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return replace(world, children=(config, there | {"status": {"startTime": started, "ready": 0, "terminating": 0} | counts}, *pods))
+
+
+def test_a_job_that_gets_no_pod_says_how_to_see_why():
+    """A quota, Pod Security: the Job's events say it, and only those."""
+    run = training_run()
+    early = decide(run, began(run, 29), NOW)
+    assert (said(early), early.again) == ("Reconciling Scheduling", timedelta(seconds=1))
+    late = decide(run, began(run, 30), NOW)
+    assert (late.actions, said(late)) == ((), "Stalled NoPod")
+    assert "kubectl describe job fraud-1-1 -n risk" in message(late)
+    assert said(decide(run, began(run, 99, running(run)), NOW)) == "Reconciling Training", "it was let in"
+
+
+@pytest.mark.parametrize("count", ["active", "failed", "terminating", "succeeded"])
+def test_a_pod_that_nobody_has_told_us_of_yet_was_not_refused(count: str):
+    run = training_run()
+    assert said(decide(run, began(run, 999, **{count: 1}), NOW)) == "Reconciling Scheduling"
+
+
+def test_a_pod_that_a_drained_node_took_with_it_was_not_refused():
+    run = training_run()
+    going = running(run, phase="Pending")
+    going["metadata"]["deletionTimestamp"] = "2026-01-01T12:00:00Z"
+    assert said(decide(run, began(run, 999, going), NOW)) == "Reconciling Scheduling"
+    ran = began(run, 999)
+    ran = replace(ran, runs={1: attempt(tags=ran.runs[1].tags | {"modelyard.io/image": "x"})})  # type: ignore[operator]
+    assert said(decide(run, ran, NOW)) == "Reconciling Scheduling"
 
 
 def test_a_pod_of_an_earlier_attempt_says_nothing_of_this_one():

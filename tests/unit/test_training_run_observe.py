@@ -169,3 +169,11 @@ async def test_for_a_deletion_it_is_known_which_runs_are_versions():
     world = await observe(training_run(about={"deleting": True}), there, NOW)
     assert (set(world.runs), world.referenced) == ({1, 2}, frozenset({second.id}))
     assert first.id not in world.referenced
+
+
+@pytest.mark.parametrize(("status", "found"), [("RUNNING", False), ("FINISHED", True), ("FAILED", False), ("KILLED", False)])
+async def test_the_model_of_a_run_that_trains_elsewhere_is_looked_for_when_it_was_closed_well(status: str, found: bool):
+    there = await around()
+    run = await began(there, status=status)
+    there.log_model(run.id)
+    assert ((await observe(training_run(trainer={"external": {}}), there, NOW)).model is not None) == found

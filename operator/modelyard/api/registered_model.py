@@ -50,8 +50,6 @@ class ModelReason(StrEnum):
     """The artifacts of a version are not those that were registered; it is not served anew."""
     PROMOTING = "Promoting"
     """A new version comes up beside the old one, or takes over."""
-    DRAINING = "Draining"
-    """A displaced version serves what it has in flight."""
     SERVING_FAILED = "ServingFailed"
     """The new version cannot be served; the old one serves on. The message says why."""
     CODE_MODEL_FORBIDDEN = "CodeModelForbidden"

@@ -13,6 +13,7 @@ __all__ = [
     "Container",
     "Dataset",
     "DatasetStatus",
+    "External",
     "Failure",
     "Labels",
     "Metric",
@@ -70,8 +71,10 @@ class TrainingReason(StrEnum):
     """The image cannot be pulled."""
     CONFIGURATION_MISSING = "ConfigurationMissing"
     """The pod waits for a ConfigMap, Secret or key that is not there."""
+    NO_POD = "NoPod"
+    """The Job has had no pod for 30 s; a quota, Pod Security or another rule of the namespace may refuse it."""
     TRAINING = "Training"
-    """The pod runs."""
+    """The pod runs; with the trainer external, the MLflow run is open."""
     RETRYING = "Retrying"
     """The last attempt failed; another follows, with an MLflow run of its own."""
     SUCCEEDED = "Succeeded"
@@ -90,12 +93,14 @@ class TrainingReason(StrEnum):
     """The trainer was killed for using more memory than its limit."""
     DEADLINE_EXCEEDED = "DeadlineExceeded"
     """spec.activeDeadlineSeconds passed."""
+    HEARTBEAT_LOST = "HeartbeatLost"
+    """Nothing was heard of who trains elsewhere for 90 s: the MLflow run is closed as failed."""
     SCRIPT_INVALID = "ScriptInvalid"
     """The script cannot be run as Python; nothing was trained."""
     INVALID_PARAMETERS = "InvalidParameters"
-    """The trainer refuses a parameter; nothing was trained."""
+    """The trainer refuses a parameter, or together they are more than a pod can be given; nothing was trained."""
     INVALID_RESOURCES = "InvalidResources"
-    """The cluster refuses the Job; the message says why."""
+    """Kubernetes refuses the Job for its resources, node selector or tolerations, as the message says; nothing was trained."""
     DATASET_DIGEST_MISMATCH = "DatasetDigestMismatch"
     """The dataset's bytes are not those of spec.dataset.digest; nothing was trained."""
     DATASET_UNAVAILABLE = "DatasetUnavailable"
@@ -162,14 +167,18 @@ class Container(Schema):
     args: Annotated[tuple[Argument, ...], Field(max_length=256, description="Its arguments.", json_schema_extra=listed())] = ()
 
 
+class External(Schema):
+    """Training happens elsewhere, such as in a notebook; the run is only kept and closed."""
+
+
 class Trainer(Schema):
     """Who trains: exactly one."""
 
     model_config = Schema.model_config | {
         "json_schema_extra": rules(
             rule(
-                "[has(self.xgboost), has(self.script), has(self.container)].filter(x, x).size() == 1",
-                "name exactly one trainer: xgboost, script or container",
+                "[has(self.xgboost), has(self.script), has(self.container), has(self.external)].filter(x, x).size() == 1",
+                "name exactly one trainer: xgboost, script, container or external",
             )
         )
     }
@@ -177,6 +186,9 @@ class Trainer(Schema):
     xgboost: Annotated[Xgboost | None, Field(description="The tabular trainer that ships with modelyard.")] = None
     script: Annotated[Script | None, Field(description="Any Python file, on the runtime image.")] = None
     container: Annotated[Container | None, Field(description="Any image.")] = None
+    external: Annotated[
+        External | None, Field(description="Nothing is run: whoever trains elsewhere logs into the MLflow run and closes it.")
+    ] = None
 
 
 class Resources(Schema):
@@ -205,6 +217,8 @@ class Register(Schema):
     version: Annotated[Name, Field(description="The version's name there, such as v3.")]
 
 
+_PARAMETERS = "parameters take more than 120 KiB together: put large values into the dataset, or into a ConfigMap that a script reads"
+_ELSEWHERE = "!has(self.trainer.external) || "
 _SPEC = "a TrainingRun is a record: only suspend, ttlSecondsAfterFinished and deletionPolicy change; create another one to train again"
 
 
@@ -213,6 +227,12 @@ class TrainingRunSpec(Schema):
 
     model_config = Schema.model_config | {
         "json_schema_extra": rules(
+            rule(
+                _ELSEWHERE + "[has(self.resources), has(self.nodeSelector), has(self.tolerations), has(self.imagePullSecrets)].all(x, !x)",
+                "an external run has no pod: leave out resources, nodeSelector, tolerations and imagePullSecrets",
+            ),
+            rule(_ELSEWHERE + "self.backoffLimit == 0", "an external run is not repeated by itself: leave backoffLimit out"),
+            rule(_ELSEWHERE + "!self.suspend", "an external run cannot be suspended, for it trains elsewhere: leave suspend out"),
             rule("self.experiment == oldSelf.experiment", _SPEC),
             rule("self.trainer == oldSelf.trainer", _SPEC),
             rule("self.workers == oldSelf.workers && self.backoffLimit == oldSelf.backoffLimit", _SPEC),
@@ -238,9 +258,11 @@ class TrainingRunSpec(Schema):
         Field(
             max_length=256,
             description="Hyper-parameters, as strings: logged to MLflow, given to the trainer as MODELYARD_PARAMETERS and as a file.",
+            # As JSON they take eight characters more each; what JSON escapes besides, the operator counts (`training_run.build`).
+            json_schema_extra=rules(rule("self.map(k, k.size() + self[k].size() + 8).sum() <= 120 * 1024 - 21", _PARAMETERS)),
         ),
     ] = Field(default_factory=dict)
-    dataset: Annotated[Dataset | None, Field(description="What is trained on.")] = None
+    dataset: Annotated[Dataset | None, Field(description="What is trained on; with the trainer external it is said, not read.")] = None
     trainer: Annotated[Trainer, Field(description="Who trains: exactly one.")]
     resources: Annotated[Resources, Field(description="Resources of the trainer.")] = Field(default_factory=Resources)
     node_selector: Annotated[Labels, Field(description="Labels that the node must have.")] = Field(default_factory=dict)
@@ -264,7 +286,13 @@ class TrainingRunSpec(Schema):
         int, Field(ge=0, le=20, description="How often a failed attempt is repeated, each with an MLflow run of its own.")
     ] = 0
     active_deadline_seconds: Annotated[
-        int | None, Field(ge=1, le=31_536_000, description="Seconds that one attempt may take.", json_schema_extra={"format": "int64"})
+        int | None,
+        Field(
+            ge=1,
+            le=31_536_000,
+            description="Seconds that one attempt may take, or an external run may stay open.",
+            json_schema_extra={"format": "int64"},
+        ),
     ] = None
     ttl_seconds_after_finished: Annotated[
         int | None,

@@ -22,7 +22,10 @@ REASONS: tuple[tuple[type[Resource[Any, Any]], type[StrEnum], tuple[tuple[str, s
     (
         TrainingRun,
         TrainingReason,
-        (("Succeeded", "Training itself ended well. False: it failed for good. Absent while neither is known."),),
+        (
+            ("Succeeded", "Training itself ended well. False: it failed for good. Absent while neither is known."),
+            ("Silent", "Whoever trains elsewhere (trainer external) has not been heard of for a minute. Absent otherwise."),
+        ),
     ),
     (RegisteredModel, ModelReason, (("Synced", "MLflow's stages, aliases and tags agree with what the status says."),)),
 )

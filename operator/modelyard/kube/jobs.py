@@ -6,7 +6,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-__all__ = ["PodTrouble", "Termination", "failed", "image_id", "of_kind", "pod_trouble", "running_since", "succeeded", "terminations"]
+__all__ = [
+    "PodTrouble",
+    "Termination",
+    "failed",
+    "image_id",
+    "of_kind",
+    "pod_trouble",
+    "podless_since",
+    "running_since",
+    "succeeded",
+    "terminations",
+]
 
 Manifest = dict[str, Any]
 WaitKind = Literal["Unschedulable", "ImagePullFailed", "ConfigurationMissing", "CrashLoop"]
@@ -90,6 +101,15 @@ def running_since(pod: Manifest, container: str) -> datetime | None:
     statuses: list[dict[str, Any]] = (pod.get("status") or {}).get("containerStatuses") or []
     since = next((((s.get("state") or {}).get("running") or {}).get("startedAt") for s in statuses if s.get("name") == container), None)
     return datetime.fromisoformat(since) if isinstance(since, str) else None
+
+
+def podless_since(job: Manifest) -> datetime | None:
+    """Return since when a Job runs that has never had a pod; None for any other."""
+    status = job.get("status") or {}
+    since = status.get("startTime")
+    if not isinstance(since, str) or any(status.get(count) for count in ("active", "succeeded", "failed", "terminating")):
+        return None
+    return datetime.fromisoformat(since)
 
 
 def pod_trouble(pod: Manifest) -> PodTrouble | None:

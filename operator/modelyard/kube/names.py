@@ -10,7 +10,9 @@ __all__ = [
     "COMPONENT_LABEL",
     "CONNECTION_SECRET",
     "DIGEST_TAG",
+    "FAILURE_TAG",
     "FIELD_MANAGER",
+    "HEARTBEAT_ANNOTATION",
     "IMAGE_TAG",
     "MANAGED_BY",
     "MODEL_LABEL",
@@ -49,6 +51,7 @@ ALLOW_CODE_LABEL = "modelyard.io/allow-code-models"
 ADOPT_ANNOTATION = "modelyard.io/adopt"
 REASON_ANNOTATION = "reason.modelyard.io/"
 """And the stage's name; the value is the version (`none` for a stage that is cleared), a colon, and why."""
+HEARTBEAT_ANNOTATION = "modelyard.io/heartbeat"
 
 OUR_TAGS = "modelyard.io/"
 UID_TAG = "modelyard.io/uid"
@@ -60,6 +63,7 @@ DIGEST_TAG = "modelyard.io/digest"
 STAGES_TAG = "modelyard.io/stages"
 CODE_TAG = "modelyard.io/code.version"
 IMAGE_TAG = "modelyard.io/image"
+FAILURE_TAG = "modelyard.io/failure"
 
 _LABEL_LIMIT = 63
 

@@ -19,13 +19,16 @@ from modelyard.kube.pods import (
 )
 from modelyard.plan import Manifest
 
-__all__ = ["DATA", "TRAINER", "config_map", "job", "queued", "switched"]
+__all__ = ["DATA", "TRAINER", "config_map", "job", "queued", "switched", "too_large"]
 
 DATA = "data"
 TRAINER = "trainer"
 _CONFIG_PATH = "/etc/modelyard"
 _SCRIPT_PATH = "/etc/modelyard-script"
 _DATA_PATH = "/modelyard/data"
+_PARAMETERS = "MODELYARD_PARAMETERS"
+_PARAMETERS_LIMIT = 120 * 1024
+"""Bytes of the environment variable, name and all. Linux starts no process with one of 128 KiB."""
 _QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 
 _DATA_RESOURCES = {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "2Gi"}}
@@ -34,6 +37,22 @@ _DATA_RESOURCES = {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"m
 def queued(run: TrainingRun) -> bool:
     """Tell whether a queue, not we, decides when the Job starts (Kueue, by its label on the TrainingRun)."""
     return _QUEUE_LABEL in run.metadata.labels
+
+
+def too_large(run: TrainingRun) -> str | None:
+    """Say why the parameters do not fit into a pod's environment; None when they do. Without a pod they always do."""
+    size = len(f"{_PARAMETERS}={_parameters(run)}")
+    if run.spec.trainer.external is not None or size <= _PARAMETERS_LIMIT:
+        return None
+    return (
+        f"The parameters take {size / 1024:.1f} KiB as JSON, and the environment of a pod holds {_PARAMETERS_LIMIT // 1024} KiB of them."
+        " Put large values into the dataset, or into a ConfigMap that a script reads, and train again in another TrainingRun."
+    )
+
+
+def _parameters(run: TrainingRun) -> str:
+    """The parameters as JSON, in ASCII: as many bytes as characters."""
+    return json.dumps(dict(run.spec.parameters), sort_keys=True)
 
 
 def config_map(run: TrainingRun) -> Manifest:
@@ -50,7 +69,7 @@ def config_map(run: TrainingRun) -> Manifest:
         "kind": "ConfigMap",
         "metadata": _metadata(run, _config_name(run)),
         "data": {
-            "parameters.json": json.dumps(dict(run.spec.parameters), sort_keys=True),
+            "parameters.json": _parameters(run),
             "run.json": json.dumps(content, sort_keys=True),
         },
     }
@@ -89,7 +108,7 @@ def _pod(run: TrainingRun, attempt: int, mlflow_run: str, runtime: Runtime) -> d
             "MLFLOW_RUN_ID": mlflow_run,
             "MLFLOW_EXPERIMENT_NAME": experiment_name(run.metadata.namespace, spec.experiment),
             "MODELYARD_ATTEMPT": str(attempt),
-            "MODELYARD_PARAMETERS": json.dumps(dict(spec.parameters), sort_keys=True),
+            _PARAMETERS: _parameters(run),
             "MODELYARD_DATASET_PATH": _DATA_PATH,
         }
     )

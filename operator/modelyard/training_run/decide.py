@@ -12,7 +12,7 @@ from modelyard.api.conditions import CONNECTION_OPERATION, progressing, stalled
 from modelyard.api.conditions import trouble as trouble_conditions
 from modelyard.api.training_run import Failure, TrainingRun, TrainingRunStatus
 from modelyard.api.training_run import TrainingReason as Reason
-from modelyard.errors import ModelyardError
+from modelyard.errors import Invalid, ModelyardError
 from modelyard.kube.diff import matches
 from modelyard.kube.jobs import failed, image_id, of_kind, succeeded
 from modelyard.kube.names import ATTEMPT_TAG, CODE_TAG, IMAGE_TAG, UID_TAG, job_name, owner_tags
@@ -31,7 +31,7 @@ from modelyard.plan import (
     SetRunTags,
 )
 from modelyard.ports import TrackedRun
-from modelyard.training_run import build, outcome
+from modelyard.training_run import build, external, outcome
 from modelyard.training_run.ended import settle
 from modelyard.training_run.observe import Seen
 from modelyard.training_run.report import known
@@ -44,6 +44,9 @@ _MISSING = timedelta(seconds=15)
 """How often a ConfigMap that is not there, and that nobody watches, is looked for."""
 _RETRY_BASE, _RETRY_CAP = timedelta(seconds=10), timedelta(minutes=6)
 """The pause before another attempt doubles from one to the other, as a Job's does."""
+
+_IN_POD = "spec.template.spec."
+"""How the API server names fields of a Job's pod."""
 
 Decide = Callable[[TrainingRun, Seen, datetime], Plan[TrainingRunStatus]]
 
@@ -59,6 +62,8 @@ def decider(runtime: Runtime) -> Decide:
             return _lost(run, seen, now)
         if seen.newest is not None:
             return _attempt(run, seen, seen.newest, now, runtime)
+        if (why := build.too_large(run)) is not None:
+            return _refused(run, why, now)
         experiment = seen.experiment
         if experiment is None or experiment.status.mlflow is None or experiment.metadata.deletion_timestamp is not None:
             message = f"The Experiment {run.spec.experiment} is not there, or not in MLflow yet. The run goes on by itself when it is."
@@ -66,6 +71,14 @@ def decider(runtime: Runtime) -> Decide:
         return _start(run, seen, experiment.status.mlflow.id, runtime)
 
     return decide
+
+
+def _refused(run: TrainingRun, why: str, now: datetime) -> Plan[TrainingRunStatus]:
+    """End a run that nobody could train, before anything is made for it."""
+    found = Failure(reason=Reason.INVALID_PARAMETERS, message=why)
+    conditions = (condition("Succeeded", False, found.reason, why), *stalled(found.reason, why))
+    status = run.status.model_copy(update={"conditions": conditions, "completion_time": now, "failure": found})
+    return Plan(status, again=timedelta(0))
 
 
 def _start(run: TrainingRun, seen: Seen, experiment: str, runtime: Runtime) -> Plan[TrainingRunStatus]:
@@ -77,7 +90,7 @@ def _start(run: TrainingRun, seen: Seen, experiment: str, runtime: Runtime) -> P
     if script is not None and seen.script is None:
         message = f"The ConfigMap {script.config_map} with the key {script.key} is not there. Create it; the run goes on by itself."
         return _say(run, seen, stalled(Reason.CONFIGURATION_MISSING, message), again=_MISSING)
-    code = seen.script if script is not None else None if run.spec.trainer.container else f"modelyard {runtime.version}"
+    code = seen.script if script is not None else f"modelyard {runtime.version}" if run.spec.trainer.xgboost is not None else None
     tags = owner_tags(meta.namespace, meta.name, meta.uid) | {ATTEMPT_TAG: str(attempt)} | ({CODE_TAG: code} if code else {})
     name = meta.name if attempt == 1 else f"{meta.name}-{attempt}"
     return _say(run, seen, progressing(Reason.PENDING, "Making the MLflow run."), CreateRun(experiment, name, tags))
@@ -90,11 +103,16 @@ def _attempt(run: TrainingRun, seen: Seen, tracked: TrackedRun, now: datetime, r
     if tracked.deleted and tracked.status in {"RUNNING", "SCHEDULED"}:
         message = f"The MLflow run of attempt {seen.attempt} was deleted in MLflow. Restore it there, and the run goes on by itself."
         return _say(run, seen, stalled(Reason.EXPERIMENT_GONE, message), again=_MISSING)
+    if run.spec.trainer.external is not None:
+        return _elsewhere(run, seen, tracked, now, runtime)
+    recorded = _recorded(run, seen)
+    if job is None and recorded is not None and recorded.reason == Reason.INVALID_RESOURCES:
+        return _after_failure(run, seen, recorded, now, runtime)
     if job is None and tracked.status in {"FAILED", "KILLED"}:
-        return _after_failure(run, seen, _recorded(run, seen) or _vanished(seen), now, runtime)
+        return _after_failure(run, seen, recorded or _vanished(seen), now, runtime)
     if job is None and tracked.status == "FINISHED":
         return _complete(run, seen, tracked, now)
-    if missing := {key: value for key, value in run.spec.parameters.items() if key not in tracked.parameters}:
+    if missing := _unlogged(run, tracked):
         return _say(run, seen, progressing(Reason.PENDING, "Logging the parameters."), LogParameters(tracked.id, missing))
     if job is None:
         if run.spec.suspend:
@@ -108,6 +126,22 @@ def _attempt(run: TrainingRun, seen: Seen, tracked: TrackedRun, now: datetime, r
     return _active(run, seen, job, now)
 
 
+def _elsewhere(run: TrainingRun, seen: Seen, tracked: TrackedRun, now: datetime, runtime: Runtime) -> Plan[TrainingRunStatus]:
+    """Carry an attempt on that trains elsewhere: there is no Job, its MLflow run says how it ended."""
+    if tracked.status == "FINISHED":
+        return _complete(run, seen, tracked, now)
+    found = external.failure(run, tracked, seen.attempt, now)
+    if found is not None:
+        return _after_failure(run, seen, found, now, runtime)
+    if missing := _unlogged(run, tracked):
+        return _say(run, seen, progressing(Reason.PENDING, "Logging the parameters."), LogParameters(tracked.id, missing))
+    return external.training(run, seen, tracked, now)
+
+
+def _unlogged(run: TrainingRun, tracked: TrackedRun) -> dict[str, str]:
+    return {key: value for key, value in run.spec.parameters.items() if key not in tracked.parameters}
+
+
 def _active(run: TrainingRun, seen: Seen, job: Manifest, now: datetime) -> Plan[TrainingRunStatus]:
     """Say how a Job that has not ended stands; suspend it or let it go on, as the spec says."""
     tracked, pods = seen.runs[seen.attempt], _pods(seen, job)
@@ -119,9 +153,10 @@ def _active(run: TrainingRun, seen: Seen, job: Manifest, now: datetime) -> Plan[
         return Plan(known(run, seen, progressing(Reason.SUSPENDED, word)), (switch,))
     if run.spec.suspend:
         return _say(run, seen, progressing(Reason.SUSPENDED, "Suspended. Set spec.suspend to false to go on."))
-    waits = outcome.waiting(job, pods)
+    waits = outcome.waiting(job, pods, now, ran=IMAGE_TAG in tracked.tags)
     if waits is not None:
-        return _say(run, seen, stalled(waits.reason, waits.message) if waits.stalled else progressing(waits.reason, waits.message))
+        conditions = (stalled if waits.stalled else progressing)(waits.reason, waits.message)
+        return _say(run, seen, conditions, again=waits.again)
     image = next((found for pod in pods if (found := image_id(pod, build.TRAINER))), "")
     if image and tracked.tags.get(IMAGE_TAG) != image:
         return _say(run, seen, progressing(Reason.TRAINING, "Training."), SetRunTags(tracked.id, {IMAGE_TAG: image}))
@@ -231,6 +266,9 @@ def trouble(run: TrainingRun, error: ModelyardError, _now: datetime) -> Plan[Tra
     """
     kept = tuple(c for c in run.status.conditions if c.type == "Succeeded")
     status = run.status.model_copy(update={"conditions": (*kept, *trouble_conditions(error))})
+    refused = _refused_job(run, error)
+    if refused is not None:
+        status = status.model_copy(update={"conditions": (*kept, *stalled(refused.reason, refused.message)), "failure": refused})
     if run.metadata.deletion_timestamp is None:
         return Plan(status)
     if run.status.mlflow is None or (run.status.completion_time is not None and run.spec.deletion_policy is DeletionPolicy.RETAIN):
@@ -239,6 +277,21 @@ def trouble(run: TrainingRun, error: ModelyardError, _now: datetime) -> Plan[Tra
         left = Event("LeftBehind", "There is no connection to MLflow any more: its run was left as it is.", warning=True)
         return Plan(status, released=True, events=(left,))
     return Plan(status)
+
+
+def _refused_job(run: TrainingRun, error: ModelyardError) -> Failure | None:
+    """The failure that it is when Kubernetes refuses a Job for what the spec asks of its pod: neither of the two ever changes.
+
+    Any other refusal may be taken back by whoever refused: a quota, a policy, somebody else's Job of the name.
+    """
+    wrong = error.detail.partition(" is invalid: ")[2]
+    if type(error) is not Invalid or (error.dependency, error.operation) != ("Kubernetes", "apply Job") or _IN_POD not in wrong:
+        return None
+    newest = max(run.status.attempt, 1)
+    attempt = newest if error.subject.endswith(f"/{job_name(run.metadata.name, newest)}") else newest + 1
+    fields = wrong.replace(f"{_IN_POD}containers[0].", "spec.").replace(_IN_POD, "spec.").rstrip(".")[:1500]
+    message = f"Kubernetes refuses the Job: {fields}. Correct that in another TrainingRun; requests are at most as much as limits."
+    return Failure(reason=Reason.INVALID_RESOURCES, message=message, attempt=attempt)
 
 
 def settled(run: TrainingRun, _children: tuple[Manifest, ...]) -> bool:

@@ -48,7 +48,7 @@ def known(run: TrainingRun, seen: Seen, conditions: tuple[Condition, ...], now: 
             "job": name if found else old.job if old.attempt == attempt else None,
             "parameters": _parameters(run, tracked),
             "metrics": tuple(Metric(name=key, value=f"{tracked.metrics[key]:.6g}") for key in shown[:_METRICS_LIMIT]),
-            "progress": _progress(tracked, _began(seen), now) or (old.progress if old.attempt == attempt else None),
+            "progress": _progress(tracked, _began(run, seen, tracked), now) or (old.progress if old.attempt == attempt else None),
             "dataset": outcome.dataset(of_kind(seen.children, "Pod")) or old.dataset,
             "model": _artifact(seen) or old.model,
             "start_time": old.start_time or tracked.start,
@@ -68,8 +68,10 @@ def _artifact(seen: Seen) -> ModelArtifact | None:
     return ModelArtifact(uri=seen.model.uri, digest=seen.model.tree.digest, bytes=seen.model.tree.bytes, flavor=seen.model.mlmodel.flavor)
 
 
-def _began(seen: Seen) -> datetime | None:
+def _began(run: TrainingRun, seen: Seen, tracked: TrackedRun) -> datetime | None:
     """Since when the trainer itself runs: the MLflow run is older, by all that a pod needs to come up."""
+    if run.spec.trainer.external is not None:
+        return tracked.start
     return next((since for pod in of_kind(seen.children, "Pod") if (since := running_since(pod, TRAINER))), None)
 
 
