@@ -1,7 +1,8 @@
 """The documentation's site: Sphinx reads the pages as they stand in the repository, where a code host shows them too.
 
-Two things differ between the two, and are made here: a link that leaves `docs/` for a file that the site has as a page, and the pages
-that only point at such a file (`<!-- The site shows ... here. -->`), which the site shows in place. What pages say does not belong here.
+What differs between the two is made here: links that leave `docs/` for a file that the site has as a page; pages that only point at such a
+file (`<!-- The site shows ... here. -->`), which the site shows in place; and the site's contents, from the lists of links on the pages in
+`CONTENTS`. What pages say does not belong here.
 """
 
 import os
@@ -37,6 +38,10 @@ html_favicon = "static/favicon.svg"
 html_copy_source = False
 html_show_sourcelink = False
 
+CONTENTS = ("index", "decisions/README")
+"""Pages whose lists of links are the site's contents: `- [title](page.md)`, below a heading that names the part."""
+
+ITEM = re.compile(r"^- \[[^\]]+\]\((?P<page>[^)#:]+)[.]md\)", re.MULTILINE)
 SHOWN = re.compile(r'<!-- The site shows (?P<file>\S+)(?: from "(?P<first>[^"]+)" to "(?P<end>[^"]+)")? here\. -->')
 LINK = re.compile(r"(?P<open>!?\[(?:[^\]\[]|\[[^\]]*\]|!\[[^\]]*\]\([^)]*\))*\]\()(?P<target>[^)#\s]*)(?P<anchor>#[^)\s]*)?\)")
 FENCE = re.compile(r"^( *```.*?^ *```[ ]*$)", re.MULTILINE | re.DOTALL)
@@ -57,7 +62,18 @@ def read(_app: Sphinx, name: str, source: list[str]) -> None:
     pages = shown()
     for index in range(0, len(pieces), 2):  # what is in a fence is no link
         pieces[index] = LINK.sub(lambda link: linked(link, base, (HERE / name).parent, pages), pieces[index])
-    source[0] = "".join(pieces)
+    source[0] = "".join(pieces) + (contents(text) if name in CONTENTS else "")
+
+
+def contents(text: str) -> str:
+    """Return the tables of contents that a page's lists are, for the site's side bar."""
+    tables = []
+    for section in re.split(r"^(?=## )", text, flags=re.MULTILINE):
+        heading = re.match(r"## (.+)", section)
+        options = [":hidden:", *([f":caption: {heading[1]}"] if heading else [])]
+        if pages := ITEM.findall(section):
+            tables.append("\n".join(["", "```{toctree}", *options, "", *pages, "```", ""]))
+    return "".join(tables)
 
 
 def part(text: str, first: str | None, end: str | None) -> str:
