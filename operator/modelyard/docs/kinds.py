@@ -12,7 +12,7 @@ from typing import Any
 from modelyard.api.base import GROUP, VERSION
 from modelyard.api.schema import Kind, crd
 
-__all__ = ["Field", "fields", "name", "page"]
+__all__ = ["Field", "Object", "name", "objects", "page"]
 
 Node = dict[str, Any]
 
@@ -24,7 +24,7 @@ class Field:
     """One field as a reader meets it.
 
     Attributes:
-        path: Its place, such as `spec.stages.<name>.version`; `[]` stands for the items of a list.
+        name: Its name in the object that has it.
         type: What may be written: a type, or the values themselves.
         required: Whether it must be written where the object that has it is.
         default: What holds if it is not, as JSON; empty if nothing does.
@@ -33,11 +33,21 @@ class Field:
 
     """
 
-    path: str
+    name: str
     type: str
     required: bool
     default: str
     what: str
+    refused: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Object:
+    """An object with fields: its place, such as `spec.stages.<name>` (`[]` stands for the items of a list), and what it is."""
+
+    path: str
+    what: str
+    fields: tuple[Field, ...]
     refused: tuple[str, ...] = ()
 
 
@@ -65,12 +75,9 @@ def page(kind: Kind) -> str:
             [
                 *head,
                 "## Spec",
-                _table(schema["properties"]["spec"], "spec"),
-                "## What is refused",
-                "The API server says so before anything is written.",
-                _rules(schema["properties"]["spec"]),
+                *map(_section, objects(schema["properties"]["spec"], "spec")),
                 "## Status",
-                _table(schema["properties"]["status"], "status"),
+                *map(_section, objects(schema["properties"]["status"], "status")),
                 "## Columns",
                 "What `kubectl get` shows; with `-o wide` all of them.",
                 "\n".join(["| column | from | what |", "|---|---|---|", *columns]),
@@ -87,22 +94,33 @@ def _intro(kind: str, plural: str, short: str) -> str:
     )
 
 
-def fields(schema: Node, path: str) -> Iterator[Field]:
-    """Return the fields below a node, each object before its own fields."""
+def objects(schema: Node, path: str) -> Iterator[Object]:
+    """Return a node and the objects below it, each before those inside of it."""
     required = set(schema.get("required", ()))
-    for key, node in schema.get("properties", {}).items():
-        yield from _field(f"{path}.{key}", node, required=key in required)
+    named = schema.get("properties", {})
+    if named:
+        yield Object(
+            path, schema.get("description", ""), tuple(_field(key, node, key in required) for key, node in named.items()), _refused(schema)
+        )
+    for key, node in named.items():
+        yield from objects(node, f"{path}.{key}")
+    if isinstance(below := schema.get("additionalProperties"), dict):
+        yield from objects(below, f"{path}.<name>")
+    if "items" in schema:
+        yield from objects(schema["items"], f"{path}[]")
 
 
-def _field(path: str, node: Node, *, required: bool) -> Iterator[Field]:
+def _field(key: str, node: Node, required: bool) -> Field:
+    inner = [each for each in (node.get("additionalProperties"), node.get("items")) if isinstance(each, dict) and "properties" not in each]
+    refused = _refused(node) if "properties" not in node else ()
     default = json.dumps(node["default"]) if "default" in node else ""
-    refused = tuple(dict.fromkeys(each["message"] for each in node.get("x-kubernetes-validations", ())))
-    yield Field(path, _type(node), required, default, node.get("description", ""), refused)
-    yield from fields(node, path)
-    if isinstance(below := node.get("additionalProperties"), dict):
-        yield from fields(below, f"{path}.<name>")
-    if "items" in node:
-        yield from fields(node["items"], f"{path}[]")
+    return Field(
+        key, _type(node), required, default, node.get("description", ""), refused + tuple(word for each in inner for word in _refused(each))
+    )
+
+
+def _refused(node: Node) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(each["message"] for each in node.get("x-kubernetes-validations", ())))
 
 
 def _type(node: Node) -> str:
@@ -121,30 +139,15 @@ def _type(node: Node) -> str:
     return str(node.get("type", "any"))
 
 
-def _table(schema: Node, path: str) -> str:
+def _section(thing: Object) -> str:
     lines = ["| field | type | default | what |", "|---|---|---|---|"]
-    for field in fields(schema, path):
-        default = "required" if field.required else f"`{field.default}`" if field.default and field.default not in ("{}", "[]") else ""
-        lines.append(f"| `{field.path}` | {field.type} | {default} | {_cell(field.what)} |")
-    return "\n".join(lines)
-
-
-def _rules(schema: Node) -> str:
-    whole = [("spec", each["message"]) for each in schema.get("x-kubernetes-validations", ())]
-    below = [(field.path, message) for field in fields(schema, "spec") for message in field.refused]
-    lines = ["| where | what to write |", "|---|---|"]
-    lines += [f"| `{path}` | {_cell(message)} |" for path, message in dict.fromkeys([*whole, *below, *_inner(schema, "spec")])]
-    return "\n".join(lines)
-
-
-def _inner(node: Node, path: str) -> Iterator[tuple[str, str]]:
-    """Rules of what has no field of its own: the values of a map, the items of a list."""
-    for key, child in node.get("properties", {}).items():
-        yield from _inner(child, f"{path}.{key}")
-    for suffix, below in ((".<name>", node.get("additionalProperties")), ("[]", node.get("items"))):
-        if isinstance(below, dict):
-            yield from ((path + suffix, each["message"]) for each in below.get("x-kubernetes-validations", ()))
-            yield from _inner(below, path + suffix)
+    for field in thing.fields:
+        default = "required" if field.required else f"`{field.default}`" if field.default not in ("", "{}", "[]") else ""
+        lines.append(f"| `{field.name}` | {field.type} | {default} | {_cell(field.what)} |")
+    rules = [f"- {_cell(message)}" for message in thing.refused]
+    rules += [f"- `{field.name}`: {_cell(message)}" for field in thing.fields for message in field.refused]
+    refused = ["Otherwise the API server says:", "\n".join(rules)] if rules else []
+    return "\n\n".join([f"### `{thing.path}`", _cell(thing.what), "\n".join(lines), *refused])
 
 
 def _cell(text: str) -> str:
