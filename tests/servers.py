@@ -84,7 +84,7 @@ def postgres() -> Iterator[str]:
         with _process([str(binaries / "postgres"), "-D", str(folder / "data"), *flags], folder, "postgres", {}, user=user) as alive:
             ready = [str(binaries / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port)]
             _until(lambda: subprocess.run(ready, check=False).returncode == 0, alive)
-            yield f"postgresql+psycopg2://modelyard@127.0.0.1:{port}/postgres"
+            yield f"postgresql://modelyard@127.0.0.1:{port}/postgres"
     finally:
         shutil.rmtree(folder)
 

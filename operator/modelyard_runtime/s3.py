@@ -1,4 +1,4 @@
-"""Reading objects from S3: the client, addresses, and streams that survive a broken connection.
+"""Objects in S3: the client, addresses, streams that survive a broken connection, and taking away.
 
 What the bytes mean, and what is done with them, does not belong here.
 """
@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-__all__ = ["Denied", "Gone", "StoreError", "Unreachable", "client", "listing", "parse_uri", "save"]
+__all__ = ["Denied", "Gone", "StoreError", "Unreachable", "client", "listing", "parse_uri", "remove", "save"]
 
 _CHUNK = 1 << 20
 _RESUMES = 5
@@ -84,6 +84,24 @@ def listing(store: "S3Client", bucket: str, prefix: str) -> Iterator[tuple[str, 
                 yield entry["Key"], entry["Size"]
     except (BotoCoreError, ClientError) as error:
         raise _translated(error, f"s3://{bucket}/{prefix}") from error
+
+
+def remove(store: "S3Client", bucket: str, keys: list[str]) -> None:
+    """Delete up to 1000 objects; one that is not there is no error.
+
+    Raises:
+        StoreError: Some are left.
+
+    """
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+
+    try:
+        answer = store.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True})
+    except (BotoCoreError, ClientError) as error:
+        raise _translated(error, f"s3://{bucket}/{keys[0]}") from error
+    if left := answer.get("Errors"):
+        what = f"{len(left)} of {len(keys)} objects, such as s3://{bucket}/{left[0].get('Key')}, are not deleted ({left[0].get('Code')})"
+        raise Denied(what) if left[0].get("Code") == "AccessDenied" else Unreachable(what)
 
 
 def save(store: "S3Client", bucket: str, key: str, target: Path, arrived: Callable[[int], None]) -> tuple[str, int]:

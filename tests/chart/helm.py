@@ -133,4 +133,6 @@ def pod_templates(objects: Iterable[Manifest]) -> dict[str, Manifest]:
             out[name] = {"metadata": each["metadata"], "spec": each["spec"]}
         elif each["kind"] in ("Deployment", "Job"):
             out[name] = each["spec"]["template"]
+        elif each["kind"] == "CronJob":
+            out[name] = each["spec"]["jobTemplate"]["spec"]["template"]
     return out

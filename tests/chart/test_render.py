@@ -113,8 +113,8 @@ def test_selectors_find_the_pods_that_they_mean(values):
             owners = matched(each["spec"]["selector"]["matchLabels"])
             assert owners == [f"Deployment/{name}"]
         if each["kind"] == "NetworkPolicy" and each["metadata"]["namespace"] == NAMESPACE:
-            expected = f"Job/{name}" if name == f"{full}-uninstall" else f"Deployment/{name}"
-            assert matched(each["spec"]["podSelector"]["matchLabels"]) == [expected]
+            owner = {f"{full}-uninstall": "Job", f"{full}-purge": "CronJob"}.get(name, "Deployment")
+            assert matched(each["spec"]["podSelector"]["matchLabels"]) == [f"{owner}/{name}"]
 
 
 @every_set

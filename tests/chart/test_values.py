@@ -90,6 +90,8 @@ def tenant(**changes: Any) -> dict[str, Any]:
         ({"networkPolicy": {"s3Ports": [90000]}}, "at '/networkPolicy/s3Ports/0': maximum: got 90,000, want 65,535"),
         ({"metrics": {"serviceMonitor": {"interval": "often"}}}, "at '/metrics/serviceMonitor/interval': 'often' does not match pattern"),
         ({"tenants": {"risk": RISK}}, "at '/tenants': got object, want array"),
+        ({"purge": {"olderThan": "1d12h"}}, "at '/purge/olderThan': '1d12h' does not match pattern '^[0-9]{1,6}[smhd]$'"),
+        ({"purge": {"schedule": "nightly"}}, "at '/purge/schedule': 'nightly' does not match pattern"),
         (tenant(namespace=None), "at '/tenants/0': missing property 'namespace'"),
         (tenant(namespace="risk_1"), "at '/tenants/0/namespace': 'risk_1' does not match pattern"),
         (tenant(mlflow={"uri": "mlflow:5050"}), "at '/tenants/0/mlflow/uri': 'mlflow:5050' does not match pattern '^https?://"),
@@ -134,6 +136,14 @@ def test_a_wrong_value_is_refused_by_its_name(values, said):
         (
             {"demo": {"enabled": True, "minio": {"existingSecret": "a", "rootUser": "somebody"}}},
             "demo.minio: existingSecret holds the keys; leave out rootUser and rootPassword",
+        ),
+        (
+            {"purge": {"enabled": True}},
+            "purge.backendStoreSecret: name the Secret with MLflow's database and the keys of S3, or set purge.enabled to false",
+        ),
+        (
+            {"demo": {"enabled": True}, "purge": {"backendStoreSecret": "database"}},
+            "purge: with demo.enabled it is the demo's database that is purged; leave out purge.enabled and purge.backendStoreSecret",
         ),
         (
             {"replicas": 2, "podDisruptionBudget": {"minAvailable": 2}},

@@ -60,6 +60,8 @@ SETS: dict[str, dict[str, Any]] = {
             "minio": {"port": 9900, "bucket": "other-bucket", "persistence": {"storageClass": "slow"}},
         }
     },
+    "purge": {"purge": {"enabled": True, "backendStoreSecret": "database", "olderThan": "12h", "schedule": "@daily", "dryRun": True}},
+    "demo without purging": {"demo": {"enabled": True, "purge": False}},
     "nothing kept": {"crds": {"keep": False}},
     "nothing kept of all": {"crds": {"keep": False}, "demo": {"enabled": True}},
     "no CRDs": {"crds": {"install": False}},

@@ -10,12 +10,12 @@ import os
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-__all__ = ["Notebook", "notebook"]
+__all__ = ["Notebook", "notebook", "serve"]
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -26,7 +26,7 @@ class Notebook:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
 
-    def ask(self, *words: str) -> Any:
+    def ask(self, *words: Any) -> Any:
         """Do something there, and return what came of it; an error there is a RuntimeError here, with its message."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -39,10 +39,10 @@ class Notebook:
 
 
 @contextmanager
-def notebook(url: str, environment: Mapping[str, str], folder: Path) -> Iterator[Notebook]:
-    """Open one, in a folder of its own: MLflow would take this project's requirements for the model's."""
+def notebook(url: str, environment: Mapping[str, str], folder: Path, module: str = "tests.contract.notebook") -> Iterator[Notebook]:
+    """Open one, in a folder of its own: MLflow would take this project's requirements for the model's. `module` is the far end."""
     variables = {**os.environ, **environment, "MLFLOW_TRACKING_URI": url, "MLFLOW_DISABLE_TELEMETRY": "true", "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "tests.contract.notebook"]
+    command = [sys.executable, "-m", module]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=variables, cwd=folder, text=True) as process:
         yield Notebook(process)
         assert process.stdin is not None
@@ -86,7 +86,11 @@ def main() -> None:
         found = client.get_model_version_by_alias(name, form[1:]) if form.startswith("@") else client.get_latest_versions(name, [form])[0]
         return str(found.version)
 
-    actions = {"log": log, "register": register, "load": load, "version": version, "resolve": resolve}
+    serve({"log": log, "register": register, "load": load, "version": version, "resolve": resolve}, answers)
+
+
+def serve(actions: Mapping[str, Callable[..., Any]], answers: TextIO) -> None:
+    """Answer until nobody asks any more."""
     for line in sys.stdin:
         name, *arguments = json.loads(line)
         try:

@@ -86,3 +86,30 @@ modelyard.io/keys: {{ include "modelyard.minioKeys" . | sha256sum | trunc 8 | qu
 - name: PYTHONDONTWRITEBYTECODE
   value: "1"
 {{- end -}}
+
+{{/* Where MLflow keeps its records: a file on its volume, or a database of which a Secret says where it is. */}}
+{{- define "modelyard.mlflowDatabaseEnv" -}}
+{{- $mlflow := .Values.demo.mlflow -}}
+- name: MLFLOW_BACKEND_STORE_URI
+  {{- if include "modelyard.mlflowSqlite" . }}
+  value: sqlite:////var/lib/mlflow/mlflow.db
+  {{- else }}
+  valueFrom:
+    secretKeyRef:
+      name: {{ $mlflow.backendStoreSecret.name | default (include "modelyard.mlflowName" .) }}
+      key: {{ ternary "uri" $mlflow.backendStoreSecret.key (empty $mlflow.backendStoreSecret.name) }}
+  {{- end }}
+{{- end -}}
+
+{{- define "modelyard.mlflowSqlite" -}}
+{{- if not (or .Values.demo.mlflow.backendStoreUri .Values.demo.mlflow.backendStoreSecret.name) -}}true{{- end -}}
+{{- end -}}
+
+{{/* Whether anything is purged. In the demo not where the pod's end is the database's, and not the database of another MLflow. */}}
+{{- define "modelyard.purges" -}}
+{{- if .Values.demo.enabled -}}
+{{- $mlflow := .Values.demo.mlflow -}}
+{{- if and .Values.demo.purge (not $mlflow.image.repository) (or $mlflow.persistence.enabled (not (include "modelyard.mlflowSqlite" .))) -}}true{{- end -}}
+{{- else if .Values.purge.enabled -}}true
+{{- end -}}
+{{- end -}}

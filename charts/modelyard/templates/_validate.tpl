@@ -42,6 +42,12 @@
 {{- $wrong = append $wrong "demo.minio: existingSecret holds the keys; leave out rootUser and rootPassword" -}}
 {{- end -}}
 {{- end -}}
+{{- if and .Values.purge.enabled (not .Values.demo.enabled) (not .Values.purge.backendStoreSecret) -}}
+{{- $wrong = append $wrong "purge.backendStoreSecret: name the Secret with MLflow's database and the keys of S3, or set purge.enabled to false" -}}
+{{- end -}}
+{{- if and .Values.demo.enabled (or .Values.purge.enabled .Values.purge.backendStoreSecret) -}}
+{{- $wrong = append $wrong "purge: with demo.enabled it is the demo's database that is purged; leave out purge.enabled and purge.backendStoreSecret" -}}
+{{- end -}}
 {{- if and .Values.podDisruptionBudget.enabled (ge (int .Values.podDisruptionBudget.minAvailable) (int .Values.replicas)) (gt (int .Values.replicas) 1) -}}
 {{- $wrong = append $wrong (printf "podDisruptionBudget.minAvailable: %v of %v replicas lets no node be drained; make it smaller" .Values.podDisruptionBudget.minAvailable .Values.replicas) -}}
 {{- end -}}

@@ -1,0 +1,74 @@
+"""The command line: `python -m modelyard_runtime.purge --older-than 30d [--run-ids a,b] [--all] [--dry-run]`.
+
+Asks for MLFLOW_BACKEND_STORE_URI, MLFLOW_S3_ENDPOINT_URL, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; for MLFLOW_REGISTRY_STORE_URI
+where the model registry has a database of its own. Exit code 1: something failed, what did not is purged.
+"""
+
+import argparse
+import json
+import os
+import re
+import time
+
+from modelyard_runtime import s3
+from modelyard_runtime.outcome import Exit, Failure, report, run_until_stopped
+from modelyard_runtime.purge.work import DatabaseError, Options, purge
+
+__all__ = ["main"]
+
+_DURATION = re.compile(r"([0-9]{1,6})([smhd])")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def main() -> None:
+    """Purge; the last line is a summary as JSON."""
+    options = _options()
+    uri = os.environ.get("MLFLOW_BACKEND_STORE_URI", "")
+    if not uri:
+        raise Failure("InvalidConfiguration", "MLFLOW_BACKEND_STORE_URI is not set: the URI of MLflow's database", Exit.INVALID)
+    # Seconds, in which a wrong word on the command line should not have to wait.
+    from modelyard_runtime.purge.artifacts import Artifacts  # noqa: PLC0415
+    from modelyard_runtime.purge.database import open_database  # noqa: PLC0415
+
+    database = open_database(uri, os.environ.get("MLFLOW_REGISTRY_STORE_URI") or None)
+    try:
+        summary = purge(database, Artifacts(s3.client()), options, lambda line: print(line, flush=True))
+    except DatabaseError as error:
+        raise Failure("DatabaseUnavailable", str(error), Exit.UNREACHABLE) from error
+    print(json.dumps(summary.told()), flush=True)
+    report(summary.told())
+    if summary.failed:
+        raise SystemExit(1)
+
+
+def _options() -> Options:
+    """Read the command line; a wrong one ends the program with 2."""
+    parser = argparse.ArgumentParser(prog="python -m modelyard_runtime.purge", description=__doc__.splitlines()[0])
+    parser.add_argument("--older-than", type=_duration, help="purge what was soft-deleted so long ago: 90s, 30m, 12h, 30d")
+    parser.add_argument("--run-ids", type=_ids, help="purge only these runs, whenever they were soft-deleted; separated by commas")
+    parser.add_argument("--all", action="store_true", help="also what has no tag modelyard.io/uid, so is not modelyard's")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be purged, change nothing")
+    given = parser.parse_args()
+    if given.older_than is None and given.run_ids is None:
+        parser.error("give --older-than or --run-ids")
+    age = 0 if given.run_ids is not None else given.older_than
+    return Options(int((time.time() - age) * 1000), given.run_ids, everybody=given.all, dry_run=given.dry_run)
+
+
+def _duration(text: str) -> int:
+    found = _DURATION.fullmatch(text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no duration such as 30d, 12h, 30m or 90s")
+    return int(found[1]) * _SECONDS[found[2]]
+
+
+def _ids(text: str) -> tuple[str, ...]:
+    ids = tuple(dict.fromkeys(each.strip() for each in text.split(",") if each.strip()))
+    if not ids:
+        raise argparse.ArgumentTypeError("it names no run")
+    return ids
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    run_until_stopped(main)
