@@ -1,13 +1,18 @@
-"""What runs side by side with what, where pytest has workers (`make test` gives it two).
+"""What runs side by side with what, and in which order; the fixtures of the real cluster are everybody's.
 
-A folder's tests stay together and in their order, for they share servers; all that uses the one kind cluster is one group.
+Where pytest has workers (`make test` gives it two) a folder's tests stay together and in their order, for they share servers; all that
+uses the one kind cluster is one group.
 """
 
 from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["tests.e2e.fixtures"]
+
 ON_KIND = {"cluster", "demo", "e2e"}
+# What uninstalls the operator comes last.
+LAST = ("test_readme.py", "test_chart.py")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -15,5 +20,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     for item in items:
         folder = item.path.relative_to(here).parts[0]
-        on_kind = folder in ON_KIND or item.get_closest_marker("e2e") is not None
-        item.add_marker(pytest.mark.xdist_group("kind" if on_kind else folder))
+        on_cluster = item.get_closest_marker("e2e") is not None
+        item.add_marker(pytest.mark.xdist_group("kind" if on_cluster or folder in ON_KIND else folder))
+        if on_cluster and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(1800))
+    items.sort(key=lambda item: LAST.index(item.path.name) + 1 if item.path.name in LAST else 0)

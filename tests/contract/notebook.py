@@ -41,7 +41,8 @@ class Notebook:
 @contextmanager
 def notebook(url: str, environment: Mapping[str, str], folder: Path, module: str = "tests.contract.notebook") -> Iterator[Notebook]:
     """Open one, in a folder of its own: MLflow would take this project's requirements for the model's. `module` is the far end."""
-    variables = {**os.environ, **environment, "MLFLOW_TRACKING_URI": url, "MLFLOW_DISABLE_TELEMETRY": "true", "PYTHONPATH": str(ROOT)}
+    ours = {"MLFLOW_TRACKING_URI": url, "MLFLOW_DISABLE_TELEMETRY": "true", "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'operator'}"}
+    variables = {**os.environ, **environment, **ours}
     command = [sys.executable, "-m", module]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=variables, cwd=folder, text=True) as process:
         yield Notebook(process)

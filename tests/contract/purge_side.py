@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import warnings
+from contextlib import redirect_stdout
 from typing import Any
 
+from modelyard_runtime.purge import __main__ as program
 from tests.contract.notebook import serve
 
 
@@ -52,8 +55,20 @@ def main() -> None:
             raise
         return str(getattr(getattr(found, "info", found), "lifecycle_stage", "there"))
 
+    def purge(*words: str) -> tuple[int, list[str]]:
+        """The program's own main, in this process: another one would import MLflow for seconds."""
+        sys.argv = ["purge", *words]
+        with redirect_stdout(io.StringIO()) as out:
+            try:
+                program.main()
+                code = 0
+            except SystemExit as ended:
+                code = int(ended.code or 0)
+        return code, out.getvalue().splitlines()
+
     serve(
         {
+            "purge": purge,
             "experiment": experiment,
             "run": run,
             "model": model,

@@ -10,7 +10,7 @@ import yaml
 from tests.cluster.images import MINIO
 from tests.demo import install
 from tests.demo.kube import Kube
-from tests.e2e.conftest import VALUES, Trained
+from tests.e2e.fixtures import VALUES, Trained
 from tests.e2e.tenant import LABEL, Tenant
 
 pytestmark = pytest.mark.e2e

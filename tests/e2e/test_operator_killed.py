@@ -7,7 +7,7 @@ import pytest
 
 from tests.demo import install
 from tests.demo.kube import Kube
-from tests.e2e.conftest import Trained
+from tests.e2e.fixtures import Trained
 from tests.e2e.tenant import Tenant
 
 pytestmark = pytest.mark.e2e

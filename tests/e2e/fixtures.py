@@ -1,4 +1,7 @@
-"""One cluster and one operator for the session; a namespace for each test that asks for one; two trained models that tests copy."""
+"""One cluster and one operator for the session; a namespace for each test that asks for one; two trained models that tests copy.
+
+A plugin of the whole session (tests/conftest.py): whoever tests on the cluster, from whichever folder, shares them.
+"""
 
 import itertools
 import re
@@ -20,15 +23,6 @@ from tests.e2e.tenant import LABEL, Tenant, make_namespace
 LEASE = {"MODELYARD_LEASE_DURATION": "8", "MODELYARD_LEASE_DEADLINE": "6", "MODELYARD_LEASE_PERIOD": "2"}
 VALUES = {"reconcile": {"resyncSeconds": 15}, "extraEnv": [{"name": name, "value": value} for name, value in LEASE.items()]}
 numbers = itertools.count(1)
-LAST = ("test_readme.py", "test_chart.py")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What uninstalls the operator comes last."""
-    for item in items:
-        if item.get_closest_marker("timeout") is None:
-            item.add_marker(pytest.mark.timeout(1800))
-    items.sort(key=lambda item: LAST.index(item.path.name) + 1 if item.path.name in LAST else 0)
 
 
 @pytest.fixture(scope="session")
