@@ -36,10 +36,11 @@ SAYS = {
         r"production: v2 -> v1 RolledBack",
         r"^production: nothing declares the version v9\.",
     ],
-    "how-to/ask.md": [r"modelyard-version: v1", r'"predictions": ?\[[01]\]', r'"outputs": ?\[\{', r'"error": ?".*much'],
+    "how-to/ask.md": [r"modelyard-version: v1", r'"predictions": ?\[[01]\]', r'"outputs": ?\[\{', r'"error": ?"the model takes 20 columns'],
     "how-to/drift.md": [r"^Somebody moved a stage or an alias in MLflow: .*spec\.drift is Warn", r"DriftReverted", r'"v1"'],
     "how-to/tenants.md": [r"ann may not change the version of stage staging of risk/fraud", r"^and may not promote$", r"^yes$"],
     "how-to/observe.md": [r'^modelyard_objects\{kind="\w+",ready="True"\} [1-9]', r"^modelyard_leader 1"],
+    "retention.md": [r'^\{"runs": \d+, .*"dry_run": true\}$'],
     "how-to/upgrade.md": [r"works now$"],
 }
 """What a page must have printed, beyond that none of its commands failed: they wait for most of what they claim."""
