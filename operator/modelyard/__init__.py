@@ -1,3 +1,27 @@
-"""modelyard: a Kubernetes operator that makes custom resources the source of truth for machine-learning models."""
+"""modelyard: a Kubernetes operator that makes custom resources the source of truth for machine-learning models.
 
+    from modelyard import Client
+
+The client and its errors are loaded when they are asked for: the operator, and what runs in pods, import this package too.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from modelyard.client import Client
+    from modelyard.client.errors import ClientError, Failed, Missing, NotAllowed, NotFound, Refused, TimedOut, Unreachable
+
+__all__ = ["Client", "ClientError", "Failed", "Missing", "NotAllowed", "NotFound", "Refused", "TimedOut", "Unreachable"]
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module  # noqa: PLC0415 - as light as possible
+
+    return getattr(import_module("modelyard.client"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

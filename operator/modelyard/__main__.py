@@ -1,11 +1,10 @@
-"""`python -m modelyard run | crds | rbac | docs`. Each word is done elsewhere."""
+"""`modelyard ...`, `kubectl modelyard ...`; and `python -m modelyard run | crds | rbac | docs`. Each word is done elsewhere.
 
-import argparse
-import asyncio
+The operator's image has the second kind of words only, and neither typer nor rich: what people say is loaded when they say it.
+"""
+
 import importlib
 import sys
-
-from pydantic import ValidationError
 
 __all__ = ["main"]
 
@@ -15,23 +14,35 @@ _GENERATORS = {"crds": "modelyard.api.schema", "rbac": "modelyard.rbac", "docs":
 def main(arguments: list[str] | None = None) -> int:
     """Do what the command line says; return the exit code."""
     words = sys.argv[1:] if arguments is None else arguments
-    parser = argparse.ArgumentParser(prog="modelyard", description="Kubernetes operator for machine-learning models.")
-    parser.add_argument("command", choices=("run", *_GENERATORS), help="run the operator, or write a generated file")
-    parsed, rest = parser.parse_known_args(words[:1]), words[1:]
-    command = parsed[0].command
-    if command != "run":
+    command, rest = (words[0], words[1:]) if words else ("", [])
+    if command in _GENERATORS:
         return int(importlib.import_module(_GENERATORS[command]).main(rest) or 0)
-    if rest:
-        parser.error(f"run takes no arguments, it reads MODELYARD_* from the environment: {' '.join(rest)}")
-    return _run()
+    if command == "run":
+        return _run(rest)
+    try:
+        from modelyard.cli.app import main as people  # noqa: PLC0415
+        from modelyard.cli.program import called_as  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        if error.name != "typer":
+            raise
+        sys.stderr.write(f"modelyard: there is no command line here ({error}); this is the operator's image: run | crds | rbac | docs\n")
+        return 2
+    return people(words, called_as())
 
 
-def _run() -> int:
-    from modelyard.compose import operate  # noqa: PLC0415 - the generators need none of it
+def _run(rest: list[str]) -> int:
+    import asyncio  # noqa: PLC0415 - the other words need none of it
+
+    from pydantic import ValidationError  # noqa: PLC0415
+
+    from modelyard.compose import operate  # noqa: PLC0415
     from modelyard.engine import logs  # noqa: PLC0415
     from modelyard.errors import ModelyardError  # noqa: PLC0415
     from modelyard.settings import Settings  # noqa: PLC0415
 
+    if rest:
+        sys.stderr.write(f"modelyard: run takes no arguments, it reads MODELYARD_* from the environment: {' '.join(rest)}\n")
+        return 2
     try:
         settings = Settings()
     except ValidationError as error:

@@ -1,0 +1,80 @@
+"""The command line put together: every word, and how an error ends it. What a word does stands in `commands`.
+
+Nothing heavy is loaded here or in `words`: `--help`, `--version` and completion come at once (decision 0008).
+"""
+
+import sys
+from importlib import import_module
+from os import environ
+
+import typer
+
+from modelyard import __version__
+from modelyard.cli.exits import Exit, code_of
+from modelyard.cli.groups import Words
+from modelyard.cli.words import around, models, serving, training
+
+__all__ = ["app", "main"]
+
+_EPILOG = (
+    "--version prints the version.\n\n"
+    "Exit codes: 0 done, 1 it ended badly, 2 wrong words, 3 not found, 4 not allowed, 5 nobody answers, 6 not in time, 130 interrupted.\n\n"
+    "The words of the operator's image and of its repository: run, crds, rbac, docs."
+)
+
+
+_COMPLETING = "_MODELYARD_COMPLETE"
+"""Set by the scripts of `completion` when the shell asks what to offer."""
+
+app = typer.Typer(
+    cls=Words,
+    help="Models, promoted by their spec: train, promote, roll back and ask them. With your own kubeconfig and rights.",
+    epilog=_EPILOG,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+
+for _part in (models, training, serving, around):
+    _part.add_to(app)
+
+
+def main(arguments: list[str], program: str = "modelyard") -> int:
+    """Do what the words say; return the exit code. Errors are told in words, never as a trace.
+
+    Args:
+        arguments: What follows the program's name.
+        program: How the program was called: `modelyard`, `kubectl modelyard`.
+
+    """
+    if arguments == ["--version"]:
+        sys.stdout.write(f"modelyard {__version__}\n")
+        return Exit.DONE
+    if _COMPLETING in environ:
+        import_module("typer.completion").completion_init()
+    try:
+        typer.main.get_command(app).main(args=arguments, prog_name=program, complete_var=_COMPLETING)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else Exit.DONE if end.code is None else Exit.FAILED
+    except KeyboardInterrupt:
+        return Exit.INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - the last place where an error can be put into words
+        return _ended_by(error)
+    return Exit.DONE
+
+
+def _ended_by(error: Exception) -> int:
+    from modelyard.client.errors import ClientError  # noqa: PLC0415
+
+    if isinstance(error, (ClientError, OSError, ValueError)) and "MODELYARD_DEBUG" not in environ:
+        sys.stderr.write(f"Error: {error}\n")
+    elif "MODELYARD_DEBUG" in environ:
+        raise error
+    else:
+        sys.stderr.write(
+            f"Error: this is a bug in modelyard: {type(error).__name__}: {error}\nMODELYARD_DEBUG=1 shows where; please report it.\n"
+        )
+    return code_of(error)

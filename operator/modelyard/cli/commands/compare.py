@@ -1,0 +1,107 @@
+"""`compare`: what is known of two versions, side by side. What could not be asked, and why, is said with the rest."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.text import Text
+
+from modelyard.api.registered_model import RegisteredModel, VersionStatus
+from modelyard.api.training_run import TrainingRun
+from modelyard.cli.commands import outside
+from modelyard.cli.commands.session import Session, now, opened
+from modelyard.cli.options import Format, Where, parts
+from modelyard.cli.views import compare as views
+from modelyard.cli.views.pictures import page, png
+from modelyard.cli.views.text import short_digest, size
+from modelyard.client.errors import ClientError, NotFound
+
+__all__ = ["Pictures", "compare", "facts"]
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """What is drawn besides."""
+
+    png: Path | None = None
+    html: Path | None = None
+    curves: bool = True
+
+
+def compare(where: Where, first: str, second: str, pictures: Pictures) -> None:
+    """Set two versions side by side."""
+    session = opened(where)
+    one, other = parts(first), parts(second.removeprefix("@"))
+    if other.which is None:  # `compare fraud@v1 v2`
+        other = parts(f"{one.model}@{other.model}")
+    left, right = session.model(one.model), session.model(other.model)
+    versions = [session.version_of(model, which) for model, which in ((left, one.which), (right, other.which))]
+    same = one.model == other.model
+    missing: list[str] = []
+    sides = [
+        _side(session, model, version, version if same else f"{model.metadata.name}@{version}", missing, curves=pictures.curves)
+        for model, version in zip((left, right), versions, strict=True)
+    ]
+    title = left.key if same else f"{left.key}, {right.key}"
+    comparison = views.Comparison(title, sides[0], sides[1], tuple(dict.fromkeys(missing)))
+    _drawn(session, comparison, pictures)
+    if where.output is Format.NAME:
+        session.screen.names(versions)
+    elif where.document:
+        session.screen.document(views.document(comparison, now()))
+    else:
+        session.screen.show_table(views.compare(comparison, session.screen.width))
+
+
+def _drawn(session: Session, comparison: views.Comparison, pictures: Pictures) -> None:
+    """Write the pictures that were asked for."""
+    if pictures.png is not None:
+        png(comparison, pictures.png)
+        session.screen.tell(Text(f"Drawn: {pictures.png}"))
+    if pictures.html is not None:
+        pictures.html.write_text(page(comparison), encoding="utf-8")
+        session.screen.tell(Text(f"Written: {pictures.html}"))
+
+
+def _side(session: Session, model: RegisteredModel, version: str, name: str, missing: list[str], *, curves: bool) -> views.Side:
+    """Return what is known of one version: from its object, from its TrainingRun, from MLflow."""
+    status = next(each for each in model.status.versions if each.name == version)
+    run = _run(session, status)
+    parameters = dict(run.status.parameters) if run else {}
+    metrics = {metric.name: float(metric.value) for metric in run.status.metrics} if run else {}
+    run_id = status.run_id or (run.status.mlflow.run_id if run and run.status.mlflow else None)
+    histories: dict[str, list[tuple[float, float]]] = {}
+    if curves and run_id:
+        try:
+            tracked = outside.tracked(session, run_id)
+            parameters, metrics, histories = tracked.parameters | parameters, tracked.metrics | metrics, tracked.curves
+        except ClientError as error:
+            missing.append(f"No curves: {error}")
+    return views.Side(name, facts(status, run), parameters, metrics, histories)
+
+
+def _run(session: Session, version: VersionStatus) -> TrainingRun | None:
+    if version.training_run is None:
+        return None
+    try:
+        return session.client.runs.get(version.training_run).object
+    except NotFound:  # its record may have been deleted; the version stays
+        return None
+
+
+def facts(version: VersionStatus, run: TrainingRun | None) -> dict[str, str]:
+    """Return what tells a version from another, in words. Pure."""
+    found = {
+        "from": version.training_run or (f"run {version.run_id}" if version.run_id else version.uri or "-"),
+        "registered": f"{version.created_at:%Y-%m-%d %H:%M}" if version.created_at else "-",
+        "flavour": version.flavor or "-",
+        "size": size(version.bytes),
+        "digest": short_digest(version.digest),
+        "signature": version.signature or "none",
+        "stages": ", ".join(version.stages) or "none",
+    }
+    if run is not None and run.spec.dataset is not None:
+        data, read = run.spec.dataset, run.status.dataset
+        found["data"] = f"{data.name}, {data.uri or 'synthetic'}"
+        found["data digest"] = short_digest(read.digest if read else data.digest)
+        found["rows"] = str(read.rows) if read else "-"
+    return found

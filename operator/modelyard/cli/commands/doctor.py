@@ -1,0 +1,201 @@
+"""`doctor`: the connection, the kinds, the user's rights, the operator, the store; each finding with its cure.
+
+What cannot be looked at for lack of a right is said so, and is no illness.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import typer
+import yaml
+
+from modelyard import __version__
+from modelyard.api import schema
+from modelyard.api.base import GROUP, VERSION, Resource
+from modelyard.api.experiment import Experiment
+from modelyard.api.registered_model import RegisteredModel
+from modelyard.api.training_run import TrainingRun
+from modelyard.cli.commands import outside
+from modelyard.cli.commands.session import Session, now, opened
+from modelyard.cli.exits import Exit
+from modelyard.cli.options import Where
+from modelyard.cli.views.doctor import Finding, Verdict, document, findings
+from modelyard.client.errors import ClientError, NotAllowed, NotFound
+from modelyard.client.kube import Kind, Manifest
+
+__all__ = ["doctor", "missing_fields", "operator", "unseen"]
+
+_CRDS = Kind("apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions", namespaced=False)
+_OPERATOR = "app.kubernetes.io/name=modelyard,app.kubernetes.io/component=operator"
+_PATIENCE = timedelta(minutes=2)
+"""How long a spec may be unseen before the operator is asked about; with a resync it has looked long before."""
+
+
+def doctor(where: Where) -> None:
+    """Look at everything, show it, and end with 1 if something needs a cure."""
+    session = opened(where)
+    found = list(_looked(session))
+    if where.document:
+        session.screen.document(document(found))
+    else:
+        session.screen.show(findings(found))
+    if any(each.verdict is Verdict.BAD for each in found):
+        raise typer.Exit(Exit.FAILED)
+
+
+def _looked(session: Session) -> Iterator[Finding]:
+    """Look from the outside in; what needs a part that is ill is not asked about."""
+    try:
+        server = f"{session.kube.server}, context {session.kube.context or 'of the pod'}, namespace {session.kube.namespace}"
+        session.kube.can("list", "registeredmodels")
+    except ClientError as error:
+        yield Finding("connection", Verdict.BAD, str(error), "See that `kubectl get namespace` answers with the same context.")
+        return
+    yield Finding("connection", Verdict.GOOD, server)
+    objects: list[Resource[Any, Any]] = []
+    for kind in (Experiment, TrainingRun, RegisteredModel):
+        try:
+            objects += [kind.parse(body) for body in session.kube.list(kind.KIND)]
+        except NotAllowed as error:
+            yield Finding(kind.PLURAL, Verdict.BAD, str(error), "Ask for a binding to the ClusterRole modelyard-viewer.")
+        except NotFound as error:
+            yield Finding(kind.PLURAL, Verdict.BAD, str(error), "helm install modelyard charts/modelyard: docs/install.md")
+            return
+    yield from _definitions(session)
+    yield from _rights(session, objects)
+    yield _operator(session)
+    yield from _objects(objects, now())
+    yield from outside.findings(session)
+
+
+def _definitions(session: Session) -> Iterator[Finding]:
+    """Compare the kinds in the cluster with those that this program knows."""
+    ours = [yaml.safe_load(text) for text in schema.files().values()]
+    for wanted in {each["metadata"]["name"]: each for each in ours}.values():
+        name = wanted["metadata"]["name"]
+        try:
+            there = session.kube.get(_CRDS, name)
+        except (NotAllowed, NotFound) as error:
+            yield Finding("kinds", Verdict.UNKNOWN, f"Their versions were not looked at: {error}")
+            return
+        if absent := missing_fields(wanted, there):
+            words = (
+                f"{name} in the cluster lacks {', '.join(absent[:4])}{', …' if len(absent) > 4 else ''}; modelyard here is {__version__}"
+            )
+            yield Finding(
+                "kinds", Verdict.WARNING, words, "kubectl apply --server-side -f crds/ of this release, or use the older program."
+            )
+            return
+    yield Finding("kinds", Verdict.GOOD, f"{GROUP}/{VERSION}, as modelyard {__version__} knows it")
+
+
+def missing_fields(wanted: Manifest, there: Manifest) -> list[str]:
+    """Return the fields of a definition that another one lacks, as paths. Pure."""
+
+    def fields(definition: Manifest) -> set[str]:
+        served = next((each for each in definition["spec"]["versions"] if each["name"] == VERSION and each.get("served", True)), None)
+        return set(_paths(served["schema"]["openAPIV3Schema"], "")) if served else set()
+
+    return sorted(fields(wanted) - fields(there))
+
+
+def _paths(part: Manifest, above: str) -> Iterator[str]:
+    for name, field in (part.get("properties") or {}).items():
+        path = f"{above}.{name}" if above else name
+        yield path
+        yield from _paths(field, path)
+    for inner in (part.get("items"), part.get("additionalProperties")):
+        if isinstance(inner, dict):
+            yield from _paths(inner, f"{above}[]")
+
+
+def _rights(session: Session, objects: Sequence[Resource[Any, Any]]) -> Iterator[Finding]:
+    """Say what the user may do here, in the groups in which roles give it."""
+    stages = sorted({stage for each in objects if isinstance(each, RegisteredModel) for stage in each.spec.stages})
+    asked = [
+        ("to look", "modelyard-viewer", [("list", "experiments"), ("watch", "trainingruns"), ("get", "registeredmodels")]),
+        ("to train", "modelyard-editor", [("create", "trainingruns"), ("delete", "trainingruns"), ("patch", "registeredmodels")]),
+        ("to read logs", "view", [("list", "pods"), ("get", "pods/log")]),
+        ("to download", "a Role that names the Secret modelyard-connection", [("get", "secrets")]),
+        ("to predict from here", "edit", [("get", "services"), ("list", "pods"), ("create", "pods/portforward")]),
+        *((f"to promote to {stage}", "modelyard-release-manager", [("promote", f"registeredmodels/{stage}")]) for stage in stages),
+    ]
+    allowed = []
+    for words, role, rights in asked:
+        lacking = [f"{verb} {resource}" for verb, resource in rights if not _can(session, verb, resource)]
+        if lacking:
+            yield Finding("rights", Verdict.WARNING, f"{words}: you may not {', '.join(lacking)}", f"If you need it, ask for {role}.")
+        else:
+            allowed.append(words)
+    if allowed:
+        yield Finding("rights", Verdict.GOOD, ", ".join(allowed))
+
+
+def _can(session: Session, verb: str, resource: str) -> bool:
+    return session.kube.can(verb, resource, name="modelyard-connection" if resource == "secrets" else "")
+
+
+def _operator(session: Session) -> Finding:
+    try:
+        found = session.kube.list("Deployment", all_namespaces=True, labels=_OPERATOR)
+    except NotAllowed as error:
+        return Finding("operator", Verdict.UNKNOWN, f"Its deployment was not looked at: {error}")
+    return operator(found)
+
+
+def operator(found: Sequence[Manifest]) -> Finding:
+    """Say how the operator's deployments are. Pure."""
+    if not found:
+        return Finding("operator", Verdict.BAD, "There is no deployment of it.", "helm install modelyard charts/modelyard: docs/install.md")
+    for each in found:
+        meta, status = each["metadata"], each.get("status") or {}
+        where, version = f"{meta['namespace']}/{meta['name']}", (meta.get("labels") or {}).get("app.kubernetes.io/version", "unknown")
+        if not status.get("readyReplicas"):
+            look = f"kubectl -n {meta['namespace']} describe pods -l {_OPERATOR}"
+            return Finding("operator", Verdict.BAD, f"{where}, version {version}: no pod of it is ready.", f"See why: {look}")
+        if version not in (__version__, "unknown"):
+            cure = "Bring both to one release: pip install modelyard==<version>, or helm upgrade."
+            return Finding("operator", Verdict.WARNING, f"{where} is version {version}, this program {__version__}.", cure)
+    return Finding(
+        "operator", Verdict.GOOD, ", ".join(f"{each['metadata']['namespace']}/{each['metadata']['name']} is ready" for each in found)
+    )
+
+
+def unseen(objects: Sequence[Resource[Any, Any]], time: datetime) -> list[str]:
+    """Return the objects whose spec nobody has looked at for a while. Pure."""
+
+    def born(each: Resource[Any, Any]) -> datetime:
+        return each.metadata.creation_timestamp or time
+
+    return [
+        f"{each.KIND} {each.metadata.name}"
+        for each in objects
+        if each.status.observed_generation == 0 and time - born(each) > _PATIENCE and each.metadata.deletion_timestamp is None
+    ]
+
+
+def _objects(objects: Sequence[Resource[Any, Any]], time: datetime) -> Iterator[Finding]:
+    """What the operator itself says of the objects of this namespace, and whether it says anything."""
+    if waiting := unseen(objects, time):
+        cure = "See that the operator runs, and that its watchNamespaces hold this namespace."
+        yield Finding("objects", Verdict.BAD, f"Nobody looks at {', '.join(waiting[:3])}{', …' if len(waiting) > 3 else ''}.", cure)
+    stalled: list[tuple[Resource[Any, Any], Any]] = [
+        (each, each.status.condition("Stalled")) for each in objects if each.status.is_true("Stalled")
+    ]
+    ill = [pair for pair in stalled if pair[1].reason.startswith("Connection")]
+    for each, condition in ill[:1]:
+        yield Finding("objects", Verdict.BAD, f"{each.KIND} {each.metadata.name}: {condition.message}", _CURES[condition.reason])
+    if others := [pair for pair in stalled if pair not in ill]:
+        each, condition = others[0]
+        more = f", and {len(others) - 1} more" if len(others) > 1 else ""
+        words = f"{each.KIND} {each.metadata.name} is stalled, {condition.reason}: {condition.message}{more}"
+        yield Finding("objects", Verdict.WARNING, words, "docs/conditions.md explains each reason.")
+    if not waiting and not stalled:
+        yield Finding("objects", Verdict.GOOD, f"{len(objects)} in this namespace, none of them stalled")
+
+
+_CURES: dict[str, str] = {
+    "ConnectionMissing": "Make the Secret modelyard-connection, or have the chart make it: docs/install.md, A namespace's connection.",
+    "ConnectionRefused": "Correct the keys in the Secret modelyard-connection.",
+}

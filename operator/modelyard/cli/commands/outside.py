@@ -1,0 +1,128 @@
+"""MLflow and the store, reached from here: a run's curves, and whether they answer. Drawing does not belong here.
+
+Keys of the store are not tried: the operator does that for every Experiment, and says so there.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from modelyard.cli.commands.session import Session
+from modelyard.cli.views.doctor import Finding, Verdict
+from modelyard.client.errors import ClientError, NotAllowed, NotFound, Refused
+from modelyard.client.reach import Reach
+from modelyard.client.rest import Mlflow, ask
+
+__all__ = ["Tracked", "findings", "thinned", "tracked"]
+
+_CURVES = 12
+"""So many metrics at most are asked for their curves; more nobody looks at side by side."""
+_POINTS = 400
+"""A curve is thinned to so many points: more than a terminal or a picture of ours can show."""
+_PROGRESS = "modelyard.progress"
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """What MLflow has of a run."""
+
+    parameters: dict[str, str]
+    metrics: dict[str, float]
+    curves: dict[str, list[tuple[float, float]]]
+
+
+class _Reader(Mlflow):
+    """MLflow's REST API, as far as it is asked by GET."""
+
+    def read(self, path: str, **query: str) -> dict[str, Any]:
+        """GET `api/2.0/mlflow/<path>`."""
+        url = f"{self.url.rstrip('/')}/api/2.0/mlflow/{path}?{urlencode(query)}"
+        reply = ask(url, who="MLflow", seconds=30, headers=self._headers())
+        if reply.code in {401, 403}:
+            raise NotAllowed(f"MLflow refuses the credentials of the Secret modelyard-connection ({reply.code}): have them corrected.")
+        if reply.code == 404:
+            raise NotFound(f"MLflow has no such thing: {reply.said}")
+        if reply.code >= 300:
+            raise Refused(f"MLflow refuses {path} ({reply.code}): {reply.said}")
+        return dict(json.loads(reply.body or b"{}"))
+
+
+@contextmanager
+def _mlflow(session: Session) -> Iterator[_Reader]:
+    """The namespace's MLflow, for the length of a block."""
+    reach = Reach(session.kube)
+    try:
+        values = reach.connection(session.kube.namespace)
+        yield _Reader(reach.url(values["MLFLOW_TRACKING_URI"]), values)
+    finally:
+        reach.close()
+
+
+def tracked(session: Session, run_id: str) -> Tracked:
+    """Return a run's parameters, metrics and their histories.
+
+    Raises:
+        ClientError: It cannot be asked; the text says why.
+
+    """
+    with _mlflow(session) as mlflow:
+        data = mlflow.read("runs/get", run_id=run_id)["run"].get("data") or {}
+        parameters = {each["key"]: each["value"] for each in data.get("params") or []}
+        metrics = {each["key"]: float(each["value"]) for each in data.get("metrics") or []}
+        shown = {name: value for name, value in sorted(metrics.items()) if name != _PROGRESS and not name.startswith("system/")}
+        curves = {name: _history(mlflow, run_id, name) for name in list(shown)[:_CURVES]}
+    return Tracked(parameters, shown, {name: points for name, points in curves.items() if len(points) > 1})
+
+
+def _history(mlflow: _Reader, run_id: str, metric: str) -> list[tuple[float, float]]:
+    """Return a metric's values by step."""
+    points: list[tuple[float, float]] = []
+    query = {"run_id": run_id, "metric_key": metric, "max_results": "10000"}
+    while True:
+        page = mlflow.read("metrics/get-history", **query)
+        points += [(float(each.get("step") or 0), float(each["value"])) for each in page.get("metrics") or []]
+        if not (token := page.get("next_page_token")):
+            return thinned(sorted(points))
+        query["page_token"] = token
+
+
+def thinned(points: list[tuple[float, float]], limit: int = _POINTS) -> list[tuple[float, float]]:
+    """Keep the ends and so many points between them, evenly. Pure."""
+    if len(points) <= limit:
+        return points
+    return [points[round(at * (len(points) - 1) / (limit - 1))] for at in range(limit)]
+
+
+def findings(session: Session) -> Iterator[Finding]:
+    """Say whether MLflow and the store answer, from here."""
+    reach = Reach(session.kube)
+    try:
+        values = reach.connection(session.kube.namespace)
+    except NotAllowed as error:
+        yield Finding("storage", Verdict.UNKNOWN, f"MLflow and S3 were not looked at: {error}")
+        return
+    except ClientError as error:
+        yield Finding("storage", Verdict.BAD, str(error), "docs/install.md, A namespace's connection.")
+        return
+    try:
+        yield _answers(
+            "mlflow", values["MLFLOW_TRACKING_URI"], lambda url: _Reader(url, values).ask("experiments/search", {"max_results": 1}), reach
+        )
+        yield _answers("s3", values["MLFLOW_S3_ENDPOINT_URL"], lambda _url: None, reach)
+    finally:
+        reach.close()
+
+
+def _answers(subject: str, address: str, tried: Callable[[str], Any], reach: Reach) -> Finding:
+    try:
+        tried(reach.url(address))
+    except NotAllowed as error:
+        lacks_a_port_forward = bool(error.verb)
+        verdict = Verdict.UNKNOWN if lacks_a_port_forward else Verdict.BAD
+        return Finding(subject, verdict, str(error), "" if lacks_a_port_forward else "Correct the Secret modelyard-connection.")
+    except ClientError as error:
+        return Finding(subject, Verdict.BAD, f"{address}: {error}", "See that it runs, and that the Secret modelyard-connection names it.")
+    return Finding(subject, Verdict.GOOD, f"{address} answers")

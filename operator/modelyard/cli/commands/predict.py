@@ -1,0 +1,114 @@
+"""`predict`: rows from a file or from standard input, asked of the model that serves a stage. How it is reached is the client's matter."""
+
+import csv
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.text import Text
+
+from modelyard.cli.commands.session import opened
+from modelyard.cli.options import Where, parts
+
+__all__ = ["Input", "predict", "rows"]
+
+_FORMS = "a list of rows, a list of records, columns, or a body with instances, inputs, dataframe_split or dataframe_records"
+
+
+@dataclass(frozen=True)
+class Input:
+    """Where the rows come from."""
+
+    file: Path | None = None
+    csv: bool = False
+
+
+def predict(where: Where, text: str, given: Input, timeout: float) -> None:
+    """Ask, and print one prediction a line, or a document for programs."""
+    target, data = parts(text), _read(given)
+    session = opened(where)
+    model = session.model(target.model)
+    stage = session.stage_of(model, target.which)
+    answer = session.client.models.predict(target.model, data, stage, seconds=timeout)
+    predictions = (
+        [dict(zip(answer, row, strict=True)) for row in zip(*answer.values(), strict=True)] if isinstance(answer, dict) else answer
+    )
+    if where.document:
+        version = model.status.stages[stage].version if stage in model.status.stages else None
+        session.screen.document({"model": target.model, "stage": stage, "version": version, "predictions": predictions})
+        return
+    for each in predictions:
+        session.screen.show_table(Text(json.dumps(each, ensure_ascii=False)))
+
+
+def _read(given: Input) -> Any:
+    """Return the rows.
+
+    Raises:
+        typer.BadParameter: They cannot be read.
+
+    """
+    named = given.file is not None and str(given.file) != "-"
+    try:
+        text = given.file.read_text(encoding="utf-8") if given.file is not None and named else sys.stdin.read()
+    except (OSError, UnicodeDecodeError) as error:
+        raise typer.BadParameter(f"{given.file} cannot be read: {error}") from None
+    return rows(text, as_csv=given.csv or (named and str(given.file).lower().endswith(".csv")))
+
+
+def rows(text: str, *, as_csv: bool = False) -> Any:
+    """Read rows from JSON or CSV: a list of rows, or columns by name. Pure.
+
+    Raises:
+        typer.BadParameter: It is neither.
+
+    """
+    if as_csv:
+        return _csv(text)
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"The input is not JSON ({error}); CSV is said by --csv or by a file that ends in .csv.") from None
+    if isinstance(value, dict):
+        for form in ("instances", "inputs", "dataframe_records"):
+            if form in value:
+                value = value[form]
+                break
+        else:
+            if isinstance(split := value.get("dataframe_split"), dict):
+                return {name: [row[at] for row in split["data"]] for at, name in enumerate(split["columns"])}
+    if isinstance(value, dict):
+        return {name: column if isinstance(column, list) else [column] for name, column in value.items()}
+    if not isinstance(value, list) or not value:
+        raise typer.BadParameter(f"The input is no rows: give {_FORMS}.")
+    if all(isinstance(row, dict) for row in value):
+        if {"name", "shape", "datatype"} <= set(value[0]):
+            raise typer.BadParameter(f"The input is a body of the V2 protocol; give {_FORMS}.")
+        names = list(dict.fromkeys(name for row in value for name in row))
+        return {name: [row.get(name) for row in value] for name in names}
+    return value if all(isinstance(row, list) for row in value) else [value]
+
+
+def _csv(text: str) -> dict[str, list[Any]]:
+    found = [row for row in csv.reader(text.splitlines()) if row]
+    if len(found) < 2:
+        raise typer.BadParameter("The CSV has no rows: it begins with a head, one name for each column.")
+    head, body = found[0], found[1:]
+    if any(len(row) != len(head) for row in body):
+        raise typer.BadParameter(f"A row of the CSV has not as many fields as the head, which has {len(head)}.")
+    return {name: [_value(row[at]) for row in body] for at, name in enumerate(head)}
+
+
+def _value(text: str) -> Any:
+    """Return a number where it is one; nothing between two commas is a missing value."""
+    if not text:
+        return None
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

@@ -1,0 +1,44 @@
+"""What the shell offers after a tab: names in the cluster. No rights, no cluster: nothing is offered, nothing is said."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import typer
+
+__all__ = ["experiments", "models", "runs", "stages", "versions"]
+
+
+def _names(context: typer.Context, offered: Callable[[Any], list[str]], begun: str) -> list[str]:
+    with suppress(Exception):
+        from modelyard.client import Client  # noqa: PLC0415 - a tab that offers options needs no cluster
+
+        given = context.params
+        client = Client(namespace=given.get("namespace"), context=given.get("context"))
+        return sorted(name for name in offered(client) if name.startswith(begun))
+    return []
+
+
+def models(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer the models of the namespace."""
+    return _names(ctx, lambda client: [model.metadata.name for model in client.models.list()], incomplete)
+
+
+def runs(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer the runs of the namespace."""
+    return _names(ctx, lambda client: [run.metadata.name for run in client.runs.list()], incomplete)
+
+
+def experiments(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer the experiments of the namespace."""
+    return _names(ctx, lambda client: [each.metadata.name for each in client.experiments.list()], incomplete)
+
+
+def stages(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer the stages of the model that was named before."""
+    return _names(ctx, lambda client: list(client.models.get(ctx.params["model"]).spec.stages), incomplete)
+
+
+def versions(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer the versions of the model that was named before."""
+    return _names(ctx, lambda client: [each.name for each in client.models.get(ctx.params["model"]).status.versions], incomplete)

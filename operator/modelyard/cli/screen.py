@@ -1,0 +1,65 @@
+"""Standard output and standard error, for people and for programs. What is drawn does not belong here."""
+
+import json
+import sys
+from typing import Any
+
+import yaml
+from rich.console import Console, RenderableType
+
+from modelyard.cli.options import Format, Where
+
+__all__ = ["Screen"]
+
+_PLAIN_WIDTH = 80
+"""Where standard output is no screen, as in a pipe or a log."""
+
+
+class Screen:
+    """What was asked for goes to standard output; what is told along the way to standard error, so that `-o json` stays a document."""
+
+    def __init__(self, where: Where) -> None:
+        self.where = where
+        self.out = Console(highlight=False, soft_wrap=False, width=None if sys.stdout.isatty() else self._columns(), markup=False)
+        self.told = Console(stderr=True, highlight=False, markup=False)
+        self.live = sys.stdout.isatty() and not where.document and not self.out.is_dumb_terminal
+
+    @staticmethod
+    def _columns() -> int | None:
+        from os import environ  # noqa: PLC0415
+
+        return None if environ.get("COLUMNS", "").isdigit() else _PLAIN_WIDTH
+
+    @property
+    def width(self) -> int:
+        """How wide a drawing may be."""
+        return self.out.width
+
+    @property
+    def table_width(self) -> int | None:
+        """How wide a table may be: no limit where `-o wide` asks for everything or where no screen would cut it."""
+        return None if self.where.wide or not sys.stdout.isatty() else self.out.width
+
+    def show(self, drawing: RenderableType) -> None:
+        """Draw for people. A table's lines are not wrapped: what is too long is the terminal's to break."""
+        self.out.print(drawing, soft_wrap=False)
+
+    def show_table(self, drawing: RenderableType) -> None:
+        """Draw a table, whose lines are as long as they are."""
+        self.out.print(drawing, soft_wrap=True)
+
+    def tell(self, words: RenderableType) -> None:
+        """Tell along the way. Lines are as long as they are: some are commands to copy."""
+        (self.told if self.where.document else self.out).print(words, soft_wrap=True)
+
+    def document(self, value: Any) -> None:
+        """Print data as `-o` says: JSON or YAML."""
+        if self.where.output is Format.YAML:
+            text = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=140)
+        else:
+            text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+        sys.stdout.write(text)
+
+    def names(self, names: list[str]) -> None:
+        """Print one name a line, for `-o name`."""
+        sys.stdout.write("".join(f"{name}\n" for name in names))

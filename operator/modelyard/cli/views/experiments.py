@@ -1,0 +1,66 @@
+"""Experiments: rows, and everything about one."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from modelyard.api.experiment import Experiment
+from modelyard.api.training_run import TrainingRun
+from modelyard.cli.views import runs as run_views
+from modelyard.cli.views.table import Cell, table
+from modelyard.cli.views.text import age, number, size, standing, style_of
+
+__all__ = ["HEADS", "WIDE_HEADS", "row", "show"]
+
+HEADS = ("NAME", "STATE", "RUNS", "BEST", "AGE", "DESCRIPTION")
+WIDE_HEADS = ("NAME", "STATE", "RUNS", "BEST", "AGE", "MLFLOW", "ARTIFACTS", "DESCRIPTION")
+
+
+def row(experiment: Experiment, now: datetime, *, wide: bool = False) -> list[Cell]:
+    """Return an experiment as a row below `HEADS`."""
+    word, _ = standing(experiment.status, experiment.metadata.generation)
+    counts = experiment.status.runs
+    cells: list[Cell] = [experiment.metadata.name, Text(word, style=style_of(word))]
+    cells += ["-" if counts is None else str(counts.running + counts.finished + counts.failed), _best(experiment)]
+    cells.append(age(experiment.metadata.creation_timestamp, now))
+    if wide:
+        mlflow, artifacts = experiment.status.mlflow, experiment.status.artifacts
+        cells += [mlflow.id if mlflow else "-", f"{artifacts.objects}, {size(artifacts.bytes)}" if artifacts else "-"]
+    return [*cells, experiment.spec.description]
+
+
+def _best(experiment: Experiment) -> str:
+    best = experiment.status.best_run
+    return f"{best.training_run or best.run_id[:8]} {best.metric}={number(best.value)}" if best else "-"
+
+
+def show(experiment: Experiment, runs: Sequence[TrainingRun], now: datetime, width: int) -> RenderableType:
+    """Draw everything that is known of an experiment, and its runs, newest first."""
+    word, condition = standing(experiment.status, experiment.metadata.generation)
+    meta, status = experiment.metadata, experiment.status
+    parts: list[RenderableType] = [Text.assemble((meta.name, "bold"), (f"  {meta.namespace}  ", "dim"), (word, style_of(word)))]
+    if experiment.spec.description:
+        parts.append(Text(experiment.spec.description))
+    if condition and condition.message and word != "Ready":
+        parts.append(Text(f"{condition.reason}: {condition.message}"))
+    facts = []
+    if status.runs:
+        counts = status.runs
+        facts.append(f"runs       {counts.finished} finished, {counts.failed} failed, {counts.running} running, {counts.deleted} deleted")
+    if status.best_run:
+        facts.append(f"best       {_best(experiment)}")
+    if status.artifacts:
+        facts.append(f"artifacts  {status.artifacts.objects} objects, {size(status.artifacts.bytes)}, {status.artifacts.uri}")
+    if experiment.spec.retention:
+        kept = experiment.spec.retention
+        facts.append(f"retention  runs for {kept.runs}, the best {kept.keep_best} for ever")
+    if status.mlflow:
+        facts.append(f"mlflow     {status.mlflow.url}")
+    if facts:
+        parts += [Text(), *(Text(fact) for fact in facts)]
+    if runs:
+        newest = sorted(runs, key=lambda run: (str(run.metadata.creation_timestamp or ""), run.metadata.name), reverse=True)
+        parts += [Text(), table(run_views.HEADS, [run_views.row(run, now) for run in newest], width)]
+    return Group(*parts)

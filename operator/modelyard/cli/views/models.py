@@ -1,0 +1,148 @@
+"""A RegisteredModel as a tree: its stages, who gets the traffic, what blocks and why, its versions, the runs that train for it."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+from rich.tree import Tree
+
+from modelyard.api.registered_model import RegisteredModel, StageStatus, VersionStatus
+from modelyard.api.training_run import TrainingRun
+from modelyard.cli.views import runs as run_views
+from modelyard.cli.views.table import Cell
+from modelyard.cli.views.text import age, ago, bar, clip, short_digest, size, standing, style_of
+
+__all__ = ["HEADS", "WIDE_HEADS", "row", "status", "traffic", "tree", "under_way"]
+
+HEADS = ("NAME", "STATE", "STAGES", "AGE", "WHY")
+WIDE_HEADS = ("NAME", "STATE", "STAGES", "AGE", "VERSIONS", "MLFLOW", "WHY")
+_VERSIONS = 5
+"""How many of the newest versions the tree shows besides those that hold a stage; the rest are counted."""
+
+
+def row(model: RegisteredModel, now: datetime, *, wide: bool = False) -> list[Cell]:
+    """Return a model as a row below `HEADS`."""
+    word, condition = standing(model.status, model.metadata.generation)
+    why = condition.message if condition and word != "Ready" else ""
+    begin: list[Cell] = [model.metadata.name, Text(word, style=style_of(word)), model.status.summary or "-"]
+    begin.append(age(model.metadata.creation_timestamp, now))
+    more: list[Cell] = [str(len(model.status.versions)), model.status.mlflow_name or "-"] if wide else []
+    return [*begin, *more, why]
+
+
+def traffic(stage: StageStatus) -> list[tuple[str, int]]:
+    """Say who gets which percentage of a stage's requests: the version that holds it gets all."""
+    return [(stage.version, 100)] if stage.version and stage.url else []
+
+
+def under_way(model: RegisteredModel, name: str) -> tuple[int, str] | None:
+    """Say how far a change of a stage is, in percent and words; None when none is under way."""
+    stage = model.status.stages.get(name) or StageStatus()
+    wanted = model.spec.stages[name].version if name in model.spec.stages else None
+    if stage.refused and stage.desired == wanted:
+        return None
+    if model.status.observed_generation < model.metadata.generation and wanted != stage.version:
+        return 0, "the operator has not seen it yet"
+    if wanted != stage.version:
+        return 33, f"{wanted} comes up" if wanted else "it is being cleared"
+    synced = model.status.condition("Synced")
+    if wanted and synced and synced.status == "False" and synced.reason == "Promoting":
+        return 67, f"{wanted} serves, MLflow follows"
+    return None
+
+
+def status(
+    models: Sequence[RegisteredModel], runs: Sequence[TrainingRun], now: datetime, width: int, *, wide: bool = False
+) -> RenderableType:
+    """Draw everything that `status` shows: a tree for each model, and the runs that go on and belong to none of them."""
+    named = {(model.metadata.namespace, model.metadata.name) for model in models}
+    going = [run for run in runs if not run_views.ended(run)]
+    parts: list[RenderableType] = []
+    for model in models:
+        theirs = [run for run in going if _registers(run) == (model.metadata.namespace, model.metadata.name)]
+        parts += [tree(model, theirs, now, width, wide=wide), Text()]
+    if others := [run for run in going if _registers(run) not in named]:
+        branch = Tree(Text("Training", style="bold"))
+        for run in others:
+            branch.add(run_views.line(run, now, width - 4))
+        parts += [branch, Text()]
+    return Group(*parts[:-1]) if parts else Text("No models yet: `train --register MODEL@VERSION` makes the first version.")
+
+
+def _registers(run: TrainingRun) -> tuple[str, str] | None:
+    return (run.metadata.namespace, run.spec.register_.model) if run.spec.register_ else None
+
+
+def tree(model: RegisteredModel, runs: Sequence[TrainingRun], now: datetime, width: int, *, wide: bool = False) -> Tree:
+    """Draw one model."""
+    word, condition = standing(model.status, model.metadata.generation)
+    root = Tree(Text.assemble((model.metadata.name, "bold"), (f"  {model.metadata.namespace}  ", "dim"), (word, style_of(word))))
+    if condition is not None and condition.message and word in ("Stalled", "Reconciling"):
+        root.add(Text.assemble((f"{condition.reason}: ", style_of(word)), condition.message))
+    if word == "Unknown":
+        root.add(Text("The operator has not looked at this spec yet. If that lasts: `doctor`."))
+    synced = model.status.condition("Synced")
+    if synced is not None and synced.status != "True" and synced.message and synced.message != (condition.message if condition else ""):
+        root.add(Text.assemble((f"MLflow, {synced.reason}: ", "yellow"), synced.message))
+    for name in sorted({*model.spec.stages, *model.status.stages}):
+        _stage(root, model, name, now)
+    if runs:
+        branch = root.add(Text("training", style="bold"))
+        for run in runs:
+            branch.add(run_views.line(run, now, width - 8))
+    _versions(root, model, now, width, wide=wide)
+    return root
+
+
+def _stage(root: Tree, model: RegisteredModel, name: str, now: datetime) -> None:
+    stage = model.status.stages.get(name) or StageStatus()
+    wanted = model.spec.stages[name].version if name in model.spec.stages else None
+    head = Text.assemble((name, "bold"), "  ", (stage.version or "empty", "" if stage.version else "dim"))
+    if wanted != stage.version:
+        head.append(f" → {wanted or 'empty'}", style="yellow")
+    if stage.version and stage.since:
+        head.append(f"  since {age(stage.since, now)}", style="dim")
+    branch = root.add(head)
+    for version, percent in traffic(stage):
+        pods = f"{stage.ready_replicas}/{stage.desired_replicas} pods"
+        style = "green" if stage.ready_replicas >= stage.desired_replicas else "yellow"
+        branch.add(Text.assemble("traffic  ", bar(percent, 10), f" {percent}% {version}  ", (pods, style), f"  {stage.url}"))
+    if stage.version and not stage.url:
+        branch.add(Text("not served: its serving has replicas 0", style="dim"))
+    if (moving := under_way(model, name)) is not None:
+        percent, words = moving
+        since = f", {age(stage.started, now)}" if stage.started else ""
+        branch.add(Text.assemble("roll-out ", bar(percent, 10, "yellow"), f" {words}{since}"))
+    if stage.refused:
+        branch.add(Text.assemble((f"{stage.desired} is refused: ", "red"), stage.refused))
+
+
+def _versions(root: Tree, model: RegisteredModel, now: datetime, width: int, *, wide: bool) -> None:
+    every = model.status.versions
+    shown = [each for at, each in enumerate(every) if wide or each.stages or each.problem or at >= len(every) - _VERSIONS]
+    waiting = [name for name in model.spec.versions if name not in {each.name for each in every}]
+    if not shown and not waiting:
+        root.add(Text("no versions yet", style="dim"))
+        return
+    branch = root.add(Text("versions", style="bold"))
+    longest = max([len(each.name) for each in shown], default=0)
+    for version in reversed(shown):
+        leaf = branch.add(_version(version, longest, now, width - 8, wide=wide))
+        if version.problem:
+            leaf.add(Text(version.problem, style="red"))
+    for name in waiting:
+        branch.add(Text(f"{name}  declared, not registered yet", style="yellow"))
+    if hidden := len(every) - len(shown):
+        branch.add(Text(f"and {hidden} older: -o wide", style="dim"))
+
+
+def _version(version: VersionStatus, longest: int, now: datetime, width: int, *, wide: bool) -> Text:
+    source = version.training_run or (version.run_id and f"run {version.run_id[:8]}") or version.uri or "nowhere"
+    facts = [version.flavor or "?", size(version.bytes), f"from {source}", ago(version.created_at, now)]
+    if wide:
+        facts += [short_digest(version.digest), f"MLflow {version.mlflow_version or '-'}", version.signature or "no signature"]
+    held = f"  in {', '.join(version.stages)}" if version.stages else ""
+    words = ", ".join(fact for fact in facts if fact)
+    words = words if wide else clip(words, max(20, width - longest - 2 - len(held)))
+    return Text.assemble(version.name.ljust(longest), "  ", words, (held, "green"))

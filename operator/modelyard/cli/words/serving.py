@@ -1,0 +1,58 @@
+"""Words about a model's own self: predict, download."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from modelyard.cli import completing
+from modelyard.cli.options import Context, Namespace, Output, Where
+
+__all__ = ["add_to"]
+
+
+def predict(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL[@STAGE]", autocompletion=completing.models, help="The model; its only stage, or production, if absent."
+        ),
+    ],
+    *,
+    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="Rows in JSON or CSV; standard input if absent or -.")] = None,
+    csv: Annotated[bool, typer.Option("--csv", help="The input is CSV with a head, whatever the file is called.")] = False,
+    timeout: Annotated[float, typer.Option("--timeout", metavar="SECONDS", min=1, help="Seconds to wait for the answer.")] = 30,
+    namespace: Namespace = None,
+    context: Context = None,
+    output: Output = None,
+) -> None:
+    """Ask a model. From outside of the cluster through a port-forward.
+
+    JSON is a list of rows, a list of records, columns, or a body of the V1 protocol or of MLflow's.
+    """
+    from modelyard.cli.commands import predict as command  # noqa: PLC0415
+
+    command.predict(Where(namespace, context, output), model, command.Input(file, csv=csv), timeout)
+
+
+def download(
+    model: Annotated[
+        str,
+        typer.Argument(metavar="MODEL[@STAGE|VERSION]", autocompletion=completing.models, help="What; production's version if absent."),
+    ],
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="A folder; what is there already and whole is not fetched again.")],
+    *,
+    namespace: Namespace = None,
+    context: Context = None,
+    output: Output = None,
+) -> None:
+    """Fetch a version's whole artifact tree and check its digest. Goes on where it was interrupted."""
+    from modelyard.cli.commands import download as command  # noqa: PLC0415
+
+    command.download(Where(namespace, context, output), model, path)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these words to the program."""
+    app.command()(predict)
+    app.command()(download)

@@ -1,0 +1,244 @@
+"""A version's artifact tree on this machine: the whole of it, gone on with where it stopped, and checked by its digest.
+
+    fetch(connection, "s3://bucket/prefix", "sha256:...", Path("model"))
+
+What the files mean does not belong here: nothing is opened but to be hashed.
+"""
+
+import hashlib
+import shutil
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from modelyard.api.digest import FileDigest, tree_digest
+from modelyard.client.errors import ClientError, Failed, NotAllowed, Unreachable
+from modelyard.client.packages import need
+
+__all__ = ["Item", "Piece", "fetch", "pieces", "safe_path"]
+
+_STREAMS = 8
+_PIECE = 32 * 1024 * 1024
+"""Bytes of one request; a larger file is fetched in several, side by side."""
+_CHUNK = 256 * 1024
+Seen = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Item:
+    """A file of the tree: its path below the root, its key in the bucket, its size in bytes, and S3's mark of its content."""
+
+    path: str
+    key: str
+    size: int
+    etag: str
+
+    @property
+    def mark(self) -> str:
+        """The content's mark, as a part of a file name: parts of another content are not gone on with."""
+        return hashlib.sha256(self.etag.encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A range of a file: from its first byte to the one behind its last."""
+
+    item: Item
+    start: int
+    end: int
+
+    def part(self, folder: Path) -> Path:
+        """Where it is kept until the file is whole."""
+        target = folder / self.item.path
+        return target.with_name(f".{target.name}.{self.item.mark}.{self.start}.part")
+
+
+def safe_path(path: str) -> bool:
+    """Say whether a relative POSIX path stays inside its folder, on every system of ours."""
+    segments = path.split("/")
+    return not {"", ".", ".."}.intersection(segments) and path.isprintable() and "\\" not in path and ":" not in segments[0]
+
+
+def pieces(items: Sequence[Item], size: int = _PIECE) -> list[Piece]:
+    """Cut files into pieces; an empty file is one."""
+    return [Piece(item, start, min(start + size, item.size)) for item in items for start in range(0, max(item.size, 1), size)]
+
+
+def fetch(connection: Mapping[str, str], uri: str, digest: str, folder: Path, seen: Seen | None = None, *, size: int = _PIECE) -> Path:
+    """Bring a tree to a folder. Files that are there with the right size are not fetched again, unless the digest says that they are wrong.
+
+    Args:
+        connection: Keys and endpoint, as the Secret has them; the endpoint answers from here.
+        uri: The tree: `s3://bucket/prefix`.
+        digest: Its digest, as it was registered.
+        folder: Where to; it is made. Other files in it stay.
+        seen: Called with (bytes done, bytes in all), from several threads but never at once.
+        size: Bytes of a piece.
+
+    Raises:
+        Failed: ArtifactMissing, ArtifactInvalid or ArtifactDigestMismatch.
+        NotAllowed: S3 refuses the keys.
+        Unreachable: S3 does not answer; what has arrived stays, and is gone on with next time.
+
+    """
+    with closing(_client(connection)) as s3:
+        return _fetched(_Tree(s3, uri, folder, seen, size), uri, digest, folder)
+
+
+def _fetched(tree: "_Tree", uri: str, digest: str, folder: Path) -> Path:
+    kept = tree.bring()
+    found = tree.digest()
+    if found != digest and kept:
+        # One of those that were there already has the right size and other bytes.
+        for item in kept:
+            (folder / item.path).unlink()
+        tree.bring()
+        found = tree.digest()
+    if found != digest:
+        raise Failed(uri, "ArtifactDigestMismatch", f"it is not what was registered: expected {digest}, got {found}. Do not use {folder}.")
+    return folder
+
+
+class _Tree:
+    """A tree that is being fetched."""
+
+    def __init__(self, s3: Any, uri: str, folder: Path, seen: Seen | None, size: int) -> None:
+        parts = urlsplit(uri)
+        self._bucket, self._root = parts.netloc, parts.path.strip("/") + "/"
+        self._uri, self._folder, self._piece_size = uri, folder, size
+        self._s3 = s3
+        self._seen = seen or (lambda _done, _all: None)
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._done = 0
+        self._items = self._listed()
+        self._size = sum(item.size for item in self._items)
+
+    def bring(self) -> list[Item]:
+        """Fetch what is not there; return what was."""
+        there = [item for item in self._items if (file := self._folder / item.path).is_file() and file.stat().st_size == item.size]
+        missing = [item for item in self._items if item not in there]
+        self._done = 0
+        self._arrived(sum(item.size for item in there))
+        with ThreadPoolExecutor(_STREAMS, thread_name_prefix="modelyard-download") as pool:
+            jobs = [pool.submit(self._piece, piece) for piece in pieces(missing, self._piece_size)]
+            try:
+                done, _ = wait(jobs, return_when=FIRST_EXCEPTION)
+                for job in done:
+                    job.result()
+            finally:
+                self._stop.set()
+                pool.shutdown(wait=True, cancel_futures=True)
+        self._stop.clear()
+        for item in missing:
+            self._joined(item)
+        return there
+
+    def digest(self) -> str:
+        """Hash the files of the tree, and no others."""
+        return tree_digest(FileDigest(item.path, item.size, _sha256(self._folder / item.path)) for item in self._items)
+
+    def _listed(self) -> list[Item]:
+        items: list[Item] = []
+        with _told(self._uri):
+            for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=self._root):
+                # S3 consoles leave empty objects whose key ends in a slash to stand for a folder: they are no files of the tree.
+                files = (each for each in page.get("Contents", ()) if not each["Key"].endswith("/") or each["Size"])
+                items += [Item(each["Key"][len(self._root) :], each["Key"], each["Size"], each["ETag"]) for each in files]
+        if not items:
+            raise Failed(self._uri, "ArtifactMissing", "nothing lies there any more.")
+        if hostile := next((item.path for item in items if not safe_path(item.path)), None):
+            raise Failed(self._uri, "ArtifactInvalid", f"it holds a path that is not safe to write: {hostile!r}.")
+        return items
+
+    def _piece(self, piece: Piece) -> None:
+        """Fetch a piece, or what is missing of it."""
+        part = piece.part(self._folder)
+        part.parent.mkdir(parents=True, exist_ok=True)
+        have = part.stat().st_size if part.is_file() else 0
+        if have > piece.end - piece.start:
+            part.unlink()
+            have = 0
+        self._arrived(have)
+        if have == piece.end - piece.start:
+            part.touch()
+            return
+        more = {"IfMatch": piece.item.etag, "Range": f"bytes={piece.start + have}-{piece.end - 1}"}
+        with _told(f"s3://{self._bucket}/{piece.item.key}"), part.open("ab") as file:
+            answer = self._s3.get_object(Bucket=self._bucket, Key=piece.item.key, **more)
+            for chunk in answer["Body"].iter_chunks(_CHUNK):
+                if self._stop.is_set():
+                    return
+                file.write(chunk)
+                self._arrived(len(chunk))
+
+    def _joined(self, item: Item) -> None:
+        """Make the file of its pieces; it appears whole or not at all."""
+        target, parts = self._folder / item.path, [piece.part(self._folder) for piece in pieces([item], self._piece_size)]
+        if len(parts) > 1:
+            with parts[0].open("ab") as whole:
+                for part in parts[1:]:
+                    with part.open("rb") as more:
+                        shutil.copyfileobj(more, whole)
+        parts[0].replace(target)
+        for part in parts[1:]:
+            part.unlink()
+
+    def _arrived(self, count: int) -> None:
+        with self._lock:
+            self._done += count
+            self._seen(self._done, self._size)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _client(connection: Mapping[str, str]) -> Any:
+    """Return a client with a namespace's own keys, whatever the environment and ~/.aws say."""
+    boto3, config = need("boto3", "Downloading a model"), need("botocore.config", "Downloading a model")
+    return boto3.session.Session(
+        aws_access_key_id=connection["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=connection["AWS_SECRET_ACCESS_KEY"],
+        aws_session_token=connection.get("AWS_SESSION_TOKEN") or None,
+        region_name=connection.get("AWS_DEFAULT_REGION") or "us-east-1",
+    ).client(
+        "s3",
+        endpoint_url=connection["MLFLOW_S3_ENDPOINT_URL"],
+        config=config.Config(
+            connect_timeout=5,
+            read_timeout=30,
+            retries={"total_max_attempts": 3, "mode": "standard"},
+            max_pool_connections=_STREAMS,
+            s3={"addressing_style": "path"},
+        ),
+    )
+
+
+@contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Turn S3's errors into ours."""
+    vendor = need("botocore.exceptions", "Downloading a model")
+    try:
+        yield
+    except (vendor.BotoCoreError, vendor.ClientError) as error:
+        raise _translated(error, what) from error
+
+
+def _translated(error: Exception, what: str) -> ClientError:
+    response: dict[str, Any] = getattr(error, "response", {})
+    code = str(response.get("Error", {}).get("Code", ""))
+    status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    if code in {"PreconditionFailed", "InvalidRange"}:
+        return Failed(what, "ArtifactDigestMismatch", "it changed while it was fetched: it is not what was registered.")
+    if status == 404:
+        return Failed(what, "ArtifactMissing", "it is not there any more.")
+    if status in {400, 401, 403}:
+        return NotAllowed(f"S3 refuses the keys of the Secret modelyard-connection ({code}): have them corrected.")
+    return Unreachable(f"S3 does not answer: {error}. What has arrived stays; call again to go on.")

@@ -1,0 +1,51 @@
+"""The client itself: one cluster, one user, one namespace, and the three kinds. What each can do is in a module of its own."""
+
+from typing import Self
+
+from modelyard.client.experiments import Experiments
+from modelyard.client.kube import Kube
+from modelyard.client.models import Models
+from modelyard.client.reach import Reach
+from modelyard.client.runs import Runs
+
+__all__ = ["Client"]
+
+
+class Client:
+    """What a person does with modelyard. Making one asks nobody; the first call does.
+
+    Args:
+        namespace: Where to work; the context's namespace if absent.
+        context: The kubeconfig's context; the current one if absent.
+        kubeconfig: Path of the kubeconfig; $KUBECONFIG, ~/.kube/config or the pod's account if absent.
+
+    Attributes:
+        kube: Kubernetes itself, for what the rest does not do.
+        experiments: MLflow experiments and what is kept of them.
+        runs: Trainings, in the cluster and here.
+        models: Registered models: versions, stages, serving.
+
+    """
+
+    def __init__(self, namespace: str | None = None, context: str | None = None, kubeconfig: str | None = None) -> None:
+        self.kube = Kube(namespace, context, kubeconfig)
+        self._reach = Reach(self.kube)
+        self.experiments = Experiments(self.kube)
+        self.runs = Runs(self.kube, self._reach)
+        self.models = Models(self.kube, self._reach)
+
+    @property
+    def namespace(self) -> str:
+        """The namespace that is worked in."""
+        return self.kube.namespace
+
+    def close(self) -> None:
+        """Give the connections back; `with Client(...) as client:` does it at the block's end."""
+        self._reach.close()
+        self.kube.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,278 @@
+"""RegisteredModels: registered, promoted, downloaded, loaded, asked, deleted.
+
+How bytes are fetched does not belong here (`artifacts`), nor how a model is asked (`predict`).
+"""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, overload
+
+from modelyard.api.registered_model import VersionStatus
+from modelyard.client import artifacts, display, following, predict, rest
+from modelyard.client.errors import Failed, NotFound, Refused, Unreachable
+from modelyard.client.handles import API_VERSION, Listing, changes, listed
+from modelyard.client.kube import Kube
+from modelyard.client.packages import need
+from modelyard.client.reach import Reach
+from modelyard.client.versions import ModelHandle, ModelVersion, Versions
+
+__all__ = ["Models"]
+
+Watching = Callable[[ModelHandle], None]
+
+
+class Models:
+    """The RegisteredModels of a namespace."""
+
+    def __init__(self, kube: Kube, reach: Reach) -> None:
+        self._kube = kube
+        self._reach = reach
+
+    def create(
+        self,
+        name: str,
+        *,
+        description: str = "",
+        tags: Mapping[str, str] | None = None,
+        stages: Mapping[str, Mapping[str, Any]] | None = None,
+        deletion_policy: str = "Retain",
+        seconds: float = 120,
+    ) -> ModelHandle:
+        """Create a RegisteredModel, and wait until MLflow has it.
+
+        Args:
+            name: Lower case letters, digits and dashes.
+            description: Shown in MLflow.
+            tags: Tags of the registered model in MLflow.
+            stages: Stages as the API has them: `{"production": {"serving": {"replicas": 2}}}`.
+            deletion_policy: Retain, or Delete: the model in MLflow goes with the object.
+            seconds: How long to wait; 0: not at all.
+
+        Raises:
+            Refused: It exists already, or breaks a rule.
+            Failed: It is stalled.
+
+        """
+        spec: dict[str, Any] = {"description": description, "tags": dict(tags or {}), "deletionPolicy": deletion_policy}
+        spec |= {"stages": {stage: dict(how) for stage, how in stages.items()}} if stages else {}
+        made = ModelHandle(self._kube, self._kube.create(_body(name, spec)))
+        return made.wait(seconds) if seconds else made
+
+    def register(
+        self,
+        name: str,
+        source: str,
+        version: str,
+        tags: Mapping[str, str] | None = None,
+        *,
+        seconds: float = 300,
+        seen: Watching | None = None,
+    ) -> ModelVersion:
+        """Declare a version of a model, and wait until it is registered. The RegisteredModel is made, if there is none.
+
+        Args:
+            name: The model.
+            source: `trainingruns/<name>`, a TrainingRun of this namespace; `runs:/<run id>[/<path>]`, an MLflow run; `s3://...`, a tree
+                with an MLmodel file.
+            version: The version's name, such as v3. It cannot be changed later.
+            tags: Tags of the version in MLflow.
+            seconds: How long to wait; 0: not at all, and the version has no status yet.
+            seen: Called with every state of the model.
+
+        Raises:
+            ValueError: The source is none of these.
+            Refused: The version is declared with another source.
+            Failed: The source cannot be registered; the reason and message say why.
+            TimedOut: It is not registered yet.
+
+        """
+        declared = following.source(source) | ({"tags": dict(tags)} if tags else {})
+        model = self._declared(name, version, declared)
+        if not seconds:
+            return ModelVersion(model, VersionStatus(name=version))
+        look = partial(following.registered, version, declared)
+        return model._until(look, f"to register {version}", seconds, seen, stalls=False).version(version)  # noqa: SLF001 - this package's
+
+    def _declared(self, name: str, version: str, source: dict[str, Any]) -> ModelHandle:
+        """Declare a version, in a model that is there, or that is made for it."""
+        spec = {"versions": {version: source}}
+        try:
+            return ModelHandle(self._kube, self._kube.patch("RegisteredModel", name, {"spec": spec}))
+        except NotFound as error:
+            if error.kind != "RegisteredModel":
+                raise
+        try:
+            return ModelHandle(self._kube, self._kube.create(_body(name, spec)))
+        except Refused:  # somebody else was faster, or it breaks a rule, which is told once more
+            return ModelHandle(self._kube, self._kube.patch("RegisteredModel", name, {"spec": spec}))
+
+    @overload
+    def get(self, name: str) -> ModelHandle: ...
+    @overload
+    def get(self, name: str, which: str) -> ModelVersion: ...
+    def get(self, name: str, which: str | None = None) -> ModelHandle | ModelVersion:
+        """Return a model, or one version of it.
+
+        Args:
+            name: The model.
+            which: A version, a stage, or latest; absent: the model itself.
+
+        Raises:
+            NotFound: There is none.
+
+        """
+        model = ModelHandle(self._kube, self._kube.get("RegisteredModel", name))
+        return model if which is None else model.version(which)
+
+    def list(self, *, all_namespaces: bool = False, labels: str = "") -> Listing[ModelHandle]:
+        """Return all, by namespace and name."""
+        return listed(ModelHandle, self._kube, all_namespaces=all_namespaces, labels=labels)
+
+    def versions(self, name: str) -> Versions:
+        """Return a model's versions, oldest first."""
+        return self.get(name).versions()
+
+    def set_stage(self, name: str, version: str | None, stage: str, *, seconds: float = 900, seen: Watching | None = None) -> ModelHandle:
+        """Let a version hold a stage, and wait until it does: served, and moved in MLflow. The same call takes it back.
+
+        Args:
+            name: The model.
+            version: The version; None clears the stage, and nothing is served.
+            stage: The stage, such as production; it is made if it is not there.
+            seconds: How long to wait; 0: not at all.
+            seen: Called with every state of the model, for a display. In a notebook a bar shows it, if absent.
+
+        Raises:
+            NotAllowed: The user may not promote to that stage: verb `promote` on `registeredmodels/<stage>`.
+            Failed: The version was not promoted; the one before serves on. The reason and message say why.
+            TimedOut: It is still on its way.
+
+        """
+        patch = {"spec": {"stages": {stage: {"version": version}}}}
+        model = ModelHandle(self._kube, self._kube.patch("RegisteredModel", name, patch))
+        if not seconds:
+            return model
+        look = partial(following.staged, stage, version)
+        return model._until(look, f"to let {version or 'nothing'} hold {stage}", seconds, seen, stalls=False)  # noqa: SLF001
+
+    def download(self, name: str, path: str | Path, which: str = "latest", *, seen: Callable[[int, int], None] | None = None) -> Path:
+        """Download a version's artifacts, the whole tree, and check its digest; return the folder.
+
+        Args:
+            name: The model.
+            path: A folder, which is made; files that are there already and right are not fetched again, parts are gone on with.
+            which: A version, a stage, or latest.
+            seen: Called with (bytes done, bytes in all).
+
+        Raises:
+            NotAllowed: The user may not read the Secret modelyard-connection.
+            Failed: ArtifactDigestMismatch: the bytes are not those that were registered; ArtifactMissing: they are gone.
+            Unreachable: S3 does not answer; call again to go on where it stopped.
+
+        """
+        return self._fetched(self.get(name, which), Path(path), seen)
+
+    def _fetched(self, version: ModelVersion, folder: Path, seen: Callable[[int, int], None] | None) -> Path:
+        subject = f"{version.name} of {version.model.namespace}/{version.model.name}"
+        uri, digest = version.status.uri, version.status.digest
+        if uri is None or digest is None:
+            raise Failed(subject, "WaitingForVersion", version.status.problem or "it is not registered yet.")
+        connection = self._reach.connection(version.model.namespace)
+        local = {**connection, "MLFLOW_S3_ENDPOINT_URL": self._reach.url(connection["MLFLOW_S3_ENDPOINT_URL"])}
+        if seen is not None:
+            return artifacts.fetch(local, uri, digest, folder, seen)
+        with display.bar(f"Downloading {subject}") as move:
+            words = "{} of {}".format
+            return artifacts.fetch(
+                local, uri, digest, folder, lambda a, b: move(a / b if b else 1.0, words(display.size(a), display.size(b)))
+            )
+
+    def load(self, name: str, which: str = "production", *, flavor: str = "auto") -> Any:
+        """Download a version, check it, and load it on this machine. A model can be code: load what you trust.
+
+        Args:
+            name: The model.
+            which: A stage, a version, or latest.
+            flavor: `auto`: by its own flavour, such as an XGBClassifier; `pyfunc`: MLflow's common form, with `.predict`.
+
+        Raises:
+            Missing: MLflow, or the flavour's package, is not installed.
+            Failed: The bytes are not those that were registered.
+
+        """
+        mlflow = need("mlflow", "Loading a model")
+        version = self.get(name, which)
+        folder = self._fetched(version, _cache() / str(version.status.digest).replace(":", "-"), None)
+        own = version.status.flavor or ""
+        if flavor == "pyfunc" or (flavor == "auto" and own in {"", "python_function"}):
+            return mlflow.pyfunc.load_model(str(folder))
+        chosen = own if flavor == "auto" else flavor
+        return need(f"mlflow.{chosen}", f"Loading a model of the flavour {chosen}").load_model(str(folder))
+
+    def predict(self, name: str, data: Any, stage: str = "production", *, protocol: predict.Protocol = "v2", seconds: float = 60) -> Any:
+        """Ask the model that serves a stage.
+
+        Args:
+            name: The model.
+            data: Rows: a list of lists, a dict of columns, a numpy array or a pandas DataFrame.
+            stage: Which stage.
+            protocol: v2 (Open Inference Protocol), v1, or invocations (MLflow's).
+            seconds: How long an answer may take.
+
+        Returns:
+            A numpy array when numpy is there and data was an array or a DataFrame, else a list: one entry a row.
+
+        Raises:
+            NotFound: Nothing is served there.
+            Refused: The model refuses the input: its words.
+            Unreachable: Nobody answers.
+            ValueError: The data is no table.
+
+        """
+        given = predict.table(data)
+        url = self.url(name, stage)
+        who = f"The model {name} in {stage}"
+        reply = rest.ask(url + predict.path(protocol, name), predict.request(protocol, given), who=who, seconds=seconds)
+        if reply.code == 404:
+            raise NotFound(f"{who} is not what answers at its address: {reply.said}", name=name, namespace=self._kube.namespace)
+        if reply.code >= 500 or reply.code == 429:
+            raise Unreachable(f"{who} cannot answer now ({reply.code}): {reply.said}")
+        if reply.code >= 300:
+            raise Refused(f"{who} refuses the input: {reply.said}")
+        return predict.answer(protocol, reply.body, given)
+
+    def url(self, name: str, stage: str = "production") -> str:
+        """Return an address from here where a stage answers; it stays open until the client is closed.
+
+        Raises:
+            NotFound: Nothing is served there.
+            Unreachable: None of its pods is ready.
+
+        """
+        model = self.get(name)
+        found = model.object.status.stages.get(stage)
+        if found is None or found.url is None:
+            serving = [each for each, status in model.object.status.stages.items() if status.url]
+            where = f"; served are {', '.join(serving)}" if serving else ""
+            raise NotFound(f"Nothing serves {stage} of {model.namespace}/{name}{where}.", name=stage, namespace=model.namespace)
+        return self._reach.url(found.url)
+
+    def delete(self, name: str, *, wait: float = 0) -> None:
+        """Delete a model: serving goes; what is in MLflow goes or stays as its deletionPolicy says."""
+        self._kube.delete("RegisteredModel", name, wait=wait)
+
+    def watch(self, name: str = "", *, all_namespaces: bool = False, seconds: float | None = None) -> Iterator[tuple[str, ModelHandle]]:
+        """Go through what is there and then what happens: (`Added` | `Modified` | `Deleted`, the object). Ends after `seconds`."""
+        return changes(ModelHandle, self._kube, name, all_namespaces=all_namespaces, seconds=seconds)
+
+
+def _body(name: str, spec: Mapping[str, Any]) -> dict[str, Any]:
+    return {"apiVersion": API_VERSION, "kind": "RegisteredModel", "metadata": {"name": name}, "spec": dict(spec)}
+
+
+def _cache() -> Path:
+    """Return where loaded models are kept, each under its digest."""
+    root = os.environ.get("MODELYARD_CACHE") or os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(root).expanduser() / "modelyard" / "models"

@@ -1,0 +1,65 @@
+"""Bringing MLflow runs back that were soft-deleted, found by the tags that they carry. What the objects say of it does not belong here."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from modelyard.client.errors import NotFound
+from modelyard.client.rest import Mlflow
+from modelyard.kube.names import NAME_TAG, NAMESPACE_TAG, UID_TAG, experiment_name
+
+__all__ = ["restored"]
+
+_PAGE = 1000
+
+
+def restored(mlflow: Mlflow, namespace: str, name: str) -> str:
+    """Restore all deleted runs of a TrainingRun, each attempt's, and return the id of the newest.
+
+    Args:
+        mlflow: The namespace's MLflow.
+        namespace: The TrainingRun's namespace.
+        name: Its name. Of several that had it, the last one's runs are restored.
+
+    Raises:
+        NotFound: There is none.
+
+    """
+    wanted = {NAMESPACE_TAG: namespace, NAME_TAG: name}
+    found = [run for run in _deleted(mlflow, _experiments(mlflow, namespace), wanted) if wanted.items() <= _tags(run).items()]
+    if not found:
+        raise NotFound(f"MLflow has no deleted run of a TrainingRun {namespace}/{name}: it is there, was never made, or has been purged.")
+    newest = max(found, key=lambda run: int(run["info"].get("start_time") or 0))
+    uid = _tags(newest).get(UID_TAG)
+    for run in found:
+        if _tags(run).get(UID_TAG) == uid:
+            mlflow.ask("runs/restore", {"run_id": run["info"]["run_id"]})
+    return str(newest["info"]["run_id"])
+
+
+def _experiments(mlflow: Mlflow, namespace: str) -> list[str]:
+    """The ids of a namespace's experiments, deleted ones included."""
+    prefix = experiment_name(namespace, "")
+    body = {"filter": f"name LIKE '{prefix}%'", "view_type": "ALL", "max_results": _PAGE}
+    return [each["experiment_id"] for each in _all(mlflow, "experiments/search", body, "experiments") if each["name"].startswith(prefix)]
+
+
+def _deleted(mlflow: Mlflow, experiments: list[str], tags: Mapping[str, str]) -> list[dict[str, Any]]:
+    if not experiments:
+        return []
+    terms = " AND ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())  # names of Kubernetes hold no quotes
+    body = {"experiment_ids": experiments, "filter": terms, "run_view_type": "DELETED_ONLY", "max_results": _PAGE}
+    return _all(mlflow, "runs/search", body, "runs")
+
+
+def _all(mlflow: Mlflow, path: str, body: dict[str, Any], key: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    while True:
+        page = mlflow.ask(path, body)
+        found += page.get(key) or []
+        if not (token := page.get("next_page_token")):
+            return found
+        body = {**body, "page_token": token}
+
+
+def _tags(run: Mapping[str, Any]) -> dict[str, str]:
+    return {tag["key"]: tag["value"] for tag in (run.get("data") or {}).get("tags") or []}

@@ -1,0 +1,158 @@
+"""A RegisteredModel and its versions, as they were read. What is done with them does not belong here (`models`)."""
+
+from typing import Any
+
+from modelyard.api.registered_model import RegisteredModel, RegisteredModelSpec, RegisteredModelStatus, VersionStatus
+from modelyard.client import display
+from modelyard.client.errors import NotFound
+from modelyard.client.handles import Handle
+
+__all__ = ["ModelHandle", "ModelVersion", "Versions"]
+
+_LATEST = "latest"
+
+
+class ModelVersion:
+    """One version of a model, as it was read.
+
+    Attributes:
+        model: The RegisteredModel that it belongs to.
+        status: What the operator says of it.
+
+    """
+
+    def __init__(self, model: "ModelHandle", status: VersionStatus) -> None:
+        self.model = model
+        self.status = status
+
+    @property
+    def name(self) -> str:
+        """Its name in the spec, such as v3."""
+        return self.status.name
+
+    @property
+    def registered(self) -> bool:
+        """MLflow has it."""
+        return self.status.mlflow_version is not None
+
+    def row(self) -> dict[str, Any]:
+        """Return its line in a table."""
+        status = self.status
+        return {
+            "version": self.name,
+            "stages": [display.Badge(stage, "good") for stage in status.stages],
+            "flavor": status.flavor,
+            "size": display.size(status.bytes),
+            "digest": status.digest[:19] if status.digest else None,
+            "from": status.training_run or status.run_id or status.uri,
+            "registered": display.age(status.created_at),
+            "problem": status.problem,
+        }
+
+    def __repr__(self) -> str:
+        stages = f" ({', '.join(self.status.stages)})" if self.status.stages else ""
+        return f"<version {self.name} of {self.model.namespace}/{self.model.name}{stages}>"
+
+    def _repr_html_(self) -> str:
+        row = {key: value for key, value in self.row().items() if key not in {"version", "problem"}}
+        badge = display.Badge("Registered", "good") if self.registered else display.Badge("Registering", "busy")
+        title = f"{self.model.namespace}/{self.model.name} {self.name}"
+        return display.card(title, badge, self.status.problem or "", row | {"signature": self.status.signature})
+
+
+class Versions(tuple[ModelVersion, ...]):
+    """A model's versions, oldest first; a notebook shows them as a table."""
+
+    __slots__ = ()
+
+    def rows(self) -> "list[dict[str, Any]]":
+        """Return a row for each, by column."""
+        return [each.row() for each in self]
+
+    def __repr__(self) -> str:
+        return display.text_table(self.rows(), "no versions")
+
+    def _repr_html_(self) -> str:
+        return display.table(self.rows(), "no versions")
+
+    def __rich__(self) -> Any:
+        return display.rich_table(self.rows(), "no versions")
+
+
+class ModelHandle(Handle[RegisteredModel]):
+    """A RegisteredModel as it was read."""
+
+    RESOURCE = RegisteredModel
+
+    @property
+    def spec(self) -> RegisteredModelSpec:
+        """What is asked for."""
+        return self.object.spec
+
+    @property
+    def status(self) -> RegisteredModelStatus:
+        """What is so."""
+        return self.object.status
+
+    def versions(self) -> Versions:
+        """Return its versions, oldest first."""
+        return Versions(ModelVersion(self, each) for each in self.object.status.versions)
+
+    def version(self, which: str = _LATEST) -> ModelVersion:
+        """Return one version.
+
+        Args:
+            which: Its name; a stage, for the version that holds it; or latest, for the one that was registered last.
+
+        Raises:
+            NotFound: There is none; the message lists those that are there.
+
+        """
+        there = {each.name: each for each in self.versions()}
+        if which == _LATEST:
+            found = next((each for each in reversed(there.values()) if each.registered), None)
+        else:
+            stage = self.object.status.stages.get(which)
+            found = there.get(which) or there.get(stage.version or "" if stage else "")
+        if found is None:
+            what = (
+                f"no version is registered of {self.namespace}/{self.name}"
+                if which == _LATEST
+                else f"no version {which}, and no stage of it"
+            )
+            known = f" Versions: {', '.join(there) or 'none'}; stages: {', '.join(self.stages()) or 'none'}."
+            raise NotFound(f"{self.namespace}/{self.name}: {what}.{known}", name=which, namespace=self.namespace)
+        return found
+
+    def stages(self) -> dict[str, str | None]:
+        """Return which version holds each stage now."""
+        names = dict.fromkeys((*self.object.spec.stages, *self.object.status.stages))
+        return {name: stage.version if (stage := self.object.status.stages.get(name)) else None for name in names}
+
+    def row(self) -> dict[str, Any]:
+        """Return its line in a table."""
+        return {
+            "namespace": self.namespace,
+            "name": self.name,
+            "stages": self._badges(),
+            "versions": len(self.object.status.versions),
+            "status": self.badge,
+            "age": display.age(self.metadata.creation_timestamp),
+        }
+
+    def fields(self) -> dict[str, Any]:
+        """Return what is to be known of it."""
+        status = self.object.status
+        urls = [f"{name}: {stage.url}" for name, stage in status.stages.items() if stage.url]
+        history = [f"{each.stage}: {each.from_ or 'nothing'} -> {each.to or 'nothing'}" for each in status.history[-3:]]
+        names = [version.name for version in status.versions[-8:]]
+        return {"stages": self._badges(), "versions": names, "served at": urls, "last changes": history, "mlflow": status.url}
+
+    def _badges(self) -> "list[display.Badge]":
+        def one(name: str, version: str | None) -> display.Badge:
+            stage = self.object.status.stages.get(name)
+            if stage is not None and stage.desired is not None and stage.desired != version:
+                return display.Badge(f"{name} {version or 'none'} → {stage.desired}", "bad" if stage.refused else "busy")
+            return display.Badge(f"{name} {version or 'none'}", "good" if version else "quiet")
+
+        return [one(name, version) for name, version in self.stages().items()]

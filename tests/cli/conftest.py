@@ -1,0 +1,130 @@
+"""What people see, compared word for word with a committed file: 80 columns, no colour.
+
+pytest tests/cli --update-screens     writes the files anew; read the difference before it is committed
+"""
+
+import io
+import itertools
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from rich.console import Console, RenderableType
+
+from tests.client.conftest import minio, mlflow, s3
+from tests.client.side import Side
+from tests.harness import Cluster, cluster
+
+__all__ = ["FILES", "Person", "Seen", "cluster", "drawn", "minio", "mlflow", "s3"]
+
+FILES = Path(__file__).parent / "golden"
+WIDTH = 80
+
+Seen = Callable[..., None]
+
+
+numbers = itertools.count(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "tests/cli/" in item.path.as_posix() and "side" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.api)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-screens", action="store_true", help="write what is drawn anew")
+
+
+def drawn(drawing: RenderableType, width: int = WIDTH, *, table: bool = False) -> str:
+    """What a screen of that width would show, without colour."""
+    out = io.StringIO()
+    Console(file=out, width=width, no_color=True, highlight=False, markup=False).print(drawing, soft_wrap=table)
+    return "".join(f"{line.rstrip()}\n" for line in out.getvalue().splitlines())
+
+
+@pytest.fixture
+def seen(request: pytest.FixtureRequest) -> Seen:
+    """Compare a drawing with the file of that name, or write it."""
+
+    def compare(name: str, drawing: RenderableType, *, table: bool = False, width: int = WIDTH) -> None:
+        path, text = FILES / f"{name}.txt", drawn(drawing, width, table=table)
+        if request.config.getoption("--update-screens", default=False):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        assert path.is_file(), "write it: pytest tests/cli --update-screens"
+        assert text == path.read_text(), "if that is meant: pytest tests/cli --update-screens"
+        if not table:
+            assert max(map(len, text.splitlines())) <= width
+
+    return compare
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody at a terminal that is none: what they say goes through the program as it is installed."""
+
+    kubeconfig: Path
+    namespace: str
+    seconds: float = 120
+    """What a command may take."""
+
+    def _command(self, *words: str) -> list[str]:
+        return [sys.executable, "-m", "modelyard", *words, *(["-n", self.namespace] if self.namespace else [])]
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        return os.environ | {"KUBECONFIG": str(self.kubeconfig), "NO_COLOR": "1", "COLUMNS": "80"}
+
+    def says(self, *words: str, stdin: str = "") -> "subprocess.CompletedProcess[str]":
+        """Says it, and waits for the end."""
+        done = subprocess.run(
+            self._command(*words), env=self._environment, input=stdin, capture_output=True, text=True, check=False, timeout=self.seconds
+        )
+        assert "Traceback" not in done.stderr, done.stderr
+        return done
+
+    def sees(self, *words: str) -> str:
+        """Says it; it has to end well. Returns what is seen."""
+        done = self.says(*words)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def begins(self, *words: str) -> "subprocess.Popen[str]":
+        """Says it, and goes on meanwhile."""
+        return subprocess.Popen(
+            self._command(*words),
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    @staticmethod
+    def interrupts(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
+        """Ctrl-C; returns the exit code and what was seen."""
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+        assert "Traceback" not in err, err
+        return process.returncode, out, err
+
+
+@pytest.fixture
+def side(cluster: Cluster) -> Iterator[Side]:
+    """The other side of the API, which writes what the operator would, in a namespace of its own."""
+    there = Side(cluster.server, f"t{next(numbers)}")
+    there.create("v1", "Namespace", there.namespace)
+    yield there
+    there.close()
+
+
+@pytest.fixture
+def person(side: Side) -> Person:
+    """An administrator at a terminal."""
+    return Person(side.server.kubeconfig, side.namespace)

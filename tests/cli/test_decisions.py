@@ -1,0 +1,339 @@
+"""What the commands decide, with values alone: when a change is through, which version was before, what is asked for, what is purged."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+import yaml
+
+from modelyard.api.training_run import TrainingRun
+from modelyard.cli.commands import doctor, promote, purge, train
+from modelyard.cli.commands.asking import Asked, manifest
+from modelyard.cli.commands.compare import facts
+from modelyard.cli.commands.predict import rows
+from modelyard.cli.options import Target, parts
+from modelyard.cli.views import pictures
+from modelyard.cli.views.doctor import Verdict
+from modelyard.cli.views.history import before as held_before
+from modelyard.client.errors import Failed
+from tests.cli.objects import (
+    NOW,
+    SYNCED,
+    before,
+    condition,
+    ended_status,
+    failed_status,
+    held,
+    model,
+    progressing,
+    ready,
+    run,
+    stalled,
+)
+from tests.cli.test_screens import COMPARED, THREE
+
+TURNING = held("v2", before(hours=3), desired="v3")
+
+
+# --- promote ------------------------------------------------------------------------------------------
+def asked_for_v3(stages: dict[str, Any], **options: Any) -> bool | Failed | None:
+    return promote.outcome(model(stages, wanted=options.pop("wanted", "v3"), versions=THREE, **options), "production", "v3", 3)
+
+
+def test_a_change_goes_on_while_the_version_comes_up():
+    assert asked_for_v3({"production": TURNING}, conditions=[*progressing("Promoting", "production: v3 comes up."), SYNCED]) is None
+
+
+def test_a_change_is_not_through_before_mlflow_follows():
+    follows = condition("Synced", False, "Promoting", "MLflow follows.")
+    assert asked_for_v3({"production": held("v3", before(seconds=1))}, conditions=[*progressing("Promoting", ""), follows]) is None
+    assert asked_for_v3({"production": held("v3", before(seconds=1))}) is True
+
+
+def test_drift_that_is_only_warned_of_does_not_hold_a_change_up():
+    drifted = condition("Synced", False, "Drifted", "Somebody moved v1.")
+    assert asked_for_v3({"production": held("v3", before(seconds=1))}, conditions=[*ready("Serving", ""), drifted]) is True
+
+
+def test_a_status_of_an_older_spec_says_nothing():
+    assert asked_for_v3({"production": held("v3", before(seconds=1))}, observed=2) is None
+
+
+def test_a_refused_version_fails_with_the_words_of_the_status():
+    stages = {"production": TURNING | {"refused": "No module named lightgbm", "refusedGeneration": 3}}
+    found = asked_for_v3(stages, conditions=stalled("ServingFailed", "production: v3 is not promoted."))
+    assert isinstance(found, Failed)
+    assert (found.reason, found.message) == ("ServingFailed", "No module named lightgbm")
+
+
+def test_what_stalls_the_model_fails_the_change_but_not_what_stalls_another_stage():
+    found = asked_for_v3({"production": TURNING}, conditions=stalled("NameTaken", "MLflow already has the model risk.fraud."))
+    assert isinstance(found, Failed)
+    other = stalled("ServingFailed", "staging: v1 is not promoted.")
+    assert asked_for_v3({"production": TURNING, "staging": {}}, conditions=other) is None
+
+
+def test_a_change_that_somebody_else_overtook_ends():
+    found = asked_for_v3({"production": TURNING}, wanted="v1")
+    assert isinstance(found, Failed)
+    assert found.reason == "Superseded"
+
+
+# --- rollback -----------------------------------------------------------------------------------------
+def entry(to: str | None, from_: str | None, reason: str = "Promoted", stage: str = "production") -> dict[str, Any]:
+    return {"time": before(hours=1), "stage": stage, "to": to, "from": from_, "reason": reason}
+
+
+@pytest.mark.parametrize(
+    ("history", "now", "expected"),
+    [
+        ([entry("v1", None), entry("v2", "v1")], "v2", "v1"),
+        ([entry("v1", None), entry("v2", "v1"), entry("v1", "v2", "RolledBack")], "v1", "v2"),
+        ([entry("v1", None), entry("v2", "v1"), entry("v9", "v8", stage="staging")], "v2", "v1"),
+        ([entry("v1", None), entry(None, "v1", "Cleared"), entry("v2", None)], "v2", "v1"),
+        ([entry("v1", None), entry(None, "v1", "Cleared")], None, "v1"),
+        ([entry("v1", None), entry(None, "v1", "Cleared"), entry("v1", None)], "v1", None),
+        ([entry("v1", None)], "v1", None),
+        ([], "v1", None),
+    ],
+)
+def test_the_version_before(history: list[dict[str, Any]], now: str | None, expected: str | None):
+    there = model({"production": held(now, before(hours=1)) if now else {}}, history=history, wanted=now)
+    assert held_before(there, "production") == expected
+
+
+# --- train --------------------------------------------------------------------------------------------
+def test_a_run_is_through_when_it_has_done_what_it_owes():
+    assert train.outcome(run()) is None
+    assert train.outcome(run(status=ended_status())) is True
+    registering = [*progressing("Registering", "Waits for the model."), condition("Succeeded", True, "Succeeded")]
+    assert train.outcome(run(status=ended_status(conditions=registering))) is None
+
+
+def test_a_failed_run_ends_with_its_reason_and_the_end_of_its_log():
+    found = train.outcome(run(status=failed_status()))
+    assert isinstance(found, Failed)
+    assert found.reason == "Failed"
+    assert "KeyError: 'is_fraud'" in str(found)
+
+
+def test_a_run_from_options():
+    asked = Asked(
+        experiment="fraud",
+        parameters=("max_depth=6", "note=a=b"),
+        dataset="cards=s3://datasets/cards.csv",
+        digest="sha256:" + "a" * 64,
+        target="is_fraud",
+        cpu="2",
+        memory="4Gi",
+        register="fraud@v3",
+        retries=2,
+    )
+    body = manifest(asked)
+    assert body["metadata"] == {"generateName": "fraud-"}
+    assert body["spec"] == {
+        "experiment": "fraud",
+        "parameters": {"max_depth": "6", "note": "a=b"},
+        "dataset": {"name": "cards", "uri": "s3://datasets/cards.csv", "digest": "sha256:" + "a" * 64, "target": "is_fraud"},
+        "trainer": {"xgboost": {}},
+        "resources": {"requests": {"cpu": "2", "memory": "4Gi"}, "limits": {"memory": "4Gi"}},
+        "register": {"model": "fraud", "version": "v3"},
+        "backoffLimit": 2,
+    }
+
+
+@pytest.mark.parametrize(
+    ("asked", "trainer"),
+    [
+        (Asked(experiment="e", task="regression"), {"xgboost": {"task": "regression"}}),
+        (Asked(experiment="e", script="code/train.py"), {"script": {"configMap": "code", "key": "train.py"}}),
+        (Asked(experiment="e", script="code"), {"script": {"configMap": "code"}}),
+        (Asked(experiment="e", image="i:1", arguments=("--epochs", "3")), {"container": {"image": "i:1", "args": ["--epochs", "3"]}}),
+    ],
+)
+def test_trainers_from_options(asked: Asked, trainer: dict[str, Any]):
+    assert manifest(asked)["spec"]["trainer"] == trainer
+
+
+def test_options_change_what_a_file_says(tmp_path: Path):
+    path = tmp_path / "run.yaml"
+    given = {
+        "apiVersion": "modelyard.io/v1alpha1",
+        "kind": "TrainingRun",
+        "metadata": {"name": "fraud-1", "labels": {"team": "risk"}},
+        "spec": {"experiment": "fraud", "parameters": {"a": "1", "b": "2"}, "trainer": {"script": {"configMap": "code"}}},
+    }
+    path.write_text(yaml.safe_dump(given))
+    assert manifest(Asked(file=path)) == given
+    changed = manifest(Asked(file=path, name="fraud-2", parameters=("b=3",)))
+    assert changed["metadata"] == {"name": "fraud-2", "labels": {"team": "risk"}}
+    assert changed["spec"] == given["spec"] | {"parameters": {"a": "1", "b": "3"}}  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("kind: Experiment", "holds 0 TrainingRuns"),
+        ("kind: TrainingRun\n---\nkind: Experiment", "more than a TrainingRun"),
+        ("a: [", "cannot be read"),
+    ],
+)
+def test_a_file_that_is_not_one_run_is_refused(tmp_path: Path, text: str, why: str):
+    path = tmp_path / "run.yaml"
+    path.write_text(text)
+    with pytest.raises(typer.BadParameter, match=why):
+        manifest(Asked(file=path))
+
+
+# --- predict, download --------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[[1, 2], [3, 4]]", [[1, 2], [3, 4]]),
+        ("[1, 2]", [[1, 2]]),
+        ('{"instances": [[1, 2]]}', [[1, 2]]),
+        ('{"inputs": [[1, 2]]}', [[1, 2]]),
+        ('{"dataframe_records": [{"a": 1}, {"a": 2}]}', {"a": [1, 2]}),
+        ('{"dataframe_split": {"columns": ["a", "b"], "data": [[1, 2], [3, 4]]}}', {"a": [1, 3], "b": [2, 4]}),
+        ('[{"a": 1, "b": 2}, {"b": 3}]', {"a": [1, None], "b": [2, 3]}),
+        ('{"a": 1, "b": 2}', {"a": [1], "b": [2]}),
+        ('{"a": [1, 2]}', {"a": [1, 2]}),
+    ],
+)
+def test_rows_of_json(text: str, expected: Any):
+    assert rows(text) == expected
+
+
+def test_rows_of_csv():
+    assert rows("a,b,c\n1,0.5,x\n2,,y\n", as_csv=True) == {"a": [1, 2], "b": [0.5, None], "c": ["x", "y"]}
+
+
+@pytest.mark.parametrize(("text", "csv"), [("a,b", False), ("[]", False), ("3", False), ("a,b\n", True), ("a,b\n1\n", True)])
+def test_what_is_no_rows_is_told(text: str, csv: bool):
+    with pytest.raises(typer.BadParameter):
+        rows(text, as_csv=csv)
+
+
+def test_a_body_of_v2_is_told_what_to_write_instead():
+    with pytest.raises(typer.BadParameter, match="V2"):
+        rows('{"inputs": [{"name": "x", "shape": [1], "datatype": "FP64", "data": [1]}]}')
+
+
+def test_targets():
+    assert parts("fraud") == Target("fraud")
+    assert parts("fraud@production") == Target("fraud", "production")
+
+
+# --- purge --------------------------------------------------------------------------------------------
+CRON_JOB: dict[str, Any] = {
+    "metadata": {"name": "modelyard-purge", "namespace": "modelyard-system", "uid": "u1"},
+    "spec": {
+        "schedule": "@daily",
+        "jobTemplate": {
+            "metadata": {"labels": {"app.kubernetes.io/component": "purge"}},
+            "spec": {
+                "backoffLimit": 0,
+                "template": {
+                    "spec": {"containers": [{"name": "purge", "image": "i", "args": ["--older-than", "30d"]}, {"name": "beside"}]}
+                },
+            },
+        },
+    },
+}
+
+
+def test_a_job_from_the_cron_job_purges_these_runs_only():
+    made = purge.job(CRON_JOB, ["1" * 32, "2" * 32], "abc123", dry_run=False)
+    assert made["metadata"]["name"] == "modelyard-purge-abc123"
+    assert made["metadata"]["ownerReferences"][0]["uid"] == "u1"
+    assert made["metadata"]["annotations"] == {"cronjob.kubernetes.io/instantiate": "manual"}
+    containers = made["spec"]["template"]["spec"]["containers"]
+    assert containers == [{"name": "purge", "image": "i", "args": ["--run-ids", f"{'1' * 32},{'2' * 32}"]}, {"name": "beside"}]
+    assert made["spec"]["backoffLimit"] == 0
+    assert CRON_JOB["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["args"] == ["--older-than", "30d"]
+
+
+def test_a_dry_run_is_a_job_that_only_tells():
+    made = purge.job(CRON_JOB, ["1" * 32], "abc123", dry_run=True)
+    assert made["spec"]["template"]["spec"]["containers"][0]["args"][-1] == "--dry-run"
+
+
+# --- compare ------------------------------------------------------------------------------------------
+def test_the_page_needs_nothing_from_anywhere():
+    text = pictures.page(COMPARED)
+    assert "http" not in text
+    assert "src=" not in text
+    assert "<polyline" in text
+    assert '<tr class="differs"><td>max_depth</td><td>4</td><td>6</td></tr>' in text
+
+
+def test_the_page_shows_names_as_they_are():
+    side = COMPARED.left.__class__("v1", parameters={"<script>": "&"})
+    text = pictures.page(COMPARED.__class__("risk/fraud", side, side))
+    assert "<script>" not in text
+    assert "&lt;script&gt;" in text
+
+
+def test_a_png_is_drawn(tmp_path: Path):
+    pictures.png(COMPARED, tmp_path / "curves.png")
+    bare = COMPARED.__class__("risk/fraud", COMPARED.left.__class__("v1", metrics={"a": 1.0}), COMPARED.left.__class__("v2"))
+    pictures.png(bare, tmp_path / "bars.png")
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in tmp_path.iterdir())
+
+
+def test_without_matplotlib_a_png_says_what_to_install(tmp_path: Path):
+    hide = "import sys\nsys.modules['matplotlib'] = None\n"
+    draw = "from pathlib import Path\nfrom modelyard.cli.views import compare, pictures\n"
+    draw += f"pictures.png(compare.Comparison('m', compare.Side('v1'), compare.Side('v2')), Path({str(tmp_path / 'x')!r}))\n"
+    done = subprocess.run([sys.executable, "-c", hide + draw], capture_output=True, text=True, check=False)
+    assert "modelyard.client.errors.Missing: A PNG needs the Python package matplotlib" in done.stderr
+
+
+def test_facts_of_a_version():
+    there = model(versions=THREE)
+    assert facts(there.status.versions[1], run(status=ended_status()))["rows"] == "2000"
+    assert "data" not in facts(there.status.versions[1], None)
+
+
+# --- doctor -------------------------------------------------------------------------------------------
+def definition(*fields: str) -> dict[str, Any]:
+    schema = {"properties": {"spec": {"properties": {name: {} for name in fields}}}}
+    return {"spec": {"versions": [{"name": "v1alpha1", "served": True, "schema": {"openAPIV3Schema": schema}}]}}
+
+
+def test_fields_that_the_cluster_lacks():
+    assert doctor.missing_fields(definition("a", "b"), definition("a", "c")) == ["spec.b"]
+    assert doctor.missing_fields(definition("a"), definition("a", "b")) == []
+
+
+def deployment(ready_replicas: int, version_: str) -> dict[str, Any]:
+    labels = {"app.kubernetes.io/version": version_}
+    return {
+        "metadata": {"name": "modelyard", "namespace": "modelyard-system", "labels": labels},
+        "status": {"readyReplicas": ready_replicas},
+    }
+
+
+@pytest.mark.parametrize(
+    ("found", "verdict"),
+    [
+        ([], Verdict.BAD),
+        ([deployment(0, doctor.__version__)], Verdict.BAD),
+        ([deployment(1, "99.0.0")], Verdict.WARNING),
+        ([deployment(1, doctor.__version__)], Verdict.GOOD),
+    ],
+)
+def test_the_operator_is_judged_by_its_deployment(found: list[dict[str, Any]], verdict: Verdict):
+    judged = doctor.operator(found)
+    assert judged.verdict is verdict
+    assert bool(judged.cure) is (verdict is not Verdict.GOOD)
+
+
+def test_objects_that_nobody_looks_at():
+    fresh: TrainingRun = run(status={})
+    assert doctor.unseen([fresh], NOW) == []
+    old = model(conditions=[], observed=0)
+    assert doctor.unseen([fresh, old, model()], NOW) == ["RegisteredModel fraud"]

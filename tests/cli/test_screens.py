@@ -1,0 +1,144 @@
+"""Every view at 80 columns without colour, from fixed objects."""
+
+import pytest
+from rich.console import RenderableType
+from rich.text import Text
+
+from modelyard.cli.views import compare, doctor, experiments, history, models, runs
+from modelyard.cli.views.table import table
+from modelyard.cli.views.text import bar
+from tests.cli.conftest import FILES, Seen
+from tests.cli.objects import (
+    NOW,
+    SYNCED,
+    before,
+    condition,
+    ended_status,
+    experiment,
+    failed_status,
+    held,
+    model,
+    progressing,
+    ready,
+    run,
+    stalled,
+    version,
+)
+
+TURNING = held("v2", before(hours=3), desired="v3", started=before(seconds=40))
+COMES_UP = "production: v3 comes up beside v2, which serves on. Its pods are starting."
+BROKEN = "The container model ended with exit code 1: ModuleNotFoundError: No module named 'lightgbm'"
+FOLLOWS = condition("Synced", False, "Promoting", "MLflow follows.")
+THREE = [version("v1"), version("v2", stages=["production"]), version("v3")]
+
+LEFT = compare.Side(
+    "v1",
+    {"run": "fraud-001", "data": "cards  dddddddddddd", "signature": "f0 double, f1 double -> long", "size": "1.2 MB"},
+    {"max_depth": "4", "n_estimators": "200"},
+    {"accuracy": 0.93, "logloss": 0.21},
+    {"logloss": [(step, 0.7 / (1 + step / 6)) for step in range(40)], "accuracy": [(0, 0.93)]},
+)
+RIGHT = compare.Side(
+    "v2",
+    {"run": "fraud-002", "data": "cards  dddddddddddd", "signature": "f0 double, f1 double -> long", "size": "1.4 MB"},
+    {"max_depth": "6", "n_estimators": "200", "gamma": "0.1"},
+    {"accuracy": 0.9412, "logloss": 0.1834, "auc": 0.98},
+    {"logloss": [(step, 0.7 / (1 + step / 4)) for step in range(40)]},
+)
+COMPARED = compare.Comparison("risk/fraud", LEFT, RIGHT)
+
+FOUND = [
+    doctor.Finding("connection", doctor.Verdict.GOOD, "https://127.0.0.1:6443, context kind-modelyard, namespace risk"),
+    doctor.Finding("kinds", doctor.Verdict.UNKNOWN, "Their versions were not looked at: ada may not get customresourcedefinitions."),
+    doctor.Finding(
+        "rights", doctor.Verdict.WARNING, "to promote to production: you may not promote registeredmodels/production", "Ask for it."
+    ),
+    doctor.Finding("store", doctor.Verdict.BAD, "Nobody answers at http://minio.risk:9000.", "Correct MLFLOW_S3_ENDPOINT_URL."),
+]
+
+
+def tree(*arguments: object, wide: bool = False, going: tuple[runs.TrainingRun, ...] = (), **options: object) -> RenderableType:
+    return models.status([model(*arguments, **options)], going, NOW, 80, wide=wide)
+
+
+def listed(*found: runs.TrainingRun, wide: bool = False) -> RenderableType:
+    return table(runs.WIDE_HEADS if wide else runs.HEADS, [runs.row(each, NOW, wide=wide) for each in found], None if wide else 80)
+
+
+FAILED = run("fraud-004", status=failed_status())
+DONE = run("fraud-002", status=ended_status(), register={"model": "fraud", "version": "v2"})
+
+SCREENS: dict[str, RenderableType] = {
+    "status-serving": tree(),
+    "status-wide": tree(wide=True),
+    "status-training": tree(going=(run(), run("fraud-005", register={"model": "other", "version": "v1"}))),
+    "status-coming-up": tree(
+        {"production": TURNING}, conditions=[*progressing("Promoting", COMES_UP), SYNCED], versions=THREE, wanted="v3"
+    ),
+    "status-not-seen-yet": tree(versions=THREE, wanted="v3", generation=4, observed=3),
+    "status-mlflow-follows": tree(
+        {"production": held("v2", before(seconds=2))}, conditions=[*progressing("Promoting", "production: v2 took over from v1."), FOLLOWS]
+    ),
+    "status-refused": tree(
+        {"production": TURNING | {"refused": BROKEN, "refusedGeneration": 3}},
+        conditions=[*stalled("ServingFailed", f"production: v3 is not promoted, v2 serves on. {BROKEN}"), SYNCED],
+        versions=THREE,
+        wanted="v3",
+    ),
+    "status-mismatch": tree(
+        versions=[
+            version("v1"),
+            version("v2", stages=["production"], problem="ArtifactDigestMismatch: the tree has the digest sha256:beef."),
+        ],
+        conditions=[*stalled("ArtifactDigestMismatch", "production: v2 serves on, but its pods could not be started anew."), SYNCED],
+    ),
+    "status-few-pods": tree(
+        {"production": held("v2", before(hours=3), 1)}, conditions=[*progressing("NotServing", "1 of 2 pods."), SYNCED]
+    ),
+    "status-many-versions": tree(versions=[version(f"v{at}") for at in range(1, 10)]),
+    "status-new": tree(stages={}, versions=[], conditions=progressing("Registering", "Made in MLflow."), wanted=None, observed=0),
+    "status-drift": tree(
+        conditions=[*ready("Serving", "production holds v2."), condition("Synced", False, "Drifted", "Somebody moved v1.")]
+    ),
+    "status-nothing": models.status([], [], NOW, 80),
+    "models": table(models.HEADS, [models.row(model(), NOW), models.row(model(conditions=stalled("ServingFailed", BROKEN)), NOW)], 80),
+    "runs-list": listed(run(), DONE, FAILED),
+    "runs-list-wide": listed(run(), DONE, FAILED, wide=True),
+    "runs-show": runs.show(run(), NOW, 80),
+    "runs-show-ended": runs.show(DONE, NOW, 80),
+    "runs-show-failed": runs.show(FAILED, NOW, 80),
+    "runs-show-new": runs.show(run(status={}), NOW, 80),
+    "experiments-list": table(experiments.HEADS, [experiments.row(experiment(), NOW)], 80),
+    "experiments-list-wide": table(experiments.WIDE_HEADS, [experiments.row(experiment(), NOW, wide=True)], None),
+    "experiments-show": experiments.show(experiment(), [run(), DONE], NOW, 80),
+    "history": history.history(model(), None, 80),
+    "history-of-a-stage": history.history(model(), "staging", 80),
+    "history-empty": history.history(model(history=[]), "production", 80),
+    "promote": history.change(model(versions=THREE), "production", "v3", NOW),
+    "promote-first": history.change(model(), "staging", "v1", NOW),
+    "promote-unregistered": history.change(model(versions=THREE[:2]), "production", "v3", NOW),
+    "compare": compare.compare(COMPARED, 80),
+    "compare-without-mlflow": compare.compare(
+        compare.Comparison("risk/fraud", LEFT, compare.Side("v2"), ("No curves: ada may not get secrets in the namespace risk.",)), 80
+    ),
+    "doctor": doctor.findings(FOUND),
+    "doctor-well": doctor.findings(FOUND[:2]),
+}
+TABLES = {name for name in SCREENS if name.endswith("-list-wide")}
+
+
+@pytest.mark.parametrize("name", SCREENS)
+def test_what_is_seen(name: str, seen: Seen):
+    seen(name, SCREENS[name], table=name in TABLES)
+
+
+def test_no_screen_is_left_over():
+    assert {path.stem for path in FILES.glob("*.txt")} == set(SCREENS)
+
+
+def test_colours_end_where_they_should():
+    """A colour belongs to its words: nothing that follows takes it over."""
+    drawings = [runs.line(run(), NOW, 80), history.change(model(versions=THREE), "production", "v3", NOW), bar(50)]
+    heads = [child.label for child in models.tree(model(), (run(),), NOW, 80).children]
+    assert [text.plain for text in (*drawings, *heads) if isinstance(text, Text) and text.style and text.spans] == []
+    assert [span.style for span in bar(50, 10, "green").spans] == ["green", "dim"]

@@ -1,0 +1,96 @@
+"""One API server for all of this folder, and a client in a namespace of its own for each test."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import boto3
+import botocore.config
+import pytest
+
+from modelyard.client.kube import Kube
+from tests import servers
+from tests.client.side import Side
+from tests.harness import Cluster, cluster
+
+__all__ = ["cluster"]
+
+numbers = itertools.count(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "tests/client/" in item.path.as_posix():
+            needed = set(getattr(item, "fixturenames", ()))
+            if "side" in needed:
+                item.add_marker(pytest.mark.api)
+            if needed & {"minio", "mlflow"}:
+                item.add_marker(pytest.mark.contract)
+
+
+@pytest.fixture
+def side(cluster: Cluster) -> Iterator[Side]:
+    """The other side of the API: an administrator who is the operator too, in an empty namespace."""
+    there = Side(cluster.server, f"t{next(numbers)}")
+    there.create("v1", "Namespace", there.namespace)
+    yield there
+    there.close()
+
+
+@pytest.fixture
+def opened() -> Iterator[Callable[..., Kube]]:
+    """Makes clients that are closed at the test's end."""
+    with ExitStack() as stack:
+        yield lambda *words, **more: stack.enter_context(Kube(*words, **more))
+
+
+@pytest.fixture
+def kube(side: Side, opened: Callable[..., Kube]) -> Kube:
+    """Kubernetes as the client sees it, in that namespace."""
+    return opened(side.namespace, kubeconfig=str(side.server.kubeconfig))
+
+
+@pytest.fixture
+def as_user(side: Side, tmp_path: Path, opened: Callable[..., Kube]):
+    """Makes a client of a user with only these rights in the namespace: rules as a Role has them."""
+    return lambda rules, name="alice": opened(side.namespace, kubeconfig=str(side.user(name, rules, tmp_path)))
+
+
+@pytest.fixture(scope="session")
+def minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Minio]:
+    """A real MinIO with the bucket `artifacts`."""
+    with servers.minio(tmp_path_factory.mktemp("minio")) as server:
+        hand = bucket_hand(server)
+        hand.create_bucket(Bucket="artifacts")
+        hand.close()
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mlflow(tmp_path_factory: pytest.TempPathFactory, minio: servers.Minio) -> Iterator[str]:
+    """A real MLflow server; its address."""
+    folder = tmp_path_factory.mktemp("mlflow")
+    with servers.mlflow(folder, f"sqlite:///{folder}/mlflow.db", "s3://artifacts/", minio) as url:
+        yield url
+
+
+@pytest.fixture
+def s3(minio: servers.Minio):
+    """The administrator's hand in MinIO."""
+    hand = bucket_hand(minio)
+    yield hand
+    hand.close()
+
+
+def bucket_hand(server: servers.Minio):
+    return boto3.client(
+        "s3",
+        endpoint_url=server.url,
+        region_name="us-east-1",
+        aws_access_key_id=server.access_key,
+        aws_secret_access_key=server.secret_key,
+        config=botocore.config.Config(s3={"addressing_style": "path"}),
+    )

@@ -1,0 +1,128 @@
+"""A version's tree on this machine, from a real MinIO: whole, resumed, checked; and what is raised when it is not to be had."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from pathlib import Path
+
+import pytest
+
+from modelyard.api.digest import FileDigest, tree_digest
+from modelyard.client import artifacts
+from modelyard.client.errors import Failed, NotAllowed, Unreachable
+from tests import servers
+
+FILES = {"MLmodel": b"flavors: {}", "data/model.bin": bytes(range(256)) * 400, "empty": b""}
+
+
+class Tree:
+    """A tree in the bucket, and how it is fetched."""
+
+    def __init__(self, s3, server: servers.Minio, files: dict[str, bytes]) -> None:
+        self.s3, self.prefix = s3, f"risk/{uuid.uuid4().hex}"
+        self.connection = {**server.environment}
+        self.files = files
+        for path, content in files.items():
+            s3.put_object(Bucket="artifacts", Key=f"{self.prefix}/{path}", Body=content)
+        self.digest = tree_digest(FileDigest(path, len(body), hashlib.sha256(body).hexdigest()) for path, body in files.items())
+
+    @property
+    def uri(self) -> str:
+        return f"s3://artifacts/{self.prefix}"
+
+    def fetch(self, folder: Path, **more) -> list[tuple[int, int]]:
+        seen: list[tuple[int, int]] = []
+        artifacts.fetch(self.connection | more, self.uri, self.digest, folder, lambda done, whole: seen.append((done, whole)))
+        return seen
+
+
+@pytest.fixture
+def tree(s3, minio: servers.Minio) -> Tree:
+    return Tree(s3, minio, FILES)
+
+
+def there(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_whole_tree_arrives_and_nothing_else_is_left(tree: Tree, tmp_path: Path):
+    seen = tree.fetch(tmp_path / "model")
+    assert there(tmp_path / "model") == FILES
+    whole = sum(map(len, FILES.values()))
+    assert seen[-1] == (whole, whole)
+    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+
+
+def test_a_file_in_many_pieces_is_put_together(tree: Tree, tmp_path: Path):
+    big = Tree(tree.s3, servers.Minio(tree.connection["MLFLOW_S3_ENDPOINT_URL"]), {"big": bytes(range(256)) * 1000})
+    fetched = artifacts.fetch(big.connection, big.uri, big.digest, tmp_path / "m", size=10_000)
+    assert there(fetched) == big.files
+
+
+def test_a_part_is_gone_on_with(tree: Tree, tmp_path: Path):
+    """Half of a file is there from before; what is asked for is the other half."""
+    content = FILES["data/model.bin"]
+    mark = tree.s3.head_object(Bucket="artifacts", Key=f"{tree.prefix}/data/model.bin")["ETag"]
+    item = artifacts.Item("data/model.bin", "", len(content), mark)
+    (piece,) = artifacts.pieces([item])
+    part = piece.part(tmp_path)
+    part.parent.mkdir()
+    part.write_bytes(content[:60_000])
+    seen = tree.fetch(tmp_path)
+    assert there(tmp_path) == FILES
+    jumps = [after - before for (before, _), (after, _) in zip([(0, 0), *seen], seen, strict=False)]
+    assert 60_000 in jumps, jumps
+
+
+def test_a_part_of_another_content_is_not_gone_on_with(tree: Tree, tmp_path: Path):
+    item = artifacts.Item("data/model.bin", "", 102_400, '"another"')
+    (piece,) = artifacts.pieces([item])
+    part = piece.part(tmp_path)
+    part.parent.mkdir()
+    part.write_bytes(b"x" * 60_000)
+    tree.fetch(tmp_path)
+    assert (tmp_path / "data/model.bin").read_bytes() == FILES["data/model.bin"]
+
+
+def test_what_is_there_is_not_fetched_again_and_what_is_wrong_is(tree: Tree, tmp_path: Path):
+    tree.fetch(tmp_path)
+    before = (tmp_path / "MLmodel").stat().st_mtime_ns
+    tree.fetch(tmp_path)
+    assert (tmp_path / "MLmodel").stat().st_mtime_ns == before
+    (tmp_path / "MLmodel").write_bytes(b"flavors: {!")
+    tree.fetch(tmp_path)
+    assert there(tmp_path) == FILES
+
+
+def test_files_of_one_s_own_stay(tree: Tree, tmp_path: Path):
+    (tmp_path / "notes.txt").write_text("mine")
+    tree.fetch(tmp_path)
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_other_bytes_than_those_that_were_registered_are_refused(tree: Tree, tmp_path: Path):
+    tree.s3.put_object(Bucket="artifacts", Key=f"{tree.prefix}/MLmodel", Body=b"flavors: {!")
+    with pytest.raises(Failed, match="ArtifactDigestMismatch") as caught:
+        tree.fetch(tmp_path)
+    assert tree.digest in str(caught.value)
+
+
+def test_a_file_more_is_another_tree(tree: Tree, tmp_path: Path):
+    tree.s3.put_object(Bucket="artifacts", Key=f"{tree.prefix}/more", Body=b"")
+    with pytest.raises(Failed, match="ArtifactDigestMismatch"):
+        tree.fetch(tmp_path)
+
+
+def test_nothing_there_is_missing(tree: Tree, tmp_path: Path):
+    with pytest.raises(Failed, match="ArtifactMissing"):
+        artifacts.fetch(tree.connection, "s3://artifacts/none", tree.digest, tmp_path)
+    with pytest.raises(Failed, match="ArtifactMissing"):
+        artifacts.fetch(tree.connection, "s3://no-such-bucket/none", tree.digest, tmp_path)
+
+
+def test_wrong_keys_are_not_allowed_and_nobody_is_unreachable(tree: Tree, tmp_path: Path):
+    with pytest.raises(NotAllowed, match="Secret modelyard-connection"):
+        tree.fetch(tmp_path, AWS_SECRET_ACCESS_KEY="wrong")
+    with pytest.raises(Unreachable, match="call again to go on"):
+        tree.fetch(tmp_path, MLFLOW_S3_ENDPOINT_URL="http://127.0.0.1:1")

@@ -1,0 +1,132 @@
+"""A port of this machine that leads to a Service, and what is asked through it."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import http.client
+import socket
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from modelyard.client.errors import NotAllowed, NotFound, Unreachable
+from modelyard.client.kube import Kube
+from modelyard.client.reach import Reach
+from tests.client.kubelet import Kubelet, kubelet
+
+
+class Echo(BaseHTTPRequestHandler):
+    """Answers with what it was sent, twenty times."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"])) * 20
+        self.send_response(200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def target() -> Iterator[int]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Echo) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        yield server.server_address[1]
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def fake(target: int) -> Iterator[Kubelet]:
+    with kubelet(target) as there:
+        yield there
+
+
+@pytest.fixture
+def kube(fake: Kubelet, tmp_path: Path) -> Iterator[Kube]:
+    with Kube("n", kubeconfig=fake.kubeconfig(tmp_path)) as there:
+        yield there
+
+
+def ask(address: str, body: bytes) -> bytes:
+    connection = http.client.HTTPConnection(address, timeout=20)
+    connection.request("POST", "/", body)
+    found = connection.getresponse().read()
+    connection.close()
+    return found
+
+
+def test_large_bodies_go_both_ways_whole(kube: Kube):
+    body = bytes(range(256)) * 2000
+    with kube.forward("s", 80) as address:
+        found = ask(address, body)
+    assert hashlib.sha256(found).digest() == hashlib.sha256(body * 20).digest()
+
+
+def test_a_connection_goes_to_the_pod_that_is_ready_when_it_is_opened(kube: Kube, fake: Kubelet):
+    with kube.forward("s", 80) as address:
+        ask(address, b"x")
+        fake.ready = {"p-1": False, "p-2": True}
+        ask(address, b"x")
+    assert [path.split("/")[-2] for path in fake.asked] == ["p-1", "p-2"]
+
+
+def test_connections_side_by_side(kube: Kube):
+    found: list[bytes] = []
+    with kube.forward("s", 80) as address:
+        threads = [threading.Thread(target=lambda each=each: found.append(ask(address, each))) for each in (b"a", b"b", b"c")]
+        for each in threads:
+            each.start()
+        for each in threads:
+            each.join(20)
+    assert sorted(found) == [b"a" * 20, b"b" * 20, b"c" * 20]
+
+
+def test_without_a_ready_pod_a_connection_ends_instead_of_hanging(kube: Kube, fake: Kubelet):
+    with kube.forward("s", 80) as address:
+        fake.ready = {}
+        with socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2])), timeout=20) as there:
+            there.sendall(b"x")
+            with contextlib.suppress(ConnectionResetError):
+                assert there.recv(1) == b""
+
+
+def test_after_the_block_nobody_listens(kube: Kube):
+    with kube.forward("s", 80) as address:
+        ask(address, b"x")
+    with pytest.raises(ConnectionRefusedError):
+        ask(address, b"x")
+
+
+def test_what_stands_in_the_way_is_said_before(kube: Kube, fake: Kubelet):
+    with pytest.raises(NotFound, match="has no port 81"), kube.forward("s", 81):
+        pass
+    fake.allowed = False
+    with pytest.raises(NotAllowed, match="ask for the verb create on pods/portforward in the namespace n"), kube.forward("s", 80):
+        pass
+    fake.ready = {}
+    with pytest.raises(Unreachable, match="None of the 0 pods"), kube.forward("s", 80):
+        pass
+
+
+def test_an_address_of_pods_leads_from_here_to_the_same_port(kube: Kube, fake: Kubelet, target: int):
+    reach = Reach(kube)
+    url = reach.url("http://s.n/v1?x=1")
+    assert url == reach.url("http://s.n/v1?x=1")
+    assert url.endswith("/v1?x=1")
+    assert ask(url.split("/")[2], b"x") == b"x" * 20
+    assert len(fake.asked) == 1
+    assert reach.url(f"http://127.0.0.1:{target}") == f"http://127.0.0.1:{target}"
+    with pytest.raises(Unreachable, match=r"Nobody answers at 127\.0\.0\.1:1"):
+        reach.url("http://127.0.0.1:1")
+    reach.close()

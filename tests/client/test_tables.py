@@ -1,0 +1,334 @@
+"""What needs no server: filters, tables as requests, figures of a dataset, paths and pieces of a download, names of Services, badges."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from modelyard.client import display, filters, predict, profile
+from modelyard.client.answers import Asked, error
+from modelyard.client.artifacts import Item, pieces, safe_path
+from modelyard.client.errors import Missing, NotAllowed, NotFound, Refused, Unreachable
+from modelyard.client.forward import chosen, selector
+from modelyard.client.local import as_text, flavor_of
+from modelyard.client.packages import need
+from modelyard.client.reach import named
+from modelyard_runtime import dataset
+from modelyard_runtime.serve import invocations, v1, v2
+
+ASKED = Asked("patch", "registeredmodels", "modelyard.io", "RegisteredModel", "risk", "fraud", "https://api", "dev")
+
+
+def answer(code: int, message: str = "", reason: str = "", **details):
+    return error(ASKED, code, json.dumps({"kind": "Status", "message": message, "reason": reason, "details": details}).encode())
+
+
+# --- refusals -------------------------------------------------------------------------------------------
+def test_a_promotion_that_the_policy_denies_names_the_stages():
+    text = (
+        "registeredmodels.modelyard.io \"fraud\" is forbidden: ValidatingAdmissionPolicy 'modelyard-promote' with binding "
+        "'modelyard-promote' denied request: alice may not change the version of stage production, staging of risk/fraud: it needs the "
+        "verb promote on registeredmodels/<stage> in group modelyard.io"
+    )
+    found = answer(403, text, "Forbidden")
+    assert isinstance(found, NotAllowed)
+    assert (found.verb, found.resource) == ("promote", "registeredmodels/production, registeredmodels/staging")
+    assert str(found).startswith("alice may not change the version of stage production, staging of risk/fraud")
+    assert "ValidatingAdmissionPolicy" not in str(found)
+
+
+def test_a_purge_that_the_policy_denies_names_the_verb():
+    text = (
+        "x denied request: alice may not delete experiments risk/fraud: what it made in MLflow would go too, which needs the verb purge on "
+        "experiments in group modelyard.io; with deletionPolicy: Retain it would stay"
+    )
+    found = answer(403, text, "Forbidden")
+    assert (found.verb, found.resource, found.namespace) == ("purge", "experiments", "risk")
+
+
+def test_a_policy_of_somebody_else_is_a_refusal_not_a_right():
+    assert isinstance(answer(403, 'admission webhook "kyverno" denied request: no label team'), Refused)
+    assert isinstance(answer(403, 'pods "x" is forbidden: exceeded quota'), Refused)
+
+
+@pytest.mark.parametrize("code", [429, 500, 503, 504])
+def test_an_answer_that_says_later_is_unreachable(code: int):
+    assert isinstance(answer(code, "later"), Unreachable)
+
+
+def test_a_cluster_without_our_kinds_says_so():
+    for found in (answer(404, "the server could not find the requested resource"), error(ASKED, 404, b"404 page not found\n")):
+        assert isinstance(found, NotFound)
+        assert str(found) == "modelyard is not installed in this cluster (context dev): name another context, or have it installed."
+
+
+def test_a_body_that_is_no_status_is_shown_as_it_is():
+    assert "bad gateway" in str(error(ASKED, 502, b"<html>bad gateway"))
+
+
+# --- filters ----------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("text", ["accuracy >", "a = 1 b = 2", "= 3", "a == 1 and", "a = 1 and and b = 2"])
+def test_a_filter_that_cannot_be_read_shows_where(text: str):
+    with pytest.raises(ValueError, match=">>>"):
+        filters.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "found", "holds"),
+    [
+        ("x > 0.9", 0.91, True),
+        ("x > 0.9", 0.9, False),
+        ("x = 6", "6", True),
+        ("x = 6.0", "6", True),
+        ("x != 6", None, True),
+        ("x = 6", None, False),
+        ("x ~ rau", "Fraud", True),
+        ("x = 'two words'", "Two Words", True),
+        ("x = true", True, True),
+        ("x = false", True, False),
+    ],
+)
+def test_a_comparison_holds_or_not(text: str, found: object, holds: bool):
+    assert filters.matches(filters.parse(text), lambda _: found) is holds
+
+
+def test_text_is_not_greater_than_text():
+    with pytest.raises(ValueError, match="not both numbers"):
+        filters.matches(filters.parse("x > 3"), lambda _: "abc")
+
+
+def test_a_name_in_backquotes_may_hold_anything():
+    assert filters.parse("metrics.`val acc` > 1") == (filters.Comparison("metrics.val acc", ">", "1"),)
+
+
+# --- tables -----------------------------------------------------------------------------------------------
+GIVEN = [
+    [[1.5, 2.0], [3.0, 4.0]],
+    {"a": [1.5, 3.0], "b": [2.0, 4.0]},
+    [{"a": 1.5, "b": 2.0}, {"a": 3.0, "b": 4.0}],
+    np.array([[1.5, 2.0], [3.0, 4.0]]),
+    pd.DataFrame({"a": [1.5, 3.0], "b": [2.0, 4.0]}),
+]
+
+
+class Sums:
+    """A model that adds its two columns up."""
+
+    def __init__(self, signature) -> None:
+        self.signature = signature
+
+    def predict(self, table):
+        from modelyard_runtime.serve.values import columns_of  # noqa: PLC0415
+
+        columns = columns_of(table, self.signature.inputs)
+        return np.array([a + b for a, b in zip(*columns, strict=True)])
+
+    def invocations(self, body: bytes, _kind: str):
+        table = invocations.table(body, "application/json", self.signature.inputs)
+        return json.dumps({"predictions": self.predict(table).tolist()}).encode()
+
+
+@pytest.fixture
+def sums():
+    from modelyard_runtime.serve.signature import parse  # noqa: PLC0415
+
+    inputs = json.dumps([{"name": "a", "type": "double"}, {"name": "b", "type": "double"}])
+    return Sums(parse({"inputs": inputs, "outputs": json.dumps([{"type": "double"}])}))
+
+
+@pytest.mark.parametrize("data", GIVEN, ids=["rows", "columns", "records", "array", "frame"])
+@pytest.mark.parametrize("protocol", ["v2", "v1", "invocations"])
+def test_the_cluster_s_own_server_reads_what_is_sent_and_its_answer_is_read(data, protocol, sums):
+    """Both ends meet: the request goes through the server's own parser."""
+    given = predict.table(data)
+    body = json.dumps(predict.request(protocol, given)).encode()
+    if protocol == "invocations" and not given.names:  # MLflow's rule: a model with names is asked by name
+        with pytest.raises(Exception, match="the rows have no column names"):
+            sums.invocations(body, "")
+        return
+    reply = {
+        "v2": lambda: v2.infer(sums, "m", "v1", body).body,
+        "v1": lambda: v1.predict(sums, body).body,
+        "invocations": lambda: sums.invocations(body, ""),
+    }[protocol]()
+    found = predict.answer(protocol, reply, given)
+    assert isinstance(found, np.ndarray) is isinstance(data, np.ndarray | pd.DataFrame)
+    assert list(found) == [3.5, 7.0]
+
+
+def test_one_row_may_come_without_its_list_and_missing_values_are_null():
+    assert predict.table([1.0, 2.0]).rows == ((1.0, 2.0),)
+    assert predict.table(np.array([1.0, 2.0])).rows == ((1.0, 2.0),)
+    assert predict.table(pd.Series({"a": 1.0, "b": 2.0})).names == ("a", "b")
+    assert predict.table(pd.DataFrame({"a": [np.nan], "t": [pd.Timestamp("2026-01-01")]})).rows == ((None, "2026-01-01T00:00:00"),)
+
+
+def test_a_tensor_has_the_narrowest_type_that_holds_it():
+    def types(data) -> list[str]:
+        return [each["datatype"] for each in predict.request("v2", predict.table(data))["inputs"]]
+
+    assert types({"i": [1, 2], "f": [1, 2.5], "b": [True, False], "s": ["x", None], "m": [1, None]}) == [
+        "INT64",
+        "FP64",
+        "BOOL",
+        "BYTES",
+        "FP64",
+    ]
+
+
+def test_several_outputs_come_by_name_and_in_shape():
+    outputs = [
+        {"name": "odds", "datatype": "FP64", "shape": [2, 2], "data": [0.1, 0.9, 0.8, 0.2]},
+        {"name": "label", "datatype": "INT64", "shape": [2], "data": [1, 0]},
+    ]
+    found = predict.answer("v2", json.dumps({"outputs": outputs}).encode(), predict.table([[1.0]]))
+    assert found == {"odds": [[0.1, 0.9], [0.8, 0.2]], "label": [1, 0]}
+
+
+@pytest.mark.parametrize("data", ["text", 3, [], [[1], [1, 2]], {"a": [1], "b": [1, 2]}])
+def test_what_is_no_table_is_said(data: object):
+    with pytest.raises(ValueError, match=r"no table|differ in length"):
+        predict.table(data)
+
+
+# --- datasets ---------------------------------------------------------------------------------------------
+@pytest.fixture
+def frame() -> pd.DataFrame:
+    return pd.DataFrame({"x": [1.0, 2.0, 2.0, np.nan], "t": ["a", "b", "b", None], "n": [1, 2, 2, 4], "target": [0, 1, 1, 0]})
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_the_figures_are_those_of_the_cluster_s_trainer(tmp_path, frame, suffix: str):
+    path = tmp_path / f"data.{suffix}"
+    frame.to_csv(path, index=False) if suffix == "csv" else frame.to_parquet(path)
+    here, there = profile.profile(path, "target"), dataset.profile(path, "target", "classification")
+    assert (here.rows, here.columns, here.missing, here.duplicates, here.duplicates_of, here.classes) == (
+        there.rows,
+        there.columns,
+        there.missing,
+        there.duplicates,
+        there.duplicates_of,
+        there.classes,
+    )
+    assert here.digest == "sha256:" + __import__("hashlib").sha256(path.read_bytes()).hexdigest()
+
+
+def test_a_frame_s_digest_is_that_of_its_values(frame):
+    first = profile.profile(frame, "target").digest
+    assert profile.profile(frame.copy(), "target").digest == first
+    assert profile.profile(frame.assign(n=[1, 2, 2, 5]), "target").digest != first
+    assert profile.profile(frame.rename(columns={"n": "m"}), "target").digest != first
+
+
+def test_a_dataset_that_is_none_is_said(tmp_path, frame):
+    with pytest.raises(ValueError, match="it has x, t, n, target"):
+        profile.profile(frame, "label")
+    with pytest.raises(ValueError, match="no rows"):
+        profile.profile(frame.head(0), None)
+    with pytest.raises(ValueError, match=r"neither \.parquet nor \.csv"):
+        profile.profile(tmp_path / "x.json", None)
+    with pytest.raises(ValueError, match="is no dataset"):
+        profile.profile([1, 2], None)
+
+
+# --- downloads --------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("path", ["../x", "a/../b", "a//b", "/x", "", ".", "a\\b", "c:x", "a\n"])
+def test_a_path_that_leads_elsewhere_is_not_written(path: str):
+    assert not safe_path(path)
+
+
+def test_pieces_cover_a_file_and_an_empty_one_is_a_piece():
+    def item(size: int) -> Item:
+        return Item("f", "k", size, "e")
+
+    assert [(each.start, each.end) for each in pieces([item(25)], 10)] == [(0, 10), (10, 20), (20, 25)]
+    assert [(each.start, each.end) for each in pieces([item(20)], 10)] == [(0, 10), (10, 20)]
+    assert [(each.start, each.end) for each in pieces([item(0)], 10)] == [(0, 0)]
+
+
+# --- ways -------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("host", "service"),
+    [
+        ("mlflow.modelyard-system", ("mlflow", "modelyard-system", False)),
+        ("mlflow.ns.svc", ("mlflow", "ns", True)),
+        ("mlflow.ns.svc.cluster.local.", ("mlflow", "ns", True)),
+        ("mlflow.example.com", None),
+        ("localhost", None),
+        ("127.0.0.1", None),
+        ("::1", None),
+    ],
+)
+def test_a_host_names_a_service_or_does_not(host: str, service):
+    found = named(host)
+    assert (found and (found.service, found.namespace, found.surely)) == service
+
+
+def pod(name: str, ready: str = "True", **meta):
+    return {
+        "metadata": {"name": name, **meta},
+        "spec": {"containers": [{"ports": [{"name": "http", "containerPort": 8080}]}]},
+        "status": {"conditions": [{"type": "Ready", "status": ready}]},
+    }
+
+
+def service(target: object, **spec):
+    return {"metadata": {"name": "s", "namespace": "n"}, "spec": {"ports": [{"port": 80, "targetPort": target}], **spec}}
+
+
+def test_a_service_leads_to_a_pod_that_is_ready_by_number_and_by_name():
+    pods = [pod("going", deletionTimestamp="now"), pod("starting", "False"), pod("there")]
+    assert chosen(service("http"), pods, 80) == ("there", 8080)
+    assert chosen(service(9000), pods, 80) == ("there", 9000)
+    assert chosen(service(None), pods, 80) == ("there", 80)
+    with pytest.raises(NotFound, match="has no port 81"):
+        chosen(service("http"), pods, 81)
+    with pytest.raises(Unreachable, match="None of the 2 pods of the Service n/s is ready"):
+        chosen(service("http"), pods[:2], 80)
+    with pytest.raises(NotFound, match="selects no pods"):
+        selector(service("http"))
+
+
+# --- the rest ---------------------------------------------------------------------------------------------
+def test_a_package_that_is_missing_is_named_with_what_brings_it():
+    with pytest.raises(Missing, match=r"needs the Python package nothing_of_the_kind: pip install 'modelyard\[notebook\]'"):
+        need("nothing_of_the_kind.at_all", "Dreaming")
+
+
+def test_a_flavour_is_that_of_the_class_or_of_what_it_is_made_of():
+    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
+    from xgboost import XGBClassifier  # noqa: PLC0415
+
+    class Mine(LogisticRegression):
+        pass
+
+    assert flavor_of(XGBClassifier()) == "xgboost"
+    assert flavor_of(Mine()) == "sklearn"
+    assert flavor_of(lambda rows: rows) == "pyfunc"
+    with pytest.raises(ValueError, match="no MLflow flavour is known for a int"):
+        flavor_of(3)
+
+
+def test_parameters_are_text_as_in_yaml():
+    assert [as_text(value) for value in (True, 6, 0.1, "x")] == ["true", "6", "0.1", "x"]
+
+
+def test_ages_and_sizes_are_in_their_largest_unit():
+    now = datetime(2026, 1, 10, tzinfo=UTC)
+    assert [display.age(now - timedelta(seconds=s), now) for s in (-5, 59, 60, 7200, 90000)] == ["0s", "59s", "1m", "2h", "1d"]
+    assert [display.size(n) for n in (None, 0, 999, 1000, 1_400_000)] == ["", "0 B", "999 B", "1.0 kB", "1.4 MB"]
+
+
+def test_importing_the_package_loads_nothing_of_the_client():
+    code = (
+        "import sys, modelyard; light = set(sys.modules); modelyard.Client(namespace='x'); "
+        "assert not any(m.startswith('modelyard.') for m in light), light; "
+        "heavy = {'kr8s', 'mlflow', 'pandas', 'numpy', 'boto3', 'rich', 'httpx'} & set(sys.modules); assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": "operator", "PATH": ""})

@@ -1,0 +1,101 @@
+"""Watches that break: resumed where they ended, listed anew when the API server has forgotten, given up in the end."""
+
+from __future__ import annotations
+
+import threading
+from itertools import islice
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from modelyard.client.background import background
+from modelyard.client.errors import NotAllowed, Unreachable
+from modelyard.client.kube import Kube
+from tests.client.scripted import listing, obj, scripted
+
+GONE = {"type": "ERROR", "object": {"kind": "Status", "code": 410, "message": "too old"}}
+
+
+def event(type_: str, body: dict) -> dict:
+    return {"type": type_, "object": body}
+
+
+def seen(script, folder: Path, count: int) -> list[tuple[str, str, str]]:
+    """The first events of a watch."""
+    with Kube("n", kubeconfig=script.kubeconfig(folder)) as kube:
+        events = kube.watch("Experiment", seconds=30)
+        found = [(each.type, each.object["metadata"]["name"], each.object["metadata"]["resourceVersion"]) for each in islice(events, count)]
+        events.close()
+    return found
+
+
+def versions(script) -> list[str]:
+    """Where each watch began; `list` for a list."""
+    queries = [parse_qs(urlsplit(path).query) for path in script.asked]
+    return [query["resourceVersion"][0] if "watch" in query else "list" for query in queries]
+
+
+def test_a_watch_that_ends_goes_on_where_it_ended_bookmarks_included(tmp_path: Path):
+    first = [event("MODIFIED", obj("a", 6)), event("BOOKMARK", {"kind": "Experiment", "metadata": {"resourceVersion": "9"}})]
+    with scripted(listing(5, obj("a", 4)), first, [event("ADDED", obj("b", 10))]) as script:
+        assert seen(script, tmp_path, 3) == [("Added", "a", "4"), ("Modified", "a", "6"), ("Added", "b", "10")]
+        assert versions(script) == ["list", "5", "9"]
+
+
+@pytest.mark.parametrize("forgotten", [[GONE], 410], ids=["in the stream", "at its start"])
+def test_what_was_forgotten_is_found_by_listing_and_told_as_it_happened(tmp_path: Path, forgotten):
+    """Meanwhile a changed, b went and c came."""
+    there = listing(5, obj("a", 4), obj("b", 5))
+    with scripted(there, forgotten, listing(20, obj("a", 15), obj("c", 16)), []) as script:
+        found = seen(script, tmp_path, 5)
+        assert found == [("Added", "a", "4"), ("Added", "b", "5"), ("Deleted", "b", "5"), ("Modified", "a", "15"), ("Added", "c", "16")]
+
+
+@pytest.mark.parametrize("trouble", ['{"type": "MOD', 500, 429], ids=["a cut line", "500", "429"])
+def test_what_breaks_is_taken_up_again(tmp_path: Path, trouble):
+    broken = [trouble] if isinstance(trouble, str) else trouble
+    with scripted(listing(5), broken, [event("ADDED", obj("a", 6))]) as script:
+        assert seen(script, tmp_path, 1) == [("Added", "a", "6")]
+        assert versions(script) == ["list", "5", "5"]
+
+
+def test_what_is_forbidden_is_raised_not_repeated(tmp_path: Path):
+    with scripted(listing(5), 401, 401) as script, pytest.raises(NotAllowed):
+        seen(script, tmp_path, 1)
+
+
+def test_a_server_that_is_gone_for_good_is_given_up(tmp_path: Path):
+    with scripted(listing(5)) as script:
+        path = script.kubeconfig(tmp_path)
+    with Kube("n", kubeconfig=path) as kube:
+        kube.PATIENCE = 2
+        with pytest.raises(Unreachable, match="does not answer"):
+            next(kube.watch("Experiment", seconds=120))
+
+
+def test_whoever_stops_early_ends_the_stream(tmp_path: Path):
+    ended = threading.Event()
+
+    async def numbers():
+        try:
+            while True:
+                yield 1
+        finally:
+            ended.set()
+
+    stream = background().stream(numbers)
+    assert next(stream) == 1
+    stream.close()
+    assert ended.wait(10)
+
+
+def test_what_a_stream_raises_is_raised_where_it_is_read():
+    async def broken():
+        yield 1
+        raise KeyError("x")
+
+    stream = background().stream(broken)
+    assert next(stream) == 1
+    with pytest.raises(KeyError):
+        next(stream)
