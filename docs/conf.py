@@ -1,8 +1,8 @@
 """The documentation's site: Sphinx reads the pages as they stand in the repository, where a code host shows them too.
 
 What differs between the two is made here: links that leave `docs/` for a file that the site has as a page; pages that only point at such a
-file (`<!-- The site shows ... here. -->`), which the site shows in place; and the site's contents, from the lists of links on the pages in
-`CONTENTS`. What pages say does not belong here.
+file (`<!-- The site shows ... here. -->`), which the site shows in place; what the site writes from the code (`<!-- The site writes ...
+here. -->`, `written.py`); and its contents, from the lists of links on the pages in `CONTENTS`. What pages say does not belong here.
 """
 
 import os
@@ -14,20 +14,25 @@ from sphinx.application import Sphinx
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-sys.path.insert(0, str(ROOT / "operator"))
+sys.path[:0] = [str(HERE), str(ROOT / "operator")]
 
-from modelyard import __version__  # noqa: E402 - its folder is put on the path above
+import written  # noqa: E402 - these folders are put on the path above
+
+from modelyard import __version__  # noqa: E402
 
 project = "modelyard"
 project_copyright = "the authors of modelyard, Apache-2.0"
 release = version = __version__
 
-extensions = ["myst_parser"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["**/.*"]
 nitpicky = True
-suppress_warnings: list[str] = []
+nitpick_ignore_regex = [("py:.*", ".*")]  # types of other packages and of our inside are named in signatures, and are no pages
+default_role = "literal"
+autodoc_typehints = "signature"
+autodoc_member_order = "bysource"
+python_use_unqualified_type_names = True
 myst_heading_anchors = 4
-myst_enable_extensions: list[str] = []
 highlight_language = "none"
 
 html_theme = "furo"
@@ -42,6 +47,10 @@ CONTENTS = ("index", "decisions/README")
 """Pages whose lists of links are the site's contents: `- [title](page.md)`, below a heading that names the part."""
 
 ITEM = re.compile(r"^- \[[^\]]+\]\((?P<page>[^)#:]+)[.]md\)", re.MULTILINE)
+WRITTEN = {
+    "<!-- The site writes the words of the command line here. -->": written.command_line,
+    "<!-- The site writes the classes of the client here. -->": written.client,
+}
 SHOWN = re.compile(r'<!-- The site shows (?P<file>\S+)(?: from "(?P<first>[^"]+)" to "(?P<end>[^"]+)")? here\. -->')
 LINK = re.compile(r"(?P<open>!?\[(?:[^\]\[]|\[[^\]]*\]|!\[[^\]]*\]\([^)]*\))*\]\()(?P<target>[^)#\s]*)(?P<anchor>#[^)\s]*)?\)")
 FENCE = re.compile(r"^( *```.*?^ *```[ ]*$)", re.MULTILINE | re.DOTALL)
@@ -58,6 +67,9 @@ def read(_app: Sphinx, name: str, source: list[str]) -> None:
     if found := SHOWN.search(text):
         path = ROOT / found["file"]
         text, base = part(path.read_text(encoding="utf-8"), found["first"], found["end"]), path.parent
+    for mark, write in WRITTEN.items():
+        if mark in text:  # what follows is for a code host
+            text = text.partition(mark)[0] + write()
     pieces = FENCE.split(text)
     pages = shown()
     for index in range(0, len(pieces), 2):  # what is in a fence is no link
