@@ -12,10 +12,7 @@ import pytest
 from modelyard.api.digest import FileDigest, tree_digest
 from tests.cli.conftest import Person
 from tests.demo.kube import Kube
-from tests.e2e.conftest import kube, operator
 from tests.e2e.tenant import SERVING, TABLE, Tenant, make_namespace
-
-__all__ = ["kube", "operator"]
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 
@@ -69,7 +66,9 @@ def test_a_version_is_promoted_and_asked(there: Tenant, ada: Person):
 def test_it_is_promoted_and_rolled_back_and_history_tells(there: Tenant, ada: Person):
     assert ada.sees("promote", "fraud", "v2", "--to", "production").splitlines()[-1] == "production holds v2."
     assert ada.sees("rollback", "fraud", "--stage", "production").splitlines()[-1] == "production holds v1."
-    moves = [line.split()[2:6] for line in ada.sees("history", "fraud").splitlines()[1:]]
+    told = ada.sees("history", "fraud")
+    assert "the first" in told
+    moves = [line.split()[2:6] for line in told.splitlines()[1:]]
     assert moves == [
         ["production", "v2", "v1", "RolledBack"],
         ["production", "v1", "v2", "Promoted"],

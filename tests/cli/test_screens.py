@@ -9,6 +9,7 @@ from modelyard.cli.views.table import table
 from modelyard.cli.views.text import bar
 from tests.cli.conftest import FILES, Seen
 from tests.cli.objects import (
+    HISTORY,
     NOW,
     SYNCED,
     before,
@@ -112,6 +113,7 @@ SCREENS: dict[str, RenderableType] = {
     "experiments-list-wide": table(experiments.WIDE_HEADS, [experiments.row(experiment(), NOW, wide=True)], None),
     "experiments-show": experiments.show(experiment(), [run(), DONE], NOW, 80),
     "history": history.history(model(), None, 80),
+    "history-why": history.history(model(history=[HISTORY[-1] | {"note": "0.2 points better on the holdout of November"}]), None, 80),
     "history-of-a-stage": history.history(model(), "staging", 80),
     "history-empty": history.history(model(history=[]), "production", 80),
     "promote": history.change(model(versions=THREE), "production", "v3", NOW),

@@ -23,7 +23,7 @@ from modelyard.client.rest import Mlflow
 from modelyard.kube.names import NAME_TAG, NAMESPACE_TAG, UID_TAG
 from tests import servers
 from tests.client.side import Side
-from tests.harness import CRDS, until
+from tests.harness import until
 
 HEAD = """
 import os, signal, sys, time
@@ -82,23 +82,7 @@ class Yard:
 
 
 @pytest.fixture
-def external(side: Side) -> None:
-    """The trainer `external`, where the CRD does not have it yet: it is made on another branch."""
-    path = f"{CRDS}/trainingruns.modelyard.io"
-    definition = side.request("GET", path).body
-    spec = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
-    if "external" in spec["trainer"]["properties"]:
-        return
-    spec["trainer"]["properties"]["external"] = {"type": "object"}
-    del spec["trainer"]["x-kubernetes-validations"]
-    assert side.request("PUT", path, definition).ok
-    made = {"apiVersion": "modelyard.io/v1alpha1", "kind": "TrainingRun", "metadata": {"name": "probe"}}
-    made["spec"] = {"experiment": "e", "trainer": {"external": {}}}
-    until(lambda: side.request("POST", side.path("TrainingRun"), made, fieldValidation="Strict", dryRun="All").ok, "the trainer is known")
-
-
-@pytest.fixture
-def yard(side: Side, external: None, mlflow: str, minio: servers.Minio, tmp_path: Path) -> Iterator[Yard]:
+def yard(side: Side, mlflow: str, minio: servers.Minio, tmp_path: Path) -> Iterator[Yard]:
     values = {**minio.environment, "MLFLOW_TRACKING_URI": mlflow, "MODELYARD_BUCKET": "artifacts"}
     side.secret("modelyard-connection", values)
     return Yard(side, mlflow, tmp_path)

@@ -15,10 +15,8 @@ import pytest
 
 from modelyard.client.client import Client
 from modelyard.client.errors import Failed, NotFound, Refused
-from tests.e2e.conftest import Trained, kube, operator, tenant, trained
+from tests.e2e.fixtures import Trained
 from tests.e2e.tenant import QUICK, SERVING, TABLE, Tenant
-
-__all__ = ["kube", "operator", "tenant", "trained"]
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 

@@ -1,9 +1,12 @@
 """The client itself: one cluster, one user, one namespace, and the three kinds. What each can do is in a module of its own."""
 
-from typing import Self
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Self
 
 from modelyard.client.experiments import Experiments
 from modelyard.client.kube import Kube
+from modelyard.client.local import connected
 from modelyard.client.models import Models
 from modelyard.client.reach import Reach
 from modelyard.client.runs import Runs
@@ -38,6 +41,23 @@ class Client:
     def namespace(self) -> str:
         """The namespace that is worked in."""
         return self.kube.namespace
+
+    @contextmanager
+    def mlflow(self) -> Iterator[Any]:
+        """Let MLflow's own client talk to the namespace's MLflow and S3, for the length of a block; yields the module `mlflow`.
+
+            with client.mlflow() as mlflow:
+                model = mlflow.pyfunc.load_model("models:/risk.fraud/Production")
+
+        For reading what no object says. What is changed there goes around the objects, and is put back by them.
+
+        Raises:
+            Missing: MLflow is not installed.
+            NotAllowed: The user may not read the Secret modelyard-connection.
+
+        """
+        with connected(self.kube, self._reach, "MLflow's own client") as mlflow:
+            yield mlflow
 
     def close(self) -> None:
         """Give the connections back; `with Client(...) as client:` does it at the block's end."""

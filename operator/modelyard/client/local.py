@@ -22,11 +22,10 @@ from modelyard.client.errors import ClientError, Failed, NotAllowed, NotFound, R
 from modelyard.client.kube import Kube
 from modelyard.client.packages import need
 from modelyard.client.reach import Reach
+from modelyard.kube.names import FAILURE_TAG, HEARTBEAT_ANNOTATION
 
-__all__ = ["LocalRun", "as_text", "check", "flavor_of", "recording"]
+__all__ = ["LocalRun", "as_text", "check", "connected", "flavor_of", "recording"]
 
-HEARTBEAT = "modelyard.io/heartbeat"
-FAILURE_TAG = "modelyard.io/failure"
 PROGRESS = "modelyard.progress"
 _BEAT = 20.0
 """Seconds between two signs of life; the operator gives up after 90."""
@@ -176,23 +175,35 @@ class LocalRun:
 
 
 @contextmanager
-def recording(kube: Kube, reach: Reach, name: str, run_id: str) -> Iterator[LocalRun]:
-    """Record into a run for the length of a block, and close it."""
-    mlflow = need("mlflow", "A run that trains here")
-    namespace = kube.namespace
-    connection = reach.connection(namespace)
+def connected(kube: Kube, reach: Reach, what: str) -> Iterator[Any]:
+    """Point MLflow's own client at the namespace's MLflow and S3 for the length of a block, by the process's environment; yield it.
+
+    Args:
+        kube: The namespace.
+        reach: Ways there.
+        what: Who needs MLflow, for the error.
+
+    """
+    mlflow = need("mlflow", what)
+    connection = reach.connection(kube.namespace)
     address = reach.url(connection["MLFLOW_TRACKING_URI"])
     environment = {key: connection.get(key) for key in _TOLD} | {key: connection[key] for key in _TOLD_IF_THERE if connection.get(key)}
     environment |= {"MLFLOW_TRACKING_URI": address, "MLFLOW_S3_ENDPOINT_URL": reach.url(connection["MLFLOW_S3_ENDPOINT_URL"])}
+    with _environment(environment), _tracking(mlflow, address):
+        yield mlflow
+
+
+@contextmanager
+def recording(kube: Kube, reach: Reach, name: str, run_id: str) -> Iterator[LocalRun]:
+    """Record into a run for the length of a block, and close it."""
     with ExitStack() as stack:
-        stack.enter_context(_environment(environment))
-        stack.enter_context(_tracking(mlflow, address))
-        run = LocalRun(kube, name, run_id, mlflow.MlflowClient(address))
+        mlflow = stack.enter_context(connected(kube, reach, "A run that trains here"))
+        run = LocalRun(kube, name, run_id, mlflow.MlflowClient())
         closing = _Closing(run, mlflow)
         with _told("begin the run"):
             mlflow.start_run(run_id=run_id)
         stack.callback(closing.close, "KILLED", "the block was left without a word")
-        heart = stack.enter_context(_beating(kube, name, namespace))
+        heart = stack.enter_context(_beating(kube, name, kube.namespace))
         stack.enter_context(_terminable())
         try:
             yield run
@@ -290,7 +301,7 @@ class _Heart(threading.Thread):
     def beat(self) -> dict[str, Any]:
         """Write one sign of life; return the object."""
         now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-        return self._kube.patch("TrainingRun", self._name, {"metadata": {"annotations": {HEARTBEAT: now}}}, self._namespace)
+        return self._kube.patch("TrainingRun", self._name, {"metadata": {"annotations": {HEARTBEAT_ANNOTATION: now}}}, self._namespace)
 
     def stop(self) -> None:
         """End it."""

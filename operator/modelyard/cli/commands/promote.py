@@ -13,11 +13,9 @@ from modelyard.cli.views.models import under_way
 from modelyard.cli.views.text import bar
 from modelyard.client.errors import Failed, NotFound, TimedOut
 from modelyard.client.kube import Manifest
+from modelyard.kube.names import REASON_ANNOTATION
 
-__all__ = ["REASON_ANNOTATION", "Asked", "outcome", "promote", "rollback"]
-
-REASON_ANNOTATION = "modelyard.io/reason"
-"""Why the stages are as they are, in the words of who changed them last; it is written in the same patch as the version."""
+__all__ = ["Asked", "outcome", "promote", "rollback"]
 
 
 @dataclass(frozen=True)
@@ -79,8 +77,9 @@ def _change(session: Session, model: RegisteredModel, stage: str, version: str, 
 def _patch(model: RegisteredModel, stage: str, version: str, reason: str) -> Manifest:
     """Return the merge patch. The reason of an earlier change does not stand beside this one."""
     patch: Manifest = {"spec": {"stages": {stage: {"version": version}}}}
-    if reason or REASON_ANNOTATION in model.metadata.annotations:
-        patch["metadata"] = {"annotations": {REASON_ANNOTATION: reason or None}}
+    said = REASON_ANNOTATION + stage
+    if reason or said in model.metadata.annotations:
+        patch["metadata"] = {"annotations": {said: f"{version}: {reason}" if reason else None}}
     return patch
 
 

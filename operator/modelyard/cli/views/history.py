@@ -11,11 +11,11 @@ from modelyard.cli.views.text import lasted, short_digest, size
 
 __all__ = ["HEADS", "before", "change", "history", "rows"]
 
-HEADS = ("TIME", "STAGE", "FROM", "TO", "WHAT", "TOOK", "BY", "WHY")
+HEADS = ("TIME", "STAGE", "FROM", "TO", "WHAT", "TOOK", "WHY")
 
 
 def rows(entries: Sequence[HistoryEntry]) -> list[list[Cell]]:
-    """Return what happened, newest first, below `HEADS`. Who and why stand there where the operator knows them."""
+    """Return what happened, newest first, below `HEADS`. Why stands there where it was said."""
     return [
         [
             f"{entry.time:%Y-%m-%d %H:%M}",
@@ -24,16 +24,10 @@ def rows(entries: Sequence[HistoryEntry]) -> list[list[Cell]]:
             entry.to or "-",
             entry.reason,
             f"{entry.duration_seconds}s" if entry.duration_seconds is not None else "-",
-            _more(entry, "actor") or "-",
-            _more(entry, "note"),
+            entry.note or "",
         ]
         for entry in reversed(entries)
     ]
-
-
-def _more(entry: HistoryEntry, field: str) -> str:
-    """A field that a later operator adds to the history: read where it is there, missed where it is not."""
-    return str(getattr(entry, field, None) or "")
 
 
 def history(model: RegisteredModel, stage: str | None, width: int | None) -> Text:
@@ -42,8 +36,8 @@ def history(model: RegisteredModel, stage: str | None, width: int | None) -> Tex
     if not entries:
         return Text(f"Nothing was promoted yet{f' to {stage}' if stage else ''}.")
     drawn = rows(entries)
-    used = [at for at in range(len(HEADS)) if at < len(HEADS) - 2 or any(str(row[at]) not in ("", "-") for row in drawn)]
-    return table([HEADS[at] for at in used], [[row[at] for at in used] for row in drawn], width)
+    used = len(HEADS) if any(entry.note for entry in entries) else len(HEADS) - 1
+    return table(list(HEADS[:used]), [row[:used] for row in drawn], width)
 
 
 def before(model: RegisteredModel, stage: str) -> str | None:
