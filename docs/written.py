@@ -22,8 +22,8 @@ _CLASSES = (
     ("modelyard.client.local", "LocalRun", "A run that trains here"),
     ("modelyard.client.experiments", "ExperimentHandle", "An experiment"),
     ("modelyard.client.runs", "RunHandle", "A run"),
-    ("modelyard.client.answers", "ModelHandle", "A model"),
-    ("modelyard.client.answers", "ModelVersion", "A version"),
+    ("modelyard.client.versions", "ModelHandle", "A model"),
+    ("modelyard.client.versions", "ModelVersion", "A version"),
 )
 _ERRORS = ("ClientError", "NotFound", "Refused", "NotAllowed", "Unreachable", "Failed", "TimedOut", "Missing")
 

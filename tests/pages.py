@@ -49,6 +49,6 @@ def blocks(page: Path) -> list[Block]:
     return found
 
 
-def script(page: Path) -> str:
-    """What a reader of the page types into one shell; empty if there is nothing."""
-    return "\n".join(block.text for block in blocks(page) if block.language == "sh" and block.not_run is None)
+def script(page: Path, language: str = "sh") -> str:
+    """What a reader of the page types into one shell, or one Python; empty if there is nothing."""
+    return "\n".join(block.text for block in blocks(page) if block.language == language and block.not_run is None)

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from tests.demo.kube import Kube
-from tests.e2e.written import forget, run
+from tests.e2e.written import PYTHON, forget, run
 from tests.pages import DOCS, pages, script
 
 pytestmark = pytest.mark.e2e
 
-RUN = [page for page in pages() if script(page)]
-EXPERIMENTS = ("fraud", "payments", "limits", "data", "kept")
-MODELS = ("fraud", "referred")
+RUN = [page for page in pages() if script(page) or script(page, "python")]
+EXPERIMENTS = ("fraud", "payments", "limits", "data", "kept", "returns", "cards")
+MODELS = ("fraud", "referred", "returns", "cards")
 
 SAYS = {
     "how-to/train.md": [r"^accuracy 0\.\d+$", r"^fraud-v[12] is the best: accuracy 0\.\d+$"],
@@ -36,7 +36,17 @@ SAYS = {
         r"production: v2 -> v1 RolledBack",
         r"^production: nothing declares the version v9\.",
     ],
-    "how-to/ask.md": [r"modelyard-version: v1", r'"predictions": ?\[[01]\]', r'"outputs": ?\[\{', r'"error": ?"the model takes 20 columns'],
+    "how-to/ask.md": [
+        r"modelyard-version: v1",
+        r'"predictions": ?\[[01]\]',
+        r'"outputs": ?\[\{',
+        r'"error": ?"the model takes 20 columns',
+        r"^served: \[[01]\]$",
+        r"^loaded: \[[01]\]$",
+    ],
+    "cli.md": [r"0\.2 points better", r"^[01]$"],
+    "client.md": [r"^0\.\d+ v1$", r"Added cards"],
+    "how-to/notebook.md": [r"^\{'accuracy': 0\.\d+\}$", r"^sha256:"],
     "how-to/drift.md": [r"^Somebody moved a stage or an alias in MLflow: .*spec\.drift is Warn", r"DriftReverted", r'"v1"'],
     "how-to/tenants.md": [r"ann may not change the version of stage staging of risk/fraud", r"^and may not promote$", r"^yes$"],
     "how-to/observe.md": [r'^modelyard_objects\{kind="\w+",ready="True"\} [1-9]', r"^modelyard_leader 1"],
@@ -61,6 +71,10 @@ def missing(page: Path, said: str) -> list[str]:
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("page", RUN, ids=lambda page: page.relative_to(DOCS).as_posix())
-def test_a_page_does_what_it_says(readers: Kube, page: Path):
-    said = run(readers, script(page), 850)
+def test_a_page_does_what_it_says(readers: Kube, page: Path, tmp_path: Path):
+    said = ""
+    if script(page):
+        said += run(readers, script(page), 850)
+    if script(page, "python"):
+        said += run(readers, script(page, "python"), 850, PYTHON, tmp_path)
     assert missing(page, said) == [], said

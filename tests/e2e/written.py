@@ -14,14 +14,18 @@ from tests.demo import install
 from tests.demo.kube import Failed, Kube
 from tests.e2e.tenant import Tenant
 
-__all__ = ["NAMESPACE", "forget", "run"]
+__all__ = ["NAMESPACE", "PYTHON", "SHELL", "forget", "run"]
 
 NAMESPACE = "risk"
 """The tenant of the chart's demo, in which all pages act."""
 
 
-def run(kube: Kube, script: str, seconds: float) -> str:
-    """Runs a script in one shell, from the repository's root, and returns what it printed.
+SHELL = ("bash", "-euo", "pipefail")
+PYTHON = (sys.executable, "-W", "ignore", "-")
+
+
+def run(kube: Kube, script: str, seconds: float, interpreter: Sequence[str] = SHELL, folder: Path = install.ROOT) -> str:
+    """Runs a script, a shell's from the repository's root, and returns what it printed.
 
     Raises:
         Failed: A command of it failed, or it did not end in time.
@@ -30,13 +34,14 @@ def run(kube: Kube, script: str, seconds: float) -> str:
     environment = kube.environment
     # `modelyard` is beside the Python that runs the tests.
     environment["PATH"] = f"{environment['PATH']}{os.pathsep}{Path(sys.executable).parent}"
+    environment |= {"MLFLOW_DISABLE_TELEMETRY": "true", "PYTHONPATH": str(install.ROOT / "operator"), "NO_COLOR": "1"}
     with subprocess.Popen(
-        ["bash", "-euo", "pipefail"],
+        interpreter,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        cwd=install.ROOT,
+        cwd=folder,
         env=environment,
         start_new_session=True,
     ) as shell:

@@ -77,11 +77,12 @@ def test_a_block_says_what_it_is(block: Block):
 
 
 def test_what_is_not_run_is_little():
-    commands = [block for block in ALL if block.language == "sh"]
+    commands = [block for block in ALL if block.language in {"sh", "python"}]
     spared = [str(block) for block in commands if block.not_run is not None]
-    assert len(commands) > 50
-    assert [each for each in spared if not each.startswith("docs/install.md")] == []
-    assert len(spared) <= 9
+    assert len(commands) > 60
+    elsewhere = [each.rpartition(":")[0] for each in spared if not each.startswith("docs/install.md")]
+    assert sorted(elsewhere) == ["docs/cli.md", "docs/client.md", "docs/retention.md"]
+    assert len(spared) <= 12
 
 
 # --- pictures --------------------------------------------------------------------------------------------

@@ -104,6 +104,17 @@ def test_what_stands_outside_of_docs_is_shown_in_place(site: Path):
     assert 'href="reference/values.html"' in (site / "install.html").read_text()
 
 
+def test_what_the_site_writes_itself_is_there(site: Path):
+    words, classes = ((site / "reference" / name).read_text() for name in ("cli.html", "client.html"))
+    assert {f"modelyard {each}" for each in ("status", "promote", "runs follow", "completion bash")} <= set(
+        re.findall(r"<h2>([^<]+)<", words)
+    )
+    assert "--reason WORDS" in words
+    assert {"set_stage", "submit", "log_model", "NotAllowed", "wait"} <= set(re.findall(r'<span class="pre">(\w+)</span>', classes))
+    for text in (words, classes):
+        assert "on your machine" not in text, "what is for a code host"
+
+
 def test_the_side_bar_names_every_part(site: Path):
     captions = re.findall(r'<span class="caption-text">([^<]+)</span>', (site / "index.html").read_text())
     assert captions == re.findall(r"^## (.+)$", (ROOT / "docs" / "index.md").read_text(), re.MULTILINE)
