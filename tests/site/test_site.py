@@ -109,7 +109,7 @@ def test_what_the_site_writes_itself_is_there(site: Path):
     assert {f"modelyard {each}" for each in ("status", "promote", "runs follow", "completion bash")} <= set(
         re.findall(r"<h2>([^<]+)<", words)
     )
-    assert "--reason WORDS" in words
+    assert '<span class="pre">--reason</span>' in words
     assert {"set_stage", "submit", "log_model", "NotAllowed", "wait"} <= set(re.findall(r'<span class="pre">(\w+)</span>', classes))
     for text in (words, classes):
         assert "on your machine" not in text, "what is for a code host"

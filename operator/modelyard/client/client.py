@@ -6,10 +6,10 @@ from typing import Any, Self
 
 from modelyard.client.experiments import Experiments
 from modelyard.client.kube import Kube
-from modelyard.client.local import connected
 from modelyard.client.models import Models
 from modelyard.client.reach import Reach
 from modelyard.client.runs import Runs
+from modelyard.client.tracking import connected
 
 __all__ = ["Client"]
 

@@ -6,7 +6,6 @@ the run on any exit: the block's end (FINISHED), an exception (FAILED, with its 
 """
 
 import atexit
-import os
 import signal
 import threading
 from collections.abc import Iterator, Mapping
@@ -22,9 +21,10 @@ from modelyard.client.errors import ClientError, Failed, NotAllowed, NotFound, R
 from modelyard.client.kube import Kube
 from modelyard.client.packages import need
 from modelyard.client.reach import Reach
+from modelyard.client.tracking import connected
 from modelyard.kube.names import FAILURE_TAG, HEARTBEAT_ANNOTATION
 
-__all__ = ["LocalRun", "as_text", "check", "connected", "flavor_of", "recording"]
+__all__ = ["LocalRun", "as_text", "check", "flavor_of", "recording"]
 
 PROGRESS = "modelyard.progress"
 _BEAT = 20.0
@@ -48,8 +48,6 @@ _FLAVORS = {
     "mlflow": "pyfunc",
 }
 _XGBOOST_NEEDS = {"mlflow": "mlflow", "numpy": "numpy", "pandas": "pandas", "scikit-learn": "scikit-learn", "xgboost": "xgboost"}
-_TOLD = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
-_TOLD_IF_THERE = ("AWS_SESSION_TOKEN", "AWS_DEFAULT_REGION")
 
 
 def as_text(value: Any) -> str:
@@ -172,25 +170,6 @@ class LocalRun:
 
     def __repr__(self) -> str:
         return f"<LocalRun {self.namespace}/{self.name}: MLflow run {self.run_id}>"
-
-
-@contextmanager
-def connected(kube: Kube, reach: Reach, what: str) -> Iterator[Any]:
-    """Point MLflow's own client at the namespace's MLflow and S3 for the length of a block, by the process's environment; yield it.
-
-    Args:
-        kube: The namespace.
-        reach: Ways there.
-        what: Who needs MLflow, for the error.
-
-    """
-    mlflow = need("mlflow", what)
-    connection = reach.connection(kube.namespace)
-    address = reach.url(connection["MLFLOW_TRACKING_URI"])
-    environment = {key: connection.get(key) for key in _TOLD} | {key: connection[key] for key in _TOLD_IF_THERE if connection.get(key)}
-    environment |= {"MLFLOW_TRACKING_URI": address, "MLFLOW_S3_ENDPOINT_URL": reach.url(connection["MLFLOW_S3_ENDPOINT_URL"])}
-    with _environment(environment), _tracking(mlflow, address):
-        yield mlflow
 
 
 @contextmanager
@@ -317,36 +296,6 @@ def _beating(kube: Kube, name: str, namespace: str) -> Iterator[_Heart]:
     finally:
         heart.stop()
         heart.join(5)
-
-
-@contextmanager
-def _environment(values: Mapping[str, str | None]) -> Iterator[None]:
-    """Set variables of the process, and put them back: MLflow reads its credentials from there."""
-    before = {key: os.environ.get(key) for key in values}
-    _set(values)
-    try:
-        yield
-    finally:
-        _set(before)
-
-
-def _set(values: Mapping[str, str | None]) -> None:
-    for key, value in values.items():
-        if value is None:
-            os.environ.pop(key, None)
-        else:
-            os.environ[key] = value
-
-
-@contextmanager
-def _tracking(mlflow: Any, address: str) -> Iterator[None]:
-    """Point MLflow at an address, and back."""
-    before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(address)
-    try:
-        yield
-    finally:
-        mlflow.set_tracking_uri(before)
 
 
 @contextmanager
