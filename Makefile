@@ -26,7 +26,7 @@ TESTS := $(patsubst %/,%,$(wildcard $(ORDER:%=tests/%/)))
 # What is on the cluster mostly waits for it: the rest runs beside it (tests/conftest.py says what stays together).
 SIDE_BY_SIDE := -n 2 --dist loadgroup --no-loadscope-reorder
 QUICK := $(wildcard tests/unit tests/golden tests/house tests/story)
-SOURCES := operator docs $(wildcard tests)
+SOURCES := operator docs/conf.py docs/written.py docs/how-to/files $(wildcard tests)
 
 # $(call step,words,command): says what is done, does it, says how long it took.
 step = @printf '%s  %s\n' "$$(date +%T)" '$(1)'; start=$$SECONDS; $(2); printf '%s  %s: %s s\n' "$$(date +%T)" '$(1)' "$$((SECONDS - start))"

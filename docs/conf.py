@@ -66,7 +66,8 @@ def read(_app: Sphinx, name: str, source: list[str]) -> None:
     text, base = source[0], (HERE / name).parent
     if found := SHOWN.search(text):
         path = ROOT / found["file"]
-        text, base = part(path.read_text(encoding="utf-8"), found["first"], found["end"]), path.parent
+        whole, base = path.read_text(encoding="utf-8"), path.parent
+        text = written.notebook(whole) if path.suffix == ".ipynb" else part(whole, found["first"], found["end"])
     for mark, write in WRITTEN.items():
         if mark in text:  # what follows is for a code host
             text = text.partition(mark)[0] + write()

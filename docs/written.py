@@ -1,15 +1,16 @@
-"""What the site writes itself, from the code: the words of the command line and the classes of the client.
+"""What the site writes itself: the words of the command line and the classes of the client, from the code; a notebook as a page.
 
-Both change with every option that somebody adds, and stand in the code already, for `--help` and for editors: no page is committed.
+The former change with every option that somebody adds, and stand in the code already, for `--help` and for editors: no page is committed.
 """
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import click
 import typer
 
-__all__ = ["client", "command_line"]
+__all__ = ["client", "command_line", "notebook"]
 
 # In nearly every word's --help; docs/cli.md tells of them once.
 _EVERYWHERE = {"namespace", "context", "output", "help"}
@@ -80,3 +81,30 @@ def client() -> str:
     for name in _ERRORS:
         lines += [f".. autoexception:: modelyard.client.errors.{name}", ""]
     return "\n".join([*lines, "```", ""])
+
+
+def notebook(text: str) -> str:
+    """Return a notebook as Markdown: its words, its code, and what the code showed when it was executed last."""
+    return "\n\n".join(piece for cell in json.loads(text)["cells"] for piece in _cell_pieces(cell)) + "\n"
+
+
+def _cell_pieces(cell: Any) -> Iterator[str]:
+    source = "".join(cell["source"])
+    if cell["cell_type"] == "markdown":
+        yield source
+        return
+    yield f"```python\n{source}\n```"
+    for output in cell["outputs"]:
+        data = output.get("data", {})
+        shown = {kind: "".join(value) for kind, value in data.items() if isinstance(value, str | list)}
+        if "image/png" in shown:
+            yield _raw(f'<img alt="What the code above draws" src="data:image/png;base64,{"".join(shown["image/png"].split())}">')
+        elif "text/html" in shown:
+            yield _raw(shown["text/html"])
+        elif words := shown.get("text/plain") or "".join(output.get("text", "")):
+            yield f"```text\n{words.rstrip()}\n```"
+
+
+def _raw(html: str) -> str:
+    lines = "\n".join(line for line in html.splitlines() if line.strip())
+    return f'```{{raw}} html\n<div class="shown">\n{lines}\n</div>\n```'
