@@ -38,6 +38,7 @@ Generated from the kinds in `operator/modelyard/api` by `make crds`. Never edit 
 
 `kubectl wait --for=condition=Ready` works on every kind, and so do tools that read kstatus. A condition's `observedGeneration` names the
 spec that it speaks of, its `message` says what is the matter and what to do next, its `reason` is one of the words below.
+Why it happens and what to do is in [troubleshooting](troubleshooting.md).
 
 | condition | True means |
 |---|---|
