@@ -21,7 +21,7 @@ STAMP := $(VENV)/.synced
 ARGS ?=
 
 # What needs less comes first: a broken name shows before a cluster is waited for. tests/house sees to it that no folder is forgotten.
-ORDER := unit house site story golden cli cluster api client contract engine chart runtime demo notebook e2e
+ORDER := unit house site story golden cli cluster api client contract engine chart gitops runtime demo notebook e2e
 TESTS := $(patsubst %/,%,$(wildcard $(ORDER:%=tests/%/)))
 # What is on the cluster mostly waits for it: the rest runs beside it (tests/conftest.py says what stays together).
 SIDE_BY_SIDE := -n 2 --dist loadgroup --no-loadscope-reorder

@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.cluster.console import Console, Log
-from tests.cluster.gobuild import environment, find_go, install_go
+from tests.cluster.console import Console
+from tests.cluster.gobuild import made_of
 from tests.cluster.settings import Settings
-from tests.cluster.steps import Plan, Step, hash_files
+from tests.cluster.steps import Plan
 
 __all__ = ["Programs", "programs"]
 
 HERE = Path(__file__).parent / "go"
-FLAGS = "-s -w"
 
 
 @dataclass(frozen=True)
@@ -32,24 +31,7 @@ def programs(settings: Settings, console: Console) -> Programs:
 
     """
     folder = settings.cache / "bench" / "bin"
-    binary = folder / "controller"
-
-    def run(log: Log, key: str) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        words = ["go", "build", "-trimpath", "-mod=readonly", "-ldflags", FLAGS, "-o", f"{folder}/", "./controller", "./outside"]
-        log.run(words, env=environment(settings), cwd=HERE)
-
-    toolchain = Step(
-        "go", lambda log, key: install_go(settings, log), lambda key: find_go(settings) is not None, doing="looking for a Go toolchain"
-    )
-    build = Step(
-        "bench-go",
-        run,
-        lambda key: binary.exists() and (folder / "outside").exists(),
-        inputs=(hash_files([HERE], HERE), FLAGS),
-        after=("go",),
-        doing="building the controller-runtime operator and the stand-in for MLflow and S3",
-        heavy=True,
-    )
-    Plan([toolchain, build], settings.cache, console).run([build.name])
-    return Programs(binary, folder / "outside")
+    doing = "building the controller-runtime operator and the stand-in for MLflow and S3"
+    steps = made_of(settings, "bench-go", HERE, folder, ("./controller", "./outside"), doing)
+    Plan(steps, settings.cache, console).run(["bench-go"])
+    return Programs(folder / "controller", folder / "outside")

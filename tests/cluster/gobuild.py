@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.cluster.console import Failed, Log
@@ -14,7 +15,7 @@ from tests.cluster.engine import apt_install
 from tests.cluster.settings import GO_DEFAULT, GO_MINIMUM, KUBERNETES, MODULES, Settings
 from tests.cluster.steps import Step, hash_files
 
-__all__ = ["KUBE_NAMES", "TOOLS", "find_go", "go_steps"]
+__all__ = ["KUBE_NAMES", "TOOLS", "find_go", "go_steps", "made_of"]
 
 KUBE_NAMES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet")
 # What a person or a test calls by hand.
@@ -138,9 +139,34 @@ def module_step(settings: Settings, name: str) -> Step:
     )
 
 
-def go_steps(settings: Settings) -> list[Step]:
-    """The toolchain and every program."""
-    toolchain = Step(
+def toolchain_step(settings: Settings) -> Step:
+    """Finds a toolchain, or gets one."""
+    return Step(
         "go", lambda log, key: install_go(settings, log), lambda key: find_go(settings) is not None, doing="looking for a Go toolchain"
     )
-    return [toolchain, *(own_step(settings, name) for name in OWN), *(module_step(settings, name) for name in MODULES)]
+
+
+def made_of(settings: Settings, name: str, source: Path, folder: Path, packages: Sequence[str], doing: str) -> list[Step]:
+    """The toolchain, and packages of a module that lies elsewhere, built into a folder; the module's go.sum pins every source."""
+    flags = "-s -w"
+
+    def run(log: Log, key: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        words = ["go", "build", "-trimpath", "-mod=readonly", "-ldflags", flags, "-o", f"{folder}/", *packages]
+        log.run(words, env=environment(settings), cwd=source)
+
+    build = Step(
+        name,
+        run,
+        lambda key: all((folder / Path(package).name).exists() for package in packages),
+        inputs=(hash_files([source], source), flags),
+        after=("go",),
+        doing=doing,
+        heavy=True,
+    )
+    return [toolchain_step(settings), build]
+
+
+def go_steps(settings: Settings) -> list[Step]:
+    """The toolchain and every program."""
+    return [toolchain_step(settings), *(own_step(settings, name) for name in OWN), *(module_step(settings, name) for name in MODULES)]

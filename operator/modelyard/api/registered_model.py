@@ -42,8 +42,6 @@ class ModelReason(StrEnum):
     """A stage names a version that nothing declares."""
     VERSION_INVALID = "VersionInvalid"
     """A version's source cannot be registered; the message says why."""
-    VERSION_TAKEN = "VersionTaken"
-    """Two sources claim one version; the first one holds it."""
     ARTIFACT_MISSING = "ArtifactMissing"
     """The artifacts of a version are gone from S3."""
     ARTIFACT_DIGEST_MISMATCH = "ArtifactDigestMismatch"

@@ -1,0 +1,173 @@
+"""What Argo CD, kstatus and Flux say of every state that our objects can be in: their own code, asked once for all."""
+
+from __future__ import annotations
+
+import re
+from copy import deepcopy
+from typing import Any
+
+import pytest
+import yaml
+
+from modelyard.docs import REASONS
+from tests.chart.helm import ROOT, Manifest, documents
+from tests.gitops import customizations
+from tests.gitops.customizations import ARGOCD, KINDS, expected, scripts, stand
+from tests.gitops.judge import BUILDING, Verdict, health
+from tests.gitops.states import reasons, states
+
+pytestmark = BUILDING
+
+FLUX = documents((ROOT / "manifests" / "gitops" / "flux" / "models.yaml").read_text())
+EXPRESSIONS = FLUX[1]["spec"]["healthCheckExprs"]
+
+# Argo CD, kstatus alone, Flux with our expressions.
+HEALTHY = ("Healthy", "Current", "Current")
+WAITS = ("Progressing", "InProgress", "InProgress")
+BROKEN = ("Degraded", "Failed", "Failed")
+# Nobody waits for what is suspended on purpose; kstatus has no word for it.
+HELD = ("Suspended", "InProgress", "Current")
+# Argo CD and kstatus see the deletion before they look at conditions, which say Reconciling as well.
+GOING = ("Progressing", "Terminating", "InProgress")
+
+TABLE: dict[str, dict[tuple[str, str, str], str]] = {
+    "Experiment": {
+        HEALTHY: "Synced Retaining",
+        WAITS: "Creating MLflowUnavailable StoreUnavailable",
+        BROKEN: "NameTaken ConnectionMissing ConnectionRefused RequestRefused",
+        GOING: "Deleting",
+    },
+    "TrainingRun": {
+        HEALTHY: "Succeeded",
+        WAITS: "Pending WaitingForExperiment Queued Scheduling Unschedulable Training Retrying Registering WaitingForModel "
+        "MLflowUnavailable StoreUnavailable",
+        HELD: "Suspended",
+        BROKEN: "ImagePullFailed ConfigurationMissing VersionTaken NoModel Failed OutOfMemory DeadlineExceeded ScriptInvalid "
+        "InvalidParameters InvalidResources NoPod HeartbeatLost DatasetDigestMismatch DatasetUnavailable DatasetInvalid "
+        "ExperimentGone ConnectionMissing ConnectionRefused RequestRefused",
+        GOING: "Deleting",
+    },
+    "RegisteredModel": {
+        HEALTHY: "Serving Registered",
+        WAITS: "Registering WaitingForVersion Promoting NotServing MLflowUnavailable StoreUnavailable",
+        BROKEN: "VersionUnknown VersionInvalid ArtifactMissing ArtifactDigestMismatch ServingFailed CodeModelForbidden "
+        "NameTaken ConnectionMissing ConnectionRefused RequestRefused",
+        GOING: "Deleting",
+    },
+}
+# Only ever said by the condition Synced, beside whatever the three say.
+BESIDE = {("RegisteredModel", "Drifted"), ("RegisteredModel", "Synced")}
+
+
+def judged(*objects: Manifest) -> list[Verdict]:
+    return health(objects, scripts(), EXPRESSIONS)
+
+
+def words(verdict: Verdict) -> tuple[str, str, str]:
+    return verdict.argo, verdict.kstatus, verdict.flux
+
+
+@pytest.fixture(scope="module")
+def verdicts() -> list[tuple[Manifest, Verdict]]:
+    """Every state with what is said of it, by one process."""
+    return list(zip(states(), judged(*states()), strict=True))
+
+
+def of(kind: str, reason: str) -> Manifest:
+    return deepcopy(next(each for each in states() if each["kind"] == kind and stand(each)[1] == reason))
+
+
+# --- every state ---------------------------------------------------------------------------------------
+def test_every_documented_reason_is_among_the_states_and_in_the_table():
+    for resource, known, _ in REASONS:
+        said = set().union(*(reasons(each) for each in states() if each["kind"] == resource.KIND))
+        assert said == set(known), "build an object that gives it in states.py"
+        listed = " ".join(TABLE[resource.KIND].values()).split()
+        assert len(listed) == len(set(listed))
+        assert set(listed) | {reason for kind, reason in BESIDE if kind == resource.KIND} == set(known), (
+            "say in TABLE what the engines show"
+        )
+
+
+def test_the_three_engines_agree_with_the_table(verdicts: list[tuple[Manifest, Verdict]]):
+    want = {(kind, reason): row for kind, rows in TABLE.items() for row, listed in rows.items() for reason in listed.split()}
+    told = [(each["kind"], stand(each)[1], words(verdict)) for each, verdict in verdicts]
+    assert [(kind, reason, said, want[kind, reason]) for kind, reason, said in told if said != want[kind, reason]] == []
+
+
+def test_argo_cd_shows_the_reason_and_what_to_do(verdicts: list[tuple[Manifest, Verdict]]):
+    for each, verdict in verdicts:
+        assert (verdict.argo, verdict.message) == expected(each)
+
+
+def test_a_refused_promotion_is_degraded_and_says_that_the_old_version_serves_on(verdicts: list[tuple[Manifest, Verdict]]):
+    said = [verdict for each, verdict in verdicts if stand(each)[1] == "ServingFailed"]
+    assert any("v1 serves on" in verdict.message for verdict in said)
+    assert {words(verdict) for verdict in said} == {BROKEN}
+
+
+# --- what no condition says ----------------------------------------------------------------------------
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_object_that_nobody_has_looked_at_is_on_its_way(kind: str):
+    """kstatus alone would call it Current; Flux asks for it again, for its expressions find no status."""
+    fresh = next(deepcopy(each) for each in states() if each["kind"] == kind and "deletionTimestamp" not in each["metadata"])
+    del fresh["status"]
+    (said,) = judged(fresh)
+    assert words(said) == ("Progressing", "Current", "Unknown")
+    assert said.message == "modelyard has not looked at it yet."
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_empty_status_says_as_little(kind: str):
+    fresh = next(deepcopy(each) for each in states() if each["kind"] == kind and "deletionTimestamp" not in each["metadata"])
+    fresh["status"] = {}
+    (said,) = judged(fresh)
+    assert words(said) == ("Progressing", "Current", "InProgress")
+
+
+@pytest.mark.parametrize(("kind", "reason"), [("Experiment", "NameTaken"), ("RegisteredModel", "Serving"), ("TrainingRun", "Suspended")])
+def test_conditions_of_an_earlier_spec_are_no_answer_to_this_one(kind: str, reason: str):
+    edited = of(kind, reason)
+    edited["metadata"]["generation"] += 1
+    (said,) = judged(edited)
+    assert words(said) == WAITS
+    assert said.message == "modelyard has not looked at this spec yet."
+
+
+def test_a_run_that_is_let_go_on_is_suspended_no_more():
+    going = of("TrainingRun", "Suspended")
+    going["spec"]["suspend"] = False
+    assert words(*judged(going)) == WAITS
+
+
+def test_without_our_script_argo_cd_would_say_nothing_at_all():
+    """The scripts are needed: Argo CD itself has none for our group."""
+    with pytest.raises(AssertionError, match="Argo CD has no health check for it"):
+        health([of("RegisteredModel", "ServingFailed")], {}, EXPRESSIONS)
+
+
+# --- the files -----------------------------------------------------------------------------------------
+def test_the_generated_files_are_up_to_date(capsys: pytest.CaptureFixture[str]):
+    assert customizations.main(["--check"]) == 0, capsys.readouterr().out
+    there = {path.relative_to(ROOT).as_posix() for path in ARGOCD.rglob("*.yaml")} - {"manifests/gitops/argocd/application.yaml"}
+    assert there == set(customizations.files())
+
+
+def test_the_config_map_has_the_scripts_under_the_keys_that_argo_cd_reads():
+    (config,) = documents((ARGOCD / "argocd-cm.yaml").read_text())
+    assert (config["metadata"]["name"], config["metadata"]["namespace"]) == ("argocd-cm", "argocd")
+    keys = [re.fullmatch(r"resource\.customizations\.health\.(.+)_(\w+)", key) for key in config["data"]]
+    assert {f"{key[1]}/{key[2]}" if key else "": text for key, text in zip(keys, config["data"].values(), strict=True)} == scripts()
+
+
+def test_one_script_serves_every_kind():
+    assert len(set(scripts().values())) == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_could_be_given_to_argo_cd_passes_as_its_own_tests_would(kind: str):
+    folder = ARGOCD / "resource_customizations" / "modelyard.io" / kind
+    cases: list[dict[str, Any]] = yaml.safe_load((folder / "health_test.yaml").read_text())["tests"]
+    objects = [yaml.safe_load((folder / case["inputPath"]).read_text()) for case in cases]
+    assert [{"status": said.argo, "message": said.message} for said in judged(*objects)] == [case["healthStatus"] for case in cases]
+    assert {path.name for path in (folder / "testdata").iterdir()} == {case["inputPath"].split("/")[1] for case in cases}
