@@ -86,6 +86,7 @@ demo-down: $(STAMP) ## remove what the demo made
 	@$(BIN)/python -m tests.demo down
 
 bench: $(STAMP) cluster images ## measure, and write docs/benchmarks.md
+	@.ci/venv $(VENV) $(PYTHON) --group peers
 	@$(BIN)/python -m tests.bench
 
 crds: $(STAMP) ## write every generated file: crds/, the chart's CRDs and rules, manifests/, docs/conditions.md, docs/reference/
