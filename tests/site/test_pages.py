@@ -1,11 +1,14 @@
 """The pages as they stand in the repository: what a code host shows of them, and what of them is run."""
 
+import ast
+import builtins
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.pages import DOCS, ROOT, Block, blocks, pages
+from tests.pages import DOCS, ROOT, Block, blocks, pages, script
 
 PAGES = pages()
 ALL = [block for page in PAGES for block in blocks(page)]
@@ -83,6 +86,23 @@ def test_what_is_not_run_is_little():
     elsewhere = [each.rpartition(":")[0] for each in spared if not each.startswith("docs/install.md")]
     assert sorted(elsewhere) == ["docs/cli.md", "docs/client.md", "docs/gitops.md", "docs/gitops.md", "docs/retention.md"]
     assert len(spared) <= 14
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if script(page)], ids=lambda page: page.stem)
+def test_what_is_typed_is_a_shell_s(page: Path):
+    done = subprocess.run(["bash", "-n"], input=script(page), capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    # In a script `kubectl ... &` that still writes would keep the reader's test waiting.
+    assert [line for line in script(page).splitlines() if line.endswith(" &") and ">/dev/null 2>&1" not in line] == []
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if script(page, "python")], ids=lambda page: page.stem)
+def test_what_is_python_names_nothing_that_is_not_there(page: Path):
+    tree = ast.parse(script(page, "python"))
+    bound = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    bound |= {(alias.asname or alias.name).partition(".")[0] for node in ast.walk(tree) for alias in getattr(node, "names", [])}
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+    assert used - bound - set(dir(builtins)) == set(), "a reader would stumble here"
 
 
 # --- pictures --------------------------------------------------------------------------------------------
