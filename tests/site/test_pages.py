@@ -100,7 +100,8 @@ def test_what_is_typed_is_a_shell_s(page: Path):
 def test_what_is_python_names_nothing_that_is_not_there(page: Path):
     tree = ast.parse(script(page, "python"))
     bound = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
-    bound |= {(alias.asname or alias.name).partition(".")[0] for node in ast.walk(tree) for alias in getattr(node, "names", [])}
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+    bound |= {(alias.asname or alias.name).partition(".")[0] for node in imports for alias in node.names}
     used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
     assert used - bound - set(dir(builtins)) == set(), "a reader would stumble here"
 
