@@ -21,17 +21,17 @@ STAMP := $(VENV)/.synced
 ARGS ?=
 
 # What needs less comes first: a broken name shows before a cluster is waited for. tests/house sees to it that no folder is forgotten.
-ORDER := unit house story golden cli cluster api client contract engine chart gitops runtime demo notebook e2e
+ORDER := unit house site story golden cli cluster api client contract engine chart gitops runtime demo notebook e2e
 TESTS := $(patsubst %/,%,$(wildcard $(ORDER:%=tests/%/)))
 # What is on the cluster mostly waits for it: the rest runs beside it (tests/conftest.py says what stays together).
 SIDE_BY_SIDE := -n 2 --dist loadgroup --no-loadscope-reorder
 QUICK := $(wildcard tests/unit tests/golden tests/house tests/story)
-SOURCES := operator $(wildcard tests)
+SOURCES := operator docs/conf.py docs/written.py docs/how-to/files $(wildcard tests)
 
 # $(call step,words,command): says what is done, does it, says how long it took.
 step = @printf '%s  %s\n' "$$(date +%T)" '$(1)'; start=$$SECONDS; $(2); printf '%s  %s: %s s\n' "$$(date +%T)" '$(1)' "$$((SECONDS - start))"
 
-.PHONY: help venv check lint types imports generated house programs manifests unit test e2e demo demo-down bench crds cluster images down clean
+.PHONY: help venv check lint types imports generated house site docs programs manifests unit test e2e demo demo-down bench crds cluster images down clean
 
 help: ## print this
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | while IFS= read -r line; do printf '  %-10s %s\n' "$${line%%:*}" "$${line#*## }"; done
@@ -41,7 +41,7 @@ $(STAMP): pyproject.toml uv.lock .ci/venv
 	@.ci/venv $(VENV) $(PYTHON)
 	@touch $@
 
-check: lint types imports generated house manifests ## lint, types, import contracts, generated files, API lint, chart and manifests
+check: lint types imports generated house site manifests ## lint, types, import contracts, generated files, API lint, documentation, chart and manifests
 
 lint: $(STAMP)
 	$(call step,Lint and format,$(BIN)/ruff check --quiet $(SOURCES); $(BIN)/ruff format --quiet --check $(SOURCES))
@@ -57,6 +57,12 @@ generated: $(STAMP)
 
 house: $(STAMP)
 	$(call step,House rules and API lint,$(BIN)/pytest -q tests/house $(ARGS))
+
+site: $(STAMP)
+	$(call step,Documentation,$(BIN)/pytest -q tests/site $(ARGS))
+
+docs: $(STAMP) ## build the documentation's site: dist/docs/index.html
+	$(call step,Documentation,$(BIN)/sphinx-build -q -W --keep-going -d .cache/doctrees docs dist/docs)
 
 programs: $(STAMP)
 	$(call step,kubectl and helm,$(BIN)/python -m tests.cluster tools kubectl helm >/dev/null)
@@ -83,7 +89,7 @@ bench: $(STAMP) cluster images ## measure, and write docs/benchmarks.md
 	@.ci/venv $(VENV) $(PYTHON) --group peers
 	@$(BIN)/python -m tests.bench
 
-crds: $(STAMP) ## write every generated file: crds/, the chart's CRDs and rules, manifests/, docs/conditions.md
+crds: $(STAMP) ## write every generated file: crds/, the chart's CRDs and rules, manifests/, docs/conditions.md, docs/reference/
 	@for each in crds rbac docs; do PYTHONPATH=operator $(BIN)/python -m modelyard $$each --write; done
 	@$(BIN)/python -m tests.chart.manifests --write
 

@@ -16,7 +16,7 @@ PAGE = (ROOT / "docs" / "install.md").read_text()
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    return re.findall(rf"^```{language}[^\n]*\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 
 
 VALUES = [block for block in blocks("yaml") if block.startswith("# values.yaml")]

@@ -13,7 +13,7 @@ import pytest
 from tests.cluster.bases import PYTHON
 from tests.demo import install
 from tests.demo.kube import Kube
-from tests.e2e.tenant import Tenant
+from tests.e2e.written import forget
 
 pytestmark = pytest.mark.e2e
 
@@ -35,19 +35,9 @@ def script(wheel: str) -> str:
     return "\n".join(parts)
 
 
-def forget(kube: Kube) -> None:
-    """Takes away what an earlier use left, in MLflow too."""
-    risk = Tenant(kube, "risk")
-    kube.kubectl("delete", "mlmodel/first", "mlrun/first-1", "mlexp/first", "-n", "risk", "--ignore-not-found")
-    if any(each["name"] == "risk.first" for each in risk.mlflow("registered-models/search").get("registered_models", [])):
-        risk.mlflow("registered-models/delete", {"name": "risk.first"}, method="DELETE")
-    for each in risk.mlflow("experiments/search", {"max_results": 1000, "filter": "name = 'risk/first'"}).get("experiments", []):
-        risk.mlflow("experiments/update", {"experiment_id": each["experiment_id"], "new_name": f"before/{each['experiment_id']}"})
-
-
 @pytest.mark.timeout(900)
 def test_the_readme_alone_leads_from_pip_to_a_prediction(operator: Kube, tmp_path: Path):
-    forget(operator)
+    forget(operator, ["first"], ["first"])
     subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path], cwd=install.ROOT, check=True, capture_output=True
     )
@@ -73,4 +63,4 @@ def test_the_readme_alone_leads_from_pip_to_a_prediction(operator: Kube, tmp_pat
     assert re.search(r"^0[.]\d+ \[[01]\]$", done.stdout, re.MULTILINE), "the run's accuracy and the model's answer"
     assert re.search(r"production\s+v1", done.stdout), "the status shows what serves"
     assert done.stdout.splitlines()[-1] in ("0", "1"), "one prediction a line"
-    forget(operator)
+    forget(operator, ["first"], ["first"])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 MAKEFILE = (ROOT / "Makefile").read_text()
-WORDS = ("check", "unit", "test", "e2e", "demo", "demo-down", "bench", "crds")
+WORDS = ("check", "unit", "test", "e2e", "demo", "demo-down", "bench", "crds", "docs")
 
 
 def test_help_prints_every_word():

@@ -1,23 +1,21 @@
 """docs/conditions.md: every reason that a condition may give, from the docstrings under the members of the kinds' enumerations.
 
-Other pages of docs/ are written by hand and do not belong here.
+What to do about a reason is told in docs/troubleshooting.md, by hand.
 """
 
 import ast
 import inspect
 import textwrap
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from modelyard import generated
 from modelyard.api.base import Resource
 from modelyard.api.experiment import Experiment, ExperimentReason
 from modelyard.api.registered_model import ModelReason, RegisteredModel
 from modelyard.api.training_run import TrainingReason, TrainingRun
 
-__all__ = ["REASONS", "Explained", "explained", "files", "main"]
+__all__ = ["REASONS", "Explained", "explained", "page"]
 
 REASONS: tuple[tuple[type[Resource[Any, Any]], type[StrEnum], tuple[tuple[str, str], ...]], ...] = (
     (Experiment, ExperimentReason, ()),
@@ -40,6 +38,7 @@ Generated from the kinds in `operator/modelyard/api` by `make crds`. Never edit 
 
 `kubectl wait --for=condition=Ready` works on every kind, and so do tools that read kstatus. A condition's `observedGeneration` names the
 spec that it speaks of, its `message` says what is the matter and what to do next, its `reason` is one of the words below.
+Why it happens and what to do is in [troubleshooting](troubleshooting.md).
 
 | condition | True means |
 |---|---|
@@ -78,14 +77,9 @@ def explained(reasons: type[StrEnum]) -> list[Explained]:
     return [_explained(member.value, texts[member.name]) for member in reasons]
 
 
-def files() -> generated.Files:
-    """Return the committed page."""
-    return {"docs/conditions.md": _HEAD + "".join(_section(*entry) for entry in REASONS)}
-
-
-def main(argv: Sequence[str]) -> int:
-    """Run `modelyard docs`."""
-    return generated.main("docs", "the page of conditions and their reasons", files, argv)
+def page() -> str:
+    """Return the whole page."""
+    return _HEAD + "".join(_section(*entry) for entry in REASONS)
 
 
 def _explained(reason: str, text: str) -> Explained:

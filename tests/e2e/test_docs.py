@@ -1,0 +1,80 @@
+"""The pages of docs/, executed as they are written, one after the other, in the namespace of the chart's demo.
+
+They share two trained models (`manifests/samples/fraud`): each page applies the sample first, which trains nothing that is trained already.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.demo.kube import Kube
+from tests.e2e.written import PYTHON, forget, run
+from tests.pages import DOCS, pages, script
+
+pytestmark = pytest.mark.e2e
+
+RUN = [page for page in pages() if script(page) or script(page, "python")]
+EXPERIMENTS = ("fraud", "payments", "limits", "data", "kept", "returns", "cards")
+MODELS = ("fraud", "referred", "returns", "cards")
+
+SAYS = {
+    "how-to/train.md": [r"^accuracy 0\.\d+$", r"^fraud-v[12] is the best: accuracy 0\.\d+$"],
+    "how-to/train-script.md": [r"^s3://mlflow-artifacts/risk/\S+ xgboost$"],
+    "how-to/train-image.md": [r"^\d+\.\d+$"],
+    "how-to/data.md": [r"^1000 rows$", r"^DatasetDigestMismatch$"],
+    "how-to/register.md": [
+        r"^by-name \d+ sha256:",
+        r"^by-run \d+ sha256:",
+        r"^by-place \d+ sha256:",
+        r"^ArtifactMissing: There is no MLmodel",
+    ],
+    "how-to/promote.md": [
+        r"production: {2}-> v1 Promoted",
+        r"production: v1 -> v2 Promoted better by a point on the March data$",
+        r"production: v2 -> v1 RolledBack",
+        r"^production: nothing declares the version v9\.",
+    ],
+    "how-to/ask.md": [
+        r"modelyard-version: v1",
+        r'"predictions": ?\[[01]\]',
+        r'"outputs": ?\[\{',
+        r'"error": ?"the model takes 20 columns',
+        r"^served: \[[01]\]$",
+        r"^loaded: \[[01]\]$",
+    ],
+    "cli.md": [r"0\.2 points better", r"^[01]$"],
+    "client.md": [r"^0\.\d+ v1$", r"Added cards"],
+    "how-to/notebook.md": [r"^\{'accuracy': 0\.\d+\}$", r"^sha256:"],
+    "how-to/drift.md": [r"^Somebody moved a stage or an alias in MLflow: .*spec\.drift is Warn", r"DriftReverted", r'"v1"'],
+    "how-to/tenants.md": [r"ann may not change the version of stage staging of risk/fraud", r"^and may not promote$", r"^yes$"],
+    "how-to/observe.md": [r'^modelyard_objects\{kind="\w+",ready="True"\} [1-9]', r"^modelyard_leader 1"],
+    "retention.md": [r'^\{"runs": \d+, .*"dry_run": true\}$'],
+    "how-to/upgrade.md": [r"works now$"],
+}
+"""What a page must have printed, beyond that none of its commands failed: they wait for most of what they claim."""
+
+
+@pytest.fixture(scope="module")
+def readers(operator: Kube) -> Iterator[Kube]:
+    """The cluster without what an earlier reading left."""
+    forget(operator, EXPERIMENTS, MODELS)
+    yield operator
+    forget(operator, EXPERIMENTS, MODELS)
+
+
+def missing(page: Path, said: str) -> list[str]:
+    """What a page should have printed and has not."""
+    return [each for each in SAYS.get(page.relative_to(DOCS).as_posix(), []) if not re.search(each, said, re.MULTILINE)]
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("page", RUN, ids=lambda page: page.relative_to(DOCS).as_posix())
+def test_a_page_does_what_it_says(readers: Kube, page: Path, tmp_path: Path):
+    said = ""
+    if script(page):
+        said += run(readers, script(page), 850)
+    if script(page, "python"):
+        said += run(readers, script(page, "python"), 850, PYTHON, tmp_path)
+    assert missing(page, said) == [], said

@@ -1,0 +1,63 @@
+"""What the pages say of metrics, labels, annotations and environments is what the code has."""
+
+import re
+
+import pytest
+
+from modelyard.kube import names
+from modelyard_runtime.serve.metrics import Metrics as Models
+from tests.pages import DOCS, ROOT, script
+
+OBSERVE = (DOCS / "how-to" / "observe.md").read_text()
+REFERENCE = (DOCS / "reference" / "README.md").read_text()
+
+
+def operators() -> set[str]:
+    """Names of the operator's metrics, as Prometheus reads them."""
+    code = (ROOT / "operator" / "modelyard" / "engine" / "metrics.py").read_text()
+    counters = set(re.findall(r'Counter\(\s*"(modelyard_\w+)"', code))
+    return {f"{name}_total" for name in counters} | (set(re.findall(r'"(modelyard_\w+)"', code)) - counters)
+
+
+def models() -> set[str]:
+    """Names of a serving pod's metrics."""
+    found = Models("risk.fraud", "v1")
+    return {f"{family.name}_total" if family.type == "counter" else family.name for family in found._registry.collect()}
+
+
+def table(heading: str, page: str) -> str:
+    return page.split(f"## {heading}\n")[1].split("\n## ", maxsplit=1)[0]
+
+
+@pytest.mark.parametrize(("heading", "there"), [("Metrics of the operator", operators()), ("Metrics of a model", models())])
+def test_every_metric_is_named_and_no_other(heading: str, there: set[str]):
+    named = set(re.findall(r"^\| .*", table(heading, OBSERVE), re.MULTILINE))
+    assert len(there) > 3
+    assert set(re.findall(r"modelyard_\w+", "\n".join(named))) == there
+
+
+def test_alerts_name_metrics_that_are_there():
+    (alerts,) = re.findall(r"```promql\n(.*?)```", OBSERVE, re.DOTALL)
+    assert set(re.findall(r"modelyard_\w+", alerts)) <= operators()
+
+
+def test_labels_and_annotations_are_those_of_the_code():
+    rows = re.findall(r"^\| [A-Za-z, ]+ \| (?:annotation|label) `([^`]+)`", table("Labels and annotations", REFERENCE), re.MULTILINE)
+    ours = {names.ADOPT_ANNOTATION, f"{names.REASON_ANNOTATION}<stage>", names.HEARTBEAT_ANNOTATION, names.ALLOW_CODE_LABEL}
+    assert set(rows) == ours | {"kueue.x-k8s.io/queue-name"}
+    for label in (names.RUN_LABEL, names.MODEL_LABEL, names.STAGE_LABEL, names.VERSION_LABEL):
+        assert f"`{label}`" in REFERENCE
+
+
+def test_a_training_pod_finds_what_the_page_says():
+    code = (ROOT / "operator" / "modelyard" / "training_run" / "build.py").read_text()
+    given = set(re.findall(r'"((?:MLFLOW|MODELYARD)_\w+)"', code))
+    named = set(re.findall(r"`((?:MLFLOW|MODELYARD)_\w+)`", table("What a training pod finds", REFERENCE)))
+    assert named == given | {"MLFLOW_TRACKING_URI"}  # from the Secret
+    assert "/etc/modelyard/parameters.json" in REFERENCE
+
+
+def test_pages_act_in_few_namespaces():
+    """What a page leaves there is taken away by its test; elsewhere nothing is."""
+    used = {each for page in DOCS.rglob("*.md") for each in re.findall(r"(?:-n|--namespace) ([\w-]+)", script(page))}
+    assert used == {"risk", "modelyard-system", "modelyard-docs"}

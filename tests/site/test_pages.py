@@ -1,0 +1,135 @@
+"""The pages as they stand in the repository: what a code host shows of them, and what of them is run."""
+
+import ast
+import builtins
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.pages import DOCS, ROOT, Block, blocks, pages, script
+
+PAGES = pages()
+ALL = [block for page in PAGES for block in blocks(page)]
+LANGUAGES = {"sh", "python", "yaml", "json", "text", "promql"}
+every_page = pytest.mark.parametrize("page", [*PAGES, ROOT / "README.md"], ids=lambda page: page.relative_to(ROOT).as_posix())
+
+
+def slug(heading: str) -> str:
+    """The anchor that a code host gives a heading."""
+    words = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).replace("`", "").lower()
+    return re.sub(r"[^\w\- ]", "", words).replace(" ", "-")
+
+
+def anchors(page: Path) -> set[str]:
+    seen: dict[str, int] = {}
+    found = set()
+    for heading in re.findall(r"^#+ (.+)$", prose(page), re.MULTILINE):
+        name = slug(heading)
+        found.add(f"{name}-{seen[name]}" if name in seen else name)
+        seen[name] = seen.get(name, 0) + 1
+    return found
+
+
+def prose(page: Path) -> str:
+    """A page without its fenced blocks."""
+    return re.sub(r"^( *)```.*?^\1```[ ]*$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+
+
+def dangling(page: Path) -> list[str]:
+    """Relative links of a page that a code host could not follow."""
+    found = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        there = (page.parent / path).resolve() if path else page
+        if not there.exists() or (anchor and anchor not in anchors(there)):
+            found.append(target)
+    return found
+
+
+@every_page
+def test_a_code_host_can_follow_its_links(page: Path):
+    assert dangling(page) == []
+
+
+def test_one_that_it_cannot_follow_would_be_noticed(tmp_path: Path):
+    (tmp_path / "b.md").write_text("# One thing\n\n## `Two` things\n\n## One thing\n")
+    (tmp_path / "a.md").write_text(
+        "# A\n[x](b.md#two-things) [x](b.md#one-thing-1) [x](b.md#three) [x](c.md) [x](#a) [x](https://x.example/y)\n"
+    )
+    assert dangling(tmp_path / "a.md") == ["b.md#three", "c.md"]
+
+
+@every_page
+def test_it_has_one_title_and_says_what_its_pictures_show(page: Path):
+    assert len(re.findall(r"^# ", prose(page), re.MULTILINE)) == 1
+    assert re.findall(r"!\[\]", prose(page)) == []
+
+
+# --- what is run -----------------------------------------------------------------------------------------
+@pytest.mark.parametrize("block", ALL, ids=str)
+def test_a_block_says_what_it_is(block: Block):
+    assert block.language in LANGUAGES, "name its language; commands are sh, so that they are run"
+    if block.not_run is not None:
+        assert len(block.not_run.split()) >= 3, "say why it is not run"
+    if block.language in {"text", "json"}:
+        assert not re.search(r"^\$ |^kubectl |^helm ", block.text, re.MULTILINE), "a command is sh"
+
+
+def test_what_is_not_run_is_little():
+    commands = [block for block in ALL if block.language in {"sh", "python"}]
+    spared = [str(block) for block in commands if block.not_run is not None]
+    assert len(commands) > 60
+    elsewhere = [each.rpartition(":")[0] for each in spared if not each.startswith("docs/install.md")]
+    assert sorted(elsewhere) == ["docs/cli.md", "docs/client.md", "docs/gitops.md", "docs/gitops.md", "docs/retention.md"]
+    assert len(spared) <= 14
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if script(page)], ids=lambda page: page.stem)
+def test_what_is_typed_is_a_shell_s(page: Path):
+    done = subprocess.run(["bash", "-n"], input=script(page), capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    # In a script `kubectl ... &` that still writes would keep the reader's test waiting.
+    assert [line for line in script(page).splitlines() if line.endswith(" &") and ">/dev/null 2>&1" not in line] == []
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if script(page, "python")], ids=lambda page: page.stem)
+def test_what_is_python_names_nothing_that_is_not_there(page: Path):
+    tree = ast.parse(script(page, "python"))
+    bound = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+    bound |= {(alias.asname or alias.name).partition(".")[0] for node in imports for alias in node.names}
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
+    assert used - bound - set(dir(builtins)) == set(), "a reader would stumble here"
+
+
+# --- pictures --------------------------------------------------------------------------------------------
+PICTURES = sorted((DOCS / "pictures").glob("*.svg"))
+every_picture = pytest.mark.parametrize("picture", PICTURES, ids=lambda path: path.stem)
+
+
+@every_picture
+def test_a_picture_is_shown_somewhere_and_says_what_it_is(picture: Path):
+    assert any(f"pictures/{picture.name})" in page.read_text() for page in PAGES)
+    assert re.search(r"<title>[^<]{10,}</title>", picture.read_text())
+
+
+@every_picture
+def test_a_picture_can_be_read_in_the_dark(picture: Path):
+    """All have one set of colours, with a second one for the dark, and name none besides."""
+    style = re.compile(r"<style>.*?</style>", re.DOTALL)
+    assert "prefers-color-scheme: dark" in style.findall(picture.read_text())[0]
+    assert style.findall(picture.read_text()) == style.findall(PICTURES[0].read_text())
+    assert re.findall(r'(?:fill|stroke)="#', style.sub("", picture.read_text())) == []
+
+
+@every_picture
+def test_a_picture_can_be_read_on_a_phone(picture: Path):
+    text = picture.read_text()
+    (width,) = re.findall(r'<svg[^>]* viewBox="0 0 (\d+) ', text)
+    sizes = [int(size) for size in re.findall(r'font-size="(\d+)"', text)]
+    assert int(width) <= 800
+    assert min(sizes) >= 13

@@ -1,0 +1,48 @@
+"""docs/troubleshooting.md: every reason has an entry, and every entry a reason."""
+
+import re
+from enum import StrEnum
+
+import pytest
+
+from modelyard.docs import REASONS
+from tests.pages import DOCS
+
+PAGE = (DOCS / "troubleshooting.md").read_text()
+SHARED = "Every kind"
+# What the engine says of an object that no kind could decide about (engine/reconcile.py).
+ENGINES = {"InvalidSpec", "PassTimedOut", "InternalError"}
+
+
+def section(title: str) -> str:
+    return PAGE.split(f"\n## {title}\n")[1].split("\n## ")[0]
+
+
+def entries(title: str) -> dict[str, str]:
+    """What a section says, by reason: below headings, and in the list of what nobody has to act upon."""
+    text = section(title)
+    headed = dict(re.findall(r"^### `(\w+)`\n(.*?)(?=^###|^Nothing to do|\Z)", text, re.MULTILINE | re.DOTALL))
+    return headed | dict(re.findall(r"^- \*\*`(\w+)`\*\*: (.+)$", text, re.MULTILINE))
+
+
+@pytest.mark.parametrize(("kind", "reasons"), [(kind.KIND, reasons) for kind, reasons, _ in REASONS])
+def test_no_reason_lacks_an_entry(kind: str, reasons: type[StrEnum]):
+    said = entries(kind) | entries(SHARED)
+    assert [reason.value for reason in reasons if len(said.get(reason.value, "").split()) < 3] == []
+
+
+@pytest.mark.parametrize(("kind", "reasons"), [(kind.KIND, reasons) for kind, reasons, _ in REASONS])
+def test_no_entry_lacks_its_reason(kind: str, reasons: type[StrEnum]):
+    assert set(entries(kind)) <= {reason.value for reason in reasons}
+
+
+def test_what_every_kind_may_say_is_said_by_all_of_them_or_by_the_engine():
+    common = set.intersection(*({reason.value for reason in reasons} for _, reasons, _ in REASONS))
+    assert set(entries(SHARED)) == (common | ENGINES) - {"Synced"}
+
+
+def test_who_has_to_act_is_told_what_to_do():
+    for title in (SHARED, *(kind.KIND for kind, _, _ in REASONS)):
+        headed = re.findall(r"^### `(\w+)`\n(.*?)(?=^###|^Nothing to do|\Z)", section(title), re.MULTILINE | re.DOTALL)
+        silent = [name for name, body in headed if "**Do:**" not in body]
+        assert set(silent) <= {"StoreUnavailable", "PassTimedOut", "NameTaken"}, title

@@ -1,0 +1,106 @@
+"""Every YAML block of the pages is what the API server and the chart would take: kinds of ours, values, objects of Kubernetes.
+
+Rules in CEL are the API server's; what is applied by commands meets them when the pages are run (tests/e2e/test_docs.py).
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from modelyard.api.schema import KINDS, Kind, crd
+from tests.pages import ROOT, Block, blocks, pages
+
+Node = dict[str, Any]
+
+VALUES = json.loads((ROOT / "charts" / "modelyard" / "values.schema.json").read_text())
+# Objects that are not ours: those that tests apply (tests/chart/test_docs.py), and a route, which no cluster of ours knows.
+OTHERS = {"Role", "ConfigMap", "Kustomization", "HTTPRoute"}
+HEREDOC = re.compile(r"<<'YAML'\n(.*?)^YAML$", re.MULTILINE | re.DOTALL)
+
+
+def closed(schema: Node) -> Node:
+    """A CRD's schema as one that refuses what it does not describe, as `kubectl --validate=strict` does."""
+    out: Node = {}
+    for key, value in schema.items():
+        if key == "properties":
+            out[key] = {name: closed(node) for name, node in value.items()}
+        elif key in ("items", "additionalProperties") and isinstance(value, dict):
+            out[key] = closed(value)
+        else:
+            out[key] = value
+    if out.get("nullable") and isinstance(out.get("type"), str):
+        out["type"] = [out["type"], "null"]
+    return out | ({"additionalProperties": False} if "properties" in out and "additionalProperties" not in out else {})
+
+
+def schema_of(kind: Kind) -> Node:
+    (version,) = crd(kind)["spec"]["versions"]
+    schema = closed(version["schema"]["openAPIV3Schema"])
+    schema["properties"]["metadata"] = {"type": "object"}
+    return schema
+
+
+SCHEMAS = {kind.resource.KIND: schema_of(kind) for kind in KINDS}
+
+
+def texts() -> Iterator[tuple[str, str]]:
+    """Every YAML text of the pages, and where it stands: blocks of their own, and what commands are given as it stands."""
+    found: list[Block] = [block for page in [*pages(), ROOT / "README.md"] for block in blocks(page)]
+    for block in found:
+        if block.language == "yaml":
+            yield str(block), block.text
+        elif block.language == "sh":
+            yield from ((str(block), text) for text in HEREDOC.findall(block.text))
+
+
+TEXTS = list(texts())
+
+
+def complaints(text: str) -> list[str]:
+    """What is wrong with a YAML text."""
+    found = []
+    for document in yaml.safe_load_all(text):
+        if text.startswith("# values.yaml"):
+            schema = VALUES
+        elif "kind" not in document:  # a part of an object, such as its spec: it fits one kind
+            parts = [{"properties": {key: schema["properties"].get(key, False) for key in document}} for schema in SCHEMAS.values()]
+            if not any(jsonschema.Draft202012Validator(part).is_valid(document) for part in parts):
+                found.append("fits no kind, and is no values.yaml")
+            continue
+        elif document["kind"] in SCHEMAS:
+            schema = SCHEMAS[document["kind"]]
+        else:
+            found += [] if document["kind"] in OTHERS else [f"{document['kind']} is not checked by anything"]
+            continue
+        found += [error.message for error in jsonschema.Draft202012Validator(schema).iter_errors(document)]
+    return found
+
+
+def test_there_are_some():
+    assert len(TEXTS) > 20
+
+
+@pytest.mark.parametrize("text", [text for _, text in TEXTS], ids=[where for where, _ in TEXTS])
+def test_it_would_be_taken(text: str):
+    assert complaints(text) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "kind: Experiment\nspec: {retention: {run: 90d}}",
+        "kind: RegisteredModel\nspec: {stages: {production: {versions: v1}}}",
+        "kind: TrainingRun\nspec: {experiment: fraud}",
+        "kind: Experiment\nspec: {retention: {runs: soon}}",
+        "spec: {stages: {production: {version: 2}}}",
+        "# values.yaml\ntenant: []",
+        "kind: Deployment",
+    ],
+)
+def test_what_would_not_be_is_noticed(text: str):
+    assert complaints(text) != []
