@@ -42,6 +42,9 @@ class Client:
         """The namespace that is worked in."""
         return self.kube.namespace
 
+    def __repr__(self) -> str:
+        return f"<Client of the namespace {self.namespace}>"
+
     @contextmanager
     def mlflow(self) -> Iterator[Any]:
         """Let MLflow's own client talk to the namespace's MLflow and S3, for the length of a block; yields the module `mlflow`.

@@ -32,6 +32,8 @@ def connected(kube: Kube, reach: Reach, what: str) -> Iterator[Any]:
     connection = reach.connection(kube.namespace)
     address = reach.url(connection["MLFLOW_TRACKING_URI"])
     environment = {key: connection.get(key) for key in _TOLD} | {key: connection[key] for key in _TOLD_IF_THERE if connection.get(key)}
+    # MLflow would print where to look at a run: an address that is gone with this block.
+    environment |= {"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"} if address != connection["MLFLOW_TRACKING_URI"] else {}
     environment |= {"MLFLOW_TRACKING_URI": address, "MLFLOW_S3_ENDPOINT_URL": reach.url(connection["MLFLOW_S3_ENDPOINT_URL"])}
     with _environment(environment), _tracking(mlflow, address):
         yield mlflow
