@@ -62,7 +62,7 @@ site: $(STAMP)
 	$(call step,Documentation,$(BIN)/pytest -q tests/site $(ARGS))
 
 docs: $(STAMP) ## build the documentation's site: dist/docs/index.html
-	$(call step,Documentation,$(BIN)/sphinx-build -q -W --keep-going -d .cache/doctrees docs dist/docs)
+	$(call step,Documentation,$(BIN)/sphinx-build -q -E -W --keep-going -d .cache/doctrees docs dist/docs)
 
 programs: $(STAMP)
 	$(call step,kubectl and helm,$(BIN)/python -m tests.cluster tools kubectl helm >/dev/null)
