@@ -23,8 +23,6 @@ ARGS ?=
 # What needs less comes first: a broken name shows before a cluster is waited for. tests/house sees to it that no folder is forgotten.
 ORDER := unit house site story golden cli cluster api client contract engine chart gitops runtime demo notebook e2e
 TESTS := $(patsubst %/,%,$(wildcard $(ORDER:%=tests/%/)))
-# What is on the cluster mostly waits for it: the rest runs beside it (tests/conftest.py says what stays together).
-SIDE_BY_SIDE := -n 2 --dist loadgroup --no-loadscope-reorder
 QUICK := $(wildcard tests/unit tests/golden tests/house tests/story)
 SOURCES := operator docs/conf.py docs/written.py docs/how-to/files $(wildcard tests)
 
@@ -74,7 +72,7 @@ unit: $(STAMP) ## the tests that need nothing but Python: under a minute
 	@$(BIN)/pytest -q $(QUICK) $(ARGS)
 
 test: $(STAMP) cluster images ## all tests, from nothing: makes the cluster and the images first
-	@$(BIN)/pytest $(SIDE_BY_SIDE) tests/e2e $(filter-out tests/e2e,$(TESTS)) $(ARGS)
+	@.ci/test $(BIN)/pytest $(TESTS) $(ARGS)
 
 e2e: $(STAMP) cluster images ## only the tests on the real cluster
 	@$(BIN)/pytest tests/e2e $(ARGS)

@@ -1,7 +1,6 @@
-"""What runs side by side with what, and in which order; the fixtures of the real cluster are everybody's.
+"""Which tests are on the one kind cluster (`make test` runs the rest beside them: .ci/test), and what comes last there.
 
-Where pytest has workers (`make test` gives it two) a folder's tests stay together and in their order, for they share servers; all that
-uses the one kind cluster is one group.
+The fixtures of the cluster are everybody's.
 """
 
 from pathlib import Path
@@ -21,7 +20,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         folder = item.path.relative_to(here).parts[0]
         on_cluster = item.get_closest_marker("e2e") is not None
-        item.add_marker(pytest.mark.xdist_group("kind" if on_cluster or folder in ON_KIND else folder))
+        if on_cluster or folder in ON_KIND:
+            item.add_marker(pytest.mark.kind)
         if on_cluster and item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(1800))
     items.sort(key=lambda item: LAST.index(item.path.name) + 1 if item.path.name in LAST else 0)
