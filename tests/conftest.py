@@ -3,11 +3,16 @@
 The fixtures of the cluster are everybody's.
 """
 
+import signal
 from pathlib import Path
 
 import pytest
 
 pytest_plugins = ["tests.e2e.fixtures"]
+
+# A shell lets what it starts in the background ignore Ctrl-C, and so would every program that a test starts and interrupts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ON_KIND = {"cluster", "demo", "e2e"}
 # What uninstalls the operator comes last.

@@ -78,6 +78,10 @@ class Background:
                     more, item = self.run(items.get(), None if end is None else max(0.0, end - time.monotonic()))
                 except TimeoutError:
                     return
+                except CancelledError:
+                    if self.ended:  # a thread that reads along while the process ends
+                        return
+                    raise
                 if not more:
                     if isinstance(item, BaseException):
                         raise item
