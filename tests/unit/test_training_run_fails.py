@@ -377,3 +377,10 @@ def test_a_training_goes_on_when_its_experiment_object_goes():
     known = written(run, decide(run, world, NOW))
     plan = decide(known, replace(world, experiment=None), NOW)
     assert plan.status.is_true("Succeeded")
+
+
+def test_a_container_that_was_killed_and_nobody_says_why_ran_out_of_memory():
+    """Seen on a busy node: exit code 137, reason Error, no OOMKilled."""
+    once = training_run(backoff_limit=0)
+    assert failed(once, 1, SECOND, terminated(137, "", "Error")).status.failure.reason == "OutOfMemory"
+    assert failed(once, 1, SECOND, terminated(1, "", "Error")).status.failure.reason == "Failed"

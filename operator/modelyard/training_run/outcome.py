@@ -149,7 +149,8 @@ def _ended(ended: Termination) -> Failure:
     said = ended.said.get("reason")
     if isinstance(said, str) and said in _SAID:
         return Failure(reason=_SAID[said], message=str(ended.said.get("message", ""))[:2048], exit_code=ended.exit_code)
-    if ended.reason == "OOMKilled":
+    # containerd loses the kernel's word now and then; nobody else kills a container that Kubernetes has not ended.
+    if ended.reason == "OOMKilled" or (ended.exit_code == 137 and not ended.said):
         message = f"The container {ended.container} used more memory than its limit. Raise resources.limits.memory in another TrainingRun."
         return Failure(reason=Reason.OUT_OF_MEMORY, message=message, exit_code=ended.exit_code, log=ended.log[-4096:])
     words = ended.said.get("message")
