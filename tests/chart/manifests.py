@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from tests.chart.explained import table
 from tests.chart.helm import CHART, ROOT, render_text
 
-__all__ = ["DEMO_VALUES", "files", "main"]
+__all__ = ["DEMO_VALUES", "files", "main", "write_or_check"]
 
 # A rendering by kustomize draws no passwords; its Secrets come from the files beside it.
 DEMO_VALUES: dict[str, Any] = {"demo": {"enabled": True, "minio": {"existingSecret": "modelyard-minio"}}}
@@ -47,15 +48,28 @@ def files() -> dict[str, str]:
 
 def main(words: list[str]) -> int:
     """Writes the files, or says which are stale."""
+    return write_or_check(words, files, "tests.chart.manifests", __doc__)
+
+
+def write_or_check(words: list[str], made: Callable[[], dict[str, str]], module: str, usage: str | None) -> int:
+    """Writes generated files (`--write`), or says which are stale (`--check`): of this module, and of others that generate.
+
+    Args:
+        words: The command line's.
+        made: Returns the files: path below the repository's root, and text.
+        module: Who writes them, as Python names it.
+        usage: What is printed when the words are wrong.
+
+    """
     if words not in (["--write"], ["--check"]):
-        print(__doc__, file=sys.stderr)
+        print(usage, file=sys.stderr)
         return 2
-    stale = {path: text for path, text in files().items() if not (ROOT / path).exists() or (ROOT / path).read_text() != text}
+    stale = {path: text for path, text in made().items() if not (ROOT / path).exists() or (ROOT / path).read_text() != text}
     for path, text in stale.items():
         if words == ["--write"]:
             (ROOT / path).parent.mkdir(parents=True, exist_ok=True)
             (ROOT / path).write_text(text)
-        print(path if words == ["--write"] else f"{path} is stale: run `python -m tests.chart.manifests --write`")
+        print(path if words == ["--write"] else f"{path} is stale: run `python -m {module} --write`")
     return 1 if stale and words == ["--check"] else 0
 
 

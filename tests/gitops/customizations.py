@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from tests.chart.helm import ROOT, Manifest
+from tests.chart.manifests import write_or_check
 from tests.gitops.states import states
 
 __all__ = ["ARGOCD", "KINDS", "expected", "files", "scripts", "stand"]
@@ -98,16 +99,7 @@ def files() -> dict[str, str]:
 
 def main(words: list[str]) -> int:
     """Writes the files, or says which are stale."""
-    if words not in (["--write"], ["--check"]):
-        print(__doc__, file=sys.stderr)
-        return 2
-    stale = {path: text for path, text in files().items() if not (ROOT / path).exists() or (ROOT / path).read_text() != text}
-    for path, text in stale.items():
-        if words == ["--write"]:
-            (ROOT / path).parent.mkdir(parents=True, exist_ok=True)
-            (ROOT / path).write_text(text)
-        print(path if words == ["--write"] else f"{path} is stale: run `python -m tests.gitops.customizations --write`")
-    return 1 if stale and words == ["--check"] else 0
+    return write_or_check(words, files, "tests.gitops.customizations", __doc__)
 
 
 if __name__ == "__main__":

@@ -22,11 +22,10 @@ from modelyard.client.kube import Kube
 from modelyard.client.packages import need
 from modelyard.client.reach import Reach
 from modelyard.client.tracking import connected
-from modelyard.kube.names import FAILURE_TAG, HEARTBEAT_ANNOTATION
+from modelyard.kube.names import FAILURE_TAG, HEARTBEAT_ANNOTATION, PROGRESS_METRIC
 
 __all__ = ["LocalRun", "as_text", "check", "flavor_of", "recording"]
 
-PROGRESS = "modelyard.progress"
 _BEAT = 20.0
 """Seconds between two signs of life; the operator gives up after 90."""
 _SOON = 5.0
@@ -106,7 +105,7 @@ class LocalRun:
 
     def log_progress(self, percent: float) -> None:
         """Say how far it is, 0 to 100: `status.progress` shows it, with the time that is left."""
-        self.log_metrics({PROGRESS: min(100.0, max(0.0, percent))}, step=int(percent))
+        self.log_metrics({PROGRESS_METRIC: min(100.0, max(0.0, percent))}, step=int(percent))
 
     def log_model(self, model: Any, name: str = "model", *, input_example: Any = None, flavor: str = "auto", **more: Any) -> str:
         """Log a model with its flavour and signature; return its URI, `models:/m-...`.

@@ -19,6 +19,7 @@ __all__ = [
     "NAMESPACE_TAG",
     "NAME_TAG",
     "OUR_TAGS",
+    "PROGRESS_METRIC",
     "REASON_ANNOTATION",
     "RUN_LABEL",
     "STAGES_TAG",
@@ -64,6 +65,9 @@ STAGES_TAG = "modelyard.io/stages"
 CODE_TAG = "modelyard.io/code.version"
 IMAGE_TAG = "modelyard.io/image"
 FAILURE_TAG = "modelyard.io/failure"
+
+PROGRESS_METRIC = "modelyard.progress"
+"""0 to 100; what a trainer logs of how far it is. The pods' side has the same name in `modelyard_runtime.live`."""
 
 _LABEL_LIMIT = 63
 

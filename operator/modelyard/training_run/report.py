@@ -5,15 +5,14 @@ from datetime import datetime
 from modelyard.api.base import Condition
 from modelyard.api.training_run import Metric, MlflowRun, ModelArtifact, Progress, TrainingRun, TrainingRunStatus
 from modelyard.kube.jobs import of_kind, running_since
-from modelyard.kube.names import job_name
+from modelyard.kube.names import PROGRESS_METRIC, job_name
 from modelyard.ports import TrackedRun
 from modelyard.training_run import outcome
 from modelyard.training_run.build import TRAINER
 from modelyard.training_run.observe import Seen
 
-__all__ = ["PROGRESS_METRIC", "known"]
+__all__ = ["known"]
 
-PROGRESS_METRIC = "modelyard.progress"
 _METRICS_LIMIT = 32
 _PARAMETERS_LIMIT = 256
 _PARAMETER_LIMIT = 6000

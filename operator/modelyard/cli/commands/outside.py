@@ -15,6 +15,7 @@ from modelyard.cli.views.doctor import Finding, Verdict
 from modelyard.client.errors import ClientError, NotAllowed, NotFound, Refused
 from modelyard.client.reach import Reach
 from modelyard.client.rest import Mlflow, ask
+from modelyard.kube.names import PROGRESS_METRIC
 
 __all__ = ["Tracked", "findings", "thinned", "tracked"]
 
@@ -22,7 +23,6 @@ _CURVES = 12
 """So many metrics at most are asked for their curves; more nobody looks at side by side."""
 _POINTS = 400
 """A curve is thinned to so many points: more than a terminal or a picture of ours can show."""
-_PROGRESS = "modelyard.progress"
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def tracked(session: Session, run_id: str) -> Tracked:
         data = mlflow.read("runs/get", run_id=run_id)["run"].get("data") or {}
         parameters = {each["key"]: each["value"] for each in data.get("params") or []}
         metrics = {each["key"]: float(each["value"]) for each in data.get("metrics") or []}
-        shown = {name: value for name, value in sorted(metrics.items()) if name != _PROGRESS and not name.startswith("system/")}
+        shown = {name: value for name, value in sorted(metrics.items()) if name != PROGRESS_METRIC and not name.startswith("system/")}
         curves = {name: _history(mlflow, run_id, name) for name in list(shown)[:_CURVES]}
     return Tracked(parameters, shown, {name: points for name, points in curves.items() if len(points) > 1})
 
