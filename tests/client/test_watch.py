@@ -52,6 +52,23 @@ def test_what_was_forgotten_is_found_by_listing_and_told_as_it_happened(tmp_path
         assert found == [("Added", "a", "4"), ("Added", "b", "5"), ("Deleted", "b", "5"), ("Modified", "a", "15"), ("Added", "c", "16")]
 
 
+def test_the_states_of_an_object_say_when_it_is_not_there_however_it_went(tmp_path: Path):
+    """Before the first look, between two looks, while it was looked at."""
+    never, later = listing(5), [event("ADDED", obj("a", 6)), event("DELETED", obj("a", 7)), event("ADDED", obj("a", 8)), GONE]
+    with scripted(never, later, listing(20), []) as script, Kube("n", kubeconfig=script.kubeconfig(tmp_path)) as kube:
+        states = kube.states("Experiment", "a", seconds=30)
+        assert [body and body["metadata"]["resourceVersion"] for body in islice(states, 5)] == [None, "6", None, "8", None]
+        states.close()
+
+
+def test_a_wait_looks_and_watches_by_one_list(tmp_path: Path):
+    """Between two lists an object can go unseen, and nothing would ever happen to it again."""
+    with scripted(listing(5, obj("a", 4)), [event("DELETED", obj("a", 6))]) as script:
+        with Kube("n", kubeconfig=script.kubeconfig(tmp_path)) as kube:
+            assert kube.until("Experiment", "a", lambda body: body is None or None, what="it to go", seconds=30)
+        assert versions(script) == ["list", "5"]
+
+
 @pytest.mark.parametrize("trouble", ['{"type": "MOD', 500, 429], ids=["a cut line", "500", "429"])
 def test_what_breaks_is_taken_up_again(tmp_path: Path, trouble):
     broken = [trouble] if isinstance(trouble, str) else trouble

@@ -9,7 +9,7 @@ import atexit
 import os
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator
 from concurrent.futures import CancelledError, Future
 from contextlib import AbstractAsyncContextManager, aclosing, contextmanager, suppress
 from typing import Any, TypeVar
@@ -61,7 +61,7 @@ class Background:
             future.cancel()
             raise
 
-    def stream(self, make: Callable[[], AsyncGenerator[T, None]], seconds: float | None = None) -> Iterator[T]:
+    def stream(self, make: Callable[[], AsyncGenerator[T, None]], seconds: float | None = None) -> Generator[T, None, None]:
         """Go through an asynchronous generator; whoever stops early, or is interrupted, ends it.
 
         Args:

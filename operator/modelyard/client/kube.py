@@ -8,8 +8,8 @@ Objects are manifests: dictionaries, as `kubectl get -o json` prints them. What 
 """
 
 import base64
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
 from typing import Any, ClassVar, Self, TypeVar
 
 from modelyard.client.errors import TimedOut
@@ -123,6 +123,40 @@ class Kube:
             Unreachable: The API server was gone for half a minute.
 
         """
+        stream = self._watched(kind, name, namespace, all_namespaces=all_namespaces, labels=labels, seconds=seconds)
+        with closing(stream):
+            yield from (event for event in stream if event is not None)
+
+    def states(
+        self, kind: str | Kind, name: str, namespace: str | None = None, *, seconds: float | None = None
+    ) -> Generator[Manifest | None, None, None]:
+        """Go through the states of one object: the one it is in, and each that it comes into; None when it is not there.
+
+        Ends silently when `seconds` have passed.
+
+        Raises:
+            Unreachable: The API server was gone for half a minute.
+
+        """
+        there = False
+        with closing(self._watched(kind, name, namespace, seconds=seconds)) as stream:
+            for event in stream:
+                if event is not None:
+                    there = event.type != "Deleted"
+                    yield event.object if there else None
+                elif not there:
+                    yield None
+
+    def _watched(
+        self,
+        kind: str | Kind,
+        name: str,
+        namespace: str | None,
+        *,
+        all_namespaces: bool = False,
+        labels: str = "",
+        seconds: float | None,
+    ) -> Generator[Event | None, None, None]:
         what = kind_of(kind)
         asked = self._session.asked("watch", what, name, namespace, everywhere=all_namespaces)
         login = self._session.login
@@ -140,12 +174,12 @@ class Kube:
         seconds: float,
         namespace: str | None = None,
     ) -> T:
-        """Watch one object until `look` returns something, and return that.
+        """Follow one object until `look` returns something, and return that.
 
         Args:
             kind: Its kind.
             name: Its name.
-            look: Called with the object, or None while it is not there; returns None to go on waiting.
+            look: Called with each state of it, None when it is not there; returns None to go on waiting.
             what: What is waited for, for the error: "TrainingRun risk/fraud-3 to end".
             seconds: How long.
             namespace: The client's own if absent.
@@ -154,11 +188,10 @@ class Kube:
             TimedOut: It did not come about.
 
         """
-        if not any(self.list(kind, namespace, fields=f"metadata.name={name}")) and (found := look(None)) is not None:
-            return found
-        for event in self.watch(kind, name, namespace, seconds=seconds):
-            if (found := look(None if event.type == "Deleted" else event.object)) is not None:
-                return found
+        with closing(self.states(kind, name, namespace, seconds=seconds)) as states:
+            for body in states:
+                if (found := look(body)) is not None:
+                    return found
         raise TimedOut(f"Waited {seconds:.0f} s in vain for {what}.", seconds)
 
     # --- writing ----------------------------------------------------------------------------------

@@ -111,12 +111,12 @@ class RunHandle(Handle[TrainingRun]):
             return
         read = set[str]()
         # The object's changes say when to look: it changes when its pod starts, and when it has ended.
-        for event in self._kube.watch("TrainingRun", self.name, self.namespace):
+        for body in self._kube.states("TrainingRun", self.name, self.namespace):
             for pod in self._pods():
                 if (name := pod["metadata"]["name"]) not in read and _started(pod):
                     read.add(name)
                     yield from self._kube.logs(name, self.namespace, container=_TRAINER, follow=True, tail=tail)
-            if event.type == "Deleted" or RunHandle(self._kube, event.object).ended:
+            if body is None or RunHandle(self._kube, body).ended:
                 return
 
     def _pods(self) -> "list[Manifest]":

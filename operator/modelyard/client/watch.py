@@ -36,8 +36,11 @@ class _Gone(Exception):
 
 async def watched(
     to: transport.Login, path: str, params: Mapping[str, str], asked: answers.Asked, kind: Kind, *, patience: int = PATIENCE
-) -> AsyncGenerator[Event, None]:
-    """Yield what is there, and then what happens, for ever; so many failures in a row are too many: Unreachable."""
+) -> AsyncGenerator[Event | None, None]:
+    """Yield what is there, then None, and then what happens, for ever; so many failures in a row are too many: Unreachable.
+
+    None comes again behind each list that had to be asked for anew. What no event before it named is not there.
+    """
     known: dict[str, dict[str, Any]] = {}
     failures, version = 0, ""
     given = {key: value for key, value in params.items() if value}
@@ -48,6 +51,7 @@ async def watched(
                 for event in _differences(known, listing["items"] or [], kind):
                     yield event
                 version = listing["metadata"]["resourceVersion"]
+                yield None
             async with aclosing(_stream(to, path, given, version, asked)) as stream:
                 async for type_, body in stream:
                     failures, version = 0, body["metadata"]["resourceVersion"]

@@ -131,21 +131,21 @@ def _reason(model: RegisteredModel) -> str:
     return found.reason if found and found.status == "True" else "Refused"
 
 
-def _followed(session: Session, body: Manifest, stage: str, version: str, seconds: float) -> Manifest:
+def _followed(session: Session, written: Manifest, stage: str, version: str, seconds: float) -> Manifest:
     """Follow a change to its end."""
-    name, generation = body["metadata"]["name"], body["metadata"].get("generation", 1)
+    name, generation = written["metadata"]["name"], written["metadata"].get("generation", 1)
     back = session.hint(f"status {name} --watch")
     with telling(session.screen, f"\nIt goes on in the cluster. To come back to it: {back}") as teller:
-        for event in session.kube.watch("RegisteredModel", name, seconds=seconds):
-            if event.type == "Deleted":
+        for body in session.kube.states("RegisteredModel", name, seconds=seconds):
+            if body is None:
                 raise NotFound(f"The model {name} was deleted meanwhile.", kind="RegisteredModel", name=name)
-            model = RegisteredModel.parse(event.object)
+            model = RegisteredModel.parse(body)
             found = outcome(model, stage, version, generation)
             if isinstance(found, Failed):
                 raise found
             if found:
                 teller.line(Text(f"{stage} holds {version}.", style="green"))
-                return event.object
+                return body
             teller.now(*_standing(model, stage, version))
     raise TimedOut(f"{stage} of {name} does not hold {version} after {seconds:.0f} s; it may still come. To see: {back}", seconds)
 

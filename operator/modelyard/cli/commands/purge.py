@@ -88,16 +88,16 @@ def _followed(session: Session, name: str, seconds: float) -> Manifest:
     """Follow the Job to its end, and show what its pod wrote."""
     back = f"kubectl -n {session.kube.namespace} logs job/{name}"
     with telling(session.screen, f"\nIt goes on in the cluster. To see what it did: {back}") as teller:
-        for event in session.kube.watch("Job", name, seconds=seconds):
-            conditions = {
-                each["type"]: each for each in (event.object.get("status") or {}).get("conditions") or [] if each["status"] == "True"
-            }
+        for body in session.kube.states("Job", name, seconds=seconds):
+            if body is None:
+                raise NotFound(f"The Job {name} was deleted meanwhile; what it had purged stays purged.", kind="Job", name=name)
+            conditions = {each["type"]: each for each in (body.get("status") or {}).get("conditions") or [] if each["status"] == "True"}
             teller.now(Text(f"{name}  purging"), f"{name}  purging")
             if "Complete" in conditions or "Failed" in conditions:
                 for line in _logs(session, name):
                     teller.line(Text(line))
             if "Complete" in conditions:
-                return event.object
+                return body
             if (failed := conditions.get("Failed")) is not None:
                 raise Failed(f"Job {name}", str(failed.get("reason", "Failed")), f"{failed.get('message', '')} {back}".strip())
     raise TimedOut(f"The Job {name} has not ended after {seconds:.0f} s; it goes on. To see what it did: {back}", seconds)
