@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import document, reconcile, rollout, serving
+from tests.bench import document, download, reconcile, rollout, serving
 from tests.bench.build import programs
 from tests.bench.document import Measured
 from tests.bench.figures import Samples
@@ -19,7 +19,7 @@ from tests.cluster.settings import Settings
 
 __all__ = ["main"]
 
-SECTIONS = ("reconcile", "rollout", "serving")
+SECTIONS = ("reconcile", "rollout", "serving", "download")
 OBJECTS, ROUNDS = 1_000, 3
 
 
@@ -58,10 +58,23 @@ class Bench:
     def serving(self) -> Samples:
         return serving.measure(self.options.rounds, self.console)
 
+    def download(self) -> Samples:
+        return download.measure(self.options.rounds, self.console)
+
     def section(self, name: str) -> None:
         """Measure a section, and keep what was found."""
-        measure: dict[str, Callable[[], Samples]] = {"reconcile": self.reconcile, "rollout": self.rollout, "serving": self.serving}
-        tables = {"reconcile": document.reconcile_table, "rollout": document.rollout_table, "serving": document.serving_table}
+        measure: dict[str, Callable[[], Samples]] = {
+            "reconcile": self.reconcile,
+            "rollout": self.rollout,
+            "serving": self.serving,
+            "download": self.download,
+        }
+        tables = {
+            "reconcile": document.reconcile_table,
+            "rollout": document.rollout_table,
+            "serving": document.serving_table,
+            "download": document.download_table,
+        }
         measured = Measured.begin(self.command(name))
         self.console.say(f"{name}: begins")
         samples = measure[name]()

@@ -6,12 +6,12 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bench import rollout, serving
+from tests.bench import download, rollout, serving
 from tests.bench.figures import Samples, number, ratio, table
 from tests.bench.machine import described, load_average, now
 from tests.bench.subjects import CONTROLLER_RUNTIME, ENGINE, EXPERIMENT
 
-__all__ = ["Measured", "put", "reconcile_table", "rollout_table", "serving_table"]
+__all__ = ["Measured", "download_table", "put", "reconcile_table", "rollout_table", "serving_table"]
 
 # Figure, its name in a sample, whether a ratio says something, the bar.
 RECONCILE = (
@@ -116,6 +116,17 @@ def serving_table(samples: Samples, measured: Measured) -> str:
         cold.append([server.name, number(samples.median(name, "cold")), number(samples.median(name, "resident"))])
     second = table(["", "start to the first prediction, s", "memory after the load, MB"], cold)
     return f"{measured.line(samples.rounds)}\n\n{table(head, rows)}\n\n{second}"
+
+
+def download_table(samples: Samples, measured: Measured) -> str:
+    """Ours beside boto3, tree by tree."""
+    rows = []
+    for tree in download.TREES:
+        ours, theirs = (f"{subject}, {tree.title}" for subject in (download.OURS, download.BOTO3))
+        found = [number(samples.median(each, "rate")) for each in (ours, theirs)]
+        rows.append([tree.title, *found, ratio(samples.ratio(ours, theirs, "rate"))])
+    head = ["MB/s", download.OURS, f"{download.BOTO3}, `download_file`", "ratio"]
+    return f"{measured.line(samples.rounds)}\n\n{table(head, rows)}"
 
 
 def put(path: Path, section: str, text: str) -> bool:

@@ -1,0 +1,113 @@
+"""Downloading a version: `modelyard download`'s own fetching beside the plain S3 client, from one MinIO of this machine.
+
+Both write to the same disk. Ours also hashes what has arrived and compares the tree's digest; boto3's `download_file` checks nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import botocore.config
+
+from modelyard.api.digest import FileDigest, tree_digest
+from modelyard.client.artifacts import fetch
+from tests.bench.figures import Samples
+from tests.cluster.console import Console
+from tests.servers import Minio, minio
+
+__all__ = ["BOTO3", "OURS", "TREES", "measure"]
+
+OURS, BOTO3 = "modelyard download", "boto3"
+BUCKET = "models"
+MB = 1_000_000
+
+
+@dataclass(frozen=True)
+class Tree:
+    """So many files of so many bytes each."""
+
+    title: str
+    files: int
+    size: int
+
+    @property
+    def prefix(self) -> str:
+        return f"{self.files}x{self.size}"
+
+    @property
+    def megabytes(self) -> float:
+        return self.files * self.size / MB
+
+
+TREES = (Tree("one file of 512 MB", 1, 512 * MB), Tree("8 files of 48 MB", 8, 48 * MB), Tree("300 files of 20 kB", 300, 20_000))
+
+
+def measure(rounds: int, console: Console) -> Samples:
+    """Download every tree in every round by both, in turns."""
+    samples = Samples()
+    with tempfile.TemporaryDirectory(prefix="modelyard-bench-") as name:
+        folder = Path(name)
+        with minio(folder / "minio") as server:
+            s3 = client(server)
+            s3.create_bucket(Bucket=BUCKET)
+            digests = {tree: filled(s3, tree) for tree in TREES}
+            ways: Mapping[str, Callable[[Tree, Path], None]] = {
+                OURS: lambda tree, to: ours(server, tree, digests[tree], to),
+                BOTO3: lambda tree, to: plain(s3, tree, to),
+            }
+            for number in range(rounds):
+                for tree in TREES:
+                    for subject in (OURS, BOTO3)[:: 1 if number % 2 == 0 else -1]:
+                        took = timed(ways[subject], tree, folder / "to")
+                        samples.add(f"{subject}, {tree.title}", {"rate": tree.megabytes / took})
+                        console.say(f"download {number + 1}/{rounds}: {subject}, {tree.title}: {tree.megabytes / took:.0f} MB/s")
+    return samples
+
+
+def client(server: Minio) -> Any:
+    """The plain client, as one makes it."""
+    return boto3.session.Session(server.access_key, server.secret_key, region_name="us-east-1").client(
+        "s3", endpoint_url=server.url, config=botocore.config.Config(s3={"addressing_style": "path"})
+    )
+
+
+def filled(s3: Any, tree: Tree) -> str:
+    """Upload a tree; return its digest. All files are alike but for their first bytes, so that it is made in no time."""
+    body, found = bytearray(os.urandom(tree.size)), []
+    for number in range(tree.files):
+        body[:8] = number.to_bytes(8, "big")
+        name = f"part-{number:03d}.bin"
+        s3.put_object(Bucket=BUCKET, Key=f"{tree.prefix}/{name}", Body=bytes(body))
+        found.append(FileDigest(name, tree.size, hashlib.sha256(body).hexdigest()))
+    return tree_digest(found)
+
+
+def timed(way: Callable[[Tree, Path], None], tree: Tree, to: Path) -> float:
+    """Seconds of one download into an empty folder."""
+    to.mkdir()
+    try:
+        begun = time.monotonic()
+        way(tree, to)
+        return time.monotonic() - begun
+    finally:
+        shutil.rmtree(to)
+
+
+def ours(server: Minio, tree: Tree, digest: str, to: Path) -> None:
+    fetch(server.environment, f"s3://{BUCKET}/{tree.prefix}", digest, to)
+
+
+def plain(s3: Any, tree: Tree, to: Path) -> None:
+    """What one writes without us: list, and `download_file` for each, which fetches a large one in parts side by side."""
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=f"{tree.prefix}/"):
+        for each in page["Contents"]:
+            s3.download_file(BUCKET, each["Key"], str(to / each["Key"].rpartition("/")[2]))
