@@ -6,6 +6,7 @@ pytest tests/cli --update-screens     writes the files anew; read the difference
 import io
 import itertools
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -61,6 +62,42 @@ def seen(request: pytest.FixtureRequest) -> Seen:
         assert text == path.read_text(), "if that is meant: pytest tests/cli --update-screens"
         if not table:
             assert max(map(len, text.splitlines())) <= width
+
+    return compare
+
+
+# What is another in every cluster and at every hour, by what it is called in the file. Columns are as wide as what is in them, so runs of
+# spaces are told as two.
+CHANGING = (
+    (r"\x1b\[[0-9;]*m", "A COLOUR"),
+    (r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d)?", "TIME"),
+    (r"\b[0-9a-f]{32}\b", "RUN-ID"),
+    (r"\b(sha256:)?(?=[a-f]*\d)[0-9a-f]{12,64}\b", "DIGEST"),
+    (r"https?://[\d.]+:\d+", "ADDRESS"),
+    (r"\b\d+(\.\d+)? [kM]?B\b", "SIZE"),
+    (r"(?<![\w.])\d+[smhd](\d+[smhd])?\b", "AGE"),
+    (r"(?<=\S)  +", "  "),
+)
+
+
+@pytest.fixture
+def told(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """Compare what a command printed on a real cluster with the file of that name, or write it."""
+
+    def compare(name: str, text: str, **names: str) -> None:
+        path = FILES / "cluster" / f"{name}.txt"
+        wide = [line for line in text.splitlines() if len(line) > WIDTH and "://" not in line]
+        assert not wide, "it is made for 80 columns"
+        for word, value in names.items():
+            text = text.replace(value, word.upper())
+        for pattern, word in CHANGING:
+            text = re.sub(pattern, word, text)
+        text = "".join(f"{line.rstrip()}\n" for line in text.splitlines())
+        if request.config.getoption("--update-screens", default=False):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        assert path.is_file(), "write it: pytest tests/cli/test_on_cluster.py --update-screens"
+        assert text == path.read_text(), "if that is meant: pytest tests/cli/test_on_cluster.py --update-screens"
 
     return compare
 

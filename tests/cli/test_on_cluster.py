@@ -4,7 +4,7 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -35,6 +35,12 @@ def ada(there: Tenant) -> Person:
     return Person(Path(there.kube.kubeconfig), there.name, seconds=900)
 
 
+@pytest.fixture
+def screen(told: Callable[..., None], there: Tenant) -> Callable[..., None]:
+    """Compare what was printed with the file of that name."""
+    return lambda name, text: told(name, text, namespace=there.name)
+
+
 def test_two_versions_are_trained_and_followed(there: Tenant, ada: Person):
     seen = ada.sees("train", "-e", "fraud", "--name", "fraud-1", *SMALL, "-p", "n_estimators=20", "--register", "fraud@v1")
     assert seen.splitlines()[-1].startswith("fraud-1 succeeded")
@@ -44,15 +50,17 @@ def test_two_versions_are_trained_and_followed(there: Tenant, ada: Person):
     assert there.status("TrainingRun", "fraud-2")["registered"] == {"model": "fraud", "version": "v2"}
 
 
-def test_runs_and_experiments_are_seen(there: Tenant, ada: Person):
-    assert {line.split()[0] for line in ada.sees("runs", "list").splitlines()[1:]} == {"fraud-1", "fraud-2"}
-    assert "accuracy" in ada.sees("runs", "show", "fraud-1")
-    assert "fraud-2" in ada.sees("experiments", "show", "fraud")
+def test_runs_and_experiments_are_seen(ada: Person, screen: Callable[..., None]):
+    screen("runs-list", ada.sees("runs", "list"))
+    screen("runs-list-wide", ada.sees("runs", "list", "-o", "wide"))
+    screen("runs-show", ada.sees("runs", "show", "fraud-1"))
+    screen("experiments-list", ada.sees("experiments", "list"))
+    screen("experiments-show", ada.sees("experiments", "show", "fraud"))
     assert json.loads(ada.sees("experiments", "list", "-o", "json"))["items"][0]["metadata"]["name"] == "fraud"
 
 
-def test_a_version_is_promoted_and_asked(there: Tenant, ada: Person):
-    assert ada.sees("promote", "fraud", "v1", "--to", "production", "--reason", "the first").splitlines()[-1] == "production holds v1."
+def test_a_version_is_promoted_and_asked(there: Tenant, ada: Person, screen: Callable[..., None]):
+    screen("promote", steady(ada.sees("promote", "fraud", "v1", "--to", "production", "--reason", "the first")))
     answer = json.loads(ada.says("predict", "fraud@production", "-o", "json", stdin=json.dumps(TABLE)).stdout)
     version, expected = there.predict()
     assert (answer["version"], answer["predictions"]) == (version, expected)
@@ -60,23 +68,22 @@ def test_a_version_is_promoted_and_asked(there: Tenant, ada: Person):
     csv.writer(text).writerows([[f"feature_{at:02d}" for at in range(len(TABLE[0]))], *TABLE])
     answer = json.loads(ada.says("predict", "fraud@production", "--csv", "-o", "json", stdin=text.getvalue()).stdout)
     assert answer["predictions"] == expected
-    assert "100% v1" in ada.sees("status", "fraud")
+    screen("predict", ada.says("predict", "fraud@production", stdin=json.dumps(TABLE)).stdout)
+    screen("status", ada.sees("status"))
+    screen("status-of-one", ada.sees("status", "fraud"))
 
 
-def test_it_is_promoted_and_rolled_back_and_history_tells(there: Tenant, ada: Person):
-    assert ada.sees("promote", "fraud", "v2", "--to", "production").splitlines()[-1] == "production holds v2."
-    assert ada.sees("rollback", "fraud", "--stage", "production").splitlines()[-1] == "production holds v1."
-    told = ada.sees("history", "fraud")
-    assert "the first" in told
-    moves = [line.split()[2:6] for line in told.splitlines()[1:]]
-    assert moves == [
-        ["production", "v2", "v1", "RolledBack"],
-        ["production", "v1", "v2", "Promoted"],
-        ["production", "-", "v1", "Promoted"],
-    ]
+def test_it_is_promoted_and_rolled_back_and_history_tells(ada: Person, screen: Callable[..., None]):
+    screen("promote-the-next", steady(ada.sees("promote", "fraud", "v2", "--to", "production")))
+    screen("rollback", steady(ada.sees("rollback", "fraud", "--stage", "production")))
+    screen("history", ada.sees("history", "fraud"))
+    refused = ada.says("promote", "fraud", "v9", "--to", "production")
+    assert refused.returncode != 0
+    screen("promote-what-is-not-there", refused.stdout + refused.stderr)
 
 
-def test_versions_are_compared_with_curves_through_a_port_forward(ada: Person, tmp_path: Path):
+def test_versions_are_compared_with_curves_through_a_port_forward(ada: Person, tmp_path: Path, screen: Callable[..., None]):
+    screen("compare", ada.sees("compare", "fraud@v1", "v2"))
     document = json.loads(ada.sees("compare", "fraud@v1", "v2", "--html", str(tmp_path / "page.html"), "-o", "json"))
     assert document["missing"] == []
     assert document["versions"]["v1"]["parameters"]["n_estimators"] == "20"
@@ -97,16 +104,19 @@ def _file(path: Path, root: Path) -> FileDigest:
     return FileDigest(path.relative_to(root).as_posix(), len(body), hashlib.sha256(body).hexdigest())
 
 
-def test_the_doctor_finds_everything_well(ada: Person):
-    done = ada.says("doctor", "-o", "json")
-    ill = [each for each in json.loads(done.stdout) if each["verdict"] == "bad"]
-    assert (done.returncode, ill) == (0, [])
+def test_the_doctor_finds_everything_well(ada: Person, screen: Callable[..., None]):
+    screen("doctor", ada.sees("doctor"))
 
 
-def test_a_run_is_deleted_with_its_record_and_restored(there: Tenant, ada: Person):
+def steady(text: str) -> str:
+    """What is said without the lines on the way, of which a fast cluster shows fewer."""
+    return "".join(f"{line}\n" for line in text.splitlines() if not line.startswith(("production: ", "staging: ")))
+
+
+def test_a_run_is_deleted_with_its_record_and_restored(there: Tenant, ada: Person, screen: Callable[..., None]):
     ada.sees("train", "-e", "fraud", "--name", "fraud-3", *SMALL, "-p", "n_estimators=5")
     run_id = there.status("TrainingRun", "fraud-3")["mlflow"]["runId"]
-    assert "runs restore fraud-3" in ada.sees("runs", "delete", "fraud-3", "--mlflow", "--yes")
+    screen("runs-delete", ada.sees("runs", "delete", "fraud-3", "--mlflow", "--yes"))
     assert there.mlflow("runs/get", run_id=run_id)["run"]["info"]["lifecycle_stage"] == "deleted"
-    assert run_id in ada.sees("runs", "restore", "fraud-3")
+    screen("runs-restore", ada.sees("runs", "restore", "fraud-3"))
     assert there.mlflow("runs/get", run_id=run_id)["run"]["info"]["lifecycle_stage"] == "active"

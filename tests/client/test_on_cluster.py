@@ -113,6 +113,7 @@ with Client({client.namespace!r}, kubeconfig={os.fspath(client.kube.kubeconfig)!
     assert done.returncode == 0, done.stderr
     run = client.runs.get("here").wait(120)
     assert run.metrics == {"accuracy": 1.0}
+    assert run.status.dataset.rows == 40
     assert client.models.get("fraud", "v1").status.training_run == "here"
     client.runs.delete("here", wait=60)
     with pytest.raises(NotFound, match="has no deleted run"):  # a version came from it: it was not deleted

@@ -77,6 +77,23 @@ def test_a_dataset_is_said_and_makes_no_pod():
     assert (plan.actions, plan.status.dataset) == ((), None)
 
 
+@pytest.mark.parametrize(
+    ("digest", "rows", "found"),
+    [
+        ("sha256:" + "b" * 64, "2000", 2000),
+        ("sha256:" + "b" * 64, "0", 0),
+        ("md5:b", "2000", None),
+        ("sha256:" + "b" * 64, "-1", None),
+        ("", "", None),
+    ],
+    ids=["told", "empty data", "another digest", "no number", "untold"],
+)
+def test_the_data_that_was_logged_is_told(digest: str, rows: str, found: int | None):
+    tags = {"modelyard.io/attempt": "1", "modelyard.io/dataset.digest": digest, "modelyard.io/dataset.rows": rows}
+    status = decide(external(SECOND), open_since(tags=tags), NOW).status.dataset
+    assert (status and (status.digest, status.rows)) == (None if found is None else (digest, found))
+
+
 # --- how it ends --------------------------------------------------------------------------------------
 def test_a_run_that_was_closed_well_has_succeeded_with_its_model():
     plan = decide(external(HOUR), replace(closed(), model=MODEL), NOW)

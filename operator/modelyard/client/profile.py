@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from modelyard.client.packages import need
-from modelyard.kube.names import OUR_TAGS
+from modelyard.kube.names import DATASET_TAGS
 
 __all__ = ["Profile", "entity", "profile", "tags"]
 
@@ -128,7 +128,7 @@ def tags(name: str, uri: str, found: Profile) -> dict[str, str]:
         "duplicates": str(found.duplicates),
         "classes": json.dumps(found.classes) if found.classes else "",
     }
-    return {f"{OUR_TAGS}dataset.{key}": value for key, value in values.items() if value}
+    return {f"{DATASET_TAGS}{key}": value for key, value in values.items() if value}
 
 
 def entity(name: str, uri: str, found: Profile) -> dict[str, str]:

@@ -9,6 +9,7 @@ __all__ = [
     "CODE_TAG",
     "COMPONENT_LABEL",
     "CONNECTION_SECRET",
+    "DATASET_TAGS",
     "DIGEST_TAG",
     "FAILURE_TAG",
     "FIELD_MANAGER",
@@ -64,6 +65,7 @@ DIGEST_TAG = "modelyard.io/digest"
 STAGES_TAG = "modelyard.io/stages"
 CODE_TAG = "modelyard.io/code.version"
 IMAGE_TAG = "modelyard.io/image"
+DATASET_TAGS = "modelyard.io/dataset."
 FAILURE_TAG = "modelyard.io/failure"
 
 PROGRESS_METRIC = "modelyard.progress"

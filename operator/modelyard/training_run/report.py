@@ -1,11 +1,12 @@
 """What a TrainingRun's status says of what is known. Pure; which conditions hold is decided elsewhere."""
 
+import re
 from datetime import datetime
 
 from modelyard.api.base import Condition
-from modelyard.api.training_run import Metric, MlflowRun, ModelArtifact, Progress, TrainingRun, TrainingRunStatus
+from modelyard.api.training_run import DatasetStatus, Metric, MlflowRun, ModelArtifact, Progress, TrainingRun, TrainingRunStatus
 from modelyard.kube.jobs import of_kind, running_since
-from modelyard.kube.names import PROGRESS_METRIC, job_name
+from modelyard.kube.names import DATASET_TAGS, PROGRESS_METRIC, job_name
 from modelyard.ports import TrackedRun
 from modelyard.training_run import outcome
 from modelyard.training_run.build import TRAINER
@@ -16,6 +17,7 @@ __all__ = ["known"]
 _METRICS_LIMIT = 32
 _PARAMETERS_LIMIT = 256
 _PARAMETER_LIMIT = 6000
+_DIGEST, _ROWS = re.compile(r"sha256:[0-9a-f]{64}"), re.compile(r"[0-9]{1,18}")
 
 
 def known(run: TrainingRun, seen: Seen, conditions: tuple[Condition, ...], now: datetime | None = None) -> TrainingRunStatus:
@@ -48,7 +50,7 @@ def known(run: TrainingRun, seen: Seen, conditions: tuple[Condition, ...], now: 
             "parameters": _parameters(run, tracked),
             "metrics": tuple(Metric(name=key, value=f"{tracked.metrics[key]:.6g}") for key in shown[:_METRICS_LIMIT]),
             "progress": _progress(tracked, _began(run, seen, tracked), now) or (old.progress if old.attempt == attempt else None),
-            "dataset": outcome.dataset(of_kind(seen.children, "Pod")) or old.dataset,
+            "dataset": outcome.dataset(of_kind(seen.children, "Pod")) or _dataset(tracked) or old.dataset,
             "model": _artifact(seen) or old.model,
             "start_time": old.start_time or tracked.start,
         }
@@ -59,6 +61,14 @@ def _parameters(run: TrainingRun, tracked: TrackedRun) -> dict[str, str]:
     """Those of the spec, then what a script has logged besides, as far as the status has room."""
     ours_first = sorted(tracked.parameters, key=lambda name: (name not in run.spec.parameters, name))
     return {name: tracked.parameters[name][:_PARAMETER_LIMIT] for name in sorted(ours_first[:_PARAMETERS_LIMIT])}
+
+
+def _dataset(tracked: TrackedRun) -> DatasetStatus | None:
+    """The dataset as whoever trains has told MLflow: all that is known of one that was read elsewhere, or by a pod that is gone."""
+    digest, rows = (tracked.tags.get(f"{DATASET_TAGS}{key}", "") for key in ("digest", "rows"))
+    if not _DIGEST.fullmatch(digest) or not _ROWS.fullmatch(rows):
+        return None
+    return DatasetStatus(digest=digest, rows=int(rows))
 
 
 def _artifact(seen: Seen) -> ModelArtifact | None:
