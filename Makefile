@@ -14,6 +14,11 @@ MODELYARD_CACHE ?= $(HOME)/.cache/modelyard
 MODELYARD_IMAGES ?= auto
 export MODELYARD_CACHE MODELYARD_IMAGES
 
+# Compiled once: the tests start hundreds of processes that import MLflow and XGBoost, and a fresh clone at the same place finds them again.
+# Some machines set the other variable, with which each of them compiles everything.
+unexport PYTHONDONTWRITEBYTECODE
+export PYTHONPYCACHEPREFIX := $(MODELYARD_CACHE)/bytecode
+
 PYTHON ?= python3
 VENV := $(if $(filter python3,$(PYTHON)),.venv,$(MODELYARD_CACHE)/venv-$(notdir $(PYTHON)))
 BIN := $(VENV)/bin

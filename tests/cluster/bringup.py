@@ -24,15 +24,16 @@ PULL_SECONDS = 600.0
 
 
 @contextlib.contextmanager
-def locked(path: Path, console: Console) -> Iterator[None]:
-    """Holds a file's lock; says so when it has to wait for another process."""
+def locked(path: Path, console: Console, *, shared: bool = False) -> Iterator[None]:
+    """Holds a file's lock, alone or with all who share it; says so when it has to wait for another process."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     with path.open("a") as handle:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, kind | fcntl.LOCK_NB)
         except BlockingIOError:
             console.say(f"waiting for another process that holds {path}")
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            fcntl.flock(handle, kind)
         yield
 
 

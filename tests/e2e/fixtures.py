@@ -4,6 +4,7 @@ A plugin of the whole session (tests/conftest.py): whoever tests on the cluster,
 """
 
 import itertools
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from tests.cluster.console import Console
 from tests.cluster.settings import Settings
 from tests.demo import install
 from tests.demo.kube import Kube
-from tests.e2e.tenant import LABEL, Tenant, make_namespace
+from tests.e2e.tenant import LABEL, SESSION, SESSION_LABEL, Tenant, make_namespace
 
 # Drift is seen at the next resync: five minutes are right for a cluster, and too long for a test. So is a lease of 15 s for one whose
 # holder is killed over and over.
@@ -25,12 +26,15 @@ VALUES = {"reconcile": {"resyncSeconds": 15}, "extraEnv": [{"name": name, "value
 numbers = itertools.count(1)
 
 
+# Set by .ci/test, for two sessions that leave each other's namespaces alone and take nothing away from everybody.
+SHARED = bool(os.environ.get("MODELYARD_E2E_SHARED"))
+
+
 @pytest.fixture(scope="session")
 def real_cluster() -> Iterator[Kube]:
-    """The cluster, with the project's images in it; for one session at a time."""
+    """The cluster, with the project's images in it; for one session at a time, unless they say that they share it."""
     console = Console(sys.stdout)
-    # Two sessions on one cluster would clear each other's namespaces away, and scale the same MLflow to nothing.
-    with locked(Settings.read().cache / "e2e.lock", console):
+    with locked(Settings.read().cache / "e2e.lock", console, shared=SHARED):
         there = install.cluster(console)
         yield there
         there.close()
@@ -39,12 +43,15 @@ def real_cluster() -> Iterator[Kube]:
 @pytest.fixture(scope="session")
 def operator(real_cluster: Kube) -> Iterator[Kube]:
     """The cluster with the operator, MLflow and MinIO on it; the demo's, if they are there."""
-    real_cluster.kubectl("delete", "namespace", "-l", LABEL, "--wait=false")
-    install.install(real_cluster, VALUES)
-    install.wait_ready(real_cluster)
-    real_cluster.apply(open_to_tests("MLflow"), open_to_tests("MinIO"), namespace=install.NAMESPACE)
+    with locked(Settings.read().cache / "e2e-install.lock", Console(sys.stdout)):
+        if not SHARED:  # else it may be the other session's
+            real_cluster.kubectl("delete", "namespace", "-l", LABEL, "--wait=false")
+        install.install(real_cluster, VALUES)
+        install.wait_ready(real_cluster)
+        real_cluster.apply(open_to_tests("MLflow"), open_to_tests("MinIO"), namespace=install.NAMESPACE)
     yield real_cluster
-    left = real_cluster.program("kubectl", "delete", "namespace", "-l", LABEL, "--timeout=120s", check=False)
+    mine = f"{SESSION_LABEL}={SESSION}"
+    left = real_cluster.program("kubectl", "delete", "namespace", "-l", mine, "--timeout=120s", check=False)
     assert left.returncode == 0, f"namespaces do not go, so some finalizer stands: {left.stderr}"
 
 

@@ -18,9 +18,10 @@ from tests.demo.kube import Kube, Manifest, condition
 from tests.demo.load import Load, steady_load
 from tests.demo.registry import reached, resolve, rows
 
-__all__ = ["LABEL", "QUICK", "SERVING", "TABLE", "Tenant", "make_namespace"]
+__all__ = ["LABEL", "QUICK", "SERVING", "SESSION", "SESSION_LABEL", "TABLE", "Tenant", "make_namespace"]
 
 LABEL = "modelyard.io/e2e"
+SESSION_LABEL = "modelyard.io/e2e-session"
 TABLE = rows(4)
 # MLflow keeps what an earlier session made under the names that derive from a namespace's.
 SESSION = secrets.token_hex(2)
@@ -209,7 +210,7 @@ class Tenant:
 def make_namespace(kube: Kube, title: str, *, connected: bool = True) -> Tenant:
     """A namespace as a tenant has it: pods meet Pod Security's level restricted, and the Secret with the connection is there."""
     name = f"e2e-{title}-{SESSION}"
-    labels = {LABEL: "true", "pod-security.kubernetes.io/enforce": "restricted", "pod-security.kubernetes.io/warn": "restricted"}
+    labels = {LABEL: "true", SESSION_LABEL: SESSION} | {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}
     kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
     there = Tenant(kube, name)
     if connected:

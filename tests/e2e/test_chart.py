@@ -13,7 +13,7 @@ from tests.demo.kube import Kube
 from tests.e2e.fixtures import VALUES, Trained
 from tests.e2e.tenant import LABEL, Tenant
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.alone]
 
 
 def operators(kube: Kube) -> set[str]:

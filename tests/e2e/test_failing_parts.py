@@ -46,6 +46,7 @@ def synced(tenant: Tenant, status: str, reason: str, seconds: float = 120) -> di
     return condition(body, "Synced")
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(("part", "reason"), [("MLflow", "MLflowUnavailable"), ("MinIO", "StoreUnavailable")])
 def test_what_is_away_is_named_while_the_model_serves_on(serving: Tenant, part: str, reason: str):
     with serving.load() as load:

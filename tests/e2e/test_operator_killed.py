@@ -10,7 +10,7 @@ from tests.demo.kube import Kube
 from tests.e2e.fixtures import Trained
 from tests.e2e.tenant import Tenant
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.alone]
 
 OPERATOR = "app.kubernetes.io/name=modelyard,app.kubernetes.io/component=operator"
 

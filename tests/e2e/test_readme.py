@@ -8,7 +8,7 @@ from tests.demo import install
 from tests.demo.kube import Kube
 from tests.e2e.written import forget, run
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.alone]
 
 README = (install.ROOT / "README.md").read_text()
 
