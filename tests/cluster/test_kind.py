@@ -64,6 +64,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bringup]:
         log.run(["docker", "pull", DEBIAN])
         load(DEBIAN, log, log.path.parent)
     kubectl("create", "namespace", NAMESPACE)
+    kubectl("wait", "--for=create", "serviceaccount/default", WAIT)  # without it no pod is let in
     yield bringup
     kubectl("delete", "namespace", NAMESPACE, WAIT)
     subprocess.run(["docker", "rmi", "-f", IMAGE], capture_output=True, check=False)
