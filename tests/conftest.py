@@ -2,8 +2,9 @@
 
     not kind                            needs no cluster
     pages                               what readers and people do: documentation, command line, client, notebook
-    kind, neither pages nor alone       what the operator does
-    alone                               takes something away from everybody on the cluster, and comes after the other two
+    faults                              what goes wrong: most of it is waiting
+    kind, and none of the others        what the operator does
+    alone                               takes something away from everybody on the cluster, and comes after all the others
 
 The fixtures of the cluster are everybody's.
 """
@@ -20,7 +21,10 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ON_KIND = {"cluster", "demo", "e2e"}
-PAGES = {"cli", "client", "notebook", "test_docs.py", "test_first_use.py"}
+SESSIONS = {
+    "pages": {"cli", "client", "notebook", "test_docs.py", "test_first_use.py"},
+    "faults": {"test_external.py", "test_failing_parts.py", "test_refused.py"},
+}
 # What uninstalls the operator comes last.
 LAST = ("test_readme.py", "test_chart.py")
 
@@ -33,8 +37,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         on_cluster = item.get_closest_marker("e2e") is not None
         if on_cluster or folder in ON_KIND:
             item.add_marker(pytest.mark.kind)
-            if PAGES & {folder, item.path.name}:
-                item.add_marker(pytest.mark.pages)
+            for name, theirs in SESSIONS.items():
+                if theirs & {folder, item.path.name}:
+                    item.add_marker(name)
         if on_cluster and item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(1800))
     items.sort(key=lambda item: LAST.index(item.path.name) + 1 if item.path.name in LAST else 0)

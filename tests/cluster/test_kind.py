@@ -20,13 +20,13 @@ pytestmark = pytest.mark.e2e
 
 NAMESPACE = "cluster-test"
 IMAGE = "modelyard/cluster-test:dev"
-WAIT = "--timeout=90s"
+WAIT = "--timeout=240s"
 
 
 def kubectl(*words: str, given: Any = None) -> str:
     settings = Settings.read()
     command = [str(settings.bin / "kubectl"), "--kubeconfig", str(settings.kubeconfig), "-n", NAMESPACE, *words]
-    done = subprocess.run(command, input=json.dumps(given) if given else None, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(command, input=json.dumps(given) if given else None, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
