@@ -16,6 +16,7 @@ from modelyard.adapters.s3_client import Clients, Keys
 from modelyard.errors import Ambiguous, Forbidden, Invalid, ModelyardError, Unavailable
 from tests import servers
 from tests.contract.conftest import Mlflows, admin
+from tests.contract.stranger import stranger
 from tests.faults import Fault, FaultProxy, fault_proxy
 
 pytestmark = pytest.mark.contract
@@ -197,6 +198,38 @@ async def test_reads_of_s3_are_unavailable(s3: StoreWorld, fault: str):
         assert type(caught.value) is Unavailable
         assert len(s3.proxy.seen) == 1, "nothing is retried"
     assert (await s3.store.usage(f"s3://{s3.bucket}/risk/")).objects == 3
+
+
+NOBODY = Fault("answer", status=404, body=b"", forward=False)
+
+
+async def test_a_stranger_s_word_that_nothing_is_there_is_not_believed(s3: StoreWorld):
+    """A proxy whose backend is away: taken for S3, it would unmake models and buckets."""
+    for call in (
+        lambda: s3.store.bucket_exists(s3.bucket),
+        lambda: s3.store.create_bucket(s3.bucket),
+        lambda: s3.store.objects(f"s3://{s3.bucket}/risk/"),
+        lambda: s3.store.read(f"s3://{s3.bucket}/risk/fraud/a", 1_000_000),
+        lambda: s3.store.digest(f"s3://{s3.bucket}/risk/fraud/"),
+        lambda: s3.store.delete_prefix(f"s3://{s3.bucket}/risk/fraud/"),
+    ):
+        s3.proxy.next(NOBODY)
+        with pytest.raises(Unavailable, match="no S3 answers"):
+            await call()
+    assert await s3.store.bucket_exists(s3.bucket)
+    assert len(s3.keys()) == 3
+
+
+async def test_a_stranger_is_not_asked_again_on_the_connection_that_led_to_it(minio: servers.Minio, name: str):
+    """It keeps connections open; the same address leads to the right server now. (Those to MLflow are closed after 2 s.)"""
+    async with stranger() as door:
+        keys, reach = Keys(door.url, minio.access_key, minio.secret_key), Reach(f"none-{name}", "risk")
+        store = S3(keys, reach, Probe("S3", lambda *_: None), clients=CLIENTS, pool=Pool("S3", 4), bulk=Pool("S3", 4))
+        with pytest.raises(Unavailable):
+            await store.bucket_exists(f"none-{name}")
+        door.leads_to = minio.url
+        assert not await store.bucket_exists(f"none-{name}")
+        await store.close()
 
 
 async def test_half_an_object_gives_no_digest(s3: StoreWorld):

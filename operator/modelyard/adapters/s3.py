@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from modelyard.adapters.instrument import Missing, Probe
 from modelyard.adapters.offload import Lifeline, Pool, Share
 from modelyard.adapters.s3_blocking import delete_below, hash_object, listed
-from modelyard.adapters.s3_client import BLOCKING_ERRORS, Clients, Keys, translate
+from modelyard.adapters.s3_client import BLOCKING_ERRORS, Clients, Keys, strange, translate
 from modelyard.adapters.s3_uri import Location, parse_uri, safe_path
 from modelyard.api.digest import FileDigest, tree_digest
 from modelyard.errors import Forbidden, Invalid, Unavailable
@@ -109,13 +109,14 @@ class S3:
         place = self._readable(Location(bucket, ""), "look for bucket")
 
         def look(client: "S3Client", _: Lifeline) -> bool:
-            client.head_bucket(Bucket=place.bucket)
+            # The answer to HEAD has no body, and so no word that it is S3's.
+            try:
+                client.list_objects_v2(Bucket=place.bucket, Prefix=f"{self._reach.folder}/", MaxKeys=1)
+            except client.exceptions.NoSuchBucket:
+                return False
             return True
 
-        try:
-            return await self._run("look for bucket", bucket, look, self._deadlines.call)
-        except Missing:
-            return False
+        return await self._run("look for bucket", bucket, look, self._deadlines.call)
 
     async def create_bucket(self, bucket: str) -> None:
         """Create a bucket; one that is ours already is no error. One request.
@@ -242,9 +243,12 @@ class S3:
         self, share: Share, operation: str, subject: str, ask: "Callable[[S3Client, Lifeline], T]", deadline: float, *, write: bool = False
     ) -> T:
         def call(lifeline: Lifeline) -> T:
+            client = self._made()
             try:
-                return ask(self._made(), lifeline)
+                return ask(client, lifeline)
             except BLOCKING_ERRORS as error:
+                if strange(error):
+                    self._forget(client)
                 raise translate(error, operation, subject, write=write) from None
 
         return await share.run(operation, subject, call, deadline=deadline, write=write)
@@ -254,6 +258,13 @@ class S3:
             if self._client is None:
                 self._client = self._clients.make(self._keys, _CALLS + _DIGESTS)
             return self._client
+
+    def _forget(self, client: "S3Client") -> None:
+        """Open new connections for the next call; calls that are under way end on theirs."""
+        with self._making:
+            if self._client is client:
+                self._client = None
+        client.close()
 
     async def _whole(self, operation: str, place: Location, end: float) -> ArtifactTree | None:
         def left() -> float:

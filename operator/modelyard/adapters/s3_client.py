@@ -20,7 +20,7 @@ from modelyard.errors import Ambiguous, Conflict, Forbidden, Invalid, ModelyardE
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-__all__ = ["BLOCKING_ERRORS", "Clients", "Keys", "translate"]
+__all__ = ["BLOCKING_ERRORS", "Clients", "Keys", "strange", "translate"]
 
 _DEPENDENCY: Final = "S3"
 _CONNECT = 5
@@ -114,7 +114,7 @@ _FORBIDDEN = {
     "ExpiredToken": "the connection's session token has expired",
     "InvalidToken": "the connection's session token is wrong",
 }
-_MISSING = frozenset({"NoSuchKey", "NotFound", "404"})
+_MISSING = frozenset({"NoSuchKey", "NoSuchVersion"})
 _LATER = frozenset(
     {
         "SlowDown",
@@ -148,14 +148,32 @@ def translate(error: BaseException, operation: str, subject: str, *, write: bool
     return later(_DEPENDENCY, operation, subject, f"the connection broke ({type(error).__name__})")
 
 
-def _answer(error: botocore.exceptions.ClientError, later: type[Unavailable]) -> tuple[type[ModelyardError], str]:
+def strange(error: BaseException) -> bool:
+    """Tell whether something else than S3 said that nothing is there: a proxy whose backend is away, whoever has the address now.
+
+    It is never taken for S3's word, and its connection not used again: it would be asked for as long as it is kept open.
+    """
+    if not isinstance(error, botocore.exceptions.ClientError):
+        return False
+    code, status = _code(error)
+    return status == 404 and code not in _MISSING and code != "NoSuchBucket"
+
+
+def _code(error: botocore.exceptions.ClientError) -> tuple[str, int]:
+    """S3's own code, or what botocore puts in its place where the answer has none; and the status."""
     code = str(error.response.get("Error", {}).get("Code", ""))
-    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    return code, int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def _answer(error: botocore.exceptions.ClientError, later: type[Unavailable]) -> tuple[type[ModelyardError], str]:
+    code, status = _code(error)
+    if strange(error):
+        return Unavailable, "no S3 answers at this address; check the store and MLFLOW_S3_ENDPOINT_URL"
     if code in _FORBIDDEN or status in {401, 403}:
         return Forbidden, _FORBIDDEN.get(code, "the store refuses the connection's keys for it")
     if code == "NoSuchBucket":
         return Invalid, "there is no such bucket; create it or correct MODELYARD_BUCKET"
-    if code in _MISSING or status == 404:
+    if code in _MISSING:
         return Missing, "there is nothing there"
     if code in {"BucketAlreadyExists", "BucketAlreadyOwnedByYou"}:
         return Conflict, "somebody else holds that name"
