@@ -209,7 +209,7 @@ class World:
         meta, replicas = deployment["metadata"], deployment["spec"]["replicas"]
         broken = self.broken.get(meta["labels"]["modelyard.io/version"])
         ready = 0 if broken else replicas
-        status = {"observedGeneration": meta["generation"], "updatedReplicas": replicas, "readyReplicas": ready}
+        status = {"observedGeneration": meta["generation"], "updatedReplicas": replicas, "readyReplicas": ready, "availableReplicas": ready}
         name = f"{meta['name']}-pod"
         if broken and self.cluster.live(_POD, NAMESPACE, name) is None:
             self.cluster.create(_pod(name, meta["labels"], "Deployment", deployment))

@@ -324,7 +324,10 @@ async def test_no_request_carries_another_namespace_s_credential(world: World):
     seen: list[tuple[str, str]] = []
 
     async def answer(request: web.Request) -> web.StreamResponse:
-        seen.append((request.query.get("experiment_name") or request.path.strip("/"), request.headers["Authorization"]))
+        name = request.query.get("experiment_name")
+        seen.append((name or request.path.strip("/"), request.headers["Authorization"]))
+        if name is None:
+            return web.Response(text="<Error><Code>NoSuchBucket</Code></Error>", content_type="application/xml", status=404)
         return web.json_response({"error_code": "RESOURCE_DOES_NOT_EXIST"}, status=404)
 
     app = web.Application()

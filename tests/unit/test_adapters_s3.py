@@ -89,7 +89,7 @@ def answer(code: str, status: int) -> botocore.exceptions.ClientError:
         (answer("403", 403), Forbidden, Forbidden),
         (answer("401", 401), Forbidden, Forbidden),
         (answer("NoSuchKey", 404), Missing, Missing),
-        (answer("404", 404), Missing, Missing),
+        (answer("404", 404), Unavailable, Unavailable),
         (answer("NoSuchBucket", 404), Invalid, Invalid),
         (answer("BucketAlreadyExists", 409), Conflict, Conflict),
         (answer("PreconditionFailed", 412), Unavailable, Unavailable),

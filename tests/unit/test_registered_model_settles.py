@@ -197,6 +197,8 @@ class World:
         deployment = self.deployment(labels[STAGE_LABEL], labels[VERSION_LABEL])
         assert deployment, "nothing is there to point at"
         assert deployment["status"].get("readyReplicas"), "not ready"
+        held = status is not None and status.version is not None
+        assert deployment["status"].get("availableReplicas") or not held, "ready for a moment only, and requests depend on it"
         assert deployment["status"]["observedGeneration"] == deployment["metadata"]["generation"]
 
     # --- what others do -------------------------------------------------------------------------------
@@ -208,7 +210,14 @@ class World:
                 continue
             replicas, broken = there["spec"]["replicas"], there["metadata"]["labels"][VERSION_LABEL] == BROKEN
             ready = 0 if broken else replicas
-            status = {"observedGeneration": there["metadata"]["generation"], "updatedReplicas": replicas, "readyReplicas": ready}
+            # Available is one step behind ready: `minReadySeconds`.
+            stayed = there["status"].get("readyReplicas") == ready
+            status = {
+                "observedGeneration": there["metadata"]["generation"],
+                "updatedReplicas": replicas,
+                "readyReplicas": ready,
+                "availableReplicas": ready if stayed else 0,
+            }
             if there["status"] != status:
                 self.children[kind, name] = there | {"status": status}
                 died = [terminated(67, '{"reason": "LoadFailed", "message": "It cannot be loaded."}', name="model")]

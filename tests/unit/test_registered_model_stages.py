@@ -35,7 +35,7 @@ def served(
     """A version's Deployment, its Service and budget too if it is in front."""
     there = live(build.deployment(model, "production", version, replicas, RUNTIME, allow_code=False))
     there["metadata"]["creationTimestamp"] = "2026-01-01T11:00:00Z"
-    there["status"] = {"observedGeneration": 1, "readyReplicas": ready, "updatedReplicas": replicas} | status
+    there["status"] = {"observedGeneration": 1, "readyReplicas": ready, "availableReplicas": ready, "updatedReplicas": replicas} | status
     if not front:
         return (there,)
     return (there, live(build.service(model, "production", version.name)), live(build.disruption_budget(model, "production", version.name)))
@@ -99,9 +99,21 @@ def test_a_new_version_comes_up_beside_the_one_that_serves():
 def test_it_takes_over_when_all_its_pods_are_ready_and_of_what_was_applied_last():
     model = stage("vb", holds="va", serving={"replicas": 3})
     old = served(model, A, ready=3, replicas=3, front=True)
-    for status in ({"readyReplicas": 2}, {"observedGeneration": 0}, {"updatedReplicas": 2}):
+    for status in ({"readyReplicas": 2, "availableReplicas": 2}, {"observedGeneration": 0}, {"updatedReplicas": 2}):
         assert points(planned(model, *old, *served(model, B, ready=3, replicas=3, **status))) is None
     assert points(planned(model, *old, *served(model, B, ready=3, replicas=3))) == "vb"
+
+
+def test_it_takes_over_when_its_pods_stay_ready_and_a_first_one_at_once():
+    """A kubelet may call a new pod ready, take that back, and say it again; those who ask in between are refused."""
+    old = served(stage("va"), A, front=True)
+    for pods in ({"availableReplicas": 0}, {"availableReplicas": 0, "readyReplicas": 0}):
+        waits = planned(stage("vb", holds="va"), *old, *served(stage("va"), B, **pods))
+        assert points(waits) is None
+        assert waits.wait
+        assert waits.wait.reason == "Promoting"
+    assert points(planned(stage("vb", holds="va"), *old, *served(stage("va"), B))) == "vb"
+    assert points(planned(stage("vb"), *served(stage("vb"), B, availableReplicas=0))) == "vb"
 
 
 def test_the_change_is_written_down_with_how_long_it_took():

@@ -34,6 +34,8 @@ MODEL = "model"
 PORT = 8080
 _MODEL_PATH = "/modelyard/model"
 _GRACE_SECONDS = 30
+_MIN_READY_SECONDS = 1
+"""A kubelet on a busy node may take the word back for a second with which it called a new pod ready."""
 _FETCH_RESOURCES = {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}}
 
 
@@ -49,6 +51,7 @@ def deployment(
         "metadata": metadata,
         "spec": {
             "replicas": replicas,
+            "minReadySeconds": _MIN_READY_SECONDS,
             "revisionHistoryLimit": 1,
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
             "selector": {"matchLabels": _selector(model, stage, version.name)},

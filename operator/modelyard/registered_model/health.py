@@ -29,6 +29,7 @@ class Health:
 
     Attributes:
         ready: Pods that are ready, of the Deployment's current template.
+        available: Of those, how many have been ready for the Deployment's `minReadySeconds` without a break.
         current: Whether the Deployment's controller has seen what was applied last, and all its pods are of it.
         message: Why it is not ready, as far as anything says so.
         reason: The same in a word.
@@ -38,6 +39,7 @@ class Health:
     """
 
     ready: int = 0
+    available: int = 0
     current: bool = False
     message: str = ""
     reason: Reason | None = None
@@ -52,27 +54,28 @@ def health(deployment: Manifest | None, pods: Iterable[Manifest]) -> Health:
     status = deployment.get("status") or {}
     replicas = int(deployment["spec"].get("replicas", 1))
     seen = int(status.get("observedGeneration", 0)) >= int(deployment["metadata"].get("generation", 0))
-    ready = int(status.get("readyReplicas", 0))
+    ready, available = int(status.get("readyReplicas", 0)), int(status.get("availableReplicas", 0))
     current = seen and int(status.get("updatedReplicas", 0)) >= replicas
     if ready >= replicas and current:
-        return Health(ready, current)
+        return Health(ready, available, current)
     for pod in _current(deployment, pods) if seen else ():
         for ended in terminations(pod):
             if ended.exit_code != 0:
                 message, reason, refused = _ended(ended)
-                return Health(ready, current, message, reason, stalled=True, refused=refused)
+                return Health(ready, available, current, message, reason, stalled=True, refused=refused)
         trouble = pod_trouble(pod)
         if trouble is not None:
             return Health(
                 ready,
+                available,
                 current,
                 trouble.message,
                 Reason.NOT_SERVING if ready else Reason.SERVING_FAILED,
                 stalled=trouble.kind != "Unschedulable",
             )
     if (failure := _replica_failure(status)) is not None:
-        return Health(ready, current, failure, Reason.NOT_SERVING if ready else Reason.SERVING_FAILED, stalled=True)
-    return Health(ready, current)
+        return Health(ready, available, current, failure, Reason.NOT_SERVING if ready else Reason.SERVING_FAILED, stalled=True)
+    return Health(ready, available, current)
 
 
 def _current(deployment: Manifest, pods: Iterable[Manifest]) -> list[Manifest]:

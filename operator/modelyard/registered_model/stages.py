@@ -179,9 +179,12 @@ def _changing(stage: _Stage, desired: str) -> StagePlan:
         status = hold.status.model_copy(update={"refused": found.message[:1024], "refused_generation": generation})
         # Written down first; then what came up for it goes, in the same breath.
         return replace(hold, status=status, wait=_refusal(stage, desired, found.message), again=timedelta(0))
-    if workload or found.ready < replicas or not found.current:
+    # Nobody's requests depend on the first version yet; those of a later one must not meet a pod that is ready for a moment only.
+    steady = found.available if current else found.ready
+    if workload or steady < replicas or not found.current:
         beside = f" beside {current}, which serves on" if current else ""
-        message = f"{stage.name}: {desired} comes up{beside}. {found.message or 'Its pods are starting.'}"
+        starting = "Its pods are ready; it takes over if they stay so." if found.ready >= replicas else "Its pods are starting."
+        message = f"{stage.name}: {desired} comes up{beside}. {found.message or starting}"
         return replace(hold, actions=(*hold.actions, *workload), wait=Wait(found.reason or Reason.PROMOTING, message, found.stalled))
     if stage.frozen:
         return replace(hold, wait=_thaw(f"{desired} is ready, and takes {stage.name}"))
