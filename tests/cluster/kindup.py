@@ -18,6 +18,8 @@ __all__ = ["Cluster", "unready"]
 
 READY_SECONDS = 180.0
 SAY_SECONDS = 5.0
+# kind's default: the addresses of Services.
+SERVICES = "10.96.0.0/16"
 # Where the cluster's own workloads are; what others install is not its health.
 SYSTEM = ("kube-system", "local-path-storage")
 # A node that was killed hard comes back in half a minute; one that takes much longer is made anew. Patience is cheaper than deleting
@@ -111,7 +113,16 @@ class Cluster:
                 return False
         if not self.export(log):
             return False
+        self.keep_inside(log)
         return not self.wait(RETURN_SECONDS)
+
+    def keep_inside(self, log: Log) -> None:
+        """Lets nothing out that is for a Service: while kube-proxy writes its rules a Service has none for a moment.
+
+        What is dropped is sent again a second later. Outside of the node somebody else could answer, such as this machine's proxy.
+        """
+        rule = f"FORWARD -d {SERVICES} -o eth0 -j DROP"
+        log.run(["docker", "exec", NODE_CONTAINER, "sh", "-c", f"iptables -C {rule} 2>/dev/null || iptables -I {rule}"])
 
     def wait(self, seconds: float) -> list[str]:
         """Waits until nothing is wrong, or for that long; gives what still is. Says at most every five seconds what it waits for."""
@@ -136,6 +147,7 @@ class Cluster:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(config)
         self._kind(log, "create", "cluster", "--image", image, "--config", str(path), "--wait", "0s")
+        self.keep_inside(log)
         if troubles := self.wait(READY_SECONDS):
             raise Failed(f"the cluster is not Ready after {READY_SECONDS:.0f} s: {'; '.join(troubles)}")
 
