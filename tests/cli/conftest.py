@@ -71,11 +71,14 @@ def seen(request: pytest.FixtureRequest) -> Seen:
 CHANGING = (
     (r"\x1b\[[0-9;]*m", "A COLOUR"),
     (r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d)?", "TIME"),
+    (r"#/experiments/\d+", "#/experiments/NUMBER"),
+    (r"(?<=/runs/)[0-9a-f]+\n[0-9a-f]+", "RUN-ID"),
     (r"\b[0-9a-f]{32}\b", "RUN-ID"),
     (r"\b(sha256:)?(?=[a-f]*\d)[0-9a-f]{12,64}\b", "DIGEST"),
     (r"https?://[\d.]+:\d+", "ADDRESS"),
     (r"\b\d+(\.\d+)? [kM]?B\b", "SIZE"),
     (r"(?<![\w.])\d+[smhd](\d+[smhd])?\b", "AGE"),
+    (r"\b0\.\d{5,}\b", "METRIC"),  # another processor, another last digit
     (r"(?<=\S)  +", "  "),
 )
 
