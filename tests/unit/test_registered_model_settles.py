@@ -210,14 +210,9 @@ class World:
                 continue
             replicas, broken = there["spec"]["replicas"], there["metadata"]["labels"][VERSION_LABEL] == BROKEN
             ready = 0 if broken else replicas
-            # Available is one step behind ready: `minReadySeconds`.
-            stayed = there["status"].get("readyReplicas") == ready
-            status = {
-                "observedGeneration": there["metadata"]["generation"],
-                "updatedReplicas": replicas,
-                "readyReplicas": ready,
-                "availableReplicas": ready if stayed else 0,
-            }
+            status = {"observedGeneration": there["metadata"]["generation"], "updatedReplicas": replicas, "readyReplicas": ready}
+            # One step behind ready: `minReadySeconds`.
+            status["availableReplicas"] = ready if there["status"].get("readyReplicas") == ready else 0
             if there["status"] != status:
                 self.children[kind, name] = there | {"status": status}
                 died = [terminated(67, '{"reason": "LoadFailed", "message": "It cannot be loaded."}', name="model")]
