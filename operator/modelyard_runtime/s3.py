@@ -149,8 +149,10 @@ def _translated(error: Exception, what: str) -> StoreError:
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     if code in {"PreconditionFailed", "InvalidRange"}:
         return Gone(f"{what} changed while it was read")
-    if status == 404 or code in {"NoSuchKey", "NoSuchBucket"}:
-        return Gone(f"{what} is not there ({code or status})")
+    if code in {"NoSuchKey", "NoSuchBucket"}:
+        return Gone(f"{what} is not there ({code})")
+    if status == 404:  # a proxy whose backend is away says so too
+        return Unreachable(f"{what}: no S3 answers at this address")
     if status in {301, 400, 401, 403} or type(error).__name__ in {"NoCredentialsError", "PartialCredentialsError"}:
         return Denied(f"{what}: the store refuses ({code or error}); check the keys in the Secret modelyard-connection")
     return Unreachable(f"{what}: {error}")

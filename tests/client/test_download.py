@@ -12,6 +12,7 @@ from modelyard.api.digest import FileDigest, tree_digest
 from modelyard.client import artifacts
 from modelyard.client.errors import Failed, NotAllowed, Unreachable
 from tests import servers
+from tests.runtime.odd_store import nobody
 
 FILES = {"MLmodel": b"flavors: {}", "data/model.bin": bytes(range(256)) * 400, "empty": b""}
 
@@ -126,3 +127,8 @@ def test_wrong_keys_are_not_allowed_and_nobody_is_unreachable(tree: Tree, tmp_pa
         tree.fetch(tmp_path, AWS_SECRET_ACCESS_KEY="wrong")
     with pytest.raises(Unreachable, match="call again to go on"):
         tree.fetch(tmp_path, MLFLOW_S3_ENDPOINT_URL="http://127.0.0.1:1")
+
+
+def test_a_gateway_s_word_that_nothing_is_there_is_not_the_store_s(tree: Tree, tmp_path: Path):
+    with nobody() as store, pytest.raises(Unreachable, match="No S3 answers"):
+        tree.fetch(tmp_path / "model", MLFLOW_S3_ENDPOINT_URL=store.url)

@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape
 
 from tests.servers import Minio
 
-__all__ = ["breaking_off", "listing", "refusing_twins"]
+__all__ = ["breaking_off", "listing", "nobody", "refusing_twins"]
 
 
 @contextmanager
@@ -47,6 +47,18 @@ def listing(key: str) -> Iterator[Minio]:
         def do_GET(self) -> None:
             entry = f"<Contents><Key>{escape(key)}</Key><Size>1</Size></Contents>"
             self.answer(200, f"<ListBucketResult><IsTruncated>false</IsTruncated>{entry}</ListBucketResult>".encode())
+
+    with running(Handler) as store:
+        yield store
+
+
+@contextmanager
+def nobody() -> Iterator[Minio]:
+    """A gateway whose store is away."""
+
+    class Handler(Quiet):
+        def do_GET(self) -> None:
+            self.answer(404, b"<html>default backend</html>")
 
     with running(Handler) as store:
         yield store

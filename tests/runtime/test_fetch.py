@@ -9,7 +9,7 @@ from modelyard.api.digest import FileDigest, tree_digest
 from modelyard_runtime.fetch import local_tree, safe_path
 from modelyard_runtime.s3 import Gone, save
 from tests.runtime.conftest import bucket as connected
-from tests.runtime.odd_store import breaking_off, listing
+from tests.runtime.odd_store import breaking_off, listing, nobody
 from tests.runtime.programs import Ended, program
 from tests.servers import Minio, free_port
 
@@ -112,3 +112,10 @@ def test_what_is_missing_or_closed_is_told_apart_from_what_does_not_answer(minio
     wrong = program(tmp_path, "fetch", "--uri", "file:///etc", "--digest", digest, "--to", str(tmp_path / "model"))
     assert (wrong.code, wrong.said["reason"]) == (67, "ArtifactInvalid")
     assert leftovers(tmp_path) == []
+
+
+def test_a_gateway_s_word_that_nothing_is_there_is_not_the_store_s(tmp_path):
+    with nobody() as store:
+        ended = fetch(tmp_path, store, "models/x", "sha256:" + "0" * 64)
+    assert ended.said["reason"] == "StoreUnavailable"
+    assert "no S3 answers at this address" in ended.said["message"]

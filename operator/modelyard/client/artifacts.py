@@ -237,8 +237,10 @@ def _translated(error: Exception, what: str) -> ClientError:
     status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     if code in {"PreconditionFailed", "InvalidRange"}:
         return Failed(what, "ArtifactDigestMismatch", "it changed while it was fetched: it is not what was registered.")
-    if status == 404:
+    if code in {"NoSuchKey", "NoSuchBucket"}:
         return Failed(what, "ArtifactMissing", "it is not there any more.")
+    if status == 404:  # a proxy whose backend is away says so too
+        return Unreachable("No S3 answers at the address in the Secret modelyard-connection. What has arrived stays; call again to go on.")
     if status in {400, 401, 403}:
         return NotAllowed(f"S3 refuses the keys of the Secret modelyard-connection ({code}): have them corrected.")
     return Unreachable(f"S3 does not answer: {error}. What has arrived stays; call again to go on.")
