@@ -1,9 +1,9 @@
 """Which tests are on the one kind cluster, and in which of the sessions that .ci/test runs side by side.
 
     not kind                            needs no cluster
-    pages                               what readers and people do: documentation, command line, client, notebook
+    pages                               what is written, as a reader does it: documentation, first use, notebook
     faults                              what goes wrong: most of it is waiting
-    kind, and none of the others        what the operator does
+    kind, and none of the others        what the operator does, by kubectl, command line and client
     alone                               takes something away from everybody on the cluster, and comes after all the others
 
 The fixtures of the cluster are everybody's.
@@ -22,7 +22,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 ON_KIND = {"cluster", "demo", "e2e"}
 SESSIONS = {
-    "pages": {"cli", "client", "notebook", "test_docs.py", "test_first_use.py"},
+    "pages": {"notebook", "test_docs.py", "test_first_use.py"},
     "faults": {"test_external.py", "test_failing_parts.py", "test_refused.py"},
 }
 # What uninstalls the operator comes last.
