@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 
 pytest_plugins = ["tests.e2e.fixtures"]
+# Else a failure of it would not show what differs.
+pytest.register_assert_rewrite("tests.goldens")
 
 # A shell lets what it starts in the background ignore Ctrl-C, and so would every program that a test starts and interrupts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

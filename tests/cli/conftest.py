@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console, RenderableType
 
+from tests import goldens
 from tests.client.conftest import minio, mlflow, s3
 from tests.client.side import Side
 from tests.harness import Cluster, cluster
@@ -54,12 +55,9 @@ def seen(request: pytest.FixtureRequest) -> Seen:
     """Compare a drawing with the file of that name, or write it."""
 
     def compare(name: str, drawing: RenderableType, *, table: bool = False, width: int = WIDTH) -> None:
-        path, text = FILES / f"{name}.txt", drawn(drawing, width, table=table)
-        if request.config.getoption("--update-screens", default=False):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-        assert path.is_file(), "write it: pytest tests/cli --update-screens"
-        assert text == path.read_text(), "if that is meant: pytest tests/cli --update-screens"
+        text = drawn(drawing, width, table=table)
+        anew = bool(request.config.getoption("--update-screens", default=False))
+        goldens.compare(FILES / f"{name}.txt", text, "pytest tests/cli --update-screens", anew=anew)
         if not table:
             assert max(map(len, text.splitlines())) <= width
 
@@ -89,17 +87,13 @@ def told(request: pytest.FixtureRequest) -> Callable[..., None]:
     """Compare what a command printed on a real cluster with the file of that name, or write it."""
 
     def compare(name: str, text: str, **names: str) -> None:
-        path = FILES / "cluster" / f"{name}.txt"
         for word, value in names.items():
             text = text.replace(value, word.upper())
         for pattern, word in CHANGING:
             text = re.sub(pattern, word, text)
         text = "".join(f"{line.rstrip()}\n" for line in text.splitlines())
-        if request.config.getoption("--update-screens", default=False):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-        assert path.is_file(), "write it: pytest tests/cli/test_on_cluster.py --update-screens"
-        assert text == path.read_text(), "if that is meant: pytest tests/cli/test_on_cluster.py --update-screens"
+        anew = bool(request.config.getoption("--update-screens", default=False))
+        goldens.compare(FILES / "cluster" / f"{name}.txt", text, "pytest tests/cli/test_on_cluster.py --update-screens", anew=anew)
 
     return compare
 

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tests import goldens
+
 FILES = Path(__file__).parent / "files"
 
 Golden = Callable[[str, list[dict[str, Any]]], None]
@@ -38,11 +40,7 @@ def golden(request: pytest.FixtureRequest) -> Golden:
     """Compare objects with the file of that name, or write it."""
 
     def compare(name: str, manifests: list[dict[str, Any]]) -> None:
-        path, text = FILES / f"{name}.yaml", dumped(manifests)
-        if request.config.getoption("--update-golden", default=False):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-        assert path.is_file(), "write it: pytest tests/golden --update-golden"
-        assert text == path.read_text(), "if that is meant: pytest tests/golden --update-golden"
+        anew = bool(request.config.getoption("--update-golden", default=False))
+        goldens.compare(FILES / f"{name}.yaml", dumped(manifests), "pytest tests/golden --update-golden", anew=anew)
 
     return compare
