@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import document, download, reconcile, rollout, serving
+from tests.bench import document, download, reconcile, rollout, serving, start
 from tests.bench.build import programs
 from tests.bench.document import Measured
 from tests.bench.figures import Samples
@@ -19,7 +19,7 @@ from tests.cluster.settings import Settings
 
 __all__ = ["main"]
 
-SECTIONS = ("reconcile", "rollout", "serving", "download")
+SECTIONS = ("reconcile", "rollout", "serving", "download", "start")
 OBJECTS, ROUNDS = 1_000, 3
 
 
@@ -61,6 +61,9 @@ class Bench:
     def download(self) -> Samples:
         return download.measure(self.options.rounds, self.console)
 
+    def start(self) -> Samples:
+        return start.measure(self.settings, self.options.rounds, self.console)
+
     def section(self, name: str) -> None:
         """Measure a section, and keep what was found."""
         measure: dict[str, Callable[[], Samples]] = {
@@ -68,12 +71,14 @@ class Bench:
             "rollout": self.rollout,
             "serving": self.serving,
             "download": self.download,
+            "start": self.start,
         }
         tables = {
             "reconcile": document.reconcile_table,
             "rollout": document.rollout_table,
             "serving": document.serving_table,
             "download": document.download_table,
+            "start": document.start_table,
         }
         measured = Measured.begin(self.command(name))
         self.console.say(f"{name}: begins")

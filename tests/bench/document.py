@@ -6,12 +6,12 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bench import download, rollout, serving
+from tests.bench import download, rollout, serving, start
 from tests.bench.figures import Samples, number, ratio, table
 from tests.bench.machine import described, load_average, now
 from tests.bench.subjects import CONTROLLER_RUNTIME, ENGINE, EXPERIMENT
 
-__all__ = ["Measured", "download_table", "put", "reconcile_table", "rollout_table", "serving_table"]
+__all__ = ["Measured", "download_table", "put", "reconcile_table", "rollout_table", "serving_table", "start_table"]
 
 # Figure, its name in a sample, whether a ratio says something, the bar.
 RECONCILE = (
@@ -127,6 +127,15 @@ def download_table(samples: Samples, measured: Measured) -> str:
         rows.append([tree.title, *found, ratio(samples.ratio(ours, theirs, "rate"))])
     head = ["MB/s", download.OURS, f"{download.BOTO3}, `download_file`", "ratio"]
     return f"{measured.line(samples.rounds)}\n\n{table(head, rows)}"
+
+
+def start_table(samples: Samples, measured: Measured) -> str:
+    """Every command, from the fork to its end."""
+    rows = []
+    for subject in samples.subjects:
+        bar = f"{start.BAR}" if subject.startswith("modelyard") else ""
+        rows.append([f"`{subject}`", *(number(samples.median(subject, figure)) for figure in ("wall", "cpu")), bar])
+    return f"{measured.line(samples.rounds)}\n\n{table(['', 'seconds', 'of CPU', 'bar'], rows)}"
 
 
 def put(path: Path, section: str, text: str) -> bool:

@@ -1,13 +1,16 @@
-"""What is said at once is said without loading anything heavy."""
+"""What is said at once loads nothing heavy, what asks the cluster what it needs and no more (decision 0010)."""
 
+import os
 import subprocess
 import sys
+from dataclasses import dataclass
 
 import pytest
 
 from modelyard.cli.options import Format, Where
 from modelyard.cli.program import called_as, hint
 from modelyard.cli.screen import Screen
+from tests.client.side import Side
 
 HEAVY = (
     "boto3",
@@ -25,34 +28,66 @@ HEAVY = (
     "rich",
     "yaml",
 )
+# Of what waits, a module inside: a stand-in may have the parent's name.
+LATER = ("boto3", "cryptography.x509.base", "httpx_ws._api", "jsonpath.path", "kubernetes", "matplotlib", "mlflow", "numpy", "pandas")
 PROBE = """
-import sys
+import gc, sys
 from modelyard.__main__ import main
+begun = []
+gc.callbacks.append(lambda phase, _: begun.append(phase) if phase == "start" else None)
 code = main(sys.argv[1:])
-print("LOADED", " ".join(sorted(sys.modules)))
+print("LOADED", len(begun), gc.get_freeze_count(), " ".join(sorted(sys.modules)))
 sys.exit(code)
 """
 
 
-def loaded(*words: str) -> tuple[str, set[str]]:
-    """What the program says, and the modules that it has loaded then."""
-    done = subprocess.run([sys.executable, "-c", PROBE, *words], capture_output=True, text=True, check=True)
-    said, _, modules = done.stdout.rpartition("LOADED ")
-    return said, set(modules.split())
+@dataclass(frozen=True)
+class Told:
+    """What the program said; the modules that it had loaded then; how often Python had looked for garbage, and what it leaves alone."""
+
+    said: str
+    modules: set[str]
+    collections: int
+    frozen: int
+
+
+def told(*words: str, **environment: str) -> Told:
+    done = subprocess.run([sys.executable, "-c", PROBE, *words], capture_output=True, text=True, check=True, env=os.environ | environment)
+    said, _, rest = done.stdout.rpartition("LOADED ")
+    collections, frozen, *modules = rest.split()
+    return Told(said, set(modules), int(collections), int(frozen))
 
 
 @pytest.mark.parametrize(
     "words", [("--help",), ("--version",), ("train", "--help"), ("runs", "--help"), ("completion", "bash")], ids=" ".join
 )
 def test_what_is_said_at_once_loads_nothing_heavy(words: tuple[str, ...]):
-    said, modules = loaded(*words)
-    assert said.strip()
-    assert {name for name in HEAVY if name in modules} == set()
+    found = told(*words)
+    assert found.said.strip()
+    assert {name for name in HEAVY if name in found.modules} == set()
 
 
 def test_the_probe_sees_what_is_loaded():
-    _, modules = loaded("runs", "purge", "--help")
-    assert {"typer", "modelyard.cli.app"} <= modules
+    assert {"typer", "modelyard.cli.app"} <= told("runs", "purge", "--help").modules
+
+
+@pytest.mark.parametrize(
+    "words", [("status",), ("status", "fraud"), ("history", "fraud"), ("runs", "list"), ("experiments", "list")], ids=" ".join
+)
+def test_a_look_at_the_cluster_loads_what_it_needs(side: Side, words: tuple[str, ...]):
+    side.ours("RegisteredModel", "fraud", {"versions": {"v1": {"runId": "1" * 32}}, "stages": {"production": {"version": None}}})
+    found = told(*words, "-n", side.namespace, KUBECONFIG=str(side.server.kubeconfig))
+    assert found.said.strip()
+    assert {name for name in LATER if name in found.modules} == set()
+    assert {"kr8s", "modelyard.client.kube"} <= found.modules
+    assert found.collections < 3, "Python looked for garbage among what had just been imported"
+    assert found.frozen > 10_000, "Python would look through everything at the end"
+
+
+def test_each_kind_is_loaded_by_who_asks_for_it(side: Side):
+    side.ours("RegisteredModel", "fraud", {"stages": {"production": {"version": None}}})
+    found = told("status", "-n", side.namespace, KUBECONFIG=str(side.server.kubeconfig))
+    assert {"modelyard.client.models", "modelyard.client.runs", "modelyard.client.experiments"} & found.modules == set()
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,20 @@
-"""The client itself: one cluster, one user, one namespace, and the three kinds. What each can do is in a module of its own."""
+"""The client itself: one cluster, one user, one namespace, and the three kinds. What each can do is in a module of its own.
+
+Those are loaded when they are asked for: the command line asks for one of them at most.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Self
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self
 
-from modelyard.client.experiments import Experiments
 from modelyard.client.kube import Kube
-from modelyard.client.models import Models
 from modelyard.client.reach import Reach
-from modelyard.client.runs import Runs
-from modelyard.client.tracking import connected
+
+if TYPE_CHECKING:
+    from modelyard.client.experiments import Experiments
+    from modelyard.client.models import Models
+    from modelyard.client.runs import Runs
 
 __all__ = ["Client"]
 
@@ -24,18 +29,33 @@ class Client:
 
     Attributes:
         kube: Kubernetes itself, for what the rest does not do.
-        experiments: MLflow experiments and what is kept of them.
-        runs: Trainings, in the cluster and here.
-        models: Registered models: versions, stages, serving.
 
     """
 
     def __init__(self, namespace: str | None = None, context: str | None = None, kubeconfig: str | None = None) -> None:
         self.kube = Kube(namespace, context, kubeconfig)
         self._reach = Reach(self.kube)
-        self.experiments = Experiments(self.kube)
-        self.runs = Runs(self.kube, self._reach)
-        self.models = Models(self.kube, self._reach)
+
+    @cached_property
+    def experiments(self) -> "Experiments":
+        """MLflow experiments and what is kept of them."""
+        from modelyard.client.experiments import Experiments  # noqa: PLC0415
+
+        return Experiments(self.kube)
+
+    @cached_property
+    def runs(self) -> "Runs":
+        """Trainings, in the cluster and here."""
+        from modelyard.client.runs import Runs  # noqa: PLC0415
+
+        return Runs(self.kube, self._reach)
+
+    @cached_property
+    def models(self) -> "Models":
+        """Registered models: versions, stages, serving."""
+        from modelyard.client.models import Models  # noqa: PLC0415
+
+        return Models(self.kube, self._reach)
 
     @property
     def namespace(self) -> str:
@@ -59,6 +79,8 @@ class Client:
             NotAllowed: The user may not read the Secret modelyard-connection.
 
         """
+        from modelyard.client.tracking import connected  # noqa: PLC0415
+
         with connected(self.kube, self._reach, "MLflow's own client") as mlflow:
             yield mlflow
 

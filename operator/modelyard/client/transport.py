@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelyard.client.errors import Unreachable
+from modelyard.client.postponed import postponed
 
 if TYPE_CHECKING:
     import httpx
@@ -28,6 +29,8 @@ _SECONDS = 30.0
 """What one answer may take; a stream has no end, but must say something in `_SILENT`."""
 _SILENT = 90.0
 _ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+_UNUSED = ("cryptography.x509", "httpx_ws", "jsonpath")
+"""What kr8s imports for calls that are not made here, but for port-forwards: 80 of its 140 ms (decision 0010)."""
 
 
 class Broken(Exception):
@@ -83,7 +86,8 @@ async def login(context: str | None, kubeconfig: str | None) -> Login:
         Unreachable: There is neither, or it is not to be read; the text says what is missing.
 
     """
-    import kr8s.asyncio  # noqa: PLC0415 - 0.2 s, which help and completion need not wait for
+    with postponed(*_UNUSED):
+        import kr8s.asyncio  # noqa: PLC0415 - help and completion need not wait for it
 
     path = kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
     try:

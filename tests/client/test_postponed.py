@@ -1,0 +1,109 @@
+"""Imports that wait, with real modules: in processes of their own, for what a process has loaded it keeps."""
+
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+IMPORTER = "import jsonpath\nfrom cryptography import x509\n\ndef found():\n    return jsonpath.findall('$.a', {'a': 1})\n"
+
+
+def python(code: str, *path: Path) -> str:
+    """What the code prints, in a process that can import the client, and what lies on the path."""
+    before = f"import sys; sys.path[:0] = {[str(ROOT / 'operator'), *map(str, path)]!r}\nfrom modelyard.client.postponed import postponed\n"
+    done = subprocess.run([sys.executable, "-c", before + textwrap.dedent(code)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def importer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a library that imports two others and uses one of them."""
+    folder = tmp_path_factory.mktemp("library")
+    (folder / "importer.py").write_text(IMPORTER)
+    return folder
+
+
+def test_a_module_is_loaded_when_something_of_it_is_used(importer: Path):
+    told = python(
+        """
+        with postponed("jsonpath", "cryptography.x509"):
+            import importer
+        print("jsonpath.path" in sys.modules, importer.found(), "jsonpath.path" in sys.modules)
+        print("cryptography.x509.base" in sys.modules, importer.x509.Certificate.__name__, "cryptography.x509.base" in sys.modules)
+        """,
+        importer,
+    )
+    assert told == "False [1] True\nFalse Certificate True\n"
+
+
+def test_everybody_else_imports_it_as_ever(importer: Path):
+    told = python(
+        """
+        with postponed("jsonpath"):
+            import importer
+        from jsonpath import findall
+        import jsonpath
+        print(jsonpath is importer.jsonpath, type(jsonpath).__name__, findall is importer.jsonpath.findall)
+        """,
+        importer,
+    )
+    assert told == "False module True\n"
+
+
+def test_a_name_that_is_imported_from_it_loads_it(importer: Path):
+    told = python(
+        """
+        with postponed("jsonpath"):
+            from jsonpath import findall
+            import jsonpath.pointer
+        print(findall("$.a", {"a": 1}), jsonpath.pointer.JSONPointer.__name__, type(sys.modules["jsonpath"]).__name__)
+        """,
+        importer,
+    )
+    assert told == "[1] JSONPointer module\n"
+
+
+def test_what_is_loaded_already_stays(importer: Path):
+    told = python(
+        """
+        import jsonpath
+        with postponed("jsonpath"):
+            import importer
+        print(importer.jsonpath is jsonpath is sys.modules["jsonpath"])
+        """,
+        importer,
+    )
+    assert told == "True\n"
+
+
+def test_a_module_that_is_not_there_is_missed_where_it_is_used():
+    told = python(
+        """
+        with postponed("no_such_module"):
+            import no_such_module
+        try:
+            no_such_module.anything
+        except ModuleNotFoundError as error:
+            print(error)
+        print("no_such_module" in sys.modules)
+        """
+    )
+    assert told == "No module named 'no_such_module'\nFalse\n"
+
+
+def test_an_error_in_the_block_leaves_nothing_behind():
+    told = python(
+        """
+        try:
+            with postponed("jsonpath"):
+                raise ValueError("in between")
+        except ValueError as error:
+            print(error, "jsonpath" in sys.modules)
+        """
+    )
+    assert told == "in between False\n"
