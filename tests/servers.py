@@ -19,6 +19,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import boto3
+import botocore.config
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 __all__ = ["Minio", "free_port", "minio", "mlflow", "postgres"]
 
@@ -38,6 +45,12 @@ class Minio:
     def environment(self) -> dict[str, str]:
         """What a program needs to reach it, MLflow's client and server among them."""
         return {"MLFLOW_S3_ENDPOINT_URL": self.url, "AWS_ACCESS_KEY_ID": self.access_key, "AWS_SECRET_ACCESS_KEY": self.secret_key}
+
+    def s3(self) -> S3Client:
+        """Return a plain client with the administrator's keys, as one makes it: the tests' own hand, none of ours."""
+        return boto3.session.Session(self.access_key, self.secret_key, region_name="us-east-1").client(
+            "s3", endpoint_url=self.url, config=botocore.config.Config(s3={"addressing_style": "path"})
+        )
 
 
 def free_port() -> int:

@@ -15,9 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import boto3
-import botocore.config
-
 from modelyard.api.digest import FileDigest, tree_digest
 from modelyard.client.artifacts import fetch
 from tests.bench.figures import Samples
@@ -57,7 +54,7 @@ def measure(rounds: int, console: Console) -> Samples:
     with tempfile.TemporaryDirectory(prefix="modelyard-bench-") as name:
         folder = Path(name)
         with minio(folder / "minio") as server:
-            s3 = client(server)
+            s3 = server.s3()
             s3.create_bucket(Bucket=BUCKET)
             digests = {tree: filled(s3, tree) for tree in TREES}
             ways: Mapping[str, Callable[[Tree, Path], None]] = {
@@ -71,13 +68,6 @@ def measure(rounds: int, console: Console) -> Samples:
                         samples.add(f"{subject}, {tree.title}", {"rate": tree.megabytes / took})
                         console.say(f"download {number + 1}/{rounds}: {subject}, {tree.title}: {tree.megabytes / took:.0f} MB/s")
     return samples
-
-
-def client(server: Minio) -> Any:
-    """The plain client, as one makes it."""
-    return boto3.session.Session(server.access_key, server.secret_key, region_name="us-east-1").client(
-        "s3", endpoint_url=server.url, config=botocore.config.Config(s3={"addressing_style": "path"})
-    )
 
 
 def filled(s3: Any, tree: Tree) -> str:

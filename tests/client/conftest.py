@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-import boto3
-import botocore.config
 import pytest
 
 from modelyard.client.kube import Kube
@@ -63,7 +61,7 @@ def as_user(side: Side, tmp_path: Path, opened: Callable[..., Kube]):
 def minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Minio]:
     """A real MinIO with the bucket `artifacts`."""
     with servers.minio(tmp_path_factory.mktemp("minio")) as server:
-        hand = bucket_hand(server)
+        hand = server.s3()
         hand.create_bucket(Bucket="artifacts")
         hand.close()
         yield server
@@ -80,17 +78,6 @@ def mlflow(tmp_path_factory: pytest.TempPathFactory, minio: servers.Minio) -> It
 @pytest.fixture
 def s3(minio: servers.Minio):
     """The administrator's hand in MinIO."""
-    hand = bucket_hand(minio)
+    hand = minio.s3()
     yield hand
     hand.close()
-
-
-def bucket_hand(server: servers.Minio):
-    return boto3.client(
-        "s3",
-        endpoint_url=server.url,
-        region_name="us-east-1",
-        aws_access_key_id=server.access_key,
-        aws_secret_access_key=server.secret_key,
-        config=botocore.config.Config(s3={"addressing_style": "path"}),
-    )

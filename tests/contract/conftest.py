@@ -9,8 +9,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-import boto3
-import botocore.config
 import pytest
 
 from modelyard.adapters.connection import Timing
@@ -41,7 +39,7 @@ class Mlflows:
 def minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Minio]:
     """A real MinIO with the bucket `mlflow-artifacts`."""
     with servers.minio(tmp_path_factory.mktemp("minio")) as server:
-        admin(server).create_bucket(Bucket="mlflow-artifacts")
+        server.s3().create_bucket(Bucket="mlflow-artifacts")
         yield server
 
 
@@ -54,18 +52,6 @@ def mlflows(tmp_path_factory: pytest.TempPathFactory, minio: servers.Minio) -> I
         starting = [servers.mlflow(folder, database, "s3://mlflow-artifacts/", minio) for database in databases]
         sqlite, postgresql = threads.map(stack.enter_context, starting)
         yield Mlflows(sqlite, postgresql)
-
-
-def admin(server: servers.Minio):
-    """Return a plain client with the administrator's keys: the world's own hand, not the adapter's."""
-    return boto3.client(
-        "s3",
-        endpoint_url=server.url,
-        region_name="us-east-1",
-        aws_access_key_id=server.access_key,
-        aws_secret_access_key=server.secret_key,
-        config=botocore.config.Config(s3={"addressing_style": "path"}),
-    )
 
 
 @pytest.fixture
@@ -94,7 +80,7 @@ async def store(request: pytest.FixtureRequest, name: str) -> AsyncIterator[Stor
         yield FakeStoreWorld(FakeStore(own, "risk", frozenset({other}), world={own: {}, other: {}}), own, other)
         return
     server: servers.Minio = request.getfixturevalue("minio")
-    hand = admin(server)
+    hand = server.s3()
     for bucket in (own, other):
         hand.create_bucket(Bucket=bucket)
     keys = Keys(server.url, server.access_key, server.secret_key)

@@ -15,7 +15,7 @@ from modelyard.adapters.s3 import S3, Deadlines, Reach
 from modelyard.adapters.s3_client import Clients, Keys
 from modelyard.errors import Ambiguous, Forbidden, Invalid, ModelyardError, Unavailable
 from tests import servers
-from tests.contract.conftest import Mlflows, admin
+from tests.contract.conftest import Mlflows
 from tests.contract.stranger import stranger
 from tests.faults import Fault, FaultProxy, fault_proxy
 
@@ -158,7 +158,7 @@ class StoreWorld:
 
 @pytest.fixture
 async def s3(minio: servers.Minio, name: str) -> AsyncIterator[StoreWorld]:
-    hand = admin(minio)
+    hand = minio.s3()
     bucket = f"faults-{name}"
     hand.create_bucket(Bucket=bucket)
     for path in ("a", "b", "c"):
@@ -241,7 +241,7 @@ async def test_half_an_object_gives_no_digest(s3: StoreWorld):
 
 
 async def test_an_object_that_changes_or_goes_while_a_tree_is_read(s3: StoreWorld, minio: servers.Minio):
-    hand = admin(minio)
+    hand = minio.s3()
 
     def change(seen):
         if seen.target.startswith(f"/{s3.bucket}/risk/fraud/b"):

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from tests import servers
-from tests.contract.conftest import admin
 from tests.faults import fault_proxy
 
 pytestmark = pytest.mark.contract
@@ -43,7 +42,7 @@ asyncio.run(main())
 
 
 async def test_a_hostile_environment_changes_nothing(minio: servers.Minio, name: str, tmp_path: Path):
-    hand = admin(minio)
+    hand = minio.s3()
     hand.create_bucket(Bucket=f"own-{name}")
     hand.put_object(Bucket=f"own-{name}", Key="risk/x", Body=b"x")
     hand.close()

@@ -15,7 +15,6 @@ import pytest
 import sqlalchemy as sa
 
 from tests import servers
-from tests.contract.conftest import admin
 from tests.contract.notebook import Notebook, notebook
 
 pytestmark = pytest.mark.contract
@@ -131,7 +130,7 @@ def user(database: str, minio: servers.Minio, tmp_path_factory: pytest.TempPathF
 
 @pytest.fixture
 def world(database: str, user: Notebook, minio: servers.Minio, name: str) -> Iterator[World]:
-    hand = admin(minio)
+    hand = minio.s3()
     yield World(database, minio, user, name, hand)
     hand.close()
 

@@ -12,8 +12,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import boto3
-import botocore.config
 import pytest
 
 from tests import servers
@@ -59,7 +57,7 @@ def served(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
 def minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Minio]:
     """A real MinIO with the bucket `datasets`."""
     with servers.minio(tmp_path_factory.mktemp("minio")) as server:
-        bucket(server).create_bucket(Bucket="datasets")
+        server.s3().create_bucket(Bucket="datasets")
         yield server
 
 
@@ -87,15 +85,3 @@ def tracking(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Tracking
     shutil.copy(models / "mlflow.db", folder)
     uri = f"sqlite:///{folder}/mlflow.db"
     return Tracking(folder, uri, json.loads(mlflow_side(folder, "runs", uri).splitlines()[-1]))
-
-
-def bucket(server: servers.Minio):
-    """A client with the administrator's keys."""
-    return boto3.client(
-        "s3",
-        endpoint_url=server.url,
-        region_name="us-east-1",
-        aws_access_key_id=server.access_key,
-        aws_secret_access_key=server.secret_key,
-        config=botocore.config.Config(s3={"addressing_style": "path"}),
-    )

@@ -8,7 +8,6 @@ import pytest
 from modelyard.api.digest import FileDigest, tree_digest
 from modelyard_runtime.fetch import local_tree, safe_path
 from modelyard_runtime.s3 import Gone, save
-from tests.runtime.conftest import bucket as connected
 from tests.runtime.odd_store import breaking_off, listing, nobody
 from tests.runtime.programs import Ended, program
 from tests.servers import Minio, free_port
@@ -35,7 +34,7 @@ def fetch(folder: Path, store: Minio, prefix: str, digest: str, **env: str) -> E
 
 def put(store: Minio, prefix: str, tree: dict[str, bytes]) -> str:
     """Put a tree into the bucket; returns its digest, worked out here."""
-    client = connected(store)
+    client = store.s3()
     for path, content in tree.items():
         client.put_object(Bucket="datasets", Key=f"{prefix}/{path}", Body=content)
     return tree_digest(FileDigest(path, len(content), hashlib.sha256(content).hexdigest()) for path, content in tree.items())
@@ -48,8 +47,8 @@ def leftovers(folder: Path) -> list[str]:
 @pytest.mark.contract
 def test_a_tree_arrives_whole_and_is_not_fetched_twice(minio, tmp_path):
     digest = put(minio, "models/whole", TREE)
-    connected(minio).put_object(Bucket="datasets", Key="models/whole/data/", Body=b"")  # a folder, as S3 consoles make them
-    connected(minio).put_object(Bucket="datasets", Key="models/whole-other/x", Body=b"not of this tree")
+    minio.s3().put_object(Bucket="datasets", Key="models/whole/data/", Body=b"")  # a folder, as S3 consoles make them
+    minio.s3().put_object(Bucket="datasets", Key="models/whole-other/x", Body=b"not of this tree")
     ended = fetch(tmp_path, minio, "models/whole", digest)
     assert ended.code == 0, ended.log
     found = {
@@ -89,14 +88,14 @@ def test_a_stream_that_breaks_off_is_taken_up_where_it_broke(tmp_path):
     content = bytes(range(256)) * 4000
     with breaking_off(content, changes=False) as store:
         target = tmp_path / "file"
-        digest, size = save(connected(store), "datasets", "file", target, lambda _: None)
+        digest, size = save(store.s3(), "datasets", "file", target, lambda _: None)
     assert target.read_bytes() == content
     assert (digest, size) == (hashlib.sha256(content).hexdigest(), len(content))
 
 
 def test_a_stream_of_something_else_is_not_taken_up(tmp_path):
     with breaking_off(bytes(1_000_000), changes=True) as store, pytest.raises(Gone, match="changed while it was read"):
-        save(connected(store), "datasets", "file", tmp_path / "file", lambda _: None)
+        save(store.s3(), "datasets", "file", tmp_path / "file", lambda _: None)
 
 
 @pytest.mark.contract

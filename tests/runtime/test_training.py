@@ -15,7 +15,6 @@ import pytest
 
 from modelyard_runtime.dataset import make_synthetic
 from tests.harness import until
-from tests.runtime.conftest import bucket
 from tests.runtime.odd_store import refusing_twins
 from tests.runtime.programs import PATIENCE, Ended, program, serving, start
 from tests.servers import Minio
@@ -51,7 +50,7 @@ def cards(rows: int = 400) -> pd.DataFrame:
 
 
 def put(store: Minio, key: str, content: bytes) -> str:
-    bucket(store).put_object(Bucket="datasets", Key=key, Body=content)
+    store.s3().put_object(Bucket="datasets", Key=key, Body=content)
     return "sha256:" + hashlib.sha256(content).hexdigest()
 
 
