@@ -26,6 +26,8 @@ __all__ = ["described", "main", "prepare"]
 
 _SUFFIXES = (".parquet", ".csv")
 _TRIES = 5
+_NAMED = 20
+"""Columns that a message names at most."""
 # What MLflow takes of a dataset's schema, and of a tag; longer ones it refuses, or cuts so that they are no JSON any more.
 _SCHEMA_LIMIT, _TAG_LIMIT = 1_048_575, 8000
 _MLFLOW_DIGEST = 32  # MLflow keeps 36 characters of a digest; the whole one is in a tag and in the profile
@@ -108,8 +110,13 @@ def _check_target(config: RunConfig, target: str, found: Profile) -> None:
     """Refuse a dataset that the xgboost trainer cannot learn from, before anything is trained."""
     if config.task and target not in found.columns:
         near = get_close_matches(target, found.columns, n=1)
-        hint = f"; did you mean {near[0]}?" if near else f"; it has {', '.join(list(found.columns)[:20])}"
+        hint = f"; did you mean {near[0]}?" if near else f"; it has {_some(list(found.columns))}."
         raise invalid(f"the dataset has no column {target}{hint} Set spec.dataset.target.")
+
+
+def _some(columns: list[str]) -> str:
+    """Name columns for people: all, or the first ones and the last, where a target mostly is."""
+    return ", ".join(columns if len(columns) <= _NAMED else [*columns[: _NAMED - 3], "...", *columns[-3:]])
 
 
 def described(dataset: DatasetSpec, digest: str, found: Profile) -> tuple[dict[str, Any], dict[str, str]]:

@@ -21,6 +21,8 @@ def client() -> "MlflowClient":
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     # A server that restarts is waited for, about a minute; one that is gone must not hold the pod until its deadline.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "5")
+    # It would print addresses that only pods know; status.mlflow.url is what people get.
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     from mlflow import MlflowClient  # noqa: PLC0415
 
     return MlflowClient()

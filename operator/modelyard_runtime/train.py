@@ -5,6 +5,7 @@
 Learning belongs to `learning`, sending metrics to `live`.
 """
 
+import logging
 import os
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -70,6 +71,8 @@ def _log_model(model: Any, example: "pd.DataFrame", task: Task) -> str:
         inputs=Schema([ColSpec("double", name) for name in example.columns]),
         outputs=Schema([ColSpec("long" if task == "classification" else "float")]),
     )
+    # It warns that this image has no pip whose version it could pin, in every training's log.
+    logging.getLogger("mlflow.utils.environment").addFilter(lambda record: "pip version" not in record.getMessage())
     info = mlflow.xgboost.log_model(
         model,
         name="model",

@@ -82,6 +82,27 @@ def test_a_change_that_somebody_else_overtook_ends():
     assert found.reason == "Superseded"
 
 
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ("production: v3 comes up beside v2, which serves on.", "production: v3 comes up beside v2, which serves on."),
+        ("MLflow does not answer.", "production: v3 comes up  MLflow does not answer."),
+        ("", "production: v3 comes up."),
+    ],
+)
+def test_where_a_change_stands_is_told_in_the_operator_s_words(message: str, expected: str):
+    there = model({"production": TURNING}, wanted="v3", versions=THREE, conditions=[*progressing("Promoting", message), SYNCED])
+    drawing, plain = promote._standing(there, "production", "v3")
+    assert plain == expected
+    assert drawing.plain.endswith(expected.removeprefix("production: ").removesuffix("." if not message else ""))
+
+
+def test_a_change_that_nobody_has_seen_is_not_told_in_the_words_of_the_one_before():
+    conditions = [*progressing("Promoting", "production: v2 comes up."), SYNCED]
+    there = model({"production": TURNING}, wanted="v3", versions=THREE, conditions=conditions, generation=4, observed=3)
+    assert promote._standing(there, "production", "v3")[1] == "production: the operator has not seen it yet."
+
+
 # --- rollback -----------------------------------------------------------------------------------------
 def entry(to: str | None, from_: str | None, reason: str = "Promoted", stage: str = "production") -> dict[str, Any]:
     return {"time": before(hours=1), "stage": stage, "to": to, "from": from_, "reason": reason}

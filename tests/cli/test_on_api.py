@@ -163,7 +163,8 @@ def test_a_dry_run_changes_nothing(side: Side, person: Person, fraud: Manifest):
 
 
 def test_what_holds_the_stage_already_is_not_written_again(side: Side, person: Person, fraud: Manifest):
-    assert "nothing is written" in person.sees("promote", "fraud", "v2", "--to", "production")
+    seen = person.sees("promote", "fraud", "v2", "--to", "production")
+    assert seen == f"{side.namespace}/fraud  production: the spec asks for v2 already; nothing is written.\nproduction holds v2.\n"
     assert side.get("RegisteredModel", "fraud")["metadata"]["resourceVersion"] == fraud["metadata"]["resourceVersion"]
 
 
@@ -200,9 +201,9 @@ def test_a_rollback_without_a_version_before_is_refused(side: Side, person: Pers
         (("status", "nothing"), "There is no RegisteredModel"),
         (("runs", "show", "nothing"), "There is no TrainingRun"),
         (("promote", "fraud", "v9", "--to", "production"), "has no version v9. It has: v1, v2."),
-        (("promote", "fraud", "v1", "--to", "prod"), "Its stages: production."),
+        (("promote", "fraud", "v1", "--to", "prod"), "fraud has no stage prod. Its stages: production."),
         (("history", "fraud", "--stage", "prod"), "Its stages: production."),
-        (("download", "fraud@v9", "/tmp/x"), "has no stage v9"),
+        (("download", "fraud@v9", "/tmp/x"), "has no stage v9, nor a version of that name: it has v1, v2."),
     ],
     ids=lambda value: " ".join(value[:2]) if isinstance(value, tuple) else "",
 )

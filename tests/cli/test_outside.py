@@ -172,6 +172,8 @@ def test_a_model_is_asked_from_standard_input_and_from_files(side: Side, person:
         (tmp_path / "rows.json").write_text('[{"a": 1, "b": 2}]')
         document = json.loads(person.sees("predict", "fraud", str(tmp_path / "rows.json"), "-o", "json"))
         assert document == {"model": "fraud", "stage": "production", "version": "v1", "predictions": [3]}
+        assert person.sees("predict", "fraud", "[[1, 2], [3, 4]]") == "3\n7\n"
+        assert person.sees("predict", "fraud@v1", '{"a": [1], "b": [2]}') == "3\n"
         done = person.says("predict", "fraud", stdin="[[-1, 2]]")
         assert (done.returncode, done.stdout) == (1, "")
         assert "refuses the input: column a: not below 0" in done.stderr
@@ -183,6 +185,11 @@ def test_what_is_not_served_cannot_be_asked(side: Side, person: Person):
     done = person.says("predict", "fraud", stdin="[[1, 2]]")
     assert done.returncode == 3
     assert "Nothing serves production" in done.stderr
+    done = person.says("predict", "fraud@v1", "[[1, 2]]")
+    assert done.returncode == 3
+    assert "v1 of risk/fraud holds no stage that serves it: promote it, or ask one of production." in done.stderr.replace(
+        side.namespace, "risk"
+    )
 
 
 def test_a_long_curve_is_thinned_and_keeps_its_ends():

@@ -47,6 +47,16 @@ RIGHT = compare.Side(
     {"logloss": [(step, 0.7 / (1 + step / 4)) for step in range(40)]},
 )
 COMPARED = compare.Comparison("risk/fraud", LEFT, RIGHT)
+WIDE = ", ".join(f"feature_{number:02d}: double" for number in range(8))
+LONG = compare.Comparison(
+    "risk/fraud",
+    compare.Side(
+        "v1", {"from": "fraud-001", "signature": f"{WIDE}, ... (20) -> long", "data": "cards, s3://datasets/risk/fraud/2026-01/cards.csv"}
+    ),
+    compare.Side(
+        "v2", {"from": "fraud-002", "signature": f"{WIDE}, ... (20) -> long", "data": "cards, s3://datasets/risk/fraud/2026-02/cards.csv"}
+    ),
+)
 
 FOUND = [
     doctor.Finding("connection", doctor.Verdict.GOOD, "https://127.0.0.1:6443, context kind-modelyard, namespace risk"),
@@ -123,10 +133,12 @@ SCREENS: dict[str, RenderableType] = {
     "compare-without-mlflow": compare.compare(
         compare.Comparison("risk/fraud", LEFT, compare.Side("v2"), ("No curves: ada may not get secrets in the namespace risk.",)), 80
     ),
+    "compare-long": compare.compare(LONG, 80),
+    "compare-long-wide": compare.compare(LONG, 80, wide=True),
     "doctor": doctor.findings(FOUND),
     "doctor-well": doctor.findings(FOUND[:2]),
 }
-TABLES = {name for name in SCREENS if name.endswith("-list-wide")}
+TABLES = {name for name in SCREENS if name.endswith(("-list-wide", "-long-wide"))}
 
 
 @pytest.mark.parametrize("name", SCREENS)

@@ -214,8 +214,10 @@ def test_the_runs_of_the_last_object_of_a_name_come_back_and_no_others(yard: Yar
         assert [lifecycle(yard, run) for run in (older, first, second, other)] == ["deleted", "active", "active", "deleted"]
         client.runs.restore("r")
         assert lifecycle(yard, older) == "active"
-        with pytest.raises(NotFound, match="MLflow has no deleted run of a TrainingRun"):
+        with pytest.raises(NotFound, match=r"MLflow has no deleted run of a TrainingRun .*/r: it was not deleted there, and is there as"):
             client.runs.restore("r")
+        with pytest.raises(NotFound, match="/never: it was never made, or has been purged"):
+            client.runs.restore("never")
 
 
 def test_a_name_that_begins_alike_is_another_namespace_s(yard: Yard):

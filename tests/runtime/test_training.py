@@ -72,6 +72,8 @@ def test_the_story_of_a_synthetic_run(tracking, tmp_path):
 
     trained = pod.train()
     assert trained.code == 0, trained.log
+    assert "View run" not in trained.log, "an address that only pods know"
+    assert "pip version" not in trained.log
     run = tracking.shown()[pod.env["MLFLOW_RUN_ID"]]
     assert run["status"] == "FINISHED"
     assert run["rounds"] == list(range(12))
@@ -165,6 +167,13 @@ def test_a_dataset_that_another_run_brings_at_once_is_logged_all_the_same(tmp_pa
         assert "log-batch" not in asked
     else:
         assert asked == ["log-inputs"] * 3 + ["log-batch"]
+
+
+def test_a_target_that_is_not_there_is_answered_with_the_columns(tmp_path):
+    ended = Pod(tmp_path, XGBOOST, {"name": "synthetic", "rows": 20, "target": "is_fraud"}, MLFLOW_RUN_ID="x").prepare()
+    assert (ended.code, ended.said["reason"]) == (67, "DatasetInvalid"), ended.log
+    columns = ", ".join([*(f"feature_{index:02d}" for index in range(17)), "...", "feature_18", "feature_19", "target"])
+    assert ended.said["message"] == f"the dataset has no column is_fraud; it has {columns}. Set spec.dataset.target."
 
 
 def test_a_run_without_a_dataset_needs_none(tmp_path):

@@ -41,8 +41,8 @@ class Screen:
         return None if self.where.wide or not sys.stdout.isatty() else self.out.width
 
     def show(self, drawing: RenderableType) -> None:
-        """Draw for people. A table's lines are not wrapped: what is too long is the terminal's to break."""
-        self.out.print(drawing, soft_wrap=False)
+        """Draw for people: prose is wrapped. A line that must not be, with an address in it, is the terminal's to break."""
+        self.out.print(drawing, soft_wrap=False, crop=False)
 
     def show_table(self, drawing: RenderableType) -> None:
         """Draw a table, whose lines are as long as they are."""

@@ -255,8 +255,8 @@ class Models:
         found = model.object.status.stages.get(stage)
         if found is None or found.url is None:
             serving = [each for each, status in model.object.status.stages.items() if status.url]
-            where = f"; served are {', '.join(serving)}" if serving else ""
-            raise NotFound(f"Nothing serves {stage} of {model.namespace}/{name}{where}.", name=stage, namespace=model.namespace)
+            where = f" Served: {', '.join(serving)}." if serving else ""
+            raise NotFound(f"Nothing serves {stage} of {model.namespace}/{name}.{where}", name=stage, namespace=model.namespace)
         return self._reach.url(found.url)
 
     def delete(self, name: str, *, wait: float = 0) -> None:

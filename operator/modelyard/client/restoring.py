@@ -21,13 +21,17 @@ def restored(mlflow: Mlflow, namespace: str, name: str) -> str:
         name: Its name. Of several that had it, the last one's runs are restored.
 
     Raises:
-        NotFound: There is none.
+        NotFound: There is none; the text says whether MLflow has runs of that name that are not deleted.
 
     """
     wanted = {NAMESPACE_TAG: namespace, NAME_TAG: name}
-    found = [run for run in _deleted(mlflow, _experiments(mlflow, namespace), wanted) if wanted.items() <= _tags(run).items()]
+    experiments = _experiments(mlflow, namespace)
+    found = _runs(mlflow, experiments, wanted, "DELETED_ONLY")
     if not found:
-        raise NotFound(f"MLflow has no deleted run of a TrainingRun {namespace}/{name}: it is there, was never made, or has been purged.")
+        text = f"MLflow has no deleted run of a TrainingRun {namespace}/{name}"
+        if kept := _runs(mlflow, experiments, wanted, "ACTIVE_ONLY"):
+            raise NotFound(f"{text}: it was not deleted there, and is there as {kept[0]['info']['run_id']}.")
+        raise NotFound(f"{text}: it was never made, or has been purged.")
     newest = max(found, key=lambda run: int(run["info"].get("start_time") or 0))
     uid = _tags(newest).get(UID_TAG)
     for run in found:
@@ -43,12 +47,13 @@ def _experiments(mlflow: Mlflow, namespace: str) -> list[str]:
     return [each["experiment_id"] for each in _all(mlflow, "experiments/search", body, "experiments") if each["name"].startswith(prefix)]
 
 
-def _deleted(mlflow: Mlflow, experiments: list[str], tags: Mapping[str, str]) -> list[dict[str, Any]]:
+def _runs(mlflow: Mlflow, experiments: list[str], tags: Mapping[str, str], view: str) -> list[dict[str, Any]]:
+    """The runs with these tags, newest first; `view`: DELETED_ONLY, ACTIVE_ONLY."""
     if not experiments:
         return []
     terms = " AND ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())  # names of Kubernetes hold no quotes
-    body = {"experiment_ids": experiments, "filter": terms, "run_view_type": "DELETED_ONLY", "max_results": _PAGE}
-    return _all(mlflow, "runs/search", body, "runs")
+    body = {"experiment_ids": experiments, "filter": terms, "run_view_type": view, "max_results": _PAGE}
+    return [run for run in _all(mlflow, "runs/search", body, "runs") if tags.items() <= _tags(run).items()]
 
 
 def _all(mlflow: Mlflow, path: str, body: dict[str, Any], key: str) -> list[dict[str, Any]]:

@@ -49,7 +49,7 @@ def compare(where: Where, first: str, second: str, pictures: Pictures) -> None:
     elif where.document:
         session.screen.document(views.document(comparison, now()))
     else:
-        session.screen.show_table(views.compare(comparison, session.screen.width))
+        session.screen.show_table(views.compare(comparison, session.screen.width, wide=where.wide))
 
 
 def _drawn(session: Session, comparison: views.Comparison, pictures: Pictures) -> None:

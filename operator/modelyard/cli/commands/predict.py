@@ -10,8 +10,10 @@ from typing import Any
 import typer
 from rich.text import Text
 
+from modelyard.api.registered_model import RegisteredModel
 from modelyard.cli.commands.session import opened
 from modelyard.cli.options import Where, parts
+from modelyard.client.errors import NotFound
 
 __all__ = ["Input", "predict", "rows"]
 
@@ -20,9 +22,9 @@ _FORMS = "a list of rows, a list of records, columns, or a body with instances, 
 
 @dataclass(frozen=True)
 class Input:
-    """Where the rows come from."""
+    """Where the rows come from: a file's path, JSON itself, or nothing or - for standard input."""
 
-    file: Path | None = None
+    source: str = ""
     csv: bool = False
 
 
@@ -31,7 +33,7 @@ def predict(where: Where, text: str, given: Input, timeout: float) -> None:
     target, data = parts(text), _read(given)
     session = opened(where)
     model = session.model(target.model)
-    stage = session.stage_of(model, target.which)
+    stage = session.stage_of(model, _holding(model, target.which))
     answer = session.client.models.predict(target.model, data, stage, seconds=timeout)
     predictions = (
         [dict(zip(answer, row, strict=True)) for row in zip(*answer.values(), strict=True)] if isinstance(answer, dict) else answer
@@ -44,6 +46,21 @@ def predict(where: Where, text: str, given: Input, timeout: float) -> None:
         session.screen.show_table(Text(json.dumps(each, ensure_ascii=False)))
 
 
+def _holding(model: RegisteredModel, which: str | None) -> str | None:
+    """Return the stage that is meant: what was named, or the stage that the named version holds.
+
+    Raises:
+        NotFound: The version holds none, so nothing serves it.
+
+    """
+    if which in model.spec.stages or all(version.name != which for version in model.status.versions):
+        return which
+    held = [name for name, status in model.status.stages.items() if status.version == which and status.url]
+    if not held:
+        raise NotFound(f"{which} of {model.key} holds no stage that serves it: promote it, or ask one of {', '.join(model.spec.stages)}.")
+    return held[0]
+
+
 def _read(given: Input) -> Any:
     """Return the rows.
 
@@ -51,12 +68,14 @@ def _read(given: Input) -> Any:
         typer.BadParameter: They cannot be read.
 
     """
-    named = given.file is not None and str(given.file) != "-"
+    if given.source.startswith(("[", "{")):
+        return rows(given.source)
+    named = given.source not in {"", "-"}
     try:
-        text = given.file.read_text(encoding="utf-8") if given.file is not None and named else sys.stdin.read()
+        text = Path(given.source).read_text(encoding="utf-8") if named else sys.stdin.read()
     except (OSError, UnicodeDecodeError) as error:
-        raise typer.BadParameter(f"{given.file} cannot be read: {error}") from None
-    return rows(text, as_csv=given.csv or (named and str(given.file).lower().endswith(".csv")))
+        raise typer.BadParameter(f"{given.source} cannot be read: {error}") from None
+    return rows(text, as_csv=given.csv or given.source.lower().endswith(".csv"))
 
 
 def rows(text: str, *, as_csv: bool = False) -> Any:

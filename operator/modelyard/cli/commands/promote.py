@@ -56,11 +56,11 @@ def _change(session: Session, model: RegisteredModel, stage: str, version: str, 
     known = [each.name for each in model.status.versions] + list(model.spec.versions)
     if version not in known:
         raise NotFound(f"{model.key} has no version {version}. It has: {', '.join(dict.fromkeys(known)) or 'none yet'}.", name=version)
-    session.screen.tell(change(model, stage, version, now()))
     if model.spec.stages[stage].version == version:
-        session.screen.tell(Text(f"The spec asks for {version} already; nothing is written."))
+        session.screen.tell(Text(f"{model.key}  {stage}: the spec asks for {version} already; nothing is written."))
         body = session.kube.get("RegisteredModel", model.metadata.name)
     else:
+        session.screen.tell(change(model, stage, version, now()))
         body = session.kube.patch(
             "RegisteredModel", model.metadata.name, _patch(model, stage, version, asked.reason), dry_run=asked.dry_run
         )
@@ -151,8 +151,11 @@ def _followed(session: Session, written: Manifest, stage: str, version: str, sec
 
 
 def _standing(model: RegisteredModel, stage: str, version: str) -> tuple[Text, str]:
-    """Return where it stands, for a screen and for a log."""
+    """Return where it stands, for a screen and for a log: in the operator's words, which say more, once it has any for this change."""
     percent, words = under_way(model, stage) or (90, f"{version} serves, the rest follows")
     found = model.status.condition("Ready")
-    why = f"  {found.message}" if found and found.status != "True" and model.status.observed_generation >= model.metadata.generation else ""
-    return Text.assemble(f"{stage}  ", bar(percent, 20, "yellow"), f" {words}{why}"), f"{stage}: {words}.{why}"
+    if found and found.status != "True" and found.message and model.status.observed_generation >= model.metadata.generation:
+        own = found.message.removeprefix(f"{stage}: ")
+        words = own if own != found.message else f"{words}  {found.message}"
+    plain = words if words.endswith(".") else f"{words}."
+    return Text.assemble(f"{stage}  ", bar(percent, 20, "yellow"), f" {words}"), f"{stage}: {plain}"

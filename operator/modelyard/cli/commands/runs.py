@@ -47,13 +47,16 @@ def delete(where: Where, names: list[str], *, mlflow: bool, yes: bool) -> None:
     words += [f"(still training: {', '.join(going)})"] if going else []
     words += [f"and soft-delete the MLflow runs of {', '.join(run.metadata.name for run in also)}"] if also else []
     sure(session.screen, " ".join(words), yes=yes)
+    recorded = [body["metadata"]["name"] for body in bodies if TrainingRun.parse(body).status.mlflow]
+    taken = [run.metadata.name for run in also if run.status.mlflow]
     for name in names:
         if mlflow:
             session.kube.patch("TrainingRun", name, {"spec": {"deletionPolicy": "Delete"}})
         session.kube.delete("TrainingRun", name, wait=120)
-        session.screen.tell(Text(f"{name} is deleted."))
-    if recorded := [run.metadata.name for run in also if run.status.mlflow]:
-        session.screen.tell(Text(f"To have the MLflow runs back: {session.hint('runs restore ' + ' '.join(recorded))}"))
+        stays = "; its MLflow run stays" if name in recorded and name not in taken else ""
+        session.screen.tell(Text(f"{name} is deleted{stays}."))
+    if taken:
+        session.screen.tell(Text(f"To have the MLflow runs back: {session.hint('runs restore ' + ' '.join(taken))}"))
     if where.output is Format.NAME:
         session.screen.names([full_name(body) for body in bodies])
     elif where.document:

@@ -73,14 +73,19 @@ class Session:
         """
         if which is not None and any(version.name == which for version in model.status.versions):
             return which
-        stage = self.stage_of(model, which)
+        stage = self.stage_of(model, which, or_version=True)
         held = model.status.stages[stage].version if stage in model.status.stages else None
         if held is None:
             raise NotFound(f"No version holds the stage {stage} of {model.key}. It has the versions {_names(model)}.", kind="", name=stage)
         return held
 
-    def stage_of(self, model: RegisteredModel, stage: str | None) -> str:
+    def stage_of(self, model: RegisteredModel, stage: str | None, *, or_version: bool = False) -> str:
         """Return a stage of the model; its only one, or production, if none is named.
+
+        Args:
+            model: The model.
+            stage: Its name.
+            or_version: A version's name would have done as well, which the refusal says.
 
         Raises:
             NotFound: There is none of that name.
@@ -89,7 +94,9 @@ class Session:
         stages = sorted(model.spec.stages)
         chosen = stage or (stages[0] if len(stages) == 1 else "production")
         if chosen not in stages:
-            said = f"{model.key} has no stage {chosen}" + (f", nor a version of that name: it has {_names(model)}" if stage else "")
+            said = f"{model.key} has no stage {chosen}" + (
+                f", nor a version of that name: it has {_names(model)}" if stage and or_version else ""
+            )
             raise NotFound(f"{said}. Its stages: {', '.join(stages) or 'none; they belong into its spec'}.", name=chosen)
         return chosen
 

@@ -10,10 +10,12 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from modelyard.cli.views.table import Cell, table
-from modelyard.cli.views.text import number
+from modelyard.cli.views.text import number, squeezed
 
 __all__ = ["Comparison", "Side", "compare", "document", "plot"]
 
+_NARROWEST = 12
+"""Characters that a value has at least, however narrow the screen."""
 Points = Sequence[tuple[float, float]]
 _MARKS = ("●", "○", "◉")
 """The first series, the second, both: told apart without colour."""
@@ -55,13 +57,22 @@ class Comparison:
         return {name: pair for name, pair in both.items() if max(len(pair[0]), len(pair[1])) > 1}
 
 
-def compare(comparison: Comparison, width: int) -> RenderableType:
-    """Draw the two versions, one table for each subject, then the curves."""
+def compare(comparison: Comparison, width: int, *, wide: bool = False) -> RenderableType:
+    """Draw the two versions, one table for each subject, then the curves.
+
+    Args:
+        comparison: The two.
+        width: Of the screen, in characters. What is longer keeps its beginning and its end; where that differs, both follow whole.
+        wide: Nothing is shortened.
+
+    """
     left, right = comparison.left, comparison.right
     parts: list[RenderableType] = [Text(f"{comparison.model}  {left.name} | {right.name}", style="bold")]
     for title, one, other in (("", left.facts, right.facts), ("PARAMETER", left.parameters, right.parameters)):
         if rows := _rows(one, other, (left.name, right.name)):
-            parts += [Text(), table((title, left.name, right.name, ""), rows, width)]
+            room = None if wide else max(_NARROWEST, (width - max(len(str(row[0])) for row in rows) - len("differs") - 6) // 2)
+            parts += [Text(), table((title, left.name, right.name, ""), [_short(row, room) for row in rows], None)]
+            parts += _whole(one, other, (left.name, right.name), room)
     if names := sorted({*left.metrics, *right.metrics}):
         rows = [[name, _value(left, name), _value(right, name), _difference(left, right, name)] for name in names]
         parts += [Text(), table(("METRIC", left.name, right.name, "DIFFERENCE"), rows, width)]
@@ -75,6 +86,21 @@ def _rows(one: Mapping[str, str], other: Mapping[str, str], names: tuple[str, st
     """Rows in the order of the first side, what only the second has after it."""
     every = [*one, *(key for key in other if key not in one)]
     return [[key, one.get(key, "-"), other.get(key, "-"), _mark(one.get(key), other.get(key), names)] for key in every]
+
+
+def _short(row: list[Cell], room: int | None) -> list[Cell]:
+    """A row whose two values take no more room."""
+    return row if room is None else [row[0], squeezed(str(row[1]), room), squeezed(str(row[2]), room), row[3]]
+
+
+def _whole(one: Mapping[str, str], other: Mapping[str, str], names: tuple[str, str], room: int | None) -> list[Text]:
+    """Both values of what differs and was shortened, one below the other."""
+    lines = []
+    for key in one:
+        both = (one[key], other.get(key, one[key]))
+        if room is not None and both[0] != both[1] and max(map(len, both)) > room:
+            lines += [Text(f"\n{key}"), *(Text(f"  {name}  {value}") for name, value in zip(names, both, strict=True))]
+    return lines
 
 
 def _mark(one: str | None, other: str | None, names: tuple[str, str]) -> Text:

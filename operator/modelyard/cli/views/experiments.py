@@ -9,7 +9,7 @@ from rich.text import Text
 from modelyard.api.experiment import Experiment
 from modelyard.api.training_run import TrainingRun
 from modelyard.cli.views import runs as run_views
-from modelyard.cli.views.table import Cell, table
+from modelyard.cli.views.table import Cell, facts, table
 from modelyard.cli.views.text import age, number, size, standing, style_of
 
 __all__ = ["HEADS", "WIDE_HEADS", "row", "show"]
@@ -45,21 +45,21 @@ def show(experiment: Experiment, runs: Sequence[TrainingRun], now: datetime, wid
         parts.append(Text(experiment.spec.description))
     if condition and condition.message and word != "Ready":
         parts.append(Text(f"{condition.reason}: {condition.message}"))
-    facts = []
+    told: list[tuple[str, Cell]] = []
     if status.runs:
         counts = status.runs
-        facts.append(f"runs       {counts.finished} finished, {counts.failed} failed, {counts.running} running, {counts.deleted} deleted")
+        told.append(("runs", f"{counts.finished} finished, {counts.failed} failed, {counts.running} running, {counts.deleted} deleted"))
     if status.best_run:
-        facts.append(f"best       {_best(experiment)}")
+        told.append(("best", _best(experiment)))
     if status.artifacts:
-        facts.append(f"artifacts  {status.artifacts.objects} objects, {size(status.artifacts.bytes)}, {status.artifacts.uri}")
+        told.append(("artifacts", f"{status.artifacts.objects} objects, {size(status.artifacts.bytes)}, {status.artifacts.uri}"))
     if experiment.spec.retention:
         kept = experiment.spec.retention
-        facts.append(f"retention  runs for {kept.runs}, the best {kept.keep_best} for ever")
+        told.append(("retention", f"runs for {kept.runs}, the best {kept.keep_best} for ever"))
     if status.mlflow:
-        facts.append(f"mlflow     {status.mlflow.url}")
-    if facts:
-        parts += [Text(), *(Text(fact) for fact in facts)]
+        told.append(("mlflow", status.mlflow.url))
+    if told:
+        parts += [Text(), facts(told)]
     if runs:
         newest = sorted(runs, key=lambda run: (str(run.metadata.creation_timestamp or ""), run.metadata.name), reverse=True)
         parts += [Text(), table(run_views.HEADS, [run_views.row(run, now) for run in newest], width)]

@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from modelyard.api.training_run import TrainingRun
-from modelyard.cli.views.table import Cell, table
+from modelyard.cli.views.table import Cell, facts, table
 from modelyard.cli.views.text import age, ago, bar, clip, lasted, number, short_digest, size, standing, style_of
 
 __all__ = ["HEADS", "WIDE_HEADS", "ended", "eta", "lasted", "line", "metrics", "row", "show", "word"]
@@ -84,26 +84,26 @@ def show(run: TrainingRun, now: datetime, width: int) -> RenderableType:
     state, condition = standing(run.status, run.metadata.generation)
     status, meta = run.status, run.metadata
     head = Text.assemble((meta.name, "bold"), (f"  {meta.namespace}  ", "dim"), (word(run), style_of(state)))
-    facts: list[tuple[str, Cell]] = [("experiment", run.spec.experiment), ("trainer", _trainer(run))]
+    told: list[tuple[str, Cell]] = [("experiment", run.spec.experiment), ("trainer", _trainer(run))]
     if (data := run.spec.dataset) is not None:
         read = f"  {status.dataset.rows} rows, {short_digest(status.dataset.digest)}" if status.dataset else ""
-        facts.append(("dataset", f"{data.name}  {data.uri or 'synthetic'}{read}"))
+        told.append(("dataset", f"{data.name}  {data.uri or 'synthetic'}{read}"))
     if (percent := _percent(run)) is not None:
-        facts.append(("progress", bar(percent) + f" {percent}%  {eta(run)}".rstrip()))
+        told.append(("progress", bar(percent) + f" {percent}%  {eta(run)}".rstrip()))
     if status.start_time:
         end = status.completion_time or now
-        facts.append(("time", f"{lasted(end - status.start_time)}, begun {ago(status.start_time, now)}, attempt {status.attempt}"))
+        told.append(("time", f"{lasted(end - status.start_time)}, begun {ago(status.start_time, now)}, attempt {status.attempt}"))
     if status.model:
-        facts.append(("model", f"{status.model.flavor or '?'}  {size(status.model.bytes)}  {short_digest(status.model.digest)}"))
+        told.append(("model", f"{status.model.flavor or '?'}  {size(status.model.bytes)}  {short_digest(status.model.digest)}"))
     if run.spec.register_:
         done = "registered" if status.registered else "not registered yet"
-        facts.append(("version", f"{run.spec.register_.model}@{run.spec.register_.version}, {done}"))
+        told.append(("version", f"{run.spec.register_.model}@{run.spec.register_.version}, {done}"))
     if status.mlflow:
-        facts.append(("mlflow", status.mlflow.url))
+        told.append(("mlflow", status.mlflow.url))
     parts: list[RenderableType] = [head]
     if condition and condition.message:
         parts.append(Text(condition.message))
-    parts += [Text(), _facts(facts)]
+    parts += [Text(), facts(told)]
     for title, values in (("parameters", status.parameters or run.spec.parameters), ("metrics", _values(run))):
         if values:
             parts += [Text(), table((title.upper(), "VALUE"), [[key, value] for key, value in sorted(values.items())], width)]
@@ -123,9 +123,3 @@ def _failure(run: TrainingRun) -> list[RenderableType]:
     said = [Text(failed.message)] if failed.message else []
     log = [Text("\n".join(f"  | {each}" for each in failed.log.rstrip().splitlines()), style="dim")] if failed.log else []
     return [Text(), head, *said, *log]
-
-
-def _facts(facts: list[tuple[str, Cell]]) -> Text:
-    longest = max(len(name) for name, _ in facts)
-    lines = [Text.assemble((f"{name.ljust(longest)}  ", "dim"), cell) for name, cell in facts]
-    return Text("\n").join(lines)

@@ -1,4 +1,5 @@
-"""Tables as kubectl prints them: no frames, two spaces between columns, names never cut. What stands in them does not belong here."""
+"""Tables as kubectl prints them: no frames, two spaces between columns, names never cut; and facts, a line each. What stands in them does
+not belong here."""
 
 from collections.abc import Sequence
 
@@ -7,7 +8,7 @@ from rich.text import Text
 
 from modelyard.cli.views.text import clip
 
-__all__ = ["Cell", "table"]
+__all__ = ["Cell", "facts", "table"]
 
 Cell = str | Text
 _GAP = 2
@@ -31,6 +32,13 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[Cell]], width: int | Non
     room = max(_LAST, width - before) if width is not None and cut else None
     lines = [_line([Text(head, style="bold") for head in heads], widths, room), *(_line(row, widths, room) for row in body)]
     return Text("\n").join(lines)
+
+
+def facts(told: Sequence[tuple[str, Cell]]) -> Text:
+    """Draw facts by their names, a line each, however long: addresses are there to be copied."""
+    longest = max(len(name) for name, _ in told)
+    lines = [Text.assemble((f"{name.ljust(longest)}  ", "dim"), cell) for name, cell in told]
+    return Text("\n", no_wrap=True, overflow="ignore").join(lines)
 
 
 def _line(cells: Sequence[Text], widths: Sequence[int], room: int | None) -> Text:

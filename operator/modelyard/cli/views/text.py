@@ -6,9 +6,11 @@ from rich.text import Text
 
 from modelyard.api.base import Condition, Status
 
-__all__ = ["age", "ago", "bar", "clip", "lasted", "number", "short_digest", "size", "standing", "style_of"]
+__all__ = ["age", "ago", "bar", "clip", "lasted", "number", "short_digest", "size", "squeezed", "standing", "style_of"]
 
 _STYLES = {"Ready": "green", "Stalled": "red", "Reconciling": "yellow", "Unknown": "dim"}
+_LOOSE = " .,"
+"""What an ellipsis takes the place of as well."""
 
 
 def lasted(span: timedelta) -> str:
@@ -59,6 +61,13 @@ def clip(text: str, width: int) -> str:
     """Keep what fits into a width, on one line; an ellipsis says that there was more."""
     line = " ".join(text.split())
     return line if len(line) <= width else f"{line[: max(0, width - 1)].rstrip()}…"
+
+
+def squeezed(text: str, width: int) -> str:
+    """Keep what fits into a width: the beginning and the end, where signatures and addresses differ; an ellipsis stands for the rest."""
+    line = " ".join(text.split())
+    end = width // 2
+    return line if len(line) <= width else f"{line[: max(0, width - end - 1)].rstrip(_LOOSE)}…{line[len(line) - end :].lstrip(_LOOSE)}"
 
 
 def standing(status: Status, generation: int) -> tuple[str, Condition | None]:

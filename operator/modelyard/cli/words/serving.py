@@ -19,7 +19,9 @@ def predict(
         ),
     ],
     *,
-    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="Rows in JSON or CSV; standard input if absent or -.")] = None,
+    source: Annotated[
+        str, typer.Argument(metavar="FILE|JSON", help="Rows: a file in JSON or CSV, or JSON itself; standard input if absent or -.")
+    ] = "",
     csv: Annotated[bool, typer.Option("--csv", help="The input is CSV with a head, whatever the file is called.")] = False,
     timeout: Annotated[float, typer.Option("--timeout", metavar="SECONDS", min=1, help="Seconds to wait for the answer.")] = 30,
     namespace: Namespace = None,
@@ -32,7 +34,7 @@ def predict(
     """
     from modelyard.cli.commands import predict as command  # noqa: PLC0415
 
-    command.predict(Where(namespace, context, output), model, command.Input(file, csv=csv), timeout)
+    command.predict(Where(namespace, context, output), model, command.Input(source, csv=csv), timeout)
 
 
 def download(
