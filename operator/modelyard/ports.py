@@ -186,9 +186,9 @@ class Tracking(Protocol):
         ...
 
     async def runs(
-        self, experiment: str, *, tags: Mapping[str, str] | None = None, deleted: bool = False, limit: int = 1000
+        self, experiment: str, *, tags: Mapping[str, str] | None = None, deleted: bool | None = False, limit: int = 1000
     ) -> tuple[TrackedRun, ...]:
-        """Return the newest runs of an experiment that have these tags; with `deleted`, the soft-deleted ones instead."""
+        """Return the newest runs of an experiment that have these tags; with `deleted`, the soft-deleted ones instead, with None both."""
         ...
 
     async def ended_runs(self, experiment: str, before: datetime, limit: int = 1000) -> tuple[TrackedRun, ...]:
@@ -310,16 +310,12 @@ class ArtifactTree:
 class Store(Protocol):
     """One tenant's S3. Every URI is `s3://<bucket>/<key>`; one outside of the allowed buckets is `Forbidden`."""
 
-    async def bucket_exists(self, bucket: str) -> bool:
-        """Tell whether the bucket is there and answers to our keys."""
-        ...
-
     async def create_bucket(self, bucket: str) -> None:
         """Create a bucket; one that is ours already is no error."""
         ...
 
-    async def usage(self, uri: str) -> Usage:
-        """Count what lies below a prefix."""
+    async def usage(self, uri: str) -> Usage | None:
+        """Count what lies below a prefix; None when the bucket itself is not there."""
         ...
 
     async def objects(self, uri: str) -> tuple[StoredObject, ...]:

@@ -206,7 +206,7 @@ NOBODY = Fault("answer", status=404, body=b"", forward=False)
 async def test_a_stranger_s_word_that_nothing_is_there_is_not_believed(s3: StoreWorld):
     """A proxy whose backend is away: taken for S3, it would unmake models and buckets."""
     for call in (
-        lambda: s3.store.bucket_exists(s3.bucket),
+        lambda: s3.store.usage(f"s3://{s3.bucket}/risk/"),
         lambda: s3.store.create_bucket(s3.bucket),
         lambda: s3.store.objects(f"s3://{s3.bucket}/risk/"),
         lambda: s3.store.read(f"s3://{s3.bucket}/risk/fraud/a", 1_000_000),
@@ -216,7 +216,7 @@ async def test_a_stranger_s_word_that_nothing_is_there_is_not_believed(s3: Store
         s3.proxy.next(NOBODY)
         with pytest.raises(Unavailable, match="no S3 answers"):
             await call()
-    assert await s3.store.bucket_exists(s3.bucket)
+    assert (await s3.store.usage(f"s3://{s3.bucket}/risk/")).objects == 3
     assert len(s3.keys()) == 3
 
 
@@ -226,9 +226,9 @@ async def test_a_stranger_is_not_asked_again_on_the_connection_that_led_to_it(mi
         keys, reach = Keys(door.url, minio.access_key, minio.secret_key), Reach(f"none-{name}", "risk")
         store = S3(keys, reach, Probe("S3", lambda *_: None), clients=CLIENTS, pool=Pool("S3", 4), bulk=Pool("S3", 4))
         with pytest.raises(Unavailable):
-            await store.bucket_exists(f"none-{name}")
+            await store.usage(f"s3://none-{name}/risk/")
         door.leads_to = minio.url
-        assert not await store.bucket_exists(f"none-{name}")
+        assert await store.usage(f"s3://none-{name}/risk/") is None
         await store.close()
 
 
@@ -286,11 +286,9 @@ async def test_wrong_keys_are_told_from_a_missing_bucket(minio: servers.Minio, n
         )
 
     right = store(minio.access_key, minio.secret_key)
-    assert not await right.bucket_exists(f"none-{name}")
+    assert await right.usage(f"s3://none-{name}/risk/") is None
     for access, secret, said in ((minio.access_key, "wrong-secret", "SECRET"), ("nobody", minio.secret_key, "AWS_ACCESS_KEY_ID")):
         wrong = store(access, secret)
-        with pytest.raises(Forbidden):
-            await wrong.bucket_exists(f"none-{name}")
         with pytest.raises(Forbidden, match=said):
             await wrong.usage(f"s3://none-{name}/risk/")
         with pytest.raises(Forbidden):

@@ -184,6 +184,13 @@ async def test_a_deleted_run_is_kept_apart_and_comes_back(world: World, experime
     assert [found.id for found in await world.tracking.runs(experiment)] == [run]
 
 
+async def test_deleted_runs_and_those_that_are_there_come_in_one_answer(world: World, experiment: str):
+    gone, there = [await world.tracking.create_run(experiment, name, {}) for name in ("gone", "there")]
+    await world.tracking.delete_run(gone)
+    assert {run.id: run.deleted for run in await world.tracking.runs(experiment, deleted=None)} == {gone: True, there: False}
+    assert len(await world.tracking.runs(experiment, deleted=None, limit=1)) == 1
+
+
 async def test_a_deleted_or_unknown_run_takes_nothing(world: World, experiment: str):
     run = await world.tracking.create_run(experiment, "r", TAGS)
     await world.tracking.delete_run(run)

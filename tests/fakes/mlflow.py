@@ -107,11 +107,11 @@ class FakeTracking:
             return self.runs_by_id.get(id_)
 
     async def runs(
-        self, experiment: str, *, tags: Mapping[str, str] | None = None, deleted: bool = False, limit: int = 1000
+        self, experiment: str, *, tags: Mapping[str, str] | None = None, deleted: bool | None = False, limit: int = 1000
     ) -> tuple[TrackedRun, ...]:
         wanted = dict(tags or {})
         async with self._call("runs", experiment, wanted, deleted, limit):
-            here = [run for run in self.runs_by_id.values() if run.experiment == experiment and run.deleted is deleted]
+            here = [run for run in self.runs_by_id.values() if run.experiment == experiment and deleted in (None, run.deleted)]
             found = [run for run in here if wanted.items() <= run.tags.items()]
             return tuple(sorted(found, key=lambda run: run.start or datetime.min.replace(tzinfo=UTC), reverse=True)[:limit])
 

@@ -47,19 +47,16 @@ class FakeStore:
     def on_call(self, hook: Hook) -> None:
         self._call.on_call = hook
 
-    async def bucket_exists(self, bucket: str) -> bool:
-        self._readable(Location(bucket, ""))
-        async with self._call("bucket_exists", bucket):
-            return bucket in self.world
-
     async def create_bucket(self, bucket: str) -> None:
         self._writable(Location(bucket, ""))
         async with self._call("create_bucket", bucket):
             self.world.setdefault(bucket, {})
 
-    async def usage(self, uri: str) -> Usage:
+    async def usage(self, uri: str) -> Usage | None:
         place = self._readable(parse_uri(uri))
         async with self._call("usage", uri):
+            if place.bucket not in self.world:
+                return None
             found = self._below(place)
             return Usage(len(found), sum(map(len, found.values())))
 

@@ -45,12 +45,12 @@ BEST = {"metric": "accuracy", "goal": "Maximize"}
 
 
 def seen(**more) -> Seen:
-    return Seen(**({"bucket": BUCKET, "bucket_exists": True, "tracked": OURS, "tracking_url": URL} | more))
+    return Seen(**({"bucket": BUCKET, "tracked": OURS, "tracking_url": URL, "usage": Usage(0, 0)} | more))
 
 
 # --- what is missing ----------------------------------------------------------------------------------
 def test_a_bucket_that_is_not_there_is_made_first():
-    plan = decide(experiment(), seen(bucket_exists=False, tracked=None), NOW)
+    plan = decide(experiment(), seen(usage=None, tracked=None), NOW)
     assert plan.actions == (CreateBucket(BUCKET),)
     assert said(plan) == "Reconciling Creating"
 
@@ -328,7 +328,6 @@ some_runs = st.lists(st.tuples(st.sampled_from(["FINISHED", "FAILED", "KILLED", 
 )
 worlds = st.builds(
     seen,
-    bucket_exists=st.booleans(),
     tracked=st.sampled_from(
         [None, OURS, replace(OURS, deleted=True), replace(OURS, tags={UID_TAG: "uid-fraud"}), tracked_experiment(team="x")]
     ),
@@ -350,7 +349,7 @@ def performed(world: Seen, action) -> Seen:
     """The world after an action, as MLflow would have it."""
     match action:
         case CreateBucket():
-            return replace(world, bucket_exists=True)
+            return replace(world, usage=Usage(0, 0))
         case CreateExperiment(name, location, made):
             assert world.bucket_exists
             return replace(world, tracked=replace(OURS, name=name, location=location, tags=made), runs=())
@@ -393,5 +392,5 @@ def test_settles_from_anywhere(world: Seen, spec, versions: frozenset[str]):
 
 def test_a_status_of_before_is_kept_while_nothing_can_be_seen():
     before = experiment(status=ExperimentStatus.model_validate({"mlflow": {"id": "12", "name": "risk/fraud", "url": URL}}))
-    plan = decide(before, seen(bucket_exists=False, tracked=None), NOW)
+    plan = decide(before, seen(usage=None, tracked=None), NOW)
     assert plan.status.mlflow == before.status.mlflow

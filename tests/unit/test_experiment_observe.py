@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from modelyard.api.experiment import ExperimentStatus
 from modelyard.errors import Invalid
 from modelyard.experiment.decide import decide
 from modelyard.experiment.observe import RUNS, observe
@@ -47,8 +48,38 @@ async def test_runs_and_artifacts_are_counted():
 async def test_of_a_deleted_experiment_nothing_more_is_asked():
     around = Around()
     await around.tracking.delete_experiment(await tracked(around))
+    around.tenants.calls.clear()
     await observe(experiment(), around, NOW)
-    assert [call.operation for call in around.tenants.calls if call.operation in {"runs", "usage"}] == []
+    assert [call.operation for call in around.tenants.calls] == ["usage", "experiment"]
+
+
+async def test_a_look_at_an_experiment_is_three_calls():
+    around = Around()
+    id_ = await tracked(around)
+    await around.tracking.delete_run(await around.tracking.create_run(id_, "gone", {}))
+    around.tenants.calls.clear()
+    seen = await observe(experiment(), around, NOW)
+    assert [call.operation for call in around.tenants.calls] == ["usage", "experiment", "runs"]
+    assert (seen.runs, seen.deleted_runs) == ((), 1)
+
+
+async def test_of_many_runs_those_that_are_there_are_asked_for_at_once():
+    around = Around()
+    await tracked(around)
+    many = experiment(status=ExperimentStatus.model_validate({"runs": {"running": 1, "finished": RUNS - 2, "failed": 1, "deleted": 1}}))
+    around.tenants.calls.clear()
+    await observe(many, around, NOW)
+    assert [call.arguments[2] for call in around.tenants.calls if call.operation == "runs"] == [False, True]
+
+
+async def test_deleted_runs_take_no_place_from_those_that_are_there():
+    around = Around()
+    id_ = await tracked(around)
+    kept = await around.tracking.create_run(id_, "kept", {})
+    for number in range(RUNS):
+        await around.tracking.delete_run(await around.tracking.create_run(id_, f"gone-{number}", {}))
+    seen = await observe(experiment(), around, NOW)
+    assert ([run.id for run in seen.runs], seen.deleted_runs) == ([kept], RUNS)
 
 
 async def test_a_run_that_a_version_came_from_is_passed_over_however_many_there_are():

@@ -33,14 +33,15 @@ class Runs(Part):
             return None
 
     async def runs(
-        self, experiment: str, *, tags: Mapping[str, str] | None = None, deleted: bool = False, limit: int = 1000
+        self, experiment: str, *, tags: Mapping[str, str] | None = None, deleted: bool | None = False, limit: int = 1000
     ) -> tuple[TrackedRun, ...]:
-        """Return the newest runs of an experiment that have these tags, newest first; with `deleted`, the soft-deleted ones instead.
+        """Return the newest runs of an experiment that have these tags, newest first; with `deleted`, the soft-deleted ones instead, with
+        None both.
 
         One request for each 200 runs. An experiment that is not there has none.
         """
         wanted = dict(tags or {})
-        view = "DELETED_ONLY" if deleted else "ACTIVE_ONLY"
+        view = "ALL" if deleted is None else "DELETED_ONLY" if deleted else "ACTIVE_ONLY"
         # Once more here: not every tag can be written into a filter, and some databases compare without case.
         return await self._search_runs(
             experiment, _filter(wanted), "attributes.start_time DESC", limit, view=view, keep=lambda run: wanted.items() <= run.tags.items()

@@ -99,25 +99,6 @@ class S3:
             if self._client is not None:
                 self._client.close()
 
-    async def bucket_exists(self, bucket: str) -> bool:
-        """Tell whether the bucket is there and answers to our keys. One request.
-
-        Raises:
-            Forbidden: It is not one of this tenant's, or the keys do not reach it.
-
-        """
-        place = self._readable(Location(bucket, ""), "look for bucket")
-
-        def look(client: "S3Client", _: Lifeline) -> bool:
-            # The answer to HEAD has no body, and so no word that it is S3's.
-            try:
-                client.list_objects_v2(Bucket=place.bucket, Prefix=f"{self._reach.folder}/", MaxKeys=1)
-            except client.exceptions.NoSuchBucket:
-                return False
-            return True
-
-        return await self._run("look for bucket", bucket, look, self._deadlines.call)
-
     async def create_bucket(self, bucket: str) -> None:
         """Create a bucket; one that is ours already is no error. One request.
 
@@ -139,12 +120,18 @@ class S3:
 
         await self._run("create bucket", bucket, create, self._deadlines.call, write=True)
 
-    async def usage(self, uri: str) -> Usage:
-        """Count what lies below a prefix. One request for each 1000 objects."""
+    async def usage(self, uri: str) -> Usage | None:
+        """Count what lies below a prefix; None when the bucket itself is not there. One request for each 1000 objects.
+
+        So it also answers whether there is a bucket. HEAD would not: its answer has no body, and so no word that it is S3's.
+        """
         place = self._readable(parse_uri(uri, "count objects"), "count objects")
 
-        def count(client: "S3Client", lifeline: Lifeline) -> Usage:
-            sizes = [found.size for found in listed(client, place, lifeline)]
+        def count(client: "S3Client", lifeline: Lifeline) -> Usage | None:
+            try:
+                sizes = [found.size for found in listed(client, place, lifeline)]
+            except client.exceptions.NoSuchBucket:
+                return None
             return Usage(len(sizes), sum(sizes))
 
         return await self._run("count objects", str(place), count, self._deadlines.listing)

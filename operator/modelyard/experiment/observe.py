@@ -1,11 +1,11 @@
 """Read what an Experiment is about: the bucket, the MLflow experiment, its runs. Deciding does not belong here."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from modelyard.api.base import parse_duration
-from modelyard.api.experiment import Experiment
+from modelyard.api.experiment import Experiment, RunCounts
 from modelyard.experiment.retention import expired
 from modelyard.kube.names import experiment_name, experiment_prefix
 from modelyard.ports import Ports, TrackedExperiment, TrackedRun, Tracking, Usage
@@ -22,19 +22,17 @@ class Seen:
 
     Attributes:
         bucket: The tenant's bucket.
-        bucket_exists: Whether it is there.
         tracked: The MLflow experiment of our name, soft-deleted or not, ours or not.
         runs: Its newest runs (`RUNS`) that are not deleted.
         older: Of an experiment with more runs than those: the ones past their retention, and the best by the objective.
         deleted_runs: How many soft-deleted runs it has.
-        usage: What lies below its prefix, if it was looked at.
+        usage: What lies below its prefix; None when the bucket is not there.
         unreferenced: Those of the runs past their retention that were looked at, and that no model version came from.
         tracking_url: Where MLflow answers.
 
     """
 
     bucket: str
-    bucket_exists: bool
     tracked: TrackedExperiment | None
     tracking_url: str
     runs: tuple[TrackedRun, ...] = ()
@@ -42,6 +40,11 @@ class Seen:
     deleted_runs: int = 0
     usage: Usage | None = None
     unreferenced: frozenset[str] = frozenset()
+
+    @property
+    def bucket_exists(self) -> bool:
+        """Whether the tenant's bucket is there."""
+        return self.usage is not None
 
 
 async def observe(experiment: Experiment, ports: Ports, now: datetime) -> Seen:
@@ -53,24 +56,25 @@ async def observe(experiment: Experiment, ports: Ports, now: datetime) -> Seen:
     """
     meta = experiment.metadata
     tenant = await ports.tenant(meta.namespace)
-    exists = await tenant.store.bucket_exists(tenant.bucket)
+    usage = await tenant.store.usage(experiment_prefix(tenant.bucket, meta.namespace, meta.name))
     tracked = await tenant.tracking.experiment(experiment_name(meta.namespace, meta.name))
-    seen = Seen(tenant.bucket, exists, tracked, tenant.tracking_url)
-    if tracked is None or tracked.deleted or not exists:
+    seen = Seen(tenant.bucket, tracked, tenant.tracking_url, usage=usage)
+    if tracked is None or tracked.deleted or usage is None:
         return seen
-    runs = await tenant.tracking.runs(tracked.id, limit=RUNS)
+    runs, deleted = await _runs(experiment.status.runs, tracked.id, tenant.tracking)
     older = await _older(experiment, tracked.id, runs, now, tenant.tracking)
-    return Seen(
-        bucket=tenant.bucket,
-        bucket_exists=exists,
-        tracked=tracked,
-        tracking_url=tenant.tracking_url,
-        runs=runs,
-        older=older,
-        deleted_runs=len(await tenant.tracking.runs(tracked.id, deleted=True)),
-        usage=await tenant.store.usage(experiment_prefix(tenant.bucket, meta.namespace, meta.name)),
-        unreferenced=await _unreferenced(expired(experiment.spec, (*runs, *older), now), tenant.tracking),
-    )
+    unreferenced = await _unreferenced(expired(experiment.spec, (*runs, *older), now), tenant.tracking)
+    return replace(seen, runs=runs, older=older, deleted_runs=deleted, unreferenced=unreferenced)
+
+
+async def _runs(known: RunCounts | None, id_: str, tracking: Tracking) -> tuple[tuple[TrackedRun, ...], int]:
+    """Return the newest runs that are not deleted, and how many are: from one answer, unless there are too many for it."""
+    if known is None or known.running + known.finished + known.failed + known.deleted < RUNS:
+        both = await tracking.runs(id_, deleted=None, limit=RUNS)
+        if len(both) < RUNS:
+            there = tuple(run for run in both if not run.deleted)
+            return there, len(both) - len(there)
+    return await tracking.runs(id_, limit=RUNS), len(await tracking.runs(id_, deleted=True))
 
 
 async def _older(
