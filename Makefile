@@ -56,7 +56,7 @@ imports: $(STAMP)
 	$(call step,Import contracts,$(BIN)/lint-imports)
 
 generated: $(STAMP)
-	$(call step,Generated files,for each in crds rbac docs; do PYTHONPATH=operator $(BIN)/python -m modelyard $$each --check; done)
+	$(call step,Generated files,for each in "modelyard crds" "modelyard rbac" "modelyard docs" tests.gitops.customizations; do PYTHONPATH=operator $(BIN)/python -m $$each --check; done)
 
 house: $(STAMP)
 	$(call step,House rules and API lint,$(BIN)/pytest -q tests/house $(ARGS))
