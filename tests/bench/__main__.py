@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import document, download, reconcile, rollout, serving, start
+from tests.bench import document, download, reconcile, rollout, serving, start, trouble
 from tests.bench.build import programs
 from tests.bench.document import Measured
 from tests.bench.figures import Samples
@@ -19,7 +19,7 @@ from tests.cluster.settings import Settings
 
 __all__ = ["main"]
 
-SECTIONS = ("reconcile", "rollout", "serving", "download", "start")
+SECTIONS = ("reconcile", "trouble", "rollout", "serving", "download", "start")
 OBJECTS, ROUNDS = 1_000, 3
 
 
@@ -45,12 +45,16 @@ class Bench:
     def command(self, section: str) -> str:
         """What measures a section in this way again."""
         words = [f"python -m tests.bench --only {section}"]
-        words += [f"--objects {self.options.objects}"] if section == "reconcile" else []
+        words += [f"--objects {self.options.objects}"] if section in {"reconcile", "trouble"} else []
         return " ".join([*words, f"--rounds {self.options.rounds}"])
 
     def reconcile(self) -> Samples:
         options = reconcile.Options(self.options.objects, self.options.rounds, self.options.profile)
         return asyncio.run(reconcile.measure(options, programs(self.settings, self.console), self.console))
+
+    def trouble(self) -> Samples:
+        options = reconcile.Options(self.options.objects, self.options.rounds)
+        return asyncio.run(trouble.measure(options, programs(self.settings, self.console), self.console))
 
     def rollout(self) -> Samples:
         return rollout.measure(self.options.rounds, self.console)
@@ -68,6 +72,7 @@ class Bench:
         """Measure a section, and keep what was found."""
         measure: dict[str, Callable[[], Samples]] = {
             "reconcile": self.reconcile,
+            "trouble": self.trouble,
             "rollout": self.rollout,
             "serving": self.serving,
             "download": self.download,
@@ -75,6 +80,7 @@ class Bench:
         }
         tables = {
             "reconcile": document.reconcile_table,
+            "trouble": document.trouble_table,
             "rollout": document.rollout_table,
             "serving": document.serving_table,
             "download": document.download_table,

@@ -117,22 +117,43 @@ class Watcher:
     _news: asyncio.Event = field(default_factory=asyncio.Event)
     _failure: BaseException | None = None
 
-    async def follow(self, session: aiohttp.ClientSession, version: str) -> None:
-        """Take in what happens after a version of the list, until cancelled."""
-        params = {"watch": "true", "resourceVersion": version, "timeoutSeconds": "3600"}
+    async def follow(self, session: aiohttp.ClientSession, version: str, *, again: bool = False) -> None:
+        """Take in what happens after a version of the list, until cancelled.
+
+        Args:
+            session: The API server.
+            version: Of the list.
+            again: The watch may end, or be refused for a while, as by an API server that has just started: list then, and watch on.
+
+        """
         try:
-            async with session.get(f"{OURS}/experiments", params=params, timeout=aiohttp.ClientTimeout(total=None)) as answer:
-                rest = b""
-                while chunk := await answer.content.readany():
-                    now = time.monotonic()
-                    *lines, rest = (rest + chunk).split(b"\n")
-                    for line in lines:
-                        self.take(json.loads(line), now)
-                    self._news.set()
-                raise RuntimeError("the watch ended")
+            await self._streamed(session, version)
+            while again:
+                await asyncio.sleep(0.05)
+                async with session.get(f"{OURS}/experiments") as answer:
+                    listing = await answer.json()
+                    if answer.status == 200:
+                        version = listing["metadata"]["resourceVersion"]
+                        for each in listing["items"]:
+                            self.take({"type": "ADDED", "object": each}, time.monotonic())
+                self._news.set()
+                await self._streamed(session, version)
+            raise RuntimeError("the watch ended")
         except Exception as error:  # noqa: BLE001 - whoever waits is told
             self._failure = error
             self._news.set()
+
+    async def _streamed(self, session: aiohttp.ClientSession, version: str) -> None:
+        """Take in a watch until it ends."""
+        params = {"watch": "true", "resourceVersion": version, "timeoutSeconds": "3600"}
+        async with session.get(f"{OURS}/experiments", params=params, timeout=aiohttp.ClientTimeout(total=None)) as answer:
+            rest = b""
+            while answer.status == 200 and (chunk := await answer.content.readany()):
+                now = time.monotonic()
+                *lines, rest = (rest + chunk).split(b"\n")
+                for line in lines:
+                    self.take(json.loads(line), now)
+                self._news.set()
 
     def take(self, event: Body, now: float) -> None:
         """Note one event."""
@@ -155,20 +176,20 @@ class Watcher:
         try:
             async with asyncio.timeout(seconds):
                 while not condition():
-                    self._news.clear()
-                    await self._news.wait()
                     if self._failure:
                         raise self._failure
+                    self._news.clear()
+                    await self._news.wait()
         except TimeoutError:
             raise RuntimeError(f"{what}: not in {seconds:.0f} s") from None
 
 
 class Crowd:
-    """So many Experiments, evenly over the namespaces."""
+    """So many Experiments, evenly over some namespaces."""
 
-    def __init__(self, client: Api, count: int) -> None:
-        self.keys = tuple((NAMESPACES[number % len(NAMESPACES)], f"experiment-{number:05}") for number in range(count))
-        self._api = client
+    def __init__(self, client: Api, count: int, namespaces: tuple[str, ...] = NAMESPACES) -> None:
+        self.keys = tuple((namespaces[number % len(namespaces)], f"experiment-{number:05}") for number in range(count))
+        self._api, self._namespaces = client, namespaces
         self._serial = 0
 
     async def make(self) -> None:
@@ -182,26 +203,28 @@ class Crowd:
         return int(body["metadata"]["generation"])
 
     async def remove(self) -> None:
-        """Delete all, finalizers or not."""
-        for namespace in NAMESPACES:
+        """Delete all of its namespaces, finalizers or not."""
+        for namespace in self._namespaces:
             await self._api.ask("DELETE", path(namespace))
-        left = (await self._api.ask("GET", f"{OURS}/experiments"))["items"]
+        left = [each for namespace in self._namespaces for each in (await self._api.ask("GET", path(namespace)))["items"]]
         release = {"metadata": {"finalizers": None}}
         await self._api.all(
             self._api.ask("PATCH", path(each["metadata"]["namespace"], each["metadata"]["name"]), release, MERGE) for each in left
         )
 
         async def gone() -> bool:
-            return not (await self._api.ask("GET", f"{OURS}/experiments?limit=1"))["items"]
+            return not [
+                each for namespace in self._namespaces for each in (await self._api.ask("GET", f"{path(namespace)}?limit=1"))["items"]
+            ]
 
         await until(gone, "all are gone", 60)
 
     @asynccontextmanager
-    async def watched(self) -> AsyncIterator[Watcher]:
-        """A watch for the length of a block."""
+    async def watched(self, *, again: bool = False) -> AsyncIterator[Watcher]:
+        """A watch for the length of a block; `again`: see `Watcher.follow`."""
         version = (await self._api.ask("GET", f"{OURS}/experiments?limit=1"))["metadata"]["resourceVersion"]
         watcher = Watcher()
-        task = asyncio.create_task(watcher.follow(self._api.session, version))
+        task = asyncio.create_task(watcher.follow(self._api.session, version, again=again))
         try:
             yield watcher
         finally:

@@ -6,13 +6,14 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bench import download, rollout, serving, start
+from tests.bench import download, rollout, serving, start, trouble
 from tests.bench.figures import Samples, number, ratio, table
 from tests.bench.machine import described, load_average, now
 from tests.bench.subjects import CONTROLLER_RUNTIME, ENGINE, EXPERIMENT
 
-__all__ = ["Measured", "download_table", "put", "reconcile_table", "rollout_table", "serving_table", "start_table"]
+__all__ = ["Measured", "download_table", "put", "reconcile_table", "rollout_table", "serving_table", "start_table", "trouble_table"]
 
+SUBJECTS = (CONTROLLER_RUNTIME, ENGINE, EXPERIMENT)
 # Figure, its name in a sample, whether a ratio says something, the bar.
 RECONCILE = (
     ("start of the process to the last status, s", "all", True, "B1: 1.0; in the first milestone 1.5"),
@@ -82,6 +83,19 @@ def reconcile_table(samples: Samples, measured: Measured) -> str:
         rows.append([*cells, bar])
     head = ["", CONTROLLER_RUNTIME, ENGINE, "ratio", EXPERIMENT, "ratio", "bar"]
     return f"{measured.line(samples.rounds)}\n\n{table(head, rows)}"
+
+
+def trouble_table(samples: Samples, measured: Measured) -> str:
+    """What one tenant's failures cost the others; and how long it takes until all is right after the API server was away."""
+    rows = []
+    for title, subject in (("nobody fails", ""), ("nobody listens", trouble.REFUSED), ("nobody answers", trouble.SILENT)):
+        figures = [number(samples.median(subject, figure)) for figure in ("p50", "p99")]
+        compared = ratio(samples.ratio(subject, "", "p99")) if subject else ""
+        rows.append([f"{title} at one tenant's MLflow and S3" if subject else title, *figures, compared, "B7: 3" if subject else ""])
+    back = [[each, number(samples.median(each, "back")), "B10: 5" if each != CONTROLLER_RUNTIME else ""] for each in SUBJECTS]
+    first = table(["change to status of the others, ms", "p50", "p99", "ratio", "bar"], rows)
+    second = table(["after the API server was away, all is right again, s", "", "bar"], back)
+    return f"{measured.line(samples.rounds)}\n\n{first}\n\n{second}"
 
 
 def rollout_table(samples: Samples, measured: Measured) -> str:

@@ -12,8 +12,10 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import os
 import secrets
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
@@ -30,7 +32,7 @@ from tests.cluster.bringup import Bringup
 from tests.cluster.console import Console, Failed, tail
 from tests.cluster.settings import Settings
 
-__all__ = ["ApiServer", "running"]
+__all__ = ["ApiServer", "kill", "running"]
 
 START_SECONDS = 60.0
 STOP_SECONDS = 15.0
@@ -211,6 +213,21 @@ def running(controllers: bool = False, arguments: Sequence[str] = ()) -> Iterato
     finally:
         processes.end()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def kill(server: ApiServer) -> list[str]:
+    """Kills the server's own process, found by its folder, and leaves etcd; returns its command line, which starts it again."""
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            words = (entry / "cmdline").read_bytes().decode().rstrip("\0").split("\0")
+        except OSError:
+            continue
+        if words[0].endswith("/kube-apiserver") and f"--cert-dir={server.folder}" in words:
+            os.kill(int(entry.name), signal.SIGKILL)
+            return words
+    raise Failed("no API server runs there")
 
 
 def etcd_command(binary: Path, folder: Path, client: int, peer: int) -> list[str | Path]:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 from pathlib import Path
 
 import pytest
 
-from tests.cluster.apiserver import ApiServer, running
+from tests.cluster.apiserver import ApiServer, kill, running
 from tests.engine.rig import User, operator, until, user
 
 
@@ -27,7 +25,7 @@ async def test_it_waits_for_the_crds_loudly_and_survives_an_api_server_that_dies
             for number in range(50):
                 await admin.create(f"toy-{number}", outside=False)
             await admin.ready("toy-49")
-            command = _stop_apiserver(server)
+            command = kill(server)
             await asyncio.sleep(5)  # not for a condition: it is away so long
             again = await asyncio.create_subprocess_exec(*command, cwd=server.folder, stderr=asyncio.subprocess.DEVNULL)
             try:
@@ -48,21 +46,6 @@ async def _answers(admin: User) -> bool:
         return (await admin.request("GET", "/readyz?verbose"))[0] == 200
     except Exception:  # noqa: BLE001 - whatever is wrong, it is not back
         return False
-
-
-def _stop_apiserver(server: ApiServer) -> list[str]:
-    """Kill the server's own process, found by its folder; return its command line."""
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            words = (entry / "cmdline").read_bytes().decode().rstrip("\0").split("\0")
-        except OSError:
-            continue
-        if words[0].endswith("/kube-apiserver") and f"--cert-dir={server.folder}" in words:
-            os.kill(int(entry.name), signal.SIGKILL)
-            return words
-    raise AssertionError("no API server runs there")
 
 
 @pytest.mark.parametrize(

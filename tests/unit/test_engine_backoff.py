@@ -5,8 +5,12 @@ from __future__ import annotations
 import random
 from collections import Counter
 
+from modelyard.cache import Key
 from modelyard.engine.backoff import Pacer, backoff
 from modelyard.engine.gate import Gate
+from modelyard.engine.queue import Queue
+from modelyard.engine.reconcile import Outcome, Verdict
+from modelyard.engine.schedule import Schedule
 
 
 def test_the_bound_doubles_up_to_a_minute() -> None:
@@ -44,6 +48,19 @@ def test_the_calendar_forgets_what_is_past() -> None:
     for now in range(1000):
         pacer.next(float(now))
     assert len(pacer._booked) < 30
+
+
+def test_a_tenant_s_failures_are_tried_again_so_many_a_second_and_no_other_tenant_waits_for_them() -> None:
+    schedule = Schedule(Queue(20), Pacer(300, 50, random.Random(1).random), random.Random(1).random)
+    many = [Key("experiments", "broken", f"e-{number}") for number in range(1000)]
+    for key in many:
+        schedule.after(key, Verdict(Outcome.FAILED), 100.0)
+    seconds = Counter(int(schedule._looks[key].due) for key in many)
+    assert max(seconds.values()) == 20
+    assert len(seconds) <= 52
+    one = Key("experiments", "risk", "fraud")
+    schedule.after(one, Verdict(Outcome.FAILED), 100.0)
+    assert 100.1 <= schedule._looks[one].due <= 101
 
 
 def test_three_failures_in_a_row_shut_the_gate_and_one_success_opens_it() -> None:

@@ -19,14 +19,15 @@ def backoff(failures: int, dice: Dice, *, first: float = 1.0, longest: float = 6
 
 
 class Pacer:
-    """Spreads resyncs: each at a random moment of the interval, and no second gets more than `rate` of them."""
+    """Spreads looks over time, so that no second gets more than `rate` of them: resyncs, each at a random moment of the interval, or
+    what is tried again."""
 
     def __init__(self, interval: float, rate: int, dice: Dice) -> None:
         """Make an empty calendar.
 
         Args:
-            interval: Seconds between two resyncs of an object.
-            rate: Resyncs a second at most.
+            interval: Seconds between two resyncs of an object; until then the calendar keeps what is past.
+            rate: Looks a second at most.
             dice: Where chance comes from.
 
         """
@@ -43,6 +44,10 @@ class Pacer:
     def first(self, now: float) -> float:
         """Book the first resync of an object that a start found settled: anywhere in the coming interval."""
         return self._book(now, now + self._interval * self._dice())
+
+    def at(self, now: float, wanted: float) -> float:
+        """Book a look at a moment, or in the first second after it that has room."""
+        return self._book(now, wanted)
 
     def _book(self, now: float, wanted: float) -> float:
         self._forget(int(now))

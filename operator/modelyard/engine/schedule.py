@@ -11,6 +11,10 @@ from modelyard.engine.reconcile import Outcome, Verdict
 __all__ = ["Schedule"]
 
 _NOT_AT_ONCE = 1.0
+_RETRIES = 20
+"""Failed objects of one namespace that are tried again in one second. Thousands of them, each after a minute at the latest, would take a
+core for tries that fail, and everybody else's changes would wait for it."""
+_CALENDAR = 60.0
 
 
 @dataclass(slots=True)
@@ -31,6 +35,7 @@ class Schedule:
         self._pacer = pacer
         self._dice = dice
         self._looks: dict[Key, _Look] = {}
+        self._retries: dict[str, Pacer] = {}
 
     def knows(self, key: Key) -> bool:
         """Tell whether this process has looked at an object, or was told to."""
@@ -67,10 +72,10 @@ class Schedule:
         elif verdict.outcome is not Outcome.BUSY:
             look.failures += 1
         look.mark = verdict.mark
-        look.due, lane = self._next(verdict, look.failures, now)
+        look.due, lane = self._next(key, verdict, look.failures, now)
         self._queue.add_at(key, lane, look.due)
 
-    def _next(self, verdict: Verdict, failures: int, now: float) -> tuple[float, Lane]:
+    def _next(self, key: Key, verdict: Verdict, failures: int, now: float) -> tuple[float, Lane]:
         match verdict.outcome:
             case Outcome.SETTLED | Outcome.INVALID:
                 resync = self._pacer.next(now)
@@ -84,4 +89,9 @@ class Schedule:
             case Outcome.UNAVAILABLE:  # the gate sees to it that not all come at once
                 return now + max(backoff(failures, self._dice, first=0.25, longest=2.0), verdict.retry_after), Lane.CHANGE
             case _:
-                return now + max(backoff(failures, self._dice), verdict.retry_after), Lane.ROUTINE
+                wanted = now + max(backoff(failures, self._dice), verdict.retry_after)
+                return self._retries_of(key.namespace).at(now, wanted), Lane.ROUTINE
+
+    def _retries_of(self, namespace: str) -> Pacer:
+        """Return a namespace's own calendar: a tenant with one failed object does not wait behind another's thousands."""
+        return self._retries.setdefault(namespace, Pacer(_CALENDAR, _RETRIES, self._dice))
