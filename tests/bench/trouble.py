@@ -142,7 +142,7 @@ async def kept(bench: Bench, subject: Subject) -> AsyncIterator[Running]:
         async def keep(process: Running) -> None:
             for pause in (0.0, 10.0, 20.0):
                 await asyncio.to_thread(process.process.wait)
-                await asyncio.sleep(pause)
+                await asyncio.sleep(pause)  # not for a condition: the kubelet waits so long
                 process = await start()
 
         first = await start()
