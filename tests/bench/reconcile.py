@@ -221,6 +221,29 @@ def connection(url: str) -> dict[str, str]:
     }
 
 
+def secret(url: str) -> dict[str, object]:
+    """A tenant's connection, as a Secret."""
+    data = {key: base64.b64encode(value.encode()).decode() for key, value in connection(url).items()}
+    return {"metadata": {"name": "modelyard-connection"}, "data": data}
+
+
+@asynccontextmanager
+async def prepared(options: Options, programs: Programs, console: Console) -> AsyncIterator[Bench]:
+    """An API server with our kinds and tenants, and the stand-in, for the length of a block.
+
+    Raises:
+        Failed: The API server does not start.
+
+    """
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="modelyard-bench-")))
+        server = stack.enter_context(running())
+        client = await stack.enter_async_context(api(server))
+        stand_in = await stack.enter_async_context(outside(programs.outside))
+        await client.prepare(lambda _: secret(stand_in.url))
+        yield Bench(options, console, server, client, stand_in, folder)
+
+
 async def measure(options: Options, programs: Programs, console: Console) -> Samples:
     """Measure all subjects.
 
@@ -230,14 +253,7 @@ async def measure(options: Options, programs: Programs, console: Console) -> Sam
 
     """
     samples = Samples()
-    async with AsyncExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="modelyard-bench-")))
-        server = stack.enter_context(running())
-        client = await stack.enter_async_context(api(server))
-        stand_in = await stack.enter_async_context(outside(programs.outside))
-        data = {key: base64.b64encode(value.encode()).decode() for key, value in connection(stand_in.url).items()}
-        await client.prepare(lambda _: {"metadata": {"name": "modelyard-connection"}, "data": data})
-        bench = Bench(options, console, server, client, stand_in, folder)
+    async with prepared(options, programs, console) as bench:
         everyone = subjects(programs)
         for subject in everyone:
             await bench.start_empty(subject)

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -127,16 +127,15 @@ def timed(command: Command, environment: dict[str, str]) -> tuple[float, float]:
 @contextmanager
 def inhabited(server: ApiServer) -> Iterator[str]:
     """A namespace with models and runs, as an operator leaves them; yields its name."""
-    side = Side(server, "bench")
-    side.create("v1", "Namespace", side.namespace)
-    for number in range(MODELS):
-        body = model_body()
-        body["spec"]["versions"] = VERSIONS
-        written(side, f"fraud-{number}", body)
-    for number in range(RUNS):
-        written(side, f"run-{number}", run_body())
-    yield side.namespace
-    side.close()
+    with closing(Side(server, "bench")) as side:
+        side.create("v1", "Namespace", side.namespace)
+        for number in range(MODELS):
+            body = model_body()
+            body["spec"]["versions"] = VERSIONS
+            written(side, f"fraud-{number}", body)
+        for number in range(RUNS):
+            written(side, f"run-{number}", run_body())
+        yield side.namespace
 
 
 def written(side: Side, name: str, body: Manifest) -> None:

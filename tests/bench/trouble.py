@@ -8,22 +8,19 @@ there never answers.
 from __future__ import annotations
 
 import asyncio
-import base64
 import subprocess
-import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 
 import aiohttp
 
 from tests.bench.build import Programs
-from tests.bench.crowd import NAMESPACES, Api, Crowd, api
+from tests.bench.crowd import NAMESPACES, Api, Crowd
 from tests.bench.figures import Sample, Samples
-from tests.bench.reconcile import Bench, Options, connection, outside
+from tests.bench.reconcile import Bench, Options, prepared, secret
 from tests.bench.subjects import EXPERIMENT, Running, Subject, run, subjects
-from tests.cluster.apiserver import ApiServer, kill, running
+from tests.cluster.apiserver import ApiServer, kill
 from tests.cluster.console import Console
 from tests.engine.rig import until
 from tests.servers import free_port
@@ -55,17 +52,12 @@ async def measure(options: Options, programs: Programs, console: Console) -> Sam
     """
     samples = Samples()
     async with AsyncExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="modelyard-bench-")))
-        server = stack.enter_context(running())
-        stack.callback(kill, server)  # the one that was started last is nobody's child
-        client = await stack.enter_async_context(api(server))
-        stand_in = await stack.enter_async_context(outside(programs.outside))
+        bench = await stack.enter_async_context(prepared(options, programs, console))
+        stack.callback(kill, bench.server)  # the one that was started last is nobody's child
         nobody = await stack.enter_async_context(silent())
-        await client.prepare(lambda _: secret(stand_in.url))
         for namespace, url in ((REFUSED, f"http://127.0.0.1:{free_port()}"), (SILENT, nobody)):
-            await client.ask("POST", "/api/v1/namespaces", {"metadata": {"name": namespace}})
-            await client.ask("POST", f"/api/v1/namespaces/{namespace}/secrets", secret(url))
-        bench = Bench(options, console, server, client, stand_in, folder)
+            await bench.client.ask("POST", "/api/v1/namespaces", {"metadata": {"name": namespace}})
+            await bench.client.ask("POST", f"/api/v1/namespaces/{namespace}/secrets", secret(url))
         for number in range(options.rounds):
             for subject in subjects(programs):
                 if subject.name == EXPERIMENT:
@@ -158,7 +150,7 @@ async def absent(server: ApiServer, client: Api) -> float:
     command = kill(server)
     await asyncio.sleep(AWAY)  # not for a condition: it is away so long
     with (server.folder / "again.log").open("ab") as log:
-        subprocess.Popen(command, cwd=server.folder, stdout=log, stderr=log, stdin=subprocess.DEVNULL)  # noqa: ASYNC220
+        subprocess.Popen(command, cwd=server.folder, stdout=log, stderr=log, stdin=subprocess.DEVNULL)  # noqa: ASYNC220 - it outlives this call; `kill` finds it
 
     async def ready() -> bool:
         try:
@@ -186,11 +178,3 @@ async def silent() -> AsyncIterator[str]:
     finally:
         over.set()
         server.close()
-
-
-def secret(url: str) -> dict[str, object]:
-    """A tenant's connection."""
-    return {
-        "metadata": {"name": "modelyard-connection"},
-        "data": {key: base64.b64encode(value.encode()).decode() for key, value in connection(url).items()},
-    }

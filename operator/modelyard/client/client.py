@@ -39,21 +39,21 @@ class Client:
     @cached_property
     def experiments(self) -> "Experiments":
         """MLflow experiments and what is kept of them."""
-        from modelyard.client.experiments import Experiments  # noqa: PLC0415
+        from modelyard.client.experiments import Experiments  # noqa: PLC0415 - not before it is asked for (decision 0010)
 
         return Experiments(self.kube)
 
     @cached_property
     def runs(self) -> "Runs":
         """Trainings, in the cluster and here."""
-        from modelyard.client.runs import Runs  # noqa: PLC0415
+        from modelyard.client.runs import Runs  # noqa: PLC0415 - not before it is asked for (decision 0010)
 
         return Runs(self.kube, self._reach)
 
     @cached_property
     def models(self) -> "Models":
         """Registered models: versions, stages, serving."""
-        from modelyard.client.models import Models  # noqa: PLC0415
+        from modelyard.client.models import Models  # noqa: PLC0415 - not before it is asked for (decision 0010)
 
         return Models(self.kube, self._reach)
 
@@ -79,7 +79,7 @@ class Client:
             NotAllowed: The user may not read the Secret modelyard-connection.
 
         """
-        from modelyard.client.tracking import connected  # noqa: PLC0415
+        from modelyard.client.tracking import connected  # noqa: PLC0415 - not before it is asked for (decision 0010)
 
         with connected(self.kube, self._reach, "MLflow's own client") as mlflow:
             yield mlflow

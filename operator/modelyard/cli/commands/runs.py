@@ -2,6 +2,7 @@
 
 from rich.text import Text
 
+from modelyard.api.base import DeletionPolicy
 from modelyard.api.training_run import TrainingRun
 from modelyard.cli.commands.session import full_name, now, opened
 from modelyard.cli.commands.sure import sure
@@ -41,13 +42,14 @@ def delete(where: Where, names: list[str], *, mlflow: bool, yes: bool) -> None:
     """Delete runs, after asking. `mlflow`: their deletionPolicy is set to Delete first, so that the operator takes the MLflow run along."""
     session = opened(where)
     bodies = [session.kube.get("TrainingRun", name) for name in names]
-    also = [TrainingRun.parse(body) for body in bodies if mlflow or body["spec"].get("deletionPolicy") == "Delete"]
-    going = [run.metadata.name for run in map(TrainingRun.parse, bodies) if not views.ended(run)]
+    runs = [TrainingRun.parse(body) for body in bodies]
+    also = [run for run in runs if mlflow or run.spec.deletion_policy is DeletionPolicy.DELETE]
+    going = [run.metadata.name for run in runs if not views.ended(run)]
     words = [f"Delete {', '.join(names)}"]
     words += [f"(still training: {', '.join(going)})"] if going else []
     words += [f"and soft-delete the MLflow runs of {', '.join(run.metadata.name for run in also)}"] if also else []
     sure(session.screen, " ".join(words), yes=yes)
-    recorded = [body["metadata"]["name"] for body in bodies if TrainingRun.parse(body).status.mlflow]
+    recorded = [run.metadata.name for run in runs if run.status.mlflow]
     taken = [run.metadata.name for run in also if run.status.mlflow]
     for name in names:
         if mlflow:
