@@ -48,6 +48,32 @@ def test_a_run_is_made_from_a_file(side: Side, person: Person, sample: str, tmp_
     assert side.get("TrainingRun", body["metadata"]["name"])["spec"]["experiment"] == body["spec"]["experiment"]
 
 
+def test_a_file_is_read_as_kubectl_reads_it(side: Side, person: Person, tmp_path: Path):
+    text = """apiVersion: modelyard.io/v1alpha1
+kind: TrainingRun
+metadata: {name: fraud-7}
+spec:
+  experiment: fraud
+  trainer: {xgboost: {}}
+  parameters: {since: 2026-11-26, at: 12:30, eta: EA}
+"""
+    file = tmp_path / "run.yaml"
+    file.write_text(text.replace("EA", "1e-3"))
+    done = person.says("train", "-f", str(file))
+    assert (done.returncode, done.stderr.count("\n")) == (1, 2)
+    assert "spec.parameters.eta: is a number, not a text: write it in quotes" in done.stderr
+    file.write_text(text.replace("EA", "'1e-3'"))
+    person.sees("train", "-f", str(file), "--no-follow")
+    assert side.get("TrainingRun", "fraud-7")["spec"]["parameters"] == {"since": "2026-11-26", "at": "12:30", "eta": "1e-3"}
+
+
+def test_what_is_printed_as_yaml_can_be_applied(side: Side, person: Person):
+    parameters = {"eta": "1e-3", "revision": "8e44", "column": "y", "days": "08"}
+    run(side, parameters=parameters)
+    side.apply(person.sees("runs", "show", "fraud-1", "-o", "yaml").replace("fraud-1", "fraud-2"))
+    assert side.get("TrainingRun", "fraud-2")["spec"]["parameters"] == parameters
+
+
 def test_what_the_api_server_refuses_is_told_in_its_words(person: Person):
     done = person.says("train", "-e", "Fraud")
     assert done.returncode == 1

@@ -51,6 +51,10 @@ class Side:
     def request(self, *words: Any, **more: Any) -> Answer:
         return self._cluster.request(*words, **more)
 
+    def apply(self, text: str) -> None:
+        """As `kubectl apply -f FILE` does it."""
+        self._cluster.kubectl("apply", "-n", self.namespace, "-f", "-", stdin=text)
+
     def create(self, version: str, kind: str, name: str, **more: Any) -> Manifest:
         """Creates an object; `metadata` is added to."""
         metadata = {"name": name, **more.pop("metadata", {})}

@@ -1,11 +1,10 @@
 """From nothing to an operator that runs: the cluster, the images, the chart. The demo and the tests on the real cluster share it."""
 
+import json
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from tests.cluster import console
 from tests.cluster.bringup import Bringup
@@ -76,7 +75,7 @@ def install(kube: Kube, values: Mapping[str, Any] | None = None) -> None:
 
     """
     mark = {"podAnnotations": {"modelyard.io/image": image_id(PROJECT["operator"].tag)}}
-    kube.program("helm", *COMMAND, "-f", "-", stdin=yaml.safe_dump(mark | dict(values or {})), timeout=300)
+    kube.program("helm", *COMMAND, "-f", "-", stdin=json.dumps(mark | dict(values or {})), timeout=300)
 
 
 def wait_ready(kube: Kube, seconds: float = 240) -> None:

@@ -122,7 +122,7 @@ class Kube:
 
     def apply(self, *objects: Manifest, namespace: str = "default") -> None:
         """As `kubectl apply` does it."""
-        self.kubectl("apply", "-n", namespace, "-f", "-", stdin=yaml.safe_dump_all(objects))
+        self.kubectl("apply", "-n", namespace, "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
 
     # --- the API ----------------------------------------------------------------------------------
     def request(

@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
 from modelyard import generated
 from modelyard.api.base import GROUP, VERSION, Resource
+from modelyard.api.document import dumped
 from modelyard.api.experiment import Experiment
 from modelyard.api.registered_model import RegisteredModel
 from modelyard.api.rules import rule
@@ -162,7 +161,7 @@ def files() -> generated.Files:
     """Return the committed files: one a kind, in `crds/` and again in the chart."""
     out = {}
     for kind in KINDS:
-        text = f"# Generated from operator/modelyard/api by `make crds`. Never edit it.\n{_yaml(crd(kind))}"
+        text = f"# Generated from operator/modelyard/api by `make crds`. Never edit it.\n{dumped(crd(kind))}"
         for folder in ("crds", "charts/modelyard/files/crds"):
             out[f"{folder}/{GROUP}_{kind.resource.PLURAL}.yaml"] = text
     return out
@@ -213,16 +212,3 @@ def _docstring(resource: type[Resource[Any, Any]]) -> str:
 def _column(column: Column) -> Manifest:
     out: Manifest = {"name": column.name, "type": column.type, "jsonPath": column.path, "description": column.description}
     return out | {"priority": 1} if column.wide else out
-
-
-class _Plain(yaml.SafeDumper):
-    """YAML without anchors: readers compare the files by eye."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        """Write everything out."""
-        del data
-        return True
-
-
-def _yaml(manifest: Manifest) -> str:
-    return yaml.dump(manifest, Dumper=_Plain, sort_keys=False, width=140, allow_unicode=True)

@@ -4,9 +4,9 @@ import json
 import sys
 from typing import Any
 
-import yaml
 from rich.console import Console, RenderableType
 
+from modelyard.api.document import dumped
 from modelyard.cli.options import Format, Where
 
 __all__ = ["Screen"]
@@ -54,10 +54,7 @@ class Screen:
 
     def document(self, value: Any) -> None:
         """Print data as `-o` says: JSON or YAML."""
-        if self.where.output is Format.YAML:
-            text = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=140)
-        else:
-            text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+        text = dumped(value) if self.where.output is Format.YAML else json.dumps(value, indent=2, ensure_ascii=False) + "\n"
         sys.stdout.write(text)
 
     def names(self, names: list[str]) -> None:

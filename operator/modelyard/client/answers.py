@@ -56,6 +56,7 @@ _POLICY = re.compile(r"denied request: (?P<text>.*)", re.DOTALL)
 _OURS = re.compile(r"needs the verb (?P<verb>\S+) on (?P<resource>\S+) in group")
 _STAGES = re.compile(r"may not change the version of stage (?P<stages>.+?) of \S+: it needs")
 _HEAD = re.compile(r'^(?:Invalid value|Unsupported value|Duplicate value): (?:"(?:[^"\\]|\\.)*"|\S+): ')
+_UNQUOTED = re.compile(r"^\S+ in body must be of type string: \"(?P<kind>integer|number|boolean)\"$")
 _PATTERN = "in body should match"
 _UNCHECKED = "some validation rules were not checked"
 _OWNER = re.compile(r'conflict with "(?P<owner>[^"]*)"')
@@ -165,7 +166,8 @@ def _refused(asked: Asked, message: str, causes: list[dict[str, Any]]) -> Refuse
 
 
 def _without_value(message: str) -> str:
-    return _HEAD.sub("", message)
+    """Cut the value away, and say what is to be done about a text without quotes."""
+    return _UNQUOTED.sub(r"is a \g<kind>, not a text: write it in quotes", _HEAD.sub("", message))
 
 
 def _without_head(message: str) -> str:

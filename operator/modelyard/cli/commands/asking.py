@@ -12,6 +12,7 @@ import typer
 import yaml
 
 from modelyard.api.base import GROUP, VERSION
+from modelyard.api.document import loaded_all
 from modelyard.cli.options import parts
 from modelyard.client.kube import Manifest
 
@@ -84,7 +85,7 @@ def _read(path: Path) -> Manifest:
     """Return the one TrainingRun in a file."""
     try:
         text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
-        found = [document for document in yaml.safe_load_all(text) if document]
+        found = loaded_all(text)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise typer.BadParameter(f"{path} cannot be read: {error}") from None
     runs = [document for document in found if isinstance(document, dict) and document.get("kind") == "TrainingRun"]

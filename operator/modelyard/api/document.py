@@ -1,0 +1,75 @@
+"""Objects as YAML that kubectl, Helm and the GitOps engines read as it was meant.
+
+PyYAML follows YAML 1.1 as it is written; they read a text without quotes as Go does (go.yaml.in/yaml/v2, resolve.go): `1e-3`, `08` and
+the Git revision `8e44` are numbers, `y` is true, `0o17` is 15. A parameter that PyYAML writes without quotes is refused by the API server.
+"""
+
+import math
+import re
+from typing import Any
+
+import yaml
+
+__all__ = ["dumped", "loaded_all"]
+
+_BINARY, _BOOL, _FLOAT, _INT, _SET, _TIMESTAMP = (
+    f"tag:yaml.org,2002:{kind}" for kind in ("binary", "bool", "float", "int", "set", "timestamp")
+)
+_NUMBER = re.compile(r"^[-+]?(\.[0-9_]+|[0-9][0-9_]*(\.[0-9_]*)?)([eE][-+]?[0-9_]+)?$|^[-+]?0[xXoObB][0-9a-fA-F_]+$")
+_TRUTH = re.compile(r"^[yYnN]$")
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes what any reader would take for no text; writes everything out, for readers compare by eye."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        """Write no anchors."""
+        del data
+        return True
+
+
+_Dumper.add_implicit_resolver(_FLOAT, _NUMBER, list("-+.0123456789"))
+_Dumper.add_implicit_resolver(_BOOL, _TRUTH, list("yYnN"))
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads `1e-3` as the number, `12:30` as no number, and leaves a date the text that it is: JSON has none."""
+
+
+def _number(loader: _Loader, node: yaml.ScalarNode) -> int | float | str:
+    text = str(loader.construct_scalar(node)).replace("_", "").lower()
+    for base in (0, 8):  # 017 is octal, as 0o17 is; 08 is neither, and Go makes it 8.0
+        try:
+            return int(text, base)
+        except ValueError:
+            continue
+    number = float(text)
+    return number if math.isfinite(number) else loader.construct_scalar(node)
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag not in (_INT, _FLOAT, _TIMESTAMP)]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(_FLOAT, _NUMBER, list("-+.0123456789"))
+_Loader.add_constructor(_FLOAT, _number)
+_Loader.add_implicit_resolver(_BOOL, _TRUTH, list("yYnN"))
+_Loader.yaml_constructors = {
+    tag: made for tag, made in _Loader.yaml_constructors.items() if tag not in (_BINARY, _SET)
+}  # JSON has neither: the message says so
+_Loader.bool_values = yaml.SafeLoader.bool_values | {"y": True, "n": False}
+
+
+def dumped(value: Any) -> str:
+    """Return one document."""
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=140)
+
+
+def loaded_all(text: str) -> list[Any]:
+    """Return the documents of a stream; the empty ones are left out.
+
+    Raises:
+        yaml.YAMLError: It is no YAML.
+
+    """
+    return [document for document in yaml.load_all(text, Loader=_Loader) if document]
