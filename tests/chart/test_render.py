@@ -7,9 +7,12 @@ import os
 import re
 import subprocess
 import sys
+from typing import Any
 
+import pytest
 import yaml
 
+from modelyard.api.document import loaded_all
 from tests.chart.helm import (
     CHART,
     NAMESPACE,
@@ -22,9 +25,11 @@ from tests.chart.helm import (
     helm,
     pod_templates,
     render,
+    run,
 )
 from tests.chart.rendered import env, every_set, named
-from tests.chart.values import SETS
+from tests.chart.values import CREDIT, SETS
+from tests.cluster.settings import KUBERNETES
 
 
 @every_set
@@ -50,6 +55,44 @@ def test_every_object_has_the_standard_labels(values):
         assert labels.get("app.kubernetes.io/part-of") == "modelyard", where
         assert labels.get("app.kubernetes.io/managed-by") == "Helm", where
         assert values.get("commonLabels", {}).items() <= labels.items(), where
+
+
+NUMBERED: dict[str, Any] = {
+    "fullnameOverride": "1e3",
+    "commonLabels": {"revision": "8e44"},
+    "serviceAccount": {"name": "6e6"},
+    "priorityClassName": "5e5",
+    "imagePullSecrets": [{"name": "3e2"}],
+    "nodeSelector": {"pool": "1e1"},
+    "watchNamespaces": ["2e2"],
+    "tenants": [CREDIT | {"namespace": "2e2", "labels": {"cost-center": "4e3"}}],
+}
+NUMBERED_DEMO: dict[str, Any] = {
+    "demo": {
+        "enabled": True,
+        "tenant": {"namespace": "3e3", "createNamespace": True},
+        "mlflow": {"backendStoreSecret": {"name": "7e7", "key": "2e9"}, "persistence": {"storageClass": "9e9"}},
+        "minio": {"bucket": "4e4", "existingSecret": "8e1", "persistence": {"storageClass": "9e9"}},
+    },
+}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [NUMBERED, NUMBERED | NUMBERED_DEMO, NUMBERED | {"purge": {"enabled": True, "backendStoreSecret": "7e7"}, "serviceAccount": {}}],
+    ids=["operator", "demo", "purge"],
+)
+def test_names_that_read_as_numbers_are_texts(values: dict[str, Any]):
+    """As Go reads YAML: without quotes `1e3` is 1000.0, and the release would be refused. The chart has no fractions of its own."""
+    text = run(
+        "helm", "template", "0e0", CHART, "--namespace", "8e44", "--kube-version", KUBERNETES, "--values", "-", stdin=json.dumps(values)
+    )
+
+    def fractions(part: Any, path: str) -> list[str]:
+        inside = part.items() if isinstance(part, dict) else enumerate(part) if isinstance(part, list) else ()
+        return [path] * isinstance(part, float) + [found for key, value in inside for found in fractions(value, f"{path}.{key}")]
+
+    assert [found for each in loaded_all(text) for found in fractions(each, each["kind"])] == []
 
 
 @every_set

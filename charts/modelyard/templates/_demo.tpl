@@ -66,15 +66,15 @@ modelyard.io/keys: {{ include "modelyard.minioKeys" . | sha256sum | trunc 8 | qu
 {{- define "modelyard.mlflowStoreEnv" -}}
 {{- $secret := include "modelyard.minioSecret" . -}}
 - name: MLFLOW_S3_ENDPOINT_URL
-  value: {{ include "modelyard.minioUrl" . }}
+  value: {{ include "modelyard.minioUrl" . | quote }}
 - name: MODELYARD_BUCKET
-  value: {{ .Values.demo.minio.bucket }}
+  value: {{ .Values.demo.minio.bucket | quote }}
 - name: AWS_ACCESS_KEY_ID
   valueFrom:
-    secretKeyRef: {name: {{ $secret }}, key: MINIO_ROOT_USER}
+    secretKeyRef: {name: {{ $secret | quote }}, key: MINIO_ROOT_USER}
 - name: AWS_SECRET_ACCESS_KEY
   valueFrom:
-    secretKeyRef: {name: {{ $secret }}, key: MINIO_ROOT_PASSWORD}
+    secretKeyRef: {name: {{ $secret | quote }}, key: MINIO_ROOT_PASSWORD}
 - name: AWS_DEFAULT_REGION
   value: us-east-1
 - name: HOME
@@ -96,8 +96,8 @@ modelyard.io/keys: {{ include "modelyard.minioKeys" . | sha256sum | trunc 8 | qu
   {{- else }}
   valueFrom:
     secretKeyRef:
-      name: {{ $mlflow.backendStoreSecret.name | default (include "modelyard.mlflowName" .) }}
-      key: {{ ternary "uri" $mlflow.backendStoreSecret.key (empty $mlflow.backendStoreSecret.name) }}
+      name: {{ $mlflow.backendStoreSecret.name | default (include "modelyard.mlflowName" .) | quote }}
+      key: {{ ternary "uri" $mlflow.backendStoreSecret.key (empty $mlflow.backendStoreSecret.name) | quote }}
   {{- end }}
 {{- end -}}
 

@@ -12,7 +12,7 @@
 {{/* Labels that a selector may use: they never change. Takes (dict "root" $ "component" "operator"). */}}
 {{- define "modelyard.selector" -}}
 app.kubernetes.io/name: modelyard
-app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 app.kubernetes.io/component: {{ .component }}
 {{- end -}}
 
@@ -88,7 +88,7 @@ tolerations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- with .Values.priorityClassName }}
-priorityClassName: {{ . }}
+priorityClassName: {{ . | quote }}
 {{- end }}
 {{- end -}}
 
