@@ -1,6 +1,7 @@
 """How a Job and its pod stand, read from their status. What follows from it does not belong here."""
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,6 +23,8 @@ __all__ = [
 Manifest = dict[str, Any]
 WaitKind = Literal["Unschedulable", "ImagePullFailed", "ConfigurationMissing", "CrashLoop"]
 _PULL = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError", "RegistryUnavailable"}
+# What a kubelet says that is late itself (pkg/kubelet/util/manager, containerd), as on a node that is busy: it tries again in a moment.
+_LATE = re.compile(r"^failed to sync \S+ cache: |context deadline exceeded|failed to reserve container name")
 
 
 @dataclass(frozen=True)
@@ -119,7 +122,7 @@ def pod_trouble(pod: Manifest) -> PodTrouble | None:
         reason, message = waiting.get("reason") or "", waiting.get("message") or ""
         if reason in _PULL:
             return PodTrouble("ImagePullFailed", f"{status.get('image')}: {message or reason}")
-        if reason in {"CreateContainerConfigError", "CreateContainerError"}:
+        if reason in {"CreateContainerConfigError", "CreateContainerError"} and not _LATE.search(message):
             return PodTrouble("ConfigurationMissing", message or reason)
         if reason == "CrashLoopBackOff":
             return PodTrouble("CrashLoop", message)
