@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 from tests.demo.install import ROOT
 
 HELD = """
@@ -24,8 +26,44 @@ print(next(stream))
 """
 
 
+ALONG = """
+import asyncio, atexit, threading
+from modelyard.client.background import background
+
+there = threading.Event()
+
+async def work():
+    there.set()
+    await asyncio.sleep(600)
+
+async def numbers():
+    yield 1
+    await work()
+
+def along():
+    WHAT
+
+thread = threading.Thread(target=along, daemon=True)
+atexit.register(thread.join)  # after the client has ended what is open: else the interpreter may be faster than the thread's last words
+background()
+thread.start()
+there.wait()
+"""
+
+
+@pytest.mark.parametrize("what", ["background().run(work())", "list(background().stream(numbers))"])
+def test_a_thread_that_works_along_ends_with_the_process_without_a_word(what: str):
+    """As the thread does that reads a run's log, when its reader presses Ctrl-C."""
+    assert ended(ALONG.replace("WHAT", what)) == (0, "", "")
+
+
+def ended(script: str) -> tuple[int, str, str]:
+    """How a Python process of its own ends, and what it says."""
+    environment = {"PYTHONPATH": str(ROOT / "operator")}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False, timeout=60)
+    return done.returncode, done.stdout, done.stderr
+
+
 def test_a_process_ends_though_a_way_into_the_cluster_is_still_open():
     """As a script does that never says `client.close()`: the loop's thread is gone before what it held is let go."""
-    environment = {"PYTHONPATH": str(ROOT / "operator")}
-    done = subprocess.run([sys.executable, "-c", HELD], env=environment, capture_output=True, text=True, check=False, timeout=60)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "something\n0\n", "")
+    assert ended(HELD) == (0, "something\n0\n", "")

@@ -52,11 +52,16 @@ class Background:
 
         Raises:
             TimeoutError: It was not done in so many seconds, and has been ended.
+            SystemExit: The process ended meanwhile. The thread that works along while it does so ends with it, without a word.
 
         """
         future = asyncio.run_coroutine_threadsafe(work, self.loop)
         try:
             return future.result(seconds)
+        except CancelledError:
+            if self.ended:
+                raise SystemExit from None
+            raise
         except BaseException:
             future.cancel()
             raise
@@ -78,8 +83,8 @@ class Background:
                     more, item = self.run(items.get(), None if end is None else max(0.0, end - time.monotonic()))
                 except TimeoutError:
                     return
-                except CancelledError:
-                    if self.ended:  # a thread that reads along while the process ends
+                except SystemExit:
+                    if self.ended:  # a thread that reads along
                         return
                     raise
                 if not more:
