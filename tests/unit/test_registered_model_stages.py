@@ -302,7 +302,7 @@ MISMATCH = '{"reason": "ArtifactDigestMismatch", "message": "m"}'
             True,
         ),
         ([terminated(66, '{"reason": "ArtifactMissing", "message": "m"}', name="fetch", init=True)], "ArtifactMissing", True, False),
-        ([terminated(69, '{"reason": "StoreUnavailable", "message": "m"}', name="fetch", init=True)], "StoreUnavailable", True, False),
+        ([terminated(69, '{"reason": "StoreUnavailable", "message": "m"}', name="fetch", init=True)], "StoreUnavailable", False, False),
         ([terminated(73, '{"reason": "VolumeFull", "message": "m"}', name="fetch", init=True)], "ServingFailed", True, False),
         ([terminated(67, '{"reason": "CodeModelForbidden", "message": "m"}', name="model")], "CodeModelForbidden", True, False),
         ([terminated(137, "", "OOMKilled", name="model")], "ServingFailed", True, False),

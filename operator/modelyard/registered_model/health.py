@@ -62,7 +62,9 @@ def health(deployment: Manifest | None, pods: Iterable[Manifest]) -> Health:
         for ended in terminations(pod):
             if ended.exit_code != 0:
                 message, reason, refused = _ended(ended)
-                return Health(ready, available, current, message, reason, stalled=True, refused=refused)
+                # An outage ends by itself, and the kubelet tries until it does.
+                stalled = reason is not Reason.STORE_UNAVAILABLE
+                return Health(ready, available, current, message, reason, stalled=stalled, refused=refused)
         trouble = pod_trouble(pod)
         if trouble is not None:
             return Health(
