@@ -9,7 +9,7 @@ import contextlib
 import logging
 import random
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from modelyard.cache import Cache, Change, Key, owner_of
@@ -88,7 +88,7 @@ class Engine:
         self._cache = cache
         self._clock = clock
         self._options = options
-        self._metrics = metrics or Metrics()
+        self.metrics = metrics or Metrics()
         self._queue = Queue(options.workers)
         self._gate = Gate()
         self._schedule = Schedule(self._queue, Pacer(options.resync, options.resyncs_per_second, dice), dice)
@@ -114,7 +114,7 @@ class Engine:
         self._moved = clock.time()
         cache.subscribe(self._changed)
         kinds = {plural: controller.resource.KIND for plural, controller in self._controllers.items()}
-        self._metrics.watch_over(cache, kinds, self.lanes, lambda: self.recorder.dropped)
+        self.metrics.watch_over(cache, kinds, self.lanes, self._schedule.away, lambda: self.recorder.dropped)
 
     # --- changes become keys ------------------------------------------------------------------------------
     def open(self) -> None:
@@ -135,7 +135,7 @@ class Engine:
         if change.scope in self._controllers:
             key = _key(change.scope, change.body)
             if change.new is None:
-                self._schedule.forget(key)
+                self._schedule.forget(key, self._clock.time())
             elif change.old is None or fingerprint(change.old, ()) != fingerprint(change.new, ()):
                 self._add(key, Lane.CHANGE)
         self._tell_relations(change)
@@ -187,11 +187,11 @@ class Engine:
     async def _look(self, key: Key) -> Outcome:
         begin = self._clock.time()
         if self._spares(key, begin):
-            self._metrics.reconciled(key.plural, Outcome.SKIPPED, 0.0)
+            self.metrics.reconciled(key.plural, Outcome.SKIPPED, 0.0)
             return Outcome.SKIPPED
         verdict = await self._reconciler.reconcile(key)
         end = self._clock.time()
-        self._metrics.reconciled(key.plural, verdict.outcome, end - begin)
+        self.metrics.reconciled(key.plural, verdict.outcome, end - begin)
         if verdict.outcome is Outcome.UNAVAILABLE:
             self._gate.failed(end, verdict.retry_after)
         else:
@@ -262,7 +262,7 @@ class Engine:
                 break
         news += self._cache.settle(plural, before, listed)
         if self._open and news:
-            self._metrics.drifted(plural, news)
+            self.metrics.drifted(plural, news)
             logger.info("The list of %s brought %d changes that no watch had told of", plural, news)
         return news
 
@@ -271,6 +271,11 @@ class Engine:
         """Return, by lane, how many keys are ready, and for how many seconds the oldest has been."""
         now = self._clock.time()
         return {lane.value: (self._queue.depth(lane), self._queue.age(lane, now)) for lane in Lane}
+
+    @property
+    def away(self) -> Mapping[tuple[str, str], int]:
+        """How many objects wait for what is away, by namespace and what it is."""
+        return self._schedule.away()
 
     @property
     def stuck(self) -> bool:

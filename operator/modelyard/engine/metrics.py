@@ -11,6 +11,7 @@ from modelyard.cache import Cache
 __all__ = ["Metrics"]
 
 Lanes = Callable[[], Mapping[str, tuple[int, float]]]
+Away = Callable[[], Mapping[tuple[str, str], int]]
 
 _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
@@ -57,25 +58,27 @@ class Metrics:
         """Count what the watch had lost."""
         self._drift.labels(kind).inc(count)
 
-    def watch_over(self, cache: Cache, kinds: Mapping[str, str], queue: Lanes, dropped: Callable[[], int]) -> None:
-        """Add what is counted when somebody asks: objects by kind and readiness, and the queue.
+    def watch_over(self, cache: Cache, kinds: Mapping[str, str], queue: Lanes, away: Away, dropped: Callable[[], int]) -> None:
+        """Add what is counted when somebody asks: objects by kind and readiness, the queue, and who waits for what is away.
 
         Args:
             cache: Where the objects are.
             kinds: The kind of each plural.
             queue: Returns depth and oldest age, in seconds, by lane.
+            away: Returns how many objects wait, by namespace and what is away.
             dropped: Returns how many events did not fit.
 
         """
         self._dropped.set_function(dropped)
-        self.registry.register(_OnDemand(cache, kinds, queue))
+        self.registry.register(_OnDemand(cache, kinds, queue, away))
 
 
 class _OnDemand(Collector):
-    def __init__(self, cache: Cache, kinds: Mapping[str, str], queue: Lanes) -> None:
+    def __init__(self, cache: Cache, kinds: Mapping[str, str], queue: Lanes, away: Away) -> None:
         self._cache = cache
         self._kinds = kinds
         self._queue = queue
+        self._away = away
 
     def collect(self) -> Iterator[Metric]:
         objects = GaugeMetricFamily("modelyard_objects", "Objects by kind and readiness.", labels=("kind", "ready"))
@@ -95,3 +98,7 @@ class _OnDemand(Collector):
             age.add_metric((lane,), seconds)
         yield depth
         yield age
+        away = GaugeMetricFamily("modelyard_away_objects", "Objects that wait for what is away.", labels=("namespace", "dependency"))
+        for place, count in self._away().items():
+            away.add_metric(place, count)
+        yield away

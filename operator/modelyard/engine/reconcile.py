@@ -13,13 +13,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from modelyard.api.conditions import CONNECTION_OPERATION
 from modelyard.cache import Cache, Key
 from modelyard.controller import FINALIZER, Controller
 from modelyard.engine import report
 from modelyard.engine.clock import Clock
 from modelyard.engine.events import Recorder
 from modelyard.engine.perform import perform
-from modelyard.errors import Conflict, ModelyardError, Unavailable
+from modelyard.errors import Conflict, Forbidden, ModelyardError, Unavailable
 from modelyard.plan import Apply, Delete, Event, Manifest, Plan
 from modelyard.ports import Cluster, Objects, Ports, Tenant
 
@@ -62,6 +63,7 @@ class Verdict:
         mark: The fingerprint of what the last look saw; None when there was none.
         again: When the plan wants another look.
         retry_after: Seconds that the other side asked us to wait.
+        away: Who does not let this namespace in: `MLflow`, `S3`, or `connection` when there is none. All its objects will hear the same.
 
     """
 
@@ -69,6 +71,7 @@ class Verdict:
     mark: int | None = None
     again: timedelta | None = None
     retry_after: float = 0.0
+    away: str | None = None
 
 
 def fingerprint(body: Manifest, children: tuple[Manifest, ...]) -> int:
@@ -228,7 +231,7 @@ class Reconciler:
             return await self._let_go(key, body, plan.events)
         news = await self._report(key, body, report.dumped(plan.status), plan.events)
         logger.log(logging.WARNING if news else logging.DEBUG, "%s", error, extra={"key": str(key)})
-        return Verdict(Outcome.FAILED, mark, plan.again, getattr(error, "retry_after", 0.0))
+        return Verdict(Outcome.FAILED, mark, plan.again, getattr(error, "retry_after", 0.0), _away(error))
 
     async def _ill(self, key: Key, outcome: Outcome, reason: str, message: str, *, stalled: bool = True) -> Verdict:
         body = self._cache.get(*key)
@@ -260,6 +263,13 @@ def _parsed(controller: Controller, body: Manifest) -> Any:
     except ValidationError as error:
         problems = (f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors(include_input=False))
         raise _Misfit("; ".join(problems)) from None
+
+
+def _away(error: ModelyardError) -> str | None:
+    if error.operation == CONNECTION_OPERATION:
+        return "connection"
+    everybody_s = isinstance(error, Unavailable | Forbidden) and error.dependency != "Kubernetes"
+    return error.dependency if everybody_s else None
 
 
 def _unreported(error: ModelyardError) -> Verdict:

@@ -1,10 +1,12 @@
 """What is remembered of each object between two passes, and when the next is due. Doing passes does not belong here."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from modelyard.cache import Key
 from modelyard.engine.backoff import Pacer, backoff
+from modelyard.engine.outage import Outages, Turn
 from modelyard.engine.queue import Lane, Queue
 from modelyard.engine.reconcile import Outcome, Verdict
 
@@ -14,7 +16,11 @@ _NOT_AT_ONCE = 1.0
 _RETRIES = 20
 """Failed objects of one namespace that are tried again in one second. Thousands of them, each after a minute at the latest, would take a
 core for tries that fail, and everybody else's changes would wait for it."""
+_HEALINGS = 50
+"""Objects of one namespace that are looked at in one second when what they waited for answers again."""
 _CALENDAR = 60.0
+_SAYS_NOTHING = {Outcome.BUSY, Outcome.CONFLICT, Outcome.UNAVAILABLE}
+"""Ends of a pass after which an object that waited for MLflow or S3 still does."""
 
 
 @dataclass(slots=True)
@@ -35,7 +41,9 @@ class Schedule:
         self._pacer = pacer
         self._dice = dice
         self._looks: dict[Key, _Look] = {}
+        self._outages = Outages(dice)
         self._retries: dict[str, Pacer] = {}
+        self._healings: dict[str, Pacer] = {}
 
     def knows(self, key: Key) -> bool:
         """Tell whether this process has looked at an object, or was told to."""
@@ -56,15 +64,20 @@ class Schedule:
         """Let the next look not be spared."""
         self._looks.setdefault(key, _Look(None, now)).mark = None
 
-    def forget(self, key: Key) -> None:
+    def forget(self, key: Key, now: float) -> None:
         """Drop all that is known of an object that is gone."""
         self._looks.pop(key, None)
         self._queue.forget(key)
+        self._let_ask(self._outages.left(key, now), now)
+
+    def away(self) -> Mapping[tuple[str, str], int]:
+        """Return how many objects wait for something that is away, by namespace and what it is."""
+        return self._outages.waiting()
 
     def after(self, key: Key, verdict: Verdict, now: float) -> None:
         """Set the time of the next look by how the last one ended."""
         if verdict.outcome is Outcome.GONE:
-            self.forget(key)
+            self.forget(key, now)
             return
         look = self._looks.setdefault(key, _Look(None, now))
         if verdict.outcome in {Outcome.SETTLED, Outcome.INVALID}:
@@ -72,8 +85,27 @@ class Schedule:
         elif verdict.outcome is not Outcome.BUSY:
             look.failures += 1
         look.mark = verdict.mark
-        look.due, lane = self._next(key, verdict, look.failures, now)
-        self._queue.add_at(key, lane, look.due)
+        if verdict.away is not None:
+            # It waits in line, without a time of its own.
+            look.due = math.inf
+            self._queue.forget(key)
+            self._let_ask(self._outages.failed(key, verdict.away, now), now + verdict.retry_after)
+            return
+        if verdict.outcome is Outcome.SETTLED:
+            for other in self._outages.answered(key):
+                self._set(other, Lane.ROUTINE, self._calendar(self._healings, key.namespace, _HEALINGS).at(now, now))
+        elif verdict.outcome not in _SAYS_NOTHING:
+            self._let_ask(self._outages.left(key, now), now)
+        due, lane = self._next(key, verdict, look.failures, now)
+        self._set(key, lane, due)
+
+    def _let_ask(self, turns: Iterable[Turn], earliest: float) -> None:
+        for key, when in turns:
+            self._set(key, Lane.ROUTINE, max(when, earliest))
+
+    def _set(self, key: Key, lane: Lane, due: float) -> None:
+        self._looks.setdefault(key, _Look(None, due)).due = due
+        self._queue.add_at(key, lane, due)
 
     def _next(self, key: Key, verdict: Verdict, failures: int, now: float) -> tuple[float, Lane]:
         match verdict.outcome:
@@ -90,8 +122,8 @@ class Schedule:
                 return now + max(backoff(failures, self._dice, first=0.25, longest=2.0), verdict.retry_after), Lane.CHANGE
             case _:
                 wanted = now + max(backoff(failures, self._dice), verdict.retry_after)
-                return self._retries_of(key.namespace).at(now, wanted), Lane.ROUTINE
+                return self._calendar(self._retries, key.namespace, _RETRIES).at(now, wanted), Lane.ROUTINE
 
-    def _retries_of(self, namespace: str) -> Pacer:
-        """Return a namespace's own calendar: a tenant with one failed object does not wait behind another's thousands."""
-        return self._retries.setdefault(namespace, Pacer(_CALENDAR, _RETRIES, self._dice))
+    def _calendar(self, calendars: dict[str, Pacer], namespace: str, rate: int) -> Pacer:
+        """Return a namespace's own calendar: a tenant with one object does not wait behind another's thousands."""
+        return calendars.setdefault(namespace, Pacer(_CALENDAR, rate, self._dice))

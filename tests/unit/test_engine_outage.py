@@ -1,0 +1,152 @@
+"""MLflow or S3 is away for a whole namespace: one object asks, and all are looked at when somebody is answered."""
+
+from __future__ import annotations
+
+import math
+import random
+from datetime import timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from modelyard.cache import Key
+from modelyard.engine.backoff import Pacer
+from modelyard.engine.queue import Queue
+from modelyard.engine.reconcile import Outcome, Verdict
+from modelyard.engine.schedule import Schedule
+from modelyard.errors import Forbidden, Invalid, ModelyardError, Unavailable
+from tests.engine.toy import manifest
+from tests.unit.engine_world import DOWN, MINUTE, World
+
+MANY = [f"toy-{number}" for number in range(100)]
+KEYS = [Key("experiments", namespace, f"e-{number}") for namespace in ("a", "b") for number in range(4)]
+CONNECTION = Invalid("Kubernetes", "read connection", "risk/modelyard-connection")
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def made(world: World, names: list[str], error: ModelyardError = DOWN) -> None:
+    for name in names:
+        world.toys.raises[name] = error
+        world.cluster.create(manifest(name))
+
+
+def ready(world: World, names: list[str]) -> int:
+    return sum(world.condition("Ready", name) == ("True", "Synced") for name in names)
+
+
+@pytest.mark.parametrize("error", [DOWN, Unavailable("S3", "list", "x"), Forbidden("MLflow", "find", "x"), CONNECTION])
+async def test_one_asks_for_all_and_all_follow_it(world: World, error: ModelyardError) -> None:
+    made(world, MANY, error)
+    await world.settle()
+    assert ready(world, MANY) == 0
+    looks = sum(world.toys.looks.values())
+    await world.settle(within=5 * MINUTE)
+    assert 100 <= sum(world.toys.looks.values()) - looks <= 200, "everybody asks within five minutes, and nobody much more often"
+    world.toys.raises.clear()
+    await world.settle(within=timedelta(seconds=8))
+    assert ready(world, MANY) == 100
+    assert world.engine.away == {}
+
+
+async def test_a_short_line_asks_every_half_minute_at_least(world: World) -> None:
+    made(world, MANY[:3])
+    await world.settle(within=10 * MINUTE)
+    world.toys.raises.clear()
+    await world.settle(within=timedelta(seconds=31))
+    assert ready(world, MANY[:3]) == 3
+
+
+async def test_one_that_nobody_ever_answers_holds_no_other_up(world: World) -> None:
+    made(world, ["bad", *MANY[:5]])
+    await world.settle(within=5 * MINUTE)
+    for name in MANY[:5]:
+        del world.toys.raises[name]
+    await world.settle(within=MINUTE)
+    assert ready(world, MANY[:5]) == 5
+    assert world.engine.away == {("risk", "MLflow"): 1}
+
+
+async def test_whose_turn_it_was_may_go_and_another_asks(world: World) -> None:
+    made(world, MANY)
+    await world.settle()
+    for name in MANY[:99]:
+        world.cluster.remove("experiments", "risk", name)
+    await world.settle()
+    world.toys.raises.clear()
+    await world.settle(within=MINUTE)
+    assert ready(world, MANY[99:]) == 1
+
+
+async def test_what_was_changed_is_looked_at_at_once(world: World) -> None:
+    made(world, MANY)
+    await world.settle(within=5 * MINUTE)
+    looks = world.toys.looks["toy-7"]
+    world.cluster.edit("experiments", "risk", "toy-7", lambda body: body["spec"].update(value="x"))
+    await world.settle()
+    assert world.toys.looks["toy-7"] == looks + 1
+
+
+def test_who_waits_in_line_is_spared_until_it_is_its_turn_or_somebody_is_answered() -> None:
+    schedule = Schedule(Queue(4), Pacer(300, 50, lambda: 0.5), lambda: 0.5)
+    first, second = KEYS[:2]
+    for key in (first, second):
+        schedule.after(key, Verdict(Outcome.FAILED, 5, away="MLflow"), 100.0)
+    assert [schedule.spares(key, 5, 1000.0) for key in (first, second)] == [False, True]
+    assert not schedule.spares(second, 6, 100.0), "it was changed"
+    schedule.after(first, Verdict(Outcome.SETTLED, 5), 1000.0)
+    assert [schedule.spares(key, 5, 1000.5) for key in (first, second)] == [True, False]
+
+
+async def test_who_waits_is_counted(world: World) -> None:
+    made(world, MANY[:4])
+    made(world, MANY[4:6], Unavailable("S3", "list", "x"))
+    made(world, ["odd"], ZeroDivisionError("a bug"))  # type: ignore[arg-type]
+    await world.settle()
+    assert world.engine.away == {("risk", "MLflow"): 4, ("risk", "S3"): 2}
+    count = world.engine.metrics.registry.get_sample_value
+    assert count("modelyard_away_objects", {"namespace": "risk", "dependency": "MLflow"}) == 4
+
+
+async def test_a_namespace_does_not_wait_for_another(world: World) -> None:
+    made(world, MANY)
+    await world.settle(within=5 * MINUTE)
+    world.cluster.create(manifest("fraud", namespace="other"))
+    await world.settle()
+    body = world.cluster.live("experiments", "other", "fraud")
+    assert body is not None
+    assert body["status"]["id"]
+
+
+ENDS = [
+    Verdict(Outcome.SETTLED), Verdict(Outcome.BUSY), Verdict(Outcome.CONFLICT), Verdict(Outcome.UNAVAILABLE), Verdict(Outcome.INVALID),
+    Verdict(Outcome.BUG), Verdict(Outcome.GONE), Verdict(Outcome.FAILED), Verdict(Outcome.FAILED, away="MLflow"),
+    Verdict(Outcome.FAILED, away="MLflow"), Verdict(Outcome.FAILED, away="S3", retry_after=7),
+]  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(KEYS), st.sampled_from(ENDS), st.integers(0, 40)), max_size=60))
+def test_in_every_line_somebody_is_to_ask_whatever_happens(ends: list[tuple[Key, Verdict, int]]) -> None:
+    """And nobody who waits is lost: with everybody answered from some moment on, all get on."""
+    queue, dice = Queue(4), random.Random(1).random
+    schedule, now = Schedule(queue, Pacer(300, 50, dice), dice), 0.0
+    there = set[Key]()
+    for key, verdict, pause in ends:
+        now += pause
+        schedule.after(key, verdict, now)
+        (there.discard if verdict.outcome is Outcome.GONE else there.add)(key)
+    got_on = set[Key]()
+    while (when := queue.next_time()) is not None and when < now + 700:
+        key = queue.take(when)
+        assert key is not None
+        got_on.add(key)
+        schedule.after(key, Verdict(Outcome.SETTLED), when)
+        queue.done(key, when)
+    assert got_on == there
+    assert not schedule.away()
+    assert all(look.due < math.inf for look in schedule._looks.values())
