@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import document, download, reconcile, rollout, serving, start, trouble
+from tests.bench import document, download, reconcile, rollout, serving, start, tracking, trouble
 from tests.bench.build import programs
 from tests.bench.document import Measured
 from tests.bench.figures import Samples
@@ -19,7 +19,7 @@ from tests.cluster.settings import Settings
 
 __all__ = ["main"]
 
-SECTIONS = ("reconcile", "trouble", "rollout", "serving", "download", "start")
+SECTIONS = ("reconcile", "trouble", "tracking", "rollout", "serving", "download", "start")
 OBJECTS, ROUNDS = 1_000, 3
 
 
@@ -56,6 +56,9 @@ class Bench:
         options = reconcile.Options(self.options.objects, self.options.rounds)
         return asyncio.run(trouble.measure(options, programs(self.settings, self.console), self.console))
 
+    def tracking(self) -> Samples:
+        return tracking.measure(self.options.rounds, self.console)
+
     def rollout(self) -> Samples:
         return rollout.measure(self.options.rounds, self.console)
 
@@ -73,6 +76,7 @@ class Bench:
         measure: dict[str, Callable[[], Samples]] = {
             "reconcile": self.reconcile,
             "trouble": self.trouble,
+            "tracking": self.tracking,
             "rollout": self.rollout,
             "serving": self.serving,
             "download": self.download,
@@ -81,6 +85,7 @@ class Bench:
         tables = {
             "reconcile": document.reconcile_table,
             "trouble": document.trouble_table,
+            "tracking": document.tracking_table,
             "rollout": document.rollout_table,
             "serving": document.serving_table,
             "download": document.download_table,

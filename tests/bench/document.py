@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bench import download, rollout, serving, start, trouble
+from tests.bench import download, rollout, serving, start, tracking, trouble
 from tests.bench.figures import Samples, number, ratio, table
 from tests.bench.machine import described, load_average, now
 from tests.bench.subjects import CONTROLLER_RUNTIME, ENGINE, EXPERIMENT
@@ -141,6 +141,16 @@ def download_table(samples: Samples, measured: Measured) -> str:
         rows.append([tree.title, *found, ratio(samples.ratio(ours, theirs, "rate"))])
     head = ["MB/s", download.OURS, f"{download.BOTO3}, `download_file`", "ratio"]
     return f"{measured.line(samples.rounds)}\n\n{table(head, rows)}"
+
+
+def tracking_table(samples: Samples, measured: Measured) -> str:
+    """B9: our way to MLflow beside a bare one."""
+    ours, bare = tracking.OURS, tracking.BARE
+    rows = []
+    for title, figure, bar in (("calls a second", "rate", "B9: 0.8"), ("CPU a call, on our side, ms", "cpu", "")):
+        found = [number(samples.median(subject, figure)) for subject in (ours, bare)]
+        rows.append([title, *found, ratio(samples.ratio(ours, bare, figure)), bar])
+    return f"{measured.line(samples.rounds)}\n\n{table(['', ours, bare, 'ratio', 'bar'], rows)}"
 
 
 def start_table(samples: Samples, measured: Measured) -> str:

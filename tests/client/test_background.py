@@ -51,7 +51,10 @@ there.wait()
 """
 
 
-@pytest.mark.parametrize("what", ["background().run(work())", "list(background().stream(numbers))"])
+LATE = "there.set(); list(iter(lambda: background().ended, True)); background().run(work())"
+
+
+@pytest.mark.parametrize("what", ["background().run(work())", "list(background().stream(numbers))", LATE])
 def test_a_thread_that_works_along_ends_with_the_process_without_a_word(what: str):
     """As the thread does that reads a run's log, when its reader presses Ctrl-C."""
     assert ended(ALONG.replace("WHAT", what)) == (0, "", "")

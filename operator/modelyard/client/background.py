@@ -56,6 +56,10 @@ class Background:
 
         """
         future = asyncio.run_coroutine_threadsafe(work, self.loop)
+        # What came too late for the others' end would never have one. The main thread's last words (atexit) are still said.
+        if self.ended and threading.current_thread() is not threading.main_thread():
+            future.cancel()
+            raise SystemExit
         try:
             return future.result(seconds)
         except CancelledError:
