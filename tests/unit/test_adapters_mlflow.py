@@ -322,6 +322,21 @@ async def test_a_page_that_is_lost_loses_nothing_in_silence():
             await client.runs("1")
 
 
+async def test_a_read_that_mlflow_failed_at_is_asked_once_more_and_a_write_is_not():
+    asked: list[str] = []
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        asked.append(request.path.rpartition("mlflow/")[2])
+        again = asked.count(asked[-1]) > 1
+        return web.json_response({"runs": []} if again else {"error_code": "INTERNAL_ERROR"}, status=200 if again else 500)
+
+    async with mlflow(handler) as client:
+        assert await client.runs("1") == ()
+        with pytest.raises(Ambiguous):
+            await client.create_run("1", "r", {})
+    assert asked == ["runs/search", "runs/search", "runs/create"]
+
+
 async def test_operations_are_few_fixed_texts():
     """Metrics are labelled with them."""
     operations: dict[str, set[str]] = {"a": set(), "b": set()}
