@@ -11,7 +11,17 @@ from tests.bench.figures import Samples, number, ratio, table
 from tests.bench.machine import described, load_average, now
 from tests.bench.subjects import CONTROLLER_RUNTIME, ENGINE, EXPERIMENT
 
-__all__ = ["Measured", "download_table", "put", "reconcile_table", "rollout_table", "serving_table", "start_table", "trouble_table"]
+__all__ = [
+    "Measured",
+    "download_table",
+    "put",
+    "reconcile_table",
+    "rollout_table",
+    "serving_table",
+    "start_table",
+    "tracking_table",
+    "trouble_table",
+]
 
 SUBJECTS = (CONTROLLER_RUNTIME, ENGINE, EXPERIMENT)
 # Figure, its name in a sample, whether a ratio says something, the bar.

@@ -8,6 +8,7 @@ from datetime import timedelta
 from modelyard.cache import Cache
 from modelyard.controller import Relation
 from modelyard.engine.engine import Engine, Options
+from modelyard.engine.metrics import Metrics
 from modelyard.engine.report import conditions_of
 from modelyard.errors import ModelyardError, Unavailable
 from modelyard.plan import Manifest
@@ -45,9 +46,18 @@ class World:
         self.calls.on_call = lambda _operation, _phase: None
         cache = Cache(["experiments", "trainingruns"])
         self.cluster.attach(cache)
+        self.metrics = Metrics()
         controllers = [self.toys.controller(*self.relations)]
         self.engine = Engine(
-            controllers, self, self.cluster, cache=cache, clock=self.clock, options=self.options, dice=lambda: 0.5, fence=self._fence
+            controllers,
+            self,
+            self.cluster,
+            cache=cache,
+            clock=self.clock,
+            options=self.options,
+            metrics=self.metrics,
+            dice=lambda: 0.5,
+            fence=self._fence,
         )
         self.engine.open()
 

@@ -29,7 +29,7 @@ def world() -> World:
     return World()
 
 
-def made(world: World, names: list[str], error: ModelyardError = DOWN) -> None:
+def made(world: World, names: list[str], error: Exception = DOWN) -> None:
     for name in names:
         world.toys.raises[name] = error
         world.cluster.create(manifest(name))
@@ -105,10 +105,10 @@ def test_who_waits_in_line_is_spared_until_it_is_its_turn_or_somebody_is_answere
 async def test_who_waits_is_counted(world: World) -> None:
     made(world, MANY[:4])
     made(world, MANY[4:6], Unavailable("S3", "list", "x"))
-    made(world, ["odd"], ZeroDivisionError("a bug"))  # type: ignore[arg-type]
+    made(world, ["odd"], ZeroDivisionError("a bug"))
     await world.settle()
     assert world.engine.away == {("risk", "MLflow"): 4, ("risk", "S3"): 2}
-    count = world.engine.metrics.registry.get_sample_value
+    count = world.metrics.registry.get_sample_value
     assert count("modelyard_away_objects", {"namespace": "risk", "dependency": "MLflow"}) == 4
 
 

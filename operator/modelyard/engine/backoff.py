@@ -39,17 +39,14 @@ class Pacer:
 
     def next(self, now: float) -> float:
         """Book the resync after one that happened now: an interval later, a tenth of it earlier or later."""
-        return self._book(now, now + self._interval * (0.9 + 0.2 * self._dice()))
+        return self.at(now, now + self._interval * (0.9 + 0.2 * self._dice()))
 
     def first(self, now: float) -> float:
         """Book the first resync of an object that a start found settled: anywhere in the coming interval."""
-        return self._book(now, now + self._interval * self._dice())
+        return self.at(now, now + self._interval * self._dice())
 
     def at(self, now: float, wanted: float) -> float:
         """Book a look at a moment, or in the first second after it that has room."""
-        return self._book(now, wanted)
-
-    def _book(self, now: float, wanted: float) -> float:
         self._forget(int(now))
         second = int(wanted)
         while self._booked.get(second, 0) >= self._rate:

@@ -88,7 +88,7 @@ class Engine:
         self._cache = cache
         self._clock = clock
         self._options = options
-        self.metrics = metrics or Metrics()
+        self._metrics = metrics or Metrics()
         self._queue = Queue(options.workers)
         self._gate = Gate()
         self._schedule = Schedule(self._queue, Pacer(options.resync, options.resyncs_per_second, dice), dice)
@@ -114,7 +114,7 @@ class Engine:
         self._moved = clock.time()
         cache.subscribe(self._changed)
         kinds = {plural: controller.resource.KIND for plural, controller in self._controllers.items()}
-        self.metrics.watch_over(cache, kinds, self.lanes, self._schedule.away, lambda: self.recorder.dropped)
+        self._metrics.watch_over(cache, kinds, self.lanes, self._schedule.away, lambda: self.recorder.dropped)
 
     # --- changes become keys ------------------------------------------------------------------------------
     def open(self) -> None:
@@ -187,11 +187,11 @@ class Engine:
     async def _look(self, key: Key) -> Outcome:
         begin = self._clock.time()
         if self._spares(key, begin):
-            self.metrics.reconciled(key.plural, Outcome.SKIPPED, 0.0)
+            self._metrics.reconciled(key.plural, Outcome.SKIPPED, 0.0)
             return Outcome.SKIPPED
         verdict = await self._reconciler.reconcile(key)
         end = self._clock.time()
-        self.metrics.reconciled(key.plural, verdict.outcome, end - begin)
+        self._metrics.reconciled(key.plural, verdict.outcome, end - begin)
         if verdict.outcome is Outcome.UNAVAILABLE:
             self._gate.failed(end, verdict.retry_after)
         else:
@@ -262,7 +262,7 @@ class Engine:
                 break
         news += self._cache.settle(plural, before, listed)
         if self._open and news:
-            self.metrics.drifted(plural, news)
+            self._metrics.drifted(plural, news)
             logger.info("The list of %s brought %d changes that no watch had told of", plural, news)
         return news
 

@@ -104,7 +104,7 @@ class Schedule:
             self._set(key, Lane.ROUTINE, max(when, earliest))
 
     def _set(self, key: Key, lane: Lane, due: float) -> None:
-        self._looks.setdefault(key, _Look(None, due)).due = due
+        self._looks[key].due = due
         self._queue.add_at(key, lane, due)
 
     def _next(self, key: Key, verdict: Verdict, failures: int, now: float) -> tuple[float, Lane]:

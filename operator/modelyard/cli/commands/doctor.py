@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import typer
-import yaml
 
 from modelyard import __version__
 from modelyard.api import schema
@@ -71,8 +70,7 @@ def _looked(session: Session) -> Iterator[Finding]:
 
 def _definitions(session: Session) -> Iterator[Finding]:
     """Compare the kinds in the cluster with those that this program knows."""
-    ours = [yaml.safe_load(text) for text in schema.files().values()]
-    for wanted in {each["metadata"]["name"]: each for each in ours}.values():
+    for wanted in map(schema.crd, schema.KINDS):
         name = wanted["metadata"]["name"]
         try:
             there = session.kube.get(_CRDS, name)
