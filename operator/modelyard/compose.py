@@ -10,7 +10,7 @@ from modelyard.adapters.connection import Tenants
 from modelyard.adapters.kubernetes import Kubernetes, Leases
 from modelyard.adapters.kubernetes_watch import WATCHED, Watch
 from modelyard.cache import Cache
-from modelyard.controller import Controller
+from modelyard.controller import AnyController
 from modelyard.engine import kopf_app
 from modelyard.engine.clock import SystemClock
 from modelyard.engine.engine import Engine, Options
@@ -24,7 +24,7 @@ from modelyard.settings import Settings
 __all__ = ["controllers", "operate"]
 
 
-def controllers(settings: Settings) -> tuple[Controller, ...]:
+def controllers(settings: Settings) -> tuple[AnyController, ...]:
     """Return the kinds that are served."""
     runtime = Runtime(settings.runtime_image, settings.image_pull_policy, __version__)
     return (experiment.controller(), training_run.controller(runtime), registered_model.controller(runtime))
@@ -41,7 +41,7 @@ class _Ports:
         return await self.tenants.tenant(namespace)
 
 
-async def operate(settings: Settings, kinds: Iterable[Controller] | None = None) -> None:
+async def operate(settings: Settings, kinds: Iterable[AnyController] | None = None) -> None:
     """Run the operator until a signal ends it.
 
     Args:
@@ -70,7 +70,7 @@ async def operate(settings: Settings, kinds: Iterable[Controller] | None = None)
 def _parts(  # noqa: PLR0917 - the root holds everything
     settings: Settings,
     api: kubernetes_api.Api,
-    served: tuple[Controller, ...],
+    served: tuple[AnyController, ...],
     cache: Cache,
     ports: _Ports,
     cluster: Kubernetes,

@@ -1,26 +1,31 @@
-"""The contract that a kind fulfils: a value of functions. Running them does not belong here (`engine.reconcile`)."""
+"""The contract of a kind: a value of functions, which `engine.reconcile` runs."""
 
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Generic, TypeVar
 
+from modelyard.api.base import Resource
 from modelyard.errors import ModelyardError
-from modelyard.plan import Manifest, Plan
+from modelyard.plan import Finalize, Manifest, Plan, Rest
 from modelyard.ports import Cluster, Ports
 
-__all__ = ["FINALIZER", "Controller", "Relation"]
+__all__ = ["FINALIZER", "AnyController", "Controller", "Relation"]
 
-FINALIZER = "modelyard.io/outside"
+FINALIZER = "modelyard.io/external-cleanup"
+
+ResourceT = TypeVar("ResourceT", bound=Resource[Any, Any])
+ObservationT = TypeVar("ObservationT")
+StatusT = TypeVar("StatusT")
 
 
 @dataclass(frozen=True)
 class Relation:
-    """When an object of another of our kinds changes, which of ours look again.
+    """Which of our objects to reconcile when an object of another of our kinds changes.
 
     Attributes:
         plural: The other kind.
-        keys: From the changed object (as the watch gives it) and what the watches know to the names, in the same namespace, to look at.
+        keys: From the changed object and the cluster to names in the same namespace.
 
     """
 
@@ -29,30 +34,40 @@ class Relation:
 
 
 @dataclass(frozen=True)
-class Controller:
-    """One kind, as the engine runs it. `R` below is the kind's `Resource`, `S` what its observe returns.
+class Controller(Generic[ResourceT, ObservationT, StatusT]):
+    """One kind, as the engine runs it.
 
     Attributes:
         resource: The kind's class; `resource.PLURAL` names it.
-        observe: `(R, Ports, now) -> S`. Reads, changes nothing.
-        decide: `(R, S, now) -> Plan`. Pure, raises nothing.
-        release: `(R, S, now) -> Plan` for an object that is being deleted; `released` lets the finalizer go.
-        trouble: `(R, error, now) -> Plan`: what users see when observing or an action failed. Pure.
-        settled: `(R, children) -> bool`: told once for each object at start: nothing is under way, so its next look outside may
-            wait for the resync. Pure.
-        relations: Which changes elsewhere concern this kind.
+        observe: Read the world; change nothing.
+        decide: Return the next round. Pure; raises nothing.
+        finalize: The same for an object that is being deleted.
+        on_error: Return what users see when observing or an action failed. Pure.
+        in_sync: Tell whether nothing is under way, asked once for each object at start: its next
+            external read can wait for the resync. Pure.
+        relations: Which changes of other kinds concern this one.
+        survives_refusals: Whether `decide` goes on with an object whose apply the API server refused
+            (`Ports.refusals`). Otherwise the refusal ends the reconcile in `on_error`.
+        reads_last: How long answers of MLflow and S3 may be used again while a change is under way
+            (the status is not Ready) and only owned objects change; None: every reconcile reads.
 
     """
 
-    resource: type[Any]
-    observe: Callable[[Any, Ports, datetime], Awaitable[Any]]
-    decide: Callable[[Any, Any, datetime], Plan[Any]]
-    release: Callable[[Any, Any, datetime], Plan[Any]]
-    trouble: Callable[[Any, ModelyardError, datetime], Plan[Any]]
-    settled: Callable[[Any, tuple[Manifest, ...]], bool]
+    resource: type[ResourceT]
+    observe: Callable[[ResourceT, Ports, datetime], Awaitable[ObservationT]]
+    decide: Callable[[ResourceT, ObservationT, datetime], Plan[StatusT]]
+    finalize: Callable[[ResourceT, ObservationT, datetime], Plan[StatusT]]
+    on_error: Callable[[ResourceT, ModelyardError, datetime], Rest[StatusT] | Finalize]
+    in_sync: Callable[[ResourceT, tuple[Manifest, ...]], bool]
     relations: tuple[Relation, ...] = ()
+    survives_refusals: bool = False
+    reads_last: timedelta | None = None
 
     @property
     def plural(self) -> str:
         """The kind's plural, which names it in queues, metrics and logs."""
         return str(self.resource.PLURAL)
+
+
+AnyController = Controller[Any, Any, Any]
+"""A kind whose types do not matter to the code that passes it on."""

@@ -1,15 +1,22 @@
-"""What a decision may ask for: data, compared and printed, never run here.
+"""What a decision asks for: data, compared and printed, never run here (`engine.perform` runs it).
 
-A plan holds any number of idempotent applies of children and at most one outside effect. The engine performs it, and goes round
-again; nothing that an effect returns is threaded into the next one. Performing does not belong here (`engine.perform`).
+A round of a reconcile is one of four things:
+
+    Act        apply and delete any number of owned objects, and have at most one external effect; then observe again
+    Record     write this status first; then observe again
+    Rest       nothing to do now; report this status
+    Finalize   nothing external is left; remove the finalizer
+
+No effect's result is threaded into the next round: the next round observes it.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Generic, Literal, TypeVar
 
 __all__ = [
+    "Act",
     "Action",
     "Apply",
     "ArchiveRun",
@@ -21,21 +28,21 @@ __all__ = [
     "Delete",
     "DeleteAlias",
     "DeleteExperiment",
-    "DeleteExperimentTags",
     "DeleteModel",
-    "DeleteModelTags",
+    "DeleteTags",
     "Event",
+    "External",
+    "Finalize",
     "FinishRun",
     "LogParameters",
     "Manifest",
-    "Outside",
     "Plan",
+    "Record",
+    "Rest",
     "RestoreExperiment",
     "SetAlias",
-    "SetExperimentTags",
-    "SetModelTags",
-    "SetRunTags",
-    "SetVersionTags",
+    "SetTags",
+    "TagTarget",
     "TransitionStage",
 ]
 
@@ -44,17 +51,17 @@ Manifest = dict[str, Any]
 RunStatus = Literal["FINISHED", "FAILED", "KILLED"]
 
 
-# --- children: idempotent, any number in a pass ---------------------------------------------------
+# --- owned objects: idempotent, any number in a round -------------------------------------------
 @dataclass(frozen=True)
 class Apply:
-    """Server-side apply of a child; the manifest carries its owner reference."""
+    """Server-side apply of an owned object; the manifest carries its owner reference."""
 
     manifest: Manifest
 
 
 @dataclass(frozen=True)
 class Delete:
-    """Delete a child, only if it still has this uid. Its own children go in the background."""
+    """Delete an owned object if it still has this uid. What it owns is deleted in the background."""
 
     api_version: str
     kind: str
@@ -62,7 +69,44 @@ class Delete:
     uid: str
 
 
-# --- outside: at most one in a pass -----------------------------------------------------------------
+# --- external effects: at most one in a round ---------------------------------------------------
+@dataclass(frozen=True)
+class TagTarget:
+    """The object in MLflow whose tags are meant.
+
+    Attributes:
+        kind: What it is.
+        id: The id of an experiment or run; the name of a registered model.
+        version: MLflow's number of a model version; empty for everything else.
+
+    """
+
+    kind: Literal["experiment", "run", "model", "version"]
+    id: str
+    version: str = ""
+
+
+@dataclass(frozen=True)
+class SetTags:
+    """Set these tags; tags that are not named stay.
+
+    An experiment's description is its tag `mlflow.note.content`; a registered model has a field for
+    it: `description` is set with the tags unless it is None.
+    """
+
+    target: TagTarget
+    tags: Mapping[str, str]
+    description: str | None = None
+
+
+@dataclass(frozen=True)
+class DeleteTags:
+    """Delete these tags; one that is not there is no error."""
+
+    target: TagTarget
+    keys: tuple[str, ...]
+
+
 @dataclass(frozen=True)
 class CreateBucket:
     """Create the tenant's bucket."""
@@ -94,24 +138,8 @@ class DeleteExperiment:
 
 
 @dataclass(frozen=True)
-class SetExperimentTags:
-    """Make these tags equal; tags that are not named stay as they are. The description is the tag `mlflow.note.content`."""
-
-    id: str
-    tags: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class DeleteExperimentTags:
-    """Take these tags away."""
-
-    id: str
-    keys: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class CreateRun:
-    """Create a run; `modelyard.io/uid` and `modelyard.io/attempt` among the tags identify it."""
+    """Create a run; the tags `modelyard.io/uid` and `modelyard.io/attempt` identify it."""
 
     experiment: str
     name: str
@@ -127,16 +155,8 @@ class LogParameters:
 
 
 @dataclass(frozen=True)
-class SetRunTags:
-    """Make these tags equal."""
-
-    run: str
-    tags: Mapping[str, str]
-
-
-@dataclass(frozen=True)
 class FinishRun:
-    """Close a run that its process left open, or closed otherwise than it ended."""
+    """Close a run that its process left open, or closed with another status than it ended with."""
 
     run: str
     status: RunStatus
@@ -159,25 +179,8 @@ class CreateModel:
 
 
 @dataclass(frozen=True)
-class SetModelTags:
-    """Make these tags, and the description unless None, equal."""
-
-    name: str
-    tags: Mapping[str, str]
-    description: str | None = None
-
-
-@dataclass(frozen=True)
-class DeleteModelTags:
-    """Take these tags away."""
-
-    name: str
-    keys: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class DeleteModel:
-    """Delete the registered model with its versions (MLflow keeps no trash for models; artifacts stay)."""
+    """Delete the registered model and its versions (MLflow has no trash for models); artifacts stay."""
 
     name: str
 
@@ -194,17 +197,11 @@ class CreateVersion:
 
 
 @dataclass(frozen=True)
-class SetVersionTags:
-    """Make these tags equal."""
-
-    model: str
-    version: str
-    tags: Mapping[str, str]
-
-
-@dataclass(frozen=True)
 class TransitionStage:
-    """Move a version to one of MLflow's own stages; with `displacing`, whatever is in that stage is Archived in the same transaction."""
+    """Move a version to one of MLflow's own stages.
+
+    With `displacing`, the version in that stage is archived in the same transaction.
+    """
 
     model: str
     version: str
@@ -214,7 +211,7 @@ class TransitionStage:
 
 @dataclass(frozen=True)
 class SetAlias:
-    """Point an alias at a version; it leaves the version that held it."""
+    """Point an alias at a version; it leaves the version that had it."""
 
     model: str
     alias: str
@@ -229,35 +226,31 @@ class DeleteAlias:
     alias: str
 
 
-Outside = (
-    CreateBucket
+External = (
+    SetTags
+    | DeleteTags
+    | CreateBucket
     | CreateExperiment
     | RestoreExperiment
     | DeleteExperiment
-    | SetExperimentTags
-    | DeleteExperimentTags
     | CreateRun
     | LogParameters
-    | SetRunTags
     | FinishRun
     | ArchiveRun
     | CreateModel
-    | SetModelTags
-    | DeleteModelTags
     | DeleteModel
     | CreateVersion
-    | SetVersionTags
     | TransitionStage
     | SetAlias
     | DeleteAlias
 )
-Action = Apply | Delete | Outside
+Action = Apply | Delete | External
 
 
-# --- the plan ---------------------------------------------------------------------------------------
+# --- the plan -----------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Event:
-    """A Kubernetes event about the object. Transitions of conditions make their own; this is for what no condition says."""
+    """A Kubernetes Event about the object, for what no condition's transition says."""
 
     reason: str
     message: str
@@ -265,25 +258,48 @@ class Event:
 
 
 @dataclass(frozen=True)
-class Plan(Generic[StatusT]):
-    """One pass: the status to report, what to do, when to look again.
+class Act:
+    """Do these actions, then observe again. The events are recorded when all actions succeeded."""
+
+    actions: tuple[Action, ...]
+    events: tuple[Event, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check the rule that crash-safety rests on."""
+        external = [action for action in self.actions if not isinstance(action, Apply | Delete)]
+        assert self.actions, "a round that does nothing is a Rest"
+        assert len(external) <= 1, f"a round has at most one external effect, this one has {external}"
+
+
+@dataclass(frozen=True)
+class Record(Generic[StatusT]):
+    """Write this status, then observe again: what follows relies on its being written."""
+
+    status: StatusT
+    events: tuple[Event, ...] = ()
+
+
+@dataclass(frozen=True)
+class Rest(Generic[StatusT]):
+    """Nothing to do now: report this status.
 
     Attributes:
-        status: What users see after this pass.
-        actions: Applies and deletes of children, and at most one outside effect. Empty: nothing is missing.
-        again: Look again after this time though nothing changed; None: only the resync does.
-        events: Said once, when the plan's actions have succeeded.
-        released: In a release only: nothing outside is left, the finalizer may go.
+        status: What users see.
+        requeue_after: Reconcile again after this time though nothing changed; None: at the resync.
+        events: Recorded when the status is written.
 
     """
 
     status: StatusT
-    actions: tuple[Action, ...] = ()
-    again: timedelta | None = None
-    events: tuple[Event, ...] = field(default=())
-    released: bool = False
+    requeue_after: timedelta | None = None
+    events: tuple[Event, ...] = ()
 
-    def __post_init__(self) -> None:
-        """Hold the rule that the crash-safety of everything rests on."""
-        outside = [action for action in self.actions if not isinstance(action, Apply | Delete)]
-        assert len(outside) <= 1, f"a pass has at most one outside effect, this has {outside}"
+
+@dataclass(frozen=True)
+class Finalize:
+    """Nothing external is left: remove the finalizer."""
+
+    events: tuple[Event, ...] = ()
+
+
+Plan = Act | Record[StatusT] | Rest[StatusT] | Finalize

@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, Protocol
 
+from modelyard.errors import ModelyardError
 from modelyard.plan import Delete, Manifest, RunStatus
 
 __all__ = [
     "ArtifactTree",
+    "Backends",
     "Cluster",
     "LoggedModel",
     "ModelStage",
@@ -345,8 +347,8 @@ class Tenant:
     tracking_url: str
 
 
-class Ports(Protocol):
-    """Everything outside of the operator that a kind may touch."""
+class Backends(Protocol):
+    """Everything external that the operator works with."""
 
     @property
     def cluster(self) -> Cluster:
@@ -360,5 +362,17 @@ class Ports(Protocol):
             Invalid: There is no Secret, or it lacks a key; `operation` is `read connection`.
             Unavailable: Kubernetes did not answer.
 
+        """
+        ...
+
+
+class Ports(Backends, Protocol):
+    """What a kind's `observe` reads from, in one reconcile."""
+
+    @property
+    def refusals(self) -> Mapping[tuple[str, str], ModelyardError]:
+        """The applies that the API server refused in this reconcile, by kind and name.
+
+        Only a kind with `Controller.survives_refusals` sees any.
         """
         ...

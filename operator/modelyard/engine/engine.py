@@ -13,18 +13,19 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from modelyard.cache import Cache, Change, Key, owner_of
-from modelyard.controller import Controller, Relation
+from modelyard.controller import AnyController, Relation
 from modelyard.engine.backoff import Pacer
 from modelyard.engine.clock import Clock
 from modelyard.engine.events import Recorder
 from modelyard.engine.gate import Gate
 from modelyard.engine.metrics import Metrics
 from modelyard.engine.queue import Lane, Queue
-from modelyard.engine.reconcile import Outcome, Reconciler, fingerprint
+from modelyard.engine.reconcile import Reconciler, fingerprint
+from modelyard.engine.result import Outcome
 from modelyard.engine.schedule import Schedule
 from modelyard.engine.workers import Workers
 from modelyard.plan import Manifest
-from modelyard.ports import Objects, Ports
+from modelyard.ports import Backends, Objects
 
 __all__ = ["Engine", "Options"]
 
@@ -58,8 +59,8 @@ class Engine:
 
     def __init__(
         self,
-        controllers: Iterable[Controller],
-        ports: Ports,
+        controllers: Iterable[AnyController],
+        backends: Backends,
         objects: Objects,
         *,
         cache: Cache,
@@ -73,7 +74,7 @@ class Engine:
 
         Args:
             controllers: The kinds.
-            ports: The outside.
+            backends: Kubernetes, MLflow and S3.
             objects: Where our own objects are listed and written.
             cache: What the watches know; changes come from here.
             clock: What time it is.
@@ -100,7 +101,7 @@ class Engine:
         self.recorder = Recorder(objects, clock)
         self._reconciler = Reconciler(
             self._controllers,
-            ports,
+            backends,
             objects,
             cache=cache,
             clock=clock,
@@ -109,7 +110,7 @@ class Engine:
             rounds=options.rounds,
             deadline=options.deadline,
         )
-        self._ports = ports
+        self._backends = backends
         self._open = False
         self._moved = clock.time()
         cache.subscribe(self._changed)
@@ -135,6 +136,7 @@ class Engine:
         if change.scope in self._controllers:
             key = _key(change.scope, change.body)
             if change.new is None:
+                self._reconciler.forget_reads(key)
                 self._schedule.forget(key, self._clock.time())
             elif change.old is None or fingerprint(change.old, ()) != fingerprint(change.new, ()):
                 self._add(key, Lane.CHANGE)
@@ -143,7 +145,7 @@ class Engine:
     def _tell_relations(self, change: Change) -> None:
         for plural, relation in self._relations[change.scope]:
             try:
-                names = tuple(relation.keys(change.body, self._ports.cluster))
+                names = tuple(relation.keys(change.body, self._backends.cluster))
             except Exception:
                 logger.exception("This is a bug: whom a change concerns", extra={"key": str(_key(change.scope, change.body))})
                 continue
@@ -155,6 +157,7 @@ class Engine:
         if self._cache.get(*key) is None:
             return
         self._schedule.force(key, self._clock.time())
+        self._reconciler.forget_reads(key)
         self._add(key, Lane.CHANGE)
 
     def _add(self, key: Key, lane: Lane) -> None:
@@ -189,15 +192,15 @@ class Engine:
         if self._spares(key, begin):
             self._metrics.reconciled(key.plural, Outcome.SKIPPED, 0.0)
             return Outcome.SKIPPED
-        verdict = await self._reconciler.reconcile(key)
+        result = await self._reconciler.reconcile(key)
         end = self._clock.time()
-        self._metrics.reconciled(key.plural, verdict.outcome, end - begin)
-        if verdict.outcome is Outcome.UNAVAILABLE:
-            self._gate.failed(end, verdict.retry_after)
+        self._metrics.reconciled(key.plural, result.outcome, end - begin)
+        if result.outcome is Outcome.UNAVAILABLE:
+            self._gate.failed(end, result.retry_after)
         else:
             self._gate.passed()
-        self._schedule.after(key, verdict, end)
-        return verdict.outcome
+        self._schedule.after(key, result, end)
+        return result.outcome
 
     def _spares(self, key: Key, now: float) -> bool:
         """Tell whether this look can be spared."""
@@ -220,7 +223,7 @@ class Engine:
             return False
         controller = self._controllers[key.plural]
         try:
-            return controller.settled(controller.resource.parse(body), children)
+            return controller.in_sync(controller.resource.parse(body), children)
         except ValueError:  # it does not fit its kind: the pass says so
             return False
 

@@ -1,6 +1,6 @@
-"""From an action to the one call that carries it out. Deciding, retrying and looking at the result do not belong here."""
+"""Carry out one action by the one call it stands for."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import assert_never
 
 from modelyard.plan import (
@@ -15,20 +15,17 @@ from modelyard.plan import (
     Delete,
     DeleteAlias,
     DeleteExperiment,
-    DeleteExperimentTags,
     DeleteModel,
-    DeleteModelTags,
+    DeleteTags,
     FinishRun,
     LogParameters,
     RestoreExperiment,
     SetAlias,
-    SetExperimentTags,
-    SetModelTags,
-    SetRunTags,
-    SetVersionTags,
+    SetTags,
+    TagTarget,
     TransitionStage,
 )
-from modelyard.ports import Cluster, Tenant
+from modelyard.ports import Cluster, Tenant, Tracking
 
 __all__ = ["perform"]
 
@@ -38,12 +35,12 @@ async def perform(action: Action, namespace: str, cluster: Cluster, tenant: Call
 
     Args:
         action: What to do.
-        namespace: Where the object lives whose plan this is.
+        namespace: The namespace of the object whose plan this is.
         cluster: Kubernetes.
         tenant: Returns the namespace's clients.
 
     Raises:
-        ModelyardError: It did not happen, or nobody knows.
+        ModelyardError: It did not happen, or whether it did is unknown.
 
     """
     if isinstance(action, Apply):
@@ -55,6 +52,10 @@ async def perform(action: Action, namespace: str, cluster: Cluster, tenant: Call
     clients = await tenant()
     tracking, store = clients.tracking, clients.store
     match action:
+        case SetTags(target, tags, description):
+            await _set_tags(tracking, target, tags, description)
+        case DeleteTags(target, keys):
+            await _delete_tags(tracking, target, keys)
         case CreateBucket(bucket):
             await store.create_bucket(bucket)
         case CreateExperiment(name, location, tags):
@@ -63,32 +64,20 @@ async def perform(action: Action, namespace: str, cluster: Cluster, tenant: Call
             await tracking.restore_experiment(id_)
         case DeleteExperiment(id_):
             await tracking.delete_experiment(id_)
-        case SetExperimentTags(id_, tags):
-            await tracking.set_experiment_tags(id_, tags)
-        case DeleteExperimentTags(id_, keys):
-            await tracking.delete_experiment_tags(id_, keys)
         case CreateRun(experiment, name, tags):
             await tracking.create_run(experiment, name, tags)
         case LogParameters(run, parameters):
             await tracking.log_parameters(run, parameters)
-        case SetRunTags(run, tags):
-            await tracking.set_run_tags(run, tags)
         case FinishRun(run, status):
             await tracking.finish_run(run, status)
         case ArchiveRun(run):
             await tracking.delete_run(run)
         case CreateModel(name, description, tags):
             await tracking.create_model(name, description, tags)
-        case SetModelTags(name, tags, note):
-            await tracking.set_model_tags(name, tags, note)
-        case DeleteModelTags(name, keys):
-            await tracking.delete_model_tags(name, keys)
         case DeleteModel(name):
             await tracking.delete_model(name)
         case CreateVersion(model, source, origin, tags, logged_model):
             await tracking.create_version(model, source, origin, tags, logged_model)
-        case SetVersionTags(model, version, tags):
-            await tracking.set_version_tags(model, version, tags)
         case TransitionStage(model, version, stage, displacing):
             await tracking.transition(model, version, stage, displacing=displacing)
         case SetAlias(model, alias, version):
@@ -97,3 +86,29 @@ async def perform(action: Action, namespace: str, cluster: Cluster, tenant: Call
             await tracking.delete_alias(model, alias)
         case _:
             assert_never(action)
+
+
+async def _set_tags(tracking: Tracking, target: TagTarget, tags: Mapping[str, str], description: str | None) -> None:
+    match target.kind:
+        case "experiment":
+            await tracking.set_experiment_tags(target.id, tags)
+        case "run":
+            await tracking.set_run_tags(target.id, tags)
+        case "model":
+            await tracking.set_model_tags(target.id, tags, description)
+        case "version":
+            await tracking.set_version_tags(target.id, target.version, tags)
+        case _:
+            assert_never(target.kind)
+
+
+async def _delete_tags(tracking: Tracking, target: TagTarget, keys: Iterable[str]) -> None:
+    match target.kind:
+        case "experiment":
+            await tracking.delete_experiment_tags(target.id, keys)
+        case "model":
+            await tracking.delete_model_tags(target.id, keys)
+        case "run" | "version":
+            raise AssertionError(f"no decision deletes tags of a {target.kind}")
+        case _:
+            assert_never(target.kind)

@@ -1,6 +1,6 @@
-"""One pass over one object: look, decide, do, look again, until nothing is left to do; then say where it stands.
+"""One reconcile of one object: observe, decide, perform, until the plan rests; then report.
 
-When the next pass is due does not belong here (`engine.engine`), nor how a status is put together (`engine.report`).
+When the next reconcile is due is `engine.schedule`'s to say; `engine.report` builds the status.
 """
 
 import asyncio
@@ -8,105 +8,60 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from enum import StrEnum
 from typing import Any
 
 from pydantic import ValidationError
 
 from modelyard.api.conditions import CONNECTION_OPERATION
 from modelyard.cache import Cache, Key
-from modelyard.controller import FINALIZER, Controller
+from modelyard.controller import FINALIZER, AnyController
 from modelyard.engine import report
 from modelyard.engine.clock import Clock
 from modelyard.engine.events import Recorder
 from modelyard.engine.perform import perform
-from modelyard.errors import Conflict, Forbidden, ModelyardError, Unavailable
-from modelyard.plan import Apply, Delete, Event, Manifest, Plan
-from modelyard.ports import Cluster, Objects, Ports, Tenant
+from modelyard.engine.reads import ObjectPorts
+from modelyard.engine.result import Outcome, ReconcileResult
+from modelyard.errors import Conflict, Forbidden, Invalid, ModelyardError, Unavailable
+from modelyard.plan import Act, Apply, Delete, Event, Finalize, Manifest, Plan, Record, Rest
+from modelyard.ports import Backends, Objects
 
-__all__ = ["Outcome", "Reconciler", "Verdict", "fingerprint"]
+__all__ = ["Reconciler", "fingerprint"]
 
 logger = logging.getLogger("modelyard.engine")
 
 ISSUES = "https://github.com/modelyard/modelyard/issues"
+_SAME_PLAN = 2
+"""How often in a row the same plan may come back after it was carried out: it changes nothing."""
 
 
-class Outcome(StrEnum):
-    """How a pass ended."""
+def fingerprint(body: Manifest, owned: tuple[Manifest, ...]) -> int:
+    """Return a number that differs when a decision could differ.
 
-    SETTLED = "settled"
-    """Nothing is left to do."""
-    BUSY = "busy"
-    """There is more to do; it was somebody else's turn."""
-    CONFLICT = "conflict"
-    """Somebody else was faster: look again."""
-    UNAVAILABLE = "unavailable"
-    """Kubernetes did not answer, so nothing could be said either."""
-    FAILED = "failed"
-    """An error that the status tells of."""
-    INVALID = "invalid"
-    """The object does not fit its kind."""
-    BUG = "bug"
-    """Something that should never happen; the status tells of it."""
-    GONE = "gone"
-    """There is no such object any more, or we hold nothing of it."""
-    SKIPPED = "skipped"
-    """Nothing has changed since the last pass, and it is not time for the next."""
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """How a pass ended.
-
-    Attributes:
-        outcome: In a word.
-        mark: The fingerprint of what the last look saw; None when there was none.
-        again: When the plan wants another look.
-        retry_after: Seconds that the other side asked us to wait.
-        away: Who does not let this namespace in: `MLflow`, `S3`, or `connection` when there is none. All its objects will hear the same.
-
+    It covers what users set and the owned objects; our own status is not in it.
     """
-
-    outcome: Outcome
-    mark: int | None = None
-    again: timedelta | None = None
-    retry_after: float = 0.0
-    away: str | None = None
-
-
-def fingerprint(body: Manifest, children: tuple[Manifest, ...]) -> int:
-    """Return a number that differs when a decision could differ: what users set, and the children. Our own status is not in it."""
     meta = body["metadata"]
     labels, annotations = meta.get("labels") or {}, meta.get("annotations") or {}
-    below = sorted((child["metadata"]["uid"], child["metadata"].get("resourceVersion", "")) for child in children)
-    what = (meta["uid"], meta.get("generation"), meta.get("deletionTimestamp"), *sorted(labels.items()), None, *sorted(annotations.items()))
-    return hash((what, tuple(below)))
+    below = sorted((each["metadata"]["uid"], each["metadata"].get("resourceVersion", "")) for each in owned)
+    what = (meta["uid"], meta.get("generation"), meta.get("deletionTimestamp"))
+    return hash((what, *sorted(labels.items()), None, *sorted(annotations.items()), tuple(below)))
 
 
-class _Pass:
-    """The ports for one pass: the tenant is looked up once."""
+@dataclass
+class _Kept:
+    """The ports of an object whose change is under way, for the reconciles that its owned objects wake."""
 
-    def __init__(self, ports: Ports) -> None:
-        self._ports = ports
-        self._tenants: dict[str, Tenant] = {}
-
-    @property
-    def cluster(self) -> Cluster:
-        return self._ports.cluster
-
-    async def tenant(self, namespace: str) -> Tenant:
-        if namespace not in self._tenants:
-            self._tenants[namespace] = await self._ports.tenant(namespace)
-        return self._tenants[namespace]
+    ports: ObjectPorts
+    fingerprint: int
+    expires: float
 
 
 class Reconciler:
-    """Carries passes out. It remembers nothing between two of them."""
+    """Carries reconciles out."""
 
     def __init__(
         self,
-        controllers: Mapping[str, Controller],
-        ports: Ports,
+        controllers: Mapping[str, AnyController],
+        backends: Backends,
         objects: Objects,
         *,
         cache: Cache,
@@ -120,18 +75,18 @@ class Reconciler:
 
         Args:
             controllers: The kinds, by plural.
-            ports: The outside.
+            backends: Kubernetes, MLflow and S3.
             objects: Where statuses and finalizers are written.
             cache: What the watches know.
             clock: What time it is.
-            recorder: Where users are told.
-            fence: Raises `Unavailable` when this process may not write any more.
-            rounds: How often one pass goes round before others have their turn.
-            deadline: Seconds that one pass may take.
+            recorder: Where Events are recorded.
+            fence: Raises `Unavailable` when this process may no longer write.
+            rounds: Rounds of one reconcile before other objects have their turn.
+            deadline: Seconds that one reconcile may take.
 
         """
         self._controllers = controllers
-        self._ports = ports
+        self._backends = backends
         self._objects = objects
         self._cache = cache
         self._clock = clock
@@ -139,25 +94,27 @@ class Reconciler:
         self._fence = fence
         self._rounds = rounds
         self._deadline = deadline
+        self._kept: dict[Key, _Kept] = {}
 
-    async def reconcile(self, key: Key) -> Verdict:
-        """Bring one object to where its spec wants it, as far as that goes now; raises nothing but a cancellation."""
+    async def reconcile(self, key: Key) -> ReconcileResult:
+        """Bring one object as close to its spec as is possible now; raises only a cancellation."""
         controller = self._controllers[key.plural]
         try:
             try:
                 async with asyncio.timeout(self._deadline):
-                    return await self._go_round(controller, key)
+                    return await self._reconcile(controller, key)
             except Conflict as error:
-                logger.info("Somebody else was faster: %s", error, extra={"key": str(key)})
-                return Verdict(Outcome.CONFLICT)
+                logger.info("Another client wrote first: %s", error, extra={"key": str(key)})
+                return ReconcileResult(Outcome.CONFLICT)
             except ModelyardError as error:
-                return await self._in_trouble(controller, key, error)
+                return await self._failed(controller, key, error)
             except _Misfit as misfit:
-                return await self._ill(key, Outcome.INVALID, "InvalidSpec", f"This object does not fit its kind: {misfit}")
+                message = f"This object does not fit its kind: {misfit}"
+                return await self._unfit(key, Outcome.INVALID, "InvalidSpec", message)
             except TimeoutError:
-                logger.warning("A pass took longer than %g s", self._deadline, extra={"key": str(key)})
-                message = f"A pass took longer than {self._deadline:g} s and was given up. It is tried again by itself."
-                return await self._ill(key, Outcome.FAILED, "PassTimedOut", message, stalled=False)
+                logger.warning("A reconcile took longer than %g s", self._deadline, extra={"key": str(key)})
+                message = f"A reconcile took longer than {self._deadline:g} s and was stopped. It is retried automatically."
+                return await self._unfit(key, Outcome.FAILED, "ReconcileTimedOut", message, stalled=False)
         except ModelyardError as error:  # the status could not be written
             logger.warning("Could not report: %s", error, extra={"key": str(key)})
             return _unreported(error)
@@ -165,46 +122,77 @@ class Reconciler:
             logger.exception("This is a bug; please report it at %s", ISSUES, extra={"key": str(key)})
             return await self._bug(key)
 
-    # --- the pass ---------------------------------------------------------------------------------------
-    async def _go_round(self, controller: Controller, key: Key) -> Verdict:
-        ports = _Pass(self._ports)
+    def forget_reads(self, key: Key) -> None:
+        """Have the next reconcile of an object read MLflow and S3."""
+        self._kept.pop(key, None)
+
+    # --- the rounds -----------------------------------------------------------------------------
+    async def _reconcile(self, controller: AnyController, key: Key) -> ReconcileResult:
+        ports = self._ports(key)
+        last, repeats = None, 0
         for _ in range(self._rounds):
             body = self._cache.get(*key)
             if body is None or (_deleting(body) and FINALIZER not in _finalizers(body)):
-                return Verdict(Outcome.GONE)
-            mark = fingerprint(body, self._cache.owned(body["metadata"]["uid"]))
-            resource, now = _parsed(controller, body), self._clock.now().replace(microsecond=0)
-            seen = await controller.observe(resource, ports, now)
-            plan = (controller.release if _deleting(body) else controller.decide)(resource, seen, now)
-            if plan.actions:
-                await self._act(key, body, plan, ports)
-            elif plan.released and _deleting(body):
-                return await self._let_go(key, body, plan.events)
-            else:
-                wrote = await self._report(key, body, report.dumped(plan.status), plan.events)
-                if not (wrote and plan.again == timedelta()):  # zero means: this status first, then go on
-                    return Verdict(Outcome.SETTLED, mark, plan.again)
-        return Verdict(Outcome.BUSY)
+                self.forget_reads(key)
+                return ReconcileResult(Outcome.GONE)
+            observed = fingerprint(body, self._cache.owned(body["metadata"]["uid"]))
+            plan = await self._plan(controller, body, ports)
+            repeats = repeats + 1 if plan == last else 0
+            last = plan
+            if repeats > _SAME_PLAN and not isinstance(plan, Rest):
+                return await self._no_progress(key, plan)
+            match plan:
+                case Act():
+                    await self._act(controller, key, body, plan, ports)
+                case Record(status, events):
+                    await self._report(key, body, report.dumped(status), events)
+                case Rest(status, requeue_after, events):
+                    await self._report(key, body, report.dumped(status), events)
+                    self._keep(controller, key, ports, status.is_true("Ready"), requeue_after)
+                    return ReconcileResult(Outcome.SETTLED, observed, requeue_after)
+                case Finalize(events):
+                    return await self._finalize(key, body, events)
+        return ReconcileResult(Outcome.BUSY)
 
-    async def _act(self, key: Key, body: Manifest, plan: Plan[Any], ports: _Pass) -> None:
-        outside = any(not isinstance(action, Apply | Delete) for action in plan.actions)
-        if outside and FINALIZER not in _finalizers(body) and not _deleting(body):
+    async def _plan(self, controller: AnyController, body: Manifest, ports: ObjectPorts) -> Plan[Any]:
+        resource, now = _parsed(controller, body), self._clock.now().replace(microsecond=0)
+        observation = await controller.observe(resource, ports, now)
+        decide = controller.finalize if _deleting(body) else controller.decide
+        return decide(resource, observation, now)
+
+    async def _act(self, controller: AnyController, key: Key, body: Manifest, plan: Act, ports: ObjectPorts) -> None:
+        """Carry the actions out. An apply that the API server refuses does not stop the others."""
+        external = any(not isinstance(action, Apply | Delete) for action in plan.actions)
+        if external and FINALIZER not in _finalizers(body) and not _deleting(body):
             self._fence()
             self._cache.put(key.plural, await self._objects.set_finalizers(body, (*_finalizers(body), FINALIZER)))
+        refused: list[ModelyardError] = []
         for action in plan.actions:
             self._fence()
-            logger.debug("Doing %s", action, extra={"key": str(key)})
-            await perform(action, key.namespace, ports.cluster, lambda: ports.tenant(key.namespace))
+            logger.debug("Performing %s", action, extra={"key": str(key)})
+            try:
+                await perform(action, key.namespace, ports.cluster, lambda: ports.writers(key.namespace))
+            except Invalid as error:
+                if not isinstance(action, Apply):
+                    raise
+                ports.refused(action.manifest["kind"], action.manifest["metadata"]["name"], error)
+                refused.append(error)
+            finally:
+                if not isinstance(action, Apply | Delete):
+                    ports.written()
+        if refused and not controller.survives_refusals:
+            raise refused[0]
         for event in plan.events:
             self._recorder.record(body, event)
 
-    async def _let_go(self, key: Key, body: Manifest, events: tuple[Event, ...]) -> Verdict:
+    async def _finalize(self, key: Key, body: Manifest, events: tuple[Event, ...]) -> ReconcileResult:
         self._fence()
+        self.forget_reads(key)
         left = tuple(finalizer for finalizer in _finalizers(body) if finalizer != FINALIZER)
         self._cache.put(key.plural, await self._objects.set_finalizers(body, left))
         for event in events:
             self._recorder.record(body, event)
-        return Verdict(Outcome.GONE)
+        return ReconcileResult(Outcome.GONE)
 
     async def _report(self, key: Key, body: Manifest, status: Manifest, events: tuple[Event, ...] = ()) -> bool:
         old = body.get("status") or {}
@@ -217,47 +205,76 @@ class Reconciler:
             self._recorder.record(body, event)
         return True
 
-    # --- when it does not go well -----------------------------------------------------------------------
-    async def _in_trouble(self, controller: Controller, key: Key, error: ModelyardError) -> Verdict:
+    # --- what was read before -------------------------------------------------------------------
+    def _ports(self, key: Key) -> ObjectPorts:
+        kept = self._kept.pop(key, None)
+        body = self._cache.get(*key)
+        if kept is None or body is None or kept.fingerprint != fingerprint(body, ()) or self._clock.time() >= kept.expires:
+            return ObjectPorts(self._backends)
+        kept.ports.begin()
+        return kept.ports
+
+    def _keep(self, controller: AnyController, key: Key, ports: ObjectPorts, ready: bool, requeue_after: timedelta | None) -> None:  # noqa: FBT001
+        """Keep what was read while a change is under way: its pods' steps do not change MLflow or S3."""
+        body = self._cache.get(*key)
+        if ready or body is None or controller.reads_last is None:
+            return
+        last = min(controller.reads_last, requeue_after or controller.reads_last)
+        self._kept[key] = _Kept(ports, fingerprint(body, ()), self._clock.time() + last.total_seconds())
+
+    # --- errors ---------------------------------------------------------------------------------
+    async def _failed(self, controller: AnyController, key: Key, error: ModelyardError) -> ReconcileResult:
         body = self._cache.get(*key)
         if body is None:
-            return Verdict(Outcome.GONE)
+            return ReconcileResult(Outcome.GONE)
         if isinstance(error, Unavailable) and error.dependency == "Kubernetes":
             logger.info("%s", error, extra={"key": str(key)})
             return _unreported(error)
-        mark = fingerprint(body, self._cache.owned(body["metadata"]["uid"]))
-        plan = controller.trouble(_parsed(controller, body), error, self._clock.now())
-        if plan.released and _deleting(body):
-            return await self._let_go(key, body, plan.events)
+        observed = fingerprint(body, self._cache.owned(body["metadata"]["uid"]))
+        plan = controller.on_error(_parsed(controller, body), error, self._clock.now())
+        if isinstance(plan, Finalize):
+            return await self._finalize(key, body, plan.events)
         news = await self._report(key, body, report.dumped(plan.status), plan.events)
         logger.log(logging.WARNING if news else logging.DEBUG, "%s", error, extra={"key": str(key)})
-        return Verdict(Outcome.FAILED, mark, plan.again, getattr(error, "retry_after", 0.0), _away(error))
+        retry_after = getattr(error, "retry_after", 0.0)
+        return ReconcileResult(Outcome.FAILED, observed, plan.requeue_after, retry_after, _down(error))
 
-    async def _ill(self, key: Key, outcome: Outcome, reason: str, message: str, *, stalled: bool = True) -> Verdict:
+    async def _no_progress(self, key: Key, plan: Plan[Any]) -> ReconcileResult:
+        """End a reconcile that would run in a circle, and say so."""
+        logger.error("The same plan came back after it was carried out: %s", plan, extra={"key": str(key)})
+        what = ", ".join(sorted({type(action).__name__ for action in plan.actions})) if isinstance(plan, Act) else "Record"
+        message = (
+            f"What the operator writes does not last ({what}): something else changes it back at once, such as another"
+            " controller or an admission webhook. It is retried automatically."
+        )
+        return await self._unfit(key, Outcome.FAILED, "NoProgress", message, stalled=False)
+
+    async def _unfit(self, key: Key, outcome: Outcome, reason: str, message: str, *, stalled: bool = True) -> ReconcileResult:
         body = self._cache.get(*key)
         if body is None:
-            return Verdict(Outcome.GONE)
-        mark = fingerprint(body, self._cache.owned(body["metadata"]["uid"]))
-        status = report.ill(body.get("status") or {}, reason, message, body["metadata"].get("generation", 1), stalled=stalled)
+            return ReconcileResult(Outcome.GONE)
+        observed = fingerprint(body, self._cache.owned(body["metadata"]["uid"]))
+        generation = body["metadata"].get("generation", 1)
+        status = report.ill(body.get("status") or {}, reason, message, generation, stalled=stalled)
         await self._report(key, body, status)
-        return Verdict(outcome, mark)
+        return ReconcileResult(outcome, observed)
 
-    async def _bug(self, key: Key) -> Verdict:
-        message = f"This is a bug of modelyard, and the operator's log has its trace; please report it at {ISSUES}. It is tried again."
+    async def _bug(self, key: Key) -> ReconcileResult:
+        message = f"This is a bug of modelyard, and the operator's log has its trace; please report it at {ISSUES}. It is retried."
         try:
-            return await self._ill(key, Outcome.BUG, "InternalError", message)
+            return await self._unfit(key, Outcome.BUG, "InternalError", message)
         except ModelyardError as error:
             return _unreported(error)
         except Exception:
             logger.exception("A bug, and it could not even be reported", extra={"key": str(key)})
-            return Verdict(Outcome.BUG)
+            return ReconcileResult(Outcome.BUG)
 
 
 class _Misfit(Exception):
     """The object does not fit its kind's class, though the CRD let it through."""
 
 
-def _parsed(controller: Controller, body: Manifest) -> Any:
+def _parsed(controller: AnyController, body: Manifest) -> Any:
     try:
         return controller.resource.parse(body)
     except ValidationError as error:
@@ -265,17 +282,17 @@ def _parsed(controller: Controller, body: Manifest) -> Any:
         raise _Misfit("; ".join(problems)) from None
 
 
-def _away(error: ModelyardError) -> str | None:
+def _down(error: ModelyardError) -> str | None:
     if error.operation == CONNECTION_OPERATION:
         return "connection"
-    everybody_s = isinstance(error, Unavailable | Forbidden) and error.dependency != "Kubernetes"
-    return error.dependency if everybody_s else None
+    for_all = isinstance(error, Unavailable | Forbidden) and error.dependency != "Kubernetes"
+    return error.dependency if for_all else None
 
 
-def _unreported(error: ModelyardError) -> Verdict:
+def _unreported(error: ModelyardError) -> ReconcileResult:
     if isinstance(error, Unavailable):
-        return Verdict(Outcome.UNAVAILABLE, retry_after=error.retry_after)
-    return Verdict(Outcome.CONFLICT if isinstance(error, Conflict) else Outcome.FAILED)
+        return ReconcileResult(Outcome.UNAVAILABLE, retry_after=error.retry_after)
+    return ReconcileResult(Outcome.CONFLICT if isinstance(error, Conflict) else Outcome.FAILED)
 
 
 def _deleting(body: Manifest) -> bool:

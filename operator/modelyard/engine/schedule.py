@@ -8,7 +8,7 @@ from modelyard.cache import Key
 from modelyard.engine.backoff import Pacer, backoff
 from modelyard.engine.outage import Outages, Turn
 from modelyard.engine.queue import Lane, Queue
-from modelyard.engine.reconcile import Outcome, Verdict
+from modelyard.engine.result import Outcome, ReconcileResult
 
 __all__ = ["Schedule"]
 
@@ -74,29 +74,29 @@ class Schedule:
         """Return how many objects wait for something that is away, by namespace and what it is."""
         return self._outages.waiting()
 
-    def after(self, key: Key, verdict: Verdict, now: float) -> None:
+    def after(self, key: Key, result: ReconcileResult, now: float) -> None:
         """Set the time of the next look by how the last one ended."""
-        if verdict.outcome is Outcome.GONE:
+        if result.outcome is Outcome.GONE:
             self.forget(key, now)
             return
         look = self._looks.setdefault(key, _Look(None, now))
-        if verdict.outcome in {Outcome.SETTLED, Outcome.INVALID}:
+        if result.outcome in {Outcome.SETTLED, Outcome.INVALID}:
             look.failures = 0
-        elif verdict.outcome is not Outcome.BUSY:
+        elif result.outcome is not Outcome.BUSY:
             look.failures += 1
-        look.mark = verdict.mark
-        if verdict.away is not None:
+        look.mark = result.fingerprint
+        if result.down is not None:
             # It waits in line, without a time of its own.
             look.due = math.inf
             self._queue.forget(key)
-            self._let_ask(self._outages.failed(key, verdict.away, now), now + verdict.retry_after)
+            self._let_ask(self._outages.failed(key, result.down, now), now + result.retry_after)
             return
-        if verdict.outcome is Outcome.SETTLED:
+        if result.outcome is Outcome.SETTLED:
             for other in self._outages.answered(key):
                 self._set(other, Lane.ROUTINE, self._calendar(self._healings, key.namespace, _HEALINGS).at(now, now))
-        elif verdict.outcome not in _SAYS_NOTHING:
+        elif result.outcome not in _SAYS_NOTHING:
             self._let_ask(self._outages.left(key, now), now)
-        due, lane = self._next(key, verdict, look.failures, now)
+        due, lane = self._next(key, result, look.failures, now)
         self._set(key, lane, due)
 
     def _let_ask(self, turns: Iterable[Turn], earliest: float) -> None:
@@ -107,21 +107,21 @@ class Schedule:
         self._looks[key].due = due
         self._queue.add_at(key, lane, due)
 
-    def _next(self, key: Key, verdict: Verdict, failures: int, now: float) -> tuple[float, Lane]:
-        match verdict.outcome:
+    def _next(self, key: Key, result: ReconcileResult, failures: int, now: float) -> tuple[float, Lane]:
+        match result.outcome:
             case Outcome.SETTLED | Outcome.INVALID:
                 resync = self._pacer.next(now)
-                if verdict.again is None or now + verdict.again.total_seconds() >= resync:
+                if result.requeue_after is None or now + result.requeue_after.total_seconds() >= resync:
                     return resync, Lane.ROUTINE
-                return now + max(verdict.again.total_seconds(), _NOT_AT_ONCE), Lane.CHANGE
+                return now + max(result.requeue_after.total_seconds(), _NOT_AT_ONCE), Lane.CHANGE
             case Outcome.BUSY:
                 return now, Lane.CHANGE
             case Outcome.CONFLICT:
                 return now + backoff(failures, self._dice, first=0.25, longest=10.0), Lane.CHANGE
             case Outcome.UNAVAILABLE:  # the gate sees to it that not all come at once
-                return now + max(backoff(failures, self._dice, first=0.25, longest=2.0), verdict.retry_after), Lane.CHANGE
+                return now + max(backoff(failures, self._dice, first=0.25, longest=2.0), result.retry_after), Lane.CHANGE
             case _:
-                wanted = now + max(backoff(failures, self._dice), verdict.retry_after)
+                wanted = now + max(backoff(failures, self._dice), result.retry_after)
                 return self._calendar(self._retries, key.namespace, _RETRIES).at(now, wanted), Lane.ROUTINE
 
     def _calendar(self, calendars: dict[str, Pacer], namespace: str, rate: int) -> Pacer:
