@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Literal, Protocol
 
 from modelyard.errors import ModelyardError
+from modelyard.kube.names import CONNECTION_SECRET
 from modelyard.plan import Delete, Manifest, RunStatus
 
 __all__ = [
@@ -302,11 +303,20 @@ class StoredObject:
 
 @dataclass(frozen=True)
 class ArtifactTree:
-    """An artifact tree that was read whole: its digest (`modelyard.api.digest`), its size in bytes, how many files."""
+    """An artifact tree that was read whole.
+
+    Attributes:
+        digest: Digest of its bytes (`modelyard.api.digest`).
+        bytes: Its size.
+        files: How many files it has.
+        listing_digest: Digest of the listing that it was read by; empty when that is unknown.
+
+    """
 
     digest: str
     bytes: int
     files: int
+    listing_digest: str = ""
 
 
 class Store(Protocol):
@@ -345,6 +355,8 @@ class Tenant:
     store: Store
     bucket: str
     tracking_url: str
+    pods_secret: str = CONNECTION_SECRET
+    """The Secret that the namespace's pods get: `modelyard-connection-pods` where it exists."""
 
 
 class Backends(Protocol):

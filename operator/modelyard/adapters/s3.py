@@ -15,7 +15,7 @@ from modelyard.adapters.offload import Lifeline, Pool, Share
 from modelyard.adapters.s3_blocking import delete_below, hash_object, listed
 from modelyard.adapters.s3_client import BLOCKING_ERRORS, Clients, Keys, strange, translate
 from modelyard.adapters.s3_uri import Location, parse_uri, safe_path
-from modelyard.api.digest import FileDigest, tree_digest
+from modelyard.api.digest import FileDigest, listing_digest, tree_digest
 from modelyard.errors import Forbidden, Invalid, Unavailable
 from modelyard.ports import ArtifactTree, StoredObject, Usage
 
@@ -279,4 +279,7 @@ class S3:
                 raise Unavailable("S3", operation, str(place), "it changed while it was read") from None
             raise first from None
         digests = [digest for done in workers for digest in done.result()]
-        return ArtifactTree(tree_digest(digests), sum(file.size for file in digests), len(digests)) if files else None
+        if not files:
+            return None
+        listing = listing_digest((file.path, file.size, file.etag) for file in files)
+        return ArtifactTree(tree_digest(digests), sum(file.size for file in digests), len(digests), listing)

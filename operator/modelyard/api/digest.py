@@ -1,13 +1,10 @@
-"""The digest of an artifact tree: one definition for the operator, which records it, and for the pods, which check it.
-
-Reading files or objects does not belong here.
-"""
+"""The digest of an artifact tree: one definition for the operator, which records it, and for the pods, which check it."""
 
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-__all__ = ["FileDigest", "tree_digest"]
+__all__ = ["FileDigest", "listing_digest", "tree_digest"]
 
 
 @dataclass(frozen=True, order=True)
@@ -28,3 +25,14 @@ def tree_digest(files: Iterable[FileDigest]) -> str:
     """
     lines = sorted((file.path.encode(), f"{file.sha256} {file.size} ".encode()) for file in files)
     return "sha256:" + hashlib.sha256(b"".join(head + path + b"\n" for path, head in lines)).hexdigest()
+
+
+def listing_digest(entries: Iterable[tuple[str, int, str]]) -> str:
+    """Return `sha256:<hex>` over a store's listing; it changes when any object changes.
+
+    Args:
+        entries: Path, size in bytes and ETag of each object, in any order.
+
+    """
+    lines = "".join(f"{etag} {size} {path}\n" for path, size, etag in sorted(entries))
+    return "sha256:" + hashlib.sha256(lines.encode()).hexdigest()

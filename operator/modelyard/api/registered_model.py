@@ -2,74 +2,85 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
 from modelyard.api.base import DeletionPolicy, Name, Resource, Schema, Status, Tags
+from modelyard.api.blocker import Blocker
 from modelyard.api.rules import listed, rule, rules
 from modelyard.api.training_run import Labels, Resources, Toleration
 
 __all__ = [
     "Autoscaling",
+    "Draining",
     "Drift",
+    "HeldStage",
     "HistoryEntry",
+    "KnownVersion",
     "ModelReason",
+    "ModelRuntime",
     "ModelVersionSpec",
+    "Outcome",
     "RegisteredModel",
     "RegisteredModelSpec",
     "RegisteredModelStatus",
+    "Rejection",
+    "RuntimeUpdate",
+    "ServedVersion",
     "Serving",
     "ServingRuntime",
     "Stage",
     "StageStatus",
+    "StepState",
+    "StepStatus",
     "VersionStatus",
 ]
 
 
 class ModelReason(StrEnum):
-    """Why a RegisteredModel is or is not Ready. It is Ready when every stage serves the version that the spec says."""
+    """Why a RegisteredModel is or is not Ready. It is Ready when every stage serves the version that its spec asks for."""
 
     SERVING = "Serving"
-    """Every stage serves what the spec says, and MLflow agrees."""
+    """Every stage serves what the spec asks for, and MLflow agrees."""
     REGISTERED = "Registered"
-    """It is in MLflow; no stage holds a version, so nothing is served."""
+    """The model is in MLflow; no stage has a version, so nothing is served."""
     REGISTERING = "Registering"
-    """The registered model or a version is being made in MLflow."""
+    """The registered model or a version is being created in MLflow."""
     WAITING_FOR_VERSION = "WaitingForVersion"
-    """A stage names a version that is not registered yet; it goes on by itself when it is."""
+    """A stage asks for a version that is not registered yet; the promotion continues automatically when it is."""
     VERSION_UNKNOWN = "VersionUnknown"
-    """A stage names a version that nothing declares."""
+    """A stage asks for a version that nothing declares."""
     VERSION_INVALID = "VersionInvalid"
-    """A version's source cannot be registered; the message says why."""
+    """A version cannot be registered from its source; the message says why."""
     ARTIFACT_MISSING = "ArtifactMissing"
-    """The artifacts of a version are gone from S3."""
+    """The artifacts of a version are no longer in S3."""
     ARTIFACT_DIGEST_MISMATCH = "ArtifactDigestMismatch"
-    """The artifacts of a version are not those that were registered; it is not served anew."""
+    """The artifacts of a version are not those that were registered; no new pod serves them."""
     PROMOTING = "Promoting"
-    """A new version comes up beside the old one, or takes over."""
+    """A candidate is starting next to the stable version, or is about to receive all traffic."""
     SERVING_FAILED = "ServingFailed"
-    """The new version cannot be served; the old one serves on. The message says why."""
+    """The candidate cannot be served; the stable version is still serving. The message says why."""
     CODE_MODEL_FORBIDDEN = "CodeModelForbidden"
-    """The model's flavour runs pickled code, which the namespace does not allow."""
+    """Loading the model runs code (a pickled flavour), which the namespace does not allow."""
     NOT_SERVING = "NotServing"
     """A stage has too few ready pods."""
     NAME_TAKEN = "NameTaken"
-    """MLflow has a model of this name that belongs to somebody else; the annotation modelyard.io/adopt takes it over."""
+    """MLflow has a model of this name that belongs to another object; the annotation modelyard.io/adopt takes it over."""
     DRIFTED = "Drifted"
-    """Somebody moved a stage or alias in MLflow itself."""
+    """A stage, an alias or a tag was changed in MLflow itself."""
     SYNCED = "Synced"
-    """MLflow agrees with the spec."""
+    """MLflow agrees with the status."""
     CONNECTION_MISSING = "ConnectionMissing"
     """The namespace has no usable Secret modelyard-connection."""
     CONNECTION_REFUSED = "ConnectionRefused"
     """MLflow or S3 refuses the credentials."""
     MLFLOW_UNAVAILABLE = "MLflowUnavailable"
-    """MLflow does not answer; what is served is served on."""
+    """MLflow does not answer; what is served is still serving."""
     STORE_UNAVAILABLE = "StoreUnavailable"
-    """S3 does not answer; what is served is served on."""
+    """S3 does not answer; what is served is still serving."""
     REQUEST_REFUSED = "RequestRefused"
-    """MLflow, S3 or Kubernetes understood a request and refused it; the message says which."""
+    """MLflow, S3 or Kubernetes refused a request; the message says which."""
     DELETING = "Deleting"
     """The object is being deleted."""
 
@@ -82,7 +93,7 @@ class Drift(StrEnum):
 
 
 class ModelVersionSpec(Schema):
-    """Where a version comes from: exactly one source."""
+    """The source of a version: exactly one of the fields `trainingRun`, `runId` and `uri`."""
 
     model_config = Schema.model_config | {
         "json_schema_extra": rules(
@@ -124,15 +135,29 @@ class Autoscaling(Schema):
         "json_schema_extra": rules(rule("self.minReplicas <= self.maxReplicas", "minReplicas must not be greater than maxReplicas"))
     }
 
-    min_replicas: Annotated[int, Field(ge=1, le=1000, description="At least so many pods.")] = 1
-    max_replicas: Annotated[int, Field(ge=1, le=1000, description="At most so many pods.")]
+    min_replicas: Annotated[int, Field(ge=1, le=1000, description="Minimum number of pods.")] = 1
+    max_replicas: Annotated[int, Field(ge=1, le=1000, description="Maximum number of pods.")]
     target_cpu_utilization_percentage: Annotated[int, Field(ge=1, le=1000, description="CPU use, of the request, that it aims at.")] = 80
+
+
+class RuntimeUpdate(StrEnum):
+    """When a stage gets the image of a newer operator."""
+
+    WITH_PROMOTION = "WithPromotion"
+    ALWAYS = "Always"
 
 
 class ServingRuntime(Schema):
     """How the model server runs."""
 
     workers: Annotated[int, Field(ge=1, le=64, description="Processes in a pod.")] = 1
+    update: Annotated[
+        RuntimeUpdate,
+        Field(
+            description="When the stage gets the runtime image of a newer operator. WithPromotion: with the next version, or when"
+            " `attempt` is raised (modelyard refresh). Always: at once, which replaces its pods."
+        ),
+    ] = RuntimeUpdate.WITH_PROMOTION
 
 
 class Serving(Schema):
@@ -156,6 +181,15 @@ class Stage(Schema):
         # A server-side apply that says null is refused without this.
         Field(description="The version that holds the stage. Null: none, and nothing is served.", json_schema_extra={"nullable": True}),
     ] = None
+    attempt: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=1_000_000,
+            description="Raise it to try a rejected version again, or, while the version is effective, to serve it with the operator's"
+            " current runtime image (modelyard refresh).",
+        ),
+    ] = 0
     serving: Annotated[Serving, Field(description="How it is served.")] = Field(default_factory=Serving)
 
 
@@ -209,73 +243,199 @@ class RegisteredModelSpec(Schema):
     ] = DeletionPolicy.RETAIN
 
 
+class ModelRuntime(Schema):
+    """What a version is served with."""
+
+    image: Annotated[str, Field(max_length=512, description="Image of the model server.")]
+    revision: Annotated[int, Field(ge=0, description="Number of the pod's shape; the operator raises it when its meaning changes.")]
+    identity: Annotated[
+        str, Field(max_length=8, description="Eight hex digits of version, digest, image and revision; a label of the serving objects.")
+    ]
+
+
+class ServedVersion(Schema):
+    """What a promotion promotes: a version, its bytes, and the runtime that serves them."""
+
+    version: Annotated[Name, Field(description="The version.")]
+    digest: Annotated[str, Field(max_length=71, description="Digest of its artifact tree.")]
+    runtime: Annotated[ModelRuntime, Field(description="What serves it.")]
+
+
+class HeldStage(Schema):
+    """A stage that a version holds, or has held; the newest time of each stage."""
+
+    stage: Annotated[str, Field(max_length=63, description="The stage.")]
+    digest: Annotated[str | None, Field(max_length=71, description="Digest of the version's tree then.")] = None
+    since_time: Annotated[datetime, Field(description="When the version became effective.")]
+    until_time: Annotated[datetime | None, Field(description="When it was displaced; absent while it holds the stage.")] = None
+
+
 class VersionStatus(Schema):
-    """A version, as it was registered."""
+    """A version: what the operator recorded of it before it was registered, and where it stands.
+
+    The record, not MLflow's tags, says which bytes a version is.
+    """
 
     name: Annotated[Name, Field(description="Its name in the spec.")]
     mlflow_version: Annotated[str | None, Field(max_length=16, description="MLflow's number; absent until it is registered.")] = None
     run_id: Annotated[str | None, Field(max_length=64, description="The MLflow run that it came from.")] = None
     training_run: Annotated[Name | None, Field(description="The TrainingRun that it came from.")] = None
-    uri: Annotated[str | None, Field(max_length=1024, description="Where its artifact tree lies.")] = None
-    digest: Annotated[str | None, Field(max_length=71, description="Digest of the tree, computed at registration.")] = None
-    seal: Annotated[
-        str | None, Field(max_length=71, description="Digest of the store's own listing, by which a change is noticed without reading.")
+    logged_model: Annotated[str | None, Field(max_length=64, description="MLflow's id of the logged model that it is.")] = None
+    uri: Annotated[str | None, Field(max_length=1024, description="Where its artifact tree is stored.")] = None
+    digest: Annotated[str | None, Field(max_length=71, description="Digest of the tree, recorded before registration.")] = None
+    listing_digest: Annotated[
+        str | None,
+        Field(max_length=71, description="SHA-256 over paths, sizes and ETags of the listing; changes when any object changes."),
     ] = None
     bytes: Annotated[int | None, Field(ge=0, description="Size of the tree.", json_schema_extra={"format": "int64"})] = None
     flavor: Annotated[str | None, Field(max_length=64, description="Its MLflow flavour, such as xgboost.")] = None
-    signature: Annotated[str | None, Field(max_length=1024, description="Its inputs and outputs, in short.")] = None
-    created_at: Annotated[datetime | None, Field(description="When it was registered.")] = None
-    stages: Annotated[
-        tuple[Annotated[str, Field(max_length=63)], ...],
-        Field(max_length=16, description="Stages that it holds.", json_schema_extra=listed()),
+    signature: Annotated[str | None, Field(max_length=480, description="Its inputs and outputs, in short.")] = None
+    registered_time: Annotated[datetime | None, Field(description="When it was registered.")] = None
+    held: Annotated[
+        tuple[HeldStage, ...],
+        Field(max_length=16, description="Stages that it holds or has held.", json_schema_extra=listed("stage")),
     ] = ()
-    served_until: Annotated[datetime | None, Field(description="When it last served, if it does not now.")] = None
-    problem: Annotated[str | None, Field(max_length=1024, description="Why it is not registered or must not be served.")] = None
+    blocked: Annotated[Blocker | None, Field(description="Why it is not registered or must not be served.")] = None
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The stages that it holds now."""
+        return tuple(held.stage for held in self.held if held.until_time is None)
+
+
+class KnownVersion(Schema):
+    """An older version, of which only the record is kept."""
+
+    name: Annotated[Name, Field(description="Its name.")]
+    digest: Annotated[str, Field(max_length=71, description="Digest of its artifact tree.")]
+    mlflow_version: Annotated[str | None, Field(max_length=16, description="MLflow's number.")] = None
+
+
+class StepState(StrEnum):
+    """Where a step of a promotion stands."""
+
+    DONE = "Done"
+    ACTIVE = "Active"
+    WAITING = "Waiting"
+    """For a step before it, or for what its detail names."""
+    FAILED = "Failed"
+
+
+class StepStatus(Schema):
+    """One step of a promotion."""
+
+    name: Annotated[str, Field(max_length=63, description="The step: admit, start, switch, record.")]
+    state: Annotated[StepState, Field(description="Done, Active, Waiting or Failed.")]
+    since_time: Annotated[datetime | None, Field(description="Since when it is in that state.")] = None
+    detail: Annotated[str, Field(max_length=256, description="What it does, or waits for.")] = ""
+
+
+class Rejection(Schema):
+    """A version that a stage does not take: tried again when the stage's spec changes or `attempt` is raised."""
+
+    version: Annotated[Name, Field(description="The version.")]
+    digest: Annotated[str, Field(max_length=71, description="Digest of its artifact tree.")]
+    runtime: Annotated[str | None, Field(max_length=8, description="Identity of the runtime whose pods failed.")] = None
+    spec_hash: Annotated[str, Field(max_length=16, description="Hash of the stage's spec, without replicas, autoscaling, resources.")]
+    attempt: Annotated[int, Field(ge=0, description="The stage's `attempt` at that time.")] = 0
+    reason: Annotated[str, Field(max_length=63, description="Why, in a word.")]
+    message: Annotated[str, Field(max_length=256, description="Why.")]
+    time: Annotated[datetime, Field(description="When.")]
+
+
+class Draining(Schema):
+    """A displaced version whose pods still answer requests that were sent before the switch."""
+
+    identity: Annotated[str, Field(max_length=8, description="Identity of its serving objects.")]
+    until_time: Annotated[datetime, Field(description="When they are deleted.")]
 
 
 class StageStatus(Schema):
-    """What holds a stage, and how it is served."""
+    """Which version is effective in a stage, and how far a change of it is."""
 
-    version: Annotated[Name | None, Field(description="The version that holds the stage now.")] = None
+    version: Annotated[Name | None, Field(description="The effective version.")] = None
+    digest: Annotated[str | None, Field(max_length=71, description="Digest of its artifact tree.")] = None
+    runtime: Annotated[ModelRuntime | None, Field(description="What serves it.")] = None
     desired: Annotated[Name | None, Field(description="The version that the spec asks for.")] = None
-    since: Annotated[datetime | None, Field(description="Since when the version holds it.")] = None
+    candidate: Annotated[ServedVersion | None, Field(description="What is being promoted; recorded when the promotion begins.")] = None
+    previous: Annotated[ServedVersion | None, Field(description="The version displaced last, which a rollback restores whole.")] = None
+    attempt: Annotated[int, Field(ge=0, description="The `attempt` that was carried out.")] = 0
+    since_time: Annotated[datetime | None, Field(description="Since when the version is effective.")] = None
+    start_time: Annotated[datetime | None, Field(description="When the change that is under way began.")] = None
     url: Annotated[str | None, Field(max_length=512, description="Where it answers, in the cluster.")] = None
     ready_replicas: Annotated[int, Field(ge=0, description="Pods that answer.")] = 0
     desired_replicas: Annotated[int, Field(ge=0, description="Pods that there should be.")] = 0
-    started: Annotated[datetime | None, Field(description="When the change that is under way began.")] = None
-    refused: Annotated[str | None, Field(max_length=1024, description="Why the desired version is not promoted.")] = None
-    refused_generation: Annotated[
-        int | None, Field(ge=0, description="The spec's generation that the refusal speaks of; it is tried again when the spec changes.")
-    ] = None
+    steps: Annotated[
+        tuple[StepStatus, ...],
+        Field(max_length=16, description="Steps of the promotion, in order.", json_schema_extra=listed("name")),
+    ] = ()
+    blocked: Annotated[Blocker | None, Field(description="Why it is not as the spec asks; absent when it is.")] = None
+    rejected: Annotated[
+        tuple[Rejection, ...],
+        Field(max_length=16, description="Versions that the stage did not take, oldest first.", json_schema_extra=listed()),
+    ] = ()
+    draining: Annotated[
+        tuple[Draining, ...],
+        Field(max_length=8, description="Displaced versions whose pods are about to be deleted.", json_schema_extra=listed()),
+    ] = ()
+
+    @property
+    def effective(self) -> ServedVersion | None:
+        """What is effective, if it is recorded whole."""
+        if self.version is None or self.digest is None or self.runtime is None:
+            return None
+        return ServedVersion(version=self.version, digest=self.digest, runtime=self.runtime)
+
+
+class Outcome(StrEnum):
+    """How a change of a stage ended."""
+
+    PROMOTED = "Promoted"
+    ROLLED_BACK = "RolledBack"
+    """The version had held the stage before."""
+    REFRESHED = "Refreshed"
+    """The same version, with another runtime."""
+    CLEARED = "Cleared"
+    """No version is effective now."""
 
 
 class HistoryEntry(Schema):
     """One change of a stage."""
 
-    time: Annotated[datetime, Field(description="When the new version took over.")]
+    time: Annotated[datetime, Field(description="When the new version became effective.")]
     stage: Annotated[str, Field(max_length=63, description="The stage.")]
     from_: Annotated[Name | None, Field(alias="from", description="The version before; absent if there was none.")] = None
     to: Annotated[Name | None, Field(description="The version since; absent if the stage was cleared.")] = None
-    reason: Annotated[
-        Literal["Promoted", "RolledBack", "Cleared"],
-        Field(description="Promoted; RolledBack: the version had held the stage before; Cleared: none holds it now."),
+    digest: Annotated[str | None, Field(max_length=71, description="Digest of the version since.")] = None
+    runtime: Annotated[ModelRuntime | None, Field(description="What serves the version since.")] = None
+    outcome: Annotated[
+        Outcome,
+        Field(
+            description="Promoted; RolledBack: the version had held the stage before; Refreshed: the same version with another runtime;"
+            " Cleared: no version is effective."
+        ),
     ]
     duration_seconds: Annotated[
-        int | None, Field(ge=0, description="Seconds from the change of the spec to the new version's taking over.")
+        int | None, Field(ge=0, description="Seconds from the change of the spec until the new version was effective.")
     ] = None
-    note: Annotated[
+    reason: Annotated[
         str | None,
-        Field(max_length=256, description="Why, as whoever changed the stage wrote it: the annotation reason.modelyard.io/<stage>."),
+        Field(max_length=256, description="Why, as the user who changed the stage wrote it: annotation reason.modelyard.io/<stage>."),
     ] = None
 
 
 class RegisteredModelStatus(Status):
-    """What is registered, what is served, and how it came to be."""
+    """What is registered, what is served, and how it came to be. It is the record of what was promoted."""
 
     mlflow_name: Annotated[str | None, Field(max_length=256, description="Its name in MLflow: namespace.name.")] = None
-    url: Annotated[str | None, Field(max_length=2048, description="Where to look at it in MLflow.")] = None
+    url: Annotated[str | None, Field(max_length=2048, description="Its page in MLflow.")] = None
     versions: Annotated[
-        tuple[VersionStatus, ...], Field(max_length=512, description="Versions, oldest first.", json_schema_extra=listed("name"))
+        tuple[VersionStatus, ...],
+        Field(max_length=128, description="Versions, oldest first: the newest 64 and those in use.", json_schema_extra=listed("name")),
+    ] = ()
+    older_versions: Annotated[
+        tuple[KnownVersion, ...],
+        Field(max_length=448, description="The other versions, oldest first.", json_schema_extra=listed("name")),
     ] = ()
     stages: Annotated[dict[str, StageStatus], Field(max_length=16, description="Stages by name.")] = Field(default_factory=dict)
     history: Annotated[

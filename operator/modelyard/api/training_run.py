@@ -342,6 +342,9 @@ class ModelArtifact(Schema):
     digest: Annotated[str, Field(max_length=71, description="Digest of the tree.")]
     bytes: Annotated[int, Field(ge=0, description="Size of the tree.", json_schema_extra={"format": "int64"})]
     flavor: Annotated[str, Field(max_length=64, description="Its MLflow flavour, such as xgboost.")] = ""
+    listing_digest: Annotated[
+        str | None, Field(max_length=71, description="SHA-256 over paths, sizes and ETags of the listing; changes when any object changes.")
+    ] = None
 
 
 class Registered(Schema):

@@ -214,7 +214,7 @@ class Reconciler:
         kept.ports.begin()
         return kept.ports
 
-    def _keep(self, controller: AnyController, key: Key, ports: ObjectPorts, ready: bool, requeue_after: timedelta | None) -> None:  # noqa: FBT001
+    def _keep(self, controller: AnyController, key: Key, ports: ObjectPorts, ready: bool, requeue_after: timedelta | None) -> None:
         """Keep what was read while a change is under way: its pods' steps do not change MLflow or S3."""
         body = self._cache.get(*key)
         if ready or body is None or controller.reads_last is None:

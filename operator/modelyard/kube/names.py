@@ -14,6 +14,7 @@ __all__ = [
     "FAILURE_TAG",
     "FIELD_MANAGER",
     "HEARTBEAT_ANNOTATION",
+    "IDENTITY_LABEL",
     "IMAGE_TAG",
     "MANAGED_BY",
     "MODEL_LABEL",
@@ -48,6 +49,8 @@ RUN_LABEL = "modelyard.io/training-run"
 MODEL_LABEL = "modelyard.io/model"
 STAGE_LABEL = "modelyard.io/stage"
 VERSION_LABEL = "modelyard.io/version"
+IDENTITY_LABEL = "modelyard.io/identity"
+"""Eight hex digits of (version, digest, image, revision): what a serving object serves."""
 COMPONENT_LABEL = "app.kubernetes.io/component"
 ALLOW_CODE_LABEL = "modelyard.io/allow-code-models"
 ADOPT_ANNOTATION = "modelyard.io/adopt"
@@ -112,6 +115,6 @@ def serving_name(model: str, stage: str) -> str:
     return bounded(f"{model}-{stage}")
 
 
-def version_workload(model: str, stage: str, version: str) -> str:
-    """Return the name of the Deployment that serves one version in one stage; its pods get seventeen characters more."""
-    return bounded(f"{model}-{stage}-{version}".lower(), 46)
+def version_workload(model: str, stage: str, version: str, identity: str) -> str:
+    """Return the name of the Deployment that serves a version in a stage; its pods get seventeen characters more."""
+    return f"{bounded(f'{model}-{stage}-{version}'.lower(), 37)}-{identity}"

@@ -1,20 +1,38 @@
-"""RegisteredModel, the kind. It imports no other kind."""
+"""RegisteredModel, the kind. It imports no other kind.
+
+To read in this order:
+
+    decide          the whole decision, about the model
+    stage           the decision about one stage
+    promotion       a promotion as a list of steps: a new rule goes there
+    view            what the two before look at
+    serving, build  which objects serve a stage, and how they look
+    pods            how pods stand
+    versions        what is recorded of versions
+    registry        what MLflow lacks of it
+    conditions, history
+    declarations, observation, observe, sources   what is read, and from where (the last two do I/O)
+"""
 
 from collections.abc import Iterable
+from datetime import timedelta
 
-from modelyard.api.registered_model import RegisteredModel
+from modelyard.api.registered_model import RegisteredModel, RegisteredModelStatus
 from modelyard.controller import Controller, Relation
 from modelyard.kube.pods import Runtime
 from modelyard.plan import Manifest
 from modelyard.ports import Cluster
-from modelyard.registered_model.decide import decider, release, settled, trouble
+from modelyard.registered_model.decide import decider, finalize, in_sync, on_error
+from modelyard.registered_model.observation import Observation
 from modelyard.registered_model.observe import observe
 
 __all__ = ["controller"]
 
+_READS_LAST = timedelta(seconds=15)
+
 
 def _models_of_run(run: Manifest, cluster: Cluster) -> Iterable[str]:
-    """The model that a run registers with, and those that name it: when the run is new, and when it has ended."""
+    """Return the model that a run registers with, and those that name it: when it is new, and when it has ended."""
     meta, status = run["metadata"], run.get("status") or {}
     if status.get("attempt") and not status.get("completionTime"):
         return
@@ -27,14 +45,16 @@ def _models_of_run(run: Manifest, cluster: Cluster) -> Iterable[str]:
             yield model["metadata"]["name"]
 
 
-def controller(runtime: Runtime) -> Controller:
+def controller(runtime: Runtime) -> Controller[RegisteredModel, Observation, RegisteredModelStatus]:
     """Return the kind as the engine runs it."""
     return Controller(
         resource=RegisteredModel,
         observe=observe,
         decide=decider(runtime),
-        release=release,
-        trouble=trouble,
-        settled=settled,
+        finalize=finalize,
+        on_error=on_error,
+        in_sync=in_sync,
         relations=(Relation("trainingruns", _models_of_run),),
+        survives_refusals=True,
+        reads_last=_READS_LAST,
     )

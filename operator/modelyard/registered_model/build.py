@@ -1,9 +1,19 @@
-"""Build what serves a version in a stage. Pure; when it is made, and when it goes, is decided elsewhere."""
+"""Build the objects that serve a version in a stage. Pure; when they are applied is decided elsewhere.
 
+What is rolled out is a pod template without the serving fields of the spec. It is kept whole in a
+ControllerRevision, so that an operator of another release applies the same template; `with_serving`
+adds what the spec says now.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass
 from typing import Any
 
-from modelyard.api.registered_model import RegisteredModel, Serving, VersionStatus
+from modelyard.api.registered_model import ModelRuntime, RegisteredModel, ServedVersion, Serving
 from modelyard.kube.names import (
+    IDENTITY_LABEL,
     MODEL_LABEL,
     STAGE_LABEL,
     UID_LABEL,
@@ -13,87 +23,81 @@ from modelyard.kube.names import (
     serving_name,
     version_workload,
 )
-from modelyard.kube.pods import (
-    CONTAINER_SECURITY,
-    POD_SECURITY,
-    Runtime,
-    connection,
-    env,
-    labels,
-    owner,
-    resources,
-    scratch_mounts,
-    scratch_volumes,
-)
+from modelyard.kube.pods import CONTAINER_SECURITY, POD_SECURITY, Runtime, env, labels, owner, resources, scratch_mounts, scratch_volumes
 from modelyard.plan import Manifest
 
-__all__ = ["FETCH", "MODEL", "PORT", "autoscaler", "deployment", "disruption_budget", "service"]
+__all__ = [
+    "FETCH",
+    "MODEL",
+    "PORT",
+    "REVISION",
+    "Surroundings",
+    "autoscaler",
+    "deployment",
+    "disruption_budget",
+    "revision",
+    "served",
+    "served_by",
+    "service",
+    "template",
+    "template_in",
+]
 
+REVISION = 1
+"""Raise it when the meaning of a serving pod changes: it is part of a runtime's identity."""
 FETCH = "fetch"
 MODEL = "model"
 PORT = 8080
 _MODEL_PATH = "/modelyard/model"
 _GRACE_SECONDS = 30
 _MIN_READY_SECONDS = 1
-"""A kubelet on a busy node may take the word back for a second with which it called a new pod ready."""
+"""A kubelet on a busy node may revoke a new pod's readiness for a second."""
 _FETCH_RESOURCES = {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}}
+_WORKERS, _ALLOW_CODE = "MODELYARD_WORKERS", "MODELYARD_ALLOW_CODE_MODELS"
 
 
-def deployment(
-    model: RegisteredModel, stage: str, version: VersionStatus, replicas: int, runtime: Runtime, *, allow_code: bool
-) -> Manifest:
-    """Return the Deployment that serves one version in one stage. Its own roll-outs never take a pod away before another is ready."""
-    name = version_workload(model.metadata.name, stage, version.name)
-    metadata = _metadata(model, stage, name, version.name)
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": metadata,
-        "spec": {
-            "replicas": replicas,
-            "minReadySeconds": _MIN_READY_SECONDS,
-            "revisionHistoryLimit": 1,
-            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
-            "selector": {"matchLabels": _selector(model, stage, version.name)},
-            "template": {
-                "metadata": {"labels": metadata["labels"]},
-                "spec": _pod(model, model.spec.stages[stage].serving, version, runtime, allow_code=allow_code),
-            },
-        },
-    }
+@dataclass(frozen=True)
+class Surroundings:
+    """What serving pods get from their namespace, not from what was promoted."""
+
+    allow_code: bool
+    pods_secret: str
 
 
-def _pod(model: RegisteredModel, serving: Serving, version: VersionStatus, runtime: Runtime, *, allow_code: bool) -> dict[str, Any]:
-    meta = model.metadata
-    image = {"image": runtime.image, "imagePullPolicy": runtime.pull_policy}
-    common = image | {
+def served(version: str, digest: str, runtime: Runtime) -> ServedVersion:
+    """Return what a promotion promotes that begins now, with its identity."""
+    identity = hashlib.sha256("\n".join((version, digest, runtime.image, str(REVISION))).encode()).hexdigest()[:8]
+    return ServedVersion(version=version, digest=digest, runtime=ModelRuntime(image=runtime.image, revision=REVISION, identity=identity))
+
+
+# --- the template -------------------------------------------------------------------------------
+def template(model: RegisteredModel, stage: str, what: ServedVersion, uri: str, pull_policy: str) -> Manifest:
+    """Return the pod template that serves a version, without the serving fields of the spec."""
+    common = {
+        "image": what.runtime.image,
+        "imagePullPolicy": pull_policy,
         "securityContext": CONTAINER_SECURITY,
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": scratch_mounts(),
     }
     fetch = {
         "name": FETCH,
-        "command": ["python", "-m", "modelyard_runtime.fetch", "--uri", version.uri, "--digest", version.digest, "--to", _MODEL_PATH],
-        "envFrom": connection(),
+        "command": ["python", "-m", "modelyard_runtime.fetch", "--uri", uri, "--digest", what.digest, "--to", _MODEL_PATH],
         "env": env({}),
         "resources": _FETCH_RESOURCES,
     }
-    environment = {"MODELYARD_MODEL": mlflow_model_name(meta.namespace, meta.name), "MODELYARD_WORKERS": str(serving.runtime.workers)}
-    if allow_code:
-        environment["MODELYARD_ALLOW_CODE_MODELS"] = "true"
-    command = ["python", "-m", "modelyard_runtime.serve", "--model-dir", _MODEL_PATH]
+    name = mlflow_model_name(model.metadata.namespace, model.metadata.name)
     server = {
         "name": MODEL,
-        "command": [*command, "--name", meta.name, "--version", version.name, "--port", str(PORT)],
-        "env": env(environment),
+        "command": _server_command(model, what),
+        "env": env({"MODELYARD_MODEL": name}),
         "ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
-        "resources": resources(serving.resources),
-        # Until it has predicted once it is starting: a large model may take its time, a broken one says so and ends.
+        # A large model takes its time to start; a broken one says so and ends.
         "startupProbe": _probe("/v2/health/ready", period=1, failures=600),
         "readinessProbe": _probe("/v2/health/ready", period=1, failures=3),
         "livenessProbe": _probe("/v2/health/live", period=10, failures=6),
     }
-    pod: dict[str, Any] = {
+    pod = {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": _GRACE_SECONDS,
@@ -102,55 +106,129 @@ def _pod(model: RegisteredModel, serving: Serving, version: VersionStatus, runti
         "containers": [common | server],
         "volumes": scratch_volumes(),
     }
-    if serving.node_selector:
-        pod["nodeSelector"] = dict(serving.node_selector)
-    if serving.tolerations:
-        pod["tolerations"] = [toleration.model_dump(by_alias=True, exclude_none=True) for toleration in serving.tolerations]
-    return pod
+    return {"metadata": {"labels": _labels(model, stage, what)}, "spec": pod}
+
+
+def _server_command(model: RegisteredModel, what: ServedVersion) -> list[str]:
+    names = ["--name", model.metadata.name, "--version", what.version, "--runtime", what.runtime.identity]
+    return ["python", "-m", "modelyard_runtime.serve", "--model-dir", _MODEL_PATH, *names, "--port", str(PORT)]
 
 
 def _probe(path: str, *, period: int, failures: int) -> dict[str, Any]:
     return {"httpGet": {"path": path, "port": PORT}, "periodSeconds": period, "timeoutSeconds": 2, "failureThreshold": failures}
 
 
-def service(model: RegisteredModel, stage: str, version: str) -> Manifest:
-    """Return the stage's address, pointing at one version."""
-    metadata = _metadata(model, stage, serving_name(model.metadata.name, stage), version)
+def with_serving(rolled_out: Manifest, serving: Serving, around: Surroundings) -> Manifest:
+    """Return a template with what the spec says of serving, and with what the namespace gives."""
+    whole = deepcopy(rolled_out)
+    pod = whole["spec"]
+    for container in pod["initContainers"]:
+        container["envFrom"] = [{"secretRef": {"name": around.pods_secret}}]
+    server = next(container for container in pod["containers"] if container["name"] == MODEL)
+    server["resources"] = resources(serving.resources)
+    server["env"] = [*server["env"], {"name": _WORKERS, "value": str(serving.runtime.workers)}]
+    if around.allow_code:
+        server["env"].append({"name": _ALLOW_CODE, "value": "true"})
+    if serving.node_selector:
+        pod["nodeSelector"] = dict(serving.node_selector)
+    if serving.tolerations:
+        pod["tolerations"] = [each.model_dump(by_alias=True, exclude_none=True) for each in serving.tolerations]
+    return whole
+
+
+def revision(model: RegisteredModel, stage: str, what: ServedVersion, rolled_out: Manifest) -> Manifest:
+    """Return the ControllerRevision that keeps a template."""
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "ControllerRevision",
+        "metadata": _metadata(model, stage, _workload_name(model, stage, what), what),
+        "revision": what.runtime.revision,
+        "data": {"template": rolled_out},
+    }
+
+
+def template_in(kept: Mapping[str, Any], what: ServedVersion) -> Manifest | None:
+    """Return the template that a ControllerRevision keeps, if it serves this version with this digest and image."""
+    found: Manifest = (kept.get("data") or {}).get("template") or {}
+    try:
+        fetch, server = found["spec"]["initContainers"][0], found["spec"]["containers"][0]
+        digest = fetch["command"][fetch["command"].index("--digest") + 1]
+        same = (digest, fetch["image"], server["image"]) == (what.digest, what.runtime.image, what.runtime.image)
+        return found if same and server["name"] == MODEL else None
+    except (KeyError, IndexError, ValueError, TypeError):
+        return None
+
+
+def served_by(deployment: Mapping[str, Any]) -> ServedVersion | None:
+    """Return what a Deployment of ours serves, read from its pod template; None when it is not one."""
+    try:
+        labelled = deployment["spec"]["template"]["metadata"]["labels"]
+        pod = deployment["spec"]["template"]["spec"]
+        fetch, server = pod["initContainers"][0], pod["containers"][0]
+        digest = fetch["command"][fetch["command"].index("--digest") + 1]
+        runtime = ModelRuntime(image=server["image"], revision=REVISION, identity=labelled[IDENTITY_LABEL])
+        return ServedVersion(version=labelled[VERSION_LABEL], digest=digest, runtime=runtime)
+    except (KeyError, IndexError, ValueError, TypeError):
+        return None
+
+
+# --- the objects --------------------------------------------------------------------------------
+def deployment(
+    model: RegisteredModel, stage: str, what: ServedVersion, rolled_out: Manifest, replicas: int, around: Surroundings
+) -> Manifest:
+    """Return the Deployment that serves one version in one stage.
+
+    Its own rolling updates never take a pod away before another one is ready.
+    """
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": _metadata(model, stage, _workload_name(model, stage, what), what),
+        "spec": {
+            "replicas": replicas,
+            "minReadySeconds": _MIN_READY_SECONDS,
+            "revisionHistoryLimit": 1,
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
+            "selector": {"matchLabels": _selector(model, stage, what)},
+            "template": with_serving(rolled_out, model.spec.stages[stage].serving, around),
+        },
+    }
+
+
+def service(model: RegisteredModel, stage: str, what: ServedVersion) -> Manifest:
+    """Return the stage's address, which routes to one version."""
     port = {"name": "http", "port": 80, "targetPort": PORT, "protocol": "TCP"}
     return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": metadata,
-        "spec": {"type": "ClusterIP", "selector": _selector(model, stage, version), "ports": [port]},
+        "metadata": _metadata(model, stage, serving_name(model.metadata.name, stage), what),
+        "spec": {"type": "ClusterIP", "selector": _selector(model, stage, what), "ports": [port]},
     }
 
 
-def disruption_budget(model: RegisteredModel, stage: str, version: str) -> Manifest:
-    """Return the budget that lets drains of nodes take one pod of a stage at a time."""
+def disruption_budget(model: RegisteredModel, stage: str, what: ServedVersion) -> Manifest:
+    """Return the budget that lets node drains take one pod of a stage at a time."""
     return {
         "apiVersion": "policy/v1",
         "kind": "PodDisruptionBudget",
-        "metadata": _metadata(model, stage, serving_name(model.metadata.name, stage), version),
-        "spec": {"maxUnavailable": 1, "selector": {"matchLabels": _selector(model, stage, version)}},
+        "metadata": _metadata(model, stage, serving_name(model.metadata.name, stage), what),
+        "spec": {"maxUnavailable": 1, "selector": {"matchLabels": _selector(model, stage, what)}},
     }
 
 
-def autoscaler(model: RegisteredModel, stage: str, version: str) -> Manifest | None:
-    """Return the stage's autoscaler, which follows the version that holds the stage; None when the spec wants none."""
+def autoscaler(model: RegisteredModel, stage: str, what: ServedVersion) -> Manifest | None:
+    """Return the stage's autoscaler, which scales the effective version; None when the spec has none."""
     wanted = model.spec.stages[stage].serving.autoscaling
     if wanted is None:
         return None
     target = {"type": "Utilization", "averageUtilization": wanted.target_cpu_utilization_percentage}
+    workload = {"apiVersion": "apps/v1", "kind": "Deployment", "name": _workload_name(model, stage, what)}
     return {
         "apiVersion": "autoscaling/v2",
         "kind": "HorizontalPodAutoscaler",
-        "metadata": _metadata(model, stage, serving_name(model.metadata.name, stage), version),
+        "metadata": _metadata(model, stage, serving_name(model.metadata.name, stage), what),
         "spec": {
-            "scaleTargetRef": {
-                "apiVersion": "apps/v1",
-                "kind": "Deployment",
-                "name": version_workload(model.metadata.name, stage, version),
-            },
+            "scaleTargetRef": workload,
             "minReplicas": wanted.min_replicas,
             "maxReplicas": wanted.max_replicas,
             "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": target}}],
@@ -158,15 +236,29 @@ def autoscaler(model: RegisteredModel, stage: str, version: str) -> Manifest | N
     }
 
 
-def _selector(model: RegisteredModel, stage: str, version: str) -> dict[str, str]:
-    return {UID_LABEL: model.metadata.uid, STAGE_LABEL: stage, VERSION_LABEL: version}
+def _workload_name(model: RegisteredModel, stage: str, what: ServedVersion) -> str:
+    return version_workload(model.metadata.name, stage, what.version, what.runtime.identity)
 
 
-def _metadata(model: RegisteredModel, stage: str, name: str, version: str) -> dict[str, Any]:
+def _selector(model: RegisteredModel, stage: str, what: ServedVersion) -> dict[str, str]:
+    return {
+        UID_LABEL: model.metadata.uid,
+        MODEL_LABEL: bounded(model.metadata.name),
+        STAGE_LABEL: stage,
+        IDENTITY_LABEL: what.runtime.identity,
+    }
+
+
+def _labels(model: RegisteredModel, stage: str, what: ServedVersion) -> dict[str, str]:
+    selector = _selector(model, stage, what)
+    return labels(model.metadata.uid, "serving", **(selector | {VERSION_LABEL: what.version}))
+
+
+def _metadata(model: RegisteredModel, stage: str, name: str, what: ServedVersion) -> dict[str, Any]:
     meta = model.metadata
     return {
         "name": name,
         "namespace": meta.namespace,
-        "labels": labels(meta.uid, "serving", **{MODEL_LABEL: bounded(meta.name), STAGE_LABEL: stage, VERSION_LABEL: version}),
+        "labels": _labels(model, stage, what),
         "ownerReferences": owner(model.KIND, meta.name, meta.uid),
     }

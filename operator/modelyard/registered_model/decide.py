@@ -1,7 +1,7 @@
-"""RegisteredModel: what should happen next, given what is there. Pure: no I/O, no clock of its own.
+"""RegisteredModel: decide what happens next, given what is there. Pure: no I/O, no clock of its own.
 
-Serving first, the registry after it, and never one because of the other's trouble: with MLflow or S3 away, what holds a stage is
-kept serving, and nothing new takes one.
+Serving comes first, the registry after it, and neither stops for the other's problem: with MLflow or
+S3 away, what is effective is kept serving, and no stage switches.
 """
 
 from collections.abc import Mapping
@@ -9,172 +9,251 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from modelyard.api.base import Condition, DeletionPolicy, condition
-from modelyard.api.conditions import CONNECTION_OPERATION, progressing, ready, stalled
-from modelyard.api.conditions import trouble as trouble_conditions
-from modelyard.api.registered_model import Drift, HistoryEntry, RegisteredModel, RegisteredModelStatus, StageStatus, VersionStatus
+from modelyard.api.conditions import CONNECTION_OPERATION, progressing, stalled
+from modelyard.api.conditions import trouble as error_conditions
+from modelyard.api.registered_model import Drift, RegisteredModel, RegisteredModelStatus, StageStatus, VersionStatus
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.errors import ModelyardError
 from modelyard.kube import tags
 from modelyard.kube.names import ADOPT_ANNOTATION, OUR_TAGS, STAGE_LABEL, UID_TAG, mlflow_model_name, owner_tags
 from modelyard.kube.pods import Runtime
-from modelyard.plan import Action, CreateModel, DeleteModel, DeleteModelTags, Event, Manifest, Outside, Plan, SetModelTags
-from modelyard.registered_model.observe import Seen
-from modelyard.registered_model.registry import moves, written_down
-from modelyard.registered_model.sources import Problem
-from modelyard.registered_model.stages import Context, StagePlan, stage_plan
-from modelyard.registered_model.versions import known, next_registration
+from modelyard.plan import (
+    Act,
+    Action,
+    CreateModel,
+    DeleteModel,
+    DeleteTags,
+    Event,
+    External,
+    Finalize,
+    Manifest,
+    Plan,
+    Record,
+    Rest,
+    SetTags,
+    TagTarget,
+)
+from modelyard.registered_model import conditions, history
+from modelyard.registered_model.build import Surroundings
+from modelyard.registered_model.observation import Observation
+from modelyard.registered_model.registry import moves
+from modelyard.registered_model.stage import StageDecision, decide_stage
+from modelyard.registered_model.versions import known, next_registration, rebuilt, split, told_stages, tracked_by_name, with_held
+from modelyard.registered_model.view import StageView
 
-__all__ = ["decider", "release", "settled", "trouble"]
+__all__ = ["Decide", "decider", "finalize", "in_sync", "on_error"]
 
-_HISTORY = 50
 _LOOK_AGAIN = timedelta(seconds=15)
-"""How often something is looked for that no watch tells of: artifacts that are missing, MLflow that is away."""
+"""How often something is checked that no watch reports: artifacts that are missing, MLflow that is away."""
+
+ModelPlan = Plan[RegisteredModelStatus]
 
 
 class Decide(Protocol):
     """What `decider` returns."""
 
-    def __call__(self, model: RegisteredModel, seen: Seen, now: datetime) -> Plan[RegisteredModelStatus]:
-        """Say what is missing most, or that nothing is."""
+    def __call__(self, model: RegisteredModel, seen: Observation, now: datetime) -> ModelPlan:
+        """Return the next round."""
         ...
 
 
 def decider(runtime: Runtime) -> Decide:
     """Return the decision for pods of this runtime."""
 
-    def decide(model: RegisteredModel, seen: Seen, now: datetime) -> Plan[RegisteredModelStatus]:
-        versions, told = known(model, seen), written_down(model, seen)
-        context = Context(
-            model=model,
-            versions={version.name: version for version in versions},
-            children=seen.children,
-            runtime=runtime,
-            allow_code=seen.allow_code,
-            frozen=seen.trouble is not None,
-            now=now,
-            told={stage: version for version, stages in told.items() for stage in stages},
-        )
-        plans = {name: stage_plan(context, name) for name in _stage_names(model, seen, told)}
-        return _compose(model, seen, versions, plans, now)
+    def decide(model: RegisteredModel, seen: Observation, now: datetime) -> ModelPlan:
+        if (restored := _restored(model, seen, now)) is not None:
+            return Record(restored)
+        versions = known(model, seen)
+        decisions = {name: decide_stage(_view(model, seen, versions, runtime, name), now) for name in _stage_names(model, seen)}
+        status = _status(model, seen, versions, decisions, now)
+        if seen.dependency_error is not None:
+            return _without_dependencies(model, status, decisions, seen.dependency_error)
+        if (taken := _taken(model, seen)) is not None:
+            return _name_taken(model, decisions, taken)
+        if any(decision.record for decision in decisions.values()):
+            return _recording(status, decisions)
+        return _registering(model, seen, status, decisions)
 
     return decide
 
 
-def _stage_names(model: RegisteredModel, seen: Seen, told: Mapping[str, frozenset[str]]) -> list[str]:
-    """Return the stages of the spec, and those of which something is left: a status, what serves them, our tags in MLflow."""
-    labels = [child["metadata"].get("labels") or {} for child in seen.children]
-    serving = {str(each[STAGE_LABEL]) for each in labels if STAGE_LABEL in each}
-    tagged = {stage for stages in told.values() for stage in stages}
-    return sorted({*model.spec.stages, *model.status.stages, *serving, *tagged})
+def _view(model: RegisteredModel, seen: Observation, versions: tuple[VersionStatus, ...], runtime: Runtime, name: str) -> StageView:
+    return StageView(
+        name=name,
+        model=model,
+        status=model.status.stages.get(name) or StageStatus(),
+        versions={version.name: version for version in versions},
+        owned=tuple(each for each in seen.owned if (each["metadata"].get("labels") or {}).get(STAGE_LABEL) == name),
+        runtime=runtime,
+        around=Surroundings(seen.allow_code, seen.pods_secret),
+        refusals=seen.refusals,
+        dependencies_down=seen.dependency_error is not None,
+    )
 
 
-def _compose(
-    model: RegisteredModel, seen: Seen, versions: tuple[VersionStatus, ...], plans: dict[str, StagePlan], now: datetime
-) -> Plan[RegisteredModelStatus]:
-    """Put the stages, the versions and the registry together into one pass."""
-    holders = {name: plan.status.version for name, plan in plans.items()}
-    status = _status(model, seen, versions, plans, now)
-    entries = [plan.entry for plan in plans.values() if plan.entry]
-    actions: tuple[Action, ...] = tuple(action for plan in plans.values() for action in plan.actions)
+def _stage_names(model: RegisteredModel, seen: Observation) -> list[str]:
+    """Return the stages of the spec, and those of which a status or serving objects are left."""
+    labelled = [each["metadata"].get("labels") or {} for each in seen.owned]
+    serving = {str(each[STAGE_LABEL]) for each in labelled if STAGE_LABEL in each}
+    return sorted({*model.spec.stages, *model.status.stages, *serving})
+
+
+# --- the four ways a round can go -----------------------------------------------------------------
+def _recording(status: RegisteredModelStatus, decisions: Mapping[str, StageDecision]) -> ModelPlan:
+    """Write the status first: what a stage holds is recorded before the registry follows."""
+    entries = tuple(decision.entry for decision in decisions.values() if decision.entry)
     if entries:
-        # What has changed hands is written down before the registry follows: a pass that dies in between goes on from there.
-        conditions = (*progressing(Reason.PROMOTING, _changes(entries)), condition("Synced", False, Reason.PROMOTING, "MLflow follows."))
-        return Plan(
-            status.model_copy(update={"conditions": conditions}), again=timedelta(0), events=tuple(_event(entry) for entry in entries)
-        )
-    if seen.trouble is not None:
-        conditions = (*_troubled(model, plans, seen.trouble), _unknown(seen.trouble))
-        return Plan(status.model_copy(update={"conditions": conditions}), actions, again=_LOOK_AGAIN)
-    if (taken := _taken(model, seen)) is not None:
-        conditions = (*stalled(Reason.NAME_TAKEN, taken), condition("Synced", False, Reason.NAME_TAKEN, taken))
-        return Plan(status.model_copy(update={"conditions": conditions}), actions, again=_LOOK_AGAIN)
-    outside, synced, events = _registry(model, seen, holders)
-    conditions = (*_conditions(model, plans, outside), synced)
-    if outside is not None:
-        actions = (*actions, outside)
-    return Plan(status.model_copy(update={"conditions": conditions}), actions, again=_again(plans, versions, seen), events=events)
+        said = (*conditions.changed(entries), conditions.following(Reason.PROMOTING))
+    else:
+        message = " ".join(f"{name}: {each.status.desired} is being promoted." for name, each in decisions.items() if each.record)
+        said = (*progressing(Reason.PROMOTING, message), *_kept(status, "Synced"))
+    events = tuple(history.event(made) for made in entries)
+    return Record(status.model_copy(update={"conditions": said}), events)
 
 
-def _registry(model: RegisteredModel, seen: Seen, holders: dict[str, str | None]) -> tuple[Outside | None, Condition, tuple[Event, ...]]:
-    """Return the next move in MLflow, what to say of it, and whether somebody else had moved something."""
+def _without_dependencies(
+    model: RegisteredModel, status: RegisteredModelStatus, decisions: Mapping[str, StageDecision], error: ModelyardError
+) -> ModelPlan:
+    """MLflow or S3 is away: look after what serves."""
+    if any(decision.record for decision in decisions.values()):
+        return _recording(status, decisions)
+    if actions := _actions(decisions):
+        return Act(actions)
+    said = conditions.dependency_down(model, status.stages, error)
+    return Rest(status.model_copy(update={"conditions": said}), requeue_after=_LOOK_AGAIN)
+
+
+def _name_taken(model: RegisteredModel, decisions: Mapping[str, StageDecision], message: str) -> ModelPlan:
+    if actions := _actions(decisions):
+        return Act(actions)
+    said = (*stalled(Reason.NAME_TAKEN, message), condition("Synced", False, Reason.NAME_TAKEN, message))
+    return Rest(model.status.model_copy(update={"conditions": said}), requeue_after=_LOOK_AGAIN)
+
+
+def _registering(
+    model: RegisteredModel, seen: Observation, status: RegisteredModelStatus, decisions: Mapping[str, StageDecision]
+) -> ModelPlan:
+    """Bring serving and registry forward, or rest."""
+    effective = {name: decision.status.version for name, decision in decisions.items()}
+    external, synced, events = _registry(model, seen, effective)
+    if _unrecorded(model, status):
+        said = (*conditions.registering(), conditions.following())
+        return Record(status.model_copy(update={"conditions": said}))
+    actions: tuple[Action, ...] = (*_actions(decisions), *([external] if external else []))
+    if actions:
+        return Act(actions, events)
+    said = (*conditions.standing(model, status.stages), synced)
+    return Rest(status.model_copy(update={"conditions": said}), requeue_after=_requeue_after(status, decisions))
+
+
+def _unrecorded(model: RegisteredModel, status: RegisteredModelStatus) -> bool:
+    """Tell whether something must be recorded before MLflow is asked for it: the model's name, a version's digest."""
+    before = {version.name for version in model.status.versions if version.digest}
+    before |= {version.name for version in model.status.older_versions}
+    return model.status.mlflow_name is None or any(version.digest and version.name not in before for version in status.versions)
+
+
+def _actions(decisions: Mapping[str, StageDecision]) -> tuple[Action, ...]:
+    return tuple(action for decision in decisions.values() for action in decision.actions)
+
+
+# --- the registry -------------------------------------------------------------------------------
+def _registry(
+    model: RegisteredModel, seen: Observation, effective: Mapping[str, str | None]
+) -> tuple[External | None, Condition, tuple[Event, ...]]:
+    """Return the next change in MLflow, the condition Synced, and what drifted."""
     meta, name = model.metadata, mlflow_model_name(model.metadata.namespace, model.metadata.name)
+    target = TagTarget("model", name)
     wanted_tags = dict(model.spec.tags) | owner_tags(meta.namespace, meta.name, meta.uid)
     users = [key for key in model.spec.tags if not key.startswith(OUR_TAGS)]
-    registering = condition("Synced", False, Reason.REGISTERING, "MLflow is being brought up to date.")
     if seen.model is None:
-        return CreateModel(name, model.spec.description, tags.recorded(users) | wanted_tags), registering, ()
+        return CreateModel(name, model.spec.description, tags.recorded(users) | wanted_tags), conditions.following(), ()
     missing = tags.missing(wanted_tags, users, seen.model.tags)
-    if UID_TAG in missing:  # adopted: its versions are looked at when it is ours
-        return SetModelTags(name, missing, model.spec.description), registering, ()
-    following = condition("Synced", False, Reason.PROMOTING, "MLflow follows.")
-    wanted = moves(model, seen, holders)
+    if UID_TAG in missing:  # adopted: its versions are read when it is ours
+        return SetTags(target, missing, model.spec.description), conditions.following(), ()
+    wanted = moves(model, seen, effective)
     drifted = next((move.action for move in wanted if move.drift), None)
     if (ours := next((move.action for move in wanted if not move.drift), None)) is not None:
-        return ours, following, ()
+        return ours, conditions.following(Reason.PROMOTING), ()
     if drifted is not None and model.spec.drift is Drift.REVERT:
-        event = Event("DriftReverted", f"Somebody had changed MLflow itself; put back: {_words(drifted)}.", warning=True)
-        return drifted, following, (event,)
-    # Behind the moves: a version or a tag that MLflow refuses must not hold up a stage.
+        event = Event("DriftReverted", f"MLflow itself was changed; put back: {_words(drifted)}.", warning=True)
+        return drifted, conditions.following(Reason.PROMOTING), (event,)
+    # After the moves: a version or a tag that MLflow refuses must not hold up a stage.
     if stale := tags.stale(users, seen.model.tags):
-        return DeleteModelTags(name, stale), registering, ()
+        return DeleteTags(target, stale), conditions.following(), ()
     if missing or seen.model.description != model.spec.description:
-        return SetModelTags(name, missing, model.spec.description), registering, ()
+        return SetTags(target, missing, model.spec.description), conditions.following(), ()
     if (registration := next_registration(model, seen)) is not None:
-        return registration, registering, ()
+        return registration, conditions.following(), ()
     if drifted is not None:
-        message = f"Somebody moved a stage or an alias in MLflow: {_words(drifted)} would put it back. spec.drift is Warn, so it stays."
-        return None, condition("Synced", False, Reason.DRIFTED, message), ()
-    return None, condition("Synced", True, Reason.SYNCED, "MLflow agrees with the spec."), ()
+        message = f"MLflow itself was changed: {_words(drifted)} would put it back. spec.drift is Warn, so it stays."
+        return None, conditions.synced(message), ()
+    return None, conditions.synced(), ()
 
 
-def _conditions(model: RegisteredModel, plans: dict[str, StagePlan], outside: Outside | None) -> tuple[Condition, ...]:
-    waits = [plan.wait for plan in plans.values() if plan.wait]
-    if blocked := next((wait for wait in waits if wait.stalled), None):
-        return stalled(blocked.reason, blocked.message)
-    if waits:
-        return progressing(waits[0].reason, " ".join(wait.message for wait in waits))
-    if outside is not None:
-        return progressing(Reason.REGISTERING, "MLflow is being brought up to date.")
-    served = [f"{name} holds {plan.status.version}" for name, plan in plans.items() if plan.status.version]
-    if not served:
-        return ready(Reason.REGISTERED, f"{model.metadata.name} is registered; no stage holds a version.")
-    return ready(Reason.SERVING, f"{', '.join(served)}.")
+def _words(move: External) -> str:
+    values = ", ".join(f"{key} {value}" for key, value in vars(move).items() if value is not None)
+    return f"{type(move).__name__} ({values})"
 
 
-def _troubled(model: RegisteredModel, plans: dict[str, StagePlan], error: ModelyardError) -> tuple[Condition, ...]:
-    """What is served is Ready as long as it is served; what waits for the outside says what it waits for."""
-    waits = {plan.wait.reason for plan in plans.values() if plan.wait}
-    if not model.status.versions or waits & {Reason.VERSION_UNKNOWN, Reason.WAITING_FOR_VERSION, Reason.PROMOTING}:
-        return trouble_conditions(error)
-    return _conditions(model, plans, None)
+def _taken(model: RegisteredModel, seen: Observation) -> str | None:
+    meta = model.metadata
+    if seen.model is None or seen.model.tags.get(UID_TAG) == meta.uid or meta.annotations.get(ADOPT_ANNOTATION) == "true":
+        return None
+    return (
+        f"MLflow already has the model {seen.model.name}, and it belongs to another object. Give this RegisteredModel another name, "
+        f"or take that one over: kubectl annotate mlmodel {meta.name} -n {meta.namespace} {ADOPT_ANNOTATION}=true"
+    )
+
+
+# --- the status ---------------------------------------------------------------------------------
+def _restored(model: RegisteredModel, seen: Observation, now: datetime) -> RegisteredModelStatus | None:
+    """Return the status that MLflow's tags tell of, for an object whose status is empty altogether."""
+    versions = rebuilt(model, seen)
+    if not versions:
+        return None
+    restored = model.model_copy(update={"status": model.status.model_copy(update={"versions": versions})})
+    stages: dict[str, StageStatus] = {}
+    for name, there in tracked_by_name(restored, seen.versions).items():
+        digest = next(version.digest for version in versions if version.name == name)
+        for stage in told_stages(there):
+            if stage in model.spec.stages:
+                stages.setdefault(stage, StageStatus(version=name, digest=digest, since_time=now))
+    name = mlflow_model_name(model.metadata.namespace, model.metadata.name)
+    said = (*conditions.registering(), conditions.following())
+    update = {"mlflow_name": name, "versions": with_held(versions, stages, now), "stages": stages, "conditions": said}
+    return model.status.model_copy(update=update)
 
 
 def _status(
-    model: RegisteredModel, seen: Seen, versions: tuple[VersionStatus, ...], plans: dict[str, StagePlan], now: datetime
+    model: RegisteredModel,
+    seen: Observation,
+    versions: tuple[VersionStatus, ...],
+    decisions: Mapping[str, StageDecision],
+    now: datetime,
 ) -> RegisteredModelStatus:
-    meta = model.metadata
-    name = mlflow_model_name(meta.namespace, meta.name)
-    stages = {stage: plan.status for stage, plan in plans.items() if stage in model.spec.stages or plan.status.version or plan.actions}
-    entries = tuple(plan.entry for plan in plans.values() if plan.entry)
+    name = mlflow_model_name(model.metadata.namespace, model.metadata.name)
+    stages = {
+        stage: decision.status
+        for stage, decision in decisions.items()
+        if stage in model.spec.stages or decision.status.version or decision.actions
+    }
+    full, older = split(model, with_held(versions, stages, now), stages)
+    entries = tuple(decision.entry for decision in decisions.values() if decision.entry)
     return model.status.model_copy(
         update={
             "mlflow_name": name,
             "url": f"{seen.tracking_url}/#/models/{name}" if seen.tracking_url else model.status.url,
-            "versions": tuple(_with_stages(version, stages, now) for version in versions),
+            "versions": full,
+            "older_versions": older,
             "stages": stages,
-            "history": (*model.status.history, *entries)[-_HISTORY:],
+            "history": (*model.status.history, *entries)[-history.LENGTH :],
             "summary": _summary(stages),
         }
     )
 
 
-def _with_stages(version: VersionStatus, stages: dict[str, StageStatus], now: datetime) -> VersionStatus:
-    held = tuple(sorted(name for name, stage in stages.items() if stage.version == version.name))
-    until = None if held else version.served_until or (now if version.stages else None)
-    return version.model_copy(update={"stages": held, "served_until": until})
-
-
-def _summary(stages: dict[str, StageStatus]) -> str:
+def _summary(stages: Mapping[str, StageStatus]) -> str:
     def one(name: str, stage: StageStatus) -> str:
         now, then = stage.version or "none", stage.desired or "none"
         return f"{name}={now}" if now == then else f"{name}={now}->{then}"
@@ -182,73 +261,55 @@ def _summary(stages: dict[str, StageStatus]) -> str:
     return " ".join(one(name, stage) for name, stage in sorted(stages.items()))[:1024]
 
 
-def _again(plans: dict[str, StagePlan], versions: tuple[VersionStatus, ...], seen: Seen) -> timedelta | None:
-    looks = [plan.again for plan in plans.values() if plan.again is not None]
-    waiting = {name for name, source in seen.sources.items() if isinstance(source, Problem) and source.waiting}  # a watch tells of those
-    if any(version.problem and version.name not in waiting for version in versions):
-        looks.append(_LOOK_AGAIN)
-    return min(looks, default=None)
+def _requeue_after(status: RegisteredModelStatus, decisions: Mapping[str, StageDecision]) -> timedelta | None:
+    """Return when to look again; what a version waits for by itself is reported by a watch."""
+    waits = [decision.requeue_after for decision in decisions.values() if decision.requeue_after is not None]
+    if any(version.blocked is not None and version.blocked.needs_action for version in status.versions):
+        waits.append(_LOOK_AGAIN)
+    return min(waits, default=None)
 
 
-def _taken(model: RegisteredModel, seen: Seen) -> str | None:
-    meta = model.metadata
-    if seen.model is None or seen.model.tags.get(UID_TAG) == meta.uid or meta.annotations.get(ADOPT_ANNOTATION) == "true":
-        return None
-    return (
-        f"MLflow already has the model {seen.model.name}, and it is not this object's. Give this RegisteredModel another name, "
-        f"or take that one over: kubectl annotate mlmodel {meta.name} -n {meta.namespace} {ADOPT_ANNOTATION}=true"
-    )
+def _kept(status: RegisteredModelStatus, type_: str) -> tuple[Condition, ...]:
+    found = status.condition(type_)
+    return (found,) if found is not None else ()
 
 
-def _unknown(error: ModelyardError) -> Condition:
-    said = next(c for c in trouble_conditions(error) if c.type == "Ready")
-    return condition("Synced", None, said.reason, said.message)
+# --- deletion, errors, start --------------------------------------------------------------------
+def finalize(model: RegisteredModel, seen: Observation, _now: datetime) -> ModelPlan:
+    """Return what must go before the object may: with `deletionPolicy: Delete`, our model in MLflow.
 
-
-def _changes(entries: list[HistoryEntry]) -> str:
-    return " ".join(f"{entry.stage}: {entry.to or 'nothing'} took over from {entry.from_ or 'nothing'}." for entry in entries)
-
-
-def _event(entry: HistoryEntry) -> Event:
-    return Event(entry.reason, f"{entry.stage}: {entry.from_ or 'nothing'} -> {entry.to or 'nothing'}")
-
-
-def _words(move: Outside) -> str:
-    values = ", ".join(f"{key} {value}" for key, value in vars(move).items())
-    return f"{type(move).__name__} ({values})"
-
-
-def release(model: RegisteredModel, seen: Seen, _now: datetime) -> Plan[RegisteredModelStatus]:
-    """Say what has to go before the object may: with `deletionPolicy: Delete`, our model in MLflow. Its serving goes with the object."""
-    status = model.status.model_copy(update={"conditions": progressing(Reason.DELETING, "Deleting the model in MLflow.")})
+    The serving objects are deleted with their owner.
+    """
     if model.spec.deletion_policy is DeletionPolicy.RETAIN:
-        return Plan(status, released=True)
-    if seen.trouble is not None:
-        if seen.trouble.operation == CONNECTION_OPERATION:
-            left = Event("LeftBehind", "There is no connection to MLflow any more: its model was left as it is.", warning=True)
-            return Plan(status, released=True, events=(left,))
-        return Plan(status.model_copy(update={"conditions": trouble_conditions(seen.trouble)}), again=_LOOK_AGAIN)
-    if seen.model is not None and seen.model.tags.get(UID_TAG) == model.metadata.uid:
-        return Plan(status, (DeleteModel(seen.model.name),))
-    return Plan(status, released=True)
+        return Finalize()
+    if seen.dependency_error is not None:
+        if seen.dependency_error.operation == CONNECTION_OPERATION:
+            left = Event("LeftBehind", "There is no connection to MLflow any longer: its model was left as it is.", warning=True)
+            return Finalize((left,))
+        status = model.status.model_copy(update={"conditions": error_conditions(seen.dependency_error)})
+        return Rest(status, requeue_after=_LOOK_AGAIN)
+    if seen.model is None or seen.model.tags.get(UID_TAG) != model.metadata.uid:
+        return Finalize()
+    deleting = model.status.condition("Ready")
+    if deleting is None or deleting.reason != Reason.DELETING:
+        said = progressing(Reason.DELETING, "The model in MLflow is being deleted.")
+        return Record(model.status.model_copy(update={"conditions": said}))
+    return Act((DeleteModel(seen.model.name),))
 
 
-def trouble(model: RegisteredModel, error: ModelyardError, _now: datetime) -> Plan[RegisteredModelStatus]:
-    """Say what an error means. What is served is served on, and the condition that says so stands; Synced names the trouble."""
+def on_error(model: RegisteredModel, error: ModelyardError, _now: datetime) -> Rest[RegisteredModelStatus] | Finalize:
+    """Return what an error means to users. What serves is still serving, so Ready stands; Synced names the problem."""
     if error.dependency == "Kubernetes" or not model.status.is_true("Ready"):
-        conditions = (*trouble_conditions(error), _unknown(error))
+        said = (*error_conditions(error), conditions.unknown(error))
     else:
-        conditions = (*(c for c in model.status.conditions if c.type != "Synced"), _unknown(error))
-    return Plan(model.status.model_copy(update={"conditions": conditions}))
+        said = (*(each for each in model.status.conditions if each.type != "Synced"), conditions.unknown(error))
+    return Rest(model.status.model_copy(update={"conditions": said}))
 
 
-def settled(model: RegisteredModel, children: tuple[Manifest, ...]) -> bool:
+def in_sync(model: RegisteredModel, owned: tuple[Manifest, ...]) -> bool:
     """Tell whether the status says that the spec was applied, and what serves it is there."""
-    if (
-        model.status.observed_generation != model.metadata.generation
-        or not model.status.is_true("Ready")
-        or not model.status.is_true("Synced")
-    ):
+    status = model.status
+    if status.observed_generation != model.metadata.generation or not (status.is_true("Ready") and status.is_true("Synced")):
         return False
-    serving = {child["metadata"]["labels"].get("modelyard.io/stage") for child in children if child["kind"] == "Deployment"}
-    return all(name in serving for name, stage in model.status.stages.items() if stage.desired_replicas)
+    serving = {each["metadata"]["labels"].get(STAGE_LABEL) for each in owned if each["kind"] == "Deployment"}
+    return all(name in serving for name, stage in status.stages.items() if stage.desired_replicas)

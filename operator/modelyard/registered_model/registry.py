@@ -1,112 +1,138 @@
-"""What MLflow's registry lacks of what the stages hold: aliases, MLflow's own stages, tags. Pure.
+"""What MLflow's registry lacks of what the status records: aliases, MLflow's own stages, tags. Pure.
 
-MLflow's stages are deprecated; they are moved while they still work (decision 0005). Aliases that are not
-names of our stages belong to somebody else and stay.
+MLflow's stages are deprecated; they are moved while they still work (decision 0005). Aliases that are
+not names of our stages belong to others and stay.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from modelyard.api.base import as_name
-from modelyard.api.registered_model import RegisteredModel
-from modelyard.kube.names import STAGES_TAG, mlflow_model_name
-from modelyard.plan import DeleteAlias, SetAlias, SetVersionTags, TransitionStage
-from modelyard.ports import ModelStage
-from modelyard.registered_model.observe import Seen
-from modelyard.registered_model.versions import tracked_by_name
+from modelyard.api.registered_model import RegisteredModel, VersionStatus
+from modelyard.kube.names import OUR_TAGS, STAGES_TAG, UID_TAG, mlflow_model_name
+from modelyard.plan import DeleteAlias, SetAlias, SetTags, TagTarget, TransitionStage
+from modelyard.ports import ModelStage, TrackedVersion
+from modelyard.registered_model.observation import Observation
+from modelyard.registered_model.versions import copied_tags, told_stages, tracked_by_name, users_tags
 
-__all__ = ["Move", "moves", "written_down"]
+__all__ = ["Move", "moves"]
 
 _MLFLOW_STAGES: dict[str, Literal["Production", "Staging"]] = {"production": "Production", "staging": "Staging"}
 
 
 @dataclass(frozen=True)
 class Move:
-    """One move in MLflow.
+    """One change in MLflow.
 
     Attributes:
-        action: What to move.
-        drift: We had moved it before, so somebody else has moved it since.
+        action: What to do.
+        drift: The operator had done it before, so another client has changed it since.
 
     """
 
-    action: SetAlias | DeleteAlias | TransitionStage | SetVersionTags
+    action: SetAlias | DeleteAlias | TransitionStage | SetTags
     drift: bool = False
 
 
-def written_down(model: RegisteredModel, seen: Seen) -> dict[str, frozenset[str]]:
-    """Return the stages that each of our versions holds according to its tag. It is the last to be moved: what it says was done."""
-    return {
-        name: frozenset(stage for stage in version.tags.get(STAGES_TAG, "").split(",") if as_name(stage))
-        for name, version in tracked_by_name(model, seen).items()
-    }
+@dataclass(frozen=True)
+class _Registry:
+    """The registry, and what it should say: `effective` maps each stage to its version."""
+
+    model: RegisteredModel
+    seen: Observation
+    effective: Mapping[str, str | None]
+    tracked: dict[str, TrackedVersion]
+
+    @property
+    def name(self) -> str:
+        return mlflow_model_name(self.model.metadata.namespace, self.model.metadata.name)
+
+    def told(self, version: str) -> frozenset[str]:
+        return told_stages(self.tracked[version])
+
+    def stages(self, version: str) -> list[str]:
+        return sorted(stage for stage, held in self.effective.items() if held == version)
+
+    def asks(self, stage: str) -> bool:
+        """Tell whether the spec asks for a version in the stage; of interest while it has none."""
+        wanted = self.model.spec.stages.get(stage)
+        return wanted is not None and wanted.version is not None
 
 
-def moves(model: RegisteredModel, seen: Seen, holders: Mapping[str, str | None]) -> list[Move]:
-    """Return what to move in MLflow so that it says what `holders` (stage to version) says; the new holder moves before the old one.
+def moves(model: RegisteredModel, seen: Observation, effective: Mapping[str, str | None]) -> list[Move]:
+    """Return what to change in MLflow so that it agrees; the new version moves before the old one.
 
-    Nothing is said of a holder that MLflow does not know (its version was deleted there): that is the version's own problem. A stage
-    that waits for its first version takes nothing from versions that others have registered.
+    An effective version that MLflow does not have is that version's own problem. A stage that waits
+    for its first version takes nothing from versions that others have registered.
     """
-    return [*_aliases(model, seen, holders), *_stages_and_tags(model, seen, holders), *_of_others(model, seen, holders)]
+    registry = _Registry(model, seen, effective, tracked_by_name(model, seen.versions))
+    return [*_aliases(registry), *_stages(registry), *_versions_of_others(registry), *_tags(registry)]
 
 
-def _aliases(model: RegisteredModel, seen: Seen, holders: Mapping[str, str | None]) -> Iterator[Move]:
-    name, tracked, told = _name(model), tracked_by_name(model, seen), written_down(model, seen)
-    ours = {version.version for version in tracked.values()}
-    for stage, version in sorted(holders.items()):
-        there = seen.model.aliases.get(stage) if seen.model else None
-        moved = {each for each, stages in told.items() if stage in stages} == ({version} if version else set())
+def _aliases(registry: _Registry) -> Iterator[Move]:
+    ours = {version.version for version in registry.tracked.values()}
+    aliases = registry.seen.model.aliases if registry.seen.model else {}
+    for stage, version in sorted(registry.effective.items()):
+        there = aliases.get(stage)
+        told = {each for each in registry.tracked if stage in registry.told(each)}
+        moved = told == ({version} if version else set())
         if version is None:
-            if there is not None and (there in ours or not _waits(model, stage)):
-                yield Move(DeleteAlias(name, stage), moved)
-        elif version in tracked and there != tracked[version].version:
-            yield Move(SetAlias(name, stage, tracked[version].version), moved)
+            if there is not None and (there in ours or not registry.asks(stage)):
+                yield Move(DeleteAlias(registry.name, stage), moved)
+        elif version in registry.tracked and there != registry.tracked[version].version:
+            yield Move(SetAlias(registry.name, stage, registry.tracked[version].version), moved)
 
 
-def _stages_and_tags(model: RegisteredModel, seen: Seen, holders: Mapping[str, str | None]) -> Iterator[Move]:
-    name, told = _name(model), written_down(model, seen)
-    held: dict[str, list[str]] = {}
-    for stage, version in sorted(holders.items()):
-        if version is not None:
-            held.setdefault(version, []).append(stage)
-    displaced = {entry.from_ for entry in model.status.history if entry.from_}
-    for version, there in sorted(tracked_by_name(model, seen).items(), key=lambda item: item[0] not in held):
-        stages = held.get(version, [])
+def _stages(registry: _Registry) -> Iterator[Move]:
+    displaced = {version.name for version in registry.model.status.versions if _displaced(version)}
+    for version, there in sorted(registry.tracked.items(), key=lambda item: not registry.stages(item[0])):
+        stages = registry.stages(version)
         wanted = _mlflow_stage(stages, there.stage, displaced=version in displaced)
         if there.stage != wanted:
-            yield Move(TransitionStage(name, there.version, wanted, _held(seen, wanted)), told[version] == frozenset(stages))
+            move = TransitionStage(registry.name, there.version, wanted, _is_taken(registry.seen, wanted))
+            yield Move(move, registry.told(version) == frozenset(stages))
         if there.tags.get(STAGES_TAG, "") != ",".join(stages):
-            yield Move(SetVersionTags(name, there.version, {STAGES_TAG: ",".join(stages)}))
+            yield Move(SetTags(TagTarget("version", registry.name, there.version), {STAGES_TAG: ",".join(stages)}))
 
 
-def _of_others(model: RegisteredModel, seen: Seen, holders: Mapping[str, str | None]) -> Iterator[Move]:
-    """A version that is not ours holds none of MLflow's stages beside ours: MLflow would answer with the newest of them."""
-    ours = {version.version for version in tracked_by_name(model, seen).values()}
-    taken = {_MLFLOW_STAGES[stage] for stage in holders if stage in _MLFLOW_STAGES and (holders[stage] or not _waits(model, stage))}
-    for there in seen.versions:
+def _displaced(version: VersionStatus) -> bool:
+    return any(held.until_time is not None for held in version.held)
+
+
+def _versions_of_others(registry: _Registry) -> Iterator[Move]:
+    """Archive versions of others in an MLflow stage of ours: MLflow answers with the newest one in it."""
+    ours = {version.version for version in registry.tracked.values()}
+    taken = {
+        _MLFLOW_STAGES[stage]
+        for stage, version in registry.effective.items()
+        if stage in _MLFLOW_STAGES and (version or not registry.asks(stage))
+    }
+    for there in registry.seen.versions:
         if there.version not in ours and there.stage in taken:
-            yield Move(TransitionStage(_name(model), there.version, "Archived"), drift=True)
+            yield Move(TransitionStage(registry.name, there.version, "Archived"), drift=True)
 
 
-def _held(seen: Seen, stage: ModelStage) -> bool:
-    """Whoever is in Production or Staging leaves it in the transaction that brings the next one: of two MLflow would answer the newer."""
+def _tags(registry: _Registry) -> Iterator[Move]:
+    """Set the users' tags, and put back the copies of the record."""
+    recorded = {version.name: version for version in registry.model.status.versions}
+    for version, there in registry.tracked.items():
+        target = TagTarget("version", registry.name, there.version)
+        record = copied_tags(registry.model, recorded[version]) if version in recorded else {}
+        if changed := {key: value for key, value in record.items() if there.tags.get(key) != value}:
+            # After a backup was restored the copies are of the object before.
+            yield Move(SetTags(target, changed), drift=there.tags.get(UID_TAG) == registry.model.metadata.uid)
+        users = users_tags(registry.model, registry.seen, version)
+        if missing := {key: value for key, value in users.items() if not key.startswith(OUR_TAGS) and there.tags.get(key) != value}:
+            yield Move(SetTags(target, missing))
+
+
+def _is_taken(seen: Observation, stage: ModelStage) -> bool:
+    """Whoever is in Production or Staging leaves it in the transaction that brings the next version."""
     return stage in _MLFLOW_STAGES.values() and any(version.stage == stage for version in seen.versions)
 
 
-def _name(model: RegisteredModel) -> str:
-    return mlflow_model_name(model.metadata.namespace, model.metadata.name)
-
-
-def _waits(model: RegisteredModel, stage: str) -> bool:
-    """The spec wants a version in the stage; asked of one that holds none yet."""
-    wanted = model.spec.stages.get(stage)
-    return wanted is not None and wanted.version is not None
-
-
 def _mlflow_stage(stages: list[str], now: ModelStage, *, displaced: bool) -> ModelStage:
-    """The highest of MLflow's stages that the version holds; Archived once it was displaced from any stage and holds none."""
+    """Return the highest of MLflow's stages that the version holds; Archived once it was displaced."""
     for stage in ("production", "staging"):
         if stage in stages:
             return _MLFLOW_STAGES[stage]

@@ -1,140 +1,281 @@
-"""What is known of each version, and which one is registered next. Pure."""
+"""What is recorded of each version, and which one is registered next. Pure.
+
+A version is declared, then recorded (with its digest and uri), then registered in MLflow. The record
+is made before MLflow is asked, and is never replaced: a version in MLflow counts as ours only if its
+source is the recorded uri, whatever its tags say.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 
 from modelyard.api.base import as_name
+from modelyard.api.blocker import Blocker
+from modelyard.api.registered_model import HeldStage, KnownVersion, ModelVersionSpec, RegisteredModel, StageStatus, VersionStatus
 from modelyard.api.registered_model import ModelReason as Reason
-from modelyard.api.registered_model import ModelVersionSpec, RegisteredModel, VersionStatus
-from modelyard.kube.names import DIGEST_TAG, OUR_TAGS, UID_TAG, VERSION_TAG, mlflow_model_name, owner_tags
-from modelyard.plan import CreateVersion, SetVersionTags
+from modelyard.kube.names import (
+    ADOPT_ANNOTATION,
+    DIGEST_TAG,
+    NAME_TAG,
+    NAMESPACE_TAG,
+    OUR_TAGS,
+    STAGES_TAG,
+    UID_TAG,
+    VERSION_TAG,
+    mlflow_model_name,
+    owner_tags,
+)
+from modelyard.plan import CreateVersion
 from modelyard.ports import TrackedVersion
-from modelyard.registered_model.claims import Claim
-from modelyard.registered_model.observe import Seen
-from modelyard.registered_model.sources import Problem, Source
+from modelyard.registered_model.declarations import Declaration
+from modelyard.registered_model.observation import Artifacts, Observation, Source, is_empty
 
-__all__ = ["known", "next_registration", "tracked_by_name"]
+__all__ = [
+    "copied_tags",
+    "known",
+    "next_registration",
+    "rebuilt",
+    "split",
+    "told_stages",
+    "tracked_by_name",
+    "users_tags",
+    "with_held",
+]
 
 FLAVOR_TAG = "modelyard.io/flavor"
 SIGNATURE_TAG = "modelyard.io/signature"
 URI_TAG = "modelyard.io/uri"
 BYTES_TAG = "modelyard.io/bytes"
 TRAINING_RUN_TAG = "modelyard.io/training-run"
-_SHOWN = 512
-_WORDS = 1024
+
+_NEWEST = 64
+_OLDER = 448
+_MESSAGE = 1024
 
 
-def tracked_by_name(model: RegisteredModel, seen: Seen) -> dict[str, TrackedVersion]:
-    """Return our versions in MLflow by their name in the spec; of two with one name (a create that was repeated) the older one counts."""
+def tracked_by_name(model: RegisteredModel, versions: Iterable[TrackedVersion]) -> dict[str, TrackedVersion]:
+    """Return the recorded versions that MLflow has, by name.
+
+    A version whose MLflow number is recorded is found by it; another one by our tags, and only if
+    its source is the recorded uri. Of two with one name (a create that was repeated) the older counts.
+    """
+    there = sorted(versions, key=lambda each: int(each.version) if each.version.isdecimal() else 0)
     found: dict[str, TrackedVersion] = {}
-    for version in seen.versions:  # oldest first
-        name = as_name(version.tags.get(VERSION_TAG))
-        if name and version.tags.get(UID_TAG) == model.metadata.uid:
-            found.setdefault(name, version)
+    for recorded in model.status.versions:
+        match = next((each for each in there if _is(recorded, each, model.metadata.uid)), None)
+        if recorded.digest is not None and match is not None:
+            found[recorded.name] = match
+    numbers = {each.version: each for each in there}
+    for older in model.status.older_versions:
+        if older.mlflow_version in numbers:
+            found.setdefault(older.name, numbers[older.mlflow_version])
     return found
 
 
-def known(model: RegisteredModel, seen: Seen) -> tuple[VersionStatus, ...]:
-    """Return what to say of each version: what MLflow has (our tags there are the record), or why it is not there.
+def _is(recorded: VersionStatus, there: TrackedVersion, uid: str) -> bool:
+    if there.source != recorded.uri:
+        return False
+    if recorded.mlflow_version is not None:
+        return there.version == recorded.mlflow_version
+    return there.tags.get(UID_TAG) == uid and there.tags.get(VERSION_TAG) == recorded.name
 
-    While MLflow is not to be seen, what was said before stands.
-    """
-    old = {version.name: version for version in model.status.versions}
-    if seen.trouble is not None:
+
+def known(model: RegisteredModel, seen: Observation) -> tuple[VersionStatus, ...]:
+    """Return what is known of each version now; while MLflow or S3 is away, what was known before."""
+    if seen.dependency_error is not None:
         return model.status.versions
-    tracked = tracked_by_name(model, seen)
-    statuses = [_registered(name, version, seen, old.get(name)) for name, version in tracked.items()]
-    statuses += [_unregistered(claim, seen, old.get(name)) for name, claim in seen.claims.items() if name not in tracked]
-    if len(statuses) <= _SHOWN:
-        return tuple(statuses)
-    used = {stage.version for stage in model.spec.stages.values()} | {stage.version for stage in model.status.stages.values()}
-    idle = [version.name for version in statuses if version.name not in used]
-    left_out = set(idle[: len(statuses) - _SHOWN])
-    return tuple(version for version in statuses if version.name not in left_out)
+    tracked = tracked_by_name(model, seen.versions)
+    used = _used(model)
+    older = [_revived(each, tracked) for each in model.status.older_versions if each.name in used]
+    recorded = [version for version in (*model.status.versions, *older) if version.digest is not None]
+    found = [_observed(version, tracked.get(version.name), seen) for version in recorded]
+    names = {version.name for version in found} | {version.name for version in model.status.older_versions}
+    full = len(names) >= _NEWEST + _OLDER
+    found += [_declared(each, seen, full=full) for each in seen.declarations.values() if each.version not in names]
+    return tuple(found)
 
 
-def _unregistered(claim: Claim, seen: Seen, old: VersionStatus | None) -> VersionStatus:
-    """Of one that MLflow had and has lost, what was recorded stays: it is the same version when it is registered again."""
-    source = seen.sources.get(claim.version)
-    problem = _worded(source) if isinstance(source, Problem) else None
-    if old is not None and old.digest is not None:
-        return old.model_copy(update={"mlflow_version": None, "created_at": None, "problem": problem})
-    wanted = claim.source
-    return VersionStatus(name=claim.version, training_run=wanted.training_run, run_id=wanted.run_id, uri=wanted.uri, problem=problem)
+def _used(model: RegisteredModel) -> set[str | None]:
+    """Return the versions that a stage asks for, holds or remembers."""
+    used = {stage.version for stage in model.spec.stages.values()}
+    for stage in model.status.stages.values():
+        used |= {stage.version, *(each.version for each in (stage.candidate, stage.previous) if each is not None)}
+    return used
 
 
-def _worded(problem: Problem) -> str:
-    """What will not pass by itself begins with its reason, by which a stage that wants the version knows it."""
-    return (problem.message if problem.waiting else f"{problem.reason}: {problem.message}")[:_WORDS]
+def _revived(older: KnownVersion, tracked: Mapping[str, TrackedVersion]) -> VersionStatus:
+    """Return an older version in full; where it is stored is MLflow's word, its bytes are the record's."""
+    there = tracked.get(older.name)
+    uri = there.source[:1024] if there else None
+    return VersionStatus(name=older.name, mlflow_version=older.mlflow_version, digest=older.digest, uri=uri)
 
 
-def _registered(name: str, tracked: TrackedVersion, seen: Seen, old: VersionStatus | None) -> VersionStatus:
-    tags = tracked.tags
-    digest, seal = tags.get(DIGEST_TAG), old.seal if old else None
-    problem = None  # one that is not in use is not looked at: what was wrong with it once says nothing
-    if name in seen.bytes:
-        lies, where = seen.bytes[name], f"below {tags.get(URI_TAG)}"
-        if isinstance(lies, Problem):
-            problem = _worded(lies)
-        elif lies is None:
-            problem = f"{Reason.ARTIFACT_MISSING}: nothing lies {where} any more. Restore it; it is looked at again by itself."
-        elif lies.digest != digest:
-            problem = (
-                f"{Reason.ARTIFACT_DIGEST_MISMATCH}: what lies {where} is not what was registered. Restore it, or declare another version."
-            )
-        else:
-            seal = lies.seal
-    if not tracked.ready:
-        problem = "MLflow has registered it, and has not made it ready yet."
-    size = tags.get(BYTES_TAG, "")
-    return VersionStatus(
-        name=name,
-        mlflow_version=tracked.version,
-        run_id=_cut(tracked.run, 64),
-        training_run=as_name(tags.get(TRAINING_RUN_TAG)),
-        uri=_cut(tags.get(URI_TAG), 1024),
-        digest=_cut(digest, 71),
-        seal=seal,
-        bytes=int(size) if size.isdecimal() and len(size) < 19 else None,
-        flavor=_cut(tags.get(FLAVOR_TAG), 64),
-        signature=_cut(tags.get(SIGNATURE_TAG), 1024),
-        created_at=tracked.created,
-        stages=old.stages if old else (),
-        served_until=old.served_until if old else None,
-        problem=_cut(problem, _WORDS),
+def _observed(version: VersionStatus, tracked: TrackedVersion | None, seen: Observation) -> VersionStatus:
+    artifacts = seen.artifacts.get(version.name)
+    unread = version.name not in seen.artifacts
+    blocked: Blocker | None = None
+    listing = version.listing_digest
+    where = f"below {version.uri}"
+    if unread:
+        pass  # a version that is not in use is not read, so nothing is said of its bytes
+    elif isinstance(artifacts, Blocker):
+        blocked = artifacts
+    elif artifacts is None:
+        message = f"Nothing is stored {where} any longer. Restore it; it is checked again automatically."
+        blocked = Blocker(reason=Reason.ARTIFACT_MISSING, message=message[:_MESSAGE], needs_action=True)
+    elif artifacts.digest != version.digest:
+        message = f"What is stored {where} is not what was registered. Restore it, or declare another version."
+        blocked = Blocker(reason=Reason.ARTIFACT_DIGEST_MISMATCH, message=message[:_MESSAGE], needs_action=True)
+    else:
+        listing = artifacts.listing_digest
+    if tracked is not None and not tracked.ready and blocked is None:
+        blocked = Blocker(reason=Reason.WAITING_FOR_VERSION, message="MLflow has not finished registering it.")
+    registered = version.registered_time or (tracked.created if tracked else None)
+    return version.model_copy(
+        update={
+            "mlflow_version": tracked.version if tracked else None,
+            "registered_time": registered if tracked else None,
+            "listing_digest": listing,
+            "blocked": blocked,
+        }
     )
 
 
-def _cut(text: str | None, limit: int) -> str | None:
-    """Tags are written by us, and can be written by others: the status has room for so much."""
-    return text[:limit] if text else None
+def _declared(declaration: Declaration, seen: Observation, *, full: bool) -> VersionStatus:
+    """Return a version that is not recorded yet; with its source found it is recorded by this."""
+    source, wanted = seen.sources.get(declaration.version), declaration.source
+    status = VersionStatus(name=declaration.version, training_run=wanted.training_run, run_id=wanted.run_id, uri=wanted.uri)
+    if full:
+        message = f"This model has {_NEWEST + _OLDER} versions, and no more are recorded. Register it in another RegisteredModel."
+        return status.model_copy(update={"blocked": Blocker(reason=Reason.VERSION_INVALID, message=message, needs_action=True)})
+    if not isinstance(source, Source):
+        return status.model_copy(update={"blocked": source})
+    return status.model_copy(
+        update={
+            "training_run": source.training_run,
+            "run_id": source.run,
+            "logged_model": source.logged_model,
+            "uri": source.uri,
+            "digest": source.tree.digest,
+            "listing_digest": source.tree.listing_digest or None,
+            "bytes": source.tree.bytes,
+            "flavor": source.mlmodel.flavor or None,
+            "signature": source.mlmodel.signature or None,
+        }
+    )
 
 
-def next_registration(model: RegisteredModel, seen: Seen) -> CreateVersion | SetVersionTags | None:
-    """Return the next version to register, or tags of a registered one to set; None when MLflow has them all."""
-    meta, name = model.metadata, mlflow_model_name(model.metadata.namespace, model.metadata.name)
-    for version, source in seen.sources.items():
-        if isinstance(source, Source):
-            tags = _users(seen.claims[version].source) | _record(version, source) | owner_tags(meta.namespace, meta.name, meta.uid)
-            return CreateVersion(name, source.uri, source.run, tags, source.logged_model)
-    for version, tracked in tracked_by_name(model, seen).items():
-        wanted = _users(model.spec.versions[version]) if version in model.spec.versions else {}
-        if missing := {key: value for key, value in wanted.items() if tracked.tags.get(key) != value}:
-            return SetVersionTags(name, tracked.version, missing)
+def rebuilt(model: RegisteredModel, seen: Observation) -> tuple[VersionStatus, ...]:
+    """Return the versions that MLflow's tags tell of, for a status that is empty altogether.
+
+    They are the only record left, of an object that was restored from a backup. Never otherwise:
+    whoever trains may be able to write tags.
+    """
+    if not is_empty(model):
+        return ()
+    found: dict[str, VersionStatus] = {}
+    for there in seen.versions:
+        name, digest = as_name(there.tags.get(VERSION_TAG)), there.tags.get(DIGEST_TAG, "")
+        if name and _tells_of(model, there) and len(digest) == len("sha256:") + 64 and there.tags.get(URI_TAG) == there.source:
+            found.setdefault(name, _told(name, digest, there))
+    return tuple(found.values())
+
+
+def _tells_of(model: RegisteredModel, there: TrackedVersion) -> bool:
+    meta, tags = model.metadata, there.tags
+    same = (tags.get(NAMESPACE_TAG), tags.get(NAME_TAG)) == (meta.namespace, meta.name)
+    adopted = meta.annotations.get(ADOPT_ANNOTATION) == "true"
+    return same and (tags.get(UID_TAG) == meta.uid or adopted)
+
+
+def _told(name: str, digest: str, there: TrackedVersion) -> VersionStatus:
+    tags = there.tags
+    size = tags.get(BYTES_TAG, "")
+    return VersionStatus(
+        name=name,
+        mlflow_version=there.version,
+        run_id=(there.run or "")[:64] or None,
+        training_run=as_name(tags.get(TRAINING_RUN_TAG)),
+        uri=there.source[:1024],
+        digest=digest,
+        bytes=int(size) if size.isdecimal() and len(size) < 19 else None,
+        flavor=tags.get(FLAVOR_TAG, "")[:64] or None,
+        signature=tags.get(SIGNATURE_TAG, "")[:480] or None,
+        registered_time=there.created,
+    )
+
+
+def with_held(versions: Iterable[VersionStatus], stages: Mapping[str, StageStatus], now: datetime) -> tuple[VersionStatus, ...]:
+    """Return the versions with the stages that they hold, or have held until now."""
+    return tuple(_with_held(version, stages, now) for version in versions)
+
+
+def _with_held(version: VersionStatus, stages: Mapping[str, StageStatus], now: datetime) -> VersionStatus:
+    held = {each.stage: each for each in version.held}
+    for name, entry in held.items():
+        if entry.until_time is None and (name not in stages or stages[name].version != version.name):
+            held[name] = entry.model_copy(update={"until_time": now})
+    for name, stage in stages.items():
+        if stage.version != version.name:
+            continue
+        if name not in held or held[name].until_time is not None:
+            held[name] = HeldStage(stage=name, digest=stage.digest, since_time=stage.since_time or now)
+    newest = sorted(held.values(), key=lambda each: (each.until_time is None, each.until_time or each.since_time))[-16:]
+    return version.model_copy(update={"held": tuple(sorted(newest, key=lambda each: each.stage))})
+
+
+def split(
+    model: RegisteredModel, versions: tuple[VersionStatus, ...], stages: Mapping[str, StageStatus]
+) -> tuple[tuple[VersionStatus, ...], tuple[KnownVersion, ...]]:
+    """Return the versions that are kept in full (the newest 64 and those in use), and the record of the others."""
+    used = _used(model.model_copy(update={"status": model.status.model_copy(update={"stages": dict(stages)})}))
+    idle = [version for version in versions if version.name not in used and version.digest is not None]
+    leaving = {version.name for version in idle[: max(0, len(versions) - _NEWEST)]}
+    older = {each.name: each for each in model.status.older_versions if each.name not in {version.name for version in versions}}
+    for version in versions:
+        if version.name in leaving and version.digest is not None:
+            older[version.name] = KnownVersion(name=version.name, digest=version.digest, mlflow_version=version.mlflow_version)
+    return tuple(version for version in versions if version.name not in leaving), tuple(older.values())
+
+
+def next_registration(model: RegisteredModel, seen: Observation) -> CreateVersion | None:
+    """Return the next recorded version to register; None when MLflow has them all.
+
+    A version that MLflow has lost is registered again only while its bytes are the recorded ones.
+    """
+    name = mlflow_model_name(model.metadata.namespace, model.metadata.name)
+    tracked = tracked_by_name(model, seen.versions)
+    for version in model.status.versions:
+        if version.digest is None or version.uri is None or version.name in tracked:
+            continue
+        artifacts = seen.artifacts.get(version.name)
+        if isinstance(artifacts, Artifacts) and artifacts.digest == version.digest:
+            tags = users_tags(model, seen, version.name) | copied_tags(model, version)
+            return CreateVersion(name, version.uri, version.run_id, tags, version.logged_model)
     return None
 
 
-def _users(source: ModelVersionSpec) -> dict[str, str]:
-    """The user's tags. Ours are the record of what was registered: nobody writes them but us."""
+def users_tags(model: RegisteredModel, seen: Observation, version: str) -> dict[str, str]:
+    """Return the tags that the version's declaration asks for, without keys of ours."""
+    declared = seen.declarations.get(version)
+    source = declared.source if declared else model.spec.versions.get(version, ModelVersionSpec())
     return {key: value for key, value in source.tags.items() if not key.startswith(OUR_TAGS)}
 
 
-def _record(version: str, source: Source) -> dict[str, str]:
-    """What we must know of a version for good stands in its tags: a status can be lost, MLflow is backed up."""
+def copied_tags(model: RegisteredModel, version: VersionStatus) -> dict[str, str]:
+    """Return the tags that copy the record into MLflow, which is backed up where a status may be lost."""
+    meta = model.metadata
     record = {
-        VERSION_TAG: version,
-        URI_TAG: source.uri,
-        DIGEST_TAG: source.tree.digest,
-        BYTES_TAG: str(source.tree.bytes),
-        FLAVOR_TAG: source.mlmodel.flavor,
-        SIGNATURE_TAG: source.mlmodel.signature,
-        TRAINING_RUN_TAG: source.training_run or "",
+        VERSION_TAG: version.name,
+        URI_TAG: version.uri or "",
+        DIGEST_TAG: version.digest or "",
+        BYTES_TAG: "" if version.bytes is None else str(version.bytes),
+        FLAVOR_TAG: version.flavor or "",
+        SIGNATURE_TAG: version.signature or "",
+        TRAINING_RUN_TAG: version.training_run or "",
     }
-    return {key: value for key, value in record.items() if value}
+    return {key: value for key, value in record.items() if value} | owner_tags(meta.namespace, meta.name, meta.uid)
+
+
+def told_stages(there: TrackedVersion) -> frozenset[str]:
+    """Return the stages that a version's tag names: how far MLflow was brought up to date."""
+    return frozenset(stage for stage in there.tags.get(STAGES_TAG, "").split(",") if as_name(stage))

@@ -1,0 +1,68 @@
+"""The conditions of a RegisteredModel: one ladder from what blocks its stages and versions. Pure."""
+
+from collections.abc import Mapping
+
+from modelyard.api.base import Condition, condition
+from modelyard.api.blocker import Blocker, blocked
+from modelyard.api.conditions import progressing, ready
+from modelyard.api.conditions import trouble as error_conditions
+from modelyard.api.registered_model import HistoryEntry, RegisteredModel, StageStatus
+from modelyard.api.registered_model import ModelReason as Reason
+from modelyard.errors import ModelyardError
+
+__all__ = ["changed", "dependency_down", "following", "registering", "standing", "synced", "unknown"]
+
+
+def standing(model: RegisteredModel, stages: Mapping[str, StageStatus]) -> tuple[Condition, ...]:
+    """Return Ready, Reconciling and Stalled. What needs action comes first, then what is under way."""
+    blockers = [_of_stage(name, stage.blocked) for name, stage in stages.items() if stage.blocked is not None]
+    if urgent := next((blocker for blocker in blockers if blocker.needs_action), None):
+        return blocked(urgent)
+    if blockers:
+        message = " ".join(blocker.message for blocker in blockers)
+        return blocked(blockers[0].model_copy(update={"message": message}))
+    serving = [f"{name}: {stage.version}" for name, stage in stages.items() if stage.version]
+    if not serving:
+        return ready(Reason.REGISTERED, f"{model.metadata.name} is registered; no stage has a version.")
+    return ready(Reason.SERVING, f"{', '.join(serving)}.")
+
+
+def _of_stage(name: str, blocker: Blocker) -> Blocker:
+    return blocker.model_copy(update={"message": f"{name}: {blocker.message}"})
+
+
+def dependency_down(model: RegisteredModel, stages: Mapping[str, StageStatus], error: ModelyardError) -> tuple[Condition, ...]:
+    """Return the conditions while MLflow or S3 is away: what serves is Ready as long as it serves."""
+    waiting = {stage.blocked.reason for stage in stages.values() if stage.blocked is not None}
+    if not model.status.versions or waiting & {Reason.VERSION_UNKNOWN, Reason.WAITING_FOR_VERSION, Reason.PROMOTING, Reason.REGISTERING}:
+        return (*error_conditions(error), unknown(error))
+    return (*standing(model, stages), unknown(error))
+
+
+def registering() -> tuple[Condition, ...]:
+    """Return the conditions while MLflow is brought up to date."""
+    return progressing(Reason.REGISTERING, "MLflow is being brought up to date.")
+
+
+def changed(entries: tuple[HistoryEntry, ...]) -> tuple[Condition, ...]:
+    """Return the conditions when stages have just changed."""
+    said = " ".join(f"{each.stage}: {each.to or 'nothing'} is effective instead of {each.from_ or 'nothing'}." for each in entries)
+    return progressing(Reason.PROMOTING, said)
+
+
+def synced(message: str = "") -> Condition:
+    """Return Synced as True, or as False with what drifted."""
+    if message:
+        return condition("Synced", False, Reason.DRIFTED, message)
+    return condition("Synced", True, Reason.SYNCED, "MLflow agrees with the status.")
+
+
+def following(reason: Reason = Reason.REGISTERING) -> Condition:
+    """Return Synced while MLflow is brought up to date."""
+    return condition("Synced", False, reason, "MLflow is being brought up to date.")
+
+
+def unknown(error: ModelyardError) -> Condition:
+    """Return Synced while MLflow cannot be read."""
+    said = next(each for each in error_conditions(error) if each.type == "Ready")
+    return condition("Synced", None, said.reason, said.message)

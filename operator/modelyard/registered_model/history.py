@@ -1,0 +1,62 @@
+"""The entry that the history gains when a stage changes. Pure.
+
+The history is for people: no rule reads it.
+"""
+
+from datetime import datetime
+
+from modelyard.api.registered_model import HistoryEntry, Outcome, ServedVersion
+from modelyard.kube.names import REASON_ANNOTATION
+from modelyard.plan import Event
+from modelyard.registered_model.view import StageView
+
+__all__ = ["LENGTH", "entry", "event"]
+
+LENGTH = 50
+_REASON = 256
+
+
+def entry(view: StageView, to: ServedVersion | None, now: datetime) -> HistoryEntry:
+    """Return the entry for a stage whose effective version becomes `to`; None: it is cleared."""
+    started = view.status.start_time
+    return HistoryEntry(
+        time=now,
+        stage=view.name,
+        from_=view.status.version,
+        to=to.version if to else None,
+        digest=to.digest if to else None,
+        runtime=to.runtime if to else None,
+        outcome=_outcome(view, to),
+        duration_seconds=max(0, round((now - started).total_seconds())) if started else None,
+        reason=_reason(view, to.version if to else "none"),
+    )
+
+
+def event(made: HistoryEntry) -> Event:
+    """Return the Event about a change of a stage."""
+    if made.outcome is Outcome.REFRESHED and made.runtime is not None:
+        return Event(made.outcome, f"{made.stage}: {made.to} is served with {made.runtime.image}")
+    return Event(made.outcome, f"{made.stage}: {made.from_ or 'nothing'} -> {made.to or 'nothing'}")
+
+
+def _outcome(view: StageView, to: ServedVersion | None) -> Outcome:
+    if to is None:
+        return Outcome.CLEARED
+    if to.version == view.status.version:
+        return Outcome.REFRESHED
+    version = view.versions.get(to.version)
+    held = version is not None and any(each.stage == view.name for each in version.held)
+    return Outcome.ROLLED_BACK if held else Outcome.PROMOTED
+
+
+def _reason(view: StageView, version: str) -> str | None:
+    """Return the user's reason, if it was given for this version and not for a change before.
+
+    The annotation stays on the object, so the same text for the same version counts once.
+    """
+    said, _, why = view.model.metadata.annotations.get(REASON_ANNOTATION + view.name, "").partition(":")
+    reason = "".join(letter for letter in why.strip()[:_REASON] if letter.isprintable())
+    history = reversed(view.model.status.history)
+    before = next((each for each in history if each.stage == view.name and each.reason), None)
+    told = before is not None and (before.to or "none", before.reason) == (version, reason)
+    return reason if reason and said == version and not told else None

@@ -1,0 +1,92 @@
+"""What a RegisteredModel's decision is made from: frozen values, read by `observe`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from modelyard.api.blocker import Blocker
+from modelyard.api.mlmodel import MLModel
+from modelyard.api.registered_model import RegisteredModel
+from modelyard.errors import ModelyardError
+from modelyard.kube.names import CONNECTION_SECRET
+from modelyard.plan import Manifest
+from modelyard.ports import ArtifactTree, TrackedModel, TrackedVersion
+from modelyard.registered_model.declarations import Declaration
+
+__all__ = ["Artifacts", "Observation", "Source", "is_empty"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a version is stored, and what its bytes are.
+
+    Attributes:
+        uri: The artifact tree.
+        tree: Its digest and size.
+        mlmodel: What its MLmodel file says.
+        run: The MLflow run that it came from.
+        training_run: The TrainingRun that it came from.
+        logged_model: MLflow's id of the logged model.
+
+    """
+
+    uri: str
+    tree: ArtifactTree
+    mlmodel: MLModel
+    run: str | None = None
+    training_run: str | None = None
+    logged_model: str | None = None
+
+
+@dataclass(frozen=True)
+class Artifacts:
+    """The artifacts of a recorded version in S3: digest of their listing, and digest of their bytes.
+
+    The bytes are read only when the listing has changed.
+    """
+
+    listing_digest: str
+    digest: str | None
+
+
+@dataclass(frozen=True)
+class Observation:
+    """The world at one moment, as far as a RegisteredModel is concerned.
+
+    Attributes:
+        declarations: The versions that there should be.
+        owned: Its Deployments, Services, autoscalers, budgets, ControllerRevisions and pods.
+        refusals: Applies that the API server refused in this reconcile, by kind and name.
+        model: The registered model of our name in MLflow, whoever it belongs to.
+        versions: Its versions there, oldest first.
+        sources: For versions that are not recorded: where they are stored, or what blocks them. The
+            first one that can be recorded ends the search: a round records one.
+        artifacts: For recorded versions in use, and those that MLflow has lost: what is in S3; None
+            when nothing is; a Blocker when S3 refuses.
+        allow_code: Whether the namespace allows models whose loading runs code.
+        pods_secret: The Secret with the connection of the pods.
+        tracking_url: MLflow's address.
+        dependency_error: Why MLflow or S3 could not be read; everything external is unknown then.
+
+    """
+
+    declarations: Mapping[str, Declaration]
+    owned: tuple[Manifest, ...] = ()
+    refusals: Mapping[tuple[str, str], ModelyardError] = field(default_factory=dict)
+    model: TrackedModel | None = None
+    versions: tuple[TrackedVersion, ...] = ()
+    sources: Mapping[str, Source | Blocker] = field(default_factory=dict)
+    artifacts: Mapping[str, Artifacts | Blocker | None] = field(default_factory=dict)
+    allow_code: bool = False
+    pods_secret: str = CONNECTION_SECRET
+    tracking_url: str = ""
+    dependency_error: ModelyardError | None = None
+
+
+def is_empty(model: RegisteredModel) -> bool:
+    """Tell whether the status records nothing at all, as that of an object restored from a backup.
+
+    The name in MLflow is recorded before the model is created there, so a status without it was
+    lost or is new.
+    """
+    status = model.status
+    return not (status.mlflow_name or status.versions or status.older_versions or status.stages or status.history)

@@ -1,0 +1,236 @@
+"""A promotion as a list of steps: what stands between the desired and the effective version. Pure.
+
+    admit    the version exists, its bytes are recorded, and the stage has not rejected it
+    start    its pods are starting next to those of the stable version, until they are available
+    switch   the Service routes to it
+    record   it is effective
+
+All steps are computed in every round, each from the view alone. The same tuple is the next action,
+the progress in the status and the condition's message. A new rule is another step here: a metric
+gate, for example, goes between `admit` and `start`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from modelyard.api.blocker import Blocker
+from modelyard.api.registered_model import Draining, Rejection, ServedVersion, StageStatus, StepState
+from modelyard.api.registered_model import ModelReason as Reason
+from modelyard.errors import ModelyardError
+from modelyard.plan import Apply, Delete
+from modelyard.registered_model import serving
+from modelyard.registered_model.view import StageView
+
+__all__ = ["Step", "current", "names", "refused_step", "steps", "without_candidate"]
+
+_REJECTIONS = 16
+_DRAINS = 8
+_RETRY_REFUSED = timedelta(seconds=30)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step, as it stands now.
+
+    Attributes:
+        name: The step.
+        state: Done, Active, Waiting or Failed.
+        detail: What it does, or waits for.
+        actions: What moves it on.
+        blocker: Why it is not done.
+        requeue_after: When to look at it again though nothing changed.
+        record: The stage's status to write before anything else is done.
+
+    """
+
+    name: str
+    state: StepState
+    detail: str = ""
+    actions: tuple[Apply | Delete, ...] = ()
+    blocker: Blocker | None = None
+    requeue_after: timedelta | None = None
+    record: StageStatus | None = None
+
+
+def steps(view: StageView, now: datetime) -> tuple[Step, ...]:
+    """Return the steps of the promotion that the stage's spec asks for, in order."""
+    found: list[Step] = []
+    for name, step in _STEPS.items():
+        reached = all(each.state is StepState.DONE for each in found)
+        found.append(step(view, now) if reached else Step(name, StepState.WAITING))
+    return tuple(found)
+
+
+def current(progress: tuple[Step, ...]) -> Step:
+    """Return the step that the promotion is at."""
+    return next((step for step in progress if step.state is not StepState.DONE), progress[-1])
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of the steps, in order."""
+    return tuple(_STEPS)
+
+
+# --- admit --------------------------------------------------------------------------------------
+def _admit(view: StageView, now: datetime) -> Step:
+    """Check the version, and record it as the candidate."""
+    wanted = view.wanted
+    blocker = _inadmissible(view)
+    if blocker is not None:
+        state = StepState.FAILED if blocker.needs_action else StepState.WAITING
+        return Step("admit", state, blocker.message[:256], blocker=blocker)
+    assert wanted is not None, "an admissible version has a recorded digest"
+    if view.status.candidate != wanted:
+        begun = without_candidate(view, now).model_copy(update={"desired": view.desired, "candidate": wanted, "start_time": now})
+        return Step("admit", StepState.ACTIVE, f"{wanted.version} is admitted", record=begun)
+    return Step("admit", StepState.DONE, f"{wanted.version} is admitted")
+
+
+def _inadmissible(view: StageView) -> Blocker | None:
+    """Return why a version cannot be promoted, before anything is started for it."""
+    desired = view.desired or ""
+    version = view.versions.get(desired)
+    if version is None:
+        message = (
+            f"Nothing declares the version {desired}. Declare it in spec.versions, or register it from a TrainingRun."
+            f" There are: {', '.join(sorted(view.versions)) or 'none yet'}."
+        )
+        return Blocker(reason=Reason.VERSION_UNKNOWN, message=message[:1024], needs_action=True)
+    if version.blocked is not None:
+        message = f"{desired} cannot be promoted. {version.blocked.message}"
+        return version.blocked.model_copy(update={"message": message[:1024]})
+    if version.mlflow_version is None or version.digest is None:
+        return Blocker(reason=Reason.WAITING_FOR_VERSION, message=f"{desired} is being registered.")
+    return _rejection(view)
+
+
+def _rejection(view: StageView) -> Blocker | None:
+    """Return the rejection that is in force for what is wanted."""
+    wanted = view.wanted
+    if wanted is None:
+        return None
+    for rejection in view.status.rejected:
+        same = (rejection.version, rejection.digest) == (wanted.version, wanted.digest)
+        lasts = rejection.spec_hash == view.spec_hash and rejection.attempt >= view.attempt
+        if same and lasts and rejection.runtime in {None, wanted.runtime.identity}:
+            stable = f"{view.status.version} is still serving" if view.status.version else "nothing is serving"
+            message = (
+                f"{wanted.version} was rejected, and {stable}. {rejection.message} It is tried again when the stage's spec"
+                f" changes, or when stages.{view.name}.attempt is raised above {rejection.attempt}."
+            )
+            return Blocker(reason=rejection.reason, message=message[:1024], needs_action=True)
+    return None
+
+
+def without_candidate(view: StageView, now: datetime) -> StageStatus:
+    """Return the stage's status without its candidate, whose pods drain if requests may reach them."""
+    dropped, drains = view.status.candidate, serving.draining(view, now)
+    if dropped is not None and view.routed == dropped.runtime.identity and dropped != view.effective:
+        drains = _drain(drains, dropped, now)
+    return view.status.model_copy(update={"candidate": None, "start_time": None, "draining": drains})
+
+
+def _drain(drains: tuple[Draining, ...], what: ServedVersion, now: datetime) -> tuple[Draining, ...]:
+    """Return the draining versions with one more; those that drain the longest come first."""
+    identity = what.runtime.identity
+    others = tuple(each for each in drains if each.identity != identity)
+    return (*others, Draining(identity=identity, until_time=now + serving.DRAIN))[-_DRAINS:]
+
+
+# --- start --------------------------------------------------------------------------------------
+def _start(view: StageView, now: datetime) -> Step:
+    """Start the candidate's pods, and wait until they are available."""
+    candidate = view.wanted
+    if candidate is None or not view.is_served:
+        return Step("start", StepState.DONE, "the stage has no pods")
+    actions = serving.workload(view, candidate)
+    if (error := serving.refused(view, actions)) is not None:
+        return refused_step("start", error)
+    pods, replicas = serving.standing(view, candidate), serving.replicas(view, candidate)
+    if pods.refused and not actions:
+        return _rejected(view, candidate, str(pods.reason or Reason.SERVING_FAILED), pods.message, now)
+    # No request depends on a first version yet; later ones must not meet a pod that is ready for a moment only.
+    steady = pods.available if view.status.version else pods.ready
+    detail = f"{min(steady, replicas)} of {replicas} pods are ready"
+    if actions or steady < replicas or not pods.current:
+        stable = f" next to {view.status.version}, which is still serving" if view.status.version else ""
+        message = f"{candidate.version} is starting{stable}: {detail}. {pods.message}".strip()
+        blocker = Blocker(reason=pods.reason or Reason.PROMOTING, message=message[:1024], needs_action=pods.stalled)
+        state = StepState.FAILED if pods.stalled else StepState.ACTIVE
+        return Step("start", state, detail, actions, blocker)
+    return Step("start", StepState.DONE, detail)
+
+
+def _rejected(view: StageView, candidate: ServedVersion, reason: str, message: str, now: datetime) -> Step:
+    """Record that a candidate's own pods said that it cannot be served."""
+    rejection = Rejection(
+        version=candidate.version,
+        digest=candidate.digest,
+        runtime=candidate.runtime.identity,
+        spec_hash=view.spec_hash,
+        attempt=view.attempt,
+        reason=reason,
+        message=message[:256],
+        time=now,
+    )
+    status = without_candidate(view, now)
+    status = status.model_copy(update={"rejected": (*status.rejected, rejection)[-_REJECTIONS:]})
+    return Step("start", StepState.FAILED, message[:256], record=status)
+
+
+# --- switch -------------------------------------------------------------------------------------
+def _switch(view: StageView, _now: datetime) -> Step:
+    """Have the Service route to the candidate."""
+    candidate = view.wanted
+    if candidate is None or not view.is_served:
+        held = view.dependencies_down
+        return _held("switch", view) if held else Step("switch", StepState.DONE, "the stage has no pods")
+    actions = serving.routes(view, candidate)
+    if not actions:
+        return Step("switch", StepState.DONE, f"the Service routes to {candidate.version}")
+    if view.dependencies_down:
+        return _held("switch", view)
+    if (error := serving.refused(view, actions)) is not None:
+        return refused_step("switch", error)
+    blocker = Blocker(reason=Reason.PROMOTING, message=f"{candidate.version} is ready and receives all traffic now.")
+    return Step("switch", StepState.ACTIVE, blocker.message, actions, blocker)
+
+
+def _held(name: str, view: StageView) -> Step:
+    message = f"{view.desired} is ready, and the stage switches to it when MLflow and S3 answer."
+    return Step(name, StepState.WAITING, message, blocker=Blocker(reason=Reason.PROMOTING, message=message))
+
+
+def refused_step(name: str, error: ModelyardError) -> Step:
+    """Return a step whose apply the API server refused."""
+    message = f"Kubernetes refused to {error.operation} {error.subject}: {error.detail}. It is retried automatically."
+    blocker = Blocker(reason=Reason.REQUEST_REFUSED, message=message[:1024], needs_action=True)
+    return Step(name, StepState.FAILED, message[:256], blocker=blocker, requeue_after=_RETRY_REFUSED)
+
+
+# --- record -------------------------------------------------------------------------------------
+def _record(view: StageView, now: datetime) -> Step:
+    """Record the candidate as the effective version."""
+    candidate, stable = view.wanted, view.effective
+    assert candidate is not None, "what is recorded was admitted"
+    drains = serving.draining(view, now)
+    if stable is not None:
+        drains = _drain(drains, stable, now)
+    kept = stable if stable is not None and stable.version != candidate.version else view.status.previous
+    status = StageStatus(
+        version=candidate.version,
+        digest=candidate.digest,
+        runtime=candidate.runtime,
+        desired=candidate.version,
+        previous=kept,
+        attempt=view.attempt,
+        since_time=view.status.since_time if stable is not None and stable.version == candidate.version else now,
+        url=view.status.url,
+        rejected=tuple(each for each in view.status.rejected if each.version != candidate.version),
+        draining=tuple(each for each in drains if each.identity != candidate.runtime.identity),
+    )
+    return Step("record", StepState.ACTIVE, f"{candidate.version} becomes effective", record=status)
+
+
+_STEPS: dict[str, Callable[[StageView, datetime], Step]] = {"admit": _admit, "start": _start, "switch": _switch, "record": _record}

@@ -1,0 +1,130 @@
+"""Which serving objects a stage lacks, and which of them expire. Pure."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from modelyard.api.registered_model import Draining, ServedVersion
+from modelyard.errors import ModelyardError
+from modelyard.kube.diff import matches
+from modelyard.plan import Apply, Delete, Manifest
+from modelyard.registered_model import build
+from modelyard.registered_model.pods import Health, health
+from modelyard.registered_model.view import StageView, identity_of
+
+__all__ = ["DRAIN", "draining", "everything", "expired", "fronts", "refused", "replicas", "routes", "standing", "workload"]
+
+DRAIN = timedelta(seconds=15)
+"""How long a displaced version keeps its pods: by then every node's proxy has seen the Service change."""
+
+_ORDER = {"Service": 0, "HorizontalPodAutoscaler": 1, "PodDisruptionBudget": 2, "Deployment": 3, "ControllerRevision": 4}
+"""Owned objects in deletion order: the Service first, so that no request reaches a terminating pod."""
+_FRONTS = {"Service", "HorizontalPodAutoscaler", "PodDisruptionBudget"}
+
+
+def standing(view: StageView, what: ServedVersion) -> Health:
+    """Return how the pods of a version stand."""
+    deployment = next(iter(view.of_kind("Deployment", what)), None)
+    return health(deployment, view.of_kind("Pod", what))
+
+
+def replicas(view: StageView, what: ServedVersion) -> int:
+    """Return how many pods a version should have.
+
+    With an autoscaler it is what that has come to; for a candidate, what the stable version has.
+    """
+    scaling = view.serving.autoscaling
+    if scaling is None:
+        return view.serving.replicas
+    live = view.of_kind("Deployment", what)
+    if not live and view.effective is not None:
+        live = view.of_kind("Deployment", view.effective)
+    now = int(live[0]["spec"].get("replicas", 1)) if live else scaling.min_replicas
+    return min(max(now, scaling.min_replicas), scaling.max_replicas)
+
+
+def workload(view: StageView, what: ServedVersion) -> tuple[Apply, ...]:
+    """Return the applies that bring a version's pods to where they should be.
+
+    A version that must not be served gets no new pods, and the pods that it has are left alone.
+    """
+    known = view.versions.get(what.version)
+    if known is None or known.blocked is not None or known.uri is None or known.digest != what.digest:
+        return ()
+    template = _template(view, what, known.uri)
+    wanted = [build.revision(view.model, view.name, what, template)]
+    wanted.append(build.deployment(view.model, view.name, what, template, replicas(view, what), view.around))
+    return _missing(view, wanted)
+
+
+def _template(view: StageView, what: ServedVersion, uri: str) -> Manifest:
+    """Return the template that was rolled out, which another release of the operator may have built."""
+    for kept in view.of_kind("ControllerRevision", what):
+        found = build.template_in(kept, what)
+        if found is not None:
+            return found
+    return build.template(view.model, view.name, what, uri, view.runtime.pull_policy)
+
+
+def routes(view: StageView, what: ServedVersion) -> tuple[Apply | Delete, ...]:
+    """Return what makes the stage's Service, budget and autoscaler select a version."""
+    scaler = build.autoscaler(view.model, view.name, what)
+    wanted = [build.service(view.model, view.name, what), build.disruption_budget(view.model, view.name, what)]
+    surplus = [] if scaler else view.of_kind("HorizontalPodAutoscaler")
+    return (*_missing(view, [*wanted, *([scaler] if scaler else [])]), *_deletes(surplus))
+
+
+def refused(view: StageView, actions: Iterable[Apply | Delete]) -> ModelyardError | None:
+    """Return why the API server refused one of these applies in this reconcile."""
+    names = [(each.manifest["kind"], each.manifest["metadata"]["name"]) for each in actions if isinstance(each, Apply)]
+    return next((view.refusals[name] for name in names if name in view.refusals), None)
+
+
+def expired(view: StageView, keep: Iterable[ServedVersion | None], now: datetime) -> tuple[tuple[Delete, ...], timedelta | None]:
+    """Return what to delete of versions that are neither kept nor draining, and when the next is due.
+
+    The template of the previous version stays: a rollback restores it whole.
+    """
+    kept = {what.runtime.identity for what in keep if what is not None}
+    drains = draining(view, now)
+    templates = kept | ({view.status.previous.runtime.identity} if view.status.previous else set())
+    serving = kept | {each.identity for each in drains}
+    gone = [each for each in view.of_kind("Deployment") if identity_of(each) not in serving]
+    gone += [each for each in view.of_kind("ControllerRevision") if identity_of(each) not in templates | serving]
+    deployed = {identity_of(each) for each in view.of_kind("Deployment")}
+    left = [each.until_time - now for each in drains if each.identity in deployed - kept]
+    return _deletes(gone), min(left, default=None)
+
+
+def draining(view: StageView, now: datetime) -> tuple[Draining, ...]:
+    """Return the displaced versions that still keep their pods."""
+    return tuple(each for each in view.status.draining if each.until_time > now)
+
+
+def everything(view: StageView, *, but: Iterable[str] = ()) -> tuple[Delete, ...]:
+    """Return the deletion of all that serves the stage, in order; templates of these identities stay."""
+    kept = set(but)
+    gone = [each for each in view.owned if each["kind"] in _ORDER]
+    return _deletes(each for each in gone if each["kind"] != "ControllerRevision" or identity_of(each) not in kept)
+
+
+def fronts(view: StageView) -> tuple[Delete, ...]:
+    """Return the deletion of what routes to the stage, and of what belongs to that."""
+    return _deletes(each for each in view.owned if each["kind"] in _FRONTS)
+
+
+def _missing(view: StageView, wanted: Iterable[Manifest]) -> tuple[Apply, ...]:
+    return tuple(Apply(manifest) for manifest in wanted if not _is_there(view, manifest))
+
+
+def _is_there(view: StageView, manifest: Manifest) -> bool:
+    live = view.live(manifest["kind"], manifest["metadata"]["name"])
+    return live is not None and matches(manifest, live)
+
+
+def _deletes(objects: Iterable[Manifest]) -> tuple[Delete, ...]:
+    ordered = sorted(objects, key=lambda each: _ORDER[each["kind"]])
+    return tuple(
+        Delete(each["apiVersion"], each["kind"], each["metadata"]["name"], each["metadata"]["uid"])
+        for each in ordered
+        if not each["metadata"].get("deletionTimestamp")
+    )

@@ -1,0 +1,205 @@
+"""One stage: keep the stable version serving, and carry out the promotion that the spec asks for. Pure."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from modelyard.api.blocker import Blocker
+from modelyard.api.registered_model import HistoryEntry, ServedVersion, StageStatus, StepState, StepStatus
+from modelyard.api.registered_model import ModelReason as Reason
+from modelyard.kube.names import serving_name
+from modelyard.plan import Apply, Delete
+from modelyard.registered_model import build, promotion, serving
+from modelyard.registered_model.history import entry
+from modelyard.registered_model.promotion import Step
+from modelyard.registered_model.view import StageView
+
+__all__ = ["StageDecision", "decide_stage"]
+
+
+@dataclass(frozen=True)
+class StageDecision:
+    """What a stage needs in this round.
+
+    Attributes:
+        status: Its status now.
+        actions: Applies and deletes of what serves it.
+        entry: What the history gains; with it the status is written first.
+        record: Whether the status must be written before anything else is done.
+        requeue_after: When to reconcile again though nothing changed.
+
+    """
+
+    status: StageStatus
+    actions: tuple[Apply | Delete, ...] = ()
+    entry: HistoryEntry | None = None
+    record: bool = False
+    requeue_after: timedelta | None = None
+
+
+def decide_stage(view: StageView, now: datetime) -> StageDecision:
+    """Return what a stage needs: recover its record, clear it, promote, or keep it serving."""
+    if view.status.version is not None and view.effective is None:
+        return _recover(view)
+    if view.desired is None:
+        return _cleared(view, now)
+    if view.is_changing:
+        return _changing(view, now)
+    return _steady(view, now)
+
+
+def _recover(view: StageView) -> StageDecision:
+    """Record digest and runtime of a held stage from the Deployment that serves it, never from tags."""
+    version = view.status.version or ""
+    known = view.versions.get(version)
+    for deployment in view.of_kind("Deployment"):
+        found = build.served_by(deployment)
+        if found is not None and found.version == version and (known is None or known.digest in {None, found.digest}):
+            status = view.status.model_copy(update={"digest": found.digest, "runtime": found.runtime})
+            return StageDecision(status, record=True)
+    if known is not None and known.digest is not None:
+        fresh = build.served(version, known.digest, view.runtime)
+        return StageDecision(view.status.model_copy(update={"digest": fresh.digest, "runtime": fresh.runtime}), record=True)
+    message = f"{version} is effective, but neither its record nor a Deployment says which bytes it is. Promote another version."
+    blocker = Blocker(reason=Reason.VERSION_UNKNOWN, message=message, needs_action=True)
+    return StageDecision(view.status.model_copy(update={"desired": view.desired, "blocked": blocker}))
+
+
+def _cleared(view: StageView, now: datetime) -> StageDecision:
+    """No version is effective: nothing serves the stage."""
+    stable = view.effective
+    if stable is not None:
+        if view.dependencies_down:
+            message = "The stage is cleared when MLflow and S3 answer."
+            blocker = Blocker(reason=Reason.PROMOTING, message=message)
+            return StageDecision(view.status.model_copy(update={"desired": None, "blocked": blocker}))
+        empty = StageStatus(since_time=now, previous=stable, attempt=view.attempt, rejected=view.status.rejected)
+        return StageDecision(empty, entry=entry(view, None, now), record=True)
+    previous = view.status.previous if view.spec is not None else None
+    kept = [previous.runtime.identity] if previous else []
+    status = StageStatus(since_time=view.status.since_time, previous=previous, attempt=view.attempt, rejected=view.status.rejected)
+    return StageDecision(status, serving.everything(view, but=kept))
+
+
+def _steady(view: StageView, now: datetime) -> StageDecision:
+    """The spec asks for the effective version: keep it serving, and delete what is left of others."""
+    stable = view.effective
+    assert stable is not None, "a steady stage has an effective version"
+    if view.status.candidate is not None:
+        status = promotion.without_candidate(view, now).model_copy(update={"desired": view.desired})
+        return StageDecision(status, record=True)
+    status = view.status.model_copy(
+        update={"desired": view.desired, "attempt": view.attempt, "start_time": None, "draining": serving.draining(view, now)}
+    )
+    status = status.model_copy(update={"steps": _all_done(view.status)})
+    if not view.is_served:
+        none = {"url": None, "ready_replicas": 0, "desired_replicas": 0, "blocked": None}
+        return StageDecision(status.model_copy(update=none), serving.everything(view, but=_templates(view)))
+    actions = (*serving.workload(view, stable), *serving.routes(view, stable))
+    gone, left = serving.expired(view, [stable], now)
+    status = status.model_copy(update=_pods(view, stable) | {"blocked": _unwell(view, stable)})
+    return _acting(view, status, (*actions, *gone), left)
+
+
+def _changing(view: StageView, now: datetime) -> StageDecision:
+    """Another version, or another runtime, is asked for: keep the stable one, and take the next step."""
+    progress = promotion.steps(view, now)
+    step = promotion.current(progress)
+    if step.record is not None:
+        recorded = step.record.model_copy(update={"steps": _steps(view.status, progress, now)})
+        if step.name == "record":
+            recorded = recorded.model_copy(update={"steps": _all_done(recorded)})
+            return StageDecision(recorded, entry=entry(view, view.wanted, now), record=True)
+        return StageDecision(recorded, record=True)
+    stable, status = view.effective, view.status
+    # A version that cannot take the stage keeps no pods; one that only waits does.
+    candidate = None if _is_given_up(step) else status.candidate
+    gone, left = serving.expired(view, [stable, candidate], now)
+    actions: tuple[Apply | Delete, ...] = ()
+    if stable is not None and view.is_served:
+        actions = serving.workload(view, stable)
+        if step.name in {"admit", "start"}:
+            actions += serving.routes(view, stable)
+        status = status.model_copy(update=_pods(view, stable))
+    elif stable is None and view.routed not in {None, candidate.runtime.identity if candidate else None}:
+        # Another candidate was asked for just before the first one was recorded as effective.
+        gone = (*serving.fronts(view), *gone)
+    status = status.model_copy(
+        update={
+            "desired": view.desired,
+            "blocked": step.blocker,
+            "start_time": status.start_time or now,
+            "steps": _steps(status, progress, now),
+            "draining": serving.draining(view, now),
+        }
+    )
+    waits = [each for each in (left, step.requeue_after) if each is not None]
+    return _acting(view, status, (*actions, *step.actions, *gone), min(waits, default=None))
+
+
+def _is_given_up(step: Step) -> bool:
+    return step.name == "admit" and step.state is StepState.FAILED
+
+
+def _templates(view: StageView) -> list[str]:
+    kept = (view.effective, view.status.previous, view.status.candidate)
+    return [what.runtime.identity for what in kept if what is not None]
+
+
+def _acting(view: StageView, status: StageStatus, actions: tuple[Apply | Delete, ...], left: timedelta | None) -> StageDecision:
+    """Leave out what the API server refused in this reconcile, and say so."""
+    tried = tuple(each for each in actions if not (isinstance(each, Apply) and _name(each) in view.refusals))
+    error = serving.refused(view, actions)
+    if error is not None and (status.blocked is None or not status.blocked.needs_action):
+        step = promotion.refused_step("start", error)
+        status = status.model_copy(update={"blocked": step.blocker})
+        left = min(each for each in (left, step.requeue_after) if each is not None)
+    return StageDecision(status, tried, requeue_after=left)
+
+
+def _name(action: Apply) -> tuple[str, str]:
+    return action.manifest["kind"], action.manifest["metadata"]["name"]
+
+
+def _pods(view: StageView, what: ServedVersion) -> dict[str, object]:
+    """Return what the status says of the pods of the effective version."""
+    address = f"http://{serving_name(view.model.metadata.name, view.name)}.{view.model.metadata.namespace}"
+    pods, wanted = serving.standing(view, what), serving.replicas(view, what)
+    return {"url": address, "ready_replicas": pods.ready, "desired_replicas": wanted}
+
+
+def _unwell(view: StageView, stable: ServedVersion) -> Blocker | None:
+    """Return what is wrong with the effective version."""
+    known = view.versions.get(stable.version)
+    if known is None or (known.mlflow_version is None and known.blocked is None and not view.dependencies_down):
+        if known is None or known.digest is None:
+            message = f"{stable.version} is still serving, but its record is lost. Promote another version."
+            return Blocker(reason=Reason.VERSION_UNKNOWN, message=message, needs_action=True)
+        message = f"{stable.version} is still serving. MLflow has lost it; it is being registered again."
+        return Blocker(reason=Reason.REGISTERING, message=message)
+    if known.blocked is not None:
+        message = f"{stable.version} is still serving, but no new pod of it could start. {known.blocked.message}"
+        return known.blocked.model_copy(update={"message": message[:1024]})
+    pods, wanted = serving.standing(view, stable), serving.replicas(view, stable)
+    if pods.ready >= wanted and pods.current:
+        return None
+    why = pods.message or ("Pods are starting." if pods.ready < wanted else "They are being replaced, because the spec has changed.")
+    message = f"{pods.ready} of {wanted} pods of {stable.version} are ready. {why}"
+    return Blocker(reason=pods.reason or Reason.NOT_SERVING, message=message[:1024], needs_action=pods.stalled)
+
+
+def _steps(old: StageStatus, progress: tuple[Step, ...], now: datetime) -> tuple[StepStatus, ...]:
+    """Return the steps as the status shows them; a step that has not moved keeps its time."""
+    before = {step.name: step for step in old.steps}
+    shown = []
+    for step in progress:
+        earlier = before.get(step.name)
+        kept = earlier is not None and earlier.state is step.state and old.candidate is not None
+        since = earlier.since_time if kept and earlier is not None else now
+        waits = step.state is StepState.WAITING and not step.detail
+        shown.append(StepStatus(name=step.name, state=step.state, since_time=None if waits else since, detail=step.detail))
+    return tuple(shown)
+
+
+def _all_done(status: StageStatus) -> tuple[StepStatus, ...]:
+    """Return the steps of the promotion that made the effective version, all done."""
+    return tuple(StepStatus(name=name, state=StepState.DONE, since_time=status.since_time) for name in promotion.names())

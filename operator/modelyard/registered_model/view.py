@@ -1,0 +1,156 @@
+"""Everything that the decision about one stage looks at: a frozen value, built once a round. Pure."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from modelyard.api.registered_model import (
+    RegisteredModel,
+    RuntimeUpdate,
+    ServedVersion,
+    Serving,
+    Stage,
+    StageStatus,
+    VersionStatus,
+)
+from modelyard.errors import ModelyardError
+from modelyard.kube.names import IDENTITY_LABEL
+from modelyard.kube.pods import Runtime
+from modelyard.plan import Manifest
+from modelyard.registered_model import build
+from modelyard.registered_model.build import Surroundings
+
+__all__ = ["StageView", "identity_of"]
+
+
+@dataclass(frozen=True)
+class StageView:
+    """One stage.
+
+    Attributes:
+        name: The stage.
+        model: The object.
+        status: What is recorded of the stage.
+        versions: The model's versions as they are now, by name.
+        owned: The stage's own serving objects and pods.
+        runtime: The runtime of this operator.
+        around: What its pods get from the namespace.
+        refusals: Applies that the API server refused in this reconcile, by kind and name.
+        dependencies_down: MLflow or S3 is unreachable, so no stage switches.
+
+    """
+
+    name: str
+    model: RegisteredModel
+    status: StageStatus
+    versions: Mapping[str, VersionStatus]
+    owned: tuple[Manifest, ...]
+    runtime: Runtime
+    around: Surroundings
+    refusals: Mapping[tuple[str, str], ModelyardError] = field(default_factory=dict)
+    dependencies_down: bool = False
+
+    @property
+    def spec(self) -> Stage | None:
+        """The stage in the spec; None when it is no longer there."""
+        return self.model.spec.stages.get(self.name)
+
+    @property
+    def desired(self) -> str | None:
+        """The version that the spec asks for."""
+        return self.spec.version if self.spec else None
+
+    @property
+    def attempt(self) -> int:
+        """The spec's `attempt`."""
+        return self.spec.attempt if self.spec else 0
+
+    @property
+    def serving(self) -> Serving:
+        """How the spec wants it served."""
+        return self.spec.serving if self.spec else Serving(replicas=0)
+
+    @property
+    def is_served(self) -> bool:
+        """Whether there should be pods at all."""
+        return self.serving.replicas > 0 or self.serving.autoscaling is not None
+
+    @property
+    def effective(self) -> ServedVersion | None:
+        """The stable version, if it is recorded whole."""
+        return self.status.effective
+
+    @property
+    def follows_operator(self) -> bool:
+        """Whether the stage gets a newer operator's runtime at once."""
+        return self.serving.runtime.update is RuntimeUpdate.ALWAYS
+
+    @cached_property
+    def wanted(self) -> ServedVersion | None:
+        """What is to be promoted; None when nothing is, or when its digest is not known yet."""
+        version = self.versions.get(self.desired) if self.desired else None
+        if self.desired is not None and self.desired == self.status.version:
+            return self._refreshed()
+        if version is None or version.digest is None:
+            return None
+        failed = {rejection.runtime for rejection in self.status.rejected}
+        previous = self.status.previous
+        if previous is not None and (self.follows_operator or previous.runtime.identity in failed):
+            previous = None
+        for recorded in (self.status.candidate, previous):
+            if recorded is not None and (recorded.version, recorded.digest) == (version.name, version.digest):
+                return recorded
+        return build.served(version.name, version.digest, self.runtime)
+
+    def _refreshed(self) -> ServedVersion | None:
+        """Return the effective version with the operator's runtime, if the spec asks for that."""
+        stable = self.effective
+        if stable is None or not (self.follows_operator or self.attempt > self.status.attempt):
+            return None
+        begun = self.status.candidate
+        if begun is not None and (begun.version, begun.digest) == (stable.version, stable.digest):
+            return begun
+        current = build.served(stable.version, stable.digest, self.runtime)
+        return current if current.runtime.identity != stable.runtime.identity else None
+
+    @property
+    def is_changing(self) -> bool:
+        """Whether a promotion is asked for or under way."""
+        return self.desired is not None and (self.desired != self.status.version or self.wanted is not None)
+
+    @cached_property
+    def spec_hash(self) -> str:
+        """Hash of what a rejection depends on: the stage without replicas, autoscaling and resources."""
+        spec = self.spec.model_dump(mode="json", by_alias=True, exclude_none=True) if self.spec else {}
+        serving = {key: value for key, value in spec.pop("serving", {}).items() if key not in {"replicas", "autoscaling", "resources"}}
+        rest = {key: value for key, value in spec.items() if key not in {"version", "attempt"}}
+        return hashlib.sha256(json.dumps(rest | {"serving": serving}, sort_keys=True).encode()).hexdigest()[:16]
+
+    # --- the serving objects --------------------------------------------------------------------
+    def live(self, kind: str, name: str) -> Manifest | None:
+        """Return an owned object by kind and name."""
+        return self._live.get((kind, name))
+
+    @cached_property
+    def _live(self) -> dict[tuple[str, str], Manifest]:
+        return {(each["kind"], each["metadata"]["name"]): each for each in self.owned}
+
+    def of_kind(self, kind: str, what: ServedVersion | None = None) -> list[Manifest]:
+        """Return the owned objects of a kind, of one identity where it is given."""
+        found = [each for each in self.owned if each["kind"] == kind]
+        return found if what is None else [each for each in found if identity_of(each) == what.runtime.identity]
+
+    @property
+    def routed(self) -> str | None:
+        """The identity that the stage's Service selects."""
+        service = next(iter(self.of_kind("Service")), None)
+        selector: Mapping[str, str] = ((service or {}).get("spec") or {}).get("selector") or {}
+        return selector.get(IDENTITY_LABEL)
+
+
+def identity_of(owned: Manifest) -> str | None:
+    """Return the identity of a serving object."""
+    found: str | None = (owned["metadata"].get("labels") or {}).get(IDENTITY_LABEL)
+    return found
