@@ -11,7 +11,7 @@ from typing import Any
 
 from modelyard import generated
 from modelyard.api.base import GROUP
-from modelyard.kube.names import CONNECTION_SECRET
+from modelyard.kube.names import CONNECTION_SECRET, PODS_SECRET
 
 __all__ = ["RIGHTS", "Right", "Scope", "allowed", "files", "main", "rules"]
 
@@ -83,8 +83,8 @@ RIGHTS = (
         "",
         ("secrets",),
         ("get",),
-        "The namespace's connection to MLflow and S3, read by its one name: no other Secret, no list, no watch.",
-        names=(CONNECTION_SECRET,),
+        "The namespace's connection to MLflow and S3, and whether its pods have one of their own; read by name: no list, no watch.",
+        names=(CONNECTION_SECRET, PODS_SECRET),
     ),
     Right(Scope.SERVED, "events.k8s.io", ("events",), ("create",), "Transitions are told to users as events."),
     Right(Scope.CLUSTER, "", ("namespaces",), ("get",), "Its label says whether models that run code of their own are allowed."),

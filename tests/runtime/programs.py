@@ -142,7 +142,7 @@ class Server:
 def serving(folder: Path, model: Path, env: Mapping[str, str] | None = None, *, ready: bool = True) -> Iterator[Server]:
     """A model server, from when it is ready, or from when it listens."""
     folder.mkdir(parents=True, exist_ok=True)
-    arguments = ("--model-dir", str(model), "--name", Server.name, "--version", "v3", "--port", "0")
+    arguments = ("--model-dir", str(model), "--name", Server.name, "--version", "v3", "--runtime", "1f2e3d4c", "--port", "0")
     process = start(folder, "serve", *arguments, env={"MODELYARD_MODEL": "risk.fraud", **(env or {})})
 
     def port() -> int | None:

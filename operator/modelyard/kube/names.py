@@ -21,6 +21,7 @@ __all__ = [
     "NAMESPACE_TAG",
     "NAME_TAG",
     "OUR_TAGS",
+    "PODS_SECRET",
     "PROGRESS_METRIC",
     "REASON_ANNOTATION",
     "RUN_LABEL",
@@ -41,6 +42,8 @@ __all__ = [
 ]
 
 CONNECTION_SECRET = "modelyard-connection"  # noqa: S105 - the name of a Secret, not a secret
+PODS_SECRET = "modelyard-connection-pods"  # noqa: S105 - the name of a Secret, not a secret
+"""Optional: the connection of a namespace's pods, so that what trains holds no right on the registry."""
 FIELD_MANAGER = "modelyard"
 MANAGED_BY = "app.kubernetes.io/managed-by"
 

@@ -40,6 +40,8 @@ def _serve(options: argparse.Namespace, handed: workers.Handed | None) -> None:
     least = float(_number("MODELYARD_DRAIN_SECONDS", _DRAIN))
     app = App(Identity(options.name, options.version, qualified), _number("MODELYARD_MAX_REQUEST_BYTES", _LARGEST))
     headers = [("modelyard-version", options.version), ("modelyard-model", qualified)]
+    if options.runtime:
+        headers.append(("modelyard-runtime", options.runtime))
     server = Server(app, headers, Drain(least=least, most=least + 7, end=least + 19))
 
     def load() -> Predictor:
@@ -58,6 +60,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--model-dir", required=True, type=Path, help="the folder with the MLmodel file")
     parser.add_argument("--name", required=True, help="the model's name, in addresses")
     parser.add_argument("--version", required=True, help="the version's name, in addresses and in the header modelyard-version")
+    parser.add_argument("--runtime", default="", help="identity of what serves it (eight hex digits), in the header modelyard-runtime")
     parser.add_argument("--port", type=int, default=8080, help="the port; 0 takes a free one and prints it")
     return parser.parse_args()
 
