@@ -32,7 +32,8 @@ from modelyard.plan import (
 from modelyard.ports import TrackedModel, TrackedVersion
 from modelyard.registered_model.claims import claims
 from modelyard.registered_model.observe import Bytes, Seen
-from tests.unit.builders import NOW, PROPERTY, URL, live, pod, registered_model, said, source, terminated, written
+from tests.unit.builders import NOW, PROPERTY, URL, live, pod, registered_model, said, terminated, written
+from tests.unit.model_builders import source
 from tests.unit.test_registered_model import decide, declared
 
 STAGES, VERSIONS = ("production", "staging", "canary"), ("v1", "v2", "v3", "v4")
