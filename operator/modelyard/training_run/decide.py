@@ -13,7 +13,7 @@ from modelyard.api.conditions import trouble as trouble_conditions
 from modelyard.api.training_run import Failure, TrainingRun, TrainingRunStatus
 from modelyard.api.training_run import TrainingReason as Reason
 from modelyard.errors import Invalid, ModelyardError
-from modelyard.kube.diff import matches
+from modelyard.kube.applied import in_sync
 from modelyard.kube.jobs import failed, image_id, of_kind, succeeded
 from modelyard.kube.names import ATTEMPT_TAG, CODE_TAG, IMAGE_TAG, UID_TAG, job_name, owner_tags
 from modelyard.kube.pods import Runtime
@@ -146,7 +146,7 @@ def _active(run: TrainingRun, seen: Seen, job: Manifest, now: datetime) -> Plan[
     """Say how a Job that has not ended stands; suspend it or let it go on, as the spec says."""
     tracked, pods = seen.runs[seen.attempt], _pods(seen, job)
     config = build.config_map(run)
-    if not any(matches(config, there) for there in of_kind(seen.children, "ConfigMap")):
+    if not any(in_sync(config, there) for there in of_kind(seen.children, "ConfigMap")):
         return Plan(known(run, seen, progressing(Reason.PENDING, "Writing the run's ConfigMap.")), (Apply(config),))
     if (switch := _switch(run, job)) is not None:
         word = "Ending the pod: suspended." if run.spec.suspend else "Going on."

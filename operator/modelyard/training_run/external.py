@@ -67,8 +67,8 @@ def failure(run: TrainingRun, tracked: TrackedRun, attempt: int, now: datetime) 
 def training(run: TrainingRun, seen: Seen, tracked: TrackedRun, now: datetime) -> Plan[TrainingRunStatus]:
     """Say how it stands, and look again no later than when that changes though nobody says a word.
 
-    A silence is written down before it counts. The answer to that write is the object as the API server has it: whatever a watch
-    that was cut has kept from us is known then, and a run that is alive is not closed.
+    A silence is written down before it counts. The API server refuses that write if the object has changed since, and it is
+    then read anew: a run whose heartbeats a cut watch has kept from us is not closed.
     """
     last, ends = heard(run, tracked, now), _ends(run, tracked)
     message = "Training goes on elsewhere; this run ends when its MLflow run is closed there."
