@@ -5,6 +5,7 @@ import hashlib
 __all__ = [
     "ADOPT_ANNOTATION",
     "ALLOW_CODE_LABEL",
+    "APPLIED_ANNOTATION",
     "ATTEMPT_TAG",
     "CODE_TAG",
     "COMPONENT_LABEL",
@@ -60,6 +61,8 @@ ADOPT_ANNOTATION = "modelyard.io/adopt"
 REASON_ANNOTATION = "reason.modelyard.io/"
 """And the stage's name; the value is the version (`none` for a stage that is cleared), a colon, and why."""
 HEARTBEAT_ANNOTATION = "modelyard.io/heartbeat"
+APPLIED_ANNOTATION = "modelyard.io/applied"
+"""On each owned object: a hash of the fields with which it was last applied (`kube.applied`)."""
 
 OUR_TAGS = "modelyard.io/"
 UID_TAG = "modelyard.io/uid"

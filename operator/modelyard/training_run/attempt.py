@@ -6,7 +6,7 @@ from modelyard.api.base import condition
 from modelyard.api.conditions import progressing, stalled
 from modelyard.api.training_run import TrainingReason as Reason
 from modelyard.api.training_run import TrainingRun, TrainingRunStatus
-from modelyard.kube.diff import matches
+from modelyard.kube.applied import in_sync
 from modelyard.kube.jobs import failed, image_id, of_kind, succeeded
 from modelyard.kube.names import IMAGE_TAG
 from modelyard.kube.pods import Runtime
@@ -122,7 +122,7 @@ def _without_job(
 def _active(run: TrainingRun, observation: Observation, job: Manifest, tracked: TrackedRun, now: datetime) -> Plan[TrainingRunStatus]:
     """Suspend or resume a Job that has not ended, as the spec says; report what its pod does."""
     config = build.config_map(run)
-    if not any(matches(config, each) for each in of_kind(observation.owned, "ConfigMap")):
+    if not any(in_sync(config, each) for each in of_kind(observation.owned, "ConfigMap")):
         return Act((Apply(config),))
     if (change := _suspend_or_resume(run, job)) is not None:
         return Act((change,))

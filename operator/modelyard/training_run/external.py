@@ -72,9 +72,9 @@ def failure(run: TrainingRun, tracked: TrackedRun, attempt: int, now: datetime) 
 def training(run: TrainingRun, observation: Observation, tracked: TrackedRun, now: datetime) -> Rest[TrainingRunStatus]:
     """Report that it trains, and reconcile again when that would change without any event.
 
-    A missing heartbeat is written to the status before it counts. The answer to that write is the
-    object as the API server has it: heartbeats that an interrupted watch did not deliver are known
-    then, and a run that is alive is not closed.
+    A missing heartbeat is written to the status before it counts. The API server refuses that write if
+    the object has changed since, and it is then observed again: a run whose heartbeats an interrupted
+    watch did not deliver is not closed.
     """
     last, ends = last_heartbeat(run, tracked, now), _ends(run, tracked)
     message = "Training runs outside of the cluster; the run ends when its MLflow run is closed."
