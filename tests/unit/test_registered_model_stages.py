@@ -303,11 +303,14 @@ MISMATCH = '{"reason": "ArtifactDigestMismatch", "message": "m"}'
         ),
         ([terminated(66, '{"reason": "ArtifactMissing", "message": "m"}', name="fetch", init=True)], "ArtifactMissing", True, False),
         ([terminated(69, '{"reason": "StoreUnavailable", "message": "m"}', name="fetch", init=True)], "StoreUnavailable", False, False),
-        ([terminated(73, '{"reason": "VolumeFull", "message": "m"}', name="fetch", init=True)], "ServingFailed", True, False),
+        ([terminated(67, '{"reason": "ArtifactInvalid", "message": "m"}', name="fetch", init=True)], "ArtifactInvalid", True, True),
+        ([terminated(67, '{"reason": "ConnectionRefused", "message": "m"}', name="fetch", init=True)], "ConnectionRefused", True, False),
+        ([terminated(73, '{"reason": "VolumeFull", "message": "m"}', name="fetch", init=True)], "VolumeFull", True, False),
         ([terminated(67, '{"reason": "CodeModelForbidden", "message": "m"}', name="model")], "CodeModelForbidden", True, False),
-        ([terminated(137, "", "OOMKilled", name="model")], "ServingFailed", True, False),
+        ([terminated(137, "", "OOMKilled", name="model")], "OutOfMemory", True, False),
         ([terminated(1, "Traceback: m", name="model")], "ServingFailed", True, False),
-        ([waiting("ImagePullBackOff", "m", name="model")], "ServingFailed", True, False),
+        ([waiting("ImagePullBackOff", "m", name="model")], "ImagePullFailed", True, False),
+        ([waiting("CreateContainerConfigError", "m", name="fetch", init=True)], "ConfigurationMissing", True, False),
         ([waiting("ContainerCreating", name="model")], None, False, False),
         ([terminated(0, name="fetch", init=True)], None, False, False),
     ],
@@ -321,9 +324,34 @@ def test_why_a_version_does_not_come_up(statuses: list[Manifest], reason: str | 
     assert "{" not in found.message, "what a pod says of itself is told in its words"
 
 
-def test_pods_that_cannot_even_be_made_say_why():
+@pytest.mark.parametrize(("text", "reason"), [("exceeded quota: pods", "QuotaExceeded"), ("violates PodSecurity", "PodRefused")])
+def test_pods_that_cannot_be_created_say_why(text: str, reason: str):
     model = stage("va")
-    quota = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "exceeded quota"}
-    (there,) = served(model, A, ready=0, updatedReplicas=0, conditions=[quota])
+    condition = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": text}
+    (there,) = served(model, A, ready=0, updatedReplicas=0, conditions=[condition])
     found = health(there, [])
-    assert (found.message, found.stalled, found.refused) == ("exceeded quota", True, False)
+    assert (found.reason, found.stalled, found.refused) == (reason, True, False)
+    assert found.message.startswith(f"{text}. ")
+
+
+NO_NODE = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes are available"}
+
+
+@pytest.mark.parametrize(("holds", "ready"), [(None, 0), ("va", 0), ("va", 1)])
+def test_a_pod_that_waits_for_a_node_is_unschedulable_and_its_version_is_not_to_blame(holds: str | None, ready: int):
+    model = stage("va", holds=holds, serving={"replicas": 2})
+    (there,) = served(model, A, ready=ready, replicas=2)
+    plan = planned(model, there, pod(there, "Pending", conditions=[NO_NODE]))
+    assert plan.wait is not None
+    assert (plan.wait.reason, plan.wait.stalled) == ("Unschedulable", False)
+    assert "0/1 nodes are available" in plan.wait.message
+
+
+def test_a_container_that_gives_no_reason_leaves_its_last_lines():
+    model = stage("va")
+    (there,) = served(model, A, ready=0)
+    found = health(there, [pod(there, statuses=[terminated(1, "x" * 4000 + "boom", name="model")])])
+    assert (found.message.endswith("boom"), len(found.message) <= 1024) == (True, True)
+    assert found.message.startswith("The container model ended with exit code 1. Its log says why: ")
+    few = served(model, A, ready=1, replicas=2)[0]
+    assert health(few, [pod(few, statuses=[terminated(1, "boom", name="model")])]).reason == "NotServing"
