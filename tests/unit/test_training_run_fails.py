@@ -75,7 +75,17 @@ CRASHED = terminated(1, "Traceback: boom", "Error")
             "DatasetInvalid",
             "no rows",
         ),
-        (terminated(73, json.dumps({"reason": "VolumeFull", "message": "no space"}), name="data", init=True), "Failed", "no space"),
+        (terminated(73, json.dumps({"reason": "VolumeFull", "message": "no space"}), name="data", init=True), "VolumeFull", "no space"),
+        (
+            terminated(69, json.dumps({"reason": "StoreUnavailable", "message": "no S3"}), name="data", init=True),
+            "StoreUnavailable",
+            "no S3",
+        ),
+        (terminated(69, json.dumps({"reason": "MLflowUnavailable", "message": "no answer"})), "MLflowUnavailable", "no answer"),
+        (terminated(67, json.dumps({"reason": "ConnectionRefused", "message": "401"})), "ConnectionRefused", "modelyard-connection"),
+        (terminated(67, json.dumps({"reason": "RequestRefused", "message": "400"})), "RequestRefused", "400"),
+        (terminated(67, json.dumps({"reason": "InvalidConfiguration", "message": "run.json"})), "Failed", "the same release"),
+        (terminated(67, json.dumps({"reason": "LoadFailed", "message": "no booster"})), "Failed", "no booster"),
         (terminated(1, json.dumps({"reason": ["x"], "message": {}})), "Failed", "exit code 1"),
     ],
 )
@@ -111,14 +121,21 @@ def test_a_deadline_is_told_from_all_else():
     assert "60 seconds" in failure.message
 
 
-def test_a_pod_that_was_evicted_says_so_itself():
+OWN_LIMIT = "Pod ephemeral local storage usage exceeds the total limit of containers 1Gi. "
+
+
+@pytest.mark.parametrize(
+    ("text", "reason", "advice"),
+    [("The node was low on memory.", "Failed", "starts another pod"), (OWN_LIMIT, "VolumeFull", "limits.ephemeral-storage")],
+)
+def test_a_pod_that_was_evicted_says_so_itself(text: str, reason: str, advice: str):
     run = training_run()
     built = build.job(run, 1, "r1", RUNTIME)
-    evicted = pod(built, "Failed", reason="Evicted", message="The node was low on memory.")
+    evicted = pod(built, "Failed", reason="Evicted", message=text)
     world = observed(live(build.config_map(run)), job(built, "Failed"), evicted, runs=(attempt(),))
     failure = decided(run, world).status.failure
     assert failure
-    assert failure.message == "The pod failed: Evicted The node was low on memory."
+    assert (failure.reason, text.strip() in failure.message, advice in failure.message) == (reason, True, True)
 
 
 def test_pods_of_an_earlier_attempt_do_not_tell_why_this_one_failed():

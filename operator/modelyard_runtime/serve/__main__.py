@@ -6,7 +6,8 @@ import socket
 import sys
 from pathlib import Path
 
-from modelyard_runtime.outcome import Exit, Failure, report
+from modelyard.api.pod_end import PodReason
+from modelyard_runtime.outcome import Failure, report
 from modelyard_runtime.serve import workers
 from modelyard_runtime.serve.app import App, Identity
 from modelyard_runtime.serve.predictor import Predictor
@@ -75,7 +76,7 @@ def _number(name: str, default: int) -> int:
     """Read a positive number from the environment."""
     text = os.environ.get(name) or str(default)
     if not text.isdecimal() or int(text) < 1:
-        raise Failure("InvalidConfiguration", f"{name} is {text!r}, not a positive whole number", Exit.INVALID)
+        raise Failure(PodReason.INVALID_CONFIGURATION, f"{name} is {text!r}, not a positive whole number")
     return int(text)
 
 
