@@ -73,7 +73,7 @@ async def end(world: World) -> dict[str, Any]:
         "attempts": [world.status("trainingruns", name)["attempt"] for name in ("fraud-001", "fraud-002")],
         "aliases": {alias: names[number] for alias, number in model.aliases.items()} if model else None,
         "versions": sorted((v.tags["modelyard.io/version"], v.stage, v.tags["modelyard.io/stages"]) for v in versions),
-        "history": [(e.get("from"), e.get("to"), e["reason"]) for e in status["history"]],
+        "history": [(e.get("from"), e.get("to"), e["outcome"]) for e in status["history"]],
         "stages": {name: (s["version"], s["readyReplicas"]) for name, s in status["stages"].items()},
         "serving": world.serving("fraud-production"),
         "children": sorted((c["kind"], c["metadata"]["name"]) for c in children(world) if c["kind"] != "Pod"),
@@ -82,7 +82,7 @@ async def end(world: World) -> dict[str, Any]:
 
 
 def children(world: World) -> list[Manifest]:
-    scopes = ("batch/v1/Job", "apps/v1/Deployment", "v1/Service", "policy/v1/PodDisruptionBudget", "v1/ConfigMap")
+    scopes = ("batch/v1/Job", "apps/v1/Deployment", "v1/Service", "policy/v1/PodDisruptionBudget", "v1/ConfigMap", "apps/v1/ControllerRevision")
     return [each for scope in scopes for each in world.cluster.all(scope)]
 
 

@@ -146,9 +146,14 @@ class World:
         return "", ""
 
     def serving(self, service: str) -> str | None:
-        """Return the version that a Service points at; None when there is none."""
+        """Return the version whose pods a Service selects; None when there is no Service."""
         found = self.cluster.live("v1/Service", NAMESPACE, service)
-        return found["spec"]["selector"]["modelyard.io/version"] if found else None
+        if found is None:
+            return None
+        selector = found["spec"]["selector"].items()
+        labels = [each["spec"]["template"]["metadata"]["labels"] for each in self.cluster.all(_DEPLOYMENT)]
+        (version,) = {each["modelyard.io/version"] for each in labels if selector <= each.items()}
+        return str(version)
 
     # --- the kubelet and its controllers ------------------------------------------------------------------
     def _everybody_else(self) -> bool:

@@ -281,5 +281,5 @@ class S3:
         digests = [digest for done in workers for digest in done.result()]
         if not files:
             return None
-        listing = listing_digest((file.path, file.size, file.etag) for file in files)
-        return ArtifactTree(tree_digest(digests), sum(file.size for file in digests), len(digests), listing)
+        listed_as = listing_digest((file.path, file.size, file.etag) for file in files)
+        return ArtifactTree(tree_digest(digests), sum(file.size for file in digests), len(digests), listed_as)

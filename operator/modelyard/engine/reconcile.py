@@ -155,27 +155,23 @@ class Reconciler:
         return ReconcileResult(Outcome.BUSY)
 
     async def _act(self, controller: AnyController, key: Key, body: Manifest, plan: Act, ports: ObjectPorts) -> None:
-        """Carry the actions out. An apply that the API server refuses does not stop the others."""
+        """Carry the actions out, in order. For a kind that survives it, a refused apply does not stop the others."""
         external = any(not isinstance(action, Apply | Delete) for action in plan.actions)
         if external and FINALIZER not in _finalizers(body) and not _deleting(body):
             self._fence()
             self._cache.put(key.plural, await self._objects.set_finalizers(body, (*_finalizers(body), FINALIZER)))
-        refused: list[ModelyardError] = []
         for action in plan.actions:
             self._fence()
             logger.debug("Performing %s", action, extra={"key": str(key)})
             try:
                 await perform(action, key.namespace, ports.cluster, lambda: ports.writers(key.namespace))
             except Invalid as error:
-                if not isinstance(action, Apply):
+                if not (isinstance(action, Apply) and controller.survives_refusals):
                     raise
                 ports.refused(action.manifest["kind"], action.manifest["metadata"]["name"], error)
-                refused.append(error)
             finally:
                 if not isinstance(action, Apply | Delete):
                     ports.written()
-        if refused and not controller.survives_refusals:
-            raise refused[0]
         for event in plan.events:
             self._recorder.record(body, event)
 

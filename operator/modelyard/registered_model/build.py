@@ -23,7 +23,18 @@ from modelyard.kube.names import (
     serving_name,
     version_workload,
 )
-from modelyard.kube.pods import CONTAINER_SECURITY, POD_SECURITY, Runtime, connection, env, labels, owner, resources, scratch_mounts, scratch_volumes
+from modelyard.kube.pods import (
+    CONTAINER_SECURITY,
+    POD_SECURITY,
+    Runtime,
+    connection,
+    env,
+    labels,
+    owner,
+    resources,
+    scratch_mounts,
+    scratch_volumes,
+)
 from modelyard.plan import Manifest
 
 __all__ = [
@@ -174,7 +185,7 @@ def served_by(deployment: Mapping[str, Any]) -> ServedVersion | None:
 
 # --- the objects --------------------------------------------------------------------------------
 def deployment(
-    model: RegisteredModel, stage: str, what: ServedVersion, rolled_out: Manifest, replicas: int, around: Surroundings
+    model: RegisteredModel, stage: str, what: ServedVersion, rolled_out: Manifest, *, replicas: int, around: Surroundings
 ) -> Manifest:
     """Return the Deployment that serves one version in one stage.
 
