@@ -76,9 +76,15 @@ async def end(world: World) -> dict[str, Any]:
         "history": [(e.get("from"), e.get("to"), e["outcome"]) for e in status["history"]],
         "stages": {name: (s["version"], s["readyReplicas"]) for name, s in status["stages"].items()},
         "serving": world.serving("fraud-production"),
-        "children": sorted((c["kind"], c["metadata"]["name"]) for c in children(world) if c["kind"] != "Pod"),
+        "children": sorted((c["kind"], nameless(c)) for c in children(world) if c["kind"] != "Pod"),
         "bucket": sorted(world.tenants.world),
     }
+
+
+def nameless(child: Manifest) -> str:
+    """The name without its identity: a model that another attempt trained has another digest."""
+    name: str = child["metadata"]["name"]
+    return name.removesuffix(f"-{child['metadata']['labels'].get('modelyard.io/identity', '')}")
 
 
 def children(world: World) -> list[Manifest]:
