@@ -73,6 +73,15 @@ class User:
     async def namespace(self, name: str) -> None:
         await self.must("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
 
+    async def takes_pods(self, name: str) -> None:
+        """Wait until pods may be created in a namespace: they need its service account."""
+
+        async def has_account() -> bool:
+            path = f"/api/v1/namespaces/{name}/serviceaccounts/default"
+            return (await self.request("GET", path))[0] == 200
+
+        await until(has_account, f"{name} has a service account")
+
     def path(self, name: str = "", namespace: str = "risk") -> str:
         return f"{OURS}/namespaces/{namespace}/experiments" + (f"/{name}" if name else "")
 

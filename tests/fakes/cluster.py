@@ -279,7 +279,7 @@ class FakeCluster:
         old = self._objects.get(place)
         if old is not None and old == body:
             return old
-        if old is not None and old.get("spec") != body.get("spec"):
+        if old is not None and _generation_counts(old) != _generation_counts(body):
             body["metadata"]["generation"] = old["metadata"]["generation"] + 1
         self._version += 1
         body["metadata"]["resourceVersion"] = str(self._version)
@@ -321,6 +321,12 @@ def controlled_by(owner: Manifest) -> Manifest:
     meta = owner["metadata"]
     reference = {"name": meta["name"], "uid": meta["uid"], "controller": True}
     return {"apiVersion": owner["apiVersion"], "kind": owner["kind"]} | reference
+
+
+def _generation_counts(body: Manifest) -> tuple[Any, Any]:
+    """Return what changes an object's generation: its spec, and of a Deployment the annotations too."""
+    annotations = body["metadata"].get("annotations") if body["kind"] == "Deployment" else None
+    return body.get("spec"), annotations
 
 
 def _scope(body: Manifest) -> str:

@@ -220,5 +220,6 @@ class World:
             return True
         if deployment.get("status") == status:
             return False
-        self.cluster.edit(_DEPLOYMENT, NAMESPACE, meta["name"], lambda body: body.update(status=status))
+        place = (_DEPLOYMENT, meta["namespace"], meta["name"])
+        self.cluster.edit(*place, lambda body: body.update(status=status))
         return True

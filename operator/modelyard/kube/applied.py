@@ -22,6 +22,7 @@ __all__ = ["ATOMIC_MAPS", "MERGE_KEYS", "in_sync", "item_key", "stamped"]
 Manifest = dict[str, Any]
 
 MERGE_KEYS: dict[str, tuple[str, ...]] = {
+    "claims": ("name",),
     "containers": ("name",),
     "env": ("name",),
     "hostAliases": ("ip",),
