@@ -11,8 +11,8 @@ import os
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
+from modelyard.api.artifacts import parse_uri
 from modelyard.api.pod_end import PodReason
 from modelyard_runtime import s3, tracking
 from modelyard_runtime.config import DatasetSpec, RunConfig, configuration, dataset_folder
@@ -86,7 +86,7 @@ def _suffix(dataset: DatasetSpec) -> str:
     """Return how the file's name ends, which says what it is."""
     if not dataset.uri:
         return ".parquet"
-    suffix = os.path.splitext(urlsplit(dataset.uri).path)[1].lower()  # noqa: PTH122 - an address, not a path
+    suffix = os.path.splitext(dataset.uri)[1].lower()  # noqa: PTH122 - an address, not a path
     if suffix not in _SUFFIXES:
         raise invalid(f"{dataset.uri} ends in neither .parquet nor .csv")
     return suffix
@@ -94,11 +94,11 @@ def _suffix(dataset: DatasetSpec) -> str:
 
 def _fetched(uri: str, path: Path) -> str:
     try:
-        bucket, key = s3.parse_uri(uri)
+        place = parse_uri(uri)
     except ValueError as error:
-        raise invalid(str(error)) from error
+        raise invalid(f"spec.dataset.uri: {error}") from error
     print(f"fetching {uri}", flush=True)
-    sha256, size = s3.save(s3.client(), bucket, key, path, lambda _: None)
+    sha256, size = s3.save(s3.client(), place.bucket, place.key, path, lambda _: None)
     print(f"fetched {size} bytes", flush=True)
     return sha256
 
