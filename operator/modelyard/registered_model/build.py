@@ -2,7 +2,10 @@
 
 from typing import Any
 
+from modelyard.api import wire
 from modelyard.api.registered_model import RegisteredModel, Serving, VersionStatus
+from modelyard.api.wire import FETCH, MODEL
+from modelyard.api.wire import SERVING_PORT as PORT
 from modelyard.kube.names import (
     MODEL_LABEL,
     STAGE_LABEL,
@@ -29,10 +32,6 @@ from modelyard.plan import Manifest
 
 __all__ = ["FETCH", "MODEL", "PORT", "autoscaler", "deployment", "disruption_budget", "service"]
 
-FETCH = "fetch"
-MODEL = "model"
-PORT = 8080
-_MODEL_PATH = "/modelyard/model"
 _GRACE_SECONDS = 30
 _MIN_READY_SECONDS = 1
 """A kubelet on a busy node may take the word back for a second with which it called a new pod ready."""
@@ -73,15 +72,15 @@ def _pod(model: RegisteredModel, serving: Serving, version: VersionStatus, runti
     }
     fetch = {
         "name": FETCH,
-        "command": ["python", "-m", "modelyard_runtime.fetch", "--uri", version.uri, "--digest", version.digest, "--to", _MODEL_PATH],
+        "command": wire.program("fetch", "--uri", str(version.uri), "--digest", str(version.digest), "--to", wire.MODEL_FOLDER),
         "envFrom": connection(),
         "env": env({}),
         "resources": _FETCH_RESOURCES,
     }
-    environment = {"MODELYARD_MODEL": mlflow_model_name(meta.namespace, meta.name), "MODELYARD_WORKERS": str(serving.runtime.workers)}
+    environment = {wire.MODEL_NAME: mlflow_model_name(meta.namespace, meta.name), wire.WORKERS: str(serving.runtime.workers)}
     if allow_code:
-        environment["MODELYARD_ALLOW_CODE_MODELS"] = "true"
-    command = ["python", "-m", "modelyard_runtime.serve", "--model-dir", _MODEL_PATH]
+        environment[wire.ALLOW_CODE] = "true"
+    command = wire.program("serve", "--model-dir", wire.MODEL_FOLDER)
     server = {
         "name": MODEL,
         "command": [*command, "--name", meta.name, "--version", version.name, "--port", str(PORT)],
@@ -89,9 +88,9 @@ def _pod(model: RegisteredModel, serving: Serving, version: VersionStatus, runti
         "ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
         "resources": resources(serving.resources),
         # Until it has predicted once it is starting: a large model may take its time, a broken one says so and ends.
-        "startupProbe": _probe("/v2/health/ready", period=1, failures=600),
-        "readinessProbe": _probe("/v2/health/ready", period=1, failures=3),
-        "livenessProbe": _probe("/v2/health/live", period=10, failures=6),
+        "startupProbe": _probe(wire.READY_PATH, period=1, failures=600),
+        "readinessProbe": _probe(wire.READY_PATH, period=1, failures=3),
+        "livenessProbe": _probe(wire.LIVE_PATH, period=10, failures=6),
     }
     pod: dict[str, Any] = {
         "automountServiceAccountToken": False,

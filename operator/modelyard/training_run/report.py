@@ -5,8 +5,9 @@ from datetime import datetime
 
 from modelyard.api.base import Condition
 from modelyard.api.training_run import DatasetStatus, Metric, MlflowRun, ModelArtifact, Progress, TrainingRun, TrainingRunStatus
+from modelyard.api.wire import DATASET_TAGS, PROGRESS_METRIC
 from modelyard.kube.jobs import of_kind, running_since
-from modelyard.kube.names import DATASET_TAGS, PROGRESS_METRIC, job_name
+from modelyard.kube.names import job_name
 from modelyard.ports import TrackedRun
 from modelyard.training_run import outcome
 from modelyard.training_run.build import TRAINER
