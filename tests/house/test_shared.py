@@ -54,7 +54,11 @@ def test_what_is_shared_needs_the_standard_library_only(name: str):
 def test_what_is_shared_brings_nothing_else_of_the_operator_with_it():
     code = f"import {', '.join(f'modelyard.api.{name}' for name in SHARED)}, sys; print(*sorted(sys.modules))"
     done = subprocess.run(
-        [sys.executable, "-c", code], env={"PYTHONPATH": str(ROOT / "operator")}, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code],
+        env={"PYTHONPATH": str(ROOT / "operator")},
+        capture_output=True,
+        text=True,
+        check=True,
     )
     ours = {name for name in done.stdout.split() if name.startswith("modelyard")}
     assert ours == {"modelyard", "modelyard.api", *(f"modelyard.api.{name}" for name in SHARED)}

@@ -20,7 +20,16 @@ from modelyard.adapters.offload import Pool
 from modelyard.adapters.s3 import S3, Reach
 from modelyard.adapters.s3_client import Keys
 from modelyard.adapters.s3_uri import parse_uri as operator_reads
-from modelyard.api.artifacts import Location, S3Kind, is_bucket, is_folder_mark, parse_uri, read_s3_error, safe_path, unwritable
+from modelyard.api.artifacts import (
+    Location,
+    S3Kind,
+    is_bucket,
+    is_folder_mark,
+    parse_uri,
+    read_s3_error,
+    safe_path,
+    unwritable,
+)
 from modelyard.client import artifacts as client
 from modelyard.client.errors import Failed
 from modelyard.errors import Invalid
@@ -47,7 +56,7 @@ BAD = [
 ]  # fmt: skip
 
 
-# --- addresses ----------------------------------------------------------------------------------------
+# --- addresses ------------------------------------------------------------------------------------
 @pytest.mark.parametrize("uri", GOOD)
 def test_a_good_uri_is_read_and_written(uri: str):
     assert parse_uri(uri) == GOOD[uri]
@@ -76,9 +85,21 @@ def test_what_is_accepted_means_one_place(bucket: str, key: str):
     assert place.prefix == "" or place.prefix.endswith("/")
 
 
-# --- trees --------------------------------------------------------------------------------------------
+# --- trees ----------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
-    "path", ["MLmodel", "data/model.ubj", "a b/c-d_e.f", "köln", "..hidden", "a/...", "-rf", "x" * 255, "a/b:c", "ü" * 127]
+    "path",
+    [
+        "MLmodel",
+        "data/model.ubj",
+        "a b/c-d_e.f",
+        "köln",
+        "..hidden",
+        "a/...",
+        "-rf",
+        "x" * 255,
+        "a/b:c",
+        "ü" * 127,
+    ],
 )
 def test_paths_that_stay_inside(path: str):
     assert safe_path(path)
@@ -110,7 +131,7 @@ def test_what_shows_a_folder_is_an_empty_object_whose_key_ends_with_a_slash(key:
     assert is_folder_mark(key, size) is mark
 
 
-# --- three programs, one rule ---------------------------------------------------------------------------
+# --- three programs, one rule ---------------------------------------------------------------------
 class Bucket:
     """What operator, pods and client use of a boto3 client, over a dictionary."""
 
@@ -131,7 +152,11 @@ class Bucket:
 
     def get_object(self, *, Key: str, **_: str) -> dict[str, Any]:  # noqa: N803
         data = self.objects[Key]
-        return {"Body": StreamingBody(BytesIO(data), len(data)), "ETag": '"e"', "ContentLength": len(data)}
+        return {
+            "Body": StreamingBody(BytesIO(data), len(data)),
+            "ETag": '"e"',
+            "ContentLength": len(data),
+        }
 
     def make(self, *_: Any) -> Bucket:
         return self
@@ -147,7 +172,14 @@ def operator_takes(objects: dict[str, bytes], uri: str) -> list[str] | None:
     async def digest() -> Any:
         reach = Reach("bucket", "risk")
         pool = Pool("S3", 4)
-        return await S3(Keys("http://s3", "a", "b"), reach, Probe("S3", lambda *_: None), clients=bucket, pool=pool, bulk=pool).digest(uri)
+        return await S3(
+            Keys("http://s3", "a", "b"),
+            reach,
+            Probe("S3", lambda *_: None),
+            clients=bucket,
+            pool=pool,
+            bulk=pool,
+        ).digest(uri)
 
     try:
         tree = asyncio.run(digest())
@@ -170,7 +202,25 @@ def client_takes(objects: dict[str, bytes], uri: str) -> list[str] | str:
         return failed.reason
 
 
-SEGMENTS = st.sampled_from(["a", "b", "MLmodel", "..", ".", "", "C:", "a:b", "a\\b", "a\nb", "ü", "x" * 255, "x" * 256, "\u202e", "c d"])
+SEGMENTS = st.sampled_from(
+    [
+        "a",
+        "b",
+        "MLmodel",
+        "..",
+        ".",
+        "",
+        "C:",
+        "a:b",
+        "a\\b",
+        "a\nb",
+        "ü",
+        "x" * 255,
+        "x" * 256,
+        "\u202e",
+        "c d",
+    ]
+)
 PATHS = st.lists(SEGMENTS, min_size=1, max_size=3).map("/".join)
 
 
@@ -179,7 +229,11 @@ PATHS = st.lists(SEGMENTS, min_size=1, max_size=3).map("/".join)
 def test_the_three_take_the_same_trees(paths: dict[str, bytes]):
     objects = {f"risk/m/{path}": data for path, data in paths.items()}
     uri = "s3://bucket/risk/m"
-    registered, served, downloaded = operator_takes(objects, uri), pods_take(objects, uri), client_takes(objects, uri)
+    registered, served, downloaded = (
+        operator_takes(objects, uri),
+        pods_take(objects, uri),
+        client_takes(objects, uri),
+    )
     if registered is None:
         assert (served, downloaded) == ("ArtifactInvalid", "ArtifactInvalid")
     elif registered == ["missing"]:
@@ -203,7 +257,12 @@ def test_a_tree_that_is_accepted_can_be_written(paths: dict[str, bytes]):
 
 
 @PROPERTY
-@given(st.one_of(st.sampled_from([*GOOD, *BAD]), st.text("ab./:@%\\\n", max_size=12).map(lambda text: f"s3://bucket/{text}")))
+@given(
+    st.one_of(
+        st.sampled_from([*GOOD, *BAD]),
+        st.text("ab./:@%\\\n", max_size=12).map(lambda text: f"s3://bucket/{text}"),
+    )
+)
 def test_the_three_read_the_same_addresses(uri: str):
     try:
         place = operator_reads(uri)
@@ -217,9 +276,12 @@ def test_the_three_read_the_same_addresses(uri: str):
         assert (list(served), downloaded) == (["MLmodel"], ["MLmodel"])
 
 
-# --- errors -------------------------------------------------------------------------------------------
+# --- errors ---------------------------------------------------------------------------------------
 def response(code: str, status: int) -> dict[str, Any]:
-    return {"Error": {"Code": code, "Message": "leaked"}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return {
+        "Error": {"Code": code, "Message": "leaked"},
+        "ResponseMetadata": {"HTTPStatusCode": status},
+    }
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Read `s3://<bucket>/<key>` for the operator: `api.artifacts` has the rule, here it becomes one of our errors."""
+"""Read `s3://<bucket>/<key>` with one of the operator's errors; the rule is in `api.artifacts`."""
 
 from modelyard.api import artifacts
 from modelyard.api.artifacts import Location
@@ -11,7 +11,7 @@ def parse_uri(uri: str, operation: str = "read URI") -> Location:
     """Read a URI.
 
     Raises:
-        Invalid: It is anything else. The message does not repeat it: a refused URI may hold a password.
+        Invalid: It is anything else. The message does not repeat it, for it may hold a password.
 
     """
     try:

@@ -1,7 +1,7 @@
-"""One rule for addresses in S3, for paths of an artifact tree and for S3's errors: operator, pods and client share it.
+"""One rule for addresses in S3, paths of an artifact tree and S3's errors.
 
-Standard library only, for pods import it. Asking S3 belongs to whoever has a client: `adapters.s3`, `modelyard_runtime.s3`,
-`client.artifacts`.
+The operator, the pods and the client share it; standard library only, for pods import it. Requests
+belong to `adapters.s3`, `modelyard_runtime.s3` and `client.artifacts`.
 """
 
 import re
@@ -10,7 +10,17 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-__all__ = ["Location", "S3Answer", "S3Kind", "is_bucket", "is_folder_mark", "parse_uri", "read_s3_error", "safe_path", "unwritable"]
+__all__ = [
+    "Location",
+    "S3Answer",
+    "S3Kind",
+    "is_bucket",
+    "is_folder_mark",
+    "parse_uri",
+    "read_s3_error",
+    "safe_path",
+    "unwritable",
+]
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _IP_ADDRESS = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3}){3}")
@@ -22,10 +32,10 @@ _SHOWN = 120
 """Characters of a path that a message repeats."""
 
 
-# --- addresses ----------------------------------------------------------------------------------------
+# --- addresses ------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Location:
-    """A place in S3; `key` is empty for the bucket itself, and ends with a slash where the URI does."""
+    """A place in S3; `key` is empty for the bucket itself, ends with a slash if the URI does."""
 
     bucket: str
     key: str
@@ -54,8 +64,10 @@ def parse_uri(uri: str) -> Location:
 
 
 def is_bucket(name: str) -> bool:
-    """Tell whether this can be a bucket: 3 to 63 lower-case letters, digits, dots and dashes, and no IP address."""
-    return _BUCKET.fullmatch(name) is not None and ".." not in name and _IP_ADDRESS.fullmatch(name) is None
+    """Tell whether this can be a bucket: 3 to 63 of a-z, 0-9, dots and dashes; no IP address."""
+    if ".." in name or _IP_ADDRESS.fullmatch(name):
+        return False
+    return _BUCKET.fullmatch(name) is not None
 
 
 def _complaint(uri: str) -> str:
@@ -63,9 +75,9 @@ def _complaint(uri: str) -> str:
         return "it must start with s3://"
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     if "@" in bucket or ":" in bucket:
-        return "it must not hold a user, a password or a port; keys belong into the connection Secret"
+        return "it must not hold a user, password or port; keys belong into the connection Secret"
     if not is_bucket(bucket):
-        return "its bucket is not a bucket name: 3 to 63 lower-case letters, digits, dots and dashes"
+        return "its bucket must be 3 to 63 lower-case letters, digits, dots and dashes"
     for character, meaning in (("%", "encoded characters"), ("?", "a query"), ("#", "a fragment")):
         if character in key:
             return f"it must not hold {meaning} ({character})"
@@ -77,18 +89,19 @@ def _complaint(uri: str) -> str:
 
 
 def _ambiguous(path: str) -> bool:
-    """Tell whether a path could mean several places: an empty or dot segment, a backslash, a control character."""
-    return bool({"", ".", ".."}.intersection(path.split("/"))) or "\\" in path or not path.isprintable()
+    """Find what is read differently: empty and dot segments, backslashes, control characters."""
+    dots = not {"", ".", ".."}.isdisjoint(path.split("/"))
+    return dots or "\\" in path or not path.isprintable()
 
 
-# --- trees --------------------------------------------------------------------------------------------
+# --- trees ----------------------------------------------------------------------------------------
 def is_folder_mark(key: str, size: int) -> bool:
-    """Tell whether an object only shows a folder, as S3 consoles create them: empty, and its key ends with a slash."""
+    """Tell whether an object is an S3 console's folder: empty, and its key ends with a slash."""
     return key.endswith("/") and size == 0
 
 
 def safe_path(path: str) -> bool:
-    """Tell whether a path in a tree stays in its folder and names one file, on every file system of ours."""
+    """Tell whether a tree's path stays in its folder and names one file, on every file system."""
     segments = path.split("/")
     fits = all(len(segment.encode("utf-8", "surrogatepass")) <= _NAME_LIMIT for segment in segments)
     return fits and not _ambiguous(path) and ":" not in segments[0]
@@ -111,7 +124,7 @@ def _shown(path: str) -> str:
     return repr(path) if len(path) <= _SHOWN else f"{path[:_SHOWN]!r}..."
 
 
-# --- errors -------------------------------------------------------------------------------------------
+# --- errors ---------------------------------------------------------------------------------------
 class S3Kind(Enum):
     """What an S3 means that answers with an error."""
 
@@ -129,7 +142,7 @@ class S3Kind(Enum):
 
 @dataclass(frozen=True)
 class S3Answer:
-    """An error of S3: what it means, S3's own code, the HTTP status, and all of it in words, which hold nothing of the answer's body."""
+    """An error of S3: what it means, S3's own code and the HTTP status."""
 
     kind: S3Kind
     code: str
@@ -137,9 +150,10 @@ class S3Answer:
 
     @property
     def detail(self) -> str:
-        """What is the case, for a message."""
+        """What is the case, for a message; it repeats nothing of the answer's body."""
         text = _DETAILS.get(self.code, self.kind.value)
-        return f"{text} (status {self.status})" if self.kind in {S3Kind.BUSY, S3Kind.REFUSED} else text
+        vague = self.kind in {S3Kind.BUSY, S3Kind.REFUSED}
+        return f"{text} (status {self.status})" if vague else text
 
 
 _DETAILS = {
@@ -175,7 +189,8 @@ _KINDS = {
 def read_s3_error(response: Mapping[str, Any]) -> S3Answer:
     """Read the response of a `botocore.exceptions.ClientError`.
 
-    A 404 without one of S3's codes is not S3's word that something is missing: a proxy whose backend is away says so too.
+    A 404 without one of S3's codes says nothing of the object: a proxy whose backend is away
+    answers so too.
     """
     code = str(response.get("Error", {}).get("Code", ""))
     status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) or 0)

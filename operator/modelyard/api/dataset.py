@@ -1,6 +1,6 @@
 """A dataset's figures, and how MLflow has them: one count for the trainer's pod and for the client.
 
-Standard library only, for pods import it: pandas is handed in by whoever has it. Reading a file belongs to
+Standard library only, for pods import it: the caller hands pandas in. Reading a file belongs to
 `modelyard_runtime.dataset` and `client.profile`.
 """
 
@@ -18,10 +18,10 @@ _CLASSES = 100
 _DUPLICATES_OF = 10_000_000
 """Rows of which duplicates are counted: eight bytes each are kept."""
 _TYPES = {"f": "double", "i": "long", "u": "long", "b": "boolean", "M": "datetime"}
-# What MLflow takes of a dataset's schema, and of a tag; longer ones it refuses, or cuts so that they are no JSON any more.
 _SCHEMA_LIMIT, _TAG_LIMIT = 1_048_575, 8000
+"""Characters of a schema and of a tag. MLflow refuses a longer schema and cuts a longer tag."""
 _MLFLOW_DIGEST = 32
-"""Characters of a digest that MLflow keeps, which has room for 36; the whole one is in a tag and in the profile."""
+"""Characters of a digest in MLflow, which has room for 36; the whole one is in a tag."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Figures:
         missing: Missing values of the columns that have any.
         duplicates: Rows that equal an earlier one, among the first `duplicates_of`.
         duplicates_of: How many rows that was counted of.
-        classes: Rows per value of the target; None without a target, and where it has over 100 values.
+        classes: Rows per value of the target; None without one, or if it has over 100 values.
 
     """
 
@@ -101,13 +101,16 @@ class Counter:
 def row_hashes(pandas: Any, frame: Any) -> Any:
     """Return a Series with one uint64 a row, the same for equal rows of any piece.
 
-    A column may hold whole numbers in one piece and decimals in the next; nested values cannot be hashed as they are.
+    A column may hold whole numbers in one piece and decimals in the next; nested values have no
+    hash of their own.
     """
     types = pandas.api.types
-    same = {
-        str(name): values.astype("float64") if types.is_numeric_dtype(values) and not types.is_bool_dtype(values) else values.astype(str)
-        for name, values in frame.items()
-    }
+
+    def kind(values: Any) -> Any:
+        number = types.is_numeric_dtype(values) and not types.is_bool_dtype(values)
+        return "float64" if number else str
+
+    same = {str(name): values.astype(kind(values)) for name, values in frame.items()}
     return pandas.util.hash_pandas_object(pandas.DataFrame(same, index=frame.index), index=False)
 
 
@@ -131,8 +134,14 @@ def _counted(classes: dict[str, int], values: Any) -> dict[str, int] | None:
     return total if len(total) <= _CLASSES else None
 
 
-# --- for MLflow ---------------------------------------------------------------------------------------
-def described(name: str, digest: str, found: Figures, source_type: str, source: Mapping[str, Any]) -> dict[str, str | None]:
+# --- for MLflow -----------------------------------------------------------------------------------
+def described(
+    name: str,
+    digest: str,
+    found: Figures,
+    source_type: str,
+    source: Mapping[str, Any],
+) -> dict[str, str | None]:
     """Return MLflow's `Dataset`, field by field. A schema that MLflow would not take is left out.
 
     Args:
@@ -151,7 +160,14 @@ def described(name: str, digest: str, found: Figures, source_type: str, source: 
         "classes": dict(found.classes) if found.classes else None,
         "digest": digest,
     }
-    columns = [{"name": column, "type": type_, "required": column not in found.missing} for column, type_ in found.columns.items()]
+    columns = [
+        {
+            "name": column,
+            "type": type_,
+            "required": column not in found.missing,
+        }
+        for column, type_ in found.columns.items()
+    ]
     schema = json.dumps({"mlflow_colspec": columns})
     return {
         "name": name,
@@ -164,7 +180,7 @@ def described(name: str, digest: str, found: Figures, source_type: str, source: 
 
 
 def tagged(name: str, digest: str, uri: str, found: Figures) -> dict[str, str]:
-    """Return the run's tags for its dataset. One that MLflow would not take is left out; the profile has its figure all the same."""
+    """Return the run's tags for its dataset. One that is too long for MLflow is left out."""
     values = {
         "name": name,
         "digest": digest,
@@ -174,4 +190,5 @@ def tagged(name: str, digest: str, uri: str, found: Figures) -> dict[str, str]:
         "duplicates": str(found.duplicates),
         "classes": json.dumps(found.classes) if found.classes else "",
     }
-    return {f"{DATASET_TAGS}{key}": value for key, value in values.items() if value and len(value) <= _TAG_LIMIT}
+    fits = {key: value for key, value in values.items() if value and len(value) <= _TAG_LIMIT}
+    return {f"{DATASET_TAGS}{key}": value for key, value in fits.items()}

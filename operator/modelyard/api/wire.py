@@ -1,6 +1,7 @@
-"""Names that stand on both sides of a pod: what the operator writes into it and what its programs read.
+"""Names on both sides of a pod: what the operator writes into it and its programs read.
 
-Standard library only, for pods import it. Names that only one side knows stay there (`kube.names`, `modelyard_runtime`).
+Standard library only, for pods import it. Names that only one side knows stay there (`kube.names`,
+`modelyard_runtime`).
 """
 
 __all__ = [
@@ -31,7 +32,7 @@ __all__ = [
     "program",
 ]
 
-# --- containers ---------------------------------------------------------------------------------------
+# --- containers -----------------------------------------------------------------------------------
 DATA = "data"
 """Init container of a training pod: fetches or makes the dataset."""
 TRAINER = "trainer"
@@ -46,7 +47,7 @@ def program(name: str, *arguments: str) -> list[str]:
     return ["python", "-m", f"modelyard_runtime.{name}", *arguments]
 
 
-# --- environment --------------------------------------------------------------------------------------
+# --- environment ----------------------------------------------------------------------------------
 RUN_ID = "MLFLOW_RUN_ID"
 """The MLflow run of the attempt."""
 ATTEMPT = "MODELYARD_ATTEMPT"
@@ -62,7 +63,7 @@ WORKERS = "MODELYARD_WORKERS"
 ALLOW_CODE = "MODELYARD_ALLOW_CODE_MODELS"
 """`true`: models may be loaded that run code which came with them."""
 
-# --- files --------------------------------------------------------------------------------------------
+# --- files ----------------------------------------------------------------------------------------
 CONFIG_FOLDER = "/etc/modelyard"
 RUN_FILE, PARAMETERS_FILE = "run.json", "parameters.json"
 """In CONFIG_FOLDER: trainer, dataset and identity of the run; its parameters."""
@@ -70,13 +71,13 @@ SCRIPT_FOLDER = "/etc/modelyard-script"
 DATASET_FOLDER = "/modelyard/data"
 MODEL_FOLDER = "/modelyard/model"
 
-# --- HTTP ---------------------------------------------------------------------------------------------
+# --- HTTP -----------------------------------------------------------------------------------------
 SERVING_PORT = 8080
 READY_PATH, LIVE_PATH = "/v2/health/ready", "/v2/health/live"
 VERSION_HEADER, MODEL_HEADER = "modelyard-version", "modelyard-model"
 """Headers of every answer: which version of which model gave it."""
 
-# --- MLflow -------------------------------------------------------------------------------------------
+# --- MLflow ---------------------------------------------------------------------------------------
 PROGRESS_METRIC = "modelyard.progress"
 """0 to 100: how much of the training is done."""
 DATASET_TAGS = "modelyard.io/dataset."
