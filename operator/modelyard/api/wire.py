@@ -65,17 +65,22 @@ ALLOW_CODE = "MODELYARD_ALLOW_CODE_MODELS"
 
 # --- files ----------------------------------------------------------------------------------------
 CONFIG_FOLDER = "/etc/modelyard"
-RUN_FILE, PARAMETERS_FILE = "run.json", "parameters.json"
-"""In CONFIG_FOLDER: trainer, dataset and identity of the run; its parameters."""
+RUN_FILE = "run.json"
+"""In CONFIG_FOLDER: trainer, dataset and identity of the run."""
+PARAMETERS_FILE = "parameters.json"
+"""In CONFIG_FOLDER: the run's parameters."""
 SCRIPT_FOLDER = "/etc/modelyard-script"
 DATASET_FOLDER = "/modelyard/data"
 MODEL_FOLDER = "/modelyard/model"
 
 # --- HTTP -----------------------------------------------------------------------------------------
 SERVING_PORT = 8080
-READY_PATH, LIVE_PATH = "/v2/health/ready", "/v2/health/live"
-VERSION_HEADER, MODEL_HEADER = "modelyard-version", "modelyard-model"
-"""Headers of every answer: which version of which model gave it."""
+READY_PATH = "/v2/health/ready"
+LIVE_PATH = "/v2/health/live"
+VERSION_HEADER = "modelyard-version"
+"""Header of every answer: the version that gave it."""
+MODEL_HEADER = "modelyard-model"
+"""Header of every answer: the registered model's name in MLflow."""
 
 # --- MLflow ---------------------------------------------------------------------------------------
 PROGRESS_METRIC = "modelyard.progress"
