@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from modelyard.api import wire
 from modelyard.api.pod_end import PodReason
 from modelyard_runtime.outcome import Failure
 
@@ -17,8 +18,6 @@ __all__ = ["DatasetSpec", "RunConfig", "Task", "configuration", "dataset_folder"
 
 Task = Literal["classification", "regression"]
 
-_FOLDER = "/etc/modelyard"
-_DATASET_FOLDER = "/modelyard/data"
 _ROWS = 2000
 
 
@@ -51,7 +50,7 @@ class RunConfig:
 
 def dataset_folder() -> Path:
     """Return the folder that holds the dataset's file, `dataset.parquet` or `dataset.csv`."""
-    return Path(os.environ.get("MODELYARD_DATASET_PATH", _DATASET_FOLDER))
+    return Path(os.environ.get(wire.DATASET_PATH, wire.DATASET_FOLDER))
 
 
 def configuration() -> RunConfig:
@@ -61,7 +60,7 @@ def configuration() -> RunConfig:
         Failure: InvalidConfiguration, naming the file and the field.
 
     """
-    run, parameters = _object("run.json"), _object("parameters.json")
+    run, parameters = _object(wire.RUN_FILE), _object(wire.PARAMETERS_FILE)
     if wrong := [name for name, value in parameters.items() if not isinstance(value, str)]:
         raise _invalid(f"parameters.json: {wrong[0]} is not a string")
     xgboost = _member(run, "trainer").get("xgboost")
@@ -91,7 +90,7 @@ def _dataset(raw: Mapping[str, Any]) -> DatasetSpec | None:
 
 def _object(name: str) -> dict[str, Any]:
     """Read one JSON object."""
-    path = Path(os.environ.get("MODELYARD_CONFIG", _FOLDER)) / name
+    path = Path(os.environ.get("MODELYARD_CONFIG", wire.CONFIG_FOLDER)) / name
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

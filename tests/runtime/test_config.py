@@ -9,9 +9,8 @@ import pandas as pd
 import pytest
 import xgboost as xgb
 
-from modelyard_runtime.config import DatasetSpec
-from modelyard_runtime.data import described
-from modelyard_runtime.dataset import Profile, profile
+from modelyard.api.dataset import Figures, described, tagged
+from modelyard_runtime.dataset import profile
 from modelyard_runtime.learning import estimator, evaluate, fit, split, table
 from modelyard_runtime.outcome import Failure
 from modelyard_runtime.parameters import convert
@@ -96,7 +95,7 @@ def test_parameters_get_the_estimators_types():
         ("max_depht", "3", "there is no parameter max_depht; did you mean max_depth"),
         ("eta", "0.1", "did you mean learning_rate"),
         ("lambda", "1", "did you mean reg_lambda"),
-        ("wings", "2", "there is no parameter wings$"),
+        ("wings", "2", r"there is no parameter wings\."),
         ("missing", "0", "sets missing by itself"),
         ("callbacks", "[]", "sets callbacks by itself"),
         ("max_depth", "6.5", "max_depth is '6.5', not a whole number"),
@@ -134,8 +133,9 @@ def test_a_dataset_is_counted_over_all_its_pieces(tmp_path, suffix):
 def test_a_dataset_that_is_too_much_for_mlflow_is_described_by_less(columns, label, left_out):
     """MLflow refuses a longer schema, and the run with it; it cuts a longer tag."""
     named = {f"column_{number:06}": "double" for number in range(columns)}
-    found = Profile(10, named, {}, 0, 10, {"no": 4, label: 6})
-    entity, tags = described(DatasetSpec("cards", None, None, "y", 10), "sha256:" + "a" * 64, found)
+    found, digest = Figures(10, named, {}, 0, 10, {"no": 4, label: 6}), "sha256:" + "a" * 64
+    entity, prefixed = described("cards", digest, found, "code", {}), tagged("cards", digest, "synthetic", found)
+    tags = {key.removeprefix("modelyard.io/dataset."): value for key, value in prefixed.items()}
     assert len(entity["schema"] or "") <= 1_048_575
     assert all(len(value) <= 8000 for value in tags.values())
     assert (entity["schema"] is None or "classes" not in tags) == left_out

@@ -83,8 +83,6 @@ CRASHED = terminated(1, "Traceback: boom", "Error")
         ),
         (terminated(69, json.dumps({"reason": "MLflowUnavailable", "message": "no answer"})), "MLflowUnavailable", "no answer"),
         (terminated(67, json.dumps({"reason": "ConnectionRefused", "message": "401"})), "ConnectionRefused", "modelyard-connection"),
-        (terminated(67, json.dumps({"reason": "RequestRefused", "message": "400"})), "RequestRefused", "400"),
-        (terminated(67, json.dumps({"reason": "InvalidConfiguration", "message": "run.json"})), "Failed", "the same release"),
         (terminated(67, json.dumps({"reason": "LoadFailed", "message": "no booster"})), "Failed", "no booster"),
         (terminated(1, json.dumps({"reason": ["x"], "message": {}})), "Failed", "exit code 1"),
     ],

@@ -8,8 +8,8 @@ from pydantic import Field
 
 from modelyard.api.base import DeletionPolicy, Name, Resource, Schema, Status, Tags
 from modelyard.api.blocker import Blocker
+from modelyard.api.pods import Labels, Resources, Toleration
 from modelyard.api.rules import listed, rule, rules
-from modelyard.api.training_run import Labels, Resources, Toleration
 
 __all__ = [
     "Autoscaling",

@@ -4,9 +4,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, WithJsonSchema
+from pydantic import Field
 
 from modelyard.api.base import DeletionPolicy, Name, Resource, Schema, Status
+from modelyard.api.pods import Labels, Resources, Toleration
 from modelyard.api.rules import immutable, listed, rule, rules
 
 __all__ = [
@@ -15,17 +16,13 @@ __all__ = [
     "DatasetStatus",
     "External",
     "Failure",
-    "Labels",
     "Metric",
     "MlflowRun",
     "ModelArtifact",
     "Progress",
-    "Quantity",
     "Register",
     "Registered",
-    "Resources",
     "Script",
-    "Toleration",
     "Trainer",
     "TrainingReason",
     "TrainingRun",
@@ -34,19 +31,6 @@ __all__ = [
     "Xgboost",
 ]
 
-Quantity = Annotated[
-    int | str,
-    WithJsonSchema(
-        {
-            "x-kubernetes-int-or-string": True,
-            "anyOf": [{"type": "integer"}, {"type": "string"}],
-            "maxLength": 32,
-            "pattern": r"^[0-9]+([.][0-9]+)?([eE][-+]?[0-9]+|[numkMGTPE]|[KMGTPE]i)?$",
-        }
-    ),
-]
-Label = Annotated[str, Field(max_length=63)]
-Labels = Annotated[dict[str, Label], Field(max_length=32)]
 Argument = Annotated[str, Field(max_length=4096)]
 Digest = Annotated[str, Field(max_length=71, pattern=r"^sha256:[0-9a-f]{64}$")]
 S3Uri = Annotated[str, Field(min_length=6, max_length=1024, pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[^%?#]+$")]
@@ -190,25 +174,6 @@ class Trainer(Schema):
     container: Annotated[Container | None, Field(description="Any image.")] = None
     external: Annotated[
         External | None, Field(description="Nothing is run: whoever trains elsewhere logs into the MLflow run and closes it.")
-    ] = None
-
-
-class Resources(Schema):
-    """Resources of the trainer's container, as in a pod."""
-
-    requests: Annotated[dict[str, Quantity], Field(max_length=16, description="What it is given at least.")] = Field(default_factory=dict)
-    limits: Annotated[dict[str, Quantity], Field(max_length=16, description="What it gets at most.")] = Field(default_factory=dict)
-
-
-class Toleration(Schema):
-    """A taint that the pod tolerates, as in a pod."""
-
-    key: Annotated[str | None, Field(max_length=317, description="The taint's key; all if absent.")] = None
-    operator: Annotated[Literal["Exists", "Equal"], Field(description="Equal: the value is the taint's. Exists: whatever it is.")] = "Equal"
-    value: Annotated[str | None, Field(max_length=63, description="The taint's value.")] = None
-    effect: Annotated[
-        Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None,
-        Field(description="The effect: NoSchedule, PreferNoSchedule or NoExecute; all if absent."),
     ] = None
 
 

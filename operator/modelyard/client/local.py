@@ -16,13 +16,15 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from modelyard.api.dataset import tagged
+from modelyard.api.wire import PROGRESS_METRIC
 from modelyard.client import profile as figures
 from modelyard.client.errors import ClientError, Failed, NotAllowed, NotFound, Refused, Unreachable
 from modelyard.client.kube import Kube
 from modelyard.client.packages import need
 from modelyard.client.reach import Reach
 from modelyard.client.tracking import connected
-from modelyard.kube.names import FAILURE_TAG, HEARTBEAT_ANNOTATION, PROGRESS_METRIC
+from modelyard.kube.names import FAILURE_TAG, HEARTBEAT_ANNOTATION
 
 __all__ = ["LocalRun", "as_text", "check", "flavor_of", "recording"]
 
@@ -149,7 +151,7 @@ class LocalRun:
         uri = Path(data).resolve().as_uri() if isinstance(data, str | Path) else ""
         context = [entities.InputTag("mlflow.data.context", "training")]
         dataset = entities.DatasetInput(entities.Dataset(**figures.entity(name, uri, found)), context)
-        tags = [entities.RunTag(key, value) for key, value in figures.tags(name, uri or "memory", found).items()]
+        tags = [entities.RunTag(key, value) for key, value in tagged(name, found.digest, uri or "memory", found).items()]
         with _told("log the dataset"):
             self._log_input(dataset)
             self._client.log_batch(self.run_id, tags=tags)

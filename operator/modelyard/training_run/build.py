@@ -3,7 +3,9 @@
 import json
 from typing import Any
 
+from modelyard.api import wire
 from modelyard.api.training_run import TrainingRun
+from modelyard.api.wire import DATA, TRAINER
 from modelyard.kube.names import RUN_LABEL, bounded, experiment_name, job_name
 from modelyard.kube.pods import (
     CONTAINER_SECURITY,
@@ -21,12 +23,6 @@ from modelyard.plan import Manifest
 
 __all__ = ["DATA", "TRAINER", "config_map", "job", "queued", "switched", "too_large"]
 
-DATA = "data"
-TRAINER = "trainer"
-_CONFIG_PATH = "/etc/modelyard"
-_SCRIPT_PATH = "/etc/modelyard-script"
-_DATA_PATH = "/modelyard/data"
-_PARAMETERS = "MODELYARD_PARAMETERS"
 _PARAMETERS_LIMIT = 120 * 1024
 """Bytes of the environment variable, name and all. Linux starts no process with one of 128 KiB."""
 _QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
@@ -41,7 +37,7 @@ def queued(run: TrainingRun) -> bool:
 
 def too_large(run: TrainingRun) -> str | None:
     """Say why the parameters do not fit into a pod's environment; None when they do. Without a pod they always do."""
-    size = len(f"{_PARAMETERS}={_parameters(run)}")
+    size = len(f"{wire.PARAMETERS}={_parameters(run)}")
     if run.spec.trainer.external is not None or size <= _PARAMETERS_LIMIT:
         return None
     return (
@@ -69,8 +65,8 @@ def config_map(run: TrainingRun) -> Manifest:
         "kind": "ConfigMap",
         "metadata": _metadata(run, _config_name(run)),
         "data": {
-            "parameters.json": _parameters(run),
-            "run.json": json.dumps(content, sort_keys=True),
+            wire.PARAMETERS_FILE: _parameters(run),
+            wire.RUN_FILE: json.dumps(content, sort_keys=True),
         },
     }
 
@@ -102,26 +98,26 @@ def switched(live: Manifest, *, suspend: bool) -> Manifest:
 
 def _pod(run: TrainingRun, attempt: int, mlflow_run: str, runtime: Runtime) -> dict[str, Any]:
     spec = run.spec
-    mounts = [*scratch_mounts(), {"name": "config", "mountPath": _CONFIG_PATH, "readOnly": True}]
+    mounts = [*scratch_mounts(), {"name": "config", "mountPath": wire.CONFIG_FOLDER, "readOnly": True}]
     environment = env(
         {
-            "MLFLOW_RUN_ID": mlflow_run,
+            wire.RUN_ID: mlflow_run,
             "MLFLOW_EXPERIMENT_NAME": experiment_name(run.metadata.namespace, spec.experiment),
-            "MODELYARD_ATTEMPT": str(attempt),
-            _PARAMETERS: _parameters(run),
-            "MODELYARD_DATASET_PATH": _DATA_PATH,
+            wire.ATTEMPT: str(attempt),
+            wire.PARAMETERS: _parameters(run),
+            wire.DATASET_PATH: wire.DATASET_FOLDER,
         }
     )
     common = {"envFrom": connection(), "env": environment, "terminationMessagePolicy": "FallbackToLogsOnError"}
     volumes: list[dict[str, Any]] = [*scratch_volumes(), {"name": "config", "configMap": {"name": _config_name(run)}}]
     if spec.trainer.script is not None:
         volumes.append({"name": "script", "configMap": {"name": spec.trainer.script.config_map}})
-        mounts = [*mounts, {"name": "script", "mountPath": _SCRIPT_PATH, "readOnly": True}]
+        mounts = [*mounts, {"name": "script", "mountPath": wire.SCRIPT_FOLDER, "readOnly": True}]
     data = {
         "name": DATA,
         "image": runtime.image,
         "imagePullPolicy": runtime.pull_policy,
-        "command": ["python", "-m", "modelyard_runtime.data"],
+        "command": wire.program("data"),
         "resources": _DATA_RESOURCES,
         "securityContext": CONTAINER_SECURITY,
         "volumeMounts": mounts,
@@ -149,9 +145,9 @@ def _trainer(run: TrainingRun, runtime: Runtime) -> dict[str, Any]:
     trainer = run.spec.trainer
     ours = {"name": TRAINER, "image": runtime.image, "imagePullPolicy": runtime.pull_policy, "securityContext": CONTAINER_SECURITY}
     if trainer.script is not None:
-        return ours | {"command": ["python", "-m", "modelyard_runtime.script", f"{_SCRIPT_PATH}/{trainer.script.key}"]}
+        return ours | {"command": wire.program("script", f"{wire.SCRIPT_FOLDER}/{trainer.script.key}")}
     if trainer.container is None:
-        return ours | {"command": ["python", "-m", "modelyard_runtime.train"]}
+        return ours | {"command": wire.program("train")}
     container: dict[str, Any] = {
         "name": TRAINER,
         "image": trainer.container.image,

@@ -15,8 +15,8 @@ from modelyard.api.training_run import (
     TrainingRun,
     TrainingRunStatus,
 )
+from modelyard.api.wire import DATASET_TAGS, PROGRESS_METRIC
 from modelyard.kube.jobs import of_kind, running_since
-from modelyard.kube.names import DATASET_TAGS, PROGRESS_METRIC
 from modelyard.ports import TrackedRun
 from modelyard.training_run import jobs, outcome
 from modelyard.training_run.build import TRAINER

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
+from modelyard.api.wire import PROGRESS_METRIC
 from modelyard.cli.commands.session import Session
 from modelyard.cli.views.doctor import Finding, Verdict
 from modelyard.client.errors import ClientError, NotAllowed, NotFound, Refused
 from modelyard.client.reach import Reach
 from modelyard.client.rest import Mlflow, ask
-from modelyard.kube.names import PROGRESS_METRIC
 
 __all__ = ["Tracked", "findings", "thinned", "tracked"]
 
