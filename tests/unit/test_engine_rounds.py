@@ -10,7 +10,7 @@ import pytest
 from modelyard.api.conditions import progressing
 from modelyard.controller import FINALIZER
 from modelyard.engine.report import conditions_of
-from modelyard.errors import Ambiguous, Conflict, Forbidden, Invalid, Unavailable
+from modelyard.errors import Ambiguous, Conflict, Forbidden, Invalid, ModelyardError, Unavailable
 from modelyard.plan import Act, Apply, Finalize, Record, Rest, SetTags, TagTarget
 from tests.engine.toy import Toy, Toys, manifest, toy_status
 from tests.fakes.calls import Phase
@@ -232,14 +232,9 @@ async def test_a_status_that_is_recorded_is_written_before_what_follows(world: W
 
 
 # --- applies that are refused ---------------------------------------------------------------------------
-def refuse(world: World, name: str, error: BaseException) -> None:
+def refuse(world: World, name: str, error: ModelyardError) -> None:
     """Have the API server refuse every apply of one ConfigMap."""
-
-    def hook(operation: str, phase: Phase) -> None:
-        if (operation, phase) == ("apply", "before") and world.calls.log[-1].arguments[0]["metadata"]["name"] == name:
-            raise error
-
-    world.calls.on_call = hook
+    world.cluster.refuses["ConfigMap", name] = error
 
 
 QUOTA = Forbidden("Kubernetes", "apply ConfigMap", "risk/fraud-1", "exceeded quota")
@@ -273,7 +268,7 @@ async def test_a_refusal_is_retried_by_the_next_reconcile() -> None:
     refuse(world, "fraud-1", QUOTA)
     world.cluster.create(manifest(children=2))
     await world.settle()
-    world.calls.on_call = lambda _operation, _phase: None
+    world.cluster.refuses.clear()
     touch_owned(world)
     await world.settle()
     assert world.condition("Ready") == ("True", "Synced")
@@ -281,7 +276,7 @@ async def test_a_refusal_is_retried_by_the_next_reconcile() -> None:
 
 
 @pytest.mark.parametrize("error", [Conflict("Kubernetes", "apply", "x"), Unavailable("Kubernetes", "apply", "x")])
-async def test_an_apply_that_merely_failed_stops_the_rest(world: World, error: BaseException) -> None:
+async def test_an_apply_that_merely_failed_stops_the_rest(world: World, error: ModelyardError) -> None:
     refuse(world, "fraud-0", error)
     world.cluster.create(manifest(children=3))
     await world.engine.step()
