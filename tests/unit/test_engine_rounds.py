@@ -11,7 +11,7 @@ from modelyard.api.conditions import progressing
 from modelyard.controller import FINALIZER
 from modelyard.engine.report import conditions_of
 from modelyard.errors import Ambiguous, Conflict, Forbidden, Invalid, ModelyardError, Unavailable
-from modelyard.plan import Act, Apply, Finalize, Record, Rest, SetTags, TagTarget
+from modelyard.plan import Act, Apply, Finalize, Manifest, Record, Rest, SetTags, TagTarget
 from tests.engine.toy import Toy, Toys, manifest, toy_status
 from tests.fakes.calls import Phase
 from tests.fakes.mlflow import FakeTracking
@@ -32,7 +32,11 @@ def change_spec(world: World, **spec: object) -> None:
 
 def touch_owned(world: World) -> None:
     """Have an owned object change in a way that asks for nothing."""
-    world.cluster.edit("v1/ConfigMap", "risk", "fraud-0", lambda body: body["metadata"].update(annotations={"x": f"{next(_NUMBERS)}"}))
+
+    def touch(body: Manifest) -> None:
+        body["metadata"].setdefault("annotations", {})["example.com/touched"] = f"{next(_NUMBERS)}"
+
+    world.cluster.edit("v1/ConfigMap", "risk", "fraud-0", touch)
 
 
 # --- reads ----------------------------------------------------------------------------------------------
