@@ -15,7 +15,7 @@ from typing import Any
 
 from modelyard.api.base import GROUP
 from modelyard.cache import Cache
-from modelyard.errors import Conflict, Invalid
+from modelyard.errors import Conflict, Invalid, ModelyardError
 from modelyard.kube.applied import ATOMIC_MAPS, item_key, stamped
 from modelyard.kube.owned import parent_of
 from modelyard.plan import Delete, Manifest
@@ -42,6 +42,7 @@ class FakeCluster:
         events: What users were told: kind, name, reason, message, whether it is a warning.
         secrets: Data by namespace and name.
         labels: Labels by namespace.
+        refuses: What a quota, a policy or validation says to an apply, by kind and name.
         deaf: While True, no change reaches the cache, except our own writes' answers. `relisten` brings it up to date.
 
     """
@@ -57,6 +58,7 @@ class FakeCluster:
         self.events: list[tuple[str, str, str, str, bool]] = []
         self.secrets: dict[tuple[str, str], dict[str, str]] = {}
         self.labels: dict[str, dict[str, str]] = {}
+        self.refuses: dict[tuple[str, str], ModelyardError] = {}
         self.deaf = False
 
     @property
@@ -99,6 +101,9 @@ class FakeCluster:
         async with self._call("apply", manifest):
             desired = _copy(stamped(manifest))
             desired.pop("status", None)
+            refusal = self.refuses.get((desired["kind"], desired["metadata"]["name"]))
+            if refusal is not None:
+                raise refusal
             live = self._objects.get(_place(desired))
             if live is not None and parent_of(live) != parent_of(desired):
                 raise Invalid("Kubernetes", f"apply {desired['kind']}", desired["metadata"]["name"], "there is one already")

@@ -162,7 +162,7 @@ async def test_deleting_everything_leaves_nothing_in_the_cluster():
 async def test_a_job_that_kubernetes_refuses_for_its_resources_ends_its_run_for_good():
     world = World()
     detail = 'Job.batch "greedy-1" is invalid: spec.template.spec.containers[0].resources.requests: Invalid value: "2Gi": must be less'
-    world.cluster.fail_next("apply", Invalid("Kubernetes", "apply Job", f"{NAMESPACE}/greedy-1", detail))
+    world.cluster.refuses["Job", "greedy-1"] = Invalid("Kubernetes", "apply Job", f"{NAMESPACE}/greedy-1", detail)
     world.apply(manifest("Experiment", "fraud"), manifest("TrainingRun", "greedy", experiment="fraud", trainer=TRAINER, backoffLimit=3))
     await world.run()
     assert world.condition("trainingruns", "greedy", "Succeeded") == ("False", "InvalidResources")

@@ -241,10 +241,9 @@ class Reconciler:
     async def _no_progress(self, key: Key, plan: Plan[Any]) -> ReconcileResult:
         """End a reconcile that would run in a circle, and say so."""
         logger.error("The same plan came back after it was carried out: %s", plan, extra={"key": str(key)})
-        what = ", ".join(sorted({type(action).__name__ for action in plan.actions})) if isinstance(plan, Act) else "Record"
         message = (
-            f"What the operator writes does not last ({what}): something else changes it back at once, such as another"
-            " controller or an admission webhook. It is retried automatically."
+            f"What the operator writes does not last ({_written(plan)}): something else changes it back at once, such as"
+            " another controller or an admission webhook. It is retried automatically."
         )
         return await self._unfit(key, Outcome.FAILED, "NoProgress", message, stalled=False)
 
@@ -286,6 +285,22 @@ def _parsed(controller: AnyController, body: Manifest) -> Any:
     except ValidationError as error:
         problems = (f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors(include_input=False))
         raise _Misfit("; ".join(problems)) from None
+
+
+def _written(plan: Plan[Any]) -> str:
+    """Name what a plan writes, in the user's terms."""
+    if not isinstance(plan, Act):
+        return "its status"
+    names = []
+    for action in plan.actions:
+        match action:
+            case Apply(manifest):
+                names.append(f"{manifest['kind']} {manifest['metadata']['name']}")
+            case Delete():
+                names.append(f"the deletion of {action.kind} {action.name}")
+            case _:
+                names.append(f"{type(action).__name__} in MLflow or S3")
+    return ", ".join(names)
 
 
 def _down(error: ModelyardError) -> str | None:
