@@ -80,6 +80,8 @@ def test_help_lists_the_words_of_people_only(capsys: pytest.CaptureFixture[str])
         (["train", "-e", "fraud", "--register", "fraud"], "say under which version"),
         (["train", "-e", "fraud", "--task", "regression", "--image", "i"], "Name one trainer"),
         (["predict", "fraud@"], "is not MODEL or MODEL@WHICH"),
+        (["runs", "list", "--filter", "accuracy >"], "the filter cannot be read here"),
+        (["runs", "list", "--limit", "0"], "greater than or equal to 1"),
         (["completion", "tcsh"], "No such command 'tcsh'"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

@@ -269,7 +269,7 @@ class Runs:
 
     def list(
         self,
-        max_results: int = 100,
+        max_results: int | None = 100,
         filter: str = "",  # noqa: A002 - as MLflow calls it
         *,
         experiment: str = "",
@@ -279,7 +279,7 @@ class Runs:
         """Return the newest runs first.
 
         Args:
-            max_results: At most so many.
+            max_results: At most so many; None: all.
             filter: Comparisons, all of which hold: `metrics.accuracy > 0.9 and parameters.max_depth = 6 and reason != Failed`. On
                 the left: name, namespace, experiment, reason, attempt, ready, running, failed, flavor, metrics.<name>,
                 parameters.<name>, labels.<key>. Between: = != > >= < <= ~ (contains). Text with spaces in quotes.
