@@ -12,13 +12,13 @@ import pandas as pd
 import pytest
 
 from modelyard.client import display, filters, predict, profile
-from modelyard.client.answers import Asked, error
 from modelyard.client.artifacts import Item, pieces, safe_path
 from modelyard.client.errors import Missing, NotAllowed, NotFound, Refused, Unreachable
-from modelyard.client.forward import chosen, selector
+from modelyard.client.kube.answers import Asked, error
+from modelyard.client.kube.forward import chosen, selector
+from modelyard.client.kube.reach import named
 from modelyard.client.local import as_text, flavor_of
 from modelyard.client.packages import need
-from modelyard.client.reach import named
 from modelyard_runtime import dataset
 from modelyard_runtime.serve import invocations, v1, v2
 

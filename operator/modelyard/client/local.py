@@ -19,8 +19,8 @@ from typing import Any
 from modelyard.client import profile as figures
 from modelyard.client.errors import ClientError, Failed, NotAllowed, NotFound, Refused, Unreachable
 from modelyard.client.kube import Kube
+from modelyard.client.kube.reach import Reach
 from modelyard.client.packages import need
-from modelyard.client.reach import Reach
 from modelyard.client.tracking import connected
 from modelyard.kube.names import FAILURE_TAG, HEARTBEAT_ANNOTATION, PROGRESS_METRIC
 

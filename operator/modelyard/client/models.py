@@ -14,8 +14,8 @@ from modelyard.client import artifacts, display, following, predict, rest
 from modelyard.client.errors import Failed, NotFound, Refused, Unreachable
 from modelyard.client.handles import API_VERSION, Listing, changes, listed
 from modelyard.client.kube import Kube
+from modelyard.client.kube.reach import Reach
 from modelyard.client.packages import need
-from modelyard.client.reach import Reach
 from modelyard.client.versions import ModelHandle, ModelVersion, Versions
 
 __all__ = ["Models"]

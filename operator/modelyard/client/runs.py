@@ -16,8 +16,8 @@ from modelyard.client import display, filters, local
 from modelyard.client.errors import ClientError, NotFound
 from modelyard.client.handles import API_VERSION, Handle, Listing, changes
 from modelyard.client.kube import Kube, Manifest
+from modelyard.client.kube.reach import Reach
 from modelyard.client.local import LocalRun, as_text
-from modelyard.client.reach import Reach
 from modelyard.client.rest import Mlflow
 from modelyard.client.restoring import restored
 from modelyard.kube.names import UID_LABEL

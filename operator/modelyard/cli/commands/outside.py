@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 from modelyard.cli.commands.session import Session
 from modelyard.cli.views.doctor import Finding, Verdict
 from modelyard.client.errors import ClientError, NotAllowed, NotFound, Refused
-from modelyard.client.reach import Reach
+from modelyard.client.kube.reach import Reach
 from modelyard.client.rest import Mlflow, ask
 from modelyard.kube.names import PROGRESS_METRIC
 
