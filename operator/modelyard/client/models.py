@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, overload
 
 from modelyard.api.registered_model import VersionStatus
-from modelyard.client import artifacts, display, following, predict, rest
+from modelyard.client import artifacts, display, following, predict, rest, text
 from modelyard.client.errors import Failed, NotFound, Refused, Unreachable
 from modelyard.client.handles import API_VERSION, Listing, changes, listed
 from modelyard.client.kube import Kube
@@ -185,9 +185,7 @@ class Models:
             return artifacts.fetch(local, uri, digest, folder, seen)
         with display.bar(f"Downloading {subject}") as move:
             words = "{} of {}".format
-            return artifacts.fetch(
-                local, uri, digest, folder, lambda a, b: move(a / b if b else 1.0, words(display.size(a), display.size(b)))
-            )
+            return artifacts.fetch(local, uri, digest, folder, lambda a, b: move(a / b if b else 1.0, words(text.size(a), text.size(b))))
 
     def load(self, name: str, which: str = "production", *, flavor: str = "auto") -> Any:
         """Download a version, check it, and load it on this machine. A model can be code: load what you trust.

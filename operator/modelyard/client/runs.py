@@ -11,8 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from modelyard.api.training_run import TrainingReason, TrainingRun, TrainingRunSpec, TrainingRunStatus
-from modelyard.client import display, filters, local
+from modelyard.api.training_run import ModelArtifact, TrainingReason, TrainingRun, TrainingRunSpec, TrainingRunStatus
+from modelyard.client import filters, local, text
 from modelyard.client.errors import ClientError, NotFound
 from modelyard.client.handles import API_VERSION, Handle, Listing, changes
 from modelyard.client.kube import Kube, Manifest
@@ -25,6 +25,8 @@ from modelyard.kube.names import UID_LABEL
 __all__ = ["RunHandle", "Runs"]
 
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+_FEW = 3
+"""Metrics that a table shows of each run."""
 _TRAINER = "trainer"
 """The container of a training pod that trains."""
 
@@ -63,7 +65,6 @@ class RunHandle(Handle[TrainingRun]):
     def row(self) -> dict[str, Any]:
         """Return its line in a table."""
         status = self.object.status
-        shown = [f"{name} {value:.4g}" for name, value in list(self.metrics.items())[:3]]
         done = status.progress.percent if status.progress and not self.ended else None
         return {
             "namespace": self.namespace,
@@ -71,9 +72,9 @@ class RunHandle(Handle[TrainingRun]):
             "experiment": self.object.spec.experiment,
             "status": self.badge,
             "done": f"{done}%" if done is not None else None,
-            "metrics": ", ".join(shown),
+            "metrics": text.metrics(self.metrics.items(), _FEW),
             "model": f"{status.registered.model} {status.registered.version}" if status.registered else None,
-            "age": display.age(self.metadata.creation_timestamp),
+            "age": self.age,
         }
 
     def fields(self) -> dict[str, Any]:
@@ -83,12 +84,12 @@ class RunHandle(Handle[TrainingRun]):
             "experiment": spec.experiment,
             "trainer": next(iter(self.object.trainer_settings()), None),
             "parameters": [f"{key}={value}" for key, value in (status.parameters or spec.parameters).items()],
-            "metrics": [f"{name} {value:.6g}" for name, value in self.metrics.items()],
-            "model": f"{status.model.flavor} {display.size(status.model.bytes)} {status.model.digest[:19]}" if status.model else None,
+            "metrics": text.metrics(self.metrics.items()),
+            "model": _model(status.model),
             "registered": f"{status.registered.model} {status.registered.version}" if status.registered else None,
             "mlflow": status.mlflow.url if status.mlflow else None,
             "failure": f"{status.failure.reason}: {status.failure.message}" if status.failure else None,
-            "age": display.age(self.metadata.creation_timestamp),
+            "age": self.age,
         }
 
     def logs(self, *, follow: bool = False, tail: int | None = None) -> Iterator[str]:
@@ -123,6 +124,10 @@ class RunHandle(Handle[TrainingRun]):
         """The pods of all attempts that are still there, oldest first."""
         pods = self._kube.list("Pod", self.namespace, labels=f"{UID_LABEL}={self.metadata.uid}")
         return sorted(pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp")))
+
+
+def _model(model: ModelArtifact | None) -> str | None:
+    return f"{model.flavor} {text.size(model.bytes)} {text.short_digest(model.digest)}" if model else None
 
 
 def _started(pod: Manifest) -> bool:

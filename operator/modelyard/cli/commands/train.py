@@ -16,6 +16,7 @@ from modelyard.cli.views import runs as views
 from modelyard.client.errors import ClientError, Failed, NotFound, TimedOut
 from modelyard.client.kube import Manifest
 from modelyard.client.runs import RunHandle
+from modelyard.client.text import lasted
 
 __all__ = ["Following", "follow", "outcome", "train"]
 
@@ -152,9 +153,7 @@ def _tell(session: Session, teller: Teller, lines: list[str], run: TrainingRun) 
 
 def _ended(run: TrainingRun) -> Text:
     took = (
-        f" in {views.lasted(run.status.completion_time - run.status.start_time)}"
-        if run.status.completion_time and run.status.start_time
-        else ""
+        f" in {lasted(run.status.completion_time - run.status.start_time)}" if run.status.completion_time and run.status.start_time else ""
     )
     done = run.status.registered
     registered = f"  It is {done.model}@{done.version}." if done else ""
