@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from modelyard.client import display, filters, predict, profile, text
+from modelyard.client import display, filters, predict, profile, rest, text
 from modelyard.client.artifacts import Item, pieces, safe_path
 from modelyard.client.errors import Missing, NotAllowed, NotFound, Refused, Unreachable
 from modelyard.client.kube.answers import Asked, error
@@ -71,6 +71,26 @@ def test_a_cluster_without_our_kinds_says_so():
 
 def test_a_body_that_is_no_status_is_shown_as_it_is():
     assert "bad gateway" in str(error(ASKED, 502, b"<html>bad gateway"))
+
+
+# --- MLflow's answers -----------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("code", "kind", "words"),
+    [
+        (200, None, ""),
+        (302, Refused, "MLflow refuses to log metrics: why"),
+        (400, Refused, "MLflow refuses to log metrics: why"),
+        (401, NotAllowed, "MLflow refuses to log metrics (401): have the credentials of the Secret modelyard-connection corrected."),
+        (403, NotAllowed, "MLflow refuses to log metrics (403): have the credentials of the Secret modelyard-connection corrected."),
+        (404, NotFound, "MLflow cannot log metrics, it has no such thing: why"),
+        (408, Unreachable, "MLflow cannot log metrics now (408): why"),
+        (429, Unreachable, "MLflow cannot log metrics now (429): why"),
+        (503, Unreachable, "MLflow cannot log metrics now (503): why"),
+    ],
+)
+def test_a_status_of_mlflow_means_the_same_whoever_asked(code: int, kind: type[Exception] | None, words: str):
+    found = rest.mlflow_error(code, "why", "log metrics")
+    assert found is None if kind is None else (type(found), str(found)) == (kind, words)
 
 
 # --- filters ----------------------------------------------------------------------------------------------

@@ -17,10 +17,11 @@ from types import FrameType
 from typing import Any
 
 from modelyard.client import profile as figures
-from modelyard.client.errors import ClientError, Failed, NotAllowed, NotFound, Refused, Unreachable
+from modelyard.client.errors import ClientError, Failed, NotFound, Refused, Unreachable
 from modelyard.client.kube import Kube
 from modelyard.client.kube.reach import Reach
 from modelyard.client.packages import need
+from modelyard.client.rest import mlflow_error
 from modelyard.client.tracking import connected
 from modelyard.kube.names import FAILURE_TAG, HEARTBEAT_ANNOTATION, PROGRESS_METRIC
 
@@ -326,12 +327,8 @@ def _told(doing: str) -> Iterator[None]:
     try:
         yield
     except exceptions.MlflowException as error:
-        code, words = error.get_http_status_code(), " ".join(str(error).split())[:600]
-        if code in {401, 403}:
-            raise NotAllowed(f"MLflow refuses to {doing}: have the credentials in the Secret modelyard-connection corrected.") from error
-        if 400 <= code < 500 and code not in {408, 429}:
-            raise Refused(f"MLflow refuses to {doing}: {words}") from error
-        raise Unreachable(f"MLflow cannot {doing} now: {words}") from error
+        code, said = error.get_http_status_code(), " ".join(str(error).split())[:600]
+        raise mlflow_error(code, said, doing) or Unreachable(f"MLflow cannot {doing}: {said}") from error
 
 
 def flavor_of(model: Any) -> str:

@@ -233,11 +233,12 @@ class Models:
         url = self.url(name, stage)
         who = f"The model {name} in {stage}"
         reply = rest.ask(url + predict.path(protocol, name), predict.request(protocol, given), who=who, seconds=seconds)
-        if reply.code == 404:
+        kind = rest.meaning(reply.code)
+        if kind is NotFound:
             raise NotFound(f"{who} is not what answers at its address: {reply.said}", name=name, namespace=self._kube.namespace)
-        if reply.code >= 500 or reply.code == 429:
+        if kind is Unreachable:
             raise Unreachable(f"{who} cannot answer now ({reply.code}): {reply.said}")
-        if reply.code >= 300:
+        if kind is not None:
             raise Refused(f"{who} refuses the input: {reply.said}")
         return predict.answer(protocol, reply.body, given)
 
