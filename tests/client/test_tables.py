@@ -17,7 +17,7 @@ from modelyard.client.errors import Missing, NotAllowed, NotFound, Refused, Unre
 from modelyard.client.kube.answers import Asked, error
 from modelyard.client.kube.forward import chosen, selector
 from modelyard.client.kube.reach import named
-from modelyard.client.local import as_text, flavor_of
+from modelyard.client.local import flavor_of
 from modelyard.client.packages import need
 from modelyard.client.table import rows_table, table
 from modelyard_runtime import dataset
@@ -337,7 +337,7 @@ def test_a_flavour_is_that_of_the_class_or_of_what_it_is_made_of():
 
 
 def test_parameters_are_text_as_in_yaml():
-    assert [as_text(value) for value in (True, 6, 0.1, "x")] == ["true", "6", "0.1", "x"]
+    assert [text.as_text(value) for value in (True, 6, 0.1, "x")] == ["true", "6", "0.1", "x"]
 
 
 def test_ages_and_sizes_are_in_their_largest_unit():

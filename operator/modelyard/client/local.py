@@ -22,10 +22,11 @@ from modelyard.client.kube import Kube
 from modelyard.client.kube.reach import Reach
 from modelyard.client.packages import need
 from modelyard.client.rest import mlflow_error
+from modelyard.client.text import as_text
 from modelyard.client.tracking import connected
 from modelyard.kube.names import FAILURE_TAG, HEARTBEAT_ANNOTATION, PROGRESS_METRIC
 
-__all__ = ["LocalRun", "as_text", "check", "flavor_of", "recording"]
+__all__ = ["LocalRun", "check", "flavor_of", "recording"]
 
 _BEAT = 20.0
 """Seconds between two signs of life; the operator gives up after 90."""
@@ -48,11 +49,6 @@ _FLAVORS = {
     "mlflow": "pyfunc",
 }
 _XGBOOST_NEEDS = {"mlflow": "mlflow", "numpy": "numpy", "pandas": "pandas", "scikit-learn": "scikit-learn", "xgboost": "xgboost"}
-
-
-def as_text(value: Any) -> str:
-    """Return a parameter as text: true and false in lower case, as in YAML."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def check() -> None:

@@ -5,10 +5,11 @@ Nothing here draws: tables are in `table`, what a notebook shows in `display`.
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import Any
 
 from rich.filesize import decimal
 
-__all__ = ["UNKNOWN", "age", "ago", "clip", "lasted", "metrics", "number", "short_digest", "size", "squeezed"]
+__all__ = ["UNKNOWN", "age", "ago", "as_text", "clip", "lasted", "metrics", "number", "short_digest", "size", "squeezed"]
 
 UNKNOWN = "-"
 """Stands for a value that is absent."""
@@ -46,6 +47,11 @@ def number(value: float | str) -> str:
         return f"{float(value):.6g}"
     except ValueError:
         return str(value)
+
+
+def as_text(value: Any) -> str:
+    """Return a parameter as text: true and false in lower case, as in YAML."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def metrics(values: Iterable[tuple[str, float | str]], limit: int | None = None) -> str:

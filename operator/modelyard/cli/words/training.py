@@ -60,10 +60,10 @@ def train(
     output: Output = None,
 ) -> None:
     """Train, from a file or from options, and follow it. Ctrl-C leaves the run going."""
-    from modelyard.cli.commands import asking  # noqa: PLC0415
+    from modelyard.cli.commands import manifest  # noqa: PLC0415
     from modelyard.cli.commands import train as doing  # noqa: PLC0415
 
-    asked = asking.Asked(
+    words = manifest.Words(
         file=file,
         name=name,
         experiment=experiment,
@@ -81,7 +81,7 @@ def train(
         retries=retries,
         deadline=deadline,
     )
-    doing.train(Where(namespace, context, output), asked, doing.Following(follow=follow, timeout=timeout, dry_run=dry_run))
+    doing.train(Where(namespace, context, output), words, doing.Following(follow=follow, timeout=timeout, dry_run=dry_run))
 
 
 def runs_list(
