@@ -2,48 +2,20 @@
 
 from __future__ import annotations
 
-import itertools
-from typing import Any
-
 import pytest
 
-from tests.chart.api import EXPERIMENTS, MODELS, RUNS, Answer, Api, Manifest, eventually, path_of
+from tests.chart.api import EXPERIMENTS, MODELS, RUNS, Api, Manifest, eventually, path_of
 from tests.chart.helm import NAMESPACE, RELEASE
+from tests.chart.models import held, made, may, model, names, refused
 
 pytestmark = pytest.mark.api
 
 OPERATOR = f"system:serviceaccount:{NAMESPACE}:{RELEASE}"
-VERSIONS = {"v1": {"runId": "run-1"}, "v2": {"runId": "run-2"}}
-names = (f"model-{number}" for number in itertools.count())
 
 
 @pytest.fixture
 def admin(installed) -> Api:
     return Api(installed)
-
-
-def model(name: str, stages: dict[str, Any] | None = None, **spec: Any) -> Manifest:
-    body = {"apiVersion": "modelyard.io/v1alpha1", "kind": "RegisteredModel", "metadata": {"name": name, "namespace": "risk"}}
-    return body | {"spec": {"versions": VERSIONS, **({"stages": stages} if stages is not None else {}), **spec}}
-
-
-def made(admin: Api, stages: dict[str, Any] | None = None, name: str | None = None, **spec: Any) -> str:
-    """The path of a model that the administrator made."""
-    body = model(name or next(names), stages, **spec)
-    assert admin.create(path_of(MODELS, "risk"), body).code == 201
-    return path_of(MODELS, "risk", body["metadata"]["name"])
-
-
-def held(stage: str, version: str | None) -> Manifest:
-    return {"spec": {"stages": {stage: {"version": version}}}}
-
-
-def refused(answer: Answer, *words: str) -> bool:
-    """Whether it is the policy that refused, in these words."""
-    assert answer.code == 403, (answer.code, answer.message)
-    for word in words:
-        assert word in answer.message
-    return True
 
 
 # --- promotion ----------------------------------------------------------------------------------------
@@ -258,22 +230,6 @@ def test_a_namespace_is_deleted_with_everything_in_it(admin):
 # --- roles --------------------------------------------------------------------------------------------
 KINDS = ("experiments", "trainingruns", "registeredmodels")
 READ, WRITE = ("get", "list", "watch"), ("create", "update", "patch", "delete", "deletecollection")
-
-
-def may(admin: Api, user: str, verb: str, resource: str, subresource: str = "", namespace: str = "risk") -> bool:
-    spec = {
-        "user": user,
-        "resourceAttributes": {
-            "group": "modelyard.io",
-            "resource": resource,
-            "subresource": subresource,
-            "verb": verb,
-            "namespace": namespace,
-        },
-    }
-    answer = admin.create(path_of("authorization.k8s.io/v1/subjectaccessreviews"), {"spec": spec})
-    assert answer.code == 201
-    return bool(answer.body["status"]["allowed"])
 
 
 EXPECTED = {

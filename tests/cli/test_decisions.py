@@ -11,8 +11,8 @@ import yaml
 
 from modelyard.api.training_run import TrainingRun
 from modelyard.cli.commands import doctor, promote, purge, train
-from modelyard.cli.commands.asking import Asked, manifest
 from modelyard.cli.commands.compare import facts
+from modelyard.cli.commands.manifest import Words, training
 from modelyard.cli.commands.predict import rows
 from modelyard.cli.options import Target, parts
 from modelyard.cli.views import pictures
@@ -141,8 +141,12 @@ def test_a_failed_run_ends_with_its_reason_and_the_end_of_its_log():
     assert "KeyError: 'is_fraud'" in str(found)
 
 
+def manifest(**words: Any) -> dict[str, Any]:
+    return training(Words(**words)).manifest
+
+
 def test_a_run_from_options():
-    asked = Asked(
+    body = manifest(
         experiment="fraud",
         parameters=("max_depth=6", "note=a=b"),
         dataset="cards=s3://datasets/cards.csv",
@@ -152,8 +156,8 @@ def test_a_run_from_options():
         memory="4Gi",
         register="fraud@v3",
         retries=2,
+        deadline=60,
     )
-    body = manifest(asked)
     assert body["metadata"] == {"generateName": "fraud-"}
     assert body["spec"] == {
         "experiment": "fraud",
@@ -163,35 +167,51 @@ def test_a_run_from_options():
         "resources": {"requests": {"cpu": "2", "memory": "4Gi"}, "limits": {"memory": "4Gi"}},
         "register": {"model": "fraud", "version": "v3"},
         "backoffLimit": 2,
+        "activeDeadlineSeconds": 60,
     }
 
 
-@pytest.mark.parametrize(
-    ("asked", "trainer"),
-    [
-        (Asked(experiment="e", task="regression"), {"xgboost": {"task": "regression"}}),
-        (Asked(experiment="e", script="code/train.py"), {"script": {"configMap": "code", "key": "train.py"}}),
-        (Asked(experiment="e", script="code"), {"script": {"configMap": "code"}}),
-        (Asked(experiment="e", image="i:1", arguments=("--epochs", "3")), {"container": {"image": "i:1", "args": ["--epochs", "3"]}}),
-    ],
-)
-def test_trainers_from_options(asked: Asked, trainer: dict[str, Any]):
-    assert manifest(asked)["spec"]["trainer"] == trainer
+GIVEN: dict[str, Any] = {
+    "apiVersion": "modelyard.io/v1alpha1",
+    "kind": "TrainingRun",
+    "metadata": {"name": "fraud-1", "labels": {"team": "risk"}},
+    "spec": {
+        "experiment": "fraud",
+        "parameters": {"a": "1", "b": "2"},
+        "trainer": {"script": {"configMap": "code"}},
+        "dataset": {"name": "cards", "uri": "s3://datasets/cards.csv"},
+        "resources": {"requests": {"memory": "1Gi"}, "limits": {"memory": "2Gi"}},
+    },
+}
 
 
-def test_options_change_what_a_file_says(tmp_path: Path):
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
     path = tmp_path / "run.yaml"
-    given = {
-        "apiVersion": "modelyard.io/v1alpha1",
-        "kind": "TrainingRun",
-        "metadata": {"name": "fraud-1", "labels": {"team": "risk"}},
-        "spec": {"experiment": "fraud", "parameters": {"a": "1", "b": "2"}, "trainer": {"script": {"configMap": "code"}}},
-    }
-    path.write_text(yaml.safe_dump(given))
-    assert manifest(Asked(file=path)) == given
-    changed = manifest(Asked(file=path, name="fraud-2", parameters=("b=3",)))
+    path.write_text(yaml.safe_dump(GIVEN))
+    return path
+
+
+def test_a_file_is_taken_as_it_is(file: Path):
+    assert manifest(file=file) == GIVEN
+
+
+def test_options_change_what_a_file_says(file: Path):
+    changed = manifest(file=file, name="fraud-2", parameters=("b=3",), cpu="4", target="is_fraud")
     assert changed["metadata"] == {"name": "fraud-2", "labels": {"team": "risk"}}
-    assert changed["spec"] == given["spec"] | {"parameters": {"a": "1", "b": "3"}}  # type: ignore[operator]
+    assert changed["spec"] == GIVEN["spec"] | {
+        "parameters": {"a": "1", "b": "3"},
+        "dataset": {"name": "cards", "uri": "s3://datasets/cards.csv", "target": "is_fraud"},
+        "resources": {"requests": {"memory": "1Gi", "cpu": "4"}, "limits": {"memory": "2Gi"}},
+    }
+
+
+def test_a_script_of_this_machine_may_change_a_file(file: Path):
+    script = file.with_name("train.py")
+    script.write_text("print(1)")
+    changed = training(Words(file=file, script=str(script)))
+    assert changed.manifest["spec"]["trainer"] == {"script": {"configMap": "fraud-1-script", "key": "train.py"}}
+    assert changed.files == {"train.py": "print(1)"}
 
 
 @pytest.mark.parametrize(
@@ -206,7 +226,7 @@ def test_a_file_that_is_not_one_run_is_refused(tmp_path: Path, text: str, why: s
     path = tmp_path / "run.yaml"
     path.write_text(text)
     with pytest.raises(typer.BadParameter, match=why):
-        manifest(Asked(file=path))
+        training(Words(file=path))
 
 
 # --- predict, download --------------------------------------------------------------------------------

@@ -102,6 +102,32 @@ def test_runs_and_experiments_are_listed_and_shown(side: Side, person: Person):
     assert "fraud-1" in person.sees("experiments", "show", "fraud")
 
 
+def test_runs_are_filtered_and_limited(side: Side, person: Person):
+    for name, value, depth in (("good", "0.95", "6"), ("fair", "0.85", "6"), ("poor", "0.5", "2")):
+        run(side, name, parameters={"max_depth": depth})
+        metrics = [{"name": "accuracy", "value": value}]
+        side.status("TrainingRun", name, "Succeeded", "Done.", ready=True, metrics=metrics)
+    run(side, "other-1", experiment="other")
+
+    def names(*words: str) -> list[str]:
+        lines = person.sees("runs", "list", *words, "-o", "name").splitlines()
+        return [line.partition("/")[2] for line in lines]
+
+    newest_first = names()
+    assert sorted(newest_first) == ["fair", "good", "other-1", "poor"]
+    assert names("--limit", "2") == newest_first[:2]
+    assert names("--filter", "metrics.accuracy > 0.9") == ["good"]
+    assert names("--filter", "metrics.accuracy > 0.9 and parameters.max_depth = 2") == []
+    both = names("--filter", "parameters.max_depth = 6")
+    assert sorted(both) == ["fair", "good"]
+    assert names("--filter", "parameters.max_depth = 6", "--limit", "1") == both[:1]
+    assert names("-e", "other", "--filter", "name ~ 1") == ["other-1"]
+    assert person.sees("runs", "list", "--filter", "name = nobody") == "No run matches.\n"
+    wrong = person.says("runs", "list", "--filter", "accuracy > 0.9")
+    assert wrong.returncode == 2
+    assert wrong.stderr.startswith("Error: a filter knows no accuracy: there are name, namespace,")
+
+
 def test_everywhere_names_the_namespace(side: Side, person: Person):
     run(side)
     heads, *lines = person.sees("runs", "list", "-A").splitlines()

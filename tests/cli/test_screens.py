@@ -5,8 +5,8 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from modelyard.cli.views import compare, doctor, experiments, history, models, runs
-from modelyard.cli.views.table import table
 from modelyard.cli.views.text import bar
+from modelyard.client.table import table
 from tests.cli.conftest import FILES, Seen
 from tests.cli.objects import (
     HISTORY,

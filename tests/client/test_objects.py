@@ -115,6 +115,12 @@ def test_a_run_without_a_name_gets_one(client: Client):
     assert all(name.startswith("fraud-") for name in names)
 
 
+def test_a_run_of_an_experiment_with_the_longest_name_gets_one(client: Client, tmp_path):
+    (tmp_path / "train.py").write_text("print('hello')\n")
+    for script in (None, tmp_path / "train.py"):
+        assert len(client.runs.submit("e" * 63, script=script).name) == 50
+
+
 def test_a_script_of_this_machine_goes_into_a_config_map_that_goes_with_the_run(client: Client, side: Side, tmp_path):
     (tmp_path / "train.py").write_text("print('hello')\n")
     made = client.runs.submit("fraud", "fraud-1", script=tmp_path / "train.py")
@@ -132,7 +138,7 @@ def test_a_script_whose_run_is_refused_leaves_nothing(client: Client, side: Side
 
 
 def test_two_trainers_are_a_mistake(client: Client):
-    with pytest.raises(ValueError, match="who trains"):
+    with pytest.raises(ValueError, match="name one trainer"):
         client.runs.submit("fraud", task="regression", image="i")
 
 

@@ -8,6 +8,8 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
+from modelyard.registered_model.claims import claims
+
 from modelyard.api.base import Resource
 from modelyard.api.registered_model import ModelReason
 from modelyard.errors import Forbidden, Invalid, Unavailable
@@ -15,7 +17,6 @@ from modelyard.experiment.decide import decide as decide_experiment
 from modelyard.experiment.decide import release as release_experiment
 from modelyard.experiment.decide import trouble as experiment_trouble
 from modelyard.plan import Manifest, Plan
-from modelyard.registered_model.claims import claims
 from modelyard.registered_model.decide import release as release_model
 from modelyard.registered_model.sources import Problem
 from modelyard.training_run import build

@@ -88,7 +88,8 @@ def nameless(child: Manifest) -> str:
 
 
 def children(world: World) -> list[Manifest]:
-    scopes = ("batch/v1/Job", "apps/v1/Deployment", "v1/Service", "policy/v1/PodDisruptionBudget", "v1/ConfigMap", "apps/v1/ControllerRevision")
+    applied = ("apps/v1/Deployment", "apps/v1/ControllerRevision", "v1/Service", "policy/v1/PodDisruptionBudget", "v1/ConfigMap")
+    scopes = ("batch/v1/Job", *applied)
     return [each for scope in scopes for each in world.cluster.all(scope)]
 
 

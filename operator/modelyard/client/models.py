@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any, overload
 
 from modelyard.api.registered_model import VersionStatus
-from modelyard.client import artifacts, display, following, predict, rest
+from modelyard.client import artifacts, display, following, predict, rest, text
 from modelyard.client.errors import Failed, NotFound, Refused, Unreachable
 from modelyard.client.handles import API_VERSION, Listing, changes, listed
 from modelyard.client.kube import Kube
+from modelyard.client.kube.reach import Reach
 from modelyard.client.packages import need
-from modelyard.client.reach import Reach
 from modelyard.client.versions import ModelHandle, ModelVersion, Versions
 
 __all__ = ["Models"]
@@ -185,9 +185,7 @@ class Models:
             return artifacts.fetch(local, uri, digest, folder, seen)
         with display.bar(f"Downloading {subject}") as move:
             words = "{} of {}".format
-            return artifacts.fetch(
-                local, uri, digest, folder, lambda a, b: move(a / b if b else 1.0, words(display.size(a), display.size(b)))
-            )
+            return artifacts.fetch(local, uri, digest, folder, lambda a, b: move(a / b if b else 1.0, words(text.size(a), text.size(b))))
 
     def load(self, name: str, which: str = "production", *, flavor: str = "auto") -> Any:
         """Download a version, check it, and load it on this machine. A model can be code: load what you trust.
@@ -235,11 +233,12 @@ class Models:
         url = self.url(name, stage)
         who = f"The model {name} in {stage}"
         reply = rest.ask(url + predict.path(protocol, name), predict.request(protocol, given), who=who, seconds=seconds)
-        if reply.code == 404:
+        kind = rest.meaning(reply.code)
+        if kind is NotFound:
             raise NotFound(f"{who} is not what answers at its address: {reply.said}", name=name, namespace=self._kube.namespace)
-        if reply.code >= 500 or reply.code == 429:
+        if kind is Unreachable:
             raise Unreachable(f"{who} cannot answer now ({reply.code}): {reply.said}")
-        if reply.code >= 300:
+        if kind is not None:
             raise Refused(f"{who} refuses the input: {reply.said}")
         return predict.answer(protocol, reply.body, given)
 

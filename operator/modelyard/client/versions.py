@@ -1,11 +1,12 @@
 """A RegisteredModel and its versions, as they were read. What is done with them does not belong here (`models`)."""
 
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, ClassVar
 
 from modelyard.api.registered_model import RegisteredModel, RegisteredModelSpec, RegisteredModelStatus, VersionStatus
-from modelyard.client import display
+from modelyard.client import display, text
 from modelyard.client.errors import NotFound
-from modelyard.client.handles import Handle
+from modelyard.client.handles import Handle, Listing
 
 __all__ = ["ModelHandle", "ModelVersion", "Versions"]
 
@@ -42,10 +43,10 @@ class ModelVersion:
             "version": self.name,
             "stages": [display.Badge(stage, "good") for stage in status.stages],
             "flavor": status.flavor,
-            "size": display.size(status.bytes),
-            "digest": status.digest[:19] if status.digest else None,
+            "size": text.size(status.bytes),
+            "digest": text.short_digest(status.digest),
             "from": status.training_run or status.run_id or status.uri,
-            "registered": display.age(status.created_at),
+            "registered": text.age(status.created_at, datetime.now(UTC)),
             "problem": status.problem,
         }
 
@@ -60,23 +61,11 @@ class ModelVersion:
         return display.card(title, badge, self.status.problem or "", row | {"signature": self.status.signature})
 
 
-class Versions(tuple[ModelVersion, ...]):
-    """A model's versions, oldest first; a notebook shows them as a table."""
+class Versions(Listing[ModelVersion]):
+    """A model's versions, oldest first."""
 
     __slots__ = ()
-
-    def rows(self) -> "list[dict[str, Any]]":
-        """Return a row for each, by column."""
-        return [each.row() for each in self]
-
-    def __repr__(self) -> str:
-        return display.text_table(self.rows(), "no versions")
-
-    def _repr_html_(self) -> str:
-        return display.table(self.rows(), "no versions")
-
-    def __rich__(self) -> Any:
-        return display.rich_table(self.rows(), "no versions")
+    EMPTY: ClassVar[str] = "no versions"
 
 
 class ModelHandle(Handle[RegisteredModel]):
@@ -137,7 +126,7 @@ class ModelHandle(Handle[RegisteredModel]):
             "stages": self._badges(),
             "versions": len(self.object.status.versions),
             "status": self.badge,
-            "age": display.age(self.metadata.creation_timestamp),
+            "age": self.age,
         }
 
     def fields(self) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from modelyard.cli.commands.session import Session, now, opened
 from modelyard.cli.options import Format, Where, parts
 from modelyard.cli.views import compare as views
 from modelyard.cli.views.pictures import page, png
-from modelyard.cli.views.text import short_digest, size
 from modelyard.client.errors import ClientError, NotFound
+from modelyard.client.text import short_digest, size
 
 __all__ = ["Pictures", "compare", "facts"]
 

@@ -6,8 +6,8 @@ from datetime import datetime
 from rich.text import Text
 
 from modelyard.api.registered_model import HistoryEntry, RegisteredModel, StageStatus
-from modelyard.cli.views.table import Cell, table
-from modelyard.cli.views.text import lasted, short_digest, size
+from modelyard.client.table import Cell, table
+from modelyard.client.text import lasted, short_digest, size
 
 __all__ = ["HEADS", "before", "change", "history", "rows"]
 

@@ -10,8 +10,9 @@ from rich.tree import Tree
 from modelyard.api.registered_model import RegisteredModel, StageStatus, VersionStatus
 from modelyard.api.training_run import TrainingRun
 from modelyard.cli.views import runs as run_views
-from modelyard.cli.views.table import Cell
-from modelyard.cli.views.text import age, ago, bar, clip, short_digest, size, standing, style_of
+from modelyard.cli.views.text import bar, standing, style_of
+from modelyard.client.table import Cell
+from modelyard.client.text import age, ago, clip, short_digest, size
 
 __all__ = ["HEADS", "WIDE_HEADS", "row", "status", "traffic", "tree", "under_way"]
 

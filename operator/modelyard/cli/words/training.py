@@ -60,10 +60,10 @@ def train(
     output: Output = None,
 ) -> None:
     """Train, from a file or from options, and follow it. Ctrl-C leaves the run going."""
-    from modelyard.cli.commands import asking  # noqa: PLC0415
+    from modelyard.cli.commands import manifest  # noqa: PLC0415
     from modelyard.cli.commands import train as doing  # noqa: PLC0415
 
-    asked = asking.Asked(
+    words = manifest.Words(
         file=file,
         name=name,
         experiment=experiment,
@@ -81,7 +81,7 @@ def train(
         retries=retries,
         deadline=deadline,
     )
-    doing.train(Where(namespace, context, output), asked, doing.Following(follow=follow, timeout=timeout, dry_run=dry_run))
+    doing.train(Where(namespace, context, output), words, doing.Following(follow=follow, timeout=timeout, dry_run=dry_run))
 
 
 def runs_list(
@@ -89,15 +89,24 @@ def runs_list(
     experiment: Annotated[
         str | None, typer.Option("--experiment", "-e", metavar="NAME", help="Of one experiment.", autocompletion=completing.experiments)
     ] = None,
+    filter: Annotated[  # noqa: A002 - the option's name, as MLflow and the client call it
+        str, typer.Option("--filter", metavar="COMPARISONS", help="Such as 'metrics.accuracy > 0.9 and parameters.max_depth = 6'.")
+    ] = "",
+    limit: Annotated[int | None, typer.Option("--limit", metavar="NUMBER", min=1, help="Only so many, the newest.")] = None,
     namespace: Namespace = None,
     every: AllNamespaces = False,
     context: Context = None,
     output: Output = None,
 ) -> None:
-    """List TrainingRuns, newest first."""
+    """List TrainingRuns, newest first.
+
+    A filter compares name, namespace, experiment, reason, attempt, ready, running, failed, flavor, metrics.NAME,
+    parameters.NAME or labels.KEY by = != > >= < <= or ~ (contains); `and` stands between comparisons.
+    """
     from modelyard.cli.commands import runs as command  # noqa: PLC0415
 
-    command.listed(Where(namespace, context, output, every), experiment)
+    selection = command.Selection(experiment, filter, limit)
+    command.listed(Where(namespace, context, output, every), selection)
 
 
 def runs_show(run: Run, *, namespace: Namespace = None, context: Context = None, output: Output = None) -> None:

@@ -8,10 +8,10 @@ import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from modelyard.client import answers, transport
-from modelyard.client.background import Background, background
 from modelyard.client.errors import ClientError, Unreachable
-from modelyard.client.kinds import Kind
+from modelyard.client.kube import answers, transport
+from modelyard.client.kube.background import Background, background
+from modelyard.client.kube.kinds import Kind
 
 __all__ = ["Session", "path"]
 

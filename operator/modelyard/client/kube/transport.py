@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelyard.client.errors import Unreachable
-from modelyard.client.postponed import postponed
+from modelyard.client.kube.postponed import postponed
 
 if TYPE_CHECKING:
     import httpx

@@ -13,12 +13,12 @@ from contextlib import closing, contextmanager
 from typing import Any, ClassVar, Self, TypeVar
 
 from modelyard.client.errors import TimedOut
-from modelyard.client.forward import chosen, listening, may_forward, selector
-from modelyard.client.kinds import Kind, group_of, kind_of
-from modelyard.client.session import Session, path
-from modelyard.client.watch import PATIENCE, Event, watched
+from modelyard.client.kube.forward import chosen, listening, may_forward, selector
+from modelyard.client.kube.kinds import Kind, group_of, kind_of
+from modelyard.client.kube.session import Session, path
+from modelyard.client.kube.watch import PATIENCE, Event, watched
 
-__all__ = ["FIELD_MANAGER", "Event", "Kind", "Kube", "Manifest"]
+__all__ = ["FIELD_MANAGER", "Kube", "Manifest"]
 
 Manifest = dict[str, Any]
 T = TypeVar("T")

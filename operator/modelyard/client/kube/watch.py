@@ -10,9 +10,9 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from modelyard.client import answers, transport
 from modelyard.client.errors import Unreachable
-from modelyard.client.kinds import Kind
+from modelyard.client.kube import answers, transport
+from modelyard.client.kube.kinds import Kind
 
 __all__ = ["PATIENCE", "Event", "watched"]
 

@@ -9,12 +9,12 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from modelyard.client import transport
 from modelyard.client.errors import NotAllowed, NotFound, Unreachable
+from modelyard.client.kube import transport
 
 if TYPE_CHECKING:
-    from modelyard.client.kube import Kube
-    from modelyard.client.transport import Login
+    from modelyard.client.kube.kube import Kube
+    from modelyard.client.kube.transport import Login
 
 __all__ = ["chosen", "listening", "may_forward", "pod_port", "ready", "selector"]
 

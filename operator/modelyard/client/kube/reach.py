@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit, urlunsplit
 
 from modelyard.client.errors import Failed, NotFound, Unreachable
-from modelyard.client.kube import Kube
+from modelyard.client.kube.kube import Kube
 from modelyard.kube.names import CONNECTION_SECRET
 
 __all__ = ["Named", "Reach", "connects", "named"]
