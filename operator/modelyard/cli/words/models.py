@@ -1,4 +1,4 @@
-"""Words about models: status, promote, rollback, history, compare."""
+"""Words about models: status, promote, rollback, refresh, history, compare."""
 
 from pathlib import Path
 from typing import Annotated
@@ -73,6 +73,44 @@ def rollback(
     command.rollback(Where(namespace, context, output), model, stage, to, asked)
 
 
+def refresh(
+    model: Annotated[
+        str | None, typer.Argument(metavar="MODEL", autocompletion=completing.models, help="The RegisteredModel; or --all.")
+    ] = None,
+    *,
+    stage: Annotated[
+        str | None,
+        typer.Option(
+            "--stage",
+            "-s",
+            metavar="STAGE",
+            help="The stage; all that are served with another runtime if absent.",
+            autocompletion=completing.stages,
+        ),
+    ] = None,
+    all_: Annotated[
+        bool, typer.Option("--all", help="All models of the namespace, one after the other; the first failure ends it.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    wait: _Wait = True,
+    timeout: Timeout = 900,
+    dry_run: _DryRun = False,
+    namespace: Namespace = None,
+    context: Context = None,
+    output: Output = None,
+) -> None:
+    """Serve effective versions with the operator's current runtime.
+
+    After an upgrade of the operator a stage keeps the runtime that it was promoted with. A refresh is a
+    promotion of the same version, and needs the same right.
+    """
+    from modelyard.cli.commands import promote  # noqa: PLC0415
+    from modelyard.cli.commands import refresh as command  # noqa: PLC0415
+
+    asked = promote.Asked(wait=wait, timeout=timeout, dry_run=dry_run)
+    command.refresh(Where(namespace, context, output), model, stage, asked, every=all_, yes=yes)
+
+
 def history(
     model: Model,
     *,
@@ -114,5 +152,6 @@ def add_to(app: typer.Typer) -> None:
     app.command()(status)
     app.command()(promote)
     app.command()(rollback)
+    app.command()(refresh)
     app.command()(history)
     app.command()(compare)
