@@ -196,9 +196,16 @@ def stage_blocker(model: RegisteredModel, stage: str) -> Blocker | None:
 
 
 def model_fraction(model: RegisteredModel) -> float | None:
-    """Return how far the change is that is behind the others, 0 to 1; None for a model without stages."""
-    found = [stage_change(model, asked_for(model, stage)).fraction for stage in model.spec.stages]
-    return min(found, default=None)
+    """Return how far the change is that is behind the others, 0 to 1; None for a model without a version in a stage."""
+    changes = [asked_for(model, stage) for stage in model.spec.stages]
+    found = [(stage_change(model, change), _is_empty(model, change)) for change in changes]
+    return min((each.fraction for each, is_empty in found if not is_empty), default=None)
+
+
+def _is_empty(model: RegisteredModel, change: Change) -> bool:
+    """Tell whether a stage has no version and asks for none."""
+    stage = model.status.stages.get(change.stage)
+    return change.version is None and (stage is None or stage.version is None)
 
 
 # --- a version ----------------------------------------------------------------------------------

@@ -105,11 +105,12 @@ def _stage(root: Tree, model: RegisteredModel, name: str, now: datetime) -> None
         branch.add(Text.assemble("traffic  ", bar(percent, 10), f" {percent}% {version}  ", (pods, style), f"  {stage.url}"))
     if stage.version and not stage.url:
         branch.add(Text("not served: its serving has replicas 0", style="dim"))
+    blocker = stage_blocker(model, name)
     if (moving := roll_out(model, name, now)) is not None:
         steps = branch.add(moving)
-        for line in step_lines(moving_steps(model, name), now):
+        for line in step_lines(moving_steps(model, name), now, blocker.message if blocker else ""):
             steps.add(line)
-    if (blocker := stage_blocker(model, name)) is not None:
+    if blocker is not None:
         branch.add(_blocked(blocker))
 
 

@@ -22,8 +22,15 @@ _MARKS = {
 _STATES = max(len(state) for state in StepState)
 
 
-def step_lines(steps: Sequence[StepStatus], now: datetime) -> list[Text]:
-    """Return a line for each step: a mark, its name, its state, since when, what it does or waits for."""
+def step_lines(steps: Sequence[StepStatus], now: datetime, told: str = "") -> list[Text]:
+    """Return a line for each step: a mark, its name, its state, since when, what it does or waits for.
+
+    Args:
+        steps: The steps.
+        now: The time.
+        told: What is drawn beside them; a detail that is its beginning is left out.
+
+    """
     longest = max((len(step.name) for step in steps), default=0)
     ages = [age(step.since_time, now) if step.since_time else "" for step in steps]
     widest = max(map(len, ages), default=0)
@@ -31,7 +38,7 @@ def step_lines(steps: Sequence[StepStatus], now: datetime) -> list[Text]:
     for step, since in zip(steps, ages, strict=True):
         mark, style = _MARKS[step.state]
         head = Text.assemble((mark, style), f" {step.name.ljust(longest)}  ", (step.state.ljust(_STATES), style))
-        head.append(f"  {since.rjust(widest)}  {step.detail}")
+        head.append(f"  {since.rjust(widest)}  {'' if told.startswith(step.detail) else step.detail}")
         head.rstrip()
         lines.append(head)
     return lines
@@ -71,4 +78,4 @@ def _words(model: RegisteredModel, stage: StageStatus, change: progress.Change, 
 def change_lines(stage: str, found: Progress, now: datetime) -> Text:
     """Draw where a change stands while it is followed: a bar and what it waits for, then the steps."""
     head = Text.assemble(f"{stage}  ", bar(100 * found.fraction, 20, "yellow"), f" {found.message}".rstrip())
-    return Text("\n").join([head, *(Text("  ") + line for line in step_lines(found.steps, now))])
+    return Text("\n").join([head, *(Text("  ") + line for line in step_lines(found.steps, now, found.message))])
