@@ -115,7 +115,7 @@ def _without_job(
         return Act((LogParameters(tracked.id, missing),))
     if run.spec.suspend:
         return suspended(run, observation)
-    job = build.job(run, observation.attempt, tracked.id, runtime)
+    job = build.job(run, observation.attempt, tracked.id, runtime, observation.pods_secret)
     return Act((Apply(build.config_map(run)), Apply(job)))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from modelyard.api import wire
 from modelyard.api.training_run import TrainingRun
 from modelyard.api.wire import DATA, TRAINER
-from modelyard.kube.names import RUN_LABEL, bounded, experiment_name, job_name
+from modelyard.kube.names import CONNECTION_SECRET, RUN_LABEL, bounded, experiment_name, job_name
 from modelyard.kube.pods import (
     CONTAINER_SECURITY,
     POD_SECURITY,
@@ -71,7 +71,7 @@ def config_map(run: TrainingRun) -> Manifest:
     }
 
 
-def job(run: TrainingRun, attempt: int, mlflow_run: str, runtime: Runtime) -> Manifest:
+def job(run: TrainingRun, attempt: int, mlflow_run: str, runtime: Runtime, secret: str = CONNECTION_SECRET) -> Manifest:
     """Return the Job of an attempt. It never repeats a pod by itself: another attempt has another MLflow run.
 
     A pod that the cluster takes away (a drained node, a preemption) is replaced within the attempt, as Kubernetes does it.
@@ -82,7 +82,7 @@ def job(run: TrainingRun, attempt: int, mlflow_run: str, runtime: Runtime) -> Ma
         "backoffLimit": 0,
         "suspend": spec.suspend or queued(run),
         "podFailurePolicy": {"rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}]},
-        "template": {"metadata": {"labels": dict(_labels(run))}, "spec": _pod(run, attempt, mlflow_run, runtime)},
+        "template": {"metadata": {"labels": dict(_labels(run))}, "spec": _pod(run, attempt, mlflow_run, runtime, secret)},
     }
     if spec.active_deadline_seconds is not None:
         body["activeDeadlineSeconds"] = spec.active_deadline_seconds
@@ -96,7 +96,7 @@ def switched(live: Manifest, *, suspend: bool) -> Manifest:
     return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": live["spec"] | {"suspend": suspend}}
 
 
-def _pod(run: TrainingRun, attempt: int, mlflow_run: str, runtime: Runtime) -> dict[str, Any]:
+def _pod(run: TrainingRun, attempt: int, mlflow_run: str, runtime: Runtime, secret: str) -> dict[str, Any]:
     spec = run.spec
     mounts = [*scratch_mounts(), {"name": "config", "mountPath": wire.CONFIG_FOLDER, "readOnly": True}]
     environment = env(
@@ -108,7 +108,7 @@ def _pod(run: TrainingRun, attempt: int, mlflow_run: str, runtime: Runtime) -> d
             wire.DATASET_PATH: wire.DATASET_FOLDER,
         }
     )
-    common = {"envFrom": connection(), "env": environment, "terminationMessagePolicy": "FallbackToLogsOnError"}
+    common = {"envFrom": connection(secret), "env": environment, "terminationMessagePolicy": "FallbackToLogsOnError"}
     volumes: list[dict[str, Any]] = [*scratch_volumes(), {"name": "config", "configMap": {"name": _config_name(run)}}]
     if spec.trainer.script is not None:
         volumes.append({"name": "script", "configMap": {"name": spec.trainer.script.config_map}})

@@ -111,7 +111,13 @@ def _artifact(observation: Observation) -> ModelArtifact | None:
     model = observation.model
     if model is None:
         return None
-    return ModelArtifact(uri=model.uri, digest=model.tree.digest, bytes=model.tree.bytes, flavor=model.mlmodel.flavor)
+    return ModelArtifact(
+        uri=model.uri,
+        digest=model.tree.digest,
+        bytes=model.tree.bytes,
+        flavor=model.mlmodel.flavor,
+        listing_digest=model.tree.listing_digest or None,
+    )
 
 
 def _began(run: TrainingRun, observation: Observation, tracked: TrackedRun) -> datetime | None:
