@@ -22,7 +22,7 @@ from modelyard.engine.perform import perform
 from modelyard.engine.reads import ObjectPorts
 from modelyard.engine.result import Outcome, ReconcileResult
 from modelyard.errors import Conflict, Forbidden, Invalid, ModelyardError, Unavailable
-from modelyard.plan import Act, Apply, Delete, Event, Finalize, Manifest, Plan, Record, Rest
+from modelyard.plan import Act, Apply, CreateBucket, Delete, Event, Finalize, Manifest, Plan, Record, Rest
 from modelyard.ports import Backends, Objects
 
 __all__ = ["Reconciler", "fingerprint"]
@@ -171,7 +171,7 @@ class Reconciler:
                 ports.refused(action.manifest["kind"], action.manifest["metadata"]["name"], error)
             finally:
                 if not isinstance(action, Apply | Delete):
-                    ports.written()
+                    ports.written("S3" if isinstance(action, CreateBucket) else "MLflow")
         for event in plan.events:
             self._recorder.record(body, event)
 
