@@ -4,13 +4,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from modelyard.registered_model.claims import claims
 
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.api.registered_model import RegisteredModel
 from modelyard.errors import Forbidden, Invalid, ModelyardError, Unavailable
 from modelyard.kube import tags
 from modelyard.plan import CreateModel, CreateVersion, DeleteModel, DeleteModelTags, Plan, SetModelTags, SetVersionTags
-from modelyard.registered_model.claims import claims
 from modelyard.registered_model.decide import decider, release, settled, trouble
 from modelyard.registered_model.observe import Bytes, Seen
 from modelyard.registered_model.sources import Problem

@@ -3,9 +3,10 @@
 from dataclasses import replace
 from datetime import timedelta
 
+from modelyard.registered_model.claims import claims
+
 from modelyard.api.base import condition
 from modelyard.api.training_run import TrainingRun, TrainingRunStatus
-from modelyard.registered_model.claims import claims
 from tests.unit.builders import BUCKET, MINUTE, NOW, registered_model, tracked_version, training_run, written
 from tests.unit.test_registered_model import decide, declared, seen
 

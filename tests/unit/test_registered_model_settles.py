@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from modelyard.registered_model.claims import claims
 
 from modelyard.api.registered_model import RegisteredModel, Stage
 from modelyard.errors import Unavailable
@@ -30,7 +31,6 @@ from modelyard.plan import (
     TransitionStage,
 )
 from modelyard.ports import TrackedModel, TrackedVersion
-from modelyard.registered_model.claims import claims
 from modelyard.registered_model.observe import Bytes, Seen
 from tests.unit.builders import NOW, PROPERTY, URL, live, pod, registered_model, said, terminated, written
 from tests.unit.model_builders import source

@@ -4,12 +4,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from modelyard.registered_model.health import health
+from modelyard.registered_model.stages import DRAIN, Context, StagePlan, stage_plan
 
 from modelyard.api.registered_model import RegisteredModel, VersionStatus
 from modelyard.plan import Manifest
 from modelyard.registered_model import build
-from modelyard.registered_model.health import health
-from modelyard.registered_model.stages import DRAIN, Context, StagePlan, stage_plan
 from tests.unit.builders import NOW, RUNTIME, SECOND, live, pod, registered_model, terminated, waiting
 
 A, B, C = (
