@@ -39,8 +39,6 @@ S3Uri = Annotated[str, Field(min_length=6, max_length=1024, pattern=r"^s3://[a-z
 class TrainingReason(StrEnum):
     """Why a TrainingRun is or is not Ready. It is Ready when it has succeeded and all that it owes is done."""
 
-    PENDING = "Pending"
-    """Its MLflow run or Job is being made."""
     WAITING_FOR_EXPERIMENT = "WaitingForExperiment"
     """The Experiment is not there or not Ready; the run goes on by itself when it is."""
     SUSPENDED = "Suspended"
@@ -105,8 +103,6 @@ class TrainingReason(StrEnum):
     """S3 does not answer."""
     REQUEST_REFUSED = "RequestRefused"
     """MLflow, S3 or Kubernetes understood a request and refused it; the message says which."""
-    DELETING = "Deleting"
-    """The object is being deleted."""
 
 
 class Dataset(Schema):
