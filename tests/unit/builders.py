@@ -16,16 +16,15 @@ from jsonschema.protocols import Validator
 
 from modelyard.api.base import Meta, Resource, Status
 from modelyard.api.experiment import Experiment, ExperimentSpec, ExperimentStatus
-from modelyard.api.mlmodel import MLModel
 from modelyard.api.registered_model import RegisteredModel, RegisteredModelSpec, RegisteredModelStatus
 from modelyard.api.schema import KINDS, crd
 from modelyard.api.training_run import TrainingRun, TrainingRunSpec, TrainingRunStatus
 from modelyard.engine import report
+from modelyard.errors import ModelyardError
 from modelyard.kube.names import STAGES_TAG, UID_LABEL, VERSION_TAG, mlflow_model_name, owner_tags
 from modelyard.kube.pods import Runtime
-from modelyard.plan import Apply, Delete, Manifest, Outside, Plan
+from modelyard.plan import Act, Action, Apply, Delete, External, Manifest, Plan, Record, Rest
 from modelyard.ports import ArtifactTree, Tenant, TrackedExperiment, TrackedModel, TrackedRun, TrackedVersion
-from modelyard.registered_model.sources import Source
 from tests.fakes.tenants import FakeTenants
 
 ResourceT = TypeVar("ResourceT", bound=Resource[Any, Any])
@@ -82,9 +81,27 @@ def body(resource: Resource[Any, Any]) -> Manifest:
 
 
 # --- what a plan says ---------------------------------------------------------------------------------
+def status_of(of: Plan[Any] | Status) -> Any:
+    """Return the status that a plan writes; a plan that acts or finalizes writes none."""
+    if isinstance(of, Status):
+        return of
+    assert isinstance(of, Record | Rest), f"this writes no status: {of}"
+    return of.status
+
+
 def said(of: Plan[Any] | Status) -> str:
     """Return how it stands in two words, such as `Ready Synced`; exactly one of the three conditions is True."""
-    status: Status = of.status if isinstance(of, Plan) else of
+    assert not isinstance(of, Record), f"this is not the end of it: {of}"
+    return _words(status_of(of))
+
+
+def recorded(of: Plan[Any]) -> str:
+    """Return the same of a status that is written before the next round."""
+    assert isinstance(of, Record), f"this is not written first: {of}"
+    return _words(of.status)
+
+
+def _words(status: Status) -> str:
     true = [type_ for type_ in ("Ready", "Reconciling", "Stalled") if status.is_true(type_)]
     assert len(true) == 1, status.conditions
     found = status.condition(true[0])
@@ -94,25 +111,29 @@ def said(of: Plan[Any] | Status) -> str:
 
 def message(of: Plan[Any] | Status, type_: str = "Ready") -> str:
     """Return what a condition tells the user."""
-    status: Status = of.status if isinstance(of, Plan) else of
-    found = status.condition(type_)
+    found = status_of(of).condition(type_)
     assert found is not None, f"there is no condition {type_}"
-    return found.message
+    return str(found.message)
 
 
-def outside(plan: Plan[Any]) -> Outside | None:
-    """Return the one outside effect of a plan, if it has one."""
-    return next((action for action in plan.actions if not isinstance(action, Apply | Delete)), None)
+def actions(plan: Plan[Any]) -> tuple[Action, ...]:
+    """Return what a plan does."""
+    return plan.actions if isinstance(plan, Act) else ()
+
+
+def outside(plan: Plan[Any]) -> External | None:
+    """Return the one external effect of a plan, if it has one."""
+    return next((action for action in actions(plan) if not isinstance(action, Apply | Delete)), None)
 
 
 def applied(plan: Plan[Any]) -> dict[str, Manifest]:
     """Return what a plan applies, as `Kind/name`."""
-    return {f"{a.manifest['kind']}/{a.manifest['metadata']['name']}": a.manifest for a in plan.actions if isinstance(a, Apply)}
+    return {f"{a.manifest['kind']}/{a.manifest['metadata']['name']}": a.manifest for a in actions(plan) if isinstance(a, Apply)}
 
 
 def deleted(plan: Plan[Any]) -> list[str]:
     """Return what a plan deletes, as `Kind/name`, in its order."""
-    return [f"{a.kind}/{a.name}" for a in plan.actions if isinstance(a, Delete)]
+    return [f"{a.kind}/{a.name}" for a in actions(plan) if isinstance(a, Delete)]
 
 
 _TAKEN: set[str] = set()
@@ -127,7 +148,7 @@ def _schema(plural: str) -> Validator:
 def written(resource: ResourceT, plan: Plan[Any], now: datetime = NOW) -> ResourceT:
     """Return the object with the plan's status written as the engine does it; the API server would take it."""
     old = report.dumped(resource.status) if resource.status.conditions else {}
-    new = report.merge(old, report.dumped(plan.status), resource.metadata.generation, now)
+    new = report.merge(old, report.dumped(status_of(plan)), resource.metadata.generation, now)
     text = json.dumps(new)
     if text not in _TAKEN:
         _schema(resource.PLURAL).validate(new)
@@ -210,9 +231,9 @@ def tree(text: str = "a", size: int = 3) -> ArtifactTree:
     return ArtifactTree("sha256:" + text * 64, size, 1)
 
 
-def source(version: str, text: str = "a", **more: Any) -> Source:
-    """Return where a version lies."""
-    return replace(Source(f"s3://{BUCKET}/{NAMESPACE}/fraud/{version}", tree(text), MLModel("xgboost", "x: double -> long")), **more)
+def artifacts(version: str) -> str:
+    """Return where the artifacts of a version are stored."""
+    return f"s3://{BUCKET}/{NAMESPACE}/fraud/{version}"
 
 
 def tracked_model(name: str = "fraud", *, aliases: dict[str, str] | None = None, description: str = "", **tags: str) -> TrackedModel:
@@ -225,18 +246,18 @@ def tracked_version(
     number: str, version: str, *, stage: Any = "None", stages: str = "", model: str = "fraud", text: str = "a", **more: Any
 ) -> TrackedVersion:
     """Return one of our versions in MLflow, with the record that registering it leaves in its tags."""
-    there = source(version, text)
+    uri, there = artifacts(version), tree(text)
     tags = owner_tags(NAMESPACE, model, f"uid-{model}") | {
         VERSION_TAG: version,
-        "modelyard.io/uri": there.uri,
-        "modelyard.io/digest": there.tree.digest,
-        "modelyard.io/bytes": str(there.tree.bytes),
-        "modelyard.io/flavor": there.mlmodel.flavor,
+        "modelyard.io/uri": uri,
+        "modelyard.io/digest": there.digest,
+        "modelyard.io/bytes": str(there.bytes),
+        "modelyard.io/flavor": "xgboost",
     }
     found = TrackedVersion(
         mlflow_model_name(NAMESPACE, model),
         number,
-        there.uri,
+        uri,
         None,
         stage,
         ready=True,
@@ -259,6 +280,7 @@ class Around:
     ) -> None:
         self.objects, self.children = objects, children
         self.config_maps, self.labels = config_maps or {}, labels or {}
+        self.refusals: dict[tuple[str, str], ModelyardError] = {}
         self.tenants = FakeTenants(BUCKET, url=URL)
         self.tracking, self.store = self.tenants.tracking, self.tenants.store(NAMESPACE)
         self.tenants.world[BUCKET] = {}
