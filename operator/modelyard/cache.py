@@ -1,7 +1,8 @@
-"""What the watches know, in memory: our own objects and their children. Asking the API server does not belong here.
+"""What the watches know, in memory: our own objects and the objects that they own.
 
-Whoever learns something newer puts it in: a watch, the paged list, the answer to a write of ours. Something older is dropped, whatever
-way it came, so that a stale event never undoes what we have written ourselves.
+A watch, the paged list and the answer to a write of ours put in what they have learned. What is older
+than what is known is dropped, whichever way it came, so a late event never undoes our own write.
+Asking the API server does not belong here, nor the rule that says whose an object is (`kube.owned`).
 """
 
 import sys
@@ -10,12 +11,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from modelyard.kube.names import UID_LABEL
+from modelyard.api.base import GROUP
+from modelyard.kube.owned import OWNED, Parent, parent_of
 from modelyard.plan import Manifest
 
-__all__ = ["Cache", "Change", "Key", "owner_of", "version_of"]
+__all__ = ["Cache", "Change", "Key", "version_of"]
 
 _TOMBSTONES = 4096
+_FOREVER = sys.maxsize
+_METADATA_ONLY = frozenset(each.scope for each in OWNED if each.metadata_only)
+_PARENTS = frozenset(scope for each in OWNED for scope in each.through)
+_IDENTITY = ("name", "namespace", "uid", "resourceVersion", "ownerReferences")
+_NEVER_READ = {"managedFields", "selfLink"}
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
@@ -36,8 +43,9 @@ class Change:
     """What became known: `old` is None when it is new to us, `new` is None when it is gone.
 
     Attributes:
-        scope: The plural of one of our own kinds, or `<apiVersion>/<Kind>` of a child.
+        scope: The plural of one of our own kinds, or `<apiVersion>/<Kind>` of an owned object.
         own: Whether it is one of our own kinds.
+        owners: Those of our own objects that owned it before, or own it now.
 
     """
 
@@ -45,6 +53,7 @@ class Change:
     own: bool
     old: Manifest | None
     new: Manifest | None
+    owners: tuple[Key, ...] = ()
 
     @property
     def body(self) -> Manifest:
@@ -54,10 +63,20 @@ class Change:
         return body
 
 
-class Cache:
-    """Objects by scope, namespace and name; children also by their owner's uid.
+class _Place(NamedTuple):
+    """Where an object is: its scope, namespace and name."""
 
-    A scope is the plural of one of our own kinds, or `<apiVersion>/<Kind>` of a child.
+    scope: str
+    namespace: str
+    name: str
+
+
+class Cache:
+    """Objects by scope, namespace and name; owned objects also by the object that controls them.
+
+    A scope is the plural of one of our own kinds, or `<apiVersion>/<Kind>` of an owned object. Who
+    owns what is followed along the controller references at each question, so it does not matter in
+    which order a pod, its ReplicaSet and its Deployment become known, or go.
     """
 
     def __init__(self, own: Iterable[str]) -> None:
@@ -69,9 +88,9 @@ class Cache:
         """
         self._objects: dict[str, dict[str, dict[str, Manifest]]] = {plural: {} for plural in own}
         self._own = frozenset(self._objects)
-        self._children: dict[str, dict[tuple[str, str, str], Manifest]] = {}
+        self._controlled: dict[Parent, tuple[_Place, ...]] = {}
         self._keys: dict[str, Key] = {}
-        self._gone: OrderedDict[str, None] = OrderedDict()
+        self._gone: OrderedDict[str, int] = OrderedDict()
         self._listeners: list[Callable[[Change], None]] = []
 
     def subscribe(self, listener: Callable[[Change], None]) -> None:
@@ -93,8 +112,23 @@ class Cache:
             yield from objects.values()
 
     def owned(self, uid: str) -> tuple[Manifest, ...]:
-        """Return an object's children."""
-        return tuple(self._children.get(uid, {}).values())
+        """Return the objects that one of our own objects owns, pods included.
+
+        An object is owned if it is in its owner's namespace and its controller reference names the
+        owner, or another owned object that its kind belongs to (`kube.owned`).
+        """
+        key = self._keys.get(uid)
+        if key is None:
+            return ()
+        return tuple(self._below(Parent(GROUP, key.namespace, key.name, uid)))
+
+    def _below(self, parent: Parent) -> Iterator[Manifest]:
+        for place in self._controlled.get(parent, ()):
+            body = self._objects[place.scope][place.namespace][place.name]
+            if place.scope not in _METADATA_ONLY:
+                yield body
+            if place.scope in _PARENTS:
+                yield from self._below(Parent(*place, body["metadata"]["uid"]))
 
     def locate(self, uid: str) -> Key | None:
         """Return the key of one of our own objects by its uid."""
@@ -102,34 +136,61 @@ class Cache:
 
     # --- learning -------------------------------------------------------------------------------------
     def put(self, scope: str, body: Manifest) -> bool:
-        """Take in what somebody saw; tell whether it was news. The body belongs to the cache from here on, and nobody changes it."""
+        """Take in what was seen; return whether it was news.
+
+        The body belongs to the cache from here on; do not change it.
+        """
         meta = body["metadata"]
         namespace, name, uid = meta["namespace"], meta["name"], meta["uid"]
-        old = self.get(scope, namespace, name)
-        if uid in self._gone or (old is not None and version_of(body) <= version_of(old)):
+        old, version = self.get(scope, namespace, name), version_of(body)
+        if version <= self._gone.get(uid, -1) or (old is not None and version <= version_of(old)):
             return False
-        body = _trimmed(body)
-        if old is not None and old["metadata"]["uid"] != uid:
-            self._unlink(scope, old)
+        body = _trimmed(body, metadata_only=scope in _METADATA_ONLY)
+        before = None if old is None else self._parent(scope, old)
+        after = self._parent(scope, body)
+        owners = self._owners(before, after)
         self._objects.setdefault(scope, {}).setdefault(namespace, {})[name] = body
-        self._link(scope, body, old)
-        self._tell(Change(scope, scope in self._own, old, body))
+        if scope in self._own:
+            if old is not None:
+                self._keys.pop(old["metadata"]["uid"], None)
+            self._keys[uid] = Key(scope, namespace, name)
+        elif before != after:
+            self._move(_Place(scope, namespace, name), before, after)
+        elif scope in _METADATA_ONLY and old is not None and old["metadata"]["uid"] == uid:
+            return True  # it is below the same object as before, and nothing else of it is read
+        self._tell(Change(scope, scope in self._own, old, body, owners))
         return True
 
-    def remove(self, scope: str, namespace: str, name: str, uid: str) -> bool:
-        """Forget an object, if it is this one that we know; tell whether it was news."""
-        self._gone[uid] = None
+    def remove(self, scope: str, namespace: str, name: str, uid: str, version: int = _FOREVER) -> bool:
+        """Forget an object, if it is this one that is known; return whether it was news.
+
+        Args:
+            scope: Of the object.
+            namespace: Of the object.
+            name: Of the object.
+            uid: Of the object.
+            version: The resourceVersion up to which this holds. An object that only left a watch's
+                selector may come back with a later one; one that is deleted never does.
+
+        """
+        old = self.get(scope, namespace, name)
+        known = old is not None and old["metadata"]["uid"] == uid
+        if old is not None and known and version < version_of(old):
+            return False
+        self._gone[uid] = max(version, self._gone.get(uid, -1))
         if len(self._gone) > _TOMBSTONES:
             self._gone.popitem(last=False)
-        old = self.get(scope, namespace, name)
-        if old is None or old["metadata"]["uid"] != uid:
+        if old is None or not known:
             return False
-        objects = self._objects[scope]
+        objects, parent = self._objects[scope], self._parent(scope, old)
+        owners = self._owners(parent)
         del objects[namespace][name]
         if not objects[namespace]:
             del objects[namespace]
-        self._unlink(scope, old)
-        self._tell(Change(scope, scope in self._own, old, None))
+        if scope in self._own:
+            self._keys.pop(uid, None)
+        self._move(_Place(scope, namespace, name), parent, None)
+        self._tell(Change(scope, scope in self._own, old, None, owners))
         return True
 
     def uids(self, scope: str, namespace: str | None = None) -> dict[str, tuple[str, str]]:
@@ -138,40 +199,61 @@ class Cache:
         wanted = namespaces if namespace is None else {namespace} & namespaces.keys()
         return {body["metadata"]["uid"]: (ns, name) for ns in wanted for name, body in namespaces[ns].items()}
 
-    def settle(self, scope: str, before: Mapping[str, tuple[str, str]], listed: Iterable[str]) -> int:
-        """Forget what was known before a list began and is not in it; return how many. What came meanwhile stays."""
+    def settle(
+        self,
+        scope: str,
+        before: Mapping[str, tuple[str, str]],
+        listed: Iterable[str],
+        version: int = _FOREVER,
+    ) -> int:
+        """Forget what was known before a list began and is not in it; return how many.
+
+        What came meanwhile stays.
+
+        Args:
+            scope: What was listed.
+            before: What `uids` returned before the list began.
+            listed: The uids in the list.
+            version: The list's resourceVersion, if the list selects: see `remove`.
+
+        """
         missing = before.keys() - set(listed)
-        return sum(self.remove(scope, *before[uid], uid) for uid in missing)
+        return sum(self.remove(scope, *before[uid], uid, version) for uid in missing)
 
-    def _link(self, scope: str, body: Manifest, old: Manifest | None) -> None:
-        meta = body["metadata"]
-        if scope in self._own:
-            self._keys[meta["uid"]] = Key(scope, meta["namespace"], meta["name"])
-            return
-        place = (scope, meta["namespace"], meta["name"])
-        if old is not None and owner_of(old) != owner_of(body):
-            self._unlink(scope, old)
-        if owner := owner_of(body):
-            self._children.setdefault(owner, {})[place] = body
+    # --- who owns what ------------------------------------------------------------------------------
+    def _parent(self, scope: str, body: Manifest) -> Parent | None:
+        return None if scope in self._own else parent_of(body)
 
-    def _unlink(self, scope: str, body: Manifest) -> None:
-        meta = body["metadata"]
-        if scope in self._own:
-            self._keys.pop(meta["uid"], None)
-            return
-        children = self._children.get(owner_of(body), {})
-        children.pop((scope, meta["namespace"], meta["name"]), None)
-        if not children:
-            self._children.pop(owner_of(body), None)
+    def _move(self, place: _Place, before: Parent | None, after: Parent | None) -> None:
+        """Have an object below another parent."""
+        if before is not None:
+            rest = tuple(each for each in self._controlled.get(before, ()) if each != place)
+            if rest:
+                self._controlled[before] = rest
+            else:
+                self._controlled.pop(before, None)
+        if after is not None:
+            self._controlled[after] = (*self._controlled.get(after, ()), place)
+
+    def _owners(self, *parents: Parent | None) -> tuple[Key, ...]:
+        """Return our own objects above these, as far as they are known."""
+        found = (self._owner(parent) for parent in dict.fromkeys(parents))
+        return tuple(dict.fromkeys(key for key in found if key is not None))
+
+    def _owner(self, parent: Parent | None) -> Key | None:
+        while parent is not None and parent.scope != GROUP:
+            body = self.get(parent.scope, parent.namespace, parent.name)
+            if body is None or body["metadata"]["uid"] != parent.uid:
+                return None
+            parent = parent_of(body)
+        if parent is None:
+            return None
+        key = self._keys.get(parent.uid)
+        return key if key is not None and key[1:] == parent[1:3] else None
 
     def _tell(self, change: Change) -> None:
         for listener in self._listeners:
             listener(change)
-
-
-def owner_of(body: Manifest) -> str:
-    """Return the uid of the object of ours that a child belongs to; empty when it names none."""
-    return str((body["metadata"].get("labels") or {}).get(UID_LABEL, ""))
 
 
 def version_of(body: Manifest) -> int:
@@ -179,11 +261,20 @@ def version_of(body: Manifest) -> int:
     return int(body["metadata"].get("resourceVersion") or 0)
 
 
-def _trimmed(body: Manifest) -> Manifest:
-    """Drop what nobody reads, and share the strings that every object repeats: at 10,000 objects it is half of the memory."""
-    meta = {key: value for key, value in body["metadata"].items() if key not in {"managedFields", "selfLink"}}
+def _trimmed(body: Manifest, *, metadata_only: bool) -> Manifest:
+    """Drop what is never read, and share the strings that every object repeats.
+
+    That is half of the memory at 10,000 objects.
+    """
+    meta: Manifest = body["metadata"]
+    if metadata_only:
+        meta = {key: meta[key] for key in _IDENTITY if key in meta}
+        body = {"apiVersion": body["apiVersion"], "kind": body["kind"]}
+    else:
+        meta = {key: value for key, value in meta.items() if key not in _NEVER_READ}
     if _LAST_APPLIED in (meta.get("annotations") or {}):
-        meta["annotations"] = {key: value for key, value in meta["annotations"].items() if key != _LAST_APPLIED}
+        kept = {key: value for key, value in meta["annotations"].items() if key != _LAST_APPLIED}
+        meta["annotations"] = kept
     return {sys.intern(key): _interned(value) for key, value in (body | {"metadata": meta}).items()}
 
 

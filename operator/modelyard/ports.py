@@ -48,15 +48,23 @@ class Cluster(Protocol):
         ...
 
     def owned(self, uid: str) -> tuple[Manifest, ...]:
-        """Return the children of an object: everything labelled `modelyard.io/uid: <uid>`, pods included, each with apiVersion and kind."""
+        """Return the objects that one of our own objects owns, each with apiVersion and kind.
+
+        Owned is what lies in the owner's namespace and has a controller reference to the owner's uid,
+        and pods by way of their ReplicaSet or Job. Labels alone make nothing owned.
+        """
         ...
 
     async def apply(self, manifest: Manifest) -> None:
-        """Server-side apply with our field manager, by force; the answer is visible to `owned` at once."""
+        """Server-side apply with our field manager, by force; the answer is visible to `owned` at once.
+
+        The manifest is stamped on the way (`kube.applied`). `Invalid` if an object of that name exists
+        that the manifest's owner does not control.
+        """
         ...
 
     async def delete(self, namespace: str, child: Delete) -> None:
-        """Delete a child if it still has that uid; one that is gone is no error."""
+        """Delete an owned object if it still has that uid; one that is gone is no error."""
         ...
 
     async def secret(self, namespace: str, name: str) -> Mapping[str, str] | None:
@@ -80,11 +88,17 @@ class Objects(Protocol):
         ...
 
     async def write_status(self, body: Manifest, status: Manifest) -> Manifest:
-        """Replace an object's status in one write, if it still has the uid of `body`; `Conflict` if not."""
+        """Replace an object's status in one write, if uid and resourceVersion are still those of `body`.
+
+        `Conflict` if not: the object is in the cache as it is now, and its status is decided again.
+        """
         ...
 
     async def set_finalizers(self, body: Manifest, finalizers: tuple[str, ...]) -> Manifest:
-        """Replace an object's finalizers, if uid and resourceVersion are still those of `body`; `Conflict` if not."""
+        """Replace an object's finalizers, if uid and resourceVersion are still those of `body`.
+
+        `Conflict` if not, as with a status.
+        """
         ...
 
     async def event(self, body: Manifest, reason: str, message: str, *, warning: bool) -> None:

@@ -1,4 +1,6 @@
-"""The operator's rights: one table of what the code asks of Kubernetes, and why. Roles are generated from it, and nowhere else.
+"""The operator's rights: one table of what the code asks of Kubernetes, and why.
+
+Roles are generated from it, and nowhere else. The rights to owned objects come from `kube.owned`.
 
 Rights of people (promote, purge, view) do not belong here; they are the chart's. Nothing here is `*`, nothing lists or watches
 Secrets, nothing reaches into a pod, nothing grants a right.
@@ -11,7 +13,8 @@ from typing import Any
 
 from modelyard import generated
 from modelyard.api.base import GROUP
-from modelyard.kube.names import CONNECTION_SECRET
+from modelyard.kube.names import CONNECTION_SECRET, PODS_SECRET
+from modelyard.kube.owned import OWNED
 
 __all__ = ["RIGHTS", "Right", "Scope", "allowed", "files", "main", "rules"]
 
@@ -50,17 +53,13 @@ class Right:
 
 
 _KINDS = ("experiments", "trainingruns", "registeredmodels")
-_WATCH = ("list", "watch")
-# Server-side apply is a patch, and a create besides when the object is not there; a get before the first one sees whose the name is.
-_KEEP = ("get", *_WATCH, "create", "patch", "delete")
-
 RIGHTS = (
     Right(
         Scope.SERVED,
         GROUP,
         _KINDS,
-        (*_WATCH, "patch"),
-        "Our own kinds are watched; a patch sets and removes our finalizer, the spec is never written.",
+        ("get", "list", "watch", "patch"),
+        "Our own kinds are watched, and read after a conflict; a patch sets and removes our finalizer, the spec is never written.",
     ),
     Right(Scope.SERVED, GROUP, tuple(f"{kind}/status" for kind in _KINDS), ("patch",), "What was observed is reported there."),
     Right(
@@ -68,23 +67,16 @@ RIGHTS = (
         GROUP,
         tuple(f"{kind}/finalizers" for kind in _KINDS),
         ("update",),
-        "Children hold their owner's deletion up; some clusters (OpenShift) ask this right of whoever says so.",
+        "Owned objects block their owner's deletion; some clusters (OpenShift) ask this right for that.",
     ),
-    Right(Scope.SERVED, "", ("configmaps", "services"), _KEEP, "Parameters of a run; the address of a stage."),
-    Right(Scope.SERVED, "apps", ("deployments",), _KEEP, "A version that is served."),
-    Right(Scope.SERVED, "batch", ("jobs",), _KEEP, "An attempt at training."),
-    Right(Scope.SERVED, "autoscaling", ("horizontalpodautoscalers",), _KEEP, "A stage that scales."),
-    Right(Scope.SERVED, "policy", ("poddisruptionbudgets",), _KEEP, "A stage that node drains do not empty."),
-    Right(
-        Scope.SERVED, "", ("pods",), _WATCH, "Why a Job or Deployment does not come up, and a failed container's last lines, stand there."
-    ),
+    *(Right(Scope.SERVED, each.group, (each.plural,), each.verbs, each.why) for each in OWNED),
     Right(
         Scope.SERVED,
         "",
         ("secrets",),
         ("get",),
-        "The namespace's connection to MLflow and S3, read by its one name: no other Secret, no list, no watch.",
-        names=(CONNECTION_SECRET,),
+        "The namespace's connection to MLflow and S3, and whether its pods have one of their own; read by name: no list, no watch.",
+        names=(CONNECTION_SECRET, PODS_SECRET),
     ),
     Right(Scope.SERVED, "events.k8s.io", ("events",), ("create",), "Transitions are told to users as events."),
     Right(Scope.CLUSTER, "", ("namespaces",), ("get",), "Its label says whether models that run code of their own are allowed."),

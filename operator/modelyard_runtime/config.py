@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from modelyard_runtime.outcome import Exit, Failure
+from modelyard.api.pod_end import PodReason
+from modelyard_runtime.outcome import Failure
 
 __all__ = ["DatasetSpec", "RunConfig", "Task", "configuration", "dataset_folder"]
 
@@ -109,4 +110,4 @@ def _member(run: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def _invalid(message: str) -> Failure:
-    return Failure("InvalidConfiguration", message, Exit.INVALID)
+    return Failure(PodReason.INVALID_CONFIGURATION, message)

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from modelyard.api.pod_end import PodReason
 from modelyard_runtime import s3, tracking
 from modelyard_runtime.config import DatasetSpec, RunConfig, configuration, dataset_folder
 from modelyard_runtime.dataset import Profile, invalid, make_synthetic, profile
-from modelyard_runtime.outcome import Exit, Failure, one_line, report, run_until_stopped
+from modelyard_runtime.outcome import Failure, report, run_until_stopped, unwritable
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -52,7 +53,7 @@ def prepare(config: RunConfig, dataset: DatasetSpec) -> tuple[Path, str]:
     """Bring the dataset's file into its folder and return it with its digest, `sha256:<hex>`.
 
     Raises:
-        Failure: DatasetUnavailable, DatasetInvalid, DatasetDigestMismatch, VolumeFull; no file is left in place.
+        Failure: DatasetUnavailable, DatasetInvalid, DatasetDigestMismatch, StoreUnavailable, VolumeFull; no file is left in place.
 
     """
     suffix = _suffix(dataset)
@@ -68,12 +69,14 @@ def prepare(config: RunConfig, dataset: DatasetSpec) -> tuple[Path, str]:
             message = (
                 f"{dataset.uri} is not the promised dataset: expected {dataset.digest}, got {digest} of {partial.stat().st_size} bytes"
             )
-            raise Failure("DatasetDigestMismatch", message, Exit.MISMATCH)
+            raise Failure(PodReason.DATASET_DIGEST_MISMATCH, message)
         partial.rename(target)
+    except s3.Unreachable as error:
+        raise Failure(PodReason.STORE_UNAVAILABLE, str(error)) from error
     except s3.StoreError as error:
-        raise Failure("DatasetUnavailable", str(error), Exit.UNAVAILABLE) from error
+        raise Failure(PodReason.DATASET_UNAVAILABLE, str(error)) from error
     except OSError as error:
-        raise Failure("VolumeFull", f"the dataset cannot be written to {folder}: {one_line(error)}", Exit.NO_SPACE) from error
+        raise unwritable(error, f"the dataset cannot be written to {folder}", PodReason.INVALID_CONFIGURATION) from error
     finally:
         partial.unlink(missing_ok=True)
     return target, digest

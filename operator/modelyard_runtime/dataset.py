@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from modelyard.api.pod_end import PodReason
 from modelyard_runtime.config import Task
-from modelyard_runtime.outcome import Exit, Failure, one_line
+from modelyard_runtime.outcome import Failure, one_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,7 +42,7 @@ class Profile:
 
 def invalid(message: str) -> Failure:
     """Return the failure of a dataset that is not what it should be."""
-    return Failure("DatasetInvalid", message, Exit.INVALID)
+    return Failure(PodReason.DATASET_INVALID, message)
 
 
 def find(folder: Path) -> Path:
@@ -54,9 +55,7 @@ def find(folder: Path) -> Path:
     for name in ("dataset.parquet", "dataset.csv"):
         if (path := folder / name).is_file():
             return path
-    raise Failure(
-        "DatasetUnavailable", f"there is no dataset.parquet or dataset.csv in {folder}; name one in spec.dataset", Exit.UNAVAILABLE
-    )
+    raise Failure(PodReason.DATASET_UNAVAILABLE, f"there is no dataset.parquet or dataset.csv in {folder}; name one in spec.dataset")
 
 
 def make_synthetic(name: str, task: Task, rows: int, path: Path) -> None:

@@ -6,7 +6,6 @@ What the files mean does not belong here: nothing is opened but to be hashed.
 """
 
 import argparse
-import errno
 import hashlib
 import os
 import shutil
@@ -18,8 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelyard.api.digest import FileDigest, tree_digest
+from modelyard.api.pod_end import PodReason
 from modelyard_runtime import s3
-from modelyard_runtime.outcome import Exit, Failure, one_line, run_until_stopped
+from modelyard_runtime.outcome import Failure, run_until_stopped, unwritable
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -52,7 +52,8 @@ def fetch(uri: str, digest: str, target: Path) -> int:
     """Bring the tree at `uri` to `target` and return its size in bytes. What is there already and has the digest stays.
 
     Raises:
-        Failure: ArtifactMissing, ArtifactInvalid, ArtifactDigestMismatch, StoreUnavailable, VolumeFull. `target` is as it was.
+        Failure: ArtifactMissing, ArtifactInvalid, ArtifactDigestMismatch, ConnectionRefused, StoreUnavailable or
+            VolumeFull. `target` is as it was.
 
     """
     if target.is_dir() and tree_digest(have := local_tree(target)) == digest:
@@ -66,17 +67,17 @@ def fetch(uri: str, digest: str, target: Path) -> int:
         if (found := tree_digest(files)) != digest:
             total = sum(file.size for file in files)
             message = f"{uri} is not what was registered: expected {digest}, got {found} of {len(files)} files, {total} bytes"
-            raise Failure("ArtifactDigestMismatch", message, Exit.MISMATCH)
+            raise Failure(PodReason.DIGEST_MISMATCH, message)
         shutil.rmtree(target, ignore_errors=True)
         partial.rename(target)
     except s3.Unreachable as error:
-        raise Failure("StoreUnavailable", str(error), Exit.UNREACHABLE) from error
+        raise Failure(PodReason.STORE_UNAVAILABLE, str(error)) from error
+    except s3.Denied as error:
+        raise Failure(PodReason.CONNECTION_REFUSED, str(error)) from error
     except s3.StoreError as error:
-        raise Failure("ArtifactMissing", str(error), Exit.UNAVAILABLE) from error
+        raise Failure(PodReason.ARTIFACT_MISSING, str(error)) from error
     except OSError as error:
-        full = error.errno in {errno.ENOSPC, errno.EDQUOT}
-        reason, code = ("VolumeFull", Exit.NO_SPACE) if full else ("ArtifactInvalid", Exit.INVALID)
-        raise Failure(reason, f"{uri} cannot be written to {target}: {one_line(error)}", code) from error
+        raise unwritable(error, f"{uri} cannot be written to {target}", PodReason.ARTIFACT_INVALID) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return sum(file.size for file in files)
@@ -117,14 +118,14 @@ def _plan(store: "S3Client", uri: str) -> tuple[str, dict[str, tuple[str, int]]]
     try:
         bucket, prefix = s3.parse_uri(uri)
     except ValueError as error:
-        raise Failure("ArtifactInvalid", str(error), Exit.INVALID) from error
+        raise Failure(PodReason.ARTIFACT_INVALID, str(error)) from error
     root = prefix.rstrip("/") + "/"
     # S3 consoles leave empty objects whose key ends in a slash to stand for a folder: they are no files of the tree.
     listed = {key[len(root) :]: (key, size) for key, size in s3.listing(store, bucket, root) if not (key.endswith("/") and size == 0)}
     if not listed:
-        raise Failure("ArtifactMissing", f"nothing lies under {uri}", Exit.UNAVAILABLE)
+        raise Failure(PodReason.ARTIFACT_MISSING, f"nothing lies under {uri}")
     if hostile := sorted(path for path in listed if not safe_path(path)):
-        raise Failure("ArtifactInvalid", f"{uri} holds a path that is not safe to write: {hostile[0]!r}", Exit.INVALID)
+        raise Failure(PodReason.ARTIFACT_INVALID, f"{uri} holds a path that is not safe to write: {hostile[0]!r}")
     return bucket, listed
 
 

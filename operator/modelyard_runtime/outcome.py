@@ -1,8 +1,9 @@
 """How a pod's process says what came of it: an exit code, and a JSON object in the container's termination message.
 
-What can go wrong is the business of the programs; here is only how it is told.
+What can go wrong is in `modelyard.api.pod_end`; this module only writes it down.
 """
 
+import errno
 import json
 import os
 import signal
@@ -10,43 +11,47 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from enum import IntEnum
 from pathlib import Path
 from typing import Any, NoReturn
 
-__all__ = ["Exit", "Failure", "one_line", "report", "run", "run_until_stopped"]
+from modelyard.api.pod_end import Exit, PodReason
+
+__all__ = ["Failure", "one_line", "report", "run", "run_until_stopped", "unwritable"]
 
 _DEFAULT_PATH = "/dev/termination-log"
 _MESSAGE_LIMIT = 2000  # characters; the kubelet keeps 4096 bytes, and cuts JSON in the middle
 _BYTES_LIMIT = 4096
-
-
-class Exit(IntEnum):
-    """Exit codes of this package's programs. The operator reads the reason; the code is for people and for Jobs' failure policies."""
-
-    MISMATCH = 65
-    """The bytes are not those that were promised."""
-    UNAVAILABLE = 66
-    """An input is not there or cannot be read."""
-    INVALID = 67
-    """An input is not what it should be: trying again changes nothing."""
-    UNREACHABLE = 69
-    """A service does not answer: trying again may help."""
-    NO_SPACE = 73
-    """The volume is full."""
-    STOPPED = 143
-    """SIGTERM came."""
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class Failure(Exception):
-    """The program cannot go on; `reason` is one CamelCase word, `message` says what happened and what to do."""
+    """The program cannot go on; `message` says what is the case, `reason` why and what to do."""
 
-    def __init__(self, reason: str, message: str, code: Exit) -> None:
-        """Keep the three parts of the outcome."""
-        super().__init__(f"{reason}: {message}")
+    def __init__(self, reason: PodReason, message: str) -> None:
+        """Keep both parts.
+
+        Raises:
+            ValueError: The reason is Kubernetes' to give.
+
+        """
+        if reason.exit_code is None:
+            raise ValueError(f"no program gives the reason {reason}")
+        super().__init__(f"{reason}: {message.rstrip('.')}. {reason.fix}")
         self.reason = reason
         self.message = message
-        self.code = code
+        self.code = reason.exit_code
+
+
+def unwritable(error: OSError, what: str, otherwise: PodReason) -> Failure:
+    """Return the failure of a file that cannot be written: VolumeFull where the disk or a limit is the cause.
+
+    Args:
+        error: What the operating system says.
+        what: What cannot be written, and where.
+        otherwise: The reason for all other causes.
+
+    """
+    return Failure(PodReason.VOLUME_FULL if error.errno in _FULL else otherwise, f"{what}: {one_line(error)}")
 
 
 def one_line(error: BaseException, limit: int = 600) -> str:

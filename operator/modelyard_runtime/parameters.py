@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any, get_args, get_type_hints
 
-from modelyard_runtime.outcome import Exit, Failure
+from modelyard.api.pod_end import PodReason
+from modelyard_runtime.outcome import Failure
 
 __all__ = ["convert", "invalid_parameters"]
 
@@ -32,7 +33,7 @@ _BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "
 
 def invalid_parameters(message: str) -> Failure:
     """Return the failure of a parameter that the trainer refuses."""
-    return Failure("InvalidParameters", message, Exit.INVALID)
+    return Failure(PodReason.INVALID_PARAMETERS, message)
 
 
 def convert(given: Mapping[str, str], estimator: type) -> dict[str, Any]:

@@ -154,5 +154,5 @@ def _translated(error: Exception, what: str) -> StoreError:
     if status == 404:  # a proxy whose backend is away says so too
         return Unreachable(f"{what}: no S3 answers at this address")
     if status in {301, 400, 401, 403} or type(error).__name__ in {"NoCredentialsError", "PartialCredentialsError"}:
-        return Denied(f"{what}: the store refuses ({code or error}); check the keys in the Secret modelyard-connection")
+        return Denied(f"{what}: the store refuses the keys ({code or error})")
     return Unreachable(f"{what}: {error}")

@@ -14,7 +14,8 @@ import tokenize
 from pathlib import Path
 from types import FrameType
 
-from modelyard_runtime.outcome import Exit, Failure, run
+from modelyard.api.pod_end import Exit, PodReason
+from modelyard_runtime.outcome import Failure, run
 
 __all__ = ["check", "execute", "main"]
 
@@ -31,9 +32,9 @@ def check(path: Path) -> None:
             compile(file.read(), str(path), "exec", dont_inherit=True)
     except SyntaxError as error:
         near = f": {error.text.strip()}" if error.text else ""
-        raise Failure("ScriptInvalid", f"{path.name}, line {error.lineno}: {error.msg}{near}", Exit.INVALID) from None
+        raise Failure(PodReason.SCRIPT_INVALID, f"{path.name}, line {error.lineno}: {error.msg}{near}") from None
     except (OSError, ValueError) as error:
-        raise Failure("ScriptInvalid", f"{path.name} cannot be read as Python: {error}", Exit.INVALID) from None
+        raise Failure(PodReason.SCRIPT_INVALID, f"{path.name} cannot be read as Python: {error}") from None
 
 
 def execute(path: Path, arguments: list[str]) -> int:

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from modelyard_runtime.outcome import Exit, Failure, one_line
+from modelyard.api.pod_end import PodReason
+from modelyard_runtime.outcome import Failure, one_line
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -36,7 +37,7 @@ def run_id() -> str:
 
     """
     if not (found := os.environ.get("MLFLOW_RUN_ID")):
-        raise Failure("InvalidConfiguration", "MLFLOW_RUN_ID is not set", Exit.INVALID)
+        raise Failure(PodReason.INVALID_CONFIGURATION, "MLFLOW_RUN_ID is not set")
     return found
 
 
@@ -56,7 +57,7 @@ def guarded(doing: str) -> Iterator[None]:
         status = error.get_http_status_code()
         message = f"{doing}: {one_line(error)}"
         if status in {401, 403}:
-            raise Failure("ConnectionRefused", message, Exit.INVALID) from error
+            raise Failure(PodReason.CONNECTION_REFUSED, message) from error
         if 400 <= status < 500 and status not in {408, 429}:
-            raise Failure("RequestRefused", message, Exit.INVALID) from error
-        raise Failure("MLflowUnavailable", message, Exit.UNREACHABLE) from error
+            raise Failure(PodReason.REQUEST_REFUSED, message) from error
+        raise Failure(PodReason.MLFLOW_UNAVAILABLE, message) from error

@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
+from modelyard.api.pod_end import PodReason
 from modelyard_runtime import tracking
 from modelyard_runtime.config import Task, configuration, dataset_folder
 from modelyard_runtime.dataset import find, invalid
-from modelyard_runtime.outcome import Exit, Failure, report, run_until_stopped
+from modelyard_runtime.outcome import Failure, report, run_until_stopped
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +30,7 @@ def main() -> None:
     """Train, judge, log."""
     config = configuration()
     if config.task is None:
-        raise Failure("InvalidConfiguration", "run.json names another trainer than xgboost", Exit.INVALID)
+        raise Failure(PodReason.INVALID_CONFIGURATION, "run.json names another trainer than xgboost")
     if config.dataset is None:
         raise invalid("the xgboost trainer needs a dataset; set spec.dataset")
     run_id = tracking.run_id()

@@ -10,6 +10,7 @@ from modelyard.api.base import Resource, Schema, Status, condition
 from modelyard.api.conditions import progressing, ready, trouble
 from modelyard.controller import Controller, Relation
 from modelyard.errors import ModelyardError
+from modelyard.kube.applied import in_sync
 from modelyard.kube.names import FIELD_MANAGER, MANAGED_BY, UID_LABEL, UID_TAG
 from modelyard.plan import Action, Apply, CreateExperiment, Delete, DeleteExperiment, Event, Manifest, Plan
 from modelyard.ports import Ports, TrackedExperiment
@@ -103,8 +104,9 @@ def _status(toy: Toy, id_: str | None, *conditions: Any) -> ToyStatus:
 def _children(toy: Toy, children: tuple[Manifest, ...]) -> list[Action]:
     wanted = {f"{toy.metadata.name}-{number}" for number in range(toy.spec.children)}
     current = {child["metadata"]["name"]: child for child in children if child["kind"] == "ConfigMap"}
+    manifests = [_config_map(toy, name) for name in sorted(wanted)]
     out: list[Action] = [
-        Apply(_config_map(toy, name)) for name in sorted(wanted) if current.get(name, {}).get("data") != {"value": toy.spec.value}
+        Apply(each) for each in manifests if (there := current.get(each["metadata"]["name"])) is None or not in_sync(each, there)
     ]
     gone = [child for name, child in current.items() if name not in wanted and "deletionTimestamp" not in child["metadata"]]
     return out + [Delete("v1", "ConfigMap", child["metadata"]["name"], child["metadata"]["uid"]) for child in gone]

@@ -1,22 +1,28 @@
 """Kubernetes in memory: `modelyard.ports.Cluster` and `Objects` with the API server's own rules, and what users and controllers do there.
 
-What it keeps: uids, resourceVersions and generations, preconditions, the status subresource, server-side apply by one field manager,
-finalizers, garbage collection by owner references. Watches are the cache: every change is in it at once, unless the fake is `deaf`.
+What it keeps: uids, resourceVersions and generations, preconditions, the status subresource,
+server-side apply by one field manager, finalizers, garbage collection by owner references, and the
+ReplicaSet between a Deployment and its pods. Watches are the cache: every change is in it at once,
+unless the fake is `deaf`.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from modelyard.api.base import GROUP
-from modelyard.cache import Cache, owner_of
+from modelyard.cache import Cache
 from modelyard.errors import Conflict, Invalid
+from modelyard.kube.applied import ATOMIC_MAPS, item_key, stamped
+from modelyard.kube.owned import parent_of
 from modelyard.plan import Delete, Manifest
 from tests.fakes.calls import Call, Calls, Hook
 from tests.fakes.clock import FakeClock
 
-__all__ = ["FakeCluster", "Killed"]
+__all__ = ["FakeCluster", "Killed", "controlled_by"]
 
 _OWN = {"Experiment": "experiments", "TrainingRun": "trainingruns", "RegisteredModel": "registeredmodels"}
 _PAGE = 500
@@ -91,10 +97,10 @@ class FakeCluster:
 
     async def apply(self, manifest: Manifest) -> None:
         async with self._call("apply", manifest):
-            desired = _copy(manifest)
+            desired = _copy(stamped(manifest))
             desired.pop("status", None)
             live = self._objects.get(_place(desired))
-            if live is not None and owner_of(live) != owner_of(desired):
+            if live is not None and parent_of(live) != parent_of(desired):
                 raise Invalid("Kubernetes", f"apply {desired['kind']}", desired["metadata"]["name"], "there is one already")
             if live is None:
                 body = self._born(desired)
@@ -142,14 +148,12 @@ class FakeCluster:
 
     async def write_status(self, body: Manifest, status: Manifest) -> Manifest:
         async with self._call("write_status", body, status):
-            live = self._same(body, "write status of")
+            live = self._newest(body, "write status of")
             return _copy(self._store(_copy(live) | {"status": _copy(status)}))
 
     async def set_finalizers(self, body: Manifest, finalizers: tuple[str, ...]) -> Manifest:
         async with self._call("set_finalizers", body, finalizers):
-            live = self._same(body, "set finalizers of")
-            if live["metadata"]["resourceVersion"] != body["metadata"]["resourceVersion"]:
-                raise Conflict("Kubernetes", "set finalizers of", live["metadata"]["name"], "it has changed")
+            live = self._newest(body, "set finalizers of")
             added = set(finalizers) - set(live["metadata"].get("finalizers", ()))
             if added and "deletionTimestamp" in live["metadata"]:
                 raise Invalid("Kubernetes", "set finalizers of", live["metadata"]["name"], "no finalizer may be added: it is being deleted")
@@ -191,6 +195,48 @@ class FakeCluster:
         """Delete an object; with a finalizer it only begins to go."""
         self._delete((scope, namespace, name))
 
+    def start_pod(self, owner: Manifest, name: str = "", **status: Any) -> Manifest:
+        """Create a pod of a Job, or of a Deployment by way of its ReplicaSet, with this status."""
+        meta, template = owner["metadata"], owner["spec"]["template"]
+        labels = dict(template["metadata"]["labels"])
+        if owner["kind"] == "Deployment":
+            owner = self._replica_set(owner)
+            labels = dict(owner["metadata"]["labels"])
+        else:
+            labels["job-name"] = meta["name"]
+        pod = self.create(
+            {
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "metadata": {
+                    "name": name or f"{meta['name']}-pod",
+                    "namespace": meta["namespace"],
+                    "labels": labels,
+                    "ownerReferences": [controlled_by(owner)],
+                },
+                "spec": _copy(template["spec"]),
+            }
+        )
+        return self.edit(*_place(pod), lambda body: body.update(status=status)) if status else pod
+
+    def _replica_set(self, deployment: Manifest) -> Manifest:
+        """Return the ReplicaSet of a Deployment's template, made if there is none."""
+        meta, template = deployment["metadata"], deployment["spec"]["template"]
+        digest = hashlib.sha256(json.dumps(template, sort_keys=True).encode()).hexdigest()[:10]
+        labels = template["metadata"]["labels"] | {"pod-template-hash": digest}
+        body = {
+            "apiVersion": "apps/v1",
+            "kind": "ReplicaSet",
+            "metadata": {
+                "name": f"{meta['name']}-{digest}",
+                "namespace": meta["namespace"],
+                "labels": labels,
+                "ownerReferences": [controlled_by(deployment)],
+            },
+            "spec": {"replicas": deployment["spec"].get("replicas", 1)},
+        }
+        return self.live(*_place(body)) or self.create(body)
+
     def attach(self, cache: Cache) -> None:
         """Give the cluster the next operator's cache, filled as its watches would."""
         self._cache = cache
@@ -215,12 +261,16 @@ class FakeCluster:
             | {"uid": f"uid-{self._made}", "creationTimestamp": created, "resourceVersion": "0", "generation": 1}
         }
 
-    def _same(self, body: Manifest, operation: str) -> Manifest:
+    def _newest(self, body: Manifest, operation: str) -> Manifest:
+        """Return the object, if it is the one of `body` and has not changed since."""
         live = self._objects.get(_place(body))
         if live is None or live["metadata"]["uid"] != body["metadata"]["uid"]:
             meta = body["metadata"]
             self._cache.remove(_scope(body), meta["namespace"], meta["name"], meta["uid"])
             raise Conflict("Kubernetes", operation, meta["name"], "it is gone")
+        if live["metadata"]["resourceVersion"] != body["metadata"]["resourceVersion"]:
+            self._cache.put(_scope(live), _copy(live))
+            raise Conflict("Kubernetes", operation, live["metadata"]["name"], "it has changed")
         return live
 
     def _store(self, body: Manifest) -> Manifest:
@@ -266,6 +316,13 @@ class FakeCluster:
         return any(body["metadata"]["uid"] == uid for body in self._objects.values())
 
 
+def controlled_by(owner: Manifest) -> Manifest:
+    """Return the reference by which an object is controlled by another."""
+    meta = owner["metadata"]
+    reference = {"name": meta["name"], "uid": meta["uid"], "controller": True}
+    return {"apiVersion": owner["apiVersion"], "kind": owner["kind"]} | reference
+
+
 def _scope(body: Manifest) -> str:
     api_version, kind = body["apiVersion"], body["kind"]
     return _OWN[kind] if api_version.startswith(f"{GROUP}/") else f"{api_version}/{kind}"
@@ -275,20 +332,29 @@ def _place(body: Manifest) -> tuple[str, str, str]:
     return _scope(body), body["metadata"]["namespace"], body["metadata"]["name"]
 
 
-def _merged(live: Any, desired: Any, previous: Any) -> Any:
+def _merged(live: Any, desired: Any, previous: Any, field: str = "") -> Any:
     """Server-side apply by one manager: ours win, what we said before and say no more goes, what others said stays."""
-    if isinstance(live, dict) and isinstance(desired, dict):
+    if isinstance(live, dict) and isinstance(desired, dict) and field not in ATOMIC_MAPS:
         before = previous if isinstance(previous, dict) else {}
         kept = {key: value for key, value in live.items() if key in desired or key not in before}
-        return kept | {key: _merged(kept.get(key), value, before.get(key)) for key, value in desired.items()}
-    if _keyed(live) and _keyed(desired):
-        ours = {item["name"]: item for item in desired}
-        before = {item["name"]: item for item in previous} if _keyed(previous) else {}
-        theirs = {item["name"]: item for item in live}
-        kept_items = [_merged(item, ours[name], before.get(name)) for name, item in theirs.items() if name in ours]
-        others = [item for name, item in theirs.items() if name not in ours and name not in before]
-        return kept_items + others + [item for name, item in ours.items() if name not in theirs]
+        ours = {key: _merged(kept.get(key), value, before.get(key), key) for key, value in desired.items()}
+        return kept | ours
+    if isinstance(live, list) and isinstance(desired, list):
+        before = previous if isinstance(previous, list) else []
+        key_of = item_key(field, [*live, *desired, *before])
+        if key_of is not None:
+            return _merged_items(live, desired, before, key_of)
     return _copy(desired)
+
+
+def _merged_items(live: list[Any], desired: list[Any], previous: list[Any], key_of: Callable[[Manifest], Any]) -> list[Any]:
+    ours, theirs, before = ({key_of(each): each for each in items} for items in (desired, live, previous))
+    kept = [
+        _merged(item, ours[key], before.get(key)) if key in ours else item
+        for key, item in theirs.items()
+        if key in ours or key not in before
+    ]
+    return kept + [_copy(item) for key, item in ours.items() if key not in theirs]
 
 
 def _copy(value: Any) -> Any:
@@ -298,10 +364,6 @@ def _copy(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_copy(item) for item in value]
     return value
-
-
-def _keyed(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(item, dict) and "name" in item for item in value)
 
 
 def _check_immutable(live: Manifest, body: Manifest) -> None:

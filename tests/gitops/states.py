@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -117,7 +117,7 @@ def _after_training() -> Iterator[Kind]:
     once = training_run(backoff_limit=0)
     yield after(once, a_failure.failed(once, 1, SECOND))
     yield after(once, a_failure.failed(once, 1, SECOND, terminated(137, "", "OOMKilled")))
-    for reason in ("ScriptInvalid", "InvalidParameters", "DatasetDigestMismatch", "DatasetInvalid", "DatasetUnavailable"):
+    for reason in ("ScriptInvalid", "InvalidParameters", "DatasetDigestMismatch", "DatasetInvalid", "DatasetUnavailable", "VolumeFull"):
         yield after(once, a_failure.failed(once, 1, SECOND, terminated(67, json.dumps({"reason": reason, "message": "no"}))))
     late = a_failure.broken(once, terminated(143), reason="DeadlineExceeded", status="FAILED")
     known = a_failure.decided(once, late)
@@ -195,17 +195,43 @@ def _model_stages() -> Iterator[Kind]:
     yield after(pickled.model, a_model.decide(pickled.model, _dying(pickled, "v2", said), NOW))
 
 
-def _dying(world: a_world.World, version: str, status: Manifest) -> Any:
-    """What is seen when a version's pod has ended in this way."""
+NO_NODE = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"}
+
+
+def _model_pods() -> Iterator[Kind]:
+    """The version that holds the stage serves no more, and its new pod is in trouble."""
+    for reason in ("ArtifactInvalid", "VolumeFull"):
+        said = json.dumps({"reason": reason, "message": "so it is"})
+        yield _troubled(terminated(67, said, name="fetch"))
+    yield _troubled(terminated(137, "", "OOMKilled", name="model"))
+    yield _troubled(waiting("ImagePullBackOff", "not found", name="model"))
+    yield _troubled(waiting("CreateContainerConfigError", 'secret "x" not found', name="fetch"))
+    yield _troubled(conditions=[NO_NODE])
+    for text in ("exceeded quota: pods", "violates PodSecurity"):
+        yield _troubled(refused=text)
+
+
+def _troubled(*statuses: Manifest, **more: Any) -> Kind:
+    world = held()
+    return after(world.model, a_model.decide(world.model, _dying(world, "v1", *statuses, **more), NOW))
+
+
+def _dying(world: a_world.World, version: str, *statuses: Manifest, conditions: Iterable[Manifest] = (), refused: str = "") -> Any:
+    """What is seen when a version's pod has ended or waits in this way, or cannot be created."""
     there = world.children["Deployment", f"fraud-production-{version}"]
-    there["status"] = {"observedGeneration": there["metadata"]["generation"], "updatedReplicas": 1}
+    failure = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": refused}
+    there["status"] = {
+        "observedGeneration": there["metadata"]["generation"],
+        "updatedReplicas": 0 if refused else 1,
+        "conditions": [failure] if refused else [],
+    }
     labels = {"modelyard.io/stage": "production", "modelyard.io/version": version, **there["spec"]["template"]["metadata"]["labels"]}
     pod = {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {"name": "dying", "labels": labels, "creationTimestamp": f"{world.now + HOUR:%FT%TZ}"},
         "spec": {},
-        "status": {"phase": "Pending", "containerStatuses": [status], "initContainerStatuses": []},
+        "status": {"phase": "Pending", "containerStatuses": statuses, "initContainerStatuses": [], "conditions": [*conditions]},
     }
     others = tuple(child for key, child in world.children.items() if key[0] != "Pod")
     return replace(world.seen(), children=(*others, pod))
@@ -219,5 +245,5 @@ def reasons(manifest: Manifest) -> set[str]:
 @cache
 def states() -> tuple[Manifest, ...]:
     """Every state, as the API server has it."""
-    found = (_experiments(), _before_training(), _after_training(), _elsewhere(), _model_versions(), _model_stages())
+    found = (_experiments(), _before_training(), _after_training(), _elsewhere(), _model_versions(), _model_stages(), _model_pods())
     return tuple(body(resource) for each in found for resource in each)

@@ -43,14 +43,15 @@ TABLE: dict[str, dict[tuple[str, str, str], str]] = {
         "MLflowUnavailable StoreUnavailable",
         HELD: "Suspended",
         BROKEN: "ImagePullFailed ConfigurationMissing VersionTaken NoModel Failed OutOfMemory DeadlineExceeded ScriptInvalid "
-        "InvalidParameters InvalidResources NoPod HeartbeatLost DatasetDigestMismatch DatasetUnavailable DatasetInvalid "
+        "InvalidParameters InvalidResources NoPod VolumeFull HeartbeatLost DatasetDigestMismatch DatasetUnavailable DatasetInvalid "
         "ExperimentGone ConnectionMissing ConnectionRefused RequestRefused",
         GOING: "Deleting",
     },
     "RegisteredModel": {
         HEALTHY: "Serving Registered",
-        WAITS: "Registering WaitingForVersion Promoting NotServing MLflowUnavailable StoreUnavailable",
+        WAITS: "Registering WaitingForVersion Promoting NotServing Unschedulable MLflowUnavailable StoreUnavailable",
         BROKEN: "VersionUnknown VersionInvalid ArtifactMissing ArtifactDigestMismatch ServingFailed CodeModelForbidden "
+        "ArtifactInvalid ImagePullFailed ConfigurationMissing OutOfMemory VolumeFull QuotaExceeded PodRefused "
         "NameTaken ConnectionMissing ConnectionRefused RequestRefused",
         GOING: "Deleting",
     },

@@ -2,14 +2,15 @@
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
 
 from tests.servers import Minio
 
-__all__ = ["breaking_off", "listing", "nobody", "refusing_twins"]
+__all__ = ["breaking_off", "holding", "listing", "nobody", "refusing", "refusing_twins"]
 
 
 @contextmanager
@@ -47,6 +48,46 @@ def listing(key: str) -> Iterator[Minio]:
         def do_GET(self) -> None:
             entry = f"<Contents><Key>{escape(key)}</Key><Size>1</Size></Contents>"
             self.answer(200, f"<ListBucketResult><IsTruncated>false</IsTruncated>{entry}</ListBucketResult>".encode())
+
+    with running(Handler) as store:
+        yield store
+
+
+@contextmanager
+def holding(objects: Mapping[str, bytes]) -> Iterator[Minio]:
+    """A store of one bucket, with these objects by key."""
+
+    class Handler(Quiet):
+        def do_GET(self) -> None:
+            parts = urlsplit(self.path)
+            key = unquote(parts.path).split("/", 2)[2] if parts.path.count("/") > 1 else ""
+            prefix = parse_qs(parts.query).get("prefix", [""])[0]
+            if key and key not in objects:
+                self.answer(404, b"<Error><Code>NoSuchKey</Code></Error>")
+            elif key:
+                self.answer(200, objects[key], etag='"one"')
+            else:
+                found = [
+                    f"<Contents><Key>{escape(k)}</Key><Size>{len(v)}</Size></Contents>" for k, v in objects.items() if k.startswith(prefix)
+                ]
+                self.answer(200, f"<ListBucketResult><IsTruncated>false</IsTruncated>{''.join(found)}</ListBucketResult>".encode())
+
+    with running(Handler) as store:
+        yield store
+
+
+@contextmanager
+def refusing(status: int) -> Iterator[Minio]:
+    """An S3, or an MLflow, that answers everything with this status."""
+
+    class Handler(Quiet):
+        def do_GET(self) -> None:
+            self.answer(status, b"<Error><Code>AccessDenied</Code></Error>")
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            word = "UNAUTHENTICATED" if status == 401 else "BAD_REQUEST"
+            self.answer(status, json.dumps({"error_code": word, "message": "no such run"}).encode())
 
     with running(Handler) as store:
         yield store

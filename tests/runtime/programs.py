@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -48,8 +49,8 @@ def said(folder: Path) -> dict[str, Any]:
     return json.loads(path.read_text()) if path.exists() else {}
 
 
-def program(folder: Path, module: str, *arguments: str, env: Mapping[str, str] | None = None) -> Ended:
-    """Run a program of the runtime to its end."""
+def program(folder: Path, module: str, *arguments: str, env: Mapping[str, str] | None = None, file_limit: int | None = None) -> Ended:
+    """Run a program of the runtime to its end. `file_limit`: bytes that a file of it may have."""
     command = [sys.executable, "-m", f"modelyard_runtime.{module}", *arguments]
     done = subprocess.run(
         command,
@@ -60,6 +61,7 @@ def program(folder: Path, module: str, *arguments: str, env: Mapping[str, str] |
         text=True,
         timeout=PATIENCE,
         check=False,
+        preexec_fn=None if file_limit is None else lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit, file_limit)),
     )
     return Ended(done.returncode, done.stdout, said(folder))
 
@@ -142,7 +144,7 @@ class Server:
 def serving(folder: Path, model: Path, env: Mapping[str, str] | None = None, *, ready: bool = True) -> Iterator[Server]:
     """A model server, from when it is ready, or from when it listens."""
     folder.mkdir(parents=True, exist_ok=True)
-    arguments = ("--model-dir", str(model), "--name", Server.name, "--version", "v3", "--port", "0")
+    arguments = ("--model-dir", str(model), "--name", Server.name, "--version", "v3", "--runtime", "1f2e3d4c", "--port", "0")
     process = start(folder, "serve", *arguments, env={"MODELYARD_MODEL": "risk.fraud", **(env or {})})
 
     def port() -> int | None:

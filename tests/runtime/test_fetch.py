@@ -104,8 +104,8 @@ def test_what_is_missing_or_closed_is_told_apart_from_what_does_not_answer(minio
     missing = fetch(tmp_path, minio, "models/nothing", digest)
     assert (missing.code, missing.said["reason"]) == (66, "ArtifactMissing")
     closed = fetch(tmp_path, minio, "models/nothing", digest, AWS_SECRET_ACCESS_KEY="wrong")
-    assert (closed.code, closed.said["reason"]) == (66, "ArtifactMissing")
-    assert "modelyard-connection" in closed.said["message"]
+    assert (closed.code, closed.said["reason"]) == (67, "ConnectionRefused")
+    assert "modelyard-connection" in closed.log
     dark = fetch(tmp_path, minio, "models/nothing", digest, MLFLOW_S3_ENDPOINT_URL=f"http://127.0.0.1:{free_port()}")
     assert (dark.code, dark.said["reason"]) == (69, "StoreUnavailable")
     wrong = program(tmp_path, "fetch", "--uri", "file:///etc", "--digest", digest, "--to", str(tmp_path / "model"))

@@ -204,7 +204,8 @@ def test_every_answer_says_which_model_gave_it(served: Serve):
     server = served("classifier")
     answers = [server.get("/ping"), server.get("/nowhere"), server.invoke("{"), server.predict(ROWS), server.get("/metrics")]
     assert [answer.status for answer in answers] == [200, 404, 400, 200, 200]
-    assert {(answer.headers["modelyard-version"], answer.headers["modelyard-model"]) for answer in answers} == {("v3", "risk.fraud")}
+    names = ("modelyard-version", "modelyard-model", "modelyard-runtime")
+    assert {tuple(answer.headers[name] for name in names) for answer in answers} == {("v3", "risk.fraud", "1f2e3d4c")}
 
 
 def test_even_what_is_no_http_is_answered_by_the_version_that_got_it(served: Serve):

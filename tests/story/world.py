@@ -170,9 +170,7 @@ class World:
         else:
             self.train(run)
         status = {"phase": "Failed" if fails else "Succeeded", "containerStatuses": [{"name": "trainer", "state": {"terminated": ended}}]}
-        pod = _pod(f"{meta['name']}-pod", template["metadata"]["labels"] | {"job-name": meta["name"]}, "Job", job)
-        self.cluster.create(pod)
-        self.cluster.edit(_POD, NAMESPACE, pod["metadata"]["name"], lambda body: body.update(status=status))
+        self.cluster.start_pod(job, **status)
         end = {"type": "Failed" if fails else "Complete", "status": "True", "reason": "BackoffLimitExceeded" if fails else "Completed"}
         self.cluster.edit(_JOB, NAMESPACE, meta["name"], lambda body: body.update(status={"conditions": [end]}))
         return True
@@ -212,21 +210,10 @@ class World:
         status = {"observedGeneration": meta["generation"], "updatedReplicas": replicas, "readyReplicas": ready, "availableReplicas": ready}
         name = f"{meta['name']}-pod"
         if broken and self.cluster.live(_POD, NAMESPACE, name) is None:
-            self.cluster.create(_pod(name, meta["labels"], "Deployment", deployment))
             ended = {"name": "model", "state": {"terminated": {"exitCode": 67, "message": broken}}}
-            self.cluster.edit(_POD, NAMESPACE, name, lambda body: body.update(status={"containerStatuses": [ended]}))
+            self.cluster.start_pod(deployment, name, containerStatuses=[ended])
             return True
         if deployment.get("status") == status:
             return False
         self.cluster.edit(_DEPLOYMENT, NAMESPACE, meta["name"], lambda body: body.update(status=status))
         return True
-
-
-def _pod(name: str, labels: Manifest, kind: str, owner: Manifest) -> Manifest:
-    reference = {"apiVersion": owner["apiVersion"], "kind": kind, "name": owner["metadata"]["name"], "uid": owner["metadata"]["uid"]}
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": name, "namespace": NAMESPACE, "labels": dict(labels), "ownerReferences": [reference]},
-        "spec": {},
-    }

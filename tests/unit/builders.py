@@ -21,7 +21,9 @@ from modelyard.api.schema import KINDS, crd
 from modelyard.api.training_run import TrainingRun, TrainingRunSpec, TrainingRunStatus
 from modelyard.engine import report
 from modelyard.errors import ModelyardError
-from modelyard.kube.names import STAGES_TAG, UID_LABEL, VERSION_TAG, mlflow_model_name, owner_tags
+from modelyard.kube.applied import stamped
+from modelyard.kube.names import STAGES_TAG, VERSION_TAG, mlflow_model_name, owner_tags
+from modelyard.kube.owned import parent_of
 from modelyard.kube.pods import Runtime
 from modelyard.plan import Act, Action, Apply, Delete, External, Manifest, Plan, Record, Rest
 from modelyard.ports import ArtifactTree, Tenant, TrackedExperiment, TrackedModel, TrackedRun, TrackedVersion
@@ -159,7 +161,7 @@ def written(resource: ResourceT, plan: Plan[Any], now: datetime = NOW) -> Resour
 # --- children -----------------------------------------------------------------------------------------
 def live(manifest: Manifest, status: Manifest | None = None, *, generation: int = 1, uid: str = "", **about: Any) -> Manifest:
     """Return an object as the API server has it after an apply of this manifest."""
-    there = deepcopy(manifest)
+    there = deepcopy(stamped(manifest))
     name = there["metadata"]["name"]
     there["metadata"] |= {"uid": uid or f"uid-{there['kind']}-{name}".lower(), "resourceVersion": "1", "generation": generation} | about
     return there | ({"status": status} if status is not None else {})
@@ -299,7 +301,8 @@ class Around:
         return [body(one) for one in self.objects if plural == one.PLURAL and one.metadata.namespace == namespace]
 
     def owned(self, uid: str) -> tuple[Manifest, ...]:
-        return tuple(child for child in self.children if child["metadata"]["labels"].get(UID_LABEL) == uid)
+        parents = ((child, parent_of(child)) for child in self.children)
+        return tuple(child for child, parent in parents if parent is not None and parent.uid == uid)
 
     async def config_map(self, namespace: str, name: str) -> dict[str, str] | None:
         return self.config_maps.get(name)

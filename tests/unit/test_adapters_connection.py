@@ -36,6 +36,7 @@ class Kubernetes:
     asked: list[tuple[str, str]] = field(default_factory=list)
     error: Exception | None = None
     gate: asyncio.Event | None = None
+    for_pods: set[str] = field(default_factory=set)
 
     async def read(self, namespace: str, name: str) -> Mapping[str, str] | None:
         self.asked.append((namespace, name))
@@ -43,7 +44,14 @@ class Kubernetes:
             await self.gate.wait()
         if self.error is not None:
             raise self.error
+        if name == "modelyard-connection-pods":
+            return {} if namespace in self.for_pods else None
         return self.secrets.get(namespace)
+
+    @property
+    def readings(self) -> int:
+        """How often the connection itself was read."""
+        return sum(name == "modelyard-connection" for _, name in self.asked)
 
 
 class World:
@@ -136,10 +144,20 @@ async def test_a_tenant_is_opened_once_and_its_secret_read_once_a_minute(world: 
     assert (first.bucket, first.tracking_url) == ("mlflow-artifacts", "http://mlflow.modelyard:5050")
     for world.now in (1000.0, 1030.0, 1059.9):
         assert await world.tenants.tenant("risk") is first
-    assert world.kubernetes.asked == [("risk", "modelyard-connection")]
+    assert world.kubernetes.asked == [("risk", "modelyard-connection"), ("risk", "modelyard-connection-pods")]
     world.now = 1060.0
     assert await world.tenants.tenant("risk") is first
-    assert len(world.kubernetes.asked) == 2
+    assert world.kubernetes.readings == 2
+
+
+async def test_pods_get_a_secret_of_their_own_where_it_exists(world: World):
+    assert (await world.tenants.tenant("risk")).pods_secret == "modelyard-connection"
+    world.kubernetes.for_pods.add("risk")
+    world.now += 60
+    assert (await world.tenants.tenant("risk")).pods_secret == "modelyard-connection-pods"
+    world.kubernetes.for_pods.clear()
+    world.now += 60
+    assert (await world.tenants.tenant("risk")).pods_secret == "modelyard-connection"
 
 
 async def test_namespaces_share_nothing(world: World):
@@ -170,7 +188,7 @@ async def test_many_at_once_read_the_secret_once(world: World):
     results = await asyncio.gather(*waiting, return_exceptions=True)
     assert isinstance(results[0], asyncio.CancelledError)
     assert len({id(each) for each in results[1:]}) == 1
-    assert len(world.kubernetes.asked) <= 2, "the cancelled reader's, and one for all others"
+    assert world.kubernetes.readings <= 2, "the cancelled reader's, and one for all others"
 
 
 async def test_a_missing_secret_is_found_soon_after_it_was_made(world: World):
@@ -258,7 +276,7 @@ async def test_a_refusal_of_our_own_reads_nothing_again(world: World):
         await tenant.store.usage("s3://elsewhere/x/")
     world.now += 30
     await world.tenants.tenant("risk")
-    assert len(world.kubernetes.asked) == 1
+    assert world.kubernetes.readings == 1
 
 
 async def test_calls_in_flight_end_before_their_client_is_closed(world: World, gateway: tuple[Gateway, str]):

@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from modelyard.cache import Cache, Change, Key
-from modelyard.kube.names import UID_LABEL
 
 SCOPE = "v1/ConfigMap"
 
 
-def body(name: str = "x", uid: str = "u1", version: int = 1, namespace: str = "a", owner: str = "", **more: Any) -> dict[str, Any]:
-    labels = {"labels": {UID_LABEL: owner}} if owner else {}
-    return {"metadata": {"name": name, "namespace": namespace, "uid": uid, "resourceVersion": str(version)} | labels} | more
+def body(name: str = "x", uid: str = "u1", version: int = 1, namespace: str = "a", **more: Any) -> dict[str, Any]:
+    return {"metadata": {"name": name, "namespace": namespace, "uid": uid, "resourceVersion": str(version)}} | more
 
 
 def cache() -> tuple[Cache, list[Change]]:
@@ -51,21 +49,27 @@ def test_the_end_of_an_earlier_object_does_not_take_its_successor_along() -> Non
 
 def test_what_is_gone_does_not_rise_again_by_a_late_answer() -> None:
     known, _ = cache()
-    known.remove(SCOPE, "a", "x", "u1")
-    assert not known.put(SCOPE, body(uid="u1", version=99, owner="o"))
-    assert known.owned("o") == ()
+    known.remove("toys", "a", "x", "u1")
+    assert not known.put("toys", body(uid="u1", version=99))
+    assert known.get("toys", "a", "x") is None
 
 
-def test_children_are_found_by_their_owner_until_they_go_or_change_hands() -> None:
+def test_what_only_left_a_watchs_selector_comes_back_with_a_later_version() -> None:
     known, _ = cache()
-    known.put(SCOPE, body("one", "c1", owner="o"))
-    known.put("v1/Pod", body("one", "c2", owner="o"))
-    known.put(SCOPE, body("two", "c3", owner="p"))
-    assert {child["metadata"]["uid"] for child in known.owned("o")} == {"c1", "c2"}
-    known.put(SCOPE, body("one", "c1", version=2, owner="p"))
-    assert {child["metadata"]["uid"] for child in known.owned("p")} == {"c1", "c3"}
-    known.remove("v1/Pod", "a", "one", "c2")
-    assert known.owned("o") == ()
+    known.put("toys", body(version=5))
+    assert known.remove("toys", "a", "x", "u1", 6)
+    assert not known.put("toys", body(version=6))
+    assert known.put("toys", body(version=7))
+
+
+def test_a_late_word_that_it_left_does_not_undo_that_it_is_back() -> None:
+    known, _ = cache()
+    known.put("toys", body(version=7))
+    assert not known.remove("toys", "a", "x", "u1", 6)
+    assert known.get("toys", "a", "x") is not None
+    assert known.put("toys", body(version=8))
+    assert known.settle("toys", known.uids("toys"), [], 7) == 0
+    assert known.settle("toys", known.uids("toys"), [], 9) == 1
 
 
 def test_a_list_takes_away_what_it_lacks_but_not_what_came_after_it_began() -> None:

@@ -10,7 +10,7 @@ from modelyard.errors import Invalid
 from modelyard.experiment.decide import decide
 from modelyard.experiment.observe import RUNS, observe
 from modelyard.plan import ArchiveRun
-from tests.unit.builders import BUCKET, NOW, URL, Around, experiment, outside, tracked_experiment
+from tests.unit.builders import BUCKET, NOW, URL, Around, experiment, outside, said, tracked_experiment, written
 
 RETAINED = experiment(retention={"runs": "90d"})
 
@@ -29,8 +29,8 @@ async def old_run(around: Around, id_: str, number: int) -> str:
 async def test_nothing_there_is_a_world_too():
     around = Around()
     around.tenants.world.clear()
-    seen = await observe(experiment(), around, NOW)
-    assert (seen.bucket, seen.bucket_exists, seen.tracked, seen.tracking_url) == (BUCKET, False, None, URL)
+    found = await observe(experiment(), around, NOW)
+    assert (found.bucket, found.bucket_exists, found.tracked, found.tracking_url) == (BUCKET, False, None, URL)
 
 
 async def test_runs_and_artifacts_are_counted():
@@ -40,9 +40,9 @@ async def test_runs_and_artifacts_are_counted():
     await around.tracking.delete_run(await around.tracking.create_run(id_, "two", {}))
     around.store.put(f"s3://{BUCKET}/risk/fraud/a", b"123")
     around.store.put(f"s3://{BUCKET}/risk/fraudulent/a", b"of a neighbour")
-    seen = await observe(experiment(), around, NOW)
-    assert seen.usage
-    assert ([run.name for run in seen.runs], seen.deleted_runs, seen.usage.objects, seen.usage.bytes) == (["one"], 1, 1, 3)
+    found = await observe(experiment(), around, NOW)
+    assert found.usage
+    assert ([run.name for run in found.runs], found.deleted_runs, found.usage.objects, found.usage.bytes) == (["one"], 1, 1, 3)
 
 
 async def test_of_a_deleted_experiment_nothing_more_is_asked():
@@ -58,9 +58,9 @@ async def test_a_look_at_an_experiment_is_three_calls():
     id_ = await tracked(around)
     await around.tracking.delete_run(await around.tracking.create_run(id_, "gone", {}))
     around.tenants.calls.clear()
-    seen = await observe(experiment(), around, NOW)
+    found = await observe(experiment(), around, NOW)
     assert [call.operation for call in around.tenants.calls] == ["usage", "experiment", "runs"]
-    assert (seen.runs, seen.deleted_runs) == ((), 1)
+    assert (found.runs, found.deleted_runs) == ((), 1)
 
 
 async def test_of_many_runs_those_that_are_there_are_asked_for_at_once():
@@ -78,8 +78,8 @@ async def test_deleted_runs_take_no_place_from_those_that_are_there():
     kept = await around.tracking.create_run(id_, "kept", {})
     for number in range(RUNS):
         await around.tracking.delete_run(await around.tracking.create_run(id_, f"gone-{number}", {}))
-    seen = await observe(experiment(), around, NOW)
-    assert ([run.id for run in seen.runs], seen.deleted_runs) == ([kept], RUNS)
+    found = await observe(experiment(), around, NOW)
+    assert ([run.id for run in found.runs], found.deleted_runs) == ([kept], RUNS)
 
 
 async def test_a_run_that_a_version_came_from_is_passed_over_however_many_there_are():
@@ -89,10 +89,11 @@ async def test_a_run_that_a_version_came_from_is_passed_over_however_many_there_
     await around.tracking.create_model("risk.fraud", "", {})
     for run in runs[:25]:
         await around.tracking.create_version("risk.fraud", "s3://b/k", run, {}, None)
-    assert outside(decide(RETAINED, await observe(RETAINED, around, NOW), NOW)) == ArchiveRun(runs[25])
+    retaining = written(RETAINED, decide(RETAINED, await observe(RETAINED, around, NOW), NOW))
+    assert outside(decide(retaining, await observe(retaining, around, NOW), NOW)) == ArchiveRun(runs[25])
     for run in runs[25:]:
         await around.tracking.create_version("risk.fraud", "s3://b/k", run, {}, None)
-    assert outside(decide(RETAINED, await observe(RETAINED, around, NOW), NOW)) is None
+    assert said(decide(retaining, await observe(retaining, around, NOW), NOW)) == "Ready Synced"
 
 
 async def test_no_more_runs_are_asked_about_than_a_pass_can_give_up():
@@ -120,12 +121,13 @@ async def test_of_more_runs_than_are_read_the_oldest_go_and_the_best_of_all_is_k
     for run in runs:
         around.tracking.runs_by_id[run] = replace(around.tracking.runs_by_id[run], start=NOW - timedelta(days=300))
     asked = experiment(objective={"metric": "accuracy"}, retention={"runs": "90d", "keep_best": 1})
-    seen = await observe(asked, around, NOW)
-    assert len(seen.runs) == RUNS
-    plan = decide(asked, seen, NOW)
-    assert outside(plan) == ArchiveRun(runs[1])
-    assert plan.status.best_run is not None
-    assert plan.status.best_run.run_id == runs[0]
+    found = await observe(asked, around, NOW)
+    assert len(found.runs) == RUNS
+    first = decide(asked, found, NOW)
+    asked = written(asked, first)
+    assert asked.status.best_run is not None
+    assert asked.status.best_run.run_id == runs[0]
+    assert outside(decide(asked, found, NOW)) == ArchiveRun(runs[1])
 
 
 async def test_a_namespace_without_a_connection_is_an_error():

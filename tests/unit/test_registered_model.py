@@ -24,11 +24,11 @@ from tests.unit.builders import (
     outside,
     registered_model,
     said,
-    source,
     tracked_model,
     tracked_version,
     written,
 )
+from tests.unit.model_builders import source
 
 decide = decider(RUNTIME)
 

@@ -9,16 +9,17 @@ import pytest
 from modelyard.api.experiment import ExperimentStatus
 from modelyard.api.training_run import TrainingRun
 from modelyard.errors import Forbidden, Invalid, ModelyardError, Unavailable
-from modelyard.plan import Apply, CreateRun, Delete, LogParameters, Manifest, Plan, SetRunTags
+from modelyard.plan import Apply, CreateRun, Delete, LogParameters, Manifest, Plan, SetTags, TagTarget
 from modelyard.ports import TrackedRun
 from modelyard.training_run import build, controller
-from modelyard.training_run.decide import decider, settled, trouble
-from modelyard.training_run.observe import Seen
+from modelyard.training_run.decide import decider, in_sync, on_error
+from modelyard.training_run.observation import Observation
 from tests.unit.builders import (
     HOUR,
     NOW,
     RUNTIME,
     URL,
+    actions,
     applied,
     deleted,
     experiment,
@@ -29,6 +30,7 @@ from tests.unit.builders import (
     pod,
     registered_model,
     said,
+    status_of,
     tracked_run,
     training_run,
     waiting,
@@ -44,15 +46,17 @@ def attempt(number: int = 1, status: Any = "RUNNING", **more: Any) -> TrackedRun
     return tracked_run(f"r{number}", status, **({"tags": OURS | {"modelyard.io/attempt": str(number)}} | more))
 
 
-def seen(*children: Manifest, runs: tuple[TrackedRun, ...] = (), **more: Any) -> Seen:
+def observed(*children: Manifest, runs: tuple[TrackedRun, ...] = (), **more: Any) -> Observation:
     by_attempt = {int(run.tags["modelyard.io/attempt"]): run for run in runs}
-    return Seen(**({"experiment": READY, "registered_model": None, "children": children, "runs": by_attempt, "tracking_url": URL} | more))
+    return Observation(
+        **({"experiment": READY, "registered_model": None, "owned": children, "runs": by_attempt, "tracking_url": URL} | more)
+    )
 
 
-def training(run: TrainingRun, *pods: Manifest, number: int = 1, **more: Any) -> Seen:
+def training(run: TrainingRun, *pods: Manifest, number: int = 1, **more: Any) -> Observation:
     """The world while an attempt's Job is active."""
     there = job(build.job(run, number, f"r{number}", RUNTIME))
-    return seen(live(build.config_map(run)), there, *pods, runs=(attempt(number, **more),))
+    return observed(live(build.config_map(run)), there, *pods, runs=(attempt(number, **more),))
 
 
 def running(run: TrainingRun, number: int = 1, **status: Any) -> Manifest:
@@ -66,9 +70,9 @@ def running(run: TrainingRun, number: int = 1, **status: Any) -> Manifest:
     ids=["none", "not in MLflow", "being deleted"],
 )
 def test_a_run_waits_for_its_experiment_and_says_so(there: Any):
-    plan = decide(training_run(), seen(experiment=there), NOW)
-    assert (plan.actions, said(plan)) == ((), "Reconciling WaitingForExperiment")
-    assert "goes on by itself" in message(plan)
+    plan = decide(training_run(), observed(experiment=there), NOW)
+    assert said(plan) == "Reconciling WaitingForExperiment"
+    assert "starts automatically" in message(plan)
 
 
 def test_an_experiment_that_is_ready_wakes_the_runs_that_wait_for_it():
@@ -91,52 +95,51 @@ NAMED: list[tuple[str, str, Any]] = [
 
 
 def test_the_mlflow_run_is_made_first_and_says_whose_attempt_it_is_and_what_code_it_ran():
-    plan = decide(training_run(), seen(), NOW)
+    plan = decide(training_run(), observed(), NOW)
     tags = OURS | {"modelyard.io/attempt": "1", "modelyard.io/code.version": "modelyard 1.2.3"}
-    assert plan.actions == (CreateRun("12", "fraud-1", tags),)
-    assert said(plan) == "Reconciling Pending"
+    assert actions(plan) == (CreateRun("12", "fraud-1", tags),)
 
 
 def test_a_script_s_code_version_is_the_digest_of_its_text():
-    plan = decide(training_run(trainer={"script": {"config_map": "train"}}), seen(script="sha256:abc"), NOW)
+    plan = decide(training_run(trainer={"script": {"config_map": "train"}}), observed(script="sha256:abc"), NOW)
     action = outside(plan)
     assert isinstance(action, CreateRun)
     assert action.tags["modelyard.io/code.version"] == "sha256:abc"
 
 
 def test_an_image_s_code_version_is_the_image_s_own_business():
-    action = outside(decide(training_run(trainer={"container": {"image": "a:1"}}), seen(), NOW))
+    action = outside(decide(training_run(trainer={"container": {"image": "a:1"}}), observed(), NOW))
     assert isinstance(action, CreateRun)
     assert "modelyard.io/code.version" not in action.tags
 
 
 def test_a_script_that_is_not_there_is_named_and_looked_for():
-    plan = decide(training_run(trainer={"script": {"config_map": "train", "key": "a.py"}}), seen(), NOW)
-    assert (plan.actions, said(plan)) == ((), "Stalled ConfigurationMissing")
+    plan = decide(training_run(trainer={"script": {"config_map": "train", "key": "a.py"}}), observed(), NOW)
+    assert said(plan) == "Stalled ConfigurationMissing"
     assert "train" in message(plan)
     assert "a.py" in message(plan)
-    assert plan.again is not None, "no watch tells of somebody's ConfigMap"
+    assert plan.requeue_after is not None, "no watch tells of somebody's ConfigMap"
 
 
 def test_nothing_is_made_for_a_run_that_is_suspended_from_the_start():
-    plan = decide(training_run(suspend=True), seen(), NOW)
-    assert (plan.actions, said(plan)) == ((), "Reconciling Suspended")
+    plan = decide(training_run(suspend=True), observed(), NOW)
+    assert said(plan) == "Reconciling Suspended"
 
 
 def test_parameters_are_logged_before_anything_trains():
     run = training_run(parameters={"depth": "6", "rate": "0.1"})
-    assert decide(run, seen(runs=(attempt(),)), NOW).actions == (LogParameters("r1", {"depth": "6", "rate": "0.1"}),)
-    assert decide(run, seen(runs=(attempt(parameters={"depth": "6"}),)), NOW).actions == (LogParameters("r1", {"rate": "0.1"}),)
+    assert actions(decide(run, observed(runs=(attempt(),)), NOW)) == (LogParameters("r1", {"depth": "6", "rate": "0.1"}),)
+    assert actions(decide(run, observed(runs=(attempt(parameters={"depth": "6"}),)), NOW)) == (LogParameters("r1", {"rate": "0.1"}),)
 
 
 def test_a_parameter_that_a_script_logged_otherwise_is_left_as_it_is():
     """MLflow would refuse another value for ever."""
     run = training_run(parameters={"depth": "6"})
-    assert outside(decide(run, seen(runs=(attempt(parameters={"depth": "7"}),)), NOW)) is None
+    assert outside(decide(run, observed(runs=(attempt(parameters={"depth": "7"}),)), NOW)) is None
 
 
 def test_then_the_job_is_made_beside_its_configuration():
-    plan = decide(training_run(), seen(runs=(attempt(),)), NOW)
+    plan = decide(training_run(), observed(runs=(attempt(),)), NOW)
     assert list(applied(plan)) == ["ConfigMap/fraud-1-config", "Job/fraud-1-1"]
     environment = applied(plan)["Job/fraud-1-1"]["spec"]["template"]["spec"]["containers"][0]["env"]
     assert {"name": "MLFLOW_RUN_ID", "value": "r1"} in environment
@@ -144,7 +147,7 @@ def test_then_the_job_is_made_beside_its_configuration():
 
 def test_a_job_that_somebody_deleted_is_made_again_for_the_same_attempt():
     run = written(training_run(), decide(training_run(), training(training_run()), NOW))
-    plan = decide(run, seen(live(build.config_map(run)), runs=(attempt(),)), NOW)
+    plan = decide(run, observed(live(build.config_map(run)), runs=(attempt(),)), NOW)
     assert "Job/fraud-1-1" in applied(plan)
 
 
@@ -155,7 +158,7 @@ def test_while_it_trains_metrics_progress_and_what_is_left_are_told():
     metrics = {"accuracy": 0.912345678, "modelyard.progress": 40.0, "system/cpu": 3.0}
     plan = decide(run, training(run, ours, metrics=metrics, parameters={"depth": "6"}), NOW)
     assert said(plan) == "Reconciling Training"
-    assert plan.again is not None, "metrics come without an event"
+    assert plan.requeue_after is not None, "metrics come without an event"
     status = written(run, plan).status
     assert {metric.name: metric.value for metric in status.metrics} == {"accuracy": "0.912346"}
     assert status.progress
@@ -168,7 +171,7 @@ def test_while_it_trains_metrics_progress_and_what_is_left_are_told():
 @pytest.mark.parametrize("value", [-1.0, 101.0, float("nan"), float("inf")])
 def test_progress_that_is_none_is_not_told(value: float):
     run = training_run()
-    assert decide(run, training(run, running(run), metrics={"modelyard.progress": value}), NOW).status.progress is None
+    assert status_of(decide(run, training(run, running(run), metrics={"modelyard.progress": value}), NOW)).progress is None
 
 
 def test_a_status_has_room_for_what_a_script_logs():
@@ -185,18 +188,18 @@ def test_the_image_that_runs_is_written_down_once():
     run = training_run()
     ours = running(run, statuses=[{"name": "trainer", "imageID": "registry/x@sha256:1", "state": {"running": {}}}])
     world = training(run, ours)
-    assert decide(run, world, NOW).actions == (SetRunTags("r1", {"modelyard.io/image": "registry/x@sha256:1"}),)
+    assert actions(decide(run, world, NOW)) == (SetTags(TagTarget("run", "r1"), {"modelyard.io/image": "registry/x@sha256:1"}),)
     tagged = replace(world.runs[1], tags={**world.runs[1].tags, "modelyard.io/image": "registry/x@sha256:1"})
-    assert decide(run, replace(world, runs={1: tagged}), NOW).actions == ()
+    assert actions(decide(run, replace(world, runs={1: tagged}), NOW)) == ()
 
 
 def test_a_configuration_that_somebody_deleted_or_changed_is_put_back():
     """A pod that waits for it would wait for ever."""
     run = training_run()
     world = training(run)
-    config, there = world.children
+    config, there = world.owned
     for left in [(there,), (config | {"data": {}}, there)]:
-        assert list(applied(decide(run, replace(world, children=left), NOW))) == ["ConfigMap/fraud-1-config"]
+        assert list(applied(decide(run, replace(world, owned=left), NOW))) == ["ConfigMap/fraud-1-config"]
 
 
 @pytest.mark.parametrize(
@@ -211,25 +214,25 @@ def test_a_configuration_that_somebody_deleted_or_changed_is_put_back():
 def test_a_pod_that_does_not_start_says_why_and_what_to_do(statuses: list[Manifest], conditions: list[Manifest], words: str):
     run = training_run()
     plan = decide(run, training(run, running(run, phase="Pending", statuses=statuses, conditions=conditions)), NOW)
-    assert (plan.actions, said(plan)) == ((), words)
-    assert message(plan).endswith((".", "itself."))
+    assert said(plan) == words
+    assert message(plan).endswith(".")
 
 
-def began(run: TrainingRun, seconds: int, *pods: Manifest, **counts: int) -> Seen:
+def began(run: TrainingRun, seconds: int, *pods: Manifest, **counts: int) -> Observation:
     """The world so long after the Job was let go."""
     world = training(run, *pods)
-    config, there = world.children[:2]
+    config, there = world.owned[:2]
     started = (NOW - timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return replace(world, children=(config, there | {"status": {"startTime": started, "ready": 0, "terminating": 0} | counts}, *pods))
+    return replace(world, owned=(config, there | {"status": {"startTime": started, "ready": 0, "terminating": 0} | counts}, *pods))
 
 
 def test_a_job_that_gets_no_pod_says_how_to_see_why():
     """A quota, Pod Security: the Job's events say it, and only those."""
     run = training_run()
     early = decide(run, began(run, 29), NOW)
-    assert (said(early), early.again) == ("Reconciling Scheduling", timedelta(seconds=1))
+    assert (said(early), early.requeue_after) == ("Reconciling Scheduling", timedelta(seconds=1))
     late = decide(run, began(run, 30), NOW)
-    assert (late.actions, said(late)) == ((), "Stalled NoPod")
+    assert said(late) == "Stalled NoPod"
     assert "kubectl describe job fraud-1-1 -n risk" in message(late)
     assert said(decide(run, began(run, 99, running(run)), NOW)) == "Reconciling Training", "it was let in"
 
@@ -270,8 +273,8 @@ def test_suspending_ends_the_pod_and_resuming_starts_another_in_the_same_run():
     ending = decide(held, world, NOW)
     there = applied(ending)["Job/fraud-1-1"]
     assert there["spec"]["suspend"] is True
-    world = replace(world, children=(world.children[0], live(there)))
-    assert (decide(held, world, NOW).actions, said(decide(held, world, NOW))) == ((), "Reconciling Suspended")
+    world = replace(world, owned=(world.owned[0], live(there)))
+    assert said(decide(held, world, NOW)) == "Reconciling Suspended"
     assert applied(decide(run, world, NOW))["Job/fraud-1-1"]["spec"]["suspend"] is False
 
 
@@ -280,17 +283,19 @@ def test_a_job_of_an_earlier_release_can_still_be_suspended_and_resumed(suspend:
     """A Job's template never changes; this release may build it with another image."""
     run = training_run(suspend=suspend)
     older = decider(replace(RUNTIME, image="modelyard/runtime:0.9"))
-    made = applied(older(training_run(suspend=not suspend), seen(runs=(attempt(),)), NOW)) if suspend else None
+    made = applied(older(training_run(suspend=not suspend), observed(runs=(attempt(),)), NOW)) if suspend else None
     there = live(made["Job/fraud-1-1"] if made else build.job(training_run(suspend=True), 1, "r1", replace(RUNTIME, image="old:1")))
     there["spec"] |= {"selector": {"matchLabels": {"controller-uid": "x"}}}
-    switched = applied(decide(run, seen(live(build.config_map(run)), there, runs=(attempt(),)), NOW))["Job/fraud-1-1"]
+    switched = applied(decide(run, observed(live(build.config_map(run)), there, runs=(attempt(),)), NOW))["Job/fraud-1-1"]
     assert switched["spec"] == there["spec"] | {"suspend": suspend}
 
 
 def test_a_suspended_run_says_the_same_for_ever():
     """I6: no estimate that grows with the clock."""
     run = training_run(suspend=True)
-    world = seen(live(build.config_map(run)), live(build.job(run, 1, "r1", RUNTIME)), runs=(attempt(metrics={"modelyard.progress": 40.0}),))
+    world = observed(
+        live(build.config_map(run)), live(build.job(run, 1, "r1", RUNTIME)), runs=(attempt(metrics={"modelyard.progress": 40.0}),)
+    )
     before = written(run, decide(run, world, NOW))
     assert before.status.progress
     assert before.status.progress.eta_seconds is None
@@ -302,15 +307,15 @@ QUEUED = {"labels": {"kueue.x-k8s.io/queue-name": "team"}}
 
 def test_a_queue_decides_when_its_job_starts():
     run = training_run(about=QUEUED)
-    made = applied(decide(run, seen(runs=(attempt(),)), NOW))["Job/fraud-1-1"]
+    made = applied(decide(run, observed(runs=(attempt(),)), NOW))["Job/fraud-1-1"]
     assert made["spec"]["suspend"] is True
     assert made["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "team"
     config = live(build.config_map(run))
-    held = decide(run, seen(config, live(made), runs=(attempt(),)), NOW)
-    assert (held.actions, said(held)) == ((), "Reconciling Queued")
+    held = decide(run, observed(config, live(made), runs=(attempt(),)), NOW)
+    assert said(held) == "Reconciling Queued"
     admitted = live(made | {"spec": made["spec"] | {"suspend": False}})
-    going = decide(run, seen(config, admitted, running(run), runs=(attempt(),)), NOW)
-    assert (going.actions, said(going)) == ((), "Reconciling Training")
+    going = decide(run, observed(config, admitted, running(run), runs=(attempt(),)), NOW)
+    assert said(going) == "Reconciling Training"
 
 
 def test_a_queued_job_that_is_to_be_suspended_is_taken_from_its_queue():
@@ -318,8 +323,8 @@ def test_a_queued_job_that_is_to_be_suspended_is_taken_from_its_queue():
     run = training_run(about=QUEUED, suspend=True)
     world = training(run, running(run))
     assert deleted(decide(run, world, NOW)) == ["Job/fraud-1-1"]
-    gone = replace(world, children=world.children[:1])
-    assert (decide(run, gone, NOW).actions, said(decide(run, gone, NOW))) == ((), "Reconciling Suspended")
+    gone = replace(world, owned=world.owned[:1])
+    assert said(decide(run, gone, NOW)) == "Reconciling Suspended"
 
 
 # --- trouble --------------------------------------------------------------------------------------------
@@ -336,9 +341,9 @@ def test_a_queued_job_that_is_to_be_suspended_is_taken_from_its_queue():
 def test_trouble_says_what_it_is_and_forgets_nothing(error: ModelyardError, words: str):
     run = training_run()
     before = written(run, decide(run, training(run, running(run), metrics={"accuracy": 0.9}), NOW))
-    plan = trouble(before, error, NOW)
-    assert (plan.actions, plan.released, said(plan)) == ((), False, words)
-    assert (plan.status.mlflow, plan.status.metrics, plan.status.attempt) == (before.status.mlflow, before.status.metrics, 1)
+    plan = on_error(before, error, NOW)
+    assert (plan.requeue_after, said(plan)) == (None, words)
+    assert (status_of(plan).mlflow, status_of(plan).metrics, status_of(plan).attempt) == (before.status.mlflow, before.status.metrics, 1)
 
 
 def test_nothing_is_asked_twice_of_an_unchanged_world():
@@ -347,12 +352,12 @@ def test_nothing_is_asked_twice_of_an_unchanged_world():
     world = training(run, running(run), metrics={"modelyard.progress": 50.0})
     first: Plan[Any] = decide(run, world, NOW)
     assert decide(run, world, NOW) == first
-    assert not settled(written(run, first), world.children)
+    assert not in_sync(written(run, first), world.owned)
 
 
 def test_only_jobs_and_configuration_of_ours_are_ever_written():
     run = training_run(suspend=True)
-    for action in decide(run, training(training_run(), running(run)), NOW).actions:
+    for action in actions(decide(run, training(training_run(), running(run)), NOW)):
         assert isinstance(action, Apply | Delete)
         if isinstance(action, Apply):
             assert action.manifest["metadata"]["ownerReferences"][0]["uid"] == "uid-fraud-1"

@@ -10,16 +10,23 @@ from modelyard.api.mlmodel import MLModel
 from modelyard.api.registered_model import RegisteredModel, RegisteredModelStatus
 from modelyard.api.training_run import TrainingRun
 from modelyard.errors import Forbidden, Invalid, ModelyardError, Unavailable
-from modelyard.plan import ArchiveRun, FinishRun, Manifest
+from modelyard.plan import (
+    ArchiveRun,
+    Finalize,
+    FinishRun,
+    Manifest,
+    Rest,
+)
 from modelyard.training_run import build
-from modelyard.training_run.decide import release, settled, trouble
-from modelyard.training_run.observe import FoundModel, Seen
+from modelyard.training_run.decide import finalize, in_sync, on_error
+from modelyard.training_run.observation import FoundModel, Observation
 from tests.unit.builders import (
     HOUR,
     MINUTE,
     NOW,
     RUNTIME,
     SECOND,
+    actions,
     applied,
     deleted,
     job,
@@ -28,22 +35,23 @@ from tests.unit.builders import (
     pod,
     registered_model,
     said,
+    status_of,
     terminated,
     training_run,
     tree,
     written,
 )
-from tests.unit.test_training_run import attempt, decide, seen, training
+from tests.unit.test_training_run import attempt, decide, observed, training
 
 MODEL = FoundModel("s3://b/risk/fraud/models/m-1/artifacts", tree("a", 99), MLModel("xgboost", ""))
 REGISTER = {"model": "fraud", "version": "v1"}
 
 
-def complete(run: TrainingRun, *, model: FoundModel | None = MODEL, status: str = "FINISHED", **more: Any) -> Seen:
+def complete(run: TrainingRun, *, model: FoundModel | None = MODEL, status: str = "FINISHED", **more: Any) -> Observation:
     """The world when the Job is complete."""
     built = build.job(run, 1, "r1", RUNTIME)
     ended = pod(built, "Succeeded", statuses=[terminated(0, '{"dataset": {"digest": "sha256:d", "rows": 2000}}', name="data", init=True)])
-    return seen(live(build.config_map(run)), job(built, "Complete"), ended, runs=(attempt(1, status, **more),), model=model)
+    return observed(live(build.config_map(run)), job(built, "Complete"), ended, runs=(attempt(1, status, **more),), model=model)
 
 
 def trained(**spec: Any) -> TrainingRun:
@@ -56,7 +64,7 @@ def broken(**spec: Any) -> TrainingRun:
     """A run that has failed for good, in its second attempt."""
     run = training_run(**({"backoff_limit": 1} | spec))
     built = build.job(run, 2, "r2", RUNTIME)
-    world = seen(live(build.config_map(run)), job(built, "Failed"), runs=(attempt(1, "FAILED"), attempt(2, "FAILED")))
+    world = observed(live(build.config_map(run)), job(built, "Failed"), runs=(attempt(1, "FAILED"), attempt(2, "FAILED")))
     for _ in range(2):
         run = written(run, decide(run, world, NOW))
     return run
@@ -77,33 +85,33 @@ def test_an_end_is_written_down_whole():
 @pytest.mark.parametrize("status", ["RUNNING", "SCHEDULED", "FAILED", "KILLED"])
 def test_a_run_whose_process_did_not_close_it_is_closed(status: str):
     run = training_run()
-    assert decide(run, complete(run, status=status), NOW).actions == (FinishRun("r1", "FINISHED"),)
+    assert actions(decide(run, complete(run, status=status), NOW)) == (FinishRun("r1", "FINISHED"),)
 
 
 def test_a_job_that_went_after_its_run_was_closed_well_has_ended_well():
     run = training_run()
-    world = replace(complete(run), children=())
+    world = replace(complete(run), owned=())
     plan = decide(run, world, NOW)
-    assert plan.status.is_true("Succeeded")
-    assert plan.status.model
+    assert status_of(plan).is_true("Succeeded")
+    assert status_of(plan).model
 
 
 def test_an_end_stands_whatever_comes():
     for run in (trained(), broken()):
         before = run.status
-        for world in (seen(), seen(experiment=None), training(run)):
-            after = decide(run, world, NOW + HOUR).status
+        for world in (observed(), observed(experiment=None), training(run)):
+            after = status_of(decide(run, world, NOW + HOUR))
             assert (after.completion_time, after.failure, after.model) == (before.completion_time, before.failure, before.model)
             assert after.condition("Succeeded") == before.condition("Succeeded")
 
 
 def test_trouble_comes_and_goes_and_the_end_is_told_again():
     for ended, words in ((trained(), "Ready Succeeded"), (broken(), "Stalled Failed")):
-        run = written(ended, decide(ended, seen(), NOW))
+        run = written(ended, decide(ended, observed(), NOW))
         assert said(run.status) == words
-        hurt = written(run, trouble(run, Forbidden("Kubernetes", "delete Job", "risk/fraud-1-1"), NOW))
+        hurt = written(run, on_error(run, Forbidden("Kubernetes", "delete Job", "risk/fraud-1-1"), NOW))
         assert said(hurt.status) == "Stalled RequestRefused"
-        healed = written(hurt, decide(hurt, seen(), NOW))
+        healed = written(hurt, decide(hurt, observed(), NOW))
         assert [each.model_dump(exclude={"last_transition_time"}) for each in healed.status.conditions] == [
             each.model_dump(exclude={"last_transition_time"}) for each in run.status.conditions
         ]
@@ -131,63 +139,63 @@ def model(**version: Any) -> RegisteredModel:
 )
 def test_what_the_registered_model_says_of_the_version(there: RegisteredModel | None, words: str):
     run = trained(register=REGISTER)
-    plan = decide(run, seen(registered_model=there), NOW)
-    assert (plan.actions, said(plan)) == ((), words)
-    assert (plan.status.registered is not None) == (words == "Ready Succeeded")
-    assert plan.status.is_true("Succeeded"), "training itself has ended well"
+    plan = decide(run, observed(registered_model=there), NOW)
+    assert said(plan) == words
+    assert (status_of(plan).registered is not None) == (words == "Ready Succeeded")
+    assert status_of(plan).is_true("Succeeded"), "training itself has ended well"
 
 
 def test_a_run_that_logged_no_model_has_nothing_to_register():
     run = training_run(register=REGISTER)
     run = written(run, decide(run, complete(run, model=None), NOW))
-    assert said(decide(run, seen(registered_model=model()), NOW)) == "Stalled NoModel"
-    assert said(decide(trained(), seen(), NOW)) == "Ready Succeeded"
+    assert said(decide(run, observed(registered_model=model()), NOW)) == "Stalled NoModel"
+    assert said(decide(trained(), observed(), NOW)) == "Ready Succeeded"
 
 
 def test_a_version_that_is_taken_tells_how_to_declare_another():
     run = trained(register=REGISTER)
-    assert "spec.versions.<name>.trainingRun: fraud-1" in message(decide(run, seen(registered_model=model(trainingRun="fraud-2")), NOW))
+    assert "spec.versions.<name>.trainingRun: fraud-1" in message(decide(run, observed(registered_model=model(trainingRun="fraud-2")), NOW))
 
 
 def test_a_version_that_becomes_free_is_taken_after_all():
     run = trained(register=REGISTER)
-    run = written(run, decide(run, seen(registered_model=model(trainingRun="fraud-2", mlflowVersion=None)), NOW))
-    assert said(decide(run, seen(registered_model=model()), NOW)) == "Ready Succeeded"
+    run = written(run, decide(run, observed(registered_model=model(trainingRun="fraud-2", mlflowVersion=None)), NOW))
+    assert said(decide(run, observed(registered_model=model()), NOW)) == "Ready Succeeded"
 
 
 def test_that_it_was_registered_is_on_record_though_the_model_goes():
     run = trained(register=REGISTER)
-    run = written(run, decide(run, seen(registered_model=model()), NOW))
+    run = written(run, decide(run, observed(registered_model=model()), NOW))
     for there in (None, registered_model(), model(trainingRun="fraud-2", runId="r9")):
-        assert written(run, decide(run, seen(registered_model=there), NOW)) == run
+        assert written(run, decide(run, observed(registered_model=there), NOW)) == run
 
 
 # --- what is kept -------------------------------------------------------------------------------------
 def test_a_job_goes_when_its_time_is_up_and_not_before():
     for run in (trained(ttl_seconds_after_finished=3600 + 60), broken(ttl_seconds_after_finished=3600 + 60)):
-        there = seen(*complete(run).children)
+        there = observed(*complete(run).owned)
         kept = decide(run, there, NOW)
-        assert (kept.actions, kept.again) == ((), MINUTE)
+        assert kept.requeue_after == MINUTE
         assert deleted(decide(run, there, NOW + MINUTE)) == ["Job/fraud-1-1"]
-        assert decide(run, seen(), NOW + MINUTE).actions == ()
+        assert isinstance(decide(run, observed(), NOW + MINUTE), Rest)
 
 
 def test_all_attempts_jobs_go():
     run = trained(ttl_seconds_after_finished=0)
     jobs = [job(build.job(run, number, f"r{number}", RUNTIME), "Failed") for number in (1, 2)]
-    assert deleted(decide(run, seen(*jobs), NOW)) == ["Job/fraud-1-1", "Job/fraud-1-2"]
+    assert deleted(decide(run, observed(*jobs), NOW)) == ["Job/fraud-1-1", "Job/fraud-1-2"]
 
 
 def test_a_job_that_is_going_is_not_deleted_again():
     run = trained(ttl_seconds_after_finished=0)
     going = live(build.job(run, 1, "r1", RUNTIME), {}, deletionTimestamp="2026-01-01T12:00:00Z")
-    assert decide(run, seen(going), NOW).actions == ()
+    assert said(decide(run, observed(going), NOW)) == "Ready Succeeded"
 
 
 def test_without_a_time_jobs_are_kept():
     run = trained(ttl_seconds_after_finished=None)
-    plan = decide(run, seen(*complete(run).children), NOW + 1000 * HOUR)
-    assert (plan.actions, plan.again) == ((), None)
+    plan = decide(run, observed(*complete(run).owned), NOW + 1000 * HOUR)
+    assert plan == Rest(status_of(plan))
 
 
 # --- deletion -----------------------------------------------------------------------------------------
@@ -198,37 +206,37 @@ def leaving(policy: str = "Retain", **spec: Any) -> TrainingRun:
 def test_the_job_ends_then_the_run_is_closed_then_the_object_goes():
     run = leaving()
     world = training(run)
-    assert deleted(release(run, world, NOW)) == ["Job/fraud-1-1"]
-    world = replace(world, children=())
-    assert release(run, world, NOW).actions == (FinishRun("r1", "KILLED"),)
-    plan = release(run, replace(world, runs={1: attempt(1, "KILLED")}), NOW)
-    assert (plan.actions, plan.released) == ((), True)
+    assert deleted(finalize(run, world, NOW)) == ["Job/fraud-1-1"]
+    world = replace(world, owned=())
+    assert actions(finalize(run, world, NOW)) == (FinishRun("r1", "KILLED"),)
+    plan = finalize(run, replace(world, runs={1: attempt(1, "KILLED")}), NOW)
+    assert plan == Finalize()
 
 
 def test_with_retain_mlflow_keeps_its_runs_and_with_delete_they_go_one_by_one():
     runs = (attempt(1, "FAILED"), attempt(2, "FINISHED"))
-    assert release(leaving(), seen(runs=runs), NOW).released
-    assert release(leaving("Delete"), seen(runs=runs), NOW).actions == (ArchiveRun("r1"),)
-    assert release(leaving("Delete"), seen(runs=runs[1:]), NOW).actions == (ArchiveRun("r2"),)
-    assert release(leaving("Delete"), seen(), NOW).released
+    assert finalize(leaving(), observed(runs=runs), NOW) == Finalize()
+    assert actions(finalize(leaving("Delete"), observed(runs=runs), NOW)) == (ArchiveRun("r1"),)
+    assert actions(finalize(leaving("Delete"), observed(runs=runs[1:]), NOW)) == (ArchiveRun("r2"),)
+    assert finalize(leaving("Delete"), observed(), NOW) == Finalize()
 
 
 def test_a_run_that_a_version_came_from_is_never_deleted():
-    plan = release(leaving("Delete"), seen(runs=(attempt(1, "FINISHED"),), referenced=frozenset({"r1"})), NOW)
-    assert (plan.actions, plan.released) == ((), True)
+    plan = finalize(leaving("Delete"), observed(runs=(attempt(1, "FINISHED"),), referenced=frozenset({"r1"})), NOW)
+    assert plan == Finalize()
 
 
 def test_a_run_of_somebody_else_is_never_touched():
     foreign = attempt(1, "RUNNING", tags={"modelyard.io/uid": "uid-of-another", "modelyard.io/attempt": "1"})
-    plan = release(leaving("Delete"), seen(runs=(foreign,)), NOW)
-    assert (plan.actions, plan.released) == ((), True)
+    plan = finalize(leaving("Delete"), observed(runs=(foreign,)), NOW)
+    assert plan == Finalize()
 
 
 @pytest.mark.parametrize("status", ["RUNNING", "FINISHED"])
 def test_a_run_that_is_deleted_already_is_done_with(status: str):
     """MLflow refuses to close a run that is deleted."""
-    plan = release(leaving("Delete"), seen(runs=(attempt(1, status, deleted=True),)), NOW)
-    assert (plan.actions, plan.released) == ((), True)
+    plan = finalize(leaving("Delete"), observed(runs=(attempt(1, status, deleted=True),)), NOW)
+    assert plan == Finalize()
 
 
 GONE = Invalid("Kubernetes", "read connection", "risk/modelyard-connection", "there is no Secret")
@@ -246,7 +254,7 @@ RUNNING = written(training_run(), decide(training_run(), training(training_run()
 
 
 @pytest.mark.parametrize(
-    ("run", "error", "released", "told"),
+    ("run", "error", "finalized", "told"),
     [
         (leaving(), AWAY, True, False),
         (deleting(RUNNING, "Retain"), AWAY, False, False),
@@ -258,32 +266,32 @@ RUNNING = written(training_run(), decide(training_run(), training(training_run()
     ids=["nothing made", "runs", "runs, no connection", "ended, kept", "ended, to go", "ended, to go, no connection"],
 )
 def test_a_deletion_waits_for_what_it_owes_and_only_while_it_can_be_paid(
-    run: TrainingRun, error: ModelyardError, released: bool, told: bool
+    run: TrainingRun, error: ModelyardError, finalized: bool, told: bool
 ):
-    plan = trouble(run, error, NOW)
-    assert (plan.actions, plan.released, bool(plan.events)) == ((), released, told)
+    plan = on_error(run, error, NOW)
+    assert (isinstance(plan, Finalize), bool(plan.events)) == (finalized, told)
 
 
 # --- a restart ----------------------------------------------------------------------------------------
 def test_a_restart_looks_only_at_what_is_not_done():
-    done = written(trained(), decide(trained(), seen(), NOW))
-    assert settled(done, ())
+    done = written(trained(), decide(trained(), observed(), NOW))
+    assert in_sync(done, ())
     waits = trained(register=REGISTER)
-    assert not settled(written(waits, decide(waits, seen(), NOW)), ())
-    assert not settled(RUNNING, ())
-    assert not settled(training_run(), ())
+    assert not in_sync(written(waits, decide(waits, observed(), NOW)), ())
+    assert not in_sync(RUNNING, ())
+    assert not in_sync(training_run(), ())
 
 
 def test_an_ended_run_is_looked_at_without_a_word_to_mlflow():
     """Nothing in the world but Kubernetes is needed to know that nothing is to do."""
-    done = written(trained(), decide(trained(), seen(), NOW))
-    bare = Seen(experiment=None, registered_model=None, children=(), runs={})
+    done = written(trained(), decide(trained(), observed(), NOW))
+    bare = Observation(experiment=None, registered_model=None, owned=(), runs={})
     assert written(done, decide(done, bare, NOW + SECOND), NOW + SECOND) == done
 
 
 def test_nothing_is_applied_after_the_end():
     manifests: list[Manifest] = []
     for run in (trained(), broken()):
-        for world in (seen(), training(run), complete(run)):
+        for world in (observed(), training(run), complete(run)):
             manifests += applied(decide(run, world, NOW)).values()
     assert manifests == []

@@ -11,12 +11,34 @@ import pytest
 from modelyard.api.training_run import TrainingRun
 from modelyard.errors import Unavailable
 from modelyard.kube.names import FAILURE_TAG, HEARTBEAT_ANNOTATION
-from modelyard.plan import CreateRun, FinishRun, LogParameters
-from modelyard.training_run.decide import release, settled, trouble
-from modelyard.training_run.external import heard
-from modelyard.training_run.observe import Seen
-from tests.unit.builders import HOUR, MINUTE, NOW, SECOND, URL, message, outside, said, tracked_run, training_run, written
-from tests.unit.test_training_run import OURS, attempt, decide, seen
+from modelyard.plan import (
+    CreateRun,
+    Finalize,
+    FinishRun,
+    LogParameters,
+    Record,
+    Rest,
+)
+from modelyard.training_run.decide import finalize, in_sync, on_error
+from modelyard.training_run.external import last_heartbeat
+from modelyard.training_run.observation import Observation
+from tests.unit.builders import (
+    HOUR,
+    MINUTE,
+    NOW,
+    SECOND,
+    URL,
+    actions,
+    message,
+    outside,
+    recorded,
+    said,
+    status_of,
+    tracked_run,
+    training_run,
+    written,
+)
+from tests.unit.test_training_run import OURS, attempt, decide, observed
 from tests.unit.test_training_run_ends import MODEL
 
 FIRST = OURS | {"modelyard.io/attempt": "1"}
@@ -33,35 +55,35 @@ def external(beat: timedelta | str | None = None, **spec: Any) -> TrainingRun:
     return training_run(about={"annotations": annotations}, trainer={"external": {}}, **spec)
 
 
-def open_since(ago: timedelta = HOUR, **more: Any) -> Seen:
+def open_since(ago: timedelta = HOUR, **more: Any) -> Observation:
     """The world while the MLflow run is open, begun so long ago."""
-    return seen(runs=(attempt(start=NOW - ago, **more),))
+    return observed(runs=(attempt(start=NOW - ago, **more),))
 
 
-def closed(status: str = "FINISHED", **more: Any) -> Seen:
-    return seen(runs=(attempt(1, status, ended=SECOND, **more),))
+def closed(status: str = "FINISHED", **more: Any) -> Observation:
+    return observed(runs=(attempt(1, status, ended=SECOND, **more),))
 
 
-def silent(run: TrainingRun, world: Seen, ago: timedelta) -> TrainingRun:
+def silent(run: TrainingRun, world: Observation, ago: timedelta) -> TrainingRun:
     """The run after its silence was written down, so long ago."""
     return written(run, decide(run, world, NOW - ago), NOW - ago)
 
 
 # --- its run, and nothing else ------------------------------------------------------------------------
 def test_its_mlflow_run_is_made_as_any_other_and_says_of_no_code_what_nobody_knows():
-    assert decide(external(), seen(), NOW).actions == (CreateRun("12", "fraud-1", FIRST),)
+    assert actions(decide(external(), observed(), NOW)) == (CreateRun("12", "fraud-1", FIRST),)
 
 
 def test_its_parameters_are_logged_before_it_is_said_to_train():
     run = external(parameters={"depth": "6"})
-    assert decide(run, open_since(SECOND), NOW).actions == (LogParameters("r1", {"depth": "6"}),)
+    assert actions(decide(run, open_since(SECOND), NOW)) == (LogParameters("r1", {"depth": "6"}),)
     assert said(decide(run, open_since(SECOND, parameters={"depth": "6"}), NOW)) == "Reconciling Training"
 
 
 def test_nothing_is_applied_for_it_and_metrics_progress_and_what_is_left_are_told():
     metrics = {"accuracy": 0.9, "modelyard.progress": 50.0}
     plan = decide(external(SECOND), open_since(MINUTE, metrics=metrics), NOW)
-    assert (plan.actions, said(plan), plan.again) == ((), "Reconciling Training", 10 * SECOND)
+    assert (said(plan), plan.requeue_after) == ("Reconciling Training", 10 * SECOND)
     status = written(external(), plan).status
     assert [(metric.name, metric.value) for metric in status.metrics] == [("accuracy", "0.9")]
     assert status.progress
@@ -74,7 +96,7 @@ def test_nothing_is_applied_for_it_and_metrics_progress_and_what_is_left_are_tol
 def test_a_dataset_is_said_and_makes_no_pod():
     run = external(SECOND, dataset={"name": "cards", "uri": "s3://data/cards.parquet", "digest": "sha256:" + "a" * 64})
     plan = decide(run, open_since(), NOW)
-    assert (plan.actions, plan.status.dataset) == ((), None)
+    assert (said(plan), status_of(plan).dataset) == ("Reconciling Training", None)
 
 
 @pytest.mark.parametrize(
@@ -90,24 +112,25 @@ def test_a_dataset_is_said_and_makes_no_pod():
 )
 def test_the_data_that_was_logged_is_told(digest: str, rows: str, found: int | None):
     tags = {"modelyard.io/attempt": "1", "modelyard.io/dataset.digest": digest, "modelyard.io/dataset.rows": rows}
-    status = decide(external(SECOND), open_since(tags=tags), NOW).status.dataset
+    status = status_of(decide(external(SECOND), open_since(tags=tags), NOW)).dataset
     assert (status and (status.digest, status.rows)) == (None if found is None else (digest, found))
 
 
 # --- how it ends --------------------------------------------------------------------------------------
 def test_a_run_that_was_closed_well_has_succeeded_with_its_model():
     plan = decide(external(HOUR), replace(closed(), model=MODEL), NOW)
-    assert plan.status.is_true("Succeeded")
-    assert plan.status.model
-    assert (plan.status.model.digest, plan.status.completion_time) == (MODEL.tree.digest, NOW - SECOND)
+    assert status_of(plan).is_true("Succeeded")
+    assert status_of(plan).model
+    assert (status_of(plan).model.digest, status_of(plan).completion_time) == (MODEL.tree.digest, NOW - SECOND)
 
 
-def ended(run: TrainingRun, world: Seen) -> TrainingRun:
+def ended(run: TrainingRun, world: Observation) -> TrainingRun:
     """The run after its failure and then its end are written down."""
     for _ in range(2):
         plan = decide(run, world, NOW)
-        assert plan.actions == ()
         run = written(run, plan)
+    assert isinstance(plan, Record | Rest)
+    assert run.status.completion_time
     return run
 
 
@@ -116,8 +139,8 @@ def ended(run: TrainingRun, world: Seen) -> TrainingRun:
     [
         ("FAILED", {FAILURE_TAG: "ValueError: no column amount"}, "ValueError: no column amount"),
         ("KILLED", {FAILURE_TAG: "KeyboardInterrupt\n\x1b[31mat line 3\x00"}, "KeyboardInterrupt  [31mat line 3"),
-        ("FAILED", {}, f"Its MLflow run was closed as FAILED, and the tag {FAILURE_TAG} there does not say why."),
-        ("KILLED", {FAILURE_TAG: " \n"}, f"Its MLflow run was closed as KILLED, and the tag {FAILURE_TAG} there does not say why."),
+        ("FAILED", {}, f"Its MLflow run was closed as FAILED, and its tag {FAILURE_TAG} does not say why."),
+        ("KILLED", {FAILURE_TAG: " \n"}, f"Its MLflow run was closed as KILLED, and its tag {FAILURE_TAG} does not say why."),
         ("FAILED", {FAILURE_TAG: "x" * 5000}, "x" * 1000),
     ],
 )
@@ -126,34 +149,34 @@ def test_a_run_that_was_closed_otherwise_has_failed_and_its_tag_says_why(status:
     assert (said(run.status), message(run.status), message(run.status, "Succeeded")) == ("Stalled Failed", words, words)
     assert run.status.failure
     assert (run.status.failure.reason, run.status.failure.attempt, run.status.completion_time) == ("Failed", 1, NOW - SECOND)
-    assert settled(written(run, decide(run, seen(), NOW)), ())
+    assert in_sync(written(run, decide(run, observed(), NOW)), ())
 
 
 def test_one_that_was_closed_without_a_time_gets_one():
     run = written(external(), decide(external(), closed("FAILED", end=None), NOW))
-    assert decide(run, closed("FAILED", end=None), NOW).actions == (FinishRun("r1", "FAILED"),)
+    assert actions(decide(run, closed("FAILED", end=None), NOW)) == (FinishRun("r1", "FAILED"),)
 
 
 def test_it_may_stay_open_for_so_long_and_no_longer():
     run = external(SECOND, active_deadline_seconds=3600)
     before = decide(run, open_since(HOUR - 3 * SECOND), NOW)
-    assert (said(before), before.again) == ("Reconciling Training", 3 * SECOND)
+    assert (said(before), before.requeue_after) == ("Reconciling Training", 3 * SECOND)
     run = written(run, decide(run, open_since(HOUR), NOW))
-    assert decide(run, open_since(HOUR), NOW).actions == (FinishRun("r1", "FAILED"),)
+    assert actions(decide(run, open_since(HOUR), NOW)) == (FinishRun("r1", "FAILED"),)
     assert said(ended(run, closed("FAILED")).status) == "Stalled DeadlineExceeded"
 
 
 def test_one_that_is_deleted_in_mlflow_is_waited_for_and_one_that_is_gone_ends_it():
     run = written(external(SECOND), decide(external(SECOND), open_since(), NOW))
     assert said(decide(run, open_since(deleted=True), NOW)) == "Stalled ExperimentGone"
-    gone = decide(run, seen(), NOW)
-    assert (gone.actions, said(gone), gone.status.completion_time) == ((), "Stalled ExperimentGone", NOW)
+    gone = decide(run, observed(), NOW)
+    assert (recorded(gone), status_of(gone).completion_time) == ("Stalled ExperimentGone", NOW)
 
 
 def test_deleting_it_closes_its_run():
     run = training_run(about={"deleting": True}, trainer={"external": {}})
-    assert release(run, open_since(), NOW).actions == (FinishRun("r1", "KILLED"),)
-    assert release(run, closed("KILLED"), NOW).released
+    assert actions(finalize(run, open_since(), NOW)) == (FinishRun("r1", "KILLED"),)
+    assert finalize(run, closed("KILLED"), NOW) == Finalize()
 
 
 # --- its heartbeat ------------------------------------------------------------------------------------
@@ -182,49 +205,50 @@ BEGAN = NOW - HOUR
     ],
 )
 def test_when_it_was_last_heard_of(text: str, when: datetime):
-    assert heard(external(text), tracked_run(status="RUNNING", start=BEGAN), NOW) == when
+    assert last_heartbeat(external(text), tracked_run(status="RUNNING", start=BEGAN), NOW) == when
 
 
 def test_without_any_time_at_all_it_has_just_been_heard_of():
-    assert heard(external(), tracked_run(status="RUNNING", start=None), NOW) == NOW
+    assert last_heartbeat(external(), tracked_run(status="RUNNING", start=None), NOW) == NOW
 
 
 def test_it_has_time_to_begin():
     for ago, again in ((59, 1), (55, 5), (0, 10)):
         plan = decide(external(), open_since(ago * SECOND), NOW)
-        assert (plan.actions, said(plan), plan.again) == ((), "Reconciling Training", again * SECOND)
-        assert plan.status.condition("Silent") is None
+        assert (said(plan), plan.requeue_after) == ("Reconciling Training", again * SECOND)
+        assert status_of(plan).condition("Silent") is None
 
 
 def test_a_silence_is_told_before_it_counts_and_ends_when_it_is_heard_of_again():
     run, world = external(MINUTE), open_since()
     plan = decide(run, world, NOW)
-    assert (plan.actions, said(plan)) == ((), "Reconciling Training")
-    found = plan.status.condition("Silent")
+    assert said(plan) == "Reconciling Training"
+    found = status_of(plan).condition("Silent")
     assert found
     assert (found.status, found.reason) == ("True", "HeartbeatLost")
     assert "2026-01-01T11:59:00Z" in found.message
     again = written(run, plan).model_copy(update={"metadata": external(SECOND).metadata})
-    assert decide(again, world, NOW).status.condition("Silent") is None
+    assert status_of(decide(again, world, NOW)).condition("Silent") is None
 
 
 @pytest.mark.parametrize(
     ("beat", "told", "lost", "again"),
     [
         (89, 29, False, 1),
-        (90, 30, True, 0),
+        (90, 30, True, None),
         (90, 29, False, 1),  # the operator was away, or Kubernetes: it may be heard of any moment
         (3600, 0, False, 10),
         (3600, 29, False, 1),
-        (3600, 30, True, 0),
+        (3600, 30, True, None),
     ],
 )
-def test_it_is_given_up_after_90_seconds_of_which_30_were_told(beat: int, told: int, lost: bool, again: int):
+def test_it_is_given_up_after_90_seconds_of_which_30_were_told(beat: int, told: int, lost: bool, again: int | None):
     world = open_since(2 * HOUR)
     run = silent(external(beat * SECOND), world, told * SECOND)
     plan = decide(run, world, NOW)
-    assert (plan.status.failure is not None) == lost
-    assert plan.again == again * SECOND
+    assert (status_of(plan).failure is not None) == lost
+    assert isinstance(plan, Record if lost else Rest)
+    assert again is None or plan.requeue_after == again * SECOND
 
 
 def test_a_run_that_is_given_up_is_closed_as_failed_and_told_what_to_do():
@@ -232,7 +256,7 @@ def test_a_run_that_is_given_up_is_closed_as_failed_and_told_what_to_do():
     run = silent(external(90 * SECOND), world, 30 * SECOND)
     run = written(run, decide(run, world, NOW))
     assert run.status.condition("Silent") is None
-    assert decide(run, world, NOW).actions == (FinishRun("r1", "FAILED"),)
+    assert actions(decide(run, world, NOW)) == (FinishRun("r1", "FAILED"),)
     run = ended(run, closed("FAILED"))
     assert said(run.status) == "Stalled HeartbeatLost"
     for words in ("2026-01-01T11:58:30Z", "Train again in another TrainingRun", HEARTBEAT_ANNOTATION):
@@ -246,7 +270,7 @@ def test_one_that_is_heard_of_before_it_is_closed_trains_on_and_nothing_is_held_
     assert lost.status.failure
     run = lost.model_copy(update={"metadata": external(SECOND).metadata})
     plan = decide(run, world, NOW)
-    assert (plan.actions, said(plan), plan.status.failure) == ((), "Reconciling Training", None)
+    assert (said(plan), status_of(plan).failure) == ("Reconciling Training", None)
     well = decide(lost, replace(closed(), model=MODEL), NOW)
     assert (well.status.is_true("Succeeded"), well.status.failure) == (True, None)
 
@@ -264,15 +288,15 @@ def test_parameters_that_mlflow_refuses_keep_no_dead_run_open():
     assert isinstance(outside(decide(run, world, NOW)), LogParameters)
     late = silent(external(90 * SECOND), world, 30 * SECOND)
     late = late.model_copy(update={"spec": run.spec})
-    assert decide(late, world, NOW).status.failure
+    assert status_of(decide(late, world, NOW)).failure
 
 
 def test_that_mlflow_is_away_is_no_silence():
     run = written(external(SECOND), decide(external(SECOND), open_since(), NOW))
-    hurt = written(run, trouble(run, Unavailable("MLflow", "search runs", "12"), NOW))
+    hurt = written(run, on_error(run, Unavailable("MLflow", "search runs", "12"), NOW))
     assert said(hurt.status) == "Reconciling MLflowUnavailable"
     plan = decide(hurt, open_since(), NOW + 30 * SECOND)
-    assert (plan.actions, said(plan), plan.status.failure) == ((), "Reconciling Training", None)
+    assert (said(plan), status_of(plan).failure) == ("Reconciling Training", None)
 
 
 def test_while_it_goes_on_nothing_is_written_twice():

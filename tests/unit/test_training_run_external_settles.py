@@ -13,11 +13,28 @@ from hypothesis import strategies as st
 from modelyard.api.training_run import TrainingRun
 from modelyard.errors import Unavailable
 from modelyard.kube.names import FAILURE_TAG, HEARTBEAT_ANNOTATION
-from modelyard.plan import Action, ArchiveRun, CreateRun, FinishRun, LogParameters
+from modelyard.plan import (
+    Action,
+    ArchiveRun,
+    CreateRun,
+    Finalize,
+    FinishRun,
+    LogParameters,
+    Record,
+)
 from modelyard.ports import TrackedRun
-from modelyard.training_run.decide import release, trouble
-from modelyard.training_run.observe import Seen
-from tests.unit.builders import NOW, PROPERTY, SECOND, URL, said, training_run, written
+from modelyard.training_run.decide import finalize, on_error
+from modelyard.training_run.observation import Observation
+from tests.unit.builders import (
+    NOW,
+    PROPERTY,
+    SECOND,
+    URL,
+    actions,
+    said,
+    training_run,
+    written,
+)
 from tests.unit.test_training_run import READY, decide
 from tests.unit.test_training_run_ends import MODEL
 
@@ -67,28 +84,30 @@ class World:
         """One look; the notebook acts every second until the next one is due. Tell whether another one is."""
         self.passes += 1
         if self.away:
-            self.run = written(self.run, trouble(self.run, Unavailable("MLflow", "search runs", "12"), self.now), self.now)
+            self.run = written(self.run, on_error(self.run, Unavailable("MLflow", "search runs", "12"), self.now), self.now)
             self.wait(5 * SECOND)
             return True
         deleting = self.run.metadata.deletion_timestamp is not None
         ended = self.run.status.completion_time is not None and not deleting
         runs = {} if ended or self.tracked is None or self.tracked.deleted else {1: self.tracked}
         model = MODEL if self.tracked and self.tracked.status == "FINISHED" and not ended else None
-        world = Seen(experiment=READY, registered_model=None, children=(), runs=runs, model=model, tracking_url=URL)
-        plan = release(self.run, world, self.now) if deleting else decide(self.run, world, self.now)
-        for action in plan.actions:
+        world = Observation(experiment=READY, registered_model=None, owned=(), runs=runs, model=model, tracking_url=URL)
+        plan = finalize(self.run, world, self.now) if deleting else decide(self.run, world, self.now)
+        for action in actions(plan):
             self.perform(action)
-        if plan.actions:
+        if actions(plan):
             return True
-        if plan.released:
+        if isinstance(plan, Finalize):
             assert self.tracked is None or self.tracked.status != "RUNNING", "left open"
             return False
         before, self.run = self.run, written(self.run, plan, self.now)
         self.check(before)
-        if plan.again is None:
+        if isinstance(plan, Record):
+            return True
+        if plan.requeue_after is None:
             assert self.run.status.completion_time is not None or self.run.status.mlflow is None, "open, and nobody looks"
             return self.run.status != before.status
-        self.wait(plan.again)
+        self.wait(plan.requeue_after)
         return True
 
     def perform(self, action: Action) -> None:

@@ -11,27 +11,42 @@ from modelyard.api.training_run import TrainingRun
 from modelyard.errors import Forbidden, Invalid
 from modelyard.plan import CreateRun, FinishRun, Manifest, Plan
 from modelyard.training_run import build
-from modelyard.training_run.decide import trouble
-from modelyard.training_run.observe import Seen
-from tests.unit.builders import DAY, NOW, RUNTIME, deleted, job, live, message, outside, pod, said, terminated, training_run, written
-from tests.unit.test_training_run import attempt, decide, seen
+from modelyard.training_run.decide import on_error
+from modelyard.training_run.observation import Observation
+from tests.unit.builders import (
+    DAY,
+    NOW,
+    RUNTIME,
+    actions,
+    deleted,
+    job,
+    live,
+    message,
+    outside,
+    pod,
+    recorded,
+    said,
+    status_of,
+    terminated,
+    training_run,
+    written,
+)
+from tests.unit.test_training_run import attempt, decide, observed
 
 SECOND = timedelta(seconds=1)
 
 
-def broken(run: TrainingRun, *statuses: Manifest, number: int = 1, reason: str = "BackoffLimitExceeded", **more: Any) -> Seen:
+def broken(run: TrainingRun, *statuses: Manifest, number: int = 1, reason: str = "BackoffLimitExceeded", **more: Any) -> Observation:
     """The world when an attempt's Job has failed: its pod's containers ended so."""
     built = build.job(run, number, f"r{number}", RUNTIME)
     pods = [pod(built, "Failed", name=f"pod-{number}", statuses=statuses)] if statuses else []
     runs = tuple(attempt(n, "FAILED", ended=DAY) for n in range(1, number))
-    return seen(live(build.config_map(run)), job(built, "Failed", reason), *pods, runs=(*runs, attempt(number, **more)))
+    return observed(live(build.config_map(run)), job(built, "Failed", reason), *pods, runs=(*runs, attempt(number, **more)))
 
 
-def decided(run: TrainingRun, world: Seen) -> TrainingRun:
-    """The run after what is seen is written down."""
-    plan = decide(run, world, NOW)
-    assert plan.actions == ()
-    return written(run, plan)
+def decided(run: TrainingRun, world: Observation) -> TrainingRun:
+    """The run after what is observed is written down."""
+    return written(run, decide(run, world, NOW))
 
 
 CRASHED = terminated(1, "Traceback: boom", "Error")
@@ -60,7 +75,17 @@ CRASHED = terminated(1, "Traceback: boom", "Error")
             "DatasetInvalid",
             "no rows",
         ),
-        (terminated(73, json.dumps({"reason": "VolumeFull", "message": "no space"}), name="data", init=True), "Failed", "no space"),
+        (terminated(73, json.dumps({"reason": "VolumeFull", "message": "no space"}), name="data", init=True), "VolumeFull", "no space"),
+        (
+            terminated(69, json.dumps({"reason": "StoreUnavailable", "message": "no S3"}), name="data", init=True),
+            "StoreUnavailable",
+            "no S3",
+        ),
+        (terminated(69, json.dumps({"reason": "MLflowUnavailable", "message": "no answer"})), "MLflowUnavailable", "no answer"),
+        (terminated(67, json.dumps({"reason": "ConnectionRefused", "message": "401"})), "ConnectionRefused", "modelyard-connection"),
+        (terminated(67, json.dumps({"reason": "RequestRefused", "message": "400"})), "RequestRefused", "400"),
+        (terminated(67, json.dumps({"reason": "InvalidConfiguration", "message": "run.json"})), "Failed", "the same release"),
+        (terminated(67, json.dumps({"reason": "LoadFailed", "message": "no booster"})), "Failed", "no booster"),
         (terminated(1, json.dumps({"reason": ["x"], "message": {}})), "Failed", "exit code 1"),
     ],
 )
@@ -96,21 +121,28 @@ def test_a_deadline_is_told_from_all_else():
     assert "60 seconds" in failure.message
 
 
-def test_a_pod_that_was_evicted_says_so_itself():
+OWN_LIMIT = "Pod ephemeral local storage usage exceeds the total limit of containers 1Gi. "
+
+
+@pytest.mark.parametrize(
+    ("text", "reason", "advice"),
+    [("The node was low on memory.", "Failed", "starts another pod"), (OWN_LIMIT, "VolumeFull", "limits.ephemeral-storage")],
+)
+def test_a_pod_that_was_evicted_says_so_itself(text: str, reason: str, advice: str):
     run = training_run()
     built = build.job(run, 1, "r1", RUNTIME)
-    evicted = pod(built, "Failed", reason="Evicted", message="The node was low on memory.")
-    world = seen(live(build.config_map(run)), job(built, "Failed"), evicted, runs=(attempt(),))
+    evicted = pod(built, "Failed", reason="Evicted", message=text)
+    world = observed(live(build.config_map(run)), job(built, "Failed"), evicted, runs=(attempt(),))
     failure = decided(run, world).status.failure
     assert failure
-    assert failure.message == "The pod failed: Evicted The node was low on memory."
+    assert (failure.reason, text.strip() in failure.message, advice in failure.message) == (reason, True, True)
 
 
 def test_pods_of_an_earlier_attempt_do_not_tell_why_this_one_failed():
     run = training_run(backoff_limit=2)
     old = pod(build.job(run, 1, "r1", RUNTIME), "Failed", name="pod-old", statuses=[terminated(137, "", "OOMKilled")])
     world = broken(run, number=2)
-    failure = decided(run, replace(world, children=(*world.children, old))).status.failure
+    failure = decided(run, replace(world, owned=(*world.owned, old))).status.failure
     assert failure
     assert (failure.reason, failure.attempt) == ("Failed", 2)
 
@@ -118,9 +150,10 @@ def test_pods_of_an_earlier_attempt_do_not_tell_why_this_one_failed():
 def test_what_a_pod_has_said_outlives_the_pod():
     run = training_run(backoff_limit=1)
     known = decided(run, broken(run, terminated(137, "", "OOMKilled")))
-    later = decide(known, broken(run), NOW)
-    assert later.status.failure == known.status.failure
-    assert isinstance(outside(later), FinishRun)
+    later = broken(run)
+    assert isinstance(outside(decide(known, later, NOW)), FinishRun), "the failure is known: the next step follows"
+    closed = broken(run, status="FAILED", ended=SECOND)
+    assert status_of(decide(known, closed, NOW)).failure == known.status.failure
 
 
 def test_a_pod_that_is_heard_late_is_still_heard():
@@ -146,30 +179,35 @@ def room(run: TrainingRun) -> int:
 def test_parameters_that_no_process_could_be_started_with_are_refused_before_anything_is_made():
     left = room(training_run(parameters=LARGE))
     fits = training_run(parameters=LARGE | {"p099": "y" * (1000 + left)})
-    assert isinstance(outside(decide(fits, seen(), NOW)), CreateRun)
+    assert isinstance(outside(decide(fits, observed(), NOW)), CreateRun)
     run = training_run(parameters=LARGE | {"p099": "y" * (1001 + left)})
-    plan = decide(run, seen(), NOW)
-    assert (plan.actions, said(plan), plan.status.completion_time) == ((), "Stalled InvalidParameters", NOW)
+    plan = decide(run, observed(), NOW)
+    assert (recorded(plan), status_of(plan).completion_time) == ("Stalled InvalidParameters", NOW)
     assert "120.0 KiB" in message(plan)
     assert "ConfigMap that a script reads" in message(plan, "Succeeded")
     end = written(run, plan)
     assert end.status.failure
     assert end.status.failure.reason == "InvalidParameters"
-    assert said(decide(end, seen(), NOW)) == "Stalled InvalidParameters"
+    assert said(decide(end, observed(), NOW)) == "Stalled InvalidParameters"
 
 
 def test_bytes_count_not_characters():
     """JSON writes an umlaut in six."""
-    assert said(decide(training_run(parameters={f"p{n}": "\u00fc" * 1000 for n in range(21)}), seen(), NOW)) == "Stalled InvalidParameters"
+    assert (
+        recorded(decide(training_run(parameters={f"p{n}": "\u00fc" * 1000 for n in range(21)}), observed(), NOW))
+        == "Stalled InvalidParameters"
+    )
 
 
 def test_an_experiment_that_is_not_there_is_not_waited_for_in_vain():
-    assert said(decide(training_run(parameters=LARGE | {"b": "y" * 5000}), seen(experiment=None), NOW)) == "Stalled InvalidParameters"
+    assert (
+        recorded(decide(training_run(parameters=LARGE | {"b": "y" * 5000}), observed(experiment=None), NOW)) == "Stalled InvalidParameters"
+    )
 
 
 def test_without_a_pod_parameters_are_as_large_as_the_object_may_be():
     run = training_run(parameters=LARGE | {"b": "y" * 5000}, trainer={"external": {}})
-    assert isinstance(outside(decide(run, seen(), NOW)), CreateRun)
+    assert isinstance(outside(decide(run, observed(), NOW)), CreateRun)
 
 
 REFUSED = (
@@ -191,7 +229,7 @@ REFUSED = (
 )
 def test_a_refusal_names_the_field_of_our_own_spec(wrong: str, words: str):
     run = training_run()
-    plan = trouble(run, Invalid("Kubernetes", "apply Job", "risk/fraud-1-1", f'Job.batch "fraud-1-1" is invalid: {wrong}'), NOW)
+    plan = on_error(run, Invalid("Kubernetes", "apply Job", "risk/fraud-1-1", f'Job.batch "fraud-1-1" is invalid: {wrong}'), NOW)
     assert (said(plan), words in message(plan), "template" in message(plan)) == ("Stalled InvalidResources", True, False)
     assert written(run, plan).status.failure
 
@@ -199,26 +237,26 @@ def test_a_refusal_names_the_field_of_our_own_spec(wrong: str, words: str):
 @pytest.mark.parametrize("known", [False, True], ids=["at once", "made again"])
 def test_a_job_that_kubernetes_refuses_for_its_resources_ends_the_run_in_words(known: bool):
     run = training_run(backoff_limit=3)
-    world = seen(live(build.config_map(run)), runs=(attempt(),))
+    world = observed(live(build.config_map(run)), runs=(attempt(),))
     if known:
         run = written(run, decide(run, broken(run), NOW)).model_copy(update={"spec": run.spec})
-    plan = trouble(run, Invalid("Kubernetes", "apply Job", "risk/fraud-1-1", REFUSED), NOW)
+    plan = on_error(run, Invalid("Kubernetes", "apply Job", "risk/fraud-1-1", REFUSED), NOW)
     assert said(plan) == "Stalled InvalidResources"
     assert 'spec.resources.requests: Invalid value: "2Gi": must be less than or equal to memory limit of 1Gi.' in message(plan)
     run = written(run, plan)
-    assert decide(run, world, NOW).actions == (FinishRun("r1", "FAILED"),)
+    assert actions(decide(run, world, NOW)) == (FinishRun("r1", "FAILED"),)
     end = decide(run, replace(world, runs={1: attempt(1, "FAILED")}), NOW)
-    assert (end.actions, said(end), end.status.completion_time is not None) == ((), "Stalled InvalidResources", True)
+    assert (recorded(end), status_of(end).completion_time is not None) == ("Stalled InvalidResources", True)
 
 
 def test_a_refused_job_of_a_later_attempt_is_that_attempt_s():
     run = training_run(backoff_limit=3)
     run = written(run, decide(run, broken(run, CRASHED), NOW))
-    refused = written(run, trouble(run, Invalid("Kubernetes", "apply Job", "risk/fraud-1-2", REFUSED), NOW))
+    refused = written(run, on_error(run, Invalid("Kubernetes", "apply Job", "risk/fraud-1-2", REFUSED), NOW))
     assert refused.status.failure
     assert refused.status.failure.attempt == 2
-    world = seen(live(build.config_map(run)), runs=(attempt(1, "FAILED"), attempt(2)))
-    assert decide(refused, world, NOW).actions == (FinishRun("r2", "FAILED"),)
+    world = observed(live(build.config_map(run)), runs=(attempt(1, "FAILED"), attempt(2)))
+    assert actions(decide(refused, world, NOW)) == (FinishRun("r2", "FAILED"),)
 
 
 @pytest.mark.parametrize(
@@ -232,8 +270,8 @@ def test_a_refused_job_of_a_later_attempt_is_that_attempt_s():
     ids=["another one's Job", "another field", "another object", "a quota"],
 )
 def test_any_other_refusal_may_be_taken_back(error: Invalid):
-    plan = trouble(training_run(), error, NOW)
-    assert (said(plan), plan.status.failure) == ("Stalled RequestRefused", None)
+    plan = on_error(training_run(), error, NOW)
+    assert (said(plan), status_of(plan).failure) == ("Stalled RequestRefused", None)
 
 
 # --- and then -----------------------------------------------------------------------------------------
@@ -242,14 +280,14 @@ def test_a_failed_attempt_s_run_is_closed_and_not_as_it_would_like():
     run = training_run(backoff_limit=1)
     for status in ("RUNNING", "FINISHED"):
         known = decided(run, broken(run, CRASHED))
-        assert decide(known, broken(run, CRASHED, status=status), NOW).actions == (FinishRun("r1", "FAILED"),)
+        assert actions(decide(known, broken(run, CRASHED, status=status), NOW)) == (FinishRun("r1", "FAILED"),)
 
 
 def test_a_run_that_was_closed_without_a_time_gets_one():
     """The pause counts from there."""
     run = training_run(backoff_limit=1)
     known = decided(run, broken(run, CRASHED))
-    assert decide(known, broken(run, CRASHED, status="FAILED", ended=None), NOW).actions == (FinishRun("r1", "FAILED"),)
+    assert actions(decide(known, broken(run, CRASHED, status="FAILED", ended=None), NOW)) == (FinishRun("r1", "FAILED"),)
 
 
 def failed(run: TrainingRun, number: int, ago: timedelta, *statuses: Manifest) -> Plan[Any]:
@@ -262,7 +300,7 @@ def failed(run: TrainingRun, number: int, ago: timedelta, *statuses: Manifest) -
 def test_the_pause_before_another_attempt_doubles_and_ends_at_six_minutes(number: int, pause: int):
     run = training_run(backoff_limit=20)
     early = failed(run, number, (pause - 1) * SECOND)
-    assert (early.actions, early.again, said(early)) == ((), SECOND, "Reconciling Retrying")
+    assert (early.requeue_after, said(early)) == (SECOND, "Reconciling Retrying")
     assert f"Attempt {number + 1} of 21 follows" in message(early)
     action = outside(failed(run, number, pause * SECOND))
     assert isinstance(action, CreateRun)
@@ -282,15 +320,15 @@ def test_another_attempt_stays_in_the_experiment_of_the_first():
 def test_a_suspended_run_begins_no_other_attempt():
     run = training_run(backoff_limit=1, suspend=True)
     plan = failed(run, 1, DAY)
-    assert (plan.actions, said(plan)) == ((), "Reconciling Suspended")
+    assert said(plan) == "Reconciling Suspended"
 
 
 def test_when_the_attempts_are_used_up_it_has_failed_for_good():
     run = training_run(backoff_limit=1)
     plan = failed(run, 2, SECOND)
-    assert said(plan) == "Stalled Failed"
+    assert recorded(plan) == "Stalled Failed"
     assert "This was attempt 2." in message(plan)
-    assert plan.status.completion_time == NOW - SECOND
+    assert status_of(plan).completion_time == NOW - SECOND
     assert message(plan, "Succeeded") == message(plan)
 
 
@@ -298,13 +336,13 @@ def test_when_the_attempts_are_used_up_it_has_failed_for_good():
 def test_what_would_only_fail_again_is_not_tried_again(reason: str):
     run = training_run(backoff_limit=5)
     plan = failed(run, 1, SECOND, terminated(67, json.dumps({"reason": reason, "message": "no"})))
-    assert (said(plan), plan.status.completion_time is not None) == (f"Stalled {reason}", True)
+    assert (recorded(plan), status_of(plan).completion_time is not None) == (f"Stalled {reason}", True)
 
 
 def test_a_deadline_is_not_tried_again_either():
     run = training_run(backoff_limit=5, active_deadline_seconds=1)
     world = broken(run, terminated(143), reason="DeadlineExceeded", status="FAILED")
-    assert said(decide(decided(run, world), world, NOW)) == "Stalled DeadlineExceeded"
+    assert recorded(decide(decided(run, world), world, NOW)) == "Stalled DeadlineExceeded"
 
 
 @pytest.mark.parametrize("status", ["FAILED", "KILLED"])
@@ -312,25 +350,26 @@ def test_a_job_that_vanished_after_its_run_was_closed_counts_as_a_failure_of_its
     """What an earlier attempt died of says nothing of this one."""
     run = training_run(backoff_limit=3)
     first = decided(run, broken(run, terminated(137, "", "OOMKilled")))
-    world = seen(live(build.config_map(run)), runs=(attempt(1, "FAILED"), attempt(2, status)))
+    world = observed(live(build.config_map(run)), runs=(attempt(1, "FAILED"), attempt(2, status)))
     failure = decided(first, world).status.failure
     assert failure
     assert (failure.reason, failure.attempt) == ("Failed", 2)
-    assert "nobody saw" in failure.message
+    assert "before the operator observed how it ended" in failure.message
 
 
 def test_the_next_attempt_begins_with_a_clean_slate_and_the_last_failure_is_still_told():
     run = training_run(backoff_limit=1)
     built = build.job(run, 1, "r1", RUNTIME)
     first = written(
-        run, decide(run, seen(live(build.config_map(run)), job(built), runs=(attempt(metrics={"modelyard.progress": 80.0}),)), NOW)
+        run, decide(run, observed(live(build.config_map(run)), job(built), runs=(attempt(metrics={"modelyard.progress": 80.0}),)), NOW)
     )
     first = decided(first, broken(run, CRASHED, metrics={"modelyard.progress": 80.0}))
     assert first.status.progress
     assert first.status.progress.eta_seconds is None, "nothing is left of what has failed"
-    plan = decide(first, seen(live(build.config_map(run)), runs=(attempt(1, "FAILED"), attempt(2))), NOW)
+    second = job(build.job(run, 2, "r2", RUNTIME))
+    plan = decide(first, observed(live(build.config_map(run)), second, runs=(attempt(1, "FAILED"), attempt(2))), NOW)
     status = written(first, plan).status
-    assert (status.attempt, status.job, status.progress) == (2, None, None)
+    assert (status.attempt, status.job, status.progress) == (2, "fraud-1-2", None)
     assert status.failure
     assert status.failure.attempt == 1
 
@@ -338,27 +377,27 @@ def test_the_next_attempt_begins_with_a_clean_slate_and_the_last_failure_is_stil
 # --- runs that are deleted in MLflow --------------------------------------------------------------------
 def test_a_run_that_was_deleted_in_mlflow_is_waited_for():
     run = training_run()
-    world = seen(live(build.config_map(run)), job(build.job(run, 1, "r1", RUNTIME)), runs=(attempt(),))
+    world = observed(live(build.config_map(run)), job(build.job(run, 1, "r1", RUNTIME)), runs=(attempt(),))
     known = written(run, decide(run, world, NOW))
     plan = decide(known, replace(world, runs={1: replace(world.runs[1], deleted=True)}), NOW)
-    assert (plan.actions, said(plan)) == ((), "Stalled ExperimentGone")
+    assert said(plan) == "Stalled ExperimentGone"
     assert "Restore it" in message(plan)
-    assert plan.again is not None, "nobody tells us"
+    assert plan.requeue_after is not None, "nobody tells us"
     assert said(decide(written(known, plan), world, NOW)) == "Reconciling Scheduling"
 
 
 def test_a_run_that_is_gone_for_good_ends_it_and_no_second_run_is_made_for_the_attempt():
     """I1: at most one MLflow run per attempt."""
     run = training_run(backoff_limit=3)
-    world = seen(live(build.config_map(run)), job(build.job(run, 1, "r1", RUNTIME)), runs=(attempt(),))
+    world = observed(live(build.config_map(run)), job(build.job(run, 1, "r1", RUNTIME)), runs=(attempt(),))
     known = written(run, decide(run, world, NOW))
     gone = replace(world, runs={})
     assert deleted(decide(known, gone, NOW)) == ["Job/fraud-1-1"]
-    end = decide(known, replace(gone, children=()), NOW)
-    assert (end.actions, said(end)) == ((), "Stalled ExperimentGone")
+    end = decide(known, replace(gone, owned=()), NOW)
+    assert recorded(end) == "Stalled ExperimentGone"
     ended = written(known, end)
     assert ended.status.completion_time == NOW
-    assert said(decide(ended, replace(gone, children=()), NOW)) == "Stalled ExperimentGone"
+    assert said(decide(ended, replace(gone, owned=()), NOW)) == "Stalled ExperimentGone"
 
 
 def test_a_failed_attempt_whose_run_retention_took_is_followed_by_the_next():
@@ -373,14 +412,14 @@ def test_a_failed_attempt_whose_run_retention_took_is_followed_by_the_next():
 def test_a_training_goes_on_when_its_experiment_object_goes():
     """The Job runs, and MLflow has the run: what happened is written down."""
     run = training_run()
-    world = seen(live(build.config_map(run)), job(build.job(run, 1, "r1", RUNTIME), "Complete"), runs=(attempt(1, "FINISHED"),))
+    world = observed(live(build.config_map(run)), job(build.job(run, 1, "r1", RUNTIME), "Complete"), runs=(attempt(1, "FINISHED"),))
     known = written(run, decide(run, world, NOW))
     plan = decide(known, replace(world, experiment=None), NOW)
-    assert plan.status.is_true("Succeeded")
+    assert status_of(plan).is_true("Succeeded")
 
 
 def test_a_container_that_was_killed_and_nobody_says_why_ran_out_of_memory():
-    """Seen on a busy node: exit code 137, reason Error, no OOMKilled."""
+    """Observation on a busy node: exit code 137, reason Error, no OOMKilled."""
     once = training_run(backoff_limit=0)
-    assert failed(once, 1, SECOND, terminated(137, "", "Error")).status.failure.reason == "OutOfMemory"
-    assert failed(once, 1, SECOND, terminated(1, "", "Error")).status.failure.reason == "Failed"
+    assert status_of(failed(once, 1, SECOND, terminated(137, "", "Error"))).failure.reason == "OutOfMemory"
+    assert status_of(failed(once, 1, SECOND, terminated(1, "", "Error"))).failure.reason == "Failed"

@@ -11,8 +11,9 @@ from modelyard.api.training_run import TrainingRun
 from modelyard.plan import Manifest
 from modelyard.ports import TrackedRun
 from modelyard.training_run import build
-from modelyard.training_run.observe import Seen, observe
-from tests.unit.builders import BUCKET, NOW, RUNTIME, URL, Around, experiment, job, registered_model, training_run, written
+from modelyard.training_run.observation import Observation
+from modelyard.training_run.observe import observe
+from tests.unit.builders import BUCKET, NOW, RUNTIME, URL, Around, experiment, job, live, registered_model, training_run, written
 from tests.unit.test_training_run import OURS, decide
 
 
@@ -36,8 +37,14 @@ async def began(there: Around, number: int = 1, **changes: Any) -> TrackedRun:
     return there.tracking.runs_by_id[id_]
 
 
-def recorded(run: TrainingRun, world: Seen) -> TrainingRun:
+def recorded(run: TrainingRun, world: Observation) -> TrainingRun:
+    """The run after what is known of its active Job was written to the status."""
     return written(run, decide(run, world, NOW))
+
+
+def active() -> tuple[Manifest, ...]:
+    """The Job of the first attempt and its configuration."""
+    return live(build.config_map(training_run())), the_job()
 
 
 def the_job(condition: str = "", number: int = 1) -> Manifest:
@@ -67,7 +74,7 @@ async def test_of_two_runs_of_one_attempt_the_older_one_counts():
 
 
 async def test_a_run_that_was_soft_deleted_is_still_the_attempt_s():
-    there = await around(children=(the_job(),))
+    there = await around(children=active())
     await began(there)
     run = recorded(training_run(), await observe(training_run(), there, NOW))
     for id_ in there.tracking.runs_by_id:
@@ -80,7 +87,7 @@ async def test_a_run_that_was_soft_deleted_is_still_the_attempt_s():
 
 
 async def test_where_the_run_was_made_counts_though_the_experiment_is_another_by_now():
-    there = await around(children=(the_job(),))
+    there = await around(children=active())
     first = await began(there)
     run = recorded(training_run(), await observe(training_run(), there, NOW))
     for now in ((), (made("99"),)):

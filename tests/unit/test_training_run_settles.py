@@ -15,11 +15,37 @@ from modelyard.api.registered_model import RegisteredModel, RegisteredModelStatu
 from modelyard.api.training_run import TrainingRun
 from modelyard.errors import Unavailable
 from modelyard.kube.names import job_name
-from modelyard.plan import Action, Apply, ArchiveRun, CreateRun, Delete, FinishRun, LogParameters, Manifest, SetRunTags
+from modelyard.plan import (
+    Action,
+    Apply,
+    ArchiveRun,
+    CreateRun,
+    Delete,
+    Finalize,
+    FinishRun,
+    LogParameters,
+    Manifest,
+    Record,
+    SetTags,
+    TagTarget,
+)
 from modelyard.ports import TrackedRun
-from modelyard.training_run.decide import release, trouble
-from modelyard.training_run.observe import Seen
-from tests.unit.builders import NOW, PROPERTY, URL, job, live, pod, registered_model, said, terminated, training_run, written
+from modelyard.training_run.decide import finalize, on_error
+from modelyard.training_run.observation import Observation
+from tests.unit.builders import (
+    NOW,
+    PROPERTY,
+    URL,
+    actions,
+    job,
+    live,
+    pod,
+    registered_model,
+    said,
+    terminated,
+    training_run,
+    written,
+)
 from tests.unit.test_training_run import READY, decide
 from tests.unit.test_training_run_ends import MODEL
 
@@ -43,16 +69,16 @@ class World:
         self.made: list[str] = []
         self.passes = 0
 
-    # --- what is seen ---------------------------------------------------------------------------------
-    def seen(self) -> Seen:
+    # --- what is observed ---------------------------------------------------------------------------------
+    def observed(self) -> Observation:
         ended = self.run.status.completion_time is not None and self.run.metadata.deletion_timestamp is None
         attempt = max(self.runs, default=0)
         there = self.children.get(("Job", job_name("fraud-1", attempt)))
         complete = there is not None and any(each["type"] == "Complete" for each in there["status"]["conditions"])
-        return Seen(
+        return Observation(
             experiment=READY,
             registered_model=self.model,
-            children=tuple(self.children.values()),
+            owned=tuple(self.children.values()),
             runs={} if ended else {number: run for number, run in self.runs.items() if not run.deleted},
             model=MODEL if complete and not ended else None,
             tracking_url=URL,
@@ -62,27 +88,31 @@ class World:
     def look(self) -> bool:
         """One look: act, or write the status down; tell whether anything changed."""
         self.passes += 1
-        seen = self.seen()
+        observed = self.observed()
         deleting = self.run.metadata.deletion_timestamp is not None
-        plan = release(self.run, seen, self.now) if deleting else decide(self.run, seen, self.now)
-        assert plan == (release(self.run, seen, self.now) if deleting else decide(self.run, seen, self.now))
-        for action in plan.actions:
+        plan = finalize(self.run, observed, self.now) if deleting else decide(self.run, observed, self.now)
+        assert plan == (finalize(self.run, observed, self.now) if deleting else decide(self.run, observed, self.now))
+        for action in actions(plan):
             self.perform(action)
-        if plan.actions:
+        if actions(plan):
             return True
-        if plan.released:
+        if isinstance(plan, Finalize):
             assert all(run.status not in {"RUNNING", "SCHEDULED"} for run in self.runs.values()), "left open"
             return False
         before, self.run = self.run, written(self.run, plan, self.now)
         self.check(before)
-        if plan.again is None and not deleting and not self.active():  # the engine looks again when a Job moves, or when it is asked to
-            assert decide(self.run, self.seen(), self.now).actions == (), "left to do, and nobody looks"
+        if isinstance(plan, Record):
+            return True
+        if (
+            plan.requeue_after is None and not deleting and not self.active()
+        ):  # the engine looks again when a Job moves, or when it is asked to
+            assert actions(decide(self.run, self.observed(), self.now)) == (), "left to do, and nobody looks"
         if self.run.status != before.status:
             return True
         if self.others():
             return True
-        if plan.again is not None:
-            self.now += plan.again
+        if plan.requeue_after is not None:
+            self.now += plan.requeue_after
             return True
         return False
 
@@ -95,7 +125,7 @@ class World:
                 self.runs[attempt] = TrackedRun(f"r{attempt}", experiment, name, "RUNNING", False, self.now, None, dict(tags))
             case LogParameters(run, parameters):
                 self.change(run, parameters=dict(parameters))
-            case SetRunTags(run, tags):
+            case SetTags(TagTarget("run", run), tags):
                 self.change(run, tags={**self.tracked(run).tags, **tags})
             case FinishRun(run, status):
                 self.change(run, status=status, end=self.now)
@@ -263,7 +293,7 @@ def test_settles_though_mlflow_is_away_now_and_then(ends: tuple[str, ...], spec:
     world = World(training_run(**spec), ends)
     for step in range(30):
         if step in away and world.run.status.completion_time is None:
-            world.run = written(world.run, trouble(world.run, Unavailable("MLflow", "search runs", "12"), world.now), world.now)
+            world.run = written(world.run, on_error(world.run, Unavailable("MLflow", "search runs", "12"), world.now), world.now)
         world.look()
     world.settle(PASSES * (len(ends) + spec["backoff_limit"]))
     assert (said(world.run.status), world.run.status.attempt) == expected(ends, spec["backoff_limit"])

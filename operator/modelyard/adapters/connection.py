@@ -1,7 +1,7 @@
-"""From a namespace to its clients: the Secret `modelyard-connection`, read by name, and one MLflow and one S3 client for what it says.
+"""From a namespace to its clients: the Secret `modelyard-connection`, and one MLflow and one S3 client for it.
 
-What the Secret must hold does not belong here (`connection_secret`). Clients are never shared between namespaces (I9), and no
-credential is logged or shown by a repr.
+Both Secrets are read by name; of `modelyard-connection-pods` only whether it exists. Clients are never
+shared between namespaces (I9), and no credential is logged or shown by a repr.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from modelyard.adapters.offload import Pool
 from modelyard.adapters.s3 import S3, Deadlines
 from modelyard.adapters.s3_client import Clients
 from modelyard.errors import Invalid
-from modelyard.kube.names import CONNECTION_SECRET
+from modelyard.kube.names import CONNECTION_SECRET, PODS_SECRET
 from modelyard.ports import Tenant
 
 __all__ = ["ReadSecret", "Tenants", "Timing"]
@@ -137,18 +137,20 @@ class Tenants:
 
     async def _read(self, namespace: str, entry: _Entry) -> None:
         values = await self._secret(namespace, CONNECTION_SECRET)
-        digest = hashlib.sha256(json.dumps(sorted((values or {}).items())).encode()).hexdigest()
+        pods = await self._secret(namespace, PODS_SECRET) if values is not None else None
+        pods_secret = CONNECTION_SECRET if pods is None else PODS_SECRET
+        digest = hashlib.sha256(json.dumps([pods_secret, *sorted((values or {}).items())]).encode()).hexdigest()
         if entry.tenant is None or digest != entry.digest:
             # What the old Secret opened must not outlive it, whether or not the new one is right.
             self._retire(entry)
             try:
-                self._open(entry, parse_connection(namespace, values))
+                self._open(entry, parse_connection(namespace, values), pods_secret)
             except Invalid as wrong:
                 entry.wrong = wrong
         entry.read, entry.digest, entry.refused = self._clock(), digest, False
         self._forget_idle()
 
-    def _open(self, entry: _Entry, connection: Connection) -> None:
+    def _open(self, entry: _Entry, connection: Connection, pods_secret: str) -> None:
         def refused() -> None:
             entry.refused = True
 
@@ -172,7 +174,7 @@ class Tenants:
         async def close() -> None:
             await asyncio.gather(tracking.close(), store.close())
 
-        entry.tenant = Tenant(tracking, store, connection.reach.bucket, connection.tracking_url)
+        entry.tenant = Tenant(tracking, store, connection.reach.bucket, connection.tracking_url, pods_secret)
         entry.close = close
 
     def _retire(self, entry: _Entry) -> None:

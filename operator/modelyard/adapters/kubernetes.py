@@ -1,4 +1,6 @@
-"""Kubernetes behind the ports `Cluster` and `Objects`: children by server-side apply, our own objects by JSON patch.
+"""Kubernetes behind the ports `Cluster` and `Objects`.
+
+Owned objects are written by server-side apply, our own objects by JSON patch.
 
 How a request is made does not belong here (`adapters.kubernetes_api`), nor how changes come in (`adapters.kubernetes_watch`).
 """
@@ -15,9 +17,11 @@ from datetime import UTC, datetime
 from modelyard.adapters.instrument import Missing
 from modelyard.adapters.kubernetes_api import APPLY, JSON_PATCH, KINDS, Api, Gone, Kind, kind_of
 from modelyard.api.base import GROUP, VERSION
-from modelyard.cache import Cache, owner_of
+from modelyard.cache import Cache
 from modelyard.errors import Conflict, Invalid, ModelyardError, Unavailable
+from modelyard.kube.applied import stamped
 from modelyard.kube.names import FIELD_MANAGER
+from modelyard.kube.owned import parent_of
 from modelyard.plan import Delete, Manifest
 
 __all__ = ["Kubernetes", "Leases"]
@@ -63,20 +67,29 @@ class Kubernetes:
         return self._cache.select(plural, namespace)
 
     def owned(self, uid: str) -> tuple[Manifest, ...]:
-        """Return the children of an object."""
+        """Return the objects that one of our own objects owns."""
         return self._cache.owned(uid)
 
     async def apply(self, manifest: Manifest) -> None:
-        """Server-side apply, by force; a child that is not known yet is looked for first, for the name may be somebody else's."""
+        """Server-side apply, by force, of an object whose name is free or whose owner is the same."""
         kind, meta = kind_of(manifest), manifest["metadata"]
         path = kind.path(meta["namespace"], meta["name"])
         await self._refuse_foreign(manifest)
         params = {"fieldManager": FIELD_MANAGER, "force": "true", "fieldValidation": "Strict"}
         subject = f"{meta['namespace']}/{meta['name']}"
-        answer = await self._api.write("PATCH", path, f"apply {kind.kind}", subject, manifest, content_type=APPLY, params=params)
+        answer = await self._api.write(
+            "PATCH",
+            path,
+            f"apply {kind.kind}",
+            subject,
+            stamped(manifest),
+            content_type=APPLY,
+            params=params,
+        )
         self._cache.put(kind.scope, answer)
 
     async def _refuse_foreign(self, manifest: Manifest) -> None:
+        """Refuse to apply what another object controls, or none; what is not known is read first."""
         kind, meta = kind_of(manifest), manifest["metadata"]
         subject = f"{meta['namespace']}/{meta['name']}"
         found = self._cache.get(kind.scope, meta["namespace"], meta["name"])
@@ -84,12 +97,12 @@ class Kubernetes:
             found = found or await self._api.read(kind.path(meta["namespace"], meta["name"]), f"read {kind.kind}", subject)
         except Missing:
             return
-        if owner_of(found) != owner_of(manifest):
+        if parent_of(found) != parent_of(manifest):
             detail = "there is one already, and it is not this object's; delete it, or give this object another name"
             raise Invalid("Kubernetes", f"apply {kind.kind}", subject, detail)
 
     async def delete(self, namespace: str, child: Delete) -> None:
-        """Delete a child if it still has that uid."""
+        """Delete an owned object if it still has that uid."""
         kind = KINDS[child.api_version, child.kind]
         body = {"preconditions": {"uid": child.uid}, "propagationPolicy": "Background"}
         subject = f"{namespace}/{child.name}"
@@ -149,10 +162,12 @@ class Kubernetes:
         return answer["items"], f"{index + 1}:" if index + 1 < len(self._namespaces) else ""
 
     async def write_status(self, body: Manifest, status: Manifest) -> Manifest:
-        """Replace an object's status in one write."""
-        # The status subresource looks at no metadata that is patched, so the uid is tested, not set as below.
+        """Replace an object's status in one write, if it has not changed since `body`."""
+        meta = body["metadata"]
+        # The uid is tested, not set as below: the status subresource ignores a patched uid.
         patch = [
-            {"op": "test", "path": "/metadata/uid", "value": body["metadata"]["uid"]},
+            {"op": "test", "path": "/metadata/uid", "value": meta["uid"]},
+            {"op": "add", "path": "/metadata/resourceVersion", "value": meta["resourceVersion"]},
             {"op": "add", "path": "/status", "value": status},
         ]
         return await self._patch(body, "status", "write status of", patch)
@@ -171,15 +186,30 @@ class Kubernetes:
         kind, meta = kind_of(body), body["metadata"]
         subject = f"{meta['namespace']}/{meta['name']}"
         path = kind.path(meta["namespace"], meta["name"], subresource)
+        what = f"{operation} {kind.kind}"
         try:
-            return await self._api.write("PATCH", path, f"{operation} {kind.kind}", subject, patch, content_type=JSON_PATCH)
+            return await self._api.write("PATCH", path, what, subject, patch, content_type=JSON_PATCH)
         except Missing:
             self._cache.remove(kind.plural, meta["namespace"], meta["name"], meta["uid"])
             raise Conflict("Kubernetes", operation, subject, "it is gone") from None
+        except Conflict:
+            await self._learn(kind, body)
+            raise
         except Invalid as error:
             if _TEST_FAILED in error.detail:
                 raise Conflict("Kubernetes", operation, subject, "another one has its name now") from None
             raise
+
+    async def _learn(self, kind: Kind, body: Manifest) -> None:
+        """Read an object that has changed, for the next decision: its watch may be late, or cut."""
+        meta = body["metadata"]
+        subject, path = f"{meta['namespace']}/{meta['name']}", kind.path(meta["namespace"], meta["name"])
+        try:
+            self._cache.put(kind.plural, await self._api.read(path, f"read {kind.kind}", subject))
+        except Missing:
+            self._cache.remove(kind.plural, meta["namespace"], meta["name"], meta["uid"])
+        except ModelyardError as error:
+            logger.info("What has changed could not be read: %s", error)
 
     async def event(self, body: Manifest, reason: str, message: str, *, warning: bool) -> None:
         """Record an event; one that cannot be recorded is logged and forgotten."""

@@ -16,11 +16,15 @@ from kubernetes.aio.client import Configuration
 from kubernetes.aio.client.rest import RESTClientObject
 
 from modelyard.adapters.instrument import Missing, Observe, Probe
+from modelyard.api.base import GROUP, VERSION
+from modelyard.api.schema import KINDS as OWN
 from modelyard.errors import Ambiguous, Conflict, Forbidden, Invalid, ModelyardError, Unavailable
+from modelyard.kube.owned import OWNED
 from modelyard.plan import Manifest
 
 __all__ = ["KINDS", "Api", "Gone", "Kind", "configuration", "kind_of"]
 
+JSON = "application/json"
 APPLY = "application/apply-patch+yaml"  # JSON is YAML
 JSON_PATCH = "application/json-patch+json"
 _CONNECT = 3.0
@@ -29,11 +33,22 @@ _MESSAGE_LIMIT = 400
 
 @dataclass(frozen=True)
 class Kind:
-    """Where a kind's objects are found; all of ours are namespaced."""
+    """Where a kind's objects are found; all of ours are namespaced.
+
+    Attributes:
+        api_version: Group and version, as in manifests.
+        kind: The kind.
+        plural: Its name in paths.
+        metadata_only: Whether a watch asks for the metadata of its objects alone.
+        optional: Whether the API server may lack it.
+
+    """
 
     api_version: str
     kind: str
     plural: str
+    metadata_only: bool = False
+    optional: bool = False
 
     @property
     def root(self) -> str:
@@ -52,22 +67,14 @@ class Kind:
 
 
 _TABLE = (
-    Kind("v1", "ConfigMap", "configmaps"),
-    Kind("v1", "Pod", "pods"),
+    *(Kind(each.api_version, each.kind, each.plural, each.metadata_only, each.optional) for each in OWNED),
+    *(Kind(f"{GROUP}/{VERSION}", each.resource.KIND, each.resource.PLURAL) for each in OWN),
     Kind("v1", "Secret", "secrets"),
-    Kind("v1", "Service", "services"),
-    Kind("apps/v1", "Deployment", "deployments"),
-    Kind("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers"),
-    Kind("batch/v1", "Job", "jobs"),
     Kind("coordination.k8s.io/v1", "Lease", "leases"),
     Kind("events.k8s.io/v1", "Event", "events"),
-    Kind("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies"),
-    Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets"),
-    Kind("modelyard.io/v1alpha1", "Experiment", "experiments"),
-    Kind("modelyard.io/v1alpha1", "TrainingRun", "trainingruns"),
-    Kind("modelyard.io/v1alpha1", "RegisteredModel", "registeredmodels"),
 )
 KINDS: Mapping[tuple[str, str], Kind] = {(kind.api_version, kind.kind): kind for kind in _TABLE}
+"""Every kind that the operator reads or writes: what it owns, our own, and three more."""
 
 
 def kind_of(manifest: Manifest) -> Kind:
@@ -149,9 +156,18 @@ class Api:
             request.headers["Authorization"] = self._configuration.get_basic_auth_token()
         return await handler(request)
 
-    async def read(self, path: str, operation: str, subject: str, params: Mapping[str, str] | None = None) -> Manifest:
-        """Get an object or a list."""
-        return await self._request("GET", path, operation, subject, params=params)
+    async def read(
+        self,
+        path: str,
+        operation: str,
+        subject: str,
+        params: Mapping[str, str] | None = None,
+        *,
+        accept: str = JSON,
+    ) -> Manifest:
+        """Get an object or a list, in the form that `accept` asks for."""
+        headers = {"Accept": accept}
+        return await self._request("GET", path, operation, subject, params=params, headers=headers)
 
     async def write(
         self,
@@ -161,7 +177,7 @@ class Api:
         subject: str,
         body: Any,
         *,
-        content_type: str = "application/json",
+        content_type: str = JSON,
         params: Mapping[str, str] | None = None,
         fenced: bool = True,
     ) -> Manifest:
@@ -175,7 +191,8 @@ class Api:
         if fenced:
             self.fence()
         data = json.dumps(body, separators=(",", ":")).encode()
-        return await self._request(method, path, operation, subject, params=params, data=data, content_type=content_type)
+        headers = {"Content-Type": content_type}
+        return await self._request(method, path, operation, subject, params=params, data=data, headers=headers)
 
     async def _request(
         self,
@@ -186,10 +203,9 @@ class Api:
         *,
         params: Mapping[str, str] | None = None,
         data: bytes | None = None,
-        content_type: str = "",
+        headers: Mapping[str, str] | None = None,
     ) -> Manifest:
         lost = Unavailable if data is None else Ambiguous
-        headers = {"Content-Type": content_type} if content_type else {}
         with self._probe(operation):
             try:
                 async with self._session.request(
@@ -207,7 +223,9 @@ class Api:
             raise translated(status, raw, operation, subject, lost=lost, after=after)
 
     @asynccontextmanager
-    async def stream(self, path: str, params: Mapping[str, str], operation: str) -> AsyncIterator[aiohttp.ClientResponse]:
+    async def stream(
+        self, path: str, params: Mapping[str, str], operation: str, *, accept: str = JSON
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Open a stream that has no deadline of its own; whoever reads it sets one.
 
         Raises:
@@ -216,8 +234,9 @@ class Api:
 
         """
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT)
+        asked = self._session.get(path, params=params, headers={"Accept": accept}, timeout=timeout)
         try:
-            async with self._session.get(path, params=params, timeout=timeout) as response:
+            async with asked as response:
                 if response.status >= 300:
                     after = response.headers.get("Retry-After", "")
                     raise translated(response.status, await response.read(), operation, path, lost=Unavailable, after=after)

@@ -1,7 +1,8 @@
-"""Watching children: a paged list, then a stream, for ever. It heals by itself; what a change means does not belong here.
+"""Watching owned objects: a paged list, then a stream, again and again. What a change means does not belong here.
 
-Kopf cannot select by label on the server, and its watches end the process on an error in a stream: hence our own for everything but
-our own kinds.
+Kopf cannot select by label on the server, and its watches end the process on an error in a stream:
+hence our own for everything but our own kinds. The labels only select what is worth knowing; whose an
+object is says `kube.owned`.
 """
 
 import asyncio
@@ -12,39 +13,37 @@ from collections.abc import AsyncIterator, Callable
 
 import aiohttp
 
-from modelyard.adapters.kubernetes_api import KINDS, Api, Gone, Kind
-from modelyard.cache import Cache
+from modelyard.adapters.instrument import Missing
+from modelyard.adapters.kubernetes_api import JSON, KINDS, Api, Gone, Kind
+from modelyard.cache import Cache, version_of
 from modelyard.errors import ModelyardError
-from modelyard.kube.names import FIELD_MANAGER, MANAGED_BY
+from modelyard.kube.names import FIELD_MANAGER, MANAGED_BY, UID_LABEL
+from modelyard.kube.owned import OWNED
 from modelyard.plan import Manifest
 
 __all__ = ["WATCHED", "Watch"]
 
 logger = logging.getLogger("modelyard.watch")
 
-WATCHED: tuple[Kind, ...] = tuple(
-    KINDS[each]
-    for each in (
-        ("v1", "ConfigMap"),
-        ("v1", "Pod"),
-        ("v1", "Service"),
-        ("apps/v1", "Deployment"),
-        ("autoscaling/v2", "HorizontalPodAutoscaler"),
-        ("batch/v1", "Job"),
-        ("policy/v1", "PodDisruptionBudget"),
-    )
-)
-"""The kinds of children that are watched, each for the label that all of them carry."""
+WATCHED: tuple[Kind, ...] = tuple(KINDS[each.api_version, each.kind] for each in OWNED if each.watched)
+"""The kinds of owned objects that are watched, each by the labels that all of them carry."""
 
 _STREAM = 290  # seconds after which the API server ends a stream in good order
 _SILENCE = 75.0  # it sends a bookmark every minute
 _SHORTEST_PAUSE = 0.2
 _LONGEST_PAUSE = 3.0
-_OURS = f"{MANAGED_BY}={FIELD_MANAGER}"
+_ABSENT = 30.0  # seconds between two attempts at an API that may be absent
+_OURS = f"{MANAGED_BY}={FIELD_MANAGER},{UID_LABEL}"
+_METADATA = JSON + ";as={};g=meta.k8s.io;v=v1"
 
 
 class Watch:
-    """Keeps the cache's picture of one kind of children in one namespace, or in all, as the API server has it."""
+    """Keeps what the cache knows of one kind of owned objects, in one namespace or in all, up to date.
+
+    Attributes:
+        synced: Set when the first list is whole; of an optional kind also when there is none.
+
+    """
 
     def __init__(
         self,
@@ -55,6 +54,7 @@ class Watch:
         *,
         restarted: Callable[[str, str], None] = lambda _resource, _reason: None,
         silence: float = _SILENCE,
+        absent: float = _ABSENT,
         page_size: int = 500,
     ) -> None:
         """Make one; `run` runs it.
@@ -66,6 +66,7 @@ class Watch:
             namespace: Where; None for everywhere.
             restarted: Told the kind's plural and the reason when a stream ends otherwise than in good order.
             silence: Seconds without a byte after which a stream is given up.
+            absent: Seconds between two attempts at an optional kind that the API server lacks.
             page_size: Objects in one page of the list.
 
         """
@@ -75,6 +76,7 @@ class Watch:
         self._namespace = namespace
         self._restarted = restarted
         self._silence = silence
+        self._absent = absent
         self._page_size = page_size
         self._where = namespace or "all namespaces"
         self._version = ""
@@ -82,8 +84,9 @@ class Watch:
         self.synced = asyncio.Event()
 
     async def run(self) -> None:
-        """List and watch, for ever."""
+        """List and watch until cancelled."""
         while True:
+            pause = _LONGEST_PAUSE
             try:
                 if not self._version:
                     await self._list()
@@ -93,14 +96,31 @@ class Watch:
             except Gone:
                 self._version = ""
                 self._broken("expired")
+            except Missing as error:
+                self._version = ""
+                if self._kind.optional:
+                    pause = self._absent
+                    self._forget()
+                else:
+                    self._broken("absent", error)
             except ModelyardError as error:
                 self._broken("broken", error)
             except Exception:
                 logger.exception("This is a bug: the watch of %s begins anew", self._kind.plural)
                 self._version = ""
                 self._broken("bug")
-            pause = min(_LONGEST_PAUSE, _SHORTEST_PAUSE * 2.0 ** min(self._failures, 8))
+            if self._kind.optional:  # never a reason not to begin
+                self.synced.set()
+            pause = min(pause, _SHORTEST_PAUSE * 2.0 ** min(self._failures, 8))
             await asyncio.sleep(random.uniform(0.1, 1.0) * pause)  # noqa: S311
+
+    def _forget(self) -> None:
+        """Forget the objects of an optional kind that the API server does not serve, or no longer."""
+        self._failures += 1
+        if self._failures == 1:
+            logger.info("The API server does not serve %s; looked for again later", self._kind.plural)
+        known = self._cache.uids(self._kind.scope, self._namespace)
+        self._cache.settle(self._kind.scope, known, ())
 
     def _broken(self, reason: str, error: ModelyardError | None = None) -> None:
         self._failures += 1
@@ -113,16 +133,18 @@ class Watch:
         before = self._cache.uids(self._kind.scope, self._namespace)
         listed: set[str] = set()
         params = {"labelSelector": _OURS, "limit": str(self._page_size)}
+        path, operation = self._kind.path(self._namespace), f"list {self._kind.plural}"
+        accept = self._accept("PartialObjectMetadataList")
         while True:
-            answer = await self._api.read(self._kind.path(self._namespace), f"list {self._kind.plural}", self._where, params)
+            answer = await self._api.read(path, operation, self._where, params, accept=accept)
             for body in answer["items"]:
                 self._put(body)
                 listed.add(body["metadata"]["uid"])
             if not answer["metadata"].get("continue"):
                 break
             params["continue"] = answer["metadata"]["continue"]
-        self._cache.settle(self._kind.scope, before, listed)
         self._version = str(answer["metadata"]["resourceVersion"])
+        self._cache.settle(self._kind.scope, before, listed, version_of(answer))
 
     async def _follow(self) -> None:
         """Take changes in until the stream ends."""
@@ -134,7 +156,8 @@ class Watch:
             "labelSelector": _OURS,
         }
         operation = f"watch {self._kind.plural}"
-        async with self._api.stream(self._kind.path(self._namespace), params, operation) as response:
+        path, accept = self._kind.path(self._namespace), self._accept("PartialObjectMetadata")
+        async with self._api.stream(path, params, operation, accept=accept) as response:
             async for line in self._lines(response.content):
                 try:
                     event = json.loads(line)
@@ -145,16 +168,21 @@ class Watch:
                     case "ADDED" | "MODIFIED":
                         self._put(body)
                     case "DELETED":
-                        self._cache.remove(self._kind.scope, meta["namespace"], meta["name"], meta["uid"])
+                        # Deleted, or without our labels any more, which a later event may undo.
+                        place = (self._kind.scope, meta["namespace"], meta["name"])
+                        self._cache.remove(*place, meta["uid"], version_of(body))
                     case "ERROR":
                         raise Gone("Kubernetes", operation, self._where, "the stream says that it is too old")
                 self._version = str(meta["resourceVersion"])
                 self._failures = 0
 
     def _put(self, body: Manifest) -> None:
-        body.setdefault("apiVersion", self._kind.api_version)  # a list's items have neither
-        body.setdefault("kind", self._kind.kind)
+        # Items of a list have neither, metadata alone has its own.
+        body["apiVersion"], body["kind"] = self._kind.api_version, self._kind.kind
         self._cache.put(self._kind.scope, body)
+
+    def _accept(self, form: str) -> str:
+        return _METADATA.format(form) if self._kind.metadata_only else JSON
 
     async def _lines(self, content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
         """Cut a stream into lines of any length, until it ends or falls silent. A last line that is cut off is dropped: it comes again."""

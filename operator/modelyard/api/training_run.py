@@ -91,6 +91,8 @@ class TrainingReason(StrEnum):
     """The trainer failed, as often as spec.backoffLimit allows."""
     OUT_OF_MEMORY = "OutOfMemory"
     """The trainer was killed for using more memory than its limit."""
+    VOLUME_FULL = "VolumeFull"
+    """A volume of the pod is full, or the pod wrote more than its limit of ephemeral storage."""
     DEADLINE_EXCEEDED = "DeadlineExceeded"
     """spec.activeDeadlineSeconds passed."""
     HEARTBEAT_LOST = "HeartbeatLost"

@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from modelyard.cache import Cache, Change, Key, owner_of
+from modelyard.cache import Cache, Change, Key
 from modelyard.controller import AnyController, Relation
 from modelyard.engine.backoff import Pacer
 from modelyard.engine.clock import Clock
@@ -129,8 +129,7 @@ class Engine:
         if not self._open:
             return
         if not change.own:
-            owner = self._cache.locate(owner_of(change.body))
-            if owner is not None:
+            for owner in change.owners:
                 self._add(owner, Lane.CHANGE)
             return
         if change.scope in self._controllers:

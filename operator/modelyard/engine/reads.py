@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any, cast
 
+from modelyard.engine.clock import Clock
 from modelyard.errors import ModelyardError
 from modelyard.ports import Backends, Cluster, Store, Tenant, Tracking
 
@@ -14,15 +15,18 @@ class ObjectPorts:
     """`ports.Ports` for one object.
 
     A reconcile observes once per round, and most rounds change nothing in MLflow or S3: an answer is
-    kept until `written` is called. Writes do not come through here; `engine.perform` has the clients
-    of `writers`.
+    kept until `written` is called, or the namespace's connection changes. Writes do not come through
+    here; `engine.perform` has the clients of `writers`.
     """
 
-    def __init__(self, backends: Backends) -> None:
+    def __init__(self, backends: Backends, clock: Clock) -> None:
         """Create them with nothing read."""
         self._backends = backends
+        self._clock = clock
         self._tenants: dict[str, Tenant] = {}
+        self._asked: set[str] = set()
         self._answers: dict[tuple[Any, ...], Any] = {}
+        self._oldest: float | None = None
         self._refusals: dict[tuple[str, str], ModelyardError] = {}
 
     @property
@@ -35,17 +39,26 @@ class ObjectPorts:
         """The applies that the API server refused in this reconcile, by kind and name."""
         return self._refusals
 
+    @property
+    def oldest(self) -> float | None:
+        """When the oldest answer was read, on the monotonic clock; None if none is kept."""
+        return self._oldest
+
     async def tenant(self, namespace: str) -> Tenant:
         """Return the namespace's clients, whose answers are kept."""
         clients = await self.writers(namespace)
-        tracking = _Kept("tracking", clients.tracking, self._answers)
-        store = _Kept("store", clients.store, self._answers)
+        tracking = _Kept(clients.tracking, self._ask)
+        store = _Kept(clients.store, self._ask)
         return replace(clients, tracking=cast("Tracking", tracking), store=cast("Store", store))
 
     async def writers(self, namespace: str) -> Tenant:
-        """Return the namespace's clients themselves."""
-        if namespace not in self._tenants:
-            self._tenants[namespace] = await self._backends.tenant(namespace)
+        """Return the namespace's clients themselves, looked up once per reconcile."""
+        if namespace not in self._asked:
+            clients = await self._backends.tenant(namespace)
+            if self._tenants.get(namespace) is not clients:  # the connection is another one
+                self.written()
+            self._tenants[namespace] = clients
+            self._asked.add(namespace)
         return self._tenants[namespace]
 
     def refused(self, kind: str, name: str, error: ModelyardError) -> None:
@@ -53,33 +66,41 @@ class ObjectPorts:
         self._refusals[kind, name] = error
 
     def written(self) -> None:
-        """Forget every answer: MLflow or S3 was written to."""
+        """Drop every answer: MLflow or S3 was written to, or is another one."""
         self._answers.clear()
+        self._oldest = None
 
     def begin(self) -> None:
-        """Begin another reconcile: the clients may have changed, and refusals are tried again."""
-        self._tenants.clear()
+        """Begin another reconcile: look the clients up again, and retry what was refused."""
+        self._asked.clear()
         self._refusals.clear()
+
+    async def _ask(self, key: tuple[Any, ...], call: Callable[[], Awaitable[Any]]) -> Any:
+        if key not in self._answers:
+            began = self._clock.time()
+            answer = await call()
+            self._answers[key] = answer
+            self._oldest = began if self._oldest is None else min(began, self._oldest)
+        return self._answers[key]
 
 
 class _Kept:
     """A port whose methods are called once for the same arguments."""
 
-    def __init__(self, name: str, port: object, answers: dict[tuple[Any, ...], Any]) -> None:
-        self._name = name
+    def __init__(self, port: object, ask: Callable[[tuple[Any, ...], Callable[[], Awaitable[Any]]], Awaitable[Any]]) -> None:
         self._port = port
-        self._answers = answers
+        self._ask = ask
 
     def __getattr__(self, method: str) -> Callable[..., Awaitable[Any]]:
-        call = getattr(self._port, method)
+        port, ask = self._port, self._ask
+        call = getattr(port, method)
 
-        async def ask(*args: Any, **kwargs: Any) -> Any:
-            key = (self._name, method, *map(_hashable, args), *sorted((k, _hashable(v)) for k, v in kwargs.items()))
-            if key not in self._answers:
-                self._answers[key] = await call(*args, **kwargs)
-            return self._answers[key]
+        def kept(*args: Any, **kwargs: Any) -> Awaitable[Any]:
+            named = sorted((name, _hashable(value)) for name, value in kwargs.items())
+            key = (type(port), method, *map(_hashable, args), *named)
+            return ask(key, lambda: call(*args, **kwargs))
 
-        return ask
+        return kept
 
 
 def _hashable(value: Any) -> Any:

@@ -7,7 +7,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
@@ -30,8 +30,9 @@ __all__ = ["Reconciler", "fingerprint"]
 logger = logging.getLogger("modelyard.engine")
 
 ISSUES = "https://github.com/modelyard/modelyard/issues"
-_SAME_PLAN = 2
-"""How often in a row the same plan may come back after it was carried out: it changes nothing."""
+_CARRIED_OUT = 2
+"""How often one reconcile carries out the same plan. When it comes back once more, what it writes
+does not last, and carrying it out again would change nothing either."""
 
 
 def fingerprint(body: Manifest, owned: tuple[Manifest, ...]) -> int:
@@ -128,18 +129,16 @@ class Reconciler:
 
     # --- the rounds -----------------------------------------------------------------------------
     async def _reconcile(self, controller: AnyController, key: Key) -> ReconcileResult:
-        ports = self._ports(key)
-        last, repeats = None, 0
+        ports, now = self._ports(key), self._clock.now().replace(microsecond=0)
+        carried_out: list[Plan[Any]] = []
         for _ in range(self._rounds):
             body = self._cache.get(*key)
             if body is None or (_deleting(body) and FINALIZER not in _finalizers(body)):
                 self.forget_reads(key)
                 return ReconcileResult(Outcome.GONE)
             observed = fingerprint(body, self._cache.owned(body["metadata"]["uid"]))
-            plan = await self._plan(controller, body, ports)
-            repeats = repeats + 1 if plan == last else 0
-            last = plan
-            if repeats > _SAME_PLAN and not isinstance(plan, Rest):
+            plan = await _plan(controller, body, ports, now)
+            if carried_out.count(plan) >= _CARRIED_OUT:
                 return await self._no_progress(key, plan)
             match plan:
                 case Act():
@@ -148,17 +147,12 @@ class Reconciler:
                     await self._report(key, body, report.dumped(status), events)
                 case Rest(status, requeue_after, events):
                     await self._report(key, body, report.dumped(status), events)
-                    self._keep(controller, key, ports, status.is_true("Ready"), requeue_after)
+                    self._keep(controller, key, ports, plan)
                     return ReconcileResult(Outcome.SETTLED, observed, requeue_after)
                 case Finalize(events):
                     return await self._finalize(key, body, events)
+            carried_out.append(plan)
         return ReconcileResult(Outcome.BUSY)
-
-    async def _plan(self, controller: AnyController, body: Manifest, ports: ObjectPorts) -> Plan[Any]:
-        resource, now = _parsed(controller, body), self._clock.now().replace(microsecond=0)
-        observation = await controller.observe(resource, ports, now)
-        decide = controller.finalize if _deleting(body) else controller.decide
-        return decide(resource, observation, now)
 
     async def _act(self, controller: AnyController, key: Key, body: Manifest, plan: Act, ports: ObjectPorts) -> None:
         """Carry the actions out. An apply that the API server refuses does not stop the others."""
@@ -186,6 +180,7 @@ class Reconciler:
             self._recorder.record(body, event)
 
     async def _finalize(self, key: Key, body: Manifest, events: tuple[Event, ...]) -> ReconcileResult:
+        assert _deleting(body), "only an object that is being deleted is finalized"
         self._fence()
         self.forget_reads(key)
         left = tuple(finalizer for finalizer in _finalizers(body) if finalizer != FINALIZER)
@@ -207,20 +202,28 @@ class Reconciler:
 
     # --- what was read before -------------------------------------------------------------------
     def _ports(self, key: Key) -> ObjectPorts:
+        """Return the object's ports, with the answers of its last reconcile if they may be used."""
         kept = self._kept.pop(key, None)
         body = self._cache.get(*key)
-        if kept is None or body is None or kept.fingerprint != fingerprint(body, ()) or self._clock.time() >= kept.expires:
-            return ObjectPorts(self._backends)
+        now = self._clock.time()
+        if kept is None or body is None or now >= kept.expires or kept.fingerprint != fingerprint(body, ()):
+            return ObjectPorts(self._backends, self._clock)
         kept.ports.begin()
         return kept.ports
 
-    def _keep(self, controller: AnyController, key: Key, ports: ObjectPorts, ready: bool, requeue_after: timedelta | None) -> None:
-        """Keep what was read while a change is under way: its pods' steps do not change MLflow or S3."""
+    def _keep(self, controller: AnyController, key: Key, ports: ObjectPorts, plan: Rest[Any]) -> None:
+        """Keep what was read while a change is under way: its pods do not change MLflow or S3.
+
+        An answer is never older than `Controller.reads_last`, however many reconciles use it.
+        """
         body = self._cache.get(*key)
-        if ready or body is None or controller.reads_last is None:
+        last = controller.reads_last
+        if last is None or body is None or ports.oldest is None or plan.status.is_true("Ready"):
             return
-        last = min(controller.reads_last, requeue_after or controller.reads_last)
-        self._kept[key] = _Kept(ports, fingerprint(body, ()), self._clock.time() + last.total_seconds())
+        expires = ports.oldest + last.total_seconds()
+        if plan.requeue_after is not None:
+            expires = min(expires, self._clock.time() + plan.requeue_after.total_seconds())
+        self._kept[key] = _Kept(ports, fingerprint(body, ()), expires)
 
     # --- errors ---------------------------------------------------------------------------------
     async def _failed(self, controller: AnyController, key: Key, error: ModelyardError) -> ReconcileResult:
@@ -272,6 +275,13 @@ class Reconciler:
 
 class _Misfit(Exception):
     """The object does not fit its kind's class, though the CRD let it through."""
+
+
+async def _plan(controller: AnyController, body: Manifest, ports: ObjectPorts, now: datetime) -> Plan[Any]:
+    resource = _parsed(controller, body)
+    observation = await controller.observe(resource, ports, now)
+    decide = controller.finalize if _deleting(body) else controller.decide
+    return decide(resource, observation, now)
 
 
 def _parsed(controller: AnyController, body: Manifest) -> Any:

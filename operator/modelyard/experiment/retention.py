@@ -14,7 +14,10 @@ _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def best_first(objective: Objective | None, runs: Iterable[TrackedRun]) -> list[TrackedRun]:
-    """Return the finished runs, best first by the objective (those without its metric are not ranked); without one, newest first."""
+    """Return the finished runs, best first by the objective; without an objective, newest first.
+
+    With an objective, runs without its metric are left out.
+    """
     finished = [run for run in runs if run.status == "FINISHED"]
     if objective is None:
         return sorted(finished, key=lambda run: run.end or _LONG_AGO, reverse=True)
@@ -24,12 +27,14 @@ def best_first(objective: Objective | None, runs: Iterable[TrackedRun]) -> list[
 
 
 def expired(spec: ExperimentSpec, runs: Iterable[TrackedRun], now: datetime) -> list[TrackedRun]:
-    """Return the runs that retention gives up, oldest first: ended longer ago than `retention.runs` and not among the best to keep."""
+    """Return the runs past their retention, oldest first.
+
+    Such a run ended longer ago than `retention.runs`, and is not among the best that are kept.
+    """
     if spec.retention is None:
         return []
     runs = list(runs)
     kept = {run.id for run in best_first(spec.objective, runs)[: spec.retention.keep_best]}
     limit = now - parse_duration(spec.retention.runs)
-    return sorted(
-        (run for run in runs if run.end is not None and run.end < limit and run.id not in kept), key=lambda run: run.end or _LONG_AGO
-    )
+    found = [run for run in runs if run.end is not None and run.end < limit and run.id not in kept]
+    return sorted(found, key=lambda run: run.end or _LONG_AGO)

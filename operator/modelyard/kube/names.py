@@ -5,6 +5,7 @@ import hashlib
 __all__ = [
     "ADOPT_ANNOTATION",
     "ALLOW_CODE_LABEL",
+    "APPLIED_ANNOTATION",
     "ATTEMPT_TAG",
     "CODE_TAG",
     "COMPONENT_LABEL",
@@ -21,6 +22,7 @@ __all__ = [
     "NAMESPACE_TAG",
     "NAME_TAG",
     "OUR_TAGS",
+    "PODS_SECRET",
     "PROGRESS_METRIC",
     "REASON_ANNOTATION",
     "RUN_LABEL",
@@ -41,6 +43,8 @@ __all__ = [
 ]
 
 CONNECTION_SECRET = "modelyard-connection"  # noqa: S105 - the name of a Secret, not a secret
+PODS_SECRET = "modelyard-connection-pods"  # noqa: S105 - the name of a Secret, not a secret
+"""Optional: the connection of a namespace's pods, so that what trains holds no right on the registry."""
 FIELD_MANAGER = "modelyard"
 MANAGED_BY = "app.kubernetes.io/managed-by"
 
@@ -57,6 +61,8 @@ ADOPT_ANNOTATION = "modelyard.io/adopt"
 REASON_ANNOTATION = "reason.modelyard.io/"
 """And the stage's name; the value is the version (`none` for a stage that is cleared), a colon, and why."""
 HEARTBEAT_ANNOTATION = "modelyard.io/heartbeat"
+APPLIED_ANNOTATION = "modelyard.io/applied"
+"""On each owned object: a hash of the fields with which it was last applied (`kube.applied`)."""
 
 OUR_TAGS = "modelyard.io/"
 UID_TAG = "modelyard.io/uid"

@@ -58,9 +58,9 @@ def env(values: Mapping[str, str]) -> list[dict[str, str]]:
     return [{"name": name, "value": value} for name, value in (_BASE_ENV | dict(values)).items()]
 
 
-def connection() -> list[dict[str, Any]]:
-    """Return the `envFrom` that opens MLflow and S3 to a container."""
-    return [{"secretRef": {"name": CONNECTION_SECRET}}]
+def connection(secret: str = CONNECTION_SECRET) -> list[dict[str, Any]]:
+    """Return the `envFrom` that gives a container the connection to MLflow and S3."""
+    return [{"secretRef": {"name": secret}}]
 
 
 def resources(wanted: Resources) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from modelyard.kube.names import (
     serving_name,
     version_workload,
 )
-from modelyard.kube.pods import CONTAINER_SECURITY, POD_SECURITY, Runtime, env, labels, owner, resources, scratch_mounts, scratch_volumes
+from modelyard.kube.pods import CONTAINER_SECURITY, POD_SECURITY, Runtime, connection, env, labels, owner, resources, scratch_mounts, scratch_volumes
 from modelyard.plan import Manifest
 
 __all__ = [
@@ -123,7 +123,7 @@ def with_serving(rolled_out: Manifest, serving: Serving, around: Surroundings) -
     whole = deepcopy(rolled_out)
     pod = whole["spec"]
     for container in pod["initContainers"]:
-        container["envFrom"] = [{"secretRef": {"name": around.pods_secret}}]
+        container["envFrom"] = connection(around.pods_secret)
     server = next(container for container in pod["containers"] if container["name"] == MODEL)
     server["resources"] = resources(serving.resources)
     server["env"] = [*server["env"], {"name": _WORKERS, "value": str(serving.runtime.workers)}]

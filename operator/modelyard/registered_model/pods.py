@@ -1,26 +1,19 @@
-"""How a version's Deployment and pods stand. Pure; what follows from it is decided in `stages`."""
+"""How a version's Deployment and pods stand. Pure; what follows from it is decided in `promotion` and `stage`."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from modelyard.api.pod_end import PodReason
 from modelyard.api.registered_model import ModelReason as Reason
-from modelyard.kube.jobs import Termination, pod_trouble, terminations
+from modelyard.kube.pod_state import PodEnd, workload_end
 from modelyard.plan import Manifest
+from modelyard.registered_model.build import FETCH, MODEL
 
 __all__ = ["Health", "health"]
 
-# What the pod says of itself (modelyard_runtime), and whether another try could end otherwise.
-_SAID: dict[str, tuple[Reason, bool]] = {
-    "LoadFailed": (Reason.SERVING_FAILED, True),
-    "SmokeFailed": (Reason.SERVING_FAILED, True),
-    "ArtifactDigestMismatch": (Reason.ARTIFACT_DIGEST_MISMATCH, True),
-    "ArtifactMissing": (Reason.ARTIFACT_MISSING, False),
-    "CodeModelForbidden": (Reason.CODE_MODEL_FORBIDDEN, False),
-    "StoreUnavailable": (Reason.STORE_UNAVAILABLE, False),
-}
-_NEXT = {
-    Reason.CODE_MODEL_FORBIDDEN: " Allow it for the namespace: kubectl label namespace <name> modelyard.io/allow-code-models=true",
-}
+_MESSAGE_LIMIT, _LOG_LIMIT = 1000, 400
+_REASONS = {reason: Reason(reason.value) for reason in PodReason if reason.value in set(Reason)}
+"""The RegisteredModel's reason for a pod's. Every other end of a pod is ServingFailed, or NotServing where others are ready."""
 
 
 @dataclass(frozen=True)
@@ -58,26 +51,11 @@ def health(deployment: Manifest | None, pods: Iterable[Manifest]) -> Health:
     current = seen and int(status.get("updatedReplicas", 0)) >= replicas
     if ready >= replicas and current:
         return Health(ready, available, current)
-    for pod in _current(deployment, pods) if seen else ():
-        for ended in terminations(pod):
-            if ended.exit_code != 0:
-                message, reason, refused = _ended(ended)
-                # An outage ends by itself, and the kubelet tries until it does.
-                stalled = reason is not Reason.STORE_UNAVAILABLE
-                return Health(ready, available, current, message, reason, stalled=stalled, refused=refused)
-        trouble = pod_trouble(pod)
-        if trouble is not None:
-            return Health(
-                ready,
-                available,
-                current,
-                trouble.message,
-                Reason.NOT_SERVING if ready else Reason.SERVING_FAILED,
-                stalled=trouble.kind != "Unschedulable",
-            )
-    if (failure := _replica_failure(status)) is not None:
-        return Health(ready, available, current, failure, Reason.NOT_SERVING if ready else Reason.SERVING_FAILED, stalled=True)
-    return Health(ready, available, current)
+    found = workload_end(deployment, _current(deployment, pods) if seen else (), {FETCH, MODEL})
+    if found is None:
+        return Health(ready, available, current)
+    reason = _REASONS.get(found.reason, Reason.NOT_SERVING if ready else Reason.SERVING_FAILED)
+    return Health(ready, available, current, _message(found), reason, stalled=found.needs_action, refused=not found.retryable)
 
 
 def _current(deployment: Manifest, pods: Iterable[Manifest]) -> list[Manifest]:
@@ -101,24 +79,8 @@ def _template(pod: Manifest) -> str | None:
     return found
 
 
-def _replica_failure(status: Manifest) -> str | None:
-    """Why no pod can be made at all: a quota, a policy."""
-    conditions = status.get("conditions") or []
-    found = next((c for c in conditions if c.get("type") == "ReplicaFailure" and c.get("status") == "True"), None)
-    return str(found.get("message") or "Its pods cannot be created.")[:900] if found else None
-
-
-def _ended(ended: Termination) -> tuple[str, Reason, bool]:
-    said = ended.said.get("reason")
-    if isinstance(said, str) and said in _SAID:
-        reason, refused = _SAID[said]
-        return f"{ended.said.get('message', said)}{_NEXT.get(reason, '')}"[:900], reason, refused
-    if ended.reason == "OOMKilled":
-        return (
-            f"The container {ended.container} used more memory than its limit: raise serving.resources.limits.memory.",
-            Reason.SERVING_FAILED,
-            False,
-        )
-    words = ended.said.get("message")
-    words = words if isinstance(words, str) else ended.log
-    return f"The container {ended.container} ended with exit code {ended.exit_code}: {words[-500:]}", Reason.SERVING_FAILED, False
+def _message(found: PodEnd) -> str:
+    text = found.text(_MESSAGE_LIMIT - _LOG_LIMIT - 2)
+    if found.reason is not PodReason.CONTAINER_FAILED or not found.log:
+        return text
+    return f"{text.rstrip('.')}: {found.log[-_LOG_LIMIT:]}"

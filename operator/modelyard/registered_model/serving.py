@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from modelyard.api.registered_model import Draining, ServedVersion
 from modelyard.errors import ModelyardError
-from modelyard.kube.diff import matches
+from modelyard.kube.applied import in_sync
 from modelyard.plan import Apply, Delete, Manifest
 from modelyard.registered_model import build
 from modelyard.registered_model.pods import Health, health
@@ -118,7 +118,7 @@ def _missing(view: StageView, wanted: Iterable[Manifest]) -> tuple[Apply, ...]:
 
 def _is_there(view: StageView, manifest: Manifest) -> bool:
     live = view.live(manifest["kind"], manifest["metadata"]["name"])
-    return live is not None and matches(manifest, live)
+    return live is not None and in_sync(manifest, live)
 
 
 def _deletes(objects: Iterable[Manifest]) -> tuple[Delete, ...]:

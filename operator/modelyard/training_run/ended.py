@@ -1,4 +1,7 @@
-"""A TrainingRun that has ended: is its model registered, and may its Job go? Pure."""
+"""A TrainingRun that has ended: whether its model is registered, and when its Job is deleted.
+
+Pure. How the run ended never changes again.
+"""
 
 from datetime import datetime, timedelta
 
@@ -7,72 +10,86 @@ from modelyard.api.conditions import progressing, ready, stalled
 from modelyard.api.registered_model import VersionStatus
 from modelyard.api.training_run import Registered, TrainingRun, TrainingRunStatus
 from modelyard.api.training_run import TrainingReason as Reason
-from modelyard.kube.jobs import of_kind
-from modelyard.plan import Delete, Plan
-from modelyard.training_run.observe import Seen
+from modelyard.plan import Act, Plan, Rest
+from modelyard.training_run import jobs
+from modelyard.training_run.observation import Observation
 
-__all__ = ["settle"]
-
-
-def settle(run: TrainingRun, seen: Seen, now: datetime) -> Plan[TrainingRunStatus]:
-    """Say what a run that has ended still owes. How it ended is never changed again."""
-    kept = tuple(c for c in run.status.conditions if c.type == "Succeeded")
-    if not run.status.is_true("Succeeded"):
-        # A trouble that came later (Kubernetes down while the object was looked at) gives way to how the run ended.
-        ended = tuple(each for failed in kept for each in stalled(failed.reason, failed.message))
-        status = run.status.model_copy(update={"conditions": (*kept, *ended)})
-    else:
-        conditions, registered = _registration(run, seen)
-        status = run.status.model_copy(update={"conditions": (*kept, *conditions), "registered": registered})
-    return _retire(run, seen, status, now)
+__all__ = ["decide_ended"]
 
 
-def _registration(run: TrainingRun, seen: Seen) -> tuple[tuple[Condition, ...], Registered | None]:
-    register, model = run.spec.register_, seen.registered_model
+def decide_ended(run: TrainingRun, observation: Observation, now: datetime) -> Plan[TrainingRunStatus]:
+    """Delete the Jobs when their time is up, and report how the run ended."""
+    ttl, end = run.spec.ttl_seconds_after_finished, run.status.completion_time
+    left = jobs.not_deleted(observation.owned)
+    status = _status(run, observation)
+    if ttl is None or end is None or not left:
+        return Rest(status)
+    wait = end + timedelta(seconds=ttl) - now
+    if wait > timedelta(0):
+        return Rest(status, requeue_after=wait)
+    return Act(tuple(map(jobs.delete, left)))
+
+
+def _status(run: TrainingRun, observation: Observation) -> TrainingRunStatus:
+    kept = tuple(each for each in run.status.conditions if each.type == "Succeeded")
+    if run.status.is_true("Succeeded"):
+        conditions, registered = _registration(run, observation)
+        update = {"conditions": (*kept, *conditions), "registered": registered}
+        return run.status.model_copy(update=update)
+    # An error that came later, such as an outage of Kubernetes, gives way to how the run ended.
+    ended = tuple(each for failed in kept for each in stalled(failed.reason, failed.message))
+    return run.status.model_copy(update={"conditions": (*kept, *ended)})
+
+
+def _registration(run: TrainingRun, observation: Observation) -> tuple[tuple[Condition, ...], Registered | None]:
+    """Return the conditions of a run that has trained, and the version that its model became."""
+    register, model = run.spec.register_, observation.registered_model
     if register is None:
         return ready(Reason.SUCCEEDED, "Trained."), None
-    if (done := run.status.registered) is not None:  # for good: the RegisteredModel may go, this is the record
-        return ready(Reason.SUCCEEDED, f"Trained, and registered as {done.version} of {done.model}."), done
+    if (done := run.status.registered) is not None:  # stays: the RegisteredModel may be deleted
+        return ready(Reason.SUCCEEDED, _registered(done)), done
+    name = f"{register.version} of {register.model}"
     if run.status.model is None:
-        message = "Trained, but the run logged no model to register. Log one, as with mlflow.xgboost.log_model, in another TrainingRun."
+        message = (
+            "Trained, but the run logged no model to register. Log one, for example with mlflow.xgboost.log_model, in another TrainingRun."
+        )
         return stalled(Reason.NO_MODEL, message), None
     if model is None:
-        message = f"Trained. It is registered as soon as there is a RegisteredModel {register.model} in this namespace."
+        message = f"Trained. There is no RegisteredModel {register.model} in this namespace; the model is registered as soon as there is."
         return progressing(Reason.WAITING_FOR_MODEL, message), None
     version = next((v for v in model.status.versions if v.name == register.version), None)
-    if version is not None and (version.training_run not in {None, run.metadata.name} or _of_a_predecessor(run, version)):
+    if version is not None and _is_of_another(run, version):
         message = (
-            f"Trained, but {register.version} of {register.model} is the model of {_holder(run, version)} already. "
-            f"Declare this one under another version in the RegisteredModel: spec.versions.<name>.trainingRun: {run.metadata.name}"
+            f"Trained, but {name} is already the model of {_holder(run, version)}. Declare this"
+            " one under another version in the RegisteredModel:"
+            f" spec.versions.<name>.trainingRun: {run.metadata.name}"
         )
         return stalled(Reason.VERSION_TAKEN, message), None
     if version is None or version.mlflow_version is None:
-        return progressing(Reason.REGISTERING, f"Trained; being registered as {register.version} of {register.model}."), None
+        return progressing(Reason.REGISTERING, f"Trained; being registered as {name}."), None
     if version.training_run is None:
-        message = f"Trained, but {register.version} of {register.model} comes from elsewhere, as spec.versions there says."
+        message = f"Trained, but spec.versions of {register.model} gives {name} another source."
         return stalled(Reason.VERSION_TAKEN, message), None
-    message = f"Trained, and registered as {register.version} of {register.model}."
-    return ready(Reason.SUCCEEDED, message), Registered(model=register.model, version=register.version)
+    registered = Registered(model=register.model, version=register.version)
+    return ready(Reason.SUCCEEDED, _registered(registered)), registered
 
 
-def _of_a_predecessor(run: TrainingRun, version: VersionStatus) -> bool:
-    """An earlier TrainingRun of the same name registered it."""
-    return None not in {version.run_id, version.training_run} and version.run_id != (
-        run.status.mlflow.run_id if run.status.mlflow else None
-    )
+def _registered(registered: Registered) -> str:
+    return f"Trained, and registered as {registered.version} of {registered.model}."
+
+
+def _is_of_another(run: TrainingRun, version: VersionStatus) -> bool:
+    """Tell whether the version came from another TrainingRun, or an earlier one of this name."""
+    if version.training_run is None:
+        return False
+    return version.training_run != run.metadata.name or _is_of_an_earlier(run, version)
+
+
+def _is_of_an_earlier(run: TrainingRun, version: VersionStatus) -> bool:
+    ours = run.status.mlflow.run_id if run.status.mlflow else None
+    return version.run_id is not None and version.run_id != ours
 
 
 def _holder(run: TrainingRun, version: VersionStatus) -> str:
     earlier = version.training_run == run.metadata.name
-    return f"an earlier TrainingRun {version.training_run}" if earlier else f"the TrainingRun {version.training_run}"
-
-
-def _retire(run: TrainingRun, seen: Seen, status: TrainingRunStatus, now: datetime) -> Plan[TrainingRunStatus]:
-    ttl, end = run.spec.ttl_seconds_after_finished, run.status.completion_time
-    jobs = [job for job in of_kind(seen.children, "Job") if not job["metadata"].get("deletionTimestamp")]
-    if ttl is None or end is None or not jobs:
-        return Plan(status)
-    left = end + timedelta(seconds=ttl) - now
-    if left > timedelta(0):
-        return Plan(status, again=left)
-    return Plan(status, tuple(Delete("batch/v1", "Job", job["metadata"]["name"], job["metadata"]["uid"]) for job in jobs))
+    return f"{'an earlier' if earlier else 'the'} TrainingRun {version.training_run}"

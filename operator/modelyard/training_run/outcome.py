@@ -3,43 +3,25 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
+from modelyard.api.pod_end import PodReason
 from modelyard.api.training_run import DatasetStatus, Failure
 from modelyard.api.training_run import TrainingReason as Reason
-from modelyard.kube.jobs import Termination, failed, pod_trouble, podless_since, terminations
+from modelyard.kube.jobs import failed, podless_since, running_since
+from modelyard.kube.pod_state import PodEnd, pod_end, terminations, workload_end
 from modelyard.plan import Manifest
 from modelyard.training_run.build import DATA, TRAINER
 
 __all__ = ["Waiting", "dataset", "failure", "final", "told", "too_late", "waiting"]
 
 _POD_COMES = timedelta(seconds=30)
-"""A Job's first pod is made within a second; one that is not there after so long was refused."""
-_SAID = {
-    reason.value: reason
-    for reason in (
-        Reason.DATASET_DIGEST_MISMATCH,
-        Reason.DATASET_UNAVAILABLE,
-        Reason.DATASET_INVALID,
-        Reason.SCRIPT_INVALID,
-        Reason.INVALID_PARAMETERS,
-    )
-}
-_FINAL = {
-    Reason.DATASET_DIGEST_MISMATCH,
-    Reason.DATASET_INVALID,
-    Reason.SCRIPT_INVALID,
-    Reason.INVALID_PARAMETERS,
-    Reason.INVALID_RESOURCES,
-    Reason.DEADLINE_EXCEEDED,
-    Reason.HEARTBEAT_LOST,
-}
-_WAITS = {
-    "Unschedulable": Reason.UNSCHEDULABLE,
-    "ImagePullFailed": Reason.IMAGE_PULL_FAILED,
-    "ConfigurationMissing": Reason.CONFIGURATION_MISSING,
-    "CrashLoop": Reason.RETRYING,
-}
+"""A Job's first pod is created within a second; one that is missing after this long was refused."""
+_MESSAGE_LIMIT = 2048
+_ANOTHER = " A corrected run is another TrainingRun."
+_CONTAINERS = frozenset({DATA, TRAINER})
+_REASONS = {reason: Reason(reason.value) for reason in PodReason if reason.value in set(Reason)}
+"""The TrainingRun's reason for a pod's. Every other end of a pod is `Failed`, with its own message."""
+_FINAL = {str(reason) for reason in PodReason if not reason.retryable} | {Reason.INVALID_RESOURCES, Reason.HEARTBEAT_LOST}
 
 
 @dataclass(frozen=True)
@@ -77,10 +59,9 @@ def waiting(job: Manifest, pods: Iterable[Manifest], now: datetime, *, ran: bool
     there = list(pods)
     pods = [pod for pod in there if not pod["metadata"].get("deletionTimestamp")]
     for pod in pods:
-        trouble = pod_trouble(pod)
-        if trouble is not None:
-            reason = _WAITS[trouble.kind]
-            return Waiting(reason, _next_step(reason, trouble.message), stalled=reason is not Reason.UNSCHEDULABLE)
+        found = None if running_since(pod, TRAINER) else pod_end(pod, _CONTAINERS)
+        if found is not None and not found.ended:
+            return Waiting(_REASONS.get(found.reason, Reason.SCHEDULING), found.text(), stalled=found.needs_action)
     if not any((pod.get("status") or {}).get("phase") in {"Running", "Succeeded", "Failed"} for pod in pods):
         since = podless_since(job)
         left = None if ran or there or since is None else since + _POD_COMES - now
@@ -100,15 +81,6 @@ def _no_pod(job: Manifest) -> str:
     )
 
 
-def _next_step(reason: Reason, message: str) -> str:
-    step = {
-        Reason.UNSCHEDULABLE: "Ask for less, free a node or add one; the run goes on by itself.",
-        Reason.IMAGE_PULL_FAILED: "Push the image, or train again with one that exists; the kubelet tries again by itself.",
-        Reason.CONFIGURATION_MISSING: "Create what is missing; the run goes on by itself.",
-    }.get(reason, "")
-    return f"{message.rstrip('.')}. {step}".strip()
-
-
 def dataset(pods: Iterable[Manifest]) -> DatasetStatus | None:
     """Return the dataset as the init container read it."""
     for pod in pods:
@@ -123,37 +95,21 @@ def dataset(pods: Iterable[Manifest]) -> DatasetStatus | None:
 
 def failure(job: Manifest, pods: Iterable[Manifest], deadline: int | None) -> Failure | None:
     """Say why a Job failed; None when it did not."""
-    condition = failed(job)
-    if condition is None:
+    found = workload_end(job, pods, _CONTAINERS) if failed(job) else None
+    if found is None:
         return None
-    if condition.get("reason") == "DeadlineExceeded":
+    if found.reason is PodReason.DEADLINE_EXCEEDED:
         return too_late(deadline)
-    for pod in sorted(pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp")), reverse=True):
-        for ended in terminations(pod):
-            if ended.container in {DATA, TRAINER} and ended.exit_code != 0:
-                return _ended(ended)
-        phase: dict[str, Any] = pod.get("status") or {}
-        if phase.get("phase") == "Failed":
-            return Failure(
-                reason=Reason.FAILED, message=f"The pod failed: {phase.get('reason') or ''} {phase.get('message') or ''}".strip()[:2048]
-            )
-    return Failure(reason=Reason.FAILED, message=(condition.get("message") or "The Job failed.")[:2048])
+    reason = _REASONS.get(found.reason, Reason.FAILED)
+    return Failure(reason=reason, message=_message(found), exit_code=found.exit_code, log=found.log)
+
+
+def _message(found: PodEnd) -> str:
+    """What is the case and what to do. The spec never changes, so that what has to be corrected is corrected in another TrainingRun."""
+    another = _ANOTHER if found.reason in _REASONS and found.needs_action else ""
+    return f"{found.text(_MESSAGE_LIMIT - len(another))}{another}"
 
 
 def too_late(deadline: int | None) -> Failure:
     """Return the failure of an attempt that took longer than it may."""
     return Failure(reason=Reason.DEADLINE_EXCEEDED, message=f"It did not end within the {deadline} seconds of activeDeadlineSeconds.")
-
-
-def _ended(ended: Termination) -> Failure:
-    said = ended.said.get("reason")
-    if isinstance(said, str) and said in _SAID:
-        return Failure(reason=_SAID[said], message=str(ended.said.get("message", ""))[:2048], exit_code=ended.exit_code)
-    # containerd loses the kernel's word now and then; nobody else kills a container that Kubernetes has not ended.
-    if ended.reason == "OOMKilled" or (ended.exit_code == 137 and not ended.said):
-        message = f"The container {ended.container} used more memory than its limit. Raise resources.limits.memory in another TrainingRun."
-        return Failure(reason=Reason.OUT_OF_MEMORY, message=message, exit_code=ended.exit_code, log=ended.log[-4096:])
-    words = ended.said.get("message")
-    why = f": {words}" if isinstance(words, str) and words else "."
-    message = f"The container {ended.container} ended with exit code {ended.exit_code}{why}"[:2048]
-    return Failure(reason=Reason.FAILED, message=message, exit_code=ended.exit_code, log=ended.log[-4096:])

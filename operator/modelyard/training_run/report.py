@@ -1,18 +1,28 @@
-"""What a TrainingRun's status says of what is known. Pure; which conditions hold is decided elsewhere."""
+"""The status of a TrainingRun for what was observed. Pure; the caller decides the conditions."""
 
 import re
 from datetime import datetime
 
-from modelyard.api.base import Condition
-from modelyard.api.training_run import DatasetStatus, Metric, MlflowRun, ModelArtifact, Progress, TrainingRun, TrainingRunStatus
+from modelyard.api.base import Condition, condition
+from modelyard.api.conditions import stalled
+from modelyard.api.training_run import (
+    DatasetStatus,
+    Failure,
+    Metric,
+    MlflowRun,
+    ModelArtifact,
+    Progress,
+    TrainingRun,
+    TrainingRunStatus,
+)
 from modelyard.kube.jobs import of_kind, running_since
-from modelyard.kube.names import DATASET_TAGS, PROGRESS_METRIC, job_name
+from modelyard.kube.names import DATASET_TAGS, PROGRESS_METRIC
 from modelyard.ports import TrackedRun
-from modelyard.training_run import outcome
+from modelyard.training_run import jobs, outcome
 from modelyard.training_run.build import TRAINER
-from modelyard.training_run.observe import Seen
+from modelyard.training_run.observation import Observation
 
-__all__ = ["known"]
+__all__ = ["failed_for_good", "known"]
 
 _METRICS_LIMIT = 32
 _PARAMETERS_LIMIT = 256
@@ -20,74 +30,103 @@ _PARAMETER_LIMIT = 6000
 _DIGEST, _ROWS = re.compile(r"sha256:[0-9a-f]{64}"), re.compile(r"[0-9]{1,18}")
 
 
-def known(run: TrainingRun, seen: Seen, conditions: tuple[Condition, ...], now: datetime | None = None) -> TrainingRunStatus:
-    """Return the status with everything that is seen now, what was seen before where nothing is, and these conditions.
+def known(
+    run: TrainingRun,
+    observation: Observation,
+    conditions: tuple[Condition, ...],
+    now: datetime | None = None,
+) -> TrainingRunStatus:
+    """Return the status with what was observed; what was not keeps its last value.
 
     Args:
         run: The object.
-        seen: The world.
-        conditions: What holds.
-        now: The time, for the estimate of what is left; None: no estimate, for nothing is being trained.
+        observation: What was observed.
+        conditions: Its conditions.
+        now: The time, for the estimate of what is left; None: no estimate, nothing trains.
 
     """
     old = run.status
-    attempt, tracked = seen.attempt, seen.newest
+    attempt, tracked = observation.attempt, observation.newest
     if tracked is None:
         return old.model_copy(update={"conditions": conditions})
-    shown = sorted(name for name in tracked.metrics if name != PROGRESS_METRIC and not name.startswith("system/"))
-    name = job_name(run.metadata.name, attempt)
-    found = any(job["metadata"]["name"] == name for job in of_kind(seen.children, "Job"))
+    same = old.attempt == attempt
+    job = jobs.job_of_attempt(observation.owned, run.metadata.name, attempt)
+    name = job["metadata"]["name"] if job is not None else old.job if same else None
+    progress = _progress(tracked, _began(run, observation, tracked), now)
+    pods = of_kind(observation.owned, "Pod")
     return old.model_copy(
         update={
             "conditions": conditions,
             "attempt": attempt,
-            "mlflow": MlflowRun(
-                run_id=tracked.id,
-                experiment_id=tracked.experiment,
-                url=f"{seen.tracking_url}/#/experiments/{tracked.experiment}/runs/{tracked.id}",
-            ),
-            "job": name if found else old.job if old.attempt == attempt else None,
+            "mlflow": _mlflow(observation, tracked),
+            "job": name,
             "parameters": _parameters(run, tracked),
-            "metrics": tuple(Metric(name=key, value=f"{tracked.metrics[key]:.6g}") for key in shown[:_METRICS_LIMIT]),
-            "progress": _progress(tracked, _began(run, seen, tracked), now) or (old.progress if old.attempt == attempt else None),
-            "dataset": outcome.dataset(of_kind(seen.children, "Pod")) or _dataset(tracked) or old.dataset,
-            "model": _artifact(seen) or old.model,
+            "metrics": _metrics(tracked),
+            "progress": progress or (old.progress if same else None),
+            "dataset": outcome.dataset(pods) or _dataset(tracked) or old.dataset,
+            "model": _artifact(observation) or old.model,
             "start_time": old.start_time or tracked.start,
         }
     )
 
 
+def failed_for_good(status: TrainingRunStatus, failure: Failure, message: str, end: datetime) -> TrainingRunStatus:
+    """Return the status of a run that ended with this failure."""
+    conditions = (
+        condition("Succeeded", False, failure.reason, message),
+        *stalled(failure.reason, message),
+    )
+    update = {"conditions": conditions, "completion_time": end, "failure": failure}
+    return status.model_copy(update=update)
+
+
+def _mlflow(observation: Observation, tracked: TrackedRun) -> MlflowRun:
+    url = f"{observation.tracking_url}/#/experiments/{tracked.experiment}/runs/{tracked.id}"
+    return MlflowRun(run_id=tracked.id, experiment_id=tracked.experiment, url=url)
+
+
+def _metrics(tracked: TrackedRun) -> tuple[Metric, ...]:
+    shown = sorted(name for name in tracked.metrics if name != PROGRESS_METRIC and not name.startswith("system/"))
+    values = ((name, tracked.metrics[name]) for name in shown[:_METRICS_LIMIT])
+    return tuple(Metric(name=name, value=f"{value:.6g}") for name, value in values)
+
+
 def _parameters(run: TrainingRun, tracked: TrackedRun) -> dict[str, str]:
-    """Those of the spec, then what a script has logged besides, as far as the status has room."""
-    ours_first = sorted(tracked.parameters, key=lambda name: (name not in run.spec.parameters, name))
-    return {name: tracked.parameters[name][:_PARAMETER_LIMIT] for name in sorted(ours_first[:_PARAMETERS_LIMIT])}
+    """Return those of the spec, then what a script logged, as far as the status has room."""
+    logged = tracked.parameters
+    ours_first = sorted(logged, key=lambda name: (name not in run.spec.parameters, name))
+    shown = sorted(ours_first[:_PARAMETERS_LIMIT])
+    return {name: logged[name][:_PARAMETER_LIMIT] for name in shown}
 
 
 def _dataset(tracked: TrackedRun) -> DatasetStatus | None:
-    """The dataset as whoever trains has told MLflow: all that is known of one that was read elsewhere, or by a pod that is gone."""
+    """Return the dataset that the trainer logged: an external one's, or one of a deleted pod."""
     digest, rows = (tracked.tags.get(f"{DATASET_TAGS}{key}", "") for key in ("digest", "rows"))
     if not _DIGEST.fullmatch(digest) or not _ROWS.fullmatch(rows):
         return None
     return DatasetStatus(digest=digest, rows=int(rows))
 
 
-def _artifact(seen: Seen) -> ModelArtifact | None:
-    if seen.model is None:
+def _artifact(observation: Observation) -> ModelArtifact | None:
+    model = observation.model
+    if model is None:
         return None
-    return ModelArtifact(uri=seen.model.uri, digest=seen.model.tree.digest, bytes=seen.model.tree.bytes, flavor=seen.model.mlmodel.flavor)
+    return ModelArtifact(uri=model.uri, digest=model.tree.digest, bytes=model.tree.bytes, flavor=model.mlmodel.flavor)
 
 
-def _began(run: TrainingRun, seen: Seen, tracked: TrackedRun) -> datetime | None:
-    """Since when the trainer itself runs: the MLflow run is older, by all that a pod needs to come up."""
+def _began(run: TrainingRun, observation: Observation, tracked: TrackedRun) -> datetime | None:
+    """Return when the trainer itself started; the MLflow run is older by the pod's start."""
     if run.spec.trainer.external is not None:
         return tracked.start
-    return next((since for pod in of_kind(seen.children, "Pod") if (since := running_since(pod, TRAINER))), None)
+    pods = of_kind(observation.owned, "Pod")
+    return next((since for pod in pods if (since := running_since(pod, TRAINER))), None)
 
 
 def _progress(tracked: TrackedRun, began: datetime | None, now: datetime | None) -> Progress | None:
-    """The estimate is linear: what is left takes as long, a percent, as what is done. In steps, so that it rests between two looks.
+    """Estimate linearly: each percent that is left takes as long as each percent before.
 
-    The first tenth says nothing of the rest: most of it is imports and reading the data.
+    The estimate moves in steps of 10 s, so that the status does not change with every reconcile.
+    The first tenth is no basis: most of it is imports and reading the data.
     """
     value = tracked.metrics.get(PROGRESS_METRIC)
     if value is None or not 0 <= value <= 100:
@@ -99,4 +138,5 @@ def _progress(tracked: TrackedRun, began: datetime | None, now: datetime | None)
         return Progress(percent=percent, message=f"{percent}% done.")
     left = (now - began).total_seconds() * (100 - percent) / percent
     eta = max(10, round(left / 10) * 10)
-    return Progress(percent=percent, eta_seconds=eta, message=f"{percent}% done, about {eta} s to go.")
+    message = f"{percent}% done, about {eta} s to go."
+    return Progress(percent=percent, eta_seconds=eta, message=message)

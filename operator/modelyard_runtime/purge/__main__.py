@@ -10,8 +10,9 @@ import os
 import re
 import time
 
+from modelyard.api.pod_end import PodReason
 from modelyard_runtime import s3
-from modelyard_runtime.outcome import Exit, Failure, report, run_until_stopped
+from modelyard_runtime.outcome import Failure, report, run_until_stopped
 from modelyard_runtime.purge.work import DatabaseError, Options, purge
 
 __all__ = ["main"]
@@ -25,7 +26,7 @@ def main() -> None:
     options = _options()
     uri = os.environ.get("MLFLOW_BACKEND_STORE_URI", "")
     if not uri:
-        raise Failure("InvalidConfiguration", "MLFLOW_BACKEND_STORE_URI is not set: the URI of MLflow's database", Exit.INVALID)
+        raise Failure(PodReason.INVALID_CONFIGURATION, "MLFLOW_BACKEND_STORE_URI is not set: the URI of MLflow's database")
     # Seconds, in which a wrong word on the command line should not have to wait.
     from modelyard_runtime.purge.artifacts import Artifacts  # noqa: PLC0415
     from modelyard_runtime.purge.database import open_database  # noqa: PLC0415
@@ -34,7 +35,7 @@ def main() -> None:
     try:
         summary = purge(database, Artifacts(s3.client()), options, lambda line: print(line, flush=True))
     except DatabaseError as error:
-        raise Failure("DatabaseUnavailable", str(error), Exit.UNREACHABLE) from error
+        raise Failure(PodReason.DATABASE_UNAVAILABLE, str(error)) from error
     print(json.dumps(summary.told()), flush=True)
     report(summary.told())
     if summary.failed:

@@ -19,7 +19,8 @@ from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore as Regi
 from mlflow.store.tracking.dbmodels.models import SqlExperiment, SqlExperimentTag, SqlInput, SqlLoggedModel, SqlRun, SqlTag
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-from modelyard_runtime.outcome import Exit, Failure, one_line
+from modelyard.api.pod_end import PodReason
+from modelyard_runtime.outcome import Failure, one_line
 from modelyard_runtime.purge.things import Experiment, LoggedModel, Owner, Run, Ties, Version
 from modelyard_runtime.purge.work import DatabaseError
 
@@ -45,7 +46,7 @@ def open_database(uri: str, registry: str | None = None) -> "MlflowDatabase":
         # The root is for new experiments, and none is made.
         return MlflowDatabase(SqlAlchemyStore(uri, "s3://none"), RegistryStore(registry or uri))
     except MlflowException as error:
-        raise Failure("InvalidConfiguration", f"MLflow refuses the database: {one_line(error)}", Exit.INVALID) from error
+        raise Failure(PodReason.INVALID_CONFIGURATION, f"MLflow refuses the database: {one_line(error)}") from error
 
 
 def _check(uri: str) -> None:
@@ -53,24 +54,23 @@ def _check(uri: str) -> None:
     try:
         url = sa.make_url(uri)
         if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
-            raise Failure("InvalidConfiguration", f"there is no file {url.database}, which is named as MLflow's database", Exit.INVALID)
+            raise Failure(PodReason.INVALID_CONFIGURATION, f"there is no file {url.database}, which is named as MLflow's database")
         engine = sa.create_engine(url)
     except (sa.exc.ArgumentError, ImportError) as error:  # not repeated: the URI in it holds a password
         raise Failure(
-            "InvalidConfiguration",
+            PodReason.INVALID_CONFIGURATION,
             f"MLFLOW_BACKEND_STORE_URI or MLFLOW_REGISTRY_STORE_URI names no database ({type(error).__name__})",
-            Exit.INVALID,
         ) from None
     try:
         with engine.connect() as connection:
             there = sa.inspect(connection).has_table("experiments")
             known = there and connection.execute(sa.text("SELECT count(*) FROM experiments WHERE experiment_id = 0")).scalar()
     except sa.exc.SQLAlchemyError as error:
-        raise Failure("DatabaseUnavailable", f"{url.host or url.database}: {one_line(error)}", Exit.UNREACHABLE) from error
+        raise Failure(PodReason.DATABASE_UNAVAILABLE, f"{url.host or url.database}: {one_line(error)}") from error
     finally:
         engine.dispose()
     if not known:
-        raise Failure("InvalidConfiguration", f"{url.render_as_string()} is no database of an MLflow server that has started", Exit.INVALID)
+        raise Failure(PodReason.INVALID_CONFIGURATION, f"{url.render_as_string()} is no database of an MLflow server that has started")
 
 
 class MlflowDatabase:

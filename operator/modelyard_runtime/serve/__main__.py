@@ -6,7 +6,8 @@ import socket
 import sys
 from pathlib import Path
 
-from modelyard_runtime.outcome import Exit, Failure, report
+from modelyard.api.pod_end import PodReason
+from modelyard_runtime.outcome import Failure, report
 from modelyard_runtime.serve import workers
 from modelyard_runtime.serve.app import App, Identity
 from modelyard_runtime.serve.predictor import Predictor
@@ -40,6 +41,8 @@ def _serve(options: argparse.Namespace, handed: workers.Handed | None) -> None:
     least = float(_number("MODELYARD_DRAIN_SECONDS", _DRAIN))
     app = App(Identity(options.name, options.version, qualified), _number("MODELYARD_MAX_REQUEST_BYTES", _LARGEST))
     headers = [("modelyard-version", options.version), ("modelyard-model", qualified)]
+    if options.runtime:
+        headers.append(("modelyard-runtime", options.runtime))
     server = Server(app, headers, Drain(least=least, most=least + 7, end=least + 19))
 
     def load() -> Predictor:
@@ -58,6 +61,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--model-dir", required=True, type=Path, help="the folder with the MLmodel file")
     parser.add_argument("--name", required=True, help="the model's name, in addresses")
     parser.add_argument("--version", required=True, help="the version's name, in addresses and in the header modelyard-version")
+    parser.add_argument("--runtime", default="", help="identity of what serves it (eight hex digits), in the header modelyard-runtime")
     parser.add_argument("--port", type=int, default=8080, help="the port; 0 takes a free one and prints it")
     return parser.parse_args()
 
@@ -72,7 +76,7 @@ def _number(name: str, default: int) -> int:
     """Read a positive number from the environment."""
     text = os.environ.get(name) or str(default)
     if not text.isdecimal() or int(text) < 1:
-        raise Failure("InvalidConfiguration", f"{name} is {text!r}, not a positive whole number", Exit.INVALID)
+        raise Failure(PodReason.INVALID_CONFIGURATION, f"{name} is {text!r}, not a positive whole number")
     return int(text)
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from modelyard_runtime.outcome import Exit, Failure, one_line
+from modelyard.api.pod_end import PodReason
+from modelyard_runtime.outcome import Failure, one_line
 from modelyard_runtime.serve.signature import Signature, parse
 
 __all__ = ["Artifact", "load_failed", "read"]
@@ -75,7 +76,7 @@ class Artifact:
 
 def load_failed(message: str) -> Failure:
     """Return the failure of a model that cannot be loaded."""
-    return Failure("LoadFailed", message, Exit.INVALID)
+    return Failure(PodReason.LOAD_FAILED, message)
 
 
 def read(folder: Path) -> Artifact:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from modelyard_runtime.outcome import Exit, Failure, one_line
+from modelyard.api.pod_end import PodReason
+from modelyard_runtime.outcome import Failure, one_line
 from modelyard_runtime.serve.artifact import Artifact, load_failed
 from modelyard_runtime.serve.predictor import Answer
 from modelyard_runtime.serve.signature import Signature, Tensor
@@ -36,11 +37,8 @@ def load(artifact: Artifact) -> "PyfuncModel":
         raise load_failed("the model has no python_function flavour, and XGBoost alone cannot serve it")
     allowed = os.environ.get(_ALLOW, "").lower() == "true"
     if artifact.runs_code and not allowed:
-        message = (
-            f"loading this model runs code that came with it ({flavor.get('loader_module')}). To serve such models, "
-            "label the namespace modelyard.io/allow-code-models=true, or log the model in a format without pickles"
-        )
-        raise Failure("CodeModelForbidden", message, Exit.INVALID)
+        message = f"loading this model runs code that came with it ({flavor.get('loader_module')})"
+        raise Failure(PodReason.CODE_FORBIDDEN, message)
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     # MLflow's own switch for the same question; its default asks for trust in every pickle.
     os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = str(allowed).lower()

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from modelyard_runtime.outcome import Exit, Failure, one_line
+from modelyard.api.pod_end import PodReason
+from modelyard_runtime.outcome import Failure, one_line
 from modelyard_runtime.serve.artifact import Artifact, read
 from modelyard_runtime.serve.predictor import Predictor
 from modelyard_runtime.serve.signature import Column, Signature
@@ -60,7 +61,7 @@ def _smoke(model: Predictor, example: bytes | None) -> None:
             model.predict(table)
     except Exception as error:  # the model's code may raise anything
         what = "its own input example" if example is not None else "a row built from its signature"
-        raise Failure("SmokeFailed", f"the model cannot predict with {what}: {one_line(error)}", Exit.INVALID) from error
+        raise Failure(PodReason.SMOKE_FAILED, f"the model cannot predict with {what}: {one_line(error)}") from error
 
 
 def _sample(signature: Signature) -> Table | None:

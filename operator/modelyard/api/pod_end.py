@@ -1,0 +1,204 @@
+"""Why a pod ended or does not run: one enumeration for the programs in pods, which say it, and for the operator, which reads it.
+
+Standard library only, for pods import it. Reading a pod's status belongs to `modelyard.kube.pod_state`, writing a termination
+message to `modelyard_runtime.outcome`.
+"""
+
+from enum import IntEnum, StrEnum
+from typing import NamedTuple, Self
+
+__all__ = ["Exit", "Outlook", "PodReason"]
+
+
+class Exit(IntEnum):
+    """Exit codes of our programs. The operator reads the reason; the code is for people and for Jobs' failure policies."""
+
+    MISMATCH = 65
+    """An input's bytes are not those whose digest was given."""
+    UNAVAILABLE = 66
+    """An input is missing or cannot be read."""
+    INVALID = 67
+    """An input is wrong: another try ends the same."""
+    UNREACHABLE = 69
+    """A service does not answer: another try may succeed."""
+    NO_SPACE = 73
+    """The volume is full."""
+    STOPPED = 143
+    """SIGTERM ended the program."""
+
+
+class Outlook(NamedTuple):
+    """What becomes of a pod's trouble.
+
+    Attributes:
+        retryable: Another try of the same version or run may end differently.
+        needs_action: A user has to do something first.
+
+    """
+
+    retryable: bool
+    needs_action: bool
+
+
+_FINAL = Outlook(retryable=False, needs_action=True)
+_BLOCKED = Outlook(retryable=True, needs_action=True)
+_PASSING = Outlook(retryable=True, needs_action=False)
+
+
+class PodReason(StrEnum):
+    """Why a pod ended, does not start or cannot be created.
+
+    Attributes:
+        exit_code: What one of our programs exits with when it gives this reason; None for a reason that Kubernetes gives.
+        retryable: Another try of the same version or run may end differently.
+        needs_action: A user has to do something first.
+        fix: What to do, in sentences that fit a TrainingRun and a RegisteredModel alike.
+
+    """
+
+    exit_code: Exit | None
+    retryable: bool
+    needs_action: bool
+    fix: str
+
+    def __new__(cls, value: str, exit_code: Exit | None, outlook: Outlook, fix: str) -> Self:
+        """Make a member that equals its text."""
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.exit_code, member.fix = exit_code, fix
+        member.retryable, member.needs_action = outlook
+        return member
+
+    # --- what programs say of a model's artifacts -------------------------------------------------------
+    DIGEST_MISMATCH = (
+        "ArtifactDigestMismatch",
+        Exit.MISMATCH,
+        _FINAL,
+        "Restore the files that were registered, or register the present ones as another version.",
+    )
+    """The artifacts are not those that were registered."""
+    ARTIFACT_INVALID = (
+        "ArtifactInvalid",
+        Exit.INVALID,
+        _FINAL,
+        "Rename or remove what the message names, and register the tree as another version.",
+    )
+    """The artifact tree cannot be written to a volume."""
+    ARTIFACT_MISSING = "ArtifactMissing", Exit.UNAVAILABLE, _BLOCKED, "Restore the files, or use another version."
+    """There are no artifacts at the version's address."""
+    CODE_FORBIDDEN = (
+        "CodeModelForbidden",
+        Exit.INVALID,
+        _BLOCKED,
+        (
+            "Allow such models for the namespace (kubectl label namespace <name> modelyard.io/allow-code-models=true),"
+            " or log the model in a format without pickles."
+        ),
+    )
+    """Loading the model runs code that came with it, which the namespace does not allow."""
+    LOAD_FAILED = "LoadFailed", Exit.INVALID, _FINAL, "Correct the model and register it as another version."
+    """The model cannot be loaded."""
+    SMOKE_FAILED = (
+        "SmokeFailed",
+        Exit.INVALID,
+        _FINAL,
+        "Correct the model, its signature or its input example, and register it as another version.",
+    )
+    """The model loads and cannot predict its own input example."""
+
+    # --- what programs say of a dataset -----------------------------------------------------------------
+    DATASET_DIGEST_MISMATCH = (
+        "DatasetDigestMismatch",
+        Exit.MISMATCH,
+        _FINAL,
+        "Restore the file, or name the digest of the present one.",
+    )
+    """The dataset's bytes are not those of `spec.dataset.digest`."""
+    DATASET_UNAVAILABLE = (
+        "DatasetUnavailable",
+        Exit.UNAVAILABLE,
+        _BLOCKED,
+        "Correct spec.dataset.uri, or give the namespace's S3 keys the right to read it.",
+    )
+    """The dataset is missing, or the credentials may not read it."""
+    DATASET_INVALID = "DatasetInvalid", Exit.INVALID, _FINAL, "Correct the dataset or spec.dataset."
+    """The dataset is not what the spec says."""
+
+    # --- what programs say of themselves and of what they need ------------------------------------------
+    SCRIPT_INVALID = "ScriptInvalid", Exit.INVALID, _FINAL, "Correct the script."
+    """The script is not Python."""
+    INVALID_PARAMETERS = "InvalidParameters", Exit.INVALID, _FINAL, "Correct spec.parameters."
+    """The trainer refuses a parameter."""
+    INVALID_CONFIGURATION = (
+        "InvalidConfiguration",
+        Exit.INVALID,
+        _FINAL,
+        "Check that the operator and the runtime image are of the same release.",
+    )
+    """The program's own files or environment are wrong."""
+    VOLUME_FULL = (
+        "VolumeFull",
+        Exit.NO_SPACE,
+        _BLOCKED,
+        "Free disk space on the node, or raise resources.limits.ephemeral-storage where it is set.",
+    )
+    """The pod's volume is full, or the pod wrote more than its limit of ephemeral storage."""
+    STORE_UNAVAILABLE = "StoreUnavailable", Exit.UNREACHABLE, _PASSING, "It is retried automatically."
+    """S3 does not answer."""
+    MLFLOW_UNAVAILABLE = "MLflowUnavailable", Exit.UNREACHABLE, _PASSING, "It is retried automatically."
+    """MLflow does not answer."""
+    DATABASE_UNAVAILABLE = "DatabaseUnavailable", Exit.UNREACHABLE, _PASSING, "It is retried automatically."
+    """MLflow's database does not answer the purger."""
+    CONNECTION_REFUSED = (
+        "ConnectionRefused",
+        Exit.INVALID,
+        _BLOCKED,
+        "Correct the keys in the Secret modelyard-connection.",
+    )
+    """MLflow or S3 refuses the credentials."""
+    REQUEST_REFUSED = "RequestRefused", Exit.INVALID, _BLOCKED, "Change what the message names."
+    """MLflow understood a request and refused it."""
+
+    # --- what Kubernetes says ---------------------------------------------------------------------------
+    CONTAINER_FAILED = "ContainerFailed", None, _BLOCKED, "Its log says why."
+    """A container exited with a code other than 0, and gave no reason."""
+    POD_FAILED = "PodFailed", None, _BLOCKED, "Try again; if it fails again, change what the message names."
+    """Kubernetes ended the pod, for a reason that has no member of its own."""
+    OUT_OF_MEMORY = "OutOfMemory", None, _BLOCKED, "Raise resources.limits.memory."
+    """A container was killed for using more memory than its limit."""
+    EVICTED = "Evicted", None, _PASSING, "Kubernetes starts another pod."
+    """The node ran out of a resource and evicted the pod."""
+    DEADLINE_EXCEEDED = "DeadlineExceeded", None, _FINAL, "Raise spec.activeDeadlineSeconds, or do less work."
+    """The Job took longer than it may."""
+    CRASH_LOOP = "CrashLoop", None, _BLOCKED, "The container's log says why: kubectl logs --previous."
+    """A container ends again and again; the kubelet waits before it starts it again."""
+    IMAGE_PULL_FAILED = (
+        "ImagePullFailed",
+        None,
+        _BLOCKED,
+        "Push the image, or correct its name or the pull secret. The kubelet retries automatically.",
+    )
+    """The image cannot be pulled."""
+    CONFIGURATION_MISSING = (
+        "ConfigurationMissing",
+        None,
+        _BLOCKED,
+        "Create or correct what the message names; the pod then starts automatically.",
+    )
+    """A container waits for a ConfigMap, a Secret or a key that is missing."""
+    UNSCHEDULABLE = (
+        "Unschedulable",
+        None,
+        _PASSING,
+        "Free a node, add one or ask for less; the pod starts as soon as a node fits.",
+    )
+    """No node fits the pod."""
+    QUOTA_EXCEEDED = (
+        "QuotaExceeded",
+        None,
+        _BLOCKED,
+        "Raise the namespace's ResourceQuota, free some of it or ask for less. Kubernetes retries automatically.",
+    )
+    """The namespace's quota refuses the pod."""
+    POD_REFUSED = "PodRefused", None, _BLOCKED, "Change what the message names. Kubernetes retries automatically."
+    """Pod Security, a LimitRange or another admission rule refuses the pod."""

@@ -1,0 +1,38 @@
+"""What is known of S3 and MLflow when an Experiment is decided on."""
+
+from dataclasses import dataclass
+
+from modelyard.ports import TrackedExperiment, TrackedRun, Usage
+
+__all__ = ["Observation"]
+
+
+@dataclass(frozen=True)
+class Observation:
+    """S3 and MLflow at one moment, as far as an Experiment depends on them.
+
+    Attributes:
+        bucket: The tenant's bucket.
+        tracked: The MLflow experiment of our name, soft-deleted or not, ours or not.
+        tracking_url: The address of MLflow.
+        runs: Its newest runs (`observe.RUNS`) that are not soft-deleted.
+        older: If there are more: the runs past their retention, and the best by the objective.
+        deleted_runs: The number of its soft-deleted runs.
+        usage: What is stored below its prefix; None if the bucket does not exist.
+        unreferenced: Runs past their retention that were checked: no model version came from them.
+
+    """
+
+    bucket: str
+    tracked: TrackedExperiment | None
+    tracking_url: str
+    runs: tuple[TrackedRun, ...] = ()
+    older: tuple[TrackedRun, ...] = ()
+    deleted_runs: int = 0
+    usage: Usage | None = None
+    unreferenced: frozenset[str] = frozenset()
+
+    @property
+    def bucket_exists(self) -> bool:
+        """Whether the tenant's bucket exists."""
+        return self.usage is not None

@@ -1,0 +1,173 @@
+"""What we said of an owned object, kept on the object, and whether the live object still says it. Pure.
+
+Server-side apply keeps what other managers added, and takes away what we said before and no longer
+say. So an object is compared in the fields that we own: a field that another manager added is no
+difference, and the annotation `modelyard.io/applied` holds a hash of *which* fields we said, by which
+one that we no longer say is noticed. Their values are compared with the live object itself.
+
+When an object is applied does not belong here, nor whose it is (`kube.owned`).
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Hashable
+from decimal import ROUND_UP, Decimal, DecimalException
+from typing import Any
+
+from modelyard.kube.names import APPLIED_ANNOTATION
+
+__all__ = ["ATOMIC_MAPS", "MERGE_KEYS", "in_sync", "item_key", "stamped"]
+
+Manifest = dict[str, Any]
+
+MERGE_KEYS: dict[str, tuple[str, ...]] = {
+    "containers": ("name",),
+    "env": ("name",),
+    "hostAliases": ("ip",),
+    "imagePullSecrets": ("name",),
+    "initContainers": ("name",),
+    "ownerReferences": ("uid",),
+    "resourceClaims": ("name",),
+    "schedulingGates": ("name",),
+    "topologySpreadConstraints": ("topologyKey", "whenUnsatisfiable"),
+    "volumeDevices": ("devicePath",),
+    "volumeMounts": ("mountPath",),
+    "volumes": ("name",),
+}
+"""Lists that Kubernetes merges, with the fields that tell their items apart; `ports` besides.
+
+Every other list is atomic: whoever applies it says all of it. A test compares this with the OpenAPI
+of a real API server.
+"""
+_PORTS = (("containerPort", "protocol"), ("port", "protocol"))  # of a container, of a Service
+_KEY_DEFAULTS = {"protocol": "TCP"}
+
+ATOMIC_MAPS = frozenset({"matchLabels", "nodeSelector", "selector"})
+"""Maps of strings of which whoever applies them says all: one more entry changes what they mean."""
+
+
+def stamped(manifest: Manifest) -> Manifest:
+    """Return a manifest as it is applied: with the hash of the fields that it says in an annotation."""
+    meta = manifest["metadata"]
+    annotations = (meta.get("annotations") or {}) | {APPLIED_ANNOTATION: _fields_hash(manifest)}
+    return manifest | {"metadata": meta | {"annotations": annotations}}
+
+
+def in_sync(manifest: Manifest, live: Manifest) -> bool:
+    """Return whether an apply of this manifest would change nothing of the live object.
+
+    That is: the object was last applied with the same fields, and each of them still has our value.
+    An object without the annotation, applied by an older release, is not in sync. Not for a Job whose
+    template another release may have built otherwise: that is immutable, an apply would be refused.
+    """
+    said = (live["metadata"].get("annotations") or {}).get(APPLIED_ANNOTATION)
+    return said == _fields_hash(manifest) and _holds(manifest, live)
+
+
+# --- which fields we say ------------------------------------------------------------------------------
+def _fields_hash(manifest: Manifest) -> str:
+    """Return a hash of the paths of all fields that a manifest says, whatever their values.
+
+    Values are left out: the number of replicas, say, may follow an autoscaler, and a value that
+    differs is seen in the live object.
+    """
+    meta = manifest["metadata"]
+    annotations = dict(meta.get("annotations") or {})
+    if annotations.pop(APPLIED_ANNOTATION, None) is not None:
+        without = {key: value for key, value in meta.items() if key != "annotations"}
+        meta = without | ({"annotations": annotations} if annotations else {})
+    shape = _shape(manifest | {"metadata": meta}, "")
+    paths = json.dumps(shape, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(paths.encode()).hexdigest()[:16]
+
+
+def _shape(value: Any, field: str) -> Any:
+    if isinstance(value, dict) and value and field not in ATOMIC_MAPS:
+        return {key: _shape(item, key) for key, item in value.items()}
+    if isinstance(value, list) and value and (key_of := item_key(field, value)) is not None:
+        return {repr(key_of(item)): _shape(item, "") for item in value}
+    return None
+
+
+def item_key(field: str, items: list[Any]) -> Callable[[Manifest], Hashable] | None:
+    """Return what tells the items of a list apart, for a list that Kubernetes merges; else None."""
+    if not all(isinstance(item, dict) for item in items):
+        return None
+    candidates = _PORTS if field == "ports" else (MERGE_KEYS.get(field),)
+    for keys in candidates:
+        if keys and all(key in item or key in _KEY_DEFAULTS for item in items for key in keys):
+            return lambda item, keys=keys: tuple(  # type: ignore[misc]
+                item.get(key, _KEY_DEFAULTS.get(key)) for key in keys
+            )
+    return None
+
+
+# --- whether the values still stand -------------------------------------------------------------------
+def _holds(ours: Any, live: Any, field: str = "") -> bool:
+    """Return whether everything that `ours` says stands in `live` too.
+
+    Maps, and lists that Kubernetes merges, may hold more in `live`; atomic ones are equal. Resource
+    quantities compare by value: `1000m` is `1`. What is empty may be absent; a False or a 0 may not,
+    for its absence may mean another default.
+    """
+    if ours in ({}, [], "") and live is None:
+        return True
+    if isinstance(ours, dict):
+        return isinstance(live, dict) and _map_holds(ours, live, field)
+    if isinstance(ours, list):
+        return isinstance(live, list) and _list_holds(ours, live, field)
+    if field in _QUANTITIES and (quantity := _quantity(ours)) is not None:
+        return quantity == _quantity(live)
+    return bool(ours == live)
+
+
+def _map_holds(ours: Manifest, live: Manifest, field: str) -> bool:
+    if field in ATOMIC_MAPS and ours.keys() != live.keys():
+        return False
+    above = field if field in _QUANTITIES else None
+    return all(_holds(value, live.get(key), above or key) for key, value in ours.items())
+
+
+def _list_holds(ours: list[Any], live: list[Any], field: str) -> bool:
+    key_of = item_key(field, [*ours, *live])
+    if key_of is not None:
+        theirs = {key_of(item): item for item in live}
+        return all(_holds(item, theirs.get(key_of(item))) for item in ours)
+    return len(ours) == len(live) and all(map(_holds, ours, live))
+
+
+# --- quantities ---------------------------------------------------------------------------------------
+_SUFFIXES = {
+    "n": Decimal("1e-9"),
+    "u": Decimal("1e-6"),
+    "m": Decimal("1e-3"),
+    "": Decimal(1),
+    "k": Decimal("1e3"),
+    "M": Decimal("1e6"),
+    "G": Decimal("1e9"),
+    "T": Decimal("1e12"),
+    "P": Decimal("1e15"),
+    "E": Decimal("1e18"),
+    "Ki": Decimal(2**10),
+    "Mi": Decimal(2**20),
+    "Gi": Decimal(2**30),
+    "Ti": Decimal(2**40),
+    "Pi": Decimal(2**50),
+    "Ei": Decimal(2**60),
+}
+_QUANTITY = re.compile(r"([0-9]+(?:[.][0-9]+)?(?:[eE][-+]?[0-9]+)?)(n|u|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei|)")
+_QUANTITIES = {"requests", "limits"}
+_FINEST, _GREATEST = Decimal("1e-9"), Decimal(2**63 - 1)
+
+
+def _quantity(value: Any) -> Decimal | None:
+    """As the API server keeps it: rounded up to billionths, and no more than 63 bits."""
+    match = _QUANTITY.fullmatch(str(value))
+    if match is None:
+        return None
+    try:
+        amount = Decimal(match[1]) * _SUFFIXES[match[2]]
+    except DecimalException:  # 1e9999999
+        return _GREATEST
+    return _GREATEST if amount >= _GREATEST else amount.quantize(_FINEST, ROUND_UP)

@@ -1,0 +1,153 @@
+"""The kinds of objects that the operator owns, and whose an object is. Pure.
+
+`OWNED` is the one table: the watches, the paths of the API and the operator's rights come from it,
+so a new owned kind is one line here. Building objects does not belong here, nor comparing them
+(`kube.applied`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from modelyard.api.base import GROUP
+
+__all__ = ["BY_SCOPE", "OWNED", "OwnedKind", "Parent", "parent_of"]
+
+# Server-side apply is a patch, and a create too when the object does not exist; the get before the
+# first apply sees whether the name is free.
+_KEEP = ("get", "list", "watch", "create", "patch", "delete")
+_WATCH = ("list", "watch")
+_DEPLOYMENT, _REPLICA_SET, _JOB = "apps/v1/Deployment", "apps/v1/ReplicaSet", "batch/v1/Job"
+
+
+@dataclass(frozen=True)
+class OwnedKind:
+    """A kind of object that belongs to one of our own objects.
+
+    Attributes:
+        api_version: Group and version, as in manifests.
+        kind: The kind.
+        plural: Its name in paths and roles.
+        verbs: What the operator may do to objects of this kind; those with `watch` are watched.
+        why: What the operator needs that for, in a sentence.
+        through: The scopes of the kinds that stand between such an object and ours, for what a
+            controller of Kubernetes makes. Empty: our own object is its controller.
+        metadata_only: Watched for its metadata alone: it says whose the objects below it are, and
+            is not itself among what `Cluster.owned` returns.
+        optional: The cluster may lack this API. It is watched as soon as it is installed.
+
+    """
+
+    api_version: str
+    kind: str
+    plural: str
+    verbs: tuple[str, ...]
+    why: str
+    through: tuple[str, ...] = ()
+    metadata_only: bool = False
+    optional: bool = False
+
+    @property
+    def group(self) -> str:
+        """The API group; empty for the core group."""
+        return self.api_version.rpartition("/")[0]
+
+    @property
+    def scope(self) -> str:
+        """What the cache calls the kind."""
+        return f"{self.api_version}/{self.kind}"
+
+    @property
+    def watched(self) -> bool:
+        """Whether the operator watches objects of this kind."""
+        return "watch" in self.verbs
+
+
+OWNED = (
+    OwnedKind("v1", "ConfigMap", "configmaps", _KEEP, "Holds the parameters of a run."),
+    OwnedKind("v1", "Service", "services", _KEEP, "Is the address of a stage."),
+    OwnedKind("apps/v1", "Deployment", "deployments", _KEEP, "Serves a version."),
+    OwnedKind(
+        "apps/v1",
+        "ControllerRevision",
+        "controllerrevisions",
+        _KEEP,
+        "Keeps the pod template that was rolled out in a stage.",
+    ),
+    OwnedKind("batch/v1", "Job", "jobs", _KEEP, "Is an attempt at training."),
+    OwnedKind(
+        "autoscaling/v2",
+        "HorizontalPodAutoscaler",
+        "horizontalpodautoscalers",
+        _KEEP,
+        "Scales a stage.",
+    ),
+    OwnedKind(
+        "policy/v1",
+        "PodDisruptionBudget",
+        "poddisruptionbudgets",
+        _KEEP,
+        "Keeps the drain of a node from taking all pods of a stage.",
+    ),
+    OwnedKind(
+        "apps/v1",
+        "ReplicaSet",
+        "replicasets",
+        _WATCH,
+        "Says which Deployment a pod belongs to; only the metadata is read.",
+        through=(_DEPLOYMENT,),
+        metadata_only=True,
+    ),
+    OwnedKind(
+        "v1",
+        "Pod",
+        "pods",
+        _WATCH,
+        "Says why a Job or a Deployment does not start, with the last lines of a failed container.",
+        through=(_REPLICA_SET, _JOB),
+    ),
+)
+"""Every kind of object that the operator owns."""
+
+BY_SCOPE: Mapping[str, OwnedKind] = {each.scope: each for each in OWNED}
+
+
+class Parent(NamedTuple):
+    """The object that a controller reference names.
+
+    Attributes:
+        scope: `modelyard.io` for one of our own objects, else `<apiVersion>/<Kind>`.
+        namespace: The namespace of both.
+        name: Its name.
+        uid: Its uid.
+
+    """
+
+    scope: str
+    namespace: str
+    name: str
+    uid: str
+
+
+def parent_of(body: Mapping[str, Any]) -> Parent | None:
+    """Return the object that an object belongs to, by its controller reference.
+
+    Labels are not looked at: anybody who can edit an object can write them. None when there is no
+    controller reference, or one to something that objects of this kind do not belong to. Whether
+    the parent exists, and whose that is, does not follow from the object alone (`cache`).
+    """
+    meta = body["metadata"]
+    references = meta.get("ownerReferences") or ()
+    found = next((each for each in references if each.get("controller")), None)
+    if found is None:
+        return None
+    kind = BY_SCOPE.get(f"{body['apiVersion']}/{body['kind']}")
+    if kind is not None and kind.through:
+        scope = f"{found['apiVersion']}/{found['kind']}"
+        if scope not in kind.through:
+            return None
+    elif found["apiVersion"].startswith(f"{GROUP}/"):
+        scope = GROUP
+    else:
+        return None
+    return Parent(scope, meta["namespace"], found["name"], found["uid"])

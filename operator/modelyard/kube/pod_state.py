@@ -1,0 +1,256 @@
+"""Why a pod ended, does not start or cannot be created, read from what Kubernetes and the programs say. Pure.
+
+`pod_end` reads one pod, `workload_end` a Deployment or Job with its pods. What follows from it is decided by the kinds.
+"""
+
+import json
+import re
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from modelyard.api.pod_end import PodReason
+from modelyard.kube.jobs import failed
+
+__all__ = ["PodEnd", "Termination", "pod_end", "terminations", "workload_end"]
+
+Manifest = dict[str, Any]
+
+_TEXT_LIMIT, _LOG_LIMIT = 2048, 4096
+_PROGRAMS = {reason.value: reason for reason in PodReason if reason.exit_code is not None}
+"""What a container may say of itself."""
+_PULL = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError", "RegistryUnavailable"}
+_CREATE = {"CreateContainerConfigError", "CreateContainerError"}
+# A busy node's kubelet says this (pkg/kubelet/util/manager, containerd), and succeeds a moment later.
+_LATE = re.compile(r"^failed to sync \S+ cache: |context deadline exceeded|failed to reserve container name")
+# The pod's own limit, not the node's trouble (pkg/kubelet/eviction/eviction_manager.go).
+_OWN_LIMIT = re.compile(r"exceeds the (total )?limit|exceeded its local ephemeral storage limit")
+_KILLED = 137
+"""128 + SIGKILL."""
+
+
+@dataclass(frozen=True)
+class Termination:
+    """How a container ended.
+
+    Attributes:
+        container: Its name.
+        exit_code: Its exit code.
+        reason: Kubernetes' word for it, such as OOMKilled.
+        said: The JSON object that the program left as termination message; empty if it left none.
+        log: The termination message as it is: that object, or the last lines of the log.
+
+    """
+
+    container: str
+    exit_code: int
+    reason: str
+    said: dict[str, Any]
+    log: str
+
+
+@dataclass(frozen=True)
+class PodEnd:
+    """Why a pod ended, does not start or cannot be created.
+
+    Attributes:
+        reason: Why; says whether another try may end differently, and what to do.
+        message: What is the case, without what to do about it.
+        container: The container that ended or waits; empty when it is the whole pod.
+        exit_code: The container's exit code, once it has ended.
+        log: Its last lines, unless the program itself said why.
+        ended: The pod or container ran, or was to run, and ended. False: Kubernetes still tries to start it.
+
+    """
+
+    reason: PodReason
+    message: str
+    container: str = ""
+    exit_code: int | None = None
+    log: str = ""
+    ended: bool = True
+
+    @property
+    def retryable(self) -> bool:
+        """Another try of the same version or run may end differently."""
+        return self.reason.retryable
+
+    @property
+    def needs_action(self) -> bool:
+        """A user has to do something first."""
+        return self.reason.needs_action
+
+    def text(self, limit: int = _TEXT_LIMIT) -> str:
+        """Return what is the case and what to do, in at most `limit` characters; the message is cut, never the fix."""
+        room = limit - len(self.reason.fix) - 4
+        message = self.message.strip().rstrip(".")
+        cut = f"{message}." if len(message) <= room else f"{message[:room]}..."
+        return f"{cut} {self.reason.fix}"
+
+
+def workload_end(workload: Manifest, pods: Iterable[Manifest], containers: Collection[str] | None = None) -> PodEnd | None:
+    """Say why a Deployment or Job does not get on; None while nothing is known to be wrong.
+
+    The newest pod counts first. A pod that failed before another one became ready is history.
+
+    Args:
+        workload: The Deployment or Job.
+        pods: Its pods, those of other templates or attempts left out.
+        containers: Containers whose end counts; all if None. Sidecars that others inject end as they like.
+
+    """
+    if (late := _deadline(workload)) is not None:
+        return late
+    newest_first = sorted(pods, key=_created, reverse=True)
+    last_ready = max((_created(pod) for pod in newest_first if _ready(pod)), default="")
+    for pod in newest_first:
+        if _phase(pod) == "Failed" and _created(pod) < last_ready:
+            continue
+        if (found := pod_end(pod, containers)) is not None:
+            return found
+    return _refused(workload) or _job_end(workload)
+
+
+def pod_end(pod: Manifest, containers: Collection[str] | None = None) -> PodEnd | None:
+    """Say why a pod ended, or why it does not start; None while nothing is known to be wrong.
+
+    Args:
+        pod: The pod.
+        containers: Containers whose end counts; all if None.
+
+    """
+    for ended in terminations(pod):
+        if ended.exit_code != 0 and (containers is None or ended.container in containers):
+            return _container_end(ended, probed=_probed(pod, ended.container))
+    status = pod.get("status") or {}
+    if status.get("phase") == "Failed":
+        return _failed(status)
+    return _waiting(pod)
+
+
+def terminations(pod: Manifest) -> list[Termination]:
+    """Return how the pod's containers ended, init containers first.
+
+    A container that was started again counts by its last end, until it is ready.
+    """
+    found = []
+    for status in _statuses(pod):
+        state = status.get("state") or {}
+        last = {} if status.get("ready") else status.get("lastState") or {}
+        ended = state.get("terminated") or last.get("terminated")
+        if ended is not None:
+            text = ended.get("message") or ""
+            found.append(Termination(status["name"], int(ended.get("exitCode", 0)), ended.get("reason") or "", _said(text), text))
+    return found
+
+
+def _container_end(ended: Termination, *, probed: bool) -> PodEnd:
+    said, words = ended.said.get("reason"), ended.said.get("message")
+    words = words if isinstance(words, str) else ""
+    if isinstance(said, str) and said in _PROGRAMS:
+        return PodEnd(_PROGRAMS[said], words or said, ended.container, ended.exit_code)
+    log = ended.log[-_LOG_LIMIT:]
+    # containerd sometimes loses the kernel's word. A probe kills as well; without one nothing but the kernel does.
+    if ended.reason == "OOMKilled" or (ended.exit_code == _KILLED and not ended.said and not probed):
+        message = f"The container {ended.container} used more memory than its limit."
+        return PodEnd(PodReason.OUT_OF_MEMORY, message, ended.container, ended.exit_code, log)
+    message = f"The container {ended.container} ended with exit code {ended.exit_code}"
+    return PodEnd(
+        PodReason.CONTAINER_FAILED,
+        f"{message}: {words}" if words else f"{message}.",
+        ended.container,
+        ended.exit_code,
+        "" if words else log,
+    )
+
+
+def _failed(status: Manifest) -> PodEnd:
+    """Read a pod that Kubernetes ended as a whole: an eviction, a node that went away."""
+    word, message = str(status.get("reason") or ""), str(status.get("message") or "")
+    text = f"The pod failed: {word} {message}".strip().rstrip(":")
+    if word != "Evicted":
+        return PodEnd(PodReason.POD_FAILED, text)
+    return PodEnd(PodReason.VOLUME_FULL if _OWN_LIMIT.search(message) else PodReason.EVICTED, text)
+
+
+def _waiting(pod: Manifest) -> PodEnd | None:
+    """Read what the kubelet and the scheduler say of a pod that does not start."""
+    for status in _statuses(pod):
+        waiting = (status.get("state") or {}).get("waiting") or {}
+        word, message, name = waiting.get("reason") or "", waiting.get("message") or "", str(status.get("name", ""))
+        if word in _PULL:
+            text = f"{status.get('image')}: {message or word}"
+            return PodEnd(PodReason.IMAGE_PULL_FAILED, text, name, ended=False)
+        if word in _CREATE and not _LATE.search(message):
+            return PodEnd(PodReason.CONFIGURATION_MISSING, message or word, name, ended=False)
+        if word == "CrashLoopBackOff":
+            return PodEnd(PodReason.CRASH_LOOP, message or word, name, ended=False)
+    scheduled = _condition(pod, "PodScheduled", "False")
+    if scheduled is not None and scheduled.get("reason") == "Unschedulable":
+        return PodEnd(PodReason.UNSCHEDULABLE, scheduled.get("message") or "No node fits.", ended=False)
+    return None
+
+
+def _refused(workload: Manifest) -> PodEnd | None:
+    """Read why a Deployment's pods cannot be created. Of a Job's Kubernetes says so in events only."""
+    found = _condition(workload, "ReplicaFailure", "True")
+    if found is None:
+        return None
+    message = str(found.get("message") or "Its pods cannot be created.")
+    reason = PodReason.QUOTA_EXCEEDED if "exceeded quota" in message else PodReason.POD_REFUSED
+    return PodEnd(reason, message, ended=False)
+
+
+def _deadline(workload: Manifest) -> PodEnd | None:
+    """Read a Job that took longer than it may; its pods were ended for that, whatever they say."""
+    condition = _job_failure(workload)
+    if condition is None or condition.get("reason") != "DeadlineExceeded":
+        return None
+    return PodEnd(PodReason.DEADLINE_EXCEEDED, condition.get("message") or "The Job took longer than it may.")
+
+
+def _job_end(workload: Manifest) -> PodEnd | None:
+    """Read a failed Job whose pods say nothing."""
+    condition = _job_failure(workload)
+    return PodEnd(PodReason.POD_FAILED, condition.get("message") or "The Job failed.") if condition else None
+
+
+def _job_failure(workload: Manifest) -> dict[str, Any] | None:
+    return failed(workload) if workload.get("kind") == "Job" else None
+
+
+def _said(text: str) -> dict[str, Any]:
+    if not text.lstrip().startswith("{"):
+        return {}
+    try:
+        said = json.loads(text)
+    except (ValueError, RecursionError):  # the text is the container's, and the container may be anyone's
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def _statuses(pod: Manifest) -> list[dict[str, Any]]:
+    status = pod.get("status") or {}
+    return [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
+
+
+def _condition(of: Manifest, type_: str, status: str) -> dict[str, Any] | None:
+    conditions = (of.get("status") or {}).get("conditions") or []
+    return next((c for c in conditions if c.get("type") == type_ and c.get("status") == status), None)
+
+
+def _probed(pod: Manifest, container: str) -> bool:
+    containers = (pod.get("spec") or {}).get("containers") or []
+    return any(each.get("name") == container and "livenessProbe" in each for each in containers)
+
+
+def _phase(pod: Manifest) -> str:
+    return str((pod.get("status") or {}).get("phase", ""))
+
+
+def _ready(pod: Manifest) -> bool:
+    return _condition(pod, "Ready", "True") is not None
+
+
+def _created(pod: Manifest) -> str:
+    return str(pod["metadata"].get("creationTimestamp", ""))

@@ -1,0 +1,117 @@
+"""An attempt of a TrainingRun that failed: why, and whether another attempt follows. Pure."""
+
+from datetime import datetime, timedelta
+
+from modelyard.api.conditions import progressing
+from modelyard.api.training_run import Failure, TrainingRun, TrainingRunStatus
+from modelyard.api.training_run import TrainingReason as Reason
+from modelyard.errors import Invalid, ModelyardError
+from modelyard.kube.jobs import failed, succeeded
+from modelyard.kube.names import job_name
+from modelyard.kube.pods import Runtime
+from modelyard.plan import Act, FinishRun, Manifest, Plan, Record, Rest
+from modelyard.training_run import jobs, outcome
+from modelyard.training_run.observation import Observation
+from modelyard.training_run.report import failed_for_good, known
+from modelyard.training_run.start import start_attempt
+
+__all__ = [
+    "decide_failed",
+    "decide_lost",
+    "recorded_failure",
+    "refused_job",
+    "vanished",
+    "why_failed",
+]
+
+_RETRY_BASE, _RETRY_CAP = timedelta(seconds=10), timedelta(minutes=6)
+"""The pause before the next attempt doubles with each attempt, as a Job's back-off does."""
+_IN_POD = "spec.template.spec."
+"""How the API server names fields of a Job's pod."""
+
+
+def decide_failed(
+    run: TrainingRun,
+    observation: Observation,
+    failure: Failure,
+    now: datetime,
+    runtime: Runtime,
+) -> Plan[TrainingRunStatus]:
+    """Record why the attempt failed, close its MLflow run, then start another or give up."""
+    attempt, tracked = observation.attempt, observation.runs[observation.attempt]
+    message = f"Attempt {attempt} failed: {failure.message}"
+    if run.status.failure != failure:
+        status = known(run, observation, progressing(Reason.RETRYING, message))
+        return Record(status.model_copy(update={"failure": failure}))
+    closed = tracked.status in {"FAILED", "KILLED"}
+    if not closed or (tracked.end is None and not tracked.deleted):
+        return Act((FinishRun(tracked.id, "FAILED"),))
+    if outcome.final(failure) or attempt > run.spec.backoff_limit:
+        return _give_up(run, observation, failure, tracked.end or now)
+    pause = min(_RETRY_BASE * 2 ** (attempt - 1), _RETRY_CAP)
+    wait = (tracked.end or now) + pause - now
+    if wait > timedelta(0):
+        message += f" Attempt {attempt + 1} of {run.spec.backoff_limit + 1} follows."
+        status = known(run, observation, progressing(Reason.RETRYING, message))
+        return Rest(status, requeue_after=wait)
+    return start_attempt(run, observation, tracked.experiment, runtime)
+
+
+def decide_lost(run: TrainingRun, observation: Observation, now: datetime) -> Plan[TrainingRunStatus]:
+    """End a run whose MLflow run was deleted permanently: an attempt never has a second one."""
+    active = [job for job in jobs.not_deleted(observation.owned) if not (succeeded(job) or failed(job))]
+    if active:
+        return Act(tuple(map(jobs.delete, active)))
+    message = f"The MLflow run of attempt {run.status.attempt} was deleted permanently. Train again in another TrainingRun."
+    failure = Failure(reason=Reason.EXPERIMENT_GONE, message=message, attempt=run.status.attempt)
+    return Record(failed_for_good(run.status, failure, message, now))
+
+
+def why_failed(run: TrainingRun, observation: Observation, job: Manifest) -> Failure:
+    """Say why a Job failed. What a pod said of its end stays recorded when the pod is gone."""
+    pods = jobs.pods_of(observation.owned, job)
+    found = outcome.failure(job, pods, run.spec.active_deadline_seconds)
+    if found is None:
+        found = vanished(observation)
+    found = found.model_copy(update={"attempt": observation.attempt})
+    recorded = recorded_failure(run, observation)
+    return recorded if recorded is not None and not outcome.told(found) else found
+
+
+def recorded_failure(run: TrainingRun, observation: Observation) -> Failure | None:
+    """Return the recorded failure if it is this attempt's."""
+    recorded = run.status.failure
+    return recorded if recorded and recorded.attempt == observation.attempt else None
+
+
+def vanished(observation: Observation) -> Failure:
+    """Return the failure of an attempt whose Job was deleted before its end was observed."""
+    message = "The Job was deleted before the operator observed how it ended."
+    return Failure(reason=Reason.FAILED, message=message, attempt=observation.attempt)
+
+
+def refused_job(run: TrainingRun, error: ModelyardError) -> Failure | None:
+    """Return the failure if Kubernetes refuses the Job for what the spec says about its pod.
+
+    Neither of the two can change. Any other refusal may end: a quota, a policy, or a Job of the
+    same name that somebody else owns.
+    """
+    problem = error.detail.partition(" is invalid: ")[2]
+    where = (error.dependency, error.operation)
+    if type(error) is not Invalid or where != ("Kubernetes", "apply Job") or _IN_POD not in problem:
+        return None
+    newest = max(run.status.attempt, 1)
+    ours = error.subject.endswith(f"/{job_name(run.metadata.name, newest)}")
+    fields = problem.replace(f"{_IN_POD}containers[0].", "spec.").replace(_IN_POD, "spec.")
+    message = (
+        f"Kubernetes refuses the Job: {fields.rstrip('.')[:1500]}. Correct that in another"
+        " TrainingRun; requests are at most as large as limits."
+    )
+    attempt = newest if ours else newest + 1
+    return Failure(reason=Reason.INVALID_RESOURCES, message=message, attempt=attempt)
+
+
+def _give_up(run: TrainingRun, observation: Observation, failure: Failure, end: datetime) -> Record[TrainingRunStatus]:
+    tried = "" if observation.attempt == 1 else f" This was attempt {observation.attempt}."
+    status = known(run, observation, ())
+    return Record(failed_for_good(status, failure, failure.message + tried, end))
