@@ -119,10 +119,10 @@ class World:
             case Act(actions):
                 for action in actions:
                     self.perform(action)
-            case Record(status) | Rest(status):
+            case Record() | Rest():
                 self.model = written(self.model, plan, self.now)
                 self.check_effective(before)
-        changed = isinstance(plan, Act) or self.model != before
+        changed = self.model != before or (isinstance(plan, Act) and any(not self.refuses(each) for each in plan.actions))
         if isinstance(plan, Rest):
             self.refusals = {}
             self.rests(plan)
@@ -138,7 +138,6 @@ class World:
         """Return the next round, and check what must hold of every decision."""
         seen = self.observed()
         plan = decider(self.runtime)(self.model, seen, self.now)
-        assert plan == decider(self.runtime)(self.model, seen, self.now), "a decision is pure"
         self.check_sources(plan, seen)
         same = self.last[1] + 1 if plan == self.last[0] else 0
         self.last = (plan, same)
@@ -149,6 +148,7 @@ class World:
         """No rule reads the history, and none the copies of the record in MLflow's tags."""
         if self.rounds % 3:
             return
+        assert plan == decider(self.runtime)(self.model, seen, self.now), "a decision is pure"
         forgot = self.model.model_copy(update={"status": self.model.status.model_copy(update={"history": ()})})
         assert moves_of(decider(self.runtime)(forgot, seen, self.now)) == moves_of(plan), "a rule reads the history"
         if self.model.status.mlflow_name:
@@ -233,7 +233,7 @@ class World:
     def apply(self, manifest: Manifest) -> None:
         """Apply an owned object, unless the API server refuses it."""
         kind, name = manifest["kind"], manifest["metadata"]["name"]
-        if (kind, name) in self.refused:
+        if self.refuses(Apply(manifest)):
             self.refusals[kind, name] = Invalid("Kubernetes", f"apply {kind}", name, "a policy says no")
             return
         assert manifest["metadata"]["ownerReferences"][0]["uid"] == self.model.metadata.uid
@@ -248,6 +248,10 @@ class World:
         status = old.get("status", {}) if old else {}
         there = live(manifest, status, generation=meta["generation"] + 1, uid=meta["uid"], creationTimestamp=meta["creationTimestamp"])
         self.children[kind, name] = there
+
+    def refuses(self, action: Action) -> bool:
+        """Tell whether the API server refuses an action."""
+        return isinstance(action, Apply) and (action.manifest["kind"], action.manifest["metadata"]["name"]) in self.refused
 
     def left_by(self, old: Manifest | None, new: Manifest | None) -> None:
         """Note when a Service stopped selecting an identity."""

@@ -23,7 +23,18 @@ from modelyard.kube.names import (
     serving_name,
     version_workload,
 )
-from modelyard.kube.pods import CONTAINER_SECURITY, POD_SECURITY, Runtime, connection, env, labels, owner, resources, scratch_mounts, scratch_volumes
+from modelyard.kube.pods import (
+    CONTAINER_SECURITY,
+    POD_SECURITY,
+    Runtime,
+    connection,
+    env,
+    labels,
+    owner,
+    resources,
+    scratch_mounts,
+    scratch_volumes,
+)
 from modelyard.plan import Manifest
 
 __all__ = [

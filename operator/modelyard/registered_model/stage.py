@@ -15,6 +15,8 @@ from modelyard.registered_model.view import StageView
 
 __all__ = ["StageDecision", "decide_stage"]
 
+_NO_PODS: dict[str, object] = {"url": None, "ready_replicas": 0, "desired_replicas": 0}
+
 
 @dataclass(frozen=True)
 class StageDecision:
@@ -100,7 +102,7 @@ def _steady(view: StageView, now: datetime) -> StageDecision:
     )
     status = status.model_copy(update={"steps": _all_done(view.status)})
     if not view.is_served:
-        none = {"url": None, "ready_replicas": 0, "desired_replicas": 0, "blocked": None}
+        none = _NO_PODS | {"blocked": None}
         return StageDecision(status.model_copy(update=none), serving.everything(view, but=_templates(view)))
     actions = (*serving.workload(view, stable), *serving.routes(view, stable))
     gone, left = serving.expired(view, [stable], now)
@@ -127,7 +129,10 @@ def _changing(view: StageView, now: datetime) -> StageDecision:
         if step.name in {"admit", "start"}:
             actions += serving.routes(view, stable)
         status = status.model_copy(update=_pods(view, stable))
-    elif stable is None and view.routed not in {None, candidate.runtime.identity if candidate else None}:
+    elif not view.is_served:
+        gone, left = serving.everything(view, but=_templates(view)), None
+        status = status.model_copy(update=_NO_PODS)
+    elif view.routed not in {None, candidate.runtime.identity if candidate else None}:
         # Another candidate was asked for just before the first one was recorded as effective.
         gone = (*serving.fronts(view), *gone)
     status = status.model_copy(
