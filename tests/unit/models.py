@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from modelyard.api.base import condition
 from modelyard.api.mlmodel import MLModel
 from modelyard.api.registered_model import RegisteredModel, RegisteredModelStatus, ServedVersion, StageStatus, VersionStatus
-from modelyard.errors import ModelyardError
+from modelyard.errors import Invalid, ModelyardError
 from modelyard.kube.names import IDENTITY_LABEL
 from modelyard.kube.pods import Runtime
 from modelyard.plan import Apply, Delete, Manifest, Plan
@@ -149,9 +149,9 @@ def view_of(
     return StageView("production", model, status, known, owned, runtime, AROUND, **more)
 
 
-def decided(model: RegisteredModel, *owned: Manifest, **more: Any) -> StageDecision:
+def decided(model: RegisteredModel, *owned: Manifest, now: datetime = NOW, **more: Any) -> StageDecision:
     """Return the decision about the stage production."""
-    return decide_stage(view_of(model, *owned, **more), more.pop("now", NOW))
+    return decide_stage(view_of(model, *owned, **more), now)
 
 
 def after(model: RegisteredModel, decision: StageDecision) -> RegisteredModel:
@@ -190,6 +190,4 @@ def routes_to(decision: StageDecision) -> str | None:
 
 def refusing(*names: tuple[str, str]) -> dict[tuple[str, str], ModelyardError]:
     """Return refusals of these applies, by kind and name."""
-    from modelyard.errors import Invalid  # noqa: PLC0415 - the only use
-
     return {name: Invalid("Kubernetes", f"apply {name[0]}", name[1], "admission webhook said no") for name in names}
