@@ -83,7 +83,7 @@ RICH = {
                 "version": "v1",
                 "serving": {
                     "replicas": 2,
-                    "autoscaling": {"minReplicas": 1, "maxReplicas": 3, "targetCpuUtilizationPercentage": 70},
+                    "autoscaling": {"minReplicas": 1, "maxReplicas": 3, "targetCPUUtilizationPercentage": 70},
                     "resources": {"requests": {"cpu": "500m"}, "limits": {"memory": "1Gi"}},
                     "runtime": {"workers": 2},
                     "nodeSelector": {"pool": "serve"},

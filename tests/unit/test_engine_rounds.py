@@ -45,7 +45,9 @@ async def test_one_reconcile_reads_mlflow_and_s3_once_and_again_only_after_its_o
     await world.settle()
     assert world.toys.rounds["fraud"] == 4
     order = [name for name in world.outside if name in {*READS, "create_experiment", "apply", "write_status"}]
-    assert order == ["experiment", "usage", "create_experiment", "experiment", "apply", "apply", "write_status", "write_status"], "what S3 said still holds"
+    assert order == ["experiment", "usage", "create_experiment", "experiment", "apply", "apply", "write_status", "write_status"], (
+        "what S3 said still holds"
+    )
 
 
 async def test_a_write_that_got_no_answer_is_read_after_too(world: World) -> None:
