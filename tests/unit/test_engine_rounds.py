@@ -45,6 +45,7 @@ async def test_one_reconcile_reads_mlflow_and_s3_once_and_again_only_after_its_o
     await world.settle()
     assert world.toys.rounds["fraud"] == 4
     order = [name for name in world.outside if name in {*READS, "create_experiment", "apply", "write_status"}]
+    # What S3 said still holds after a write to MLflow.
     assert order == ["experiment", "usage", "create_experiment", "experiment", "apply", "apply", "write_status", "write_status"], (
         "what S3 said still holds"
     )
