@@ -9,6 +9,7 @@ from pydantic import Field
 from modelyard.api.base import DeletionPolicy, Name, Resource, Schema, Status
 from modelyard.api.pods import Labels, Resources, Toleration
 from modelyard.api.rules import immutable, listed, rule, rules
+from modelyard.api.trainers import TRAINERS, TrainerKind
 
 __all__ = [
     "Container",
@@ -159,8 +160,8 @@ class Trainer(Schema):
     model_config = Schema.model_config | {
         "json_schema_extra": rules(
             rule(
-                "[has(self.xgboost), has(self.script), has(self.container), has(self.external)].filter(x, x).size() == 1",
-                "name exactly one trainer: xgboost, script, container or external",
+                f"[{', '.join(f'has(self.{name})' for name in TRAINERS)}].filter(x, x).size() == 1",
+                f"name exactly one trainer: {', '.join([*TRAINERS][:-1])} or {[*TRAINERS][-1]}",
             )
         )
     }
@@ -171,6 +172,24 @@ class Trainer(Schema):
     external: Annotated[
         External | None, Field(description="Nothing is run: whoever trains elsewhere logs into the MLflow run and closes it.")
     ] = None
+
+    @property
+    def name(self) -> str:
+        """The one that is set.
+
+        Raises:
+            ValueError: None is, or several are: the CRDs are of another release.
+
+        """
+        named = [name for name in TRAINERS if getattr(self, name) is not None]
+        if len(named) != 1:
+            raise ValueError(f"one of {', '.join(TRAINERS)} is to be set, not {named}")
+        return named[0]
+
+    @property
+    def kind(self) -> TrainerKind:
+        """What it runs and learns with."""
+        return TRAINERS[self.name]
 
 
 class Register(Schema):

@@ -51,7 +51,7 @@ def decide_attempt(
         )
         conditions = stalled(Reason.EXPERIMENT_GONE, message)
         return Rest(known(run, observation, conditions), requeue_after=UNWATCHED_POLL)
-    if run.spec.trainer.external is not None:
+    if not run.spec.trainer.kind.in_cluster:
         return _external(run, observation, tracked, now, runtime)
     return _in_cluster(run, observation, tracked, now, runtime)
 

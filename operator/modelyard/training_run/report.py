@@ -122,7 +122,7 @@ def _artifact(observation: Observation) -> ModelArtifact | None:
 
 def _began(run: TrainingRun, observation: Observation, tracked: TrackedRun) -> datetime | None:
     """Return when the trainer itself started; the MLflow run is older by the pod's start."""
-    if run.spec.trainer.external is not None:
+    if not run.spec.trainer.kind.in_cluster:
         return tracked.start
     pods = of_kind(observation.owned, "Pod")
     return next((since for pod in pods if (since := running_since(pod, TRAINER))), None)
