@@ -8,7 +8,7 @@ from modelyard.api.base import GROUP, VERSION
 from modelyard.api.kinds import KINDS
 from modelyard.api.trainers import TRAINERS
 from modelyard.api.training_run import Trainer
-from modelyard.client.kinds import KINDS as NAMES
+from modelyard.client.kube.kinds import KINDS as NAMES
 from modelyard.compose import controllers
 from modelyard.settings import Settings
 
