@@ -27,6 +27,7 @@ from tests.unit import test_training_run as a_run
 from tests.unit import test_training_run_ends as an_end
 from tests.unit import test_training_run_external as an_external
 from tests.unit import test_training_run_fails as a_failure
+from tests.unit import test_training_run_refused as a_refusal
 from tests.unit.builders import (
     DAY,
     HOUR,
@@ -93,7 +94,7 @@ def _before_training() -> Iterator[Kind]:
 
     podless = a_run.began(plain, 30)
     yield after(plain, a_run.decide(plain, podless, NOW))
-    refused = run_error(plain, Invalid("Kubernetes", "apply Job", "risk/fraud-1-1", a_failure.REFUSED), NOW)
+    refused = run_error(plain, Invalid("Kubernetes", "apply Job", "risk/fraud-1-1", a_refusal.REFUSED), NOW)
     yield after(plain, refused)
 
 
