@@ -46,11 +46,11 @@ class _Ports:
 
 @dataclass(frozen=True)
 class Fate:
-    """What happens to a TrainingRun's Jobs instead of training.
+    """What happens to a TrainingRun's Jobs instead of training, or to a version's Deployments instead of serving.
 
     Attributes:
-        pod: The status of the Job's pod; None: it gets none.
-        failed: Why the Job has failed; empty: it has not ended.
+        pod: The status of the pod; None: there is none.
+        failed: Why the Job has failed, or the Deployment's pod cannot be created; empty: neither.
 
     """
 
@@ -63,7 +63,7 @@ class World:
 
     Attributes:
         failing: By the name of a TrainingRun, how many of its next Jobs fail.
-        fates: By the name of a TrainingRun, what happens to all of its Jobs.
+        fates: By the name of a TrainingRun or version, what happens to all of its Jobs or Deployments.
         notebooks: By the name of a TrainingRun, what its notebook does one after another, every 15 s or more: `beat` says that it is alive,
             `quiet` does nothing, any other word ends it. `well` logs a model and closes the run, `fails` closes it and says why.
         broken: Versions whose pods end with this termination message instead of becoming ready.
@@ -247,16 +247,25 @@ class World:
 
     def _deployment(self, deployment: Manifest) -> bool:
         meta, replicas = deployment["metadata"], deployment["spec"]["replicas"]
-        broken = self.broken.get(meta["labels"]["modelyard.io/version"])
-        ready = 0 if broken else replicas
+        fate = self._version_s(meta["labels"]["modelyard.io/version"])
+        ready = replicas if fate is None else 0
         status = {"observedGeneration": meta["generation"], "updatedReplicas": replicas, "readyReplicas": ready, "availableReplicas": ready}
+        if fate is not None and fate.failed:
+            status["conditions"] = [{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": fate.failed}]
         name = f"{meta['name']}-pod"
-        if broken and self.cluster.live(_POD, NAMESPACE, name) is None:
-            ended = {"name": "model", "state": {"terminated": {"exitCode": 67, "message": broken}}}
-            self.cluster.start_pod(deployment, name, containerStatuses=[ended])
+        if fate is not None and fate.pod is not None and self.cluster.live(_POD, NAMESPACE, name) is None:
+            self.cluster.start_pod(deployment, name, **fate.pod)
             return True
         if deployment.get("status") == status:
             return False
         place = (_DEPLOYMENT, meta["namespace"], meta["name"])
         self.cluster.edit(*place, lambda body: body.update(status=status))
         return True
+
+    def _version_s(self, version: str) -> Fate | None:
+        """Return what happens to a version's Deployments; None: they serve."""
+        broken = self.broken.get(version)
+        if broken is None:
+            return self.fates.get(version)
+        ended = {"name": "model", "state": {"terminated": {"exitCode": 67, "message": broken}}}
+        return Fate({"containerStatuses": [ended]})
