@@ -25,7 +25,7 @@ def test_a_data_scientist_may_not_promote_by_patch_and_is_told_what_is_missing(a
     name = path.rsplit("/", 1)[1]
     assert refused(
         answer,
-        f"dora-the-data-scientist may not change the version of stage production of risk/{name}: "
+        f"dora-the-data-scientist may not change version or attempt of stage production of risk/{name}: "
         "it needs the verb promote on registeredmodels/<stage> in group modelyard.io",
     )
     assert admin.get(path).body["spec"]["stages"]["production"]["version"] == "v1"

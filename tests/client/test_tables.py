@@ -34,13 +34,13 @@ def answer(code: int, message: str = "", reason: str = "", **details):
 def test_a_promotion_that_the_policy_denies_names_the_stages():
     text = (
         "registeredmodels.modelyard.io \"fraud\" is forbidden: ValidatingAdmissionPolicy 'modelyard-promote' with binding "
-        "'modelyard-promote' denied request: alice may not change the version of stage production, staging of risk/fraud: it needs the "
-        "verb promote on registeredmodels/<stage> in group modelyard.io"
+        "'modelyard-promote' denied request: alice may not change version or attempt of stage production, staging of risk/fraud: "
+        "it needs the verb promote on registeredmodels/<stage> in group modelyard.io"
     )
     found = answer(403, text, "Forbidden")
     assert isinstance(found, NotAllowed)
     assert (found.verb, found.resource) == ("promote", "registeredmodels/production, registeredmodels/staging")
-    assert str(found).startswith("alice may not change the version of stage production, staging of risk/fraud")
+    assert str(found).startswith("alice may not change version or attempt of stage production, staging of risk/fraud")
     assert "ValidatingAdmissionPolicy" not in str(found)
 
 

@@ -21,6 +21,7 @@ __all__ = [
     "ModelReason",
     "ModelRuntime",
     "ModelVersionSpec",
+    "OperatorRuntime",
     "Outcome",
     "RegisteredModel",
     "RegisteredModelSpec",
@@ -271,6 +272,17 @@ class ModelRuntime(Schema):
     ]
 
 
+class OperatorRuntime(Schema):
+    """What the operator would serve a version with that is promoted or refreshed now."""
+
+    image: Annotated[str, Field(max_length=512, description="Image of the model server.")]
+    revision: Annotated[int, Field(ge=0, description="Number of the pod's shape.")]
+
+    def serves(self, runtime: ModelRuntime) -> bool:
+        """Tell whether a stage's runtime is this one."""
+        return (self.image, self.revision) == (runtime.image, runtime.revision)
+
+
 class ServedVersion(Schema):
     """What a promotion promotes: a version, its bytes, and the runtime that serves them."""
 
@@ -456,6 +468,10 @@ class RegisteredModelStatus(Status):
         Field(max_length=448, description="The other versions, oldest first.", json_schema_extra=listed("name")),
     ] = ()
     stages: Annotated[dict[str, StageStatus], Field(max_length=16, description="Stages by name.")] = Field(default_factory=dict)
+    operator_runtime: Annotated[
+        OperatorRuntime | None,
+        Field(description="The operator's own runtime. A stage that serves with another one can be refreshed (modelyard refresh)."),
+    ] = None
     history: Annotated[
         tuple[HistoryEntry, ...], Field(max_length=50, description="The last 50 changes, oldest first.", json_schema_extra=listed())
     ] = ()

@@ -30,6 +30,7 @@ _WORDS = (
     "status",
     "promote",
     "rollback",
+    "refresh",
     "history",
     "compare",
     "train",

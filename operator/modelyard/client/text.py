@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.filesize import decimal
 
-__all__ = ["UNKNOWN", "age", "ago", "as_text", "clip", "lasted", "metrics", "number", "short_digest", "size", "squeezed"]
+__all__ = ["UNKNOWN", "age", "ago", "as_text", "clip", "lasted", "metrics", "number", "short_digest", "short_image", "size", "squeezed"]
 
 UNKNOWN = "-"
 """Stands for a value that is absent."""
@@ -64,6 +64,12 @@ def metrics(values: Iterable[tuple[str, float | str]], limit: int | None = None)
 def short_digest(digest: str | None) -> str:
     """Return the first twelve characters of a digest; a dash if there is none."""
     return digest.removeprefix("sha256:")[:12] if digest else UNKNOWN
+
+
+def short_image(image: str) -> str:
+    """Return an image's name without its registry, and its digest in short: `runtime:1.2.3`."""
+    name, _, digest = image.rpartition("/")[2].partition("@")
+    return f"{name}@{short_digest(digest)}" if digest else name
 
 
 def clip(text: str, width: int) -> str:

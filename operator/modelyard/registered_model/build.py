@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from modelyard.api import wire
-from modelyard.api.registered_model import ModelRuntime, RegisteredModel, ServedVersion, Serving
+from modelyard.api.registered_model import ModelRuntime, OperatorRuntime, RegisteredModel, ServedVersion, Serving
 from modelyard.api.wire import FETCH, MODEL
 from modelyard.api.wire import SERVING_PORT as PORT
 from modelyard.kube.names import (
@@ -49,6 +49,7 @@ __all__ = [
     "autoscaler",
     "deployment",
     "disruption_budget",
+    "operator_runtime",
     "revision",
     "served",
     "served_by",
@@ -77,6 +78,11 @@ def served(version: str, digest: str, runtime: Runtime) -> ServedVersion:
     """Return what a promotion promotes that begins now, with its identity."""
     identity = hashlib.sha256("\n".join((version, digest, runtime.image, str(REVISION))).encode()).hexdigest()[:8]
     return ServedVersion(version=version, digest=digest, runtime=ModelRuntime(image=runtime.image, revision=REVISION, identity=identity))
+
+
+def operator_runtime(runtime: Runtime) -> OperatorRuntime:
+    """Return the operator's own runtime as the status shows it."""
+    return OperatorRuntime(image=runtime.image, revision=REVISION)
 
 
 # --- the template -------------------------------------------------------------------------------

@@ -92,7 +92,7 @@ def facts(version: VersionStatus, run: TrainingRun | None) -> dict[str, str]:
     """Return what tells a version from another, in words. Pure."""
     found = {
         "from": version.training_run or (f"run {version.run_id}" if version.run_id else version.uri or "-"),
-        "registered": f"{version.created_at:%Y-%m-%d %H:%M}" if version.created_at else "-",
+        "registered": f"{version.registered_time:%Y-%m-%d %H:%M}" if version.registered_time else "-",
         "flavour": version.flavor or "-",
         "size": size(version.bytes),
         "digest": short_digest(version.digest),

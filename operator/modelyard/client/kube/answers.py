@@ -54,7 +54,7 @@ _RBAC = re.compile(
 )
 _POLICY = re.compile(r"denied request: (?P<text>.*)", re.DOTALL)
 _OURS = re.compile(r"needs the verb (?P<verb>\S+) on (?P<resource>\S+) in group")
-_STAGES = re.compile(r"may not change the version of stage (?P<stages>.+?) of \S+: it needs")
+_STAGES = re.compile(r"may not change version or attempt of stage (?P<stages>.+?) of \S+: it needs")
 _HEAD = re.compile(r'^(?:Invalid value|Unsupported value|Duplicate value): (?:"(?:[^"\\]|\\.)*"|\S+): ')
 _UNQUOTED = re.compile(r"^.+ in body must be of type string: \"(?P<kind>integer|number|boolean)\"$")
 _PATTERN = "in body should match"
