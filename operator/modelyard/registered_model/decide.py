@@ -192,6 +192,8 @@ def _registry(
 
 
 def _words(move: External) -> str:
+    if isinstance(move, SetTags):
+        return f"SetTags (version {move.target.version}, {', '.join(sorted(move.tags))})"
     values = ", ".join(f"{key} {value}" for key, value in vars(move).items() if value is not None)
     return f"{type(move).__name__} ({values})"
 
