@@ -8,10 +8,11 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from modelyard.api import wire
 from modelyard.api.pod_end import PodReason
+from modelyard.api.trainers import TRAINERS
 from modelyard_runtime.outcome import Failure
 
 __all__ = ["DatasetSpec", "RunConfig", "Task", "configuration", "dataset_folder"]
@@ -43,8 +44,10 @@ class RunConfig:
 
     parameters: Mapping[str, str]
     """Hyper-parameters as the user wrote them."""
+    trainer: str
+    """Its name, one of `modelyard.api.trainers`."""
     task: Task | None
-    """What the xgboost trainer learns; None for the other trainers."""
+    """What a tabular trainer learns; None for the other trainers."""
     dataset: DatasetSpec | None
 
 
@@ -63,11 +66,22 @@ def configuration() -> RunConfig:
     run, parameters = _object(wire.RUN_FILE), _object(wire.PARAMETERS_FILE)
     if wrong := [name for name, value in parameters.items() if not isinstance(value, str)]:
         raise _invalid(f"parameters.json: {wrong[0]} is not a string")
-    xgboost = _member(run, "trainer").get("xgboost")
-    task = (xgboost or {}).get("task", "classification") if xgboost is not None else None
-    if task not in {"classification", "regression", None}:
-        raise _invalid(f"run.json: trainer.xgboost.task is {task!r}, not classification or regression")
-    return RunConfig(parameters=parameters, task=task, dataset=_dataset(_member(run, "dataset")))
+    trainer, task = _trainer(_member(run, "trainer"))
+    return RunConfig(parameters=parameters, trainer=trainer, task=task, dataset=_dataset(_member(run, "dataset")))
+
+
+def _trainer(raw: Mapping[str, Any]) -> tuple[str, Task | None]:
+    """Return the trainer's name, and what it learns if it is tabular."""
+    if len(raw) != 1 or not raw.keys() <= TRAINERS.keys():
+        raise _invalid(f"run.json: trainer names {', '.join(raw) or 'nothing'}, not one of {', '.join(TRAINERS)}")
+    ((name, settings),) = raw.items()
+    tasks = TRAINERS[name].estimators
+    if not tasks:
+        return name, None
+    task = (settings or {}).get("task", "classification")
+    if task not in tasks:
+        raise _invalid(f"run.json: trainer.{name}.task is {task!r}, not {' or '.join(tasks)}")
+    return name, cast("Task", task)
 
 
 def _dataset(raw: Mapping[str, Any]) -> DatasetSpec | None:

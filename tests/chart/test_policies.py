@@ -134,7 +134,7 @@ def test_deleting_a_collection_is_no_way_around(admin):
 
 def test_the_operator_writes_finalizer_and_status_and_cannot_promote(admin):
     operator, path = admin.as_user(OPERATOR), made(admin, {"production": {"version": "v1"}}, deletionPolicy="Delete")
-    assert operator.merge(path, {"metadata": {"finalizers": ["modelyard.io/outside"]}}).code == 200
+    assert operator.merge(path, {"metadata": {"finalizers": ["modelyard.io/external-cleanup"]}}).code == 200
     assert operator.merge(f"{path}/status", {"status": {"observedGeneration": 1}}).code == 200
     assert operator.merge(path, {"metadata": {"finalizers": None}}).code == 200
     assert refused(operator.merge(path, held("production", "v2")), "the verb promote")

@@ -238,7 +238,7 @@ OBJECTS = {
 def populate(admin: Api, namespace: str) -> list[str]:
     """One object of each kind, with the operator's finalizer; their paths."""
     for resource, body in OBJECTS.items():
-        metadata = {"name": "fraud", "finalizers": ["modelyard.io/outside"]}
+        metadata = {"name": "fraud", "finalizers": ["modelyard.io/external-cleanup"]}
         answer = admin.create(path_of(resource, namespace), {"apiVersion": "modelyard.io/v1alpha1", "metadata": metadata, **body})
         assert answer.code == 201, answer.message
     return [path_of(resource, namespace, "fraud") for resource in OBJECTS]

@@ -41,11 +41,7 @@ async def admin(server: ApiServer) -> AsyncIterator[User]:
     """A user; what the test leaves behind is removed, finalizers and all."""
     async with user(server) as made:
         yield made
-        for body in await made.toys():
-            meta = body["metadata"]
-            if meta.get("finalizers"):
-                await made.patch(meta["name"], {"metadata": {"finalizers": None}}, meta["namespace"])
-            await made.request("DELETE", made.path(meta["name"], meta["namespace"]))
+        await made.clear()
 
 
 @pytest.fixture

@@ -129,6 +129,7 @@ async def real(server: ApiServer) -> AsyncIterator[Real]:
             made = Real(api, admin)
             made.owner = await made.create(manifest(f"owner-{uuid4().hex[:8]}"))
             yield made
+            await admin.clear()
     finally:
         await api.close()
 

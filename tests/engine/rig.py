@@ -101,6 +101,14 @@ class User:
     async def toys(self) -> list[Manifest]:
         return list((await self.must("GET", f"{OURS}/experiments"))["items"])
 
+    async def clear(self) -> None:
+        """Remove all toys, finalizers and all."""
+        for body in await self.toys():
+            meta = body["metadata"]
+            if meta.get("finalizers"):
+                await self.patch(meta["name"], {"metadata": {"finalizers": None}}, meta["namespace"])
+            await self.request("DELETE", self.path(meta["name"], meta["namespace"]))
+
     async def config_map(self, name: str, namespace: str = "risk") -> Manifest | None:
         status, body = await self.request("GET", f"/api/v1/namespaces/{namespace}/configmaps/{name}")
         return body if status == 200 else None

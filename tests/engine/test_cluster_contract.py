@@ -166,8 +166,8 @@ async def test_a_status_that_was_decided_on_an_older_version_is_a_conflict(groun
 
 async def test_finalizers_need_the_newest_version(ground: Ground, name: str) -> None:
     made = await ground.create(manifest(name))
-    newer = await ground.port.set_finalizers(made, ("modelyard.io/outside",))
-    assert newer["metadata"]["finalizers"] == ["modelyard.io/outside"]
+    newer = await ground.port.set_finalizers(made, ("modelyard.io/external-cleanup",))
+    assert newer["metadata"]["finalizers"] == ["modelyard.io/external-cleanup"]
     with pytest.raises(Conflict):
         await ground.port.set_finalizers(made, ())
     await ground.port.set_finalizers(newer, ())
@@ -176,13 +176,13 @@ async def test_finalizers_need_the_newest_version(ground: Ground, name: str) -> 
 
 
 async def test_an_object_goes_with_its_last_finalizer_and_takes_no_new_one(ground: Ground, name: str) -> None:
-    made = await ground.port.set_finalizers(await ground.create(manifest(name)), ("modelyard.io/outside",))
+    made = await ground.port.set_finalizers(await ground.create(manifest(name)), ("modelyard.io/external-cleanup",))
     await ground.remove(TOYS, name)
     leaving = await ground.live(TOYS, name)
     assert leaving is not None
     assert "deletionTimestamp" in leaving["metadata"]
     with pytest.raises(Invalid):
-        await ground.port.set_finalizers(leaving, ("modelyard.io/outside", "another.example/one"))
+        await ground.port.set_finalizers(leaving, ("modelyard.io/external-cleanup", "another.example/one"))
     with pytest.raises(Conflict):
         await ground.port.set_finalizers(made, ())
     await ground.port.set_finalizers(leaving, ())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from asyncio.trsock import TransportSocket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -40,10 +41,10 @@ class Side:
         self.restarts: list[str] = []
         self.tasks: list[asyncio.Task[None]] = []
 
-    async def watch(self, *kinds: Kind, absent: float = 0.2) -> None:
+    async def watch(self, *kinds: Kind, namespace: str | None = None) -> None:
         """Begin to watch; return when the first lists are whole."""
         note = lambda plural, reason: self.restarts.append(f"{plural} {reason}")  # noqa: E731
-        watches = [Watch(self.api, self.cache, kind, absent=absent, restarted=note) for kind in kinds]
+        watches = [Watch(self.api, self.cache, kind, namespace, absent=0.2, restarted=note) for kind in kinds]
         self.tasks += [asyncio.create_task(each.run()) for each in watches]
         async with asyncio.timeout(30):
             for each in watches:
@@ -51,6 +52,13 @@ class Side:
 
     def owned(self, owner: Manifest) -> set[str]:
         return {body["metadata"]["name"] for body in self.cache.owned(owner["metadata"]["uid"])}
+
+    def sockets(self) -> list[TransportSocket]:
+        """Return those that requests are using now; aiohttp closes them without waiting."""
+        connector = self.api._session.connector
+        assert connector is not None
+        transports = [each.transport for each in connector._acquired]
+        return [each.get_extra_info("socket") for each in transports if each is not None]
 
     async def knows(self, kind: Kind, name: str, namespace: str = "risk") -> Manifest:
         async def known() -> Manifest | None:
@@ -66,10 +74,16 @@ async def operating(kubeconfig: Any) -> AsyncIterator[Side]:
     try:
         yield made
     finally:
+        sockets = made.sockets()
         for task in made.tasks:
             task.cancel()
         await asyncio.gather(*made.tasks, return_exceptions=True)
         await api.close()
+
+        async def closed() -> bool:
+            return all(each.fileno() == -1 for each in sockets)
+
+        await until(closed, "TLS has said goodbye")
 
 
 @pytest.fixture
@@ -127,6 +141,12 @@ async def test_replica_sets_come_as_metadata_alone_in_list_and_stream(server: Ap
             "as=PartialObjectMetadata;g=meta.k8s.io;v=v1",
         ]
         assert side.owned(toy) == {name, f"{name}-abc-x"}
+
+
+@pytest.mark.parametrize("kind", WATCHED, ids=lambda kind: kind.kind)
+async def test_where_there_is_nothing_the_list_is_whole_at_once(side: Side, kind: Kind) -> None:
+    await side.watch(kind, namespace="fraud")
+    assert side.restarts == []
 
 
 async def test_a_pods_change_and_end_wake_its_owner(side: Side, admin: User) -> None:

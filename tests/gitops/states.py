@@ -14,14 +14,12 @@ from modelyard.api.base import Resource
 from modelyard.api.registered_model import ModelReason
 from modelyard.errors import Forbidden, Invalid, Unavailable
 from modelyard.experiment.decide import decide as decide_experiment
-from modelyard.experiment.decide import release as release_experiment
-from modelyard.experiment.decide import trouble as experiment_trouble
+from modelyard.experiment.decide import on_error as experiment_error
 from modelyard.plan import Manifest, Plan
 from modelyard.registered_model.decide import release as release_model
 from modelyard.registered_model.sources import Problem
 from modelyard.training_run import build
-from modelyard.training_run.decide import release as release_run
-from modelyard.training_run.decide import trouble as run_trouble
+from modelyard.training_run.decide import on_error as run_error
 from tests.unit import test_experiment as an_experiment
 from tests.unit import test_registered_model as a_model
 from tests.unit import test_registered_model_settles as a_world
@@ -29,6 +27,7 @@ from tests.unit import test_training_run as a_run
 from tests.unit import test_training_run_ends as an_end
 from tests.unit import test_training_run_external as an_external
 from tests.unit import test_training_run_fails as a_failure
+from tests.unit import test_training_run_refused as a_refusal
 from tests.unit.builders import (
     DAY,
     HOUR,
@@ -66,27 +65,23 @@ def after(resource: Kind, plan: Plan[Any]) -> Kind:
 
 
 def _experiments() -> Iterator[Kind]:
-    plain, seen = experiment(), an_experiment.seen
-    yield after(plain, decide_experiment(plain, seen(), NOW))
-    yield after(plain, decide_experiment(plain, seen(tracked=None), NOW))
-    yield after(plain, decide_experiment(plain, seen(tracked=an_experiment.SOMEBODY_ELSES), NOW))
+    plain, observed = experiment(), an_experiment.observed
+    yield after(plain, decide_experiment(plain, observed(), NOW))
+    yield after(plain, decide_experiment(plain, observed(tracked=an_experiment.SOMEBODY_ELSES), NOW))
     kept = experiment(retention={"runs": "1d"})
     old = tracked_run("r9", ended=9 * DAY)
-    yield after(kept, decide_experiment(kept, seen(runs=(old,), unreferenced=frozenset({"r9"})), NOW))
-    going = experiment(about={"deleting": True}, deletion_policy="Delete")
-    yield after(going, release_experiment(going, seen(), NOW))
+    yield after(kept, decide_experiment(kept, observed(runs=(old,), unreferenced=frozenset({"r9"})), NOW))
     for error in TROUBLE:
-        yield after(plain, experiment_trouble(plain, error, NOW))
+        yield after(plain, experiment_error(plain, error, NOW))
 
 
 def _before_training() -> Iterator[Kind]:
     plain, held = training_run(), training_run(suspend=True)
-    yield after(plain, a_run.decide(plain, a_run.seen(), NOW))
-    yield after(plain, a_run.decide(plain, a_run.seen(experiment=None), NOW))
-    yield after(held, a_run.decide(held, a_run.seen(), NOW))
+    yield after(plain, a_run.decide(plain, a_run.observed(experiment=None), NOW))
+    yield after(held, a_run.decide(held, a_run.observed(), NOW))
     queued = training_run(about=a_run.QUEUED)
     made = live(build.config_map(queued)), live(build.job(queued, 1, "r1", RUNTIME))
-    yield after(queued, a_run.decide(queued, a_run.seen(*made, runs=(a_run.attempt(),)), NOW))
+    yield after(queued, a_run.decide(queued, a_run.observed(*made, runs=(a_run.attempt(),)), NOW))
     for statuses, conditions in (
         ([waiting("ContainerCreating")], []),
         ([], [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"}]),
@@ -99,7 +94,7 @@ def _before_training() -> Iterator[Kind]:
 
     podless = a_run.began(plain, 30)
     yield after(plain, a_run.decide(plain, podless, NOW))
-    refused = run_trouble(plain, Invalid("Kubernetes", "apply Job", "risk/fraud-1-1", a_failure.REFUSED), NOW)
+    refused = run_error(plain, Invalid("Kubernetes", "apply Job", "risk/fraud-1-1", a_refusal.REFUSED), NOW)
     yield after(plain, refused)
 
 
@@ -123,20 +118,18 @@ def _after_training() -> Iterator[Kind]:
     late = a_failure.broken(once, terminated(143), reason="DeadlineExceeded", status="FAILED")
     known = a_failure.decided(once, late)
     yield after(known, a_run.decide(known, late, NOW))
-    lost = a_run.seen(runs=(a_run.attempt(deleted=True),))
+    lost = a_run.observed(runs=(a_run.attempt(deleted=True),))
     yield after(plain, a_run.decide(plain, lost, NOW))
     done = an_end.trained()
-    yield after(done, a_run.decide(done, a_run.seen(), NOW))
+    yield after(done, a_run.decide(done, a_run.observed(), NOW))
     register = an_end.trained(register=an_end.REGISTER)
     for there in (None, registered_model(), an_end.model(trainingRun="fraud-2", runId="r9")):
-        yield after(register, a_run.decide(register, a_run.seen(registered_model=there), NOW))
+        yield after(register, a_run.decide(register, a_run.observed(registered_model=there), NOW))
     bare = training_run(register=an_end.REGISTER)
     bare = written(bare, a_run.decide(bare, an_end.complete(bare, model=None), NOW))
-    yield after(bare, a_run.decide(bare, a_run.seen(registered_model=an_end.model()), NOW))
-    going = an_end.leaving()
-    yield after(going, release_run(going, a_run.training(going), NOW))
+    yield after(bare, a_run.decide(bare, a_run.observed(registered_model=an_end.model()), NOW))
     for error in TROUBLE:
-        yield after(plain, run_trouble(plain, error, NOW))
+        yield after(plain, run_error(plain, error, NOW))
 
 
 def _model_versions() -> Iterator[Kind]:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from modelyard.docs import REASONS
+from modelyard.api.kinds import KINDS as ALL
+from modelyard.controller import FINALIZER
 from tests.chart.helm import ROOT, Manifest, documents
 from tests.gitops import customizations
 from tests.gitops.customizations import ARGOCD, KINDS, expected, scripts, stand
@@ -33,19 +34,17 @@ GOING = ("Progressing", "Terminating", "InProgress")
 TABLE: dict[str, dict[tuple[str, str, str], str]] = {
     "Experiment": {
         HEALTHY: "Synced Retaining",
-        WAITS: "Creating MLflowUnavailable StoreUnavailable",
+        WAITS: "MLflowUnavailable StoreUnavailable",
         BROKEN: "NameTaken ConnectionMissing ConnectionRefused RequestRefused",
-        GOING: "Deleting",
     },
     "TrainingRun": {
         HEALTHY: "Succeeded",
-        WAITS: "Pending WaitingForExperiment Queued Scheduling Unschedulable Training Retrying Registering WaitingForModel "
+        WAITS: "WaitingForExperiment Queued Scheduling Unschedulable Training Retrying Registering WaitingForModel "
         "MLflowUnavailable StoreUnavailable",
         HELD: "Suspended",
         BROKEN: "ImagePullFailed ConfigurationMissing VersionTaken NoModel Failed OutOfMemory DeadlineExceeded ScriptInvalid "
         "InvalidParameters InvalidResources NoPod VolumeFull HeartbeatLost DatasetDigestMismatch DatasetUnavailable DatasetInvalid "
         "ExperimentGone ConnectionMissing ConnectionRefused RequestRefused",
-        GOING: "Deleting",
     },
     "RegisteredModel": {
         HEALTHY: "Serving Registered",
@@ -80,7 +79,7 @@ def of(kind: str, reason: str) -> Manifest:
 
 # --- every state ---------------------------------------------------------------------------------------
 def test_every_documented_reason_is_among_the_states_and_in_the_table():
-    for resource, known, _ in REASONS:
+    for resource, known in ((kind.resource, kind.reasons) for kind in ALL):
         said = set().union(*(reasons(each) for each in states() if each["kind"] == resource.KIND))
         assert said == set(known), "build an object that gives it in states.py"
         listed = " ".join(TABLE[resource.KIND].values()).split()
@@ -105,6 +104,14 @@ def test_a_refused_promotion_is_degraded_and_says_that_the_old_version_serves_on
     said = [verdict for each, verdict in verdicts if stand(each)[1] == "ServingFailed"]
     assert any("v1 serves on" in verdict.message for verdict in said)
     assert {words(verdict) for verdict in said} == {BROKEN}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_object_that_is_being_deleted_is_on_its_way_whatever_its_conditions_say(kind: str):
+    leaving = next(deepcopy(each) for each in states() if each["kind"] == kind and stand(each)[0] == "Ready")
+    leaving["metadata"] |= {"deletionTimestamp": "2026-01-01T12:00:00Z", "finalizers": [FINALIZER]}
+    (said,) = judged(leaving)
+    assert words(said)[:2] == GOING[:2]
 
 
 # --- what no condition says ----------------------------------------------------------------------------

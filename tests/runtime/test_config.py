@@ -10,11 +10,15 @@ import pytest
 import xgboost as xgb
 
 from modelyard.api.dataset import Figures, described, tagged
+from modelyard.api.trainers import TRAINERS
 from modelyard_runtime.dataset import profile
 from modelyard_runtime.learning import estimator, evaluate, fit, split, table
 from modelyard_runtime.outcome import Failure
 from modelyard_runtime.parameters import convert
 from tests.runtime.programs import environment, program
+
+RUN = '{"trainer": {"xgboost": {}}, "dataset": %s}'
+ALIASES = TRAINERS["xgboost"].aliases
 
 
 @pytest.mark.parametrize(
@@ -24,12 +28,15 @@ from tests.runtime.programs import environment, program
         ("[]", "{}", "no JSON object"),
         ("{}", '{"depth": 3}', "depth is not a string"),
         ('{"trainer": {"xgboost": {"task": "ranking"}}}', "{}", "ranking"),
-        ('{"trainer": []}', "{}", ""),
+        ('{"trainer": []}', "{}", "names nothing, not one of xgboost, script, container, external"),
+        ('{"trainer": {"lightgbm": {}}}', "{}", "names lightgbm, not one of"),
+        ('{"trainer": {"script": {}, "xgboost": {}}}', "{}", "names script, xgboost, not one of"),
+        ('{"trainer": {"script": {}}}', "{}", ""),
         ('{"trainer": "xgboost"}', "{}", "trainer"),
-        ('{"dataset": {"uri": "s3://a/b"}}', "{}", "dataset.name"),
-        ('{"dataset": {"name": "a", "rows": "many"}}', "{}", "dataset.rows"),
-        ('{"dataset": {"name": "a", "rows": -1}}', "{}", "dataset.rows"),
-        ('{"dataset": {"name": "a", "target": 3}}', "{}", "dataset.target"),
+        (RUN % '{"uri": "s3://a/b"}', "{}", "dataset.name"),
+        (RUN % '{"name": "a", "rows": "many"}', "{}", "dataset.rows"),
+        (RUN % '{"name": "a", "rows": -1}', "{}", "dataset.rows"),
+        (RUN % '{"name": "a", "target": 3}', "{}", "dataset.target"),
     ],
 )
 def test_a_configuration_that_makes_no_sense_is_named(tmp_path, run, parameters, named):
@@ -77,7 +84,7 @@ def test_parameters_get_the_estimators_types():
         "random_state": "7",
         "device": "cuda",
     }
-    assert convert(given, xgb.XGBClassifier) == {
+    assert convert(given, xgb.XGBClassifier, ALIASES) == {
         **given,
         "max_depth": 6,
         "learning_rate": 0.1,
@@ -107,7 +114,7 @@ def test_parameters_get_the_estimators_types():
 )
 def test_parameters_that_are_none(name, value, message):
     with pytest.raises(Failure, match=message) as refused:
-        convert({name: value}, xgb.XGBRegressor)
+        convert({name: value}, xgb.XGBRegressor, ALIASES)
     assert (refused.value.reason, refused.value.code) == ("InvalidParameters", 67)
 
 
@@ -193,7 +200,7 @@ def test_values_that_xgboost_refuses_are_refused_parameters(parameters, named):
     features, target = pd.DataFrame({"a": [float(index) for index in range(50)]}), pd.Series([index % 2 for index in range(50)])
     rows = split(features, target, "classification", 1)
     with pytest.raises(Failure, match=named) as refused:
-        fit(estimator("classification", parameters), rows, lambda *_: None)
+        fit(estimator("xgboost", "classification", parameters), rows, lambda *_: None)
     assert refused.value.reason == "InvalidParameters"
 
 

@@ -109,7 +109,7 @@ async def test_who_waits_is_counted(world: World) -> None:
     await world.settle()
     assert world.engine.away == {("risk", "MLflow"): 4, ("risk", "S3"): 2}
     count = world.metrics.registry.get_sample_value
-    assert count("modelyard_away_objects", {"namespace": "risk", "dependency": "MLflow"}) == 4
+    assert count("modelyard_objects_waiting", {"namespace": "risk", "dependency": "MLflow"}) == 4
 
 
 async def test_a_namespace_does_not_wait_for_another(world: World) -> None:

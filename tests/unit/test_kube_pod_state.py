@@ -197,6 +197,14 @@ def test_a_pod_that_wrote_more_than_it_may_filled_its_volume(message: str):
     assert message.strip().rstrip(".") in found.text()
 
 
+def test_how_containers_take_an_eviction_says_nothing():
+    """The kubelet kills them: 137, as a container that used too much memory."""
+    killed = pod(JOB, "Failed", reason="Evicted", message=POD_LIMIT, statuses=[terminated(137, "", "Error")])
+    found = pod_end(killed)
+    assert (found and found.reason) is PodReason.VOLUME_FULL
+    assert (workload_end(job(JOB, "Failed", "BackoffLimitExceeded"), [killed]) or found) == found
+
+
 def test_a_node_s_trouble_is_not_the_pod_s():
     found = evicted(NODE_LOW)
     assert found is not None

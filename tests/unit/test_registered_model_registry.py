@@ -6,34 +6,30 @@ from typing import Any
 import pytest
 
 from modelyard.kube.names import STAGES_TAG
-from modelyard.plan import DeleteAlias, SetAlias, SetVersionTags, TransitionStage
+from modelyard.plan import Apply, CreateVersion, Delete, DeleteAlias, SetAlias, SetTags, TagTarget, TransitionStage
 from modelyard.ports import TrackedVersion
-from tests.unit.builders import MINUTE, NOW, message, outside, said
-from tests.unit.test_registered_model import decide
-from tests.unit.test_registered_model_settles import World
+from tests.unit.builders import MINUTE, NOW, artifacts, message, outside, said
+from tests.unit.model_world import World
 
 
 def settled(**spec: Any) -> World:
     world = World(**spec)
-    world.settle(120)
+    world.settle(140)
     world.check_end()
     return world
 
 
 def holding(version: str = "v1", **more: Any) -> World:
-    """A world in which production holds a version, and all is well."""
+    """Return a world in which production holds a version, and all is well."""
     return settled(stages={"production": {"version": version}}, **more)
 
 
 def moves(world: World) -> list[Any]:
-    """What is moved in MLflow until nothing is left to move."""
-    found = []
+    """Return what is changed in MLflow until nothing is left to change."""
+    before = len(world.done)
     for _ in range(60):
-        plan = decide(world.model, world.seen(), world.now)
-        if (action := outside(plan)) is not None:
-            found.append(action)
         world.look()
-    return found
+    return [action for action in world.done[before:] if not isinstance(action, Apply | Delete)]
 
 
 def aliases(world: World) -> dict[str, str]:
@@ -49,8 +45,8 @@ def test_a_promotion_moves_alias_stage_and_tag_the_new_holder_first():
     assert moves(world) == [
         SetAlias("risk.fraud", "production", "2"),
         TransitionStage("risk.fraud", "2", "Production", displacing=True),
-        SetVersionTags("risk.fraud", "2", {STAGES_TAG: "production"}),
-        SetVersionTags("risk.fraud", "1", {STAGES_TAG: ""}),
+        SetTags(TagTarget("version", "risk.fraud", "2"), {STAGES_TAG: "production"}),
+        SetTags(TagTarget("version", "risk.fraud", "1"), {STAGES_TAG: ""}),
     ]
 
 
@@ -58,9 +54,8 @@ def test_nothing_is_moved_before_the_new_version_serves():
     world = holding("v1")
     world.edit(production="v2")
     for _ in range(20):
-        action = outside(decide(world.model, world.seen(), world.now))
-        if action is not None:
-            assert (world.front("production"), world.holder("production")) == ("v2", "v2")
+        if outside(world.fork().plan()) is not None:
+            assert (world.front("production"), world.effective("production")) == ("v2", "v2")
         world.look()
 
 
@@ -72,7 +67,7 @@ def test_a_rollback_moves_everything_back():
         world.settle()
     assert (aliases(world), world.versions["1"].stage) == before
     assert world.versions["2"].stage == "Archived"
-    assert [(e.from_, e.to, e.reason) for e in world.model.status.history] == [
+    assert [(e.from_, e.to, e.outcome) for e in world.model.status.history] == [
         (None, "v1", "Promoted"),
         ("v1", "v2", "Promoted"),
         ("v2", "v1", "RolledBack"),
@@ -99,20 +94,22 @@ def test_a_version_in_two_stages_has_the_higher_one_of_mlflow_s_and_both_aliases
     assert known.stages == ("staging",)
 
 
-def test_a_displaced_version_says_until_when_it_served_and_a_serving_one_does_not():
+def test_a_version_says_since_when_and_until_when_it_held_each_stage():
     world = holding("v1")
     world.edit(production="v2")
     world.settle()
     known = {version.name: version for version in world.model.status.versions}
-    assert known["v1"].served_until is not None
-    assert (known["v2"].served_until, known["v3"].served_until) == (None, None)
-    kept = known["v1"].served_until
+    (held,) = known["v1"].held
+    assert (held.stage, held.digest, held.until_time is None) == ("production", known["v1"].digest, False)
+    assert [(each.stage, each.until_time) for each in known["v2"].held] == [("production", None)]
+    assert known["v3"].held == ()
     world.now += 10 * MINUTE
     world.settle()
-    assert next(version for version in world.model.status.versions if version.name == "v1").served_until == kept
+    assert next(version for version in world.model.status.versions if version.name == "v1").held == (held,)
     world.edit(production="v1")
     world.settle()
-    assert next(version for version in world.model.status.versions if version.name == "v1").served_until is None
+    (again,) = next(version for version in world.model.status.versions if version.name == "v1").held
+    assert (again.until_time, again.since_time > held.since_time) == (None, True)
 
 
 # --- stages that go ---------------------------------------------------------------------------------------
@@ -125,37 +122,38 @@ def test_a_stage_that_is_cleared_or_removed_leaves_nothing_behind(how: Any):
     assert (aliases(world), world.versions["1"].stage, world.versions["1"].tags[STAGES_TAG]) == ({"staging": "2"}, "Archived", "")
     assert [name for _, name in world.children if "production" in name] == []
     last = world.model.status.history[-1]
-    assert (last.stage, last.from_, last.to, last.reason) == ("production", "v1", None, "Cleared")
+    assert (last.stage, last.from_, last.to, last.outcome) == ("production", "v1", None, "Cleared")
     assert world.model.status.summary == ("production=none staging=v2" if how is None else "staging=v2")
 
 
 def test_a_stage_that_was_removed_while_mlflow_was_away_is_taken_from_mlflow_when_it_is_back():
     world = holding("v1")
-    world.away = True
+    world.away = "MLflow"
     world.edit(production=...)
     for _ in range(10):
         world.look()
     assert world.front("production") == "v1"
-    world.away = False
+    world.away = ""
     world.settle()
     world.check_end()
     assert aliases(world) == {}
 
 
-def test_a_status_that_is_lost_is_found_again_and_nobody_notices():
-    """Restored from a backup without its status: the tags in MLflow and the children say what was."""
+def test_a_status_that_is_lost_is_rebuilt_and_no_pod_notices():
+    """The tags in MLflow and the serving objects say what was."""
     world = settled(stages={"production": {"version": "v1"}, "staging": {"version": "v2"}})
-    children = {name: child["metadata"]["uid"] for name, child in world.children.items()}
+    uids = world.uids()
     world.edit(staging=...)
     world.model = world.model.model_copy(update={"status": type(world.model.status)()})
-    world.settle(120)
+    world.settle(140)
     world.check_end()
-    assert world.holder("production") == "v1"
-    assert {name: child["metadata"]["uid"] for name, child in world.children.items()}.items() <= children.items()
+    assert world.effective("production") == "v1"
+    assert world.uids().items() <= uids.items()
+    assert world.numbers == 4, "no version was registered again"
 
 
-@pytest.mark.parametrize("away", [False, True])
-def test_what_serves_without_a_status_is_replaced_and_never_dropped(away: bool):
+@pytest.mark.parametrize("away", ["", "MLflow"])
+def test_what_serves_without_a_status_is_replaced_and_never_dropped(away: str):
     world = holding("v1")
     world.model = world.model.model_copy(update={"status": type(world.model.status)()})
     world.away = away
@@ -163,9 +161,30 @@ def test_what_serves_without_a_status_is_replaced_and_never_dropped(away: bool):
     for _ in range(20):
         world.look()
         assert world.front("production") in ({"v1"} if away else {"v1", "v2"})
-    world.away = False
+    world.away = ""
     world.settle()
-    assert world.holder("production") == "v2"
+    assert world.effective("production") == "v2"
+
+
+def test_an_object_restored_from_a_backup_is_what_it_was():
+    """A new uid, no status, nothing that it owned; the annotation says that MLflow's model is its own."""
+    world = settled(stages={"production": {"version": "v1"}, "staging": {"version": "v2"}})
+    world.patch(versions={})
+    world.restore()
+    world.settle(140)
+    world.check_end()
+    assert (world.effective("production"), world.effective("staging"), world.numbers) == ("v1", "v2", 4)
+    assert {there.tags["modelyard.io/uid"] for there in world.versions.values()} == {"uid-restored"}
+    assert "DriftReverted" not in world.events
+
+
+def test_restored_with_other_bytes_in_the_bucket_it_serves_none_of_them():
+    world = holding("v1")
+    world.stored[artifacts("v1")] = "f"
+    world.restore()
+    world.settle(140)
+    assert said(world.model.status) == "Stalled ArtifactDigestMismatch"
+    assert world.of_kind("Deployment") == []
 
 
 # --- drift ------------------------------------------------------------------------------------------------
@@ -209,12 +228,12 @@ def test_with_warn_it_stays_though_mlflow_was_away_meanwhile():
     world = holding("v1", drift="Warn")
     world.alias("production", "2")
     world.settle()
-    world.away = True
+    world.away = "MLflow"
     world.settle()
-    world.away = False
+    world.away = ""
     world.settle()
     assert aliases(world) == {"production": "2"}
-    assert message(world.model.status, "Synced").startswith("Somebody moved")
+    assert message(world.model.status, "Synced").startswith("MLflow itself was changed")
 
 
 def test_with_warn_a_promotion_still_moves_and_nothing_but_what_was_promoted():
@@ -224,7 +243,7 @@ def test_with_warn_a_promotion_still_moves_and_nothing_but_what_was_promoted():
     world.edit(staging="v2")
     world.settle()
     assert aliases(world) == {"production": "2", "staging": "2"}
-    assert message(world.model.status, "Synced").startswith("Somebody moved")
+    assert message(world.model.status, "Synced").startswith("MLflow itself was changed")
     world.edit(production="v2")
     world.settle()
     assert world.model.status.is_true("Synced")
@@ -237,13 +256,79 @@ def test_an_outage_in_the_middle_of_a_promotion_is_no_drift():
         world.edit(production="v2")
         moved = 0
         while moved < after:
-            moved += outside(decide(world.model, world.seen(), world.now)) is not None
+            moved += outside(world.fork().plan()) is not None
             world.look()
-        world.away = True
+        world.away = "MLflow"
         world.settle()
-        world.away = False
+        world.away = ""
         world.settle()
         world.check_end()
+
+
+def test_tags_of_the_version_in_production_are_put_back_and_roll_nothing():
+    """Whoever trains may write tags; the status says which bytes are in production."""
+    world = holding("v1")
+    uids = world.uids()
+    world.tag("1", {"modelyard.io/uri": artifacts("v2"), "modelyard.io/digest": "sha256:" + "2" * 64})
+    assert moves(world) == [
+        SetTags(TagTarget("version", "risk.fraud", "1"), {"modelyard.io/uri": artifacts("v1"), "modelyard.io/digest": "sha256:" + "1" * 64})
+    ]
+    assert "DriftReverted" in world.events
+    assert world.uids() == uids
+    world.check_end()
+
+
+def test_bytes_and_digest_tag_that_are_overwritten_together_are_a_mismatch():
+    world = holding("v1")
+    uids = world.uids()
+    world.stored[artifacts("v1")] = "2"
+    world.tag("1", {"modelyard.io/digest": "sha256:" + "2" * 64})
+    world.settle()
+    assert said(world.model.status) == "Stalled ArtifactDigestMismatch"
+    assert "v1 is still serving" in message(world.model.status)
+    assert world.uids() == uids
+    world.stored[artifacts("v1")] = "1"
+    world.settle()
+    world.check_end()
+
+
+def test_a_version_deleted_in_mlflow_and_declared_again_with_another_source_is_the_recorded_one():
+    world = holding("v1")
+    uids = world.uids()
+    del world.versions["1"]
+    world.alias("production", None)
+    world.stored["s3://mlflow-artifacts/risk/fraud/other"] = "9"
+    world.patch(versions={"v1": {"uri": "s3://mlflow-artifacts/risk/fraud/other"}})
+    again = next(action for action in moves(world) if isinstance(action, CreateVersion))
+    assert (again.source, again.tags["modelyard.io/digest"]) == (artifacts("v1"), "sha256:" + "1" * 64)
+    assert world.uids() == uids
+    world.check_end()
+
+
+def test_a_version_lost_with_its_bytes_is_not_registered_with_others():
+    world = holding("v1")
+    del world.versions["1"]
+    world.alias("production", None)
+    world.stored[artifacts("v1")] = "9"
+    assert [action for action in moves(world) if isinstance(action, CreateVersion)] == []
+    assert said(world.model.status) == "Stalled ArtifactDigestMismatch"
+
+
+def test_a_forged_version_with_our_tags_is_never_served_or_moved():
+    world = holding("v1")
+    uids = world.uids()
+    world.versions["1"] = replace(world.versions["1"], tags={})
+    forged = world.create(
+        "risk.fraud",
+        "s3://b/forged",
+        None,
+        {"modelyard.io/uid": "uid-fraud", "modelyard.io/version": "v1", "modelyard.io/stages": "production"},
+    )
+    moved = moves(world)
+    assert {action.target.version for action in moved if isinstance(action, SetTags)} == {"1"}
+    assert world.uids() == uids
+    assert aliases(world) == {"production": "1"}
+    assert world.versions[forged].stage == "None"
 
 
 # --- what belongs to others -------------------------------------------------------------------------------
@@ -275,7 +360,7 @@ def test_a_model_that_is_adopted_goes_on_answering_until_our_first_version_is_up
     by_hand(world, stage="Production")
     world.alias("production", "9")
     found = []
-    while world.holder("production") is None:
+    while world.effective("production") is None:
         found.append((aliases(world), world.versions["9"].stage))
         world.look()
     assert set(map(str, found)) == {str(({"production": "9"}, "Production"))}
@@ -290,11 +375,6 @@ def test_a_stage_that_the_spec_keeps_empty_is_emptied():
 
 
 # --- why a stage changed hands --------------------------------------------------------------------------
-def annotated(world: World, value: str) -> None:
-    about = world.model.metadata.model_copy(update={"annotations": {"reason.modelyard.io/production": value}})
-    world.model = world.model.model_copy(update={"metadata": about})
-
-
 def test_the_history_says_why_if_it_was_said_of_this_very_change():
     world = holding("v1")
     for version, why in (
@@ -305,10 +385,10 @@ def test_the_history_says_why_if_it_was_said_of_this_very_change():
         ("v1", "v2: of another"),
     ):
         if why:
-            annotated(world, why)
+            world.annotate(**{"reason.modelyard.io/production": why})
         world.edit(production=version)
         world.settle()
-    assert [(entry.to, entry.note) for entry in world.model.status.history] == [
+    assert [(entry.to, entry.reason) for entry in world.model.status.history] == [
         ("v1", None),
         ("v2", "better on the holdout"),
         ("v1", None),

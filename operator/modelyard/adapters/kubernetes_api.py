@@ -17,7 +17,7 @@ from kubernetes.aio.client.rest import RESTClientObject
 
 from modelyard.adapters.instrument import Missing, Observe, Probe
 from modelyard.api.base import GROUP, VERSION
-from modelyard.api.schema import KINDS as OWN
+from modelyard.api.kinds import KINDS as OWN
 from modelyard.errors import Ambiguous, Conflict, Forbidden, Invalid, ModelyardError, Unavailable
 from modelyard.kube.owned import OWNED
 from modelyard.plan import Manifest
@@ -240,19 +240,9 @@ class Api:
                 if response.status >= 300:
                     after = response.headers.get("Retry-After", "")
                     raise translated(response.status, await response.read(), operation, path, lost=Unavailable, after=after)
-                try:
-                    yield response
-                finally:
-                    _abort(response)
+                yield response
         except (aiohttp.ClientError, TimeoutError) as error:
             raise Unavailable("Kubernetes", operation, path, "the stream broke") from error
-
-
-def _abort(response: aiohttp.ClientResponse) -> None:
-    """Drop the connection of a stream that has not ended: TLS would wait 30 s for a peer that may be dead."""
-    connection = response.connection
-    if connection is not None and connection.transport is not None:
-        connection.transport.abort()
 
 
 def translated(status: int, raw: bytes, operation: str, subject: str, *, lost: type[Unavailable], after: str = "") -> ModelyardError:

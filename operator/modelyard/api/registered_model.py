@@ -154,7 +154,9 @@ class Autoscaling(Schema):
 
     min_replicas: Annotated[int, Field(ge=1, le=1000, description="Minimum number of pods.")] = 1
     max_replicas: Annotated[int, Field(ge=1, le=1000, description="Maximum number of pods.")]
-    target_cpu_utilization_percentage: Annotated[int, Field(ge=1, le=1000, description="CPU use, of the request, that it aims at.")] = 80
+    target_cpu_utilization_percentage: Annotated[
+        int, Field(alias="targetCPUUtilizationPercentage", ge=1, le=1000, description="CPU use, of the request, that it aims at.")
+    ] = 80
 
 
 class RuntimeUpdate(StrEnum):

@@ -9,6 +9,7 @@ from pydantic import Field
 from modelyard.api.base import DeletionPolicy, Name, Resource, Schema, Status
 from modelyard.api.pods import Labels, Resources, Toleration
 from modelyard.api.rules import immutable, listed, rule, rules
+from modelyard.api.trainers import TRAINERS, TrainerKind
 
 __all__ = [
     "Container",
@@ -37,18 +38,16 @@ S3Uri = Annotated[str, Field(min_length=6, max_length=1024, pattern=r"^s3://[a-z
 
 
 class TrainingReason(StrEnum):
-    """Why a TrainingRun is or is not Ready. It is Ready when it has succeeded and all that it owes is done."""
+    """Why a TrainingRun is or is not Ready. It is Ready when it has succeeded and nothing is left to do for it."""
 
-    PENDING = "Pending"
-    """Its MLflow run or Job is being made."""
     WAITING_FOR_EXPERIMENT = "WaitingForExperiment"
-    """The Experiment is not there or not Ready; the run goes on by itself when it is."""
+    """The Experiment does not exist, or is not in MLflow yet; the run starts automatically when it is."""
     SUSPENDED = "Suspended"
     """spec.suspend is true."""
     QUEUED = "Queued"
     """A queue, such as Kueue's, holds the Job."""
     SCHEDULING = "Scheduling"
-    """The pod waits for a node."""
+    """The pod is being scheduled and started."""
     UNSCHEDULABLE = "Unschedulable"
     """No node fits the pod; the message says why."""
     IMAGE_PULL_FAILED = "ImagePullFailed"
@@ -64,15 +63,15 @@ class TrainingReason(StrEnum):
     SUCCEEDED = "Succeeded"
     """Trained, recorded, and registered if spec.register says so."""
     REGISTERING = "Registering"
-    """Trained; the RegisteredModel has not taken the version up yet."""
+    """Trained; the RegisteredModel has not registered the version yet."""
     WAITING_FOR_MODEL = "WaitingForModel"
-    """Trained; the RegisteredModel that spec.register names is not there."""
+    """Trained; the RegisteredModel that spec.register names does not exist."""
     VERSION_TAKEN = "VersionTaken"
     """Trained; the RegisteredModel has another run under the version that spec.register names."""
     NO_MODEL = "NoModel"
     """spec.register is set, but the run logged no model."""
     FAILED = "Failed"
-    """The trainer failed, as often as spec.backoffLimit allows."""
+    """The trainer failed in every attempt that spec.backoffLimit allows."""
     OUT_OF_MEMORY = "OutOfMemory"
     """The trainer was killed for using more memory than its limit."""
     VOLUME_FULL = "VolumeFull"
@@ -80,7 +79,7 @@ class TrainingReason(StrEnum):
     DEADLINE_EXCEEDED = "DeadlineExceeded"
     """spec.activeDeadlineSeconds passed."""
     HEARTBEAT_LOST = "HeartbeatLost"
-    """Nothing was heard of who trains elsewhere for 90 s: the MLflow run is closed as failed."""
+    """A run that trains outside of the cluster had no heartbeat for 90 s; its MLflow run was closed as failed."""
     SCRIPT_INVALID = "ScriptInvalid"
     """The script cannot be run as Python; nothing was trained."""
     INVALID_PARAMETERS = "InvalidParameters"
@@ -94,7 +93,7 @@ class TrainingReason(StrEnum):
     DATASET_INVALID = "DatasetInvalid"
     """The dataset is not what the spec says; nothing was trained."""
     EXPERIMENT_GONE = "ExperimentGone"
-    """The MLflow run was deleted while it was trained. As long as MLflow can restore it, the run goes on when it is restored."""
+    """The MLflow run was deleted while it trained. As long as MLflow can restore it, the run continues when it is restored."""
     CONNECTION_MISSING = "ConnectionMissing"
     """The namespace has no usable Secret modelyard-connection."""
     CONNECTION_REFUSED = "ConnectionRefused"
@@ -105,8 +104,6 @@ class TrainingReason(StrEnum):
     """S3 does not answer."""
     REQUEST_REFUSED = "RequestRefused"
     """MLflow, S3 or Kubernetes understood a request and refused it; the message says which."""
-    DELETING = "Deleting"
-    """The object is being deleted."""
 
 
 class Dataset(Schema):
@@ -163,8 +160,8 @@ class Trainer(Schema):
     model_config = Schema.model_config | {
         "json_schema_extra": rules(
             rule(
-                "[has(self.xgboost), has(self.script), has(self.container), has(self.external)].filter(x, x).size() == 1",
-                "name exactly one trainer: xgboost, script, container or external",
+                f"[{', '.join(f'has(self.{name})' for name in TRAINERS)}].filter(x, x).size() == 1",
+                f"name exactly one trainer: {', '.join([*TRAINERS][:-1])} or {[*TRAINERS][-1]}",
             )
         )
     }
@@ -175,6 +172,24 @@ class Trainer(Schema):
     external: Annotated[
         External | None, Field(description="Nothing is run: whoever trains elsewhere logs into the MLflow run and closes it.")
     ] = None
+
+    @property
+    def name(self) -> str:
+        """The one that is set.
+
+        Raises:
+            ValueError: None is, or several are: the CRDs are of another release.
+
+        """
+        named = [name for name in TRAINERS if getattr(self, name) is not None]
+        if len(named) != 1:
+            raise ValueError(f"one of {', '.join(TRAINERS)} is to be set, not {named}")
+        return named[0]
+
+    @property
+    def kind(self) -> TrainerKind:
+        """What it runs and learns with."""
+        return TRAINERS[self.name]
 
 
 class Register(Schema):

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from modelyard.api.conditions import CONNECTION_OPERATION
+from modelyard.api.conditions import CONNECTION_OPERATION, EngineReason
 from modelyard.cache import Cache, Key
 from modelyard.controller import FINALIZER, AnyController
 from modelyard.engine import report
@@ -22,7 +22,7 @@ from modelyard.engine.perform import perform
 from modelyard.engine.reads import ObjectPorts
 from modelyard.engine.result import Outcome, ReconcileResult
 from modelyard.errors import Conflict, Forbidden, Invalid, ModelyardError, Unavailable
-from modelyard.plan import Act, Apply, Delete, Event, Finalize, Manifest, Plan, Record, Rest
+from modelyard.plan import Act, Apply, CreateBucket, Delete, Event, Finalize, Manifest, Plan, Record, Rest
 from modelyard.ports import Backends, Objects
 
 __all__ = ["Reconciler", "fingerprint"]
@@ -111,11 +111,11 @@ class Reconciler:
                 return await self._failed(controller, key, error)
             except _Misfit as misfit:
                 message = f"This object does not fit its kind: {misfit}"
-                return await self._unfit(key, Outcome.INVALID, "InvalidSpec", message)
+                return await self._unfit(key, Outcome.INVALID, EngineReason.INVALID_SPEC, message)
             except TimeoutError:
                 logger.warning("A reconcile took longer than %g s", self._deadline, extra={"key": str(key)})
                 message = f"A reconcile took longer than {self._deadline:g} s and was stopped. It is retried automatically."
-                return await self._unfit(key, Outcome.FAILED, "ReconcileTimedOut", message, stalled=False)
+                return await self._unfit(key, Outcome.FAILED, EngineReason.RECONCILE_TIMED_OUT, message, stalled=False)
         except ModelyardError as error:  # the status could not be written
             logger.warning("Could not report: %s", error, extra={"key": str(key)})
             return _unreported(error)
@@ -171,7 +171,7 @@ class Reconciler:
                 ports.refused(action.manifest["kind"], action.manifest["metadata"]["name"], error)
             finally:
                 if not isinstance(action, Apply | Delete):
-                    ports.written()
+                    ports.written("S3" if isinstance(action, CreateBucket) else "MLflow")
         for event in plan.events:
             self._recorder.record(body, event)
 
@@ -245,7 +245,7 @@ class Reconciler:
             f"What the operator writes does not last ({_written(plan)}): something else changes it back at once, such as"
             " another controller or an admission webhook. It is retried automatically."
         )
-        return await self._unfit(key, Outcome.FAILED, "NoProgress", message, stalled=False)
+        return await self._unfit(key, Outcome.FAILED, EngineReason.NO_PROGRESS, message, stalled=False)
 
     async def _unfit(self, key: Key, outcome: Outcome, reason: str, message: str, *, stalled: bool = True) -> ReconcileResult:
         body = self._cache.get(*key)
@@ -260,7 +260,7 @@ class Reconciler:
     async def _bug(self, key: Key) -> ReconcileResult:
         message = f"This is a bug of modelyard, and the operator's log has its trace; please report it at {ISSUES}. It is retried."
         try:
-            return await self._unfit(key, Outcome.BUG, "InternalError", message)
+            return await self._unfit(key, Outcome.BUG, EngineReason.INTERNAL_ERROR, message)
         except ModelyardError as error:
             return _unreported(error)
         except Exception:

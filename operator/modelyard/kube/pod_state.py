@@ -136,13 +136,14 @@ def pod_end(pod: Manifest, containers: Collection[str] | None = None) -> PodEnd 
         containers: Containers whose end counts; all if None.
 
     """
+    status = pod.get("status") or {}
+    over = status.get("phase") == "Failed"
+    if over and status.get("reason"):  # Kubernetes ended it; how its containers took that says nothing
+        return _failed(status)
     for ended in terminations(pod):
         if ended.exit_code != 0 and (containers is None or ended.container in containers):
             return _container_end(ended, probed=_probed(pod, ended.container))
-    status = pod.get("status") or {}
-    if status.get("phase") == "Failed":
-        return _failed(status)
-    return _waiting(pod)
+    return _failed(status) if over else _waiting(pod)
 
 
 def terminations(pod: Manifest) -> list[Termination]:

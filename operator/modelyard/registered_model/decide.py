@@ -34,7 +34,7 @@ from modelyard.plan import (
     TagTarget,
 )
 from modelyard.registered_model import conditions, history
-from modelyard.registered_model.build import Surroundings, operator_runtime
+from modelyard.registered_model.build import Surroundings, operator_runtime, served_by
 from modelyard.registered_model.observation import Observation
 from modelyard.registered_model.registry import moves
 from modelyard.registered_model.stage import StageDecision, decide_stage
@@ -84,7 +84,7 @@ def _view(model: RegisteredModel, seen: Observation, versions: tuple[VersionStat
         model=model,
         status=model.status.stages.get(name) or StageStatus(),
         versions={version.name: version for version in versions},
-        owned=tuple(each for each in seen.owned if (each["metadata"].get("labels") or {}).get(STAGE_LABEL) == name),
+        owned=tuple(each for each in seen.owned if _stage_of(each) == name),
         runtime=runtime,
         around=Surroundings(seen.allow_code, seen.pods_secret),
         refusals=seen.refusals,
@@ -94,8 +94,7 @@ def _view(model: RegisteredModel, seen: Observation, versions: tuple[VersionStat
 
 def _stage_names(model: RegisteredModel, seen: Observation) -> list[str]:
     """Return the stages of the spec, and those of which a status or serving objects are left."""
-    labelled = [each["metadata"].get("labels") or {} for each in seen.owned]
-    serving = {str(each[STAGE_LABEL]) for each in labelled if STAGE_LABEL in each}
+    serving = {stage for stage in map(_stage_of, seen.owned) if stage is not None}
     return sorted({*model.spec.stages, *model.status.stages, *serving})
 
 
@@ -193,6 +192,8 @@ def _registry(
 
 
 def _words(move: External) -> str:
+    if isinstance(move, SetTags):
+        return f"SetTags (version {move.target.version}, {', '.join(sorted(move.tags))})"
     values = ", ".join(f"{key} {value}" for key, value in vars(move).items() if value is not None)
     return f"{type(move).__name__} ({values})"
 
@@ -214,16 +215,25 @@ def _restored(model: RegisteredModel, seen: Observation, now: datetime) -> Regis
     if not versions:
         return None
     restored = model.model_copy(update={"status": model.status.model_copy(update={"versions": versions})})
+    digests = {version.name: version.digest for version in versions}
+    serving = {(_stage_of(each), what.version) for each in seen.owned if (what := served_by(each)) is not None}
     stages: dict[str, StageStatus] = {}
     for name, there in tracked_by_name(restored, seen.versions).items():
-        digest = next(version.digest for version in versions if version.name == name)
         for stage in told_stages(there):
-            if stage in model.spec.stages:
-                stages.setdefault(stage, StageStatus(version=name, digest=digest, since_time=now))
-    name = mlflow_model_name(model.metadata.namespace, model.metadata.name)
+            # A version that neither serves nor is asked for is not started because a tag says so.
+            wanted = model.spec.stages.get(stage)
+            if wanted is not None and (wanted.version == name or (stage, name) in serving):
+                stages.setdefault(stage, StageStatus(version=name, digest=digests[name], since_time=now))
+    full, older = split(model, with_held(versions, stages, now), stages)
     said = (*conditions.registering(), conditions.following())
-    update = {"mlflow_name": name, "versions": with_held(versions, stages, now), "stages": stages, "conditions": said}
+    name = mlflow_model_name(model.metadata.namespace, model.metadata.name)
+    update = {"mlflow_name": name, "versions": full, "older_versions": older, "stages": stages, "conditions": said}
     return model.status.model_copy(update=update)
+
+
+def _stage_of(owned: Manifest) -> str | None:
+    found: str | None = (owned["metadata"].get("labels") or {}).get(STAGE_LABEL)
+    return found
 
 
 def _status(
@@ -312,7 +322,9 @@ def in_sync(model: RegisteredModel, owned: tuple[Manifest, ...]) -> bool:
     status = model.status
     if status.observed_generation != model.metadata.generation or not (status.is_true("Ready") and status.is_true("Synced")):
         return False
-    serving = {each["metadata"]["labels"].get(STAGE_LABEL) for each in owned if each["kind"] == "Deployment"}
+    if any(stage.candidate is not None or stage.draining for stage in status.stages.values()):
+        return False
+    serving = {_stage_of(each) for each in owned if each["kind"] == "Deployment"}
     return all(name in serving for name, stage in status.stages.items() if stage.desired_replicas)
 
 

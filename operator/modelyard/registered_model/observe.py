@@ -13,9 +13,9 @@ from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.api.registered_model import RegisteredModel, VersionStatus
 from modelyard.api.training_run import TrainingRun
 from modelyard.errors import Forbidden, Invalid, ModelyardError
-from modelyard.kube.names import ALLOW_CODE_LABEL, CONNECTION_SECRET, UID_TAG, mlflow_model_name
+from modelyard.kube.names import ADOPT_ANNOTATION, ALLOW_CODE_LABEL, CONNECTION_SECRET, UID_TAG, mlflow_model_name
 from modelyard.plan import Manifest
-from modelyard.ports import Ports, Tenant, TrackedVersion
+from modelyard.ports import Ports, Tenant, TrackedModel, TrackedVersion
 from modelyard.registered_model.declarations import declarations
 from modelyard.registered_model.observation import Artifacts, Observation, Source
 from modelyard.registered_model.sources import resolve
@@ -57,13 +57,19 @@ async def _external(model: RegisteredModel, found: Observation, runs: Mapping[st
     name = mlflow_model_name(model.metadata.namespace, model.metadata.name)
     tracked = await tenant.tracking.model(name)
     found = replace(found, model=tracked, tracking_url=tenant.tracking_url, pods_secret=tenant.pods_secret)
-    if tracked is None or tracked.tags.get(UID_TAG) != model.metadata.uid or model.metadata.deletion_timestamp is not None:
+    if tracked is None or not _is_ours(model, tracked) or model.metadata.deletion_timestamp is not None:
         return found
     versions = await tenant.tracking.versions(name)
     read = _to_read(model, versions)
     artifacts = {version.name: await _artifacts(version, tenant) for version in read}
     found = replace(found, versions=versions, artifacts=artifacts)
     return replace(found, sources=await _sources(model, found, runs, tenant))
+
+
+def _is_ours(model: RegisteredModel, tracked: TrackedModel) -> bool:
+    """Tell whether the model in MLflow is ours, or is about to be."""
+    adopted = model.metadata.annotations.get(ADOPT_ANNOTATION) == "true"
+    return adopted or tracked.tags.get(UID_TAG) == model.metadata.uid
 
 
 async def _sources(

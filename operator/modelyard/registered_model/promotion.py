@@ -79,7 +79,9 @@ def _admit(view: StageView, now: datetime) -> Step:
     blocker = _inadmissible(view)
     if blocker is not None:
         state = StepState.FAILED if blocker.needs_action else StepState.WAITING
-        return Step("admit", state, blocker.message[:256], blocker=blocker)
+        # A version that cannot take the stage keeps no pods; one that only waits does.
+        dropped = without_candidate(view, now) if blocker.needs_action and view.status.candidate is not None else None
+        return Step("admit", state, blocker.message[:256], blocker=blocker, record=dropped)
     assert wanted is not None, "an admissible version has a recorded digest"
     if view.status.candidate != wanted:
         begun = without_candidate(view, now).model_copy(update={"desired": view.desired, "candidate": wanted, "start_time": now})
@@ -175,7 +177,8 @@ def _rejected(view: StageView, candidate: ServedVersion, reason: str, message: s
         time=now,
     )
     status = without_candidate(view, now)
-    status = status.model_copy(update={"rejected": (*status.rejected, rejection)[-_REJECTIONS:]})
+    others = (each for each in status.rejected if (each.digest, each.runtime) != (rejection.digest, rejection.runtime))
+    status = status.model_copy(update={"rejected": (*others, rejection)[-_REJECTIONS:]})
     return Step("start", StepState.FAILED, message[:256], record=status)
 
 
@@ -217,7 +220,8 @@ def _record(view: StageView, now: datetime) -> Step:
     drains = serving.draining(view, now)
     if stable is not None:
         drains = _drain(drains, stable, now)
-    kept = stable if stable is not None and stable.version != candidate.version else view.status.previous
+    displaced = (stable, view.status.previous)
+    kept = next((each for each in displaced if each is not None and each.version != candidate.version), None)
     status = StageStatus(
         version=candidate.version,
         digest=candidate.digest,

@@ -15,6 +15,8 @@ from modelyard.registered_model.view import StageView
 
 __all__ = ["StageDecision", "decide_stage"]
 
+_NO_PODS: dict[str, object] = {"url": None, "ready_replicas": 0, "desired_replicas": 0}
+
 
 @dataclass(frozen=True)
 class StageDecision:
@@ -38,27 +40,38 @@ class StageDecision:
 
 def decide_stage(view: StageView, now: datetime) -> StageDecision:
     """Return what a stage needs: recover its record, clear it, promote, or keep it serving."""
-    if view.status.version is not None and view.effective is None:
-        return _recover(view)
+    if (recovered := _recovered(view)) is not None:
+        return recovered
     if view.desired is None:
         return _cleared(view, now)
+    if view.status.candidate not in {None, view.wanted}:
+        dropped = promotion.without_candidate(view, now).model_copy(update={"desired": view.desired})
+        return StageDecision(dropped, record=True)
     if view.is_changing:
         return _changing(view, now)
     return _steady(view, now)
 
 
-def _recover(view: StageView) -> StageDecision:
-    """Record digest and runtime of a held stage from the Deployment that serves it, never from tags."""
-    version = view.status.version or ""
+def _recovered(view: StageView) -> StageDecision | None:
+    """Record digest and runtime of a held stage that lacks them; None when it lacks nothing.
+
+    They are those of the Deployment that serves it, never those of tags. Without a Deployment they
+    are the version's record and this operator's runtime.
+    """
+    version = view.status.version
+    if version is None or view.effective is not None:
+        return None
+    served = (build.served_by(deployment) for deployment in view.of_kind("Deployment"))
+    serving = {found.runtime.identity: found for found in served if found is not None and found.version == version}
+    found = serving.get(view.routed or "") or next(iter(serving.values()), None)
     known = view.versions.get(version)
-    for deployment in view.of_kind("Deployment"):
-        found = build.served_by(deployment)
-        if found is not None and found.version == version and (known is None or known.digest in {None, found.digest}):
-            status = view.status.model_copy(update={"digest": found.digest, "runtime": found.runtime})
-            return StageDecision(status, record=True)
-    if known is not None and known.digest is not None:
-        fresh = build.served(version, known.digest, view.runtime)
-        return StageDecision(view.status.model_copy(update={"digest": fresh.digest, "runtime": fresh.runtime}), record=True)
+    if found is None and known is not None and known.digest is not None:
+        found = build.served(version, known.digest, view.runtime)
+    if found is not None:
+        whole = {"digest": found.digest, "runtime": found.runtime}
+        return StageDecision(view.status.model_copy(update=whole), record=True)
+    if view.desired != version:
+        return None
     message = f"{version} is effective, but neither its record nor a Deployment says which bytes it is. Promote another version."
     blocker = Blocker(reason=Reason.VERSION_UNKNOWN, message=message, needs_action=True)
     return StageDecision(view.status.model_copy(update={"desired": view.desired, "blocked": blocker}))
@@ -84,15 +97,12 @@ def _steady(view: StageView, now: datetime) -> StageDecision:
     """The spec asks for the effective version: keep it serving, and delete what is left of others."""
     stable = view.effective
     assert stable is not None, "a steady stage has an effective version"
-    if view.status.candidate is not None:
-        status = promotion.without_candidate(view, now).model_copy(update={"desired": view.desired})
-        return StageDecision(status, record=True)
     status = view.status.model_copy(
         update={"desired": view.desired, "attempt": view.attempt, "start_time": None, "draining": serving.draining(view, now)}
     )
     status = status.model_copy(update={"steps": _all_done(view.status)})
     if not view.is_served:
-        none = {"url": None, "ready_replicas": 0, "desired_replicas": 0, "blocked": None}
+        none = _NO_PODS | {"blocked": None}
         return StageDecision(status.model_copy(update=none), serving.everything(view, but=_templates(view)))
     actions = (*serving.workload(view, stable), *serving.routes(view, stable))
     gone, left = serving.expired(view, [stable], now)
@@ -105,14 +115,13 @@ def _changing(view: StageView, now: datetime) -> StageDecision:
     progress = promotion.steps(view, now)
     step = promotion.current(progress)
     if step.record is not None:
-        recorded = step.record.model_copy(update={"steps": _steps(view.status, progress, now)})
+        recorded = step.record.model_copy(update={"steps": _steps(view, progress, now)})
         if step.name == "record":
             recorded = recorded.model_copy(update={"steps": _all_done(recorded)})
             return StageDecision(recorded, entry=entry(view, view.wanted, now), record=True)
         return StageDecision(recorded, record=True)
     stable, status = view.effective, view.status
-    # A version that cannot take the stage keeps no pods; one that only waits does.
-    candidate = None if _is_given_up(step) else status.candidate
+    candidate = status.candidate
     gone, left = serving.expired(view, [stable, candidate], now)
     actions: tuple[Apply | Delete, ...] = ()
     if stable is not None and view.is_served:
@@ -120,24 +129,24 @@ def _changing(view: StageView, now: datetime) -> StageDecision:
         if step.name in {"admit", "start"}:
             actions += serving.routes(view, stable)
         status = status.model_copy(update=_pods(view, stable))
-    elif stable is None and view.routed not in {None, candidate.runtime.identity if candidate else None}:
+    elif not view.is_served:
+        gone, left = serving.everything(view, but=_templates(view)), None
+        status = status.model_copy(update=_NO_PODS)
+    elif view.routed not in {None, candidate.runtime.identity if candidate else None}:
         # Another candidate was asked for just before the first one was recorded as effective.
         gone = (*serving.fronts(view), *gone)
     status = status.model_copy(
         update={
             "desired": view.desired,
+            "attempt": view.attempt if view.desired != status.version else status.attempt,
             "blocked": step.blocker,
             "start_time": status.start_time or now,
-            "steps": _steps(status, progress, now),
+            "steps": _steps(view, progress, now),
             "draining": serving.draining(view, now),
         }
     )
     waits = [each for each in (left, step.requeue_after) if each is not None]
     return _acting(view, status, (*actions, *step.actions, *gone), min(waits, default=None))
-
-
-def _is_given_up(step: Step) -> bool:
-    return step.name == "admit" and step.state is StepState.FAILED
 
 
 def _templates(view: StageView) -> list[str]:
@@ -170,6 +179,9 @@ def _pods(view: StageView, what: ServedVersion) -> dict[str, object]:
 def _unwell(view: StageView, stable: ServedVersion) -> Blocker | None:
     """Return what is wrong with the effective version."""
     known = view.versions.get(stable.version)
+    if known is not None and known.digest not in {None, stable.digest}:
+        message = f"{stable.version} is still serving, but its bytes are not those of its record. Promote another version."
+        return Blocker(reason=Reason.ARTIFACT_DIGEST_MISMATCH, message=message, needs_action=True)
     if known is None or (known.mlflow_version is None and known.blocked is None and not view.dependencies_down):
         if known is None or known.digest is None:
             message = f"{stable.version} is still serving, but its record is lost. Promote another version."
@@ -187,14 +199,15 @@ def _unwell(view: StageView, stable: ServedVersion) -> Blocker | None:
     return Blocker(reason=pods.reason or Reason.NOT_SERVING, message=message[:1024], needs_action=pods.stalled)
 
 
-def _steps(old: StageStatus, progress: tuple[Step, ...], now: datetime) -> tuple[StepStatus, ...]:
-    """Return the steps as the status shows them; a step that has not moved keeps its time."""
-    before = {step.name: step for step in old.steps}
+def _steps(view: StageView, progress: tuple[Step, ...], now: datetime) -> tuple[StepStatus, ...]:
+    """Return the steps as the status shows them; a step whose state is the same keeps its time."""
+    old = view.status
+    is_same_change = old.start_time is not None and old.desired == view.desired
+    before = {step.name: step for step in old.steps} if is_same_change else {}
     shown = []
     for step in progress:
         earlier = before.get(step.name)
-        kept = earlier is not None and earlier.state is step.state and old.candidate is not None
-        since = earlier.since_time if kept and earlier is not None else now
+        since = earlier.since_time if earlier is not None and earlier.state is step.state else now
         waits = step.state is StepState.WAITING and not step.detail
         shown.append(StepStatus(name=step.name, state=step.state, since_time=None if waits else since, detail=step.detail))
     return tuple(shown)

@@ -12,6 +12,7 @@ from modelyard.api.base import as_name
 from modelyard.api.blocker import Blocker
 from modelyard.api.registered_model import HeldStage, KnownVersion, ModelVersionSpec, RegisteredModel, StageStatus, VersionStatus
 from modelyard.api.registered_model import ModelReason as Reason
+from modelyard.controller import FINALIZER
 from modelyard.kube.names import (
     ADOPT_ANNOTATION,
     DIGEST_TAG,
@@ -26,6 +27,7 @@ from modelyard.kube.names import (
 )
 from modelyard.plan import CreateVersion
 from modelyard.ports import TrackedVersion
+from modelyard.registered_model.build import served_by
 from modelyard.registered_model.declarations import Declaration
 from modelyard.registered_model.observation import Artifacts, Observation, Source, is_empty
 
@@ -48,6 +50,7 @@ BYTES_TAG = "modelyard.io/bytes"
 TRAINING_RUN_TAG = "modelyard.io/training-run"
 
 _NEWEST = 64
+_KEPT = 128
 _OLDER = 448
 _MESSAGE = 1024
 
@@ -55,28 +58,28 @@ _MESSAGE = 1024
 def tracked_by_name(model: RegisteredModel, versions: Iterable[TrackedVersion]) -> dict[str, TrackedVersion]:
     """Return the recorded versions that MLflow has, by name.
 
-    A version whose MLflow number is recorded is found by it; another one by our tags, and only if
-    its source is the recorded uri. Of two with one name (a create that was repeated) the older counts.
+    A version is found by its recorded MLflow number, else by our tags, and only if its source is the
+    recorded uri. Of two with one name (a create that was repeated) the older counts.
     """
     there = sorted(versions, key=lambda each: int(each.version) if each.version.isdecimal() else 0)
+    numbers = {each.version: each for each in there}
+    tagged: dict[tuple[str, str], TrackedVersion] = {}
+    for each in there:
+        if each.tags.get(UID_TAG) == model.metadata.uid:
+            tagged.setdefault((each.tags.get(VERSION_TAG, ""), each.source), each)
     found: dict[str, TrackedVersion] = {}
     for recorded in model.status.versions:
-        match = next((each for each in there if _is(recorded, each, model.metadata.uid)), None)
-        if recorded.digest is not None and match is not None:
+        if recorded.digest is None or recorded.uri is None:
+            continue
+        numbered = numbers.get(recorded.mlflow_version or "")
+        is_ours = numbered is not None and numbered.source == recorded.uri
+        match = numbered if is_ours else tagged.get((recorded.name, recorded.uri))
+        if match is not None:
             found[recorded.name] = match
-    numbers = {each.version: each for each in there}
     for older in model.status.older_versions:
         if older.mlflow_version in numbers:
             found.setdefault(older.name, numbers[older.mlflow_version])
     return found
-
-
-def _is(recorded: VersionStatus, there: TrackedVersion, uid: str) -> bool:
-    if there.source != recorded.uri:
-        return False
-    if recorded.mlflow_version is not None:
-        return there.version == recorded.mlflow_version
-    return there.tags.get(UID_TAG) == uid and there.tags.get(VERSION_TAG) == recorded.name
 
 
 def known(model: RegisteredModel, seen: Observation) -> tuple[VersionStatus, ...]:
@@ -115,7 +118,10 @@ def _observed(version: VersionStatus, tracked: TrackedVersion | None, seen: Obse
     blocked: Blocker | None = None
     listing = version.listing_digest
     where = f"below {version.uri}"
-    if unread:
+    if version.uri is None:
+        message = f"MLflow has lost {version.name}, and where it is stored was not kept. Declare it as another version."
+        blocked = Blocker(reason=Reason.VERSION_INVALID, message=message, needs_action=True)
+    elif unread:
         pass  # a version that is not in use is not read, so nothing is said of its bytes
     elif isinstance(artifacts, Blocker):
         blocked = artifacts
@@ -168,23 +174,43 @@ def rebuilt(model: RegisteredModel, seen: Observation) -> tuple[VersionStatus, .
     """Return the versions that MLflow's tags tell of, for a status that is empty altogether.
 
     They are the only record left, of an object that was restored from a backup. Never otherwise:
-    whoever trains may be able to write tags.
+    whoever trains may be able to write tags. What else says which bytes a version is comes before
+    them: the uri that it is declared with, the Deployment that serves it.
     """
-    if not is_empty(model):
+    if not is_empty(model) or not _may_rebuild(model, seen):
         return ()
+    served = {each.version: each.digest for each in map(served_by, seen.owned) if each is not None}
     found: dict[str, VersionStatus] = {}
     for there in seen.versions:
         name, digest = as_name(there.tags.get(VERSION_TAG)), there.tags.get(DIGEST_TAG, "")
-        if name and _tells_of(model, there) and len(digest) == len("sha256:") + 64 and there.tags.get(URI_TAG) == there.source:
-            found.setdefault(name, _told(name, digest, there))
-    return tuple(found.values())
+        if name and _tells_of(model, there) and len(digest) == len("sha256:") + 64:
+            found.setdefault(name, _told(name, served.get(name, digest), there))
+    used = {stage.version for stage in model.spec.stages.values()}
+    idle = [name for name in found if name not in used]
+    dropped = set(idle[: max(0, len(found) - _NEWEST - _OLDER)])
+    return tuple(version for name, version in found.items() if name not in dropped)
+
+
+def _may_rebuild(model: RegisteredModel, seen: Observation) -> bool:
+    """Tell whether the object has had a status: a user says so, or the operator has worked on it.
+
+    The finalizer is set before the first write to MLflow. A model there with the uid of an object
+    that has none was made by someone else.
+    """
+    meta = model.metadata
+    if meta.annotations.get(ADOPT_ANNOTATION) == "true":
+        return True
+    return FINALIZER in meta.finalizers and seen.model is not None and seen.model.tags.get(UID_TAG) == meta.uid
 
 
 def _tells_of(model: RegisteredModel, there: TrackedVersion) -> bool:
     meta, tags = model.metadata, there.tags
-    same = (tags.get(NAMESPACE_TAG), tags.get(NAME_TAG)) == (meta.namespace, meta.name)
-    adopted = meta.annotations.get(ADOPT_ANNOTATION) == "true"
-    return same and (tags.get(UID_TAG) == meta.uid or adopted)
+    if (tags.get(NAMESPACE_TAG), tags.get(NAME_TAG), tags.get(URI_TAG)) != (meta.namespace, meta.name, there.source):
+        return False
+    declared = model.spec.versions.get(tags[VERSION_TAG])
+    if declared is not None and declared.uri is not None and declared.uri.rstrip("/") != there.source.rstrip("/"):
+        return False
+    return tags.get(UID_TAG) == meta.uid or meta.annotations.get(ADOPT_ANNOTATION) == "true"
 
 
 def _told(name: str, digest: str, there: TrackedVersion) -> VersionStatus:
@@ -228,13 +254,16 @@ def split(
 ) -> tuple[tuple[VersionStatus, ...], tuple[KnownVersion, ...]]:
     """Return the versions that are kept in full (the newest 64 and those in use), and the record of the others."""
     used = _used(model.model_copy(update={"status": model.status.model_copy(update={"stages": dict(stages)})}))
-    idle = [version for version in versions if version.name not in used and version.digest is not None]
-    leaving = {version.name for version in idle[: max(0, len(versions) - _NEWEST)]}
+    in_use = {version.name for version in versions if version.name in used}
+    recorded = [version.name for version in versions if version.digest is not None and version.name not in used]
+    waiting = [version.name for version in versions if version.digest is None and version.name not in used]
+    idle = recorded[-min(_NEWEST, max(1, _KEPT - len(in_use))) :]
+    kept = in_use | set(idle) | set(waiting[: max(0, _KEPT - len(in_use) - len(idle))])
     older = {each.name: each for each in model.status.older_versions if each.name not in {version.name for version in versions}}
     for version in versions:
-        if version.name in leaving and version.digest is not None:
+        if version.name not in kept and version.digest is not None:
             older[version.name] = KnownVersion(name=version.name, digest=version.digest, mlflow_version=version.mlflow_version)
-    return tuple(version for version in versions if version.name not in leaving), tuple(older.values())
+    return tuple(version for version in versions if version.name in kept), tuple(older.values())[-_OLDER:]
 
 
 def next_registration(model: RegisteredModel, seen: Observation) -> CreateVersion | None:

@@ -4,9 +4,9 @@ import json
 from typing import Any
 
 from modelyard.api import wire
-from modelyard.api.training_run import TrainingRun
+from modelyard.api.training_run import Container, TrainingRun
 from modelyard.api.wire import DATA, TRAINER
-from modelyard.kube.names import RUN_LABEL, bounded, experiment_name, job_name
+from modelyard.kube.names import CONNECTION_SECRET, RUN_LABEL, bounded, experiment_name, job_name
 from modelyard.kube.pods import (
     CONTAINER_SECURITY,
     POD_SECURITY,
@@ -38,7 +38,7 @@ def queued(run: TrainingRun) -> bool:
 def too_large(run: TrainingRun) -> str | None:
     """Say why the parameters do not fit into a pod's environment; None when they do. Without a pod they always do."""
     size = len(f"{wire.PARAMETERS}={_parameters(run)}")
-    if run.spec.trainer.external is not None or size <= _PARAMETERS_LIMIT:
+    if not run.spec.trainer.kind.in_cluster or size <= _PARAMETERS_LIMIT:
         return None
     return (
         f"The parameters take {size / 1024:.1f} KiB as JSON, and the environment of a pod holds {_PARAMETERS_LIMIT // 1024} KiB of them."
@@ -71,7 +71,7 @@ def config_map(run: TrainingRun) -> Manifest:
     }
 
 
-def job(run: TrainingRun, attempt: int, mlflow_run: str, runtime: Runtime) -> Manifest:
+def job(run: TrainingRun, attempt: int, mlflow_run: str, runtime: Runtime, secret: str = CONNECTION_SECRET) -> Manifest:
     """Return the Job of an attempt. It never repeats a pod by itself: another attempt has another MLflow run.
 
     A pod that the cluster takes away (a drained node, a preemption) is replaced within the attempt, as Kubernetes does it.
@@ -82,7 +82,7 @@ def job(run: TrainingRun, attempt: int, mlflow_run: str, runtime: Runtime) -> Ma
         "backoffLimit": 0,
         "suspend": spec.suspend or queued(run),
         "podFailurePolicy": {"rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}]},
-        "template": {"metadata": {"labels": dict(_labels(run))}, "spec": _pod(run, attempt, mlflow_run, runtime)},
+        "template": {"metadata": {"labels": dict(_labels(run))}, "spec": _pod(run, attempt, mlflow_run, runtime, secret)},
     }
     if spec.active_deadline_seconds is not None:
         body["activeDeadlineSeconds"] = spec.active_deadline_seconds
@@ -96,7 +96,7 @@ def switched(live: Manifest, *, suspend: bool) -> Manifest:
     return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": live["spec"] | {"suspend": suspend}}
 
 
-def _pod(run: TrainingRun, attempt: int, mlflow_run: str, runtime: Runtime) -> dict[str, Any]:
+def _pod(run: TrainingRun, attempt: int, mlflow_run: str, runtime: Runtime, secret: str) -> dict[str, Any]:
     spec = run.spec
     mounts = [*scratch_mounts(), {"name": "config", "mountPath": wire.CONFIG_FOLDER, "readOnly": True}]
     environment = env(
@@ -108,7 +108,7 @@ def _pod(run: TrainingRun, attempt: int, mlflow_run: str, runtime: Runtime) -> d
             wire.DATASET_PATH: wire.DATASET_FOLDER,
         }
     )
-    common = {"envFrom": connection(), "env": environment, "terminationMessagePolicy": "FallbackToLogsOnError"}
+    common = {"envFrom": connection(secret), "env": environment, "terminationMessagePolicy": "FallbackToLogsOnError"}
     volumes: list[dict[str, Any]] = [*scratch_volumes(), {"name": "config", "configMap": {"name": _config_name(run)}}]
     if spec.trainer.script is not None:
         volumes.append({"name": "script", "configMap": {"name": spec.trainer.script.config_map}})
@@ -142,22 +142,33 @@ def _pod(run: TrainingRun, attempt: int, mlflow_run: str, runtime: Runtime) -> d
 
 
 def _trainer(run: TrainingRun, runtime: Runtime) -> dict[str, Any]:
+    """Return what the trainer's container runs: one of our programs, or the user's image."""
     trainer = run.spec.trainer
-    ours = {"name": TRAINER, "image": runtime.image, "imagePullPolicy": runtime.pull_policy, "securityContext": CONTAINER_SECURITY}
-    if trainer.script is not None:
-        return ours | {"command": wire.program("script", f"{wire.SCRIPT_FOLDER}/{trainer.script.key}")}
-    if trainer.container is None:
-        return ours | {"command": wire.program("train")}
+    if trainer.container is not None:
+        return _users(trainer.container)
+    if not trainer.kind.program:
+        raise ValueError(f"the trainer {trainer.name} runs no pod")
+    arguments = [f"{wire.SCRIPT_FOLDER}/{trainer.script.key}"] if trainer.script is not None else []
+    return {
+        "name": TRAINER,
+        "image": runtime.image,
+        "imagePullPolicy": runtime.pull_policy,
+        "securityContext": CONTAINER_SECURITY,
+        "command": wire.program(trainer.kind.program, *arguments),
+    }
+
+
+def _users(wanted: Container) -> dict[str, Any]:
     container: dict[str, Any] = {
         "name": TRAINER,
-        "image": trainer.container.image,
-        # Somebody else's image may write beside itself; everything else that `restricted` asks for holds.
+        "image": wanted.image,
+        # A user's image may write beside itself; everything else that `restricted` asks for holds.
         "securityContext": CONTAINER_SECURITY | {"readOnlyRootFilesystem": False},
     }
-    if trainer.container.command:
-        container["command"] = list(trainer.container.command)
-    if trainer.container.args:
-        container["args"] = list(trainer.container.args)
+    if wanted.command:
+        container["command"] = list(wanted.command)
+    if wanted.args:
+        container["args"] = list(wanted.args)
     return container
 
 

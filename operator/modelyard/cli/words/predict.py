@@ -1,14 +1,14 @@
-"""Words about a model's own self: predict, download."""
+"""`modelyard predict`: ask a model."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from modelyard.cli import completing
+from modelyard.cli.groups import word
 from modelyard.cli.options import Context, Namespace, Output, Where
 
-__all__ = ["add_to"]
+__all__ = ["command"]
 
 
 def predict(
@@ -37,24 +37,4 @@ def predict(
     command.predict(Where(namespace, context, output), model, command.Input(source, csv=csv), timeout)
 
 
-def download(
-    model: Annotated[
-        str,
-        typer.Argument(metavar="MODEL[@STAGE|VERSION]", autocompletion=completing.models, help="What; production's version if absent."),
-    ],
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="A folder; what is there already and whole is not fetched again.")],
-    *,
-    namespace: Namespace = None,
-    context: Context = None,
-    output: Output = None,
-) -> None:
-    """Fetch a version's whole artifact tree and check its digest. Goes on where it was interrupted."""
-    from modelyard.cli.commands import download as command  # noqa: PLC0415
-
-    command.download(Where(namespace, context, output), model, path)
-
-
-def add_to(app: typer.Typer) -> None:
-    """Add these words to the program."""
-    app.command()(predict)
-    app.command()(download)
+command = word(predict)

@@ -1,0 +1,538 @@
+"""A small world for a RegisteredModel: Kubernetes, MLflow and S3 as values, observed by the real `observe`, changed by plans only.
+
+Every round checks what must always hold; `check_end` what must hold when nothing is left to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from copy import copy
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+from modelyard.api.digest import listing_digest
+from modelyard.api.registered_model import RegisteredModel, Stage, StageStatus
+from modelyard.controller import FINALIZER
+from modelyard.errors import Invalid, ModelyardError, Unavailable
+from modelyard.kube.names import IDENTITY_LABEL, STAGE_LABEL, STAGES_TAG, UID_TAG, VERSION_LABEL, VERSION_TAG
+from modelyard.kube.pods import Runtime
+from modelyard.plan import (
+    Act,
+    Action,
+    Apply,
+    CreateModel,
+    CreateVersion,
+    Delete,
+    DeleteAlias,
+    DeleteTags,
+    Manifest,
+    Plan,
+    Record,
+    Rest,
+    SetAlias,
+    SetTags,
+    TransitionStage,
+)
+from modelyard.ports import ArtifactTree, StoredObject, Tenant, TrackedModel, TrackedVersion
+from modelyard.registered_model.decide import decider
+from modelyard.registered_model.observation import Observation
+from modelyard.registered_model.observe import observe
+from modelyard.registered_model.serving import DRAIN
+from tests.unit.builders import BUCKET, NOW, RUNTIME, URL, artifacts, live, pod, registered_model, said, terminated, written
+from tests.unit.models import declared, digest
+
+STAGES, VERSIONS = ("production", "staging", "canary"), ("v1", "v2", "v3", "v4")
+BROKEN, LOST = "v3", "v4"
+"""One cannot be loaded; the artifacts of another are gone once it is registered."""
+SERVED = ("Deployment", "Service", "PodDisruptionBudget", "HorizontalPodAutoscaler", "ControllerRevision")
+QUIET = 3
+ROUNDS = 80
+_SAME_PLAN = 2
+ResultT = TypeVar("ResultT")
+
+
+def is_served(stage: Stage) -> bool:
+    """Tell whether a stage should have pods."""
+    return stage.serving.replicas > 0 or stage.serving.autoscaling is not None
+
+
+class World:
+    """One RegisteredModel and everything around it.
+
+    Attributes:
+        model: The object, as the API server has it.
+        away: The dependency that does not answer; empty when both do.
+        broken: Versions that cannot be loaded, whatever the runtime.
+        refused: Kinds and names whose apply the API server refuses.
+        stored: The bytes in S3: one character for each tree.
+        eager: Other controllers act after every round, not only when the operator rests.
+
+    """
+
+    def __init__(self, **spec: Any) -> None:
+        self.model: RegisteredModel = registered_model(**({"versions": declared(*VERSIONS)} | spec))
+        self.now = NOW
+        self.away = ""
+        self.eager = False
+        self.runtime = RUNTIME
+        self.broken = {BROKEN}
+        self.refused: set[tuple[str, str]] = set()
+        self.stored = {artifacts(name): name[-1] for name in VERSIONS}
+        self.tracked: TrackedModel | None = None
+        self.versions: dict[str, TrackedVersion] = {}
+        self.numbers = 0
+        self.children: dict[tuple[str, str], Manifest] = {}
+        self.refusals: dict[tuple[str, str], ModelyardError] = {}
+        self.born = 0
+        self.rounds = 0
+        self.events: list[str] = []
+        self.done: list[Action] = []
+        self.last: tuple[Any, int] = (None, 0)
+        self.unrouted: dict[str, datetime] = {}
+
+    # --- the ports, as `observe` reads them -----------------------------------------------------
+    @property
+    def cluster(self) -> Any:
+        return self
+
+    def select(self, plural: str, namespace: str) -> tuple[Manifest, ...]:
+        return ()
+
+    def owned(self, uid: str) -> tuple[Manifest, ...]:
+        return tuple(self.children.values())
+
+    async def namespace_labels(self, namespace: str) -> dict[str, str]:
+        return {}
+
+    def observed(self) -> Observation:
+        """Return what `observe` sees; none of it waits for anything."""
+        return _now(observe(self.model, _Ports(self), self.now))
+
+    # --- one round ------------------------------------------------------------------------------
+    def look(self) -> bool:
+        """Carry out one round, then let others act. Tell whether anything changed."""
+        self.rounds += 1
+        plan = self.plan()
+        before = self.model
+        match plan:
+            case Act(actions):
+                for action in actions:
+                    self.perform(action)
+            case Record() | Rest():
+                self.model = written(self.model, plan, self.now)
+                self.check_effective(before)
+        changed = self.model != before or (isinstance(plan, Act) and any(not self.refuses(each) for each in plan.actions))
+        if isinstance(plan, Rest):
+            self.refusals = {}
+            self.rests(plan)
+        if changed:
+            self.events += [event.reason for event in plan.events]
+        if (self.eager or not changed) and self.others():
+            return True
+        if not changed and isinstance(plan, Rest):
+            self.now += plan.requeue_after or timedelta(0)
+        return changed
+
+    def plan(self) -> Plan[Any]:
+        """Return the next round, and check what must hold of every decision."""
+        seen = self.observed()
+        plan = decider(self.runtime)(self.model, seen, self.now)
+        self.check_sources(plan, seen)
+        same = self.last[1] + 1 if plan == self.last[0] else 0
+        self.last = (plan, same)
+        assert same <= _SAME_PLAN or isinstance(plan, Rest), f"the engine would stop it: {plan}"
+        return plan
+
+    def check_sources(self, plan: Plan[Any], seen: Observation) -> None:
+        """No rule reads the history, and none the copies of the record in MLflow's tags."""
+        if self.rounds % 3:
+            return
+        assert plan == decider(self.runtime)(self.model, seen, self.now), "a decision is pure"
+        forgot = self.model.model_copy(update={"status": self.model.status.model_copy(update={"history": ()})})
+        assert moves_of(decider(self.runtime)(forgot, seen, self.now)) == moves_of(plan), "a rule reads the history"
+        if self.model.status.mlflow_name:
+            forged = {"modelyard.io/uri": "s3://b/forged", "modelyard.io/digest": "sha256:" + "f" * 64}
+            there = tuple(replace(each, tags={**each.tags, **forged}) for each in seen.versions)
+            decided = decider(self.runtime)(self.model, replace(seen, versions=there), self.now)
+            assert moves_of(decided) == moves_of(plan), "a rule reads MLflow's tags"
+
+    def rests(self, plan: Rest[Any]) -> None:
+        """The engine reconciles again when children change or when a plan asks for it: what is left to do otherwise would stay."""
+        if plan.requeue_after is None and not self.fork().others():
+            left = decider(self.runtime)(self.model, self.observed(), self.now)
+            assert isinstance(left, Rest), f"left to do, and nothing wakes it: {left}"
+
+    def settle(self, limit: int = ROUNDS) -> None:
+        """Reconcile until nothing changes."""
+        quiet, end = 0, self.rounds + limit
+        while quiet < QUIET:
+            quiet = 0 if self.look() else quiet + 1
+            assert self.rounds <= end, f"not settled: {self.model.status.conditions}"
+
+    def perform(self, action: Action) -> None:
+        """Carry out one action."""
+        self.done.append(action)
+        if isinstance(action, Apply):
+            return self.apply(action.manifest)
+        if isinstance(action, Delete):
+            return self.delete(action)
+        assert self.away != "MLflow", "MLflow does not answer"
+        about = self.model.metadata.model_copy(update={"finalizers": (FINALIZER,)})
+        self.model = self.model.model_copy(update={"metadata": about})
+        return self.external(action)
+
+    def external(self, action: Action) -> None:
+        """Change MLflow as it would change itself."""
+        match action:
+            case CreateModel(name, description, tags):
+                assert self.tracked is None
+                self.tracked = TrackedModel(name, description, dict(tags), {})
+            case SetTags(target, tags, description) if target.kind == "model":
+                assert self.tracked
+                said = self.tracked.description if description is None else description
+                self.tracked = replace(self.tracked, tags={**self.tracked.tags, **tags}, description=said)
+            case DeleteTags(_, keys):
+                assert self.tracked
+                self.tracked = replace(self.tracked, tags={key: value for key, value in self.tracked.tags.items() if key not in keys})
+            case SetTags(target, tags, _):
+                self.tag(target.version, tags)
+            case CreateVersion(name, uri, run, tags, _):
+                self.create(name, uri, run, dict(tags))
+            case TransitionStage(_, number, stage, displacing):
+                held = {other for other, each in self.versions.items() if each.stage == stage}
+                assert displacing or not held or stage not in {"Production", "Staging"}, "two versions in one of MLflow's stages"
+                self.versions |= {other: replace(self.versions[other], stage="Archived") for other in held if displacing}
+                self.versions[number] = replace(self.versions[number], stage=stage)
+            case SetAlias(_, alias, number):
+                self.alias(alias, number)
+            case DeleteAlias(_, alias):
+                self.alias(alias, None)
+            case _:
+                raise AssertionError(action)
+
+    def create(self, name: str, uri: str, run: str | None, tags: dict[str, str]) -> str:
+        """Register a version; a version that is recorded is registered once."""
+        same = [each for each in self.versions.values() if (each.source, each.tags.get(UID_TAG)) == (uri, tags.get(UID_TAG))]
+        assert UID_TAG not in tags or not [each for each in same if each.tags.get(VERSION_TAG) == tags[VERSION_TAG]], "I1: registered twice"
+        self.numbers += 1
+        number = str(self.numbers)
+        self.versions[number] = TrackedVersion(name, number, uri, run, "None", True, tags, self.now)
+        return number
+
+    def tag(self, number: str, tags: Any) -> None:
+        """Set tags of a version."""
+        self.versions[number] = replace(self.versions[number], tags={**self.versions[number].tags, **tags})
+
+    def alias(self, name: str, number: str | None) -> None:
+        """Set or delete an alias."""
+        assert self.tracked
+        left = {alias: there for alias, there in self.tracked.aliases.items() if alias != name}
+        self.tracked = replace(self.tracked, aliases=left | ({name: number} if number else {}))
+
+    def apply(self, manifest: Manifest) -> None:
+        """Apply an owned object, unless the API server refuses it."""
+        kind, name = manifest["kind"], manifest["metadata"]["name"]
+        if self.refuses(Apply(manifest)):
+            self.refusals[kind, name] = Invalid("Kubernetes", f"apply {kind}", name, "a policy says no")
+            return
+        assert manifest["metadata"]["ownerReferences"][0]["uid"] == self.model.metadata.uid
+        old = self.children.get((kind, name))
+        if kind == "Service":
+            self.check_switch(manifest, old)
+            self.left_by(old, manifest)
+        if kind == "ControllerRevision" and old is not None:
+            assert old["data"] == manifest["data"], "the API server refuses to change the data of a ControllerRevision"
+        self.born += 1
+        meta = old["metadata"] if old else {"uid": f"uid-{self.born}", "generation": 0, "creationTimestamp": f"{self.now:%FT%TZ}"}
+        status = old.get("status", {}) if old else {}
+        there = live(manifest, status, generation=meta["generation"] + 1, uid=meta["uid"], creationTimestamp=meta["creationTimestamp"])
+        self.children[kind, name] = there
+
+    def refuses(self, action: Action) -> bool:
+        """Tell whether the API server refuses an action."""
+        return isinstance(action, Apply) and (action.manifest["kind"], action.manifest["metadata"]["name"]) in self.refused
+
+    def left_by(self, old: Manifest | None, new: Manifest | None) -> None:
+        """Note when a Service stopped selecting an identity."""
+        if old is not None:
+            self.unrouted[identity(old)] = self.now
+        if new is not None:
+            self.unrouted.pop(identity(new), None)
+
+    def delete(self, action: Delete) -> None:
+        """Delete an owned object."""
+        there = self.children[action.kind, action.name]
+        assert there["metadata"]["uid"] == action.uid
+        labels = there["metadata"]["labels"]
+        wanted = self.model.spec.stages.get(labels[STAGE_LABEL])
+        if action.kind == "Service":
+            self.left_by(there, None)
+        if action.kind == "Deployment" and wanted and wanted.version and is_served(wanted):
+            effective = self.status(labels[STAGE_LABEL]).effective
+            stable = effective.runtime.identity if effective else None
+            assert labels[IDENTITY_LABEL] != stable, "I8: the stable version is serving until the candidate is recorded"
+            assert self.routed(labels[STAGE_LABEL]) != labels[IDENTITY_LABEL], "requests are routed to it"
+            unrouted = self.unrouted.get(labels[IDENTITY_LABEL])
+            assert unrouted is None or self.now - unrouted >= DRAIN, "requests that were on their way reach a terminating pod"
+        del self.children[action.kind, action.name]
+        if action.kind == "Deployment":
+            self.children = {key: each for key, each in self.children.items() if key[0] != "Pod" or not key[1].startswith(action.name)}
+
+    # --- what must always hold ------------------------------------------------------------------
+    def check_switch(self, manifest: Manifest, old: Manifest | None) -> None:
+        """A Service never selects a version that is not ready."""
+        stage = manifest["metadata"]["labels"][STAGE_LABEL]
+        if old is not None and identity(old) == identity(manifest):
+            return
+        status = self.status(stage)
+        if old is None and status.runtime and status.runtime.identity == identity(manifest):
+            return  # the Service was deleted, or replicas were 0
+        deployment = self.deployment(stage, identity(manifest))
+        assert deployment, "there is nothing to route to"
+        assert deployment["status"].get("readyReplicas"), "not ready"
+        assert deployment["status"].get("availableReplicas") or status.version is None, "ready for a moment only, and requests depend on it"
+        assert deployment["status"]["observedGeneration"] == deployment["metadata"]["generation"]
+
+    def check_effective(self, before: RegisteredModel) -> None:
+        """A version becomes effective only as the recorded candidate, with traffic on it, and with an entry in the history."""
+        for name, stage in self.model.status.stages.items():
+            old = before.status.stages.get(name) or StageStatus()
+            if stage.effective == old.effective or stage.effective is None or (old.version and old.effective is None):
+                continue
+            if not before.status.mlflow_name:
+                continue  # rebuilt
+            assert stage.effective == old.candidate, "what becomes effective was recorded as the candidate"
+            assert len(self.model.status.history) == 50 or len(self.model.status.history) > len(before.status.history)
+            spec = self.model.spec.stages[name]
+            assert not is_served(spec) or self.routed(name) == stage.effective.runtime.identity
+
+    # --- what others do -------------------------------------------------------------------------
+    def others(self) -> bool:
+        """The Deployments' controller and the kubelet: each Deployment comes one step further."""
+        changed = False
+        for (kind, name), there in list(self.children.items()):
+            if kind != "Deployment":
+                continue
+            replicas, broken = there["spec"]["replicas"], there["metadata"]["labels"][VERSION_LABEL] in self.broken
+            ready = 0 if broken else replicas
+            status = {"observedGeneration": there["metadata"]["generation"], "updatedReplicas": replicas, "readyReplicas": ready}
+            # One step behind ready: `minReadySeconds`.
+            status["availableReplicas"] = ready if there["status"].get("readyReplicas") == ready else 0
+            if there["status"] != status:
+                self.children[kind, name] = there | {"status": status}
+                died = [terminated(67, '{"reason": "LoadFailed", "message": "It cannot be loaded."}', name="model")]
+                new = pod(there, name=f"{name}-x7x7x", statuses=died if broken else ())
+                new["metadata"]["creationTimestamp"] = there["metadata"]["creationTimestamp"]
+                self.children["Pod", f"{name}-x7x7x"] = new
+                changed = True
+        return changed
+
+    # --- users ----------------------------------------------------------------------------------
+    def edit(self, **stages: Any) -> None:
+        """Change stages: a version, None to clear, a dict of fields, `...` to remove it."""
+        spec = {name: stage.model_dump(exclude_none=True) for name, stage in self.model.spec.stages.items()}
+        for name, wanted in stages.items():
+            if wanted is ...:
+                spec.pop(name, None)
+            else:
+                spec[name] = spec.get(name, {}) | (wanted if isinstance(wanted, dict) else {"version": wanted})
+        self.patch(stages=spec)
+
+    def refresh(self, stage: str) -> None:
+        """Raise a stage's `attempt`."""
+        if (there := self.model.spec.stages.get(stage)) is not None:
+            self.edit(**{stage: {"attempt": there.attempt + 1}})
+
+    def patch(self, **spec: Any) -> None:
+        """Change other fields of the spec."""
+        about = self.model.metadata.model_dump() | {"generation": self.model.metadata.generation + 1}
+        whole = self.model.spec.model_dump(exclude_none=True) | spec
+        self.model = registered_model(about={k: v for k, v in about.items() if k != "name"}, status=self.model.status, **whole)
+
+    def annotate(self, **annotations: str) -> None:
+        """Set annotations; dots and slashes of their keys are the caller's."""
+        about = self.model.metadata.model_copy(update={"annotations": annotations})
+        self.model = self.model.model_copy(update={"metadata": about})
+
+    def upgrade(self, tag: str = "1.3.0") -> None:
+        """Replace the operator by a release with another runtime image."""
+        self.runtime = Runtime(f"modelyard/runtime:{tag}", "IfNotPresent", tag)
+
+    def restore(self, uid: str = "uid-restored") -> None:
+        """Restore the object from a backup: a new uid, no status, nothing that it owned."""
+        about = self.model.metadata.model_copy(update={"uid": uid, "annotations": {"modelyard.io/adopt": "true"}})
+        self.model = self.model.model_copy(update={"status": type(self.model.status)(), "metadata": about})
+        self.children = {}
+
+    # --- small words ----------------------------------------------------------------------------
+    def status(self, stage: str) -> StageStatus:
+        return self.model.status.stages.get(stage) or StageStatus()
+
+    def effective(self, stage: str) -> str | None:
+        """Return the effective version."""
+        return self.status(stage).version
+
+    def deployment(self, stage: str, identity_: str) -> Manifest | None:
+        """Return the Deployment that serves an identity in a stage."""
+        return next((each for each in self.of_kind("Deployment", stage) if identity(each) == identity_), None)
+
+    def of_kind(self, kind: str, stage: str = "") -> list[Manifest]:
+        """Return the owned objects of a kind, of one stage where it is given."""
+        found = [each for each in self.children.values() if each["kind"] == kind]
+        return [each for each in found if stage in {"", each["metadata"]["labels"][STAGE_LABEL]}]
+
+    def routed(self, stage: str) -> str | None:
+        """Return the identity that the stage's Service selects."""
+        service = self.children.get(("Service", f"fraud-{stage}"))
+        return str(service["spec"]["selector"][IDENTITY_LABEL]) if service else None
+
+    def front(self, stage: str) -> str | None:
+        """Return the version that the stage's Service routes to."""
+        service = self.children.get(("Service", f"fraud-{stage}"))
+        return str(service["metadata"]["labels"][VERSION_LABEL]) if service else None
+
+    def number(self, version: str | None) -> str | None:
+        """Return MLflow's number of a recorded version."""
+        return next((each.mlflow_version for each in self.model.status.versions if each.name == version), None)
+
+    def uids(self) -> dict[tuple[str, str], Any]:
+        """Return uid and generation of what serves: it differs when anything was replaced or rolled."""
+        return {key: (each["metadata"]["uid"], each["metadata"]["generation"]) for key, each in self.children.items() if key[0] != "Pod"}
+
+    def fork(self) -> World:
+        """Return a copy that goes its own way."""
+        other = copy(self)
+        other.children, other.versions, other.events = dict(self.children), dict(self.versions), list(self.events)
+        other.stored, other.unrouted, other.done = dict(self.stored), dict(self.unrouted), list(self.done)
+        return other
+
+    def told(self) -> Any:
+        """Return what users can tell of the end, but for the time it took."""
+        history = [(entry.stage, entry.from_, entry.to, entry.outcome) for entry in self.model.status.history]
+        registry = {number: (there.stage, there.tags) for number, there in self.versions.items()}
+        return history, self.tracked, registry, sorted(self.children), said(self.model.status), self.model.status.summary
+
+    # --- the end --------------------------------------------------------------------------------
+    def check_end(self) -> None:
+        """Check what must hold when nothing is left to do, whatever happened on the way."""
+        self.check_registry()
+        self.check_serving()
+        for stage, spec in self.model.spec.stages.items():
+            if spec.version not in {*self.broken, LOST} or not is_served(spec):
+                assert self.effective(stage) == spec.version or spec.version == LOST
+        bad = [s for s in self.model.spec.stages.values() if s.version == LOST or (s.version in self.broken and is_served(s))]
+        assert said(self.model.status).startswith("Stalled" if bad else "Ready"), self.model.status.conditions
+        assert self.model.status.is_true("Synced")
+
+    def check_registry(self) -> None:
+        """Check that MLflow agrees with the status."""
+        assert self.tracked
+        effective = {stage: version for stage in STAGES if (version := self.effective(stage))}
+        assert self.tracked.aliases == {stage: self.number(version) for stage, version in effective.items()}, "I2"
+        assert set(self.model.status.stages) == set(self.model.spec.stages)
+        for version in self.model.status.versions:
+            if version.mlflow_version is None:
+                assert version.name == LOST
+                continue
+            there = self.versions[version.mlflow_version]
+            held = sorted(stage for stage, holder in effective.items() if holder == version.name)
+            assert list(version.stages) == held
+            assert there.source == version.uri
+            assert there.tags["modelyard.io/digest"] == version.digest
+            assert there.tags.get(STAGES_TAG, "") == ",".join(held)
+            if {"production", "staging"} & set(held):
+                assert there.stage == ("Production" if "production" in held else "Staging")
+            else:
+                assert there.stage in ({"None"} if held else {"None", "Archived"})
+
+    def check_serving(self) -> None:
+        """Check that exactly what is effective is served, from the template that was rolled out."""
+        serving = {s: self.status(s) for s in self.model.spec.stages if self.effective(s) and is_served(self.model.spec.stages[s])}
+        assert {(each["metadata"]["labels"][STAGE_LABEL], identity(each)) for each in self.of_kind("Deployment")} == {
+            (stage, status.runtime.identity) for stage, status in serving.items() if status.runtime
+        }
+        assert {name for kind, name in self.children if kind == "Service"} == {f"fraud-{stage}" for stage in serving}
+        for stage, status in serving.items():
+            assert status.effective
+            assert self.routed(stage) == status.effective.runtime.identity
+            (there,) = self.of_kind("Deployment", stage)
+            server = there["spec"]["template"]["spec"]["containers"][0]
+            assert server["image"] == status.effective.runtime.image
+            assert status.effective.digest == digest(status.effective.version[-1])
+            scaled = ("HorizontalPodAutoscaler", f"fraud-{stage}") in self.children
+            assert scaled == (self.model.spec.stages[stage].serving.autoscaling is not None)
+            assert not status.draining
+            assert status.candidate is None
+            kept = {status.effective.runtime.identity} | ({status.previous.runtime.identity} if status.previous else set())
+            assert {identity(each) for each in self.of_kind("ControllerRevision", stage)} <= kept
+
+
+def moves_of(plan: Plan[Any]) -> Any:
+    """Return what a plan does to serving objects and to the record of versions and stages."""
+    if isinstance(plan, Act):
+        return [action for action in plan.actions if isinstance(action, Apply | Delete)]
+    assert isinstance(plan, Record | Rest)
+    recorded = plan.status.versions, plan.status.stages
+    return recorded if isinstance(plan, Record) else []
+
+
+def identity(manifest: Manifest) -> str:
+    """Return the identity label of a serving object."""
+    return str(manifest["metadata"]["labels"][IDENTITY_LABEL])
+
+
+def _now(coroutine: Coroutine[Any, Any, ResultT]) -> ResultT:
+    """Run a coroutine that waits for nothing."""
+    try:
+        coroutine.send(None)
+    except StopIteration as end:
+        return end.value  # type: ignore[no-any-return]
+    raise AssertionError("it waits for something")
+
+
+class _Ports:
+    """`modelyard.ports.Ports` over a world; also its MLflow and its S3."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.refusals = world.refusals
+
+    @property
+    def cluster(self) -> Any:
+        return self.world
+
+    async def tenant(self, namespace: str) -> Tenant:
+        there: Any = self
+        return Tenant(there, there, BUCKET, URL)
+
+    def answers(self, dependency: Any, operation: str) -> None:
+        if self.world.away == dependency:
+            raise Unavailable(dependency, operation, "risk.fraud")
+
+    async def model(self, name: str) -> TrackedModel | None:
+        self.answers("MLflow", "read model")
+        return self.world.tracked
+
+    async def versions(self, name: str) -> tuple[TrackedVersion, ...]:
+        self.answers("MLflow", "read versions of")
+        return tuple(self.world.versions.values())
+
+    def text(self, uri: str) -> str | None:
+        self.answers("S3", "list")
+        name = uri.rpartition("/")[2]
+        registered = any(each.source == uri for each in self.world.versions.values())
+        return None if name == LOST and registered else self.world.stored.get(uri)
+
+    async def read(self, uri: str, limit: int) -> bytes | None:
+        there = self.text(uri.removesuffix("/MLmodel"))
+        return None if there is None else b"flavors: {python_function: {}, xgboost: {data: model.ubj}}\n"
+
+    async def objects(self, uri: str) -> tuple[StoredObject, ...]:
+        there = self.text(uri)
+        return () if there is None else (StoredObject("MLmodel", 3, there),)
+
+    async def digest(self, uri: str) -> ArtifactTree | None:
+        there = self.text(uri)
+        listing = listing_digest([("MLmodel", 3, str(there))])
+        return None if there is None else ArtifactTree(digest(there), 3, 1, listing)
