@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from modelyard.api.blocker import Blocker
+from modelyard.api.blocker import VERSION_MESSAGE, Blocker, VersionBlocker
 from modelyard.api.registered_model import KnownVersion, RegisteredModel, StageStatus
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.controller import FINALIZER
@@ -44,10 +44,10 @@ from tests.unit.models import (
     versions_of,
 )
 
-WAITS = Blocker(reason=Reason.WAITING_FOR_VERSION, message="The TrainingRun fraud-3 has not finished yet.")
-GONE = Blocker(reason=Reason.ARTIFACT_MISSING, message="There is no MLmodel file below s3://b/k.", needs_action=True)
-INVALID = Blocker(reason=Reason.VERSION_INVALID, message="MLflow has no run r9 of this namespace.", needs_action=True)
-CHANGED = Blocker(reason=Reason.ARTIFACT_DIGEST_MISMATCH, message="Its bytes have changed since.", needs_action=True)
+WAITS = VersionBlocker(reason=Reason.WAITING_FOR_VERSION, message="The TrainingRun fraud-3 has not finished yet.")
+GONE = VersionBlocker(reason=Reason.ARTIFACT_MISSING, message="There is no MLmodel file below s3://b/k.", needs_action=True)
+INVALID = VersionBlocker(reason=Reason.VERSION_INVALID, message="MLflow has no run r9 of this namespace.", needs_action=True)
+CHANGED = VersionBlocker(reason=Reason.ARTIFACT_DIGEST_MISMATCH, message="Its bytes have changed since.", needs_action=True)
 
 
 def lost(model: RegisteredModel, *names: str, **more: Any) -> Observation:
@@ -202,10 +202,10 @@ def test_a_stage_that_wants_it_says_why_and_whether_somebody_has_to_act(blocker:
 
 
 def test_a_message_of_any_length_fits_the_status():
-    long = Blocker(reason=Reason.ARTIFACT_MISSING, message=("There is no MLmodel file below s3://" + "x" * 1100)[:1024], needs_action=True)
+    long = VersionBlocker(reason=Reason.ARTIFACT_MISSING, message=("There is no MLmodel file below s3://" + "x" * 1100)[:VERSION_MESSAGE], needs_action=True)
     model = recording(registered_model(versions=declared("v3"), stages={"production": {"version": "v3"}}))
     written(model, decide(model, around(model, sources={"v3": long}), NOW))
-    far = record("v3", "1", uri="s3://b/" + "x" * 1000)
+    far = record("v3", "1", uri="s3://b/" + "x" * 480)
     model = recording(model, far)
     there = tracked_version("1", "v3")
     there = replace(there, source=str(far.uri), tags=dict(there.tags) | {"modelyard.io/uri": str(far.uri)})
@@ -252,7 +252,7 @@ def test_one_bad_version_holds_up_no_other():
     [
         (None, "ArtifactMissing"),
         (Artifacts("sha256:s", digest("9")), "ArtifactDigestMismatch"),
-        (Blocker(reason=Reason.CONNECTION_REFUSED, message="S3 refused.", needs_action=True), "ConnectionRefused"),
+        (VersionBlocker(reason=Reason.CONNECTION_REFUSED, message="S3 refused.", needs_action=True), "ConnectionRefused"),
         (Artifacts("sha256:s", digest()), None),
     ],
 )

@@ -7,15 +7,24 @@ from pydantic import Field
 from modelyard.api.base import Condition, Schema
 from modelyard.api.conditions import progressing, stalled
 
-__all__ = ["Blocker", "blocked"]
+__all__ = ["MESSAGE", "VERSION_MESSAGE", "Blocker", "VersionBlocker", "blocked"]
+
+MESSAGE, VERSION_MESSAGE = 1024, 320
+"""Greatest length of a message; a status holds those of many versions."""
 
 
 class Blocker(Schema):
     """What stands between an object, a stage or a version and what its spec asks for."""
 
-    reason: Annotated[str, Field(max_length=63, description="Why, as one CamelCase word; docs/conditions.md lists them.")]
-    message: Annotated[str, Field(max_length=1024, description="What is the case, and what to do.")]
+    reason: Annotated[str, Field(max_length=40, description="Why, as one CamelCase word; docs/conditions.md lists them.")]
+    message: Annotated[str, Field(max_length=MESSAGE, description="What is the case, and what to do.")]
     needs_action: Annotated[bool, Field(description="True: it stays so until a user acts. False: it ends by itself.")] = False
+
+
+class VersionBlocker(Blocker):
+    """What blocks a version."""
+
+    message: Annotated[str, Field(max_length=VERSION_MESSAGE, description="What is the case, and what to do.")]
 
 
 def blocked(blocker: Blocker) -> tuple[Condition, ...]:

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from modelyard.api.base import DeletionPolicy, Name, Resource, Schema, Status, Tags
-from modelyard.api.blocker import Blocker
+from modelyard.api.blocker import Blocker, VersionBlocker
 from modelyard.api.pods import Labels, Resources, Toleration
 from modelyard.api.rules import listed, rule, rules
 
@@ -137,7 +137,7 @@ class ModelVersionSpec(Schema):
         str | None,
         Field(
             min_length=6,
-            max_length=1024,
+            max_length=500,
             pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[^%?#]+$",
             description="An artifact tree in S3, with an MLmodel file.",
         ),
@@ -265,7 +265,7 @@ class RegisteredModelSpec(Schema):
 class ModelRuntime(Schema):
     """What a version is served with."""
 
-    image: Annotated[str, Field(max_length=512, description="Image of the model server.")]
+    image: Annotated[str, Field(max_length=384, description="Image of the model server.")]
     revision: Annotated[int, Field(ge=0, description="Number of the pod's shape; the operator raises it when its meaning changes.")]
     identity: Annotated[
         str, Field(max_length=8, description="Eight hex digits of version, digest, image and revision; a label of the serving objects.")
@@ -294,7 +294,7 @@ class ServedVersion(Schema):
 class HeldStage(Schema):
     """A stage that a version holds, or has held; the newest time of each stage."""
 
-    stage: Annotated[str, Field(max_length=63, description="The stage.")]
+    stage: Annotated[str, Field(max_length=30, description="The stage.")]
     digest: Annotated[str | None, Field(max_length=71, description="Digest of the version's tree then.")] = None
     since_time: Annotated[datetime, Field(description="When the version became effective.")]
     until_time: Annotated[datetime | None, Field(description="When it was displaced; absent while it holds the stage.")] = None
@@ -311,7 +311,7 @@ class VersionStatus(Schema):
     run_id: Annotated[str | None, Field(max_length=64, description="The MLflow run that it came from.")] = None
     training_run: Annotated[Name | None, Field(description="The TrainingRun that it came from.")] = None
     logged_model: Annotated[str | None, Field(max_length=64, description="MLflow's id of the logged model that it is.")] = None
-    uri: Annotated[str | None, Field(max_length=1024, description="Where its artifact tree is stored.")] = None
+    uri: Annotated[str | None, Field(max_length=500, description="Where its artifact tree is stored.")] = None
     digest: Annotated[str | None, Field(max_length=71, description="Digest of the tree, recorded before registration.")] = None
     listing_digest: Annotated[
         str | None,
@@ -323,9 +323,9 @@ class VersionStatus(Schema):
     registered_time: Annotated[datetime | None, Field(description="When it was registered.")] = None
     held: Annotated[
         tuple[HeldStage, ...],
-        Field(max_length=16, description="Stages that it holds or has held.", json_schema_extra=listed("stage")),
+        Field(max_length=4, description="Stages that it holds, and those that it held last.", json_schema_extra=listed("stage")),
     ] = ()
-    blocked: Annotated[Blocker | None, Field(description="Why it is not registered or must not be served.")] = None
+    blocked: Annotated[VersionBlocker | None, Field(description="Why it is not registered or must not be served.")] = None
 
     @property
     def stages(self) -> tuple[str, ...]:
@@ -354,10 +354,10 @@ class StepState(StrEnum):
 class StepStatus(Schema):
     """One step of a promotion."""
 
-    name: Annotated[str, Field(max_length=63, description="The step: admit, start, switch, record.")]
+    name: Annotated[str, Field(max_length=32, description="The step: admit, start, switch, record.")]
     state: Annotated[StepState, Field(description="Done, Active, Waiting or Failed.")]
     since_time: Annotated[datetime | None, Field(description="Since when it is in that state.")] = None
-    detail: Annotated[str, Field(max_length=256, description="What it does, or waits for.")] = ""
+    detail: Annotated[str, Field(max_length=128, description="What it does, or waits for.")] = ""
 
 
 class Rejection(Schema):
@@ -368,7 +368,7 @@ class Rejection(Schema):
     runtime: Annotated[str | None, Field(max_length=8, description="Identity of the runtime whose pods failed.")] = None
     spec_hash: Annotated[str, Field(max_length=16, description="Hash of the stage's spec, without replicas, autoscaling, resources.")]
     attempt: Annotated[int, Field(ge=0, description="The stage's `attempt` at that time.")] = 0
-    reason: Annotated[str, Field(max_length=63, description="Why, in a word.")]
+    reason: Annotated[str, Field(max_length=32, description="Why, in a word.")]
     message: Annotated[str, Field(max_length=256, description="Why.")]
     time: Annotated[datetime, Field(description="When.")]
 
@@ -392,21 +392,21 @@ class StageStatus(Schema):
     attempt: Annotated[int, Field(ge=0, description="The `attempt` that was carried out.")] = 0
     since_time: Annotated[datetime | None, Field(description="Since when the version is effective.")] = None
     start_time: Annotated[datetime | None, Field(description="When the change that is under way began.")] = None
-    url: Annotated[str | None, Field(max_length=512, description="Where it answers, in the cluster.")] = None
+    url: Annotated[str | None, Field(max_length=140, description="Where it answers, in the cluster.")] = None
     ready_replicas: Annotated[int, Field(ge=0, description="Pods that answer.")] = 0
     desired_replicas: Annotated[int, Field(ge=0, description="Pods that there should be.")] = 0
     steps: Annotated[
         tuple[StepStatus, ...],
-        Field(max_length=16, description="Steps of the promotion, in order.", json_schema_extra=listed("name")),
+        Field(max_length=10, description="Steps of the promotion, in order.", json_schema_extra=listed("name")),
     ] = ()
     blocked: Annotated[Blocker | None, Field(description="Why it is not as the spec asks; absent when it is.")] = None
     rejected: Annotated[
         tuple[Rejection, ...],
-        Field(max_length=16, description="Versions that the stage did not take, oldest first.", json_schema_extra=listed()),
+        Field(max_length=5, description="Versions that the stage did not take, oldest first.", json_schema_extra=listed()),
     ] = ()
     draining: Annotated[
         tuple[Draining, ...],
-        Field(max_length=8, description="Displaced versions whose pods are about to be deleted.", json_schema_extra=listed()),
+        Field(max_length=4, description="Displaced versions whose pods are about to be deleted.", json_schema_extra=listed()),
     ] = ()
 
     @property
@@ -433,7 +433,7 @@ class HistoryEntry(Schema):
     """One change of a stage."""
 
     time: Annotated[datetime, Field(description="When the new version became effective.")]
-    stage: Annotated[str, Field(max_length=63, description="The stage.")]
+    stage: Annotated[str, Field(max_length=30, description="The stage.")]
     from_: Annotated[Name | None, Field(alias="from", description="The version before; absent if there was none.")] = None
     to: Annotated[Name | None, Field(description="The version since; absent if the stage was cleared.")] = None
     digest: Annotated[str | None, Field(max_length=71, description="Digest of the version since.")] = None
@@ -458,10 +458,10 @@ class RegisteredModelStatus(Status):
     """What is registered, what is served, and how it came to be. It is the record of what was promoted."""
 
     mlflow_name: Annotated[str | None, Field(max_length=256, description="Its name in MLflow: namespace.name.")] = None
-    url: Annotated[str | None, Field(max_length=2048, description="Its page in MLflow.")] = None
+    url: Annotated[str | None, Field(max_length=1024, description="Its page in MLflow.")] = None
     versions: Annotated[
         tuple[VersionStatus, ...],
-        Field(max_length=128, description="Versions, oldest first: the newest 64 and those in use.", json_schema_extra=listed("name")),
+        Field(max_length=64, description="Versions, oldest first: those in use and the newest.", json_schema_extra=listed("name")),
     ] = ()
     older_versions: Annotated[
         tuple[KnownVersion, ...],
@@ -475,7 +475,7 @@ class RegisteredModelStatus(Status):
     history: Annotated[
         tuple[HistoryEntry, ...], Field(max_length=50, description="The last 50 changes, oldest first.", json_schema_extra=listed())
     ] = ()
-    summary: Annotated[str, Field(max_length=1024, description="Stages and their versions in one line.")] = ""
+    summary: Annotated[str, Field(max_length=512, description="Stages and their versions in one line.")] = ""
 
 
 class RegisteredModel(Resource[RegisteredModelSpec, RegisteredModelStatus]):

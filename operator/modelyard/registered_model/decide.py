@@ -269,7 +269,7 @@ def _summary(stages: Mapping[str, StageStatus]) -> str:
         now, then = stage.version or "none", stage.desired or "none"
         return f"{name}={now}" if now == then else f"{name}={now}->{then}"
 
-    return " ".join(one(name, stage) for name, stage in sorted(stages.items()))[:1024]
+    return " ".join(one(name, stage) for name, stage in sorted(stages.items()))[:512]
 
 
 def _requeue_after(status: RegisteredModelStatus, decisions: Mapping[str, StageDecision]) -> timedelta | None:
