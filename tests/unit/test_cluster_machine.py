@@ -5,6 +5,7 @@ import fcntl
 import io
 import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,26 @@ def test_a_dead_daemon_that_nobody_has_buried_does_not_live(tmp_path: Path) -> N
         os.waitid(os.P_PID, dead.pid, os.WEXITED | os.WNOWAIT)
         assert Path(f"/proc/{dead.pid}/stat").read_text().split()[2] == "Z"
         assert not daemon_lives(file, "true")
+
+
+def test_a_machine_without_an_engine_s_client_has_no_image(tmp_path: Path) -> None:
+    """A cache may outlive the engine: its stamps ask whether an image is there."""
+    script = """if True:
+        import io
+        from tests.cluster.console import Console
+        from tests.cluster.engine import Engine
+        from tests.cluster.settings import Settings
+        print(Engine(Settings.read(), Console(io.StringIO())).image_id("modelyard/operator:dev"))
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=Settings.read().root,
+        env=os.environ | {"PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("None\n", "")
 
 
 @pytest.mark.parametrize(
