@@ -82,6 +82,17 @@ def test_a_stage_that_is_null_is_the_same_as_one_without_a_version(admin):
     assert refused(dora.merge(path, held("staging", "v1")), "stage staging")
 
 
+def test_raising_the_attempt_of_a_stage_is_promoting(admin):
+    """It tries a rejected version again, or replaces the pods of the effective one."""
+    dora, path = admin.as_user("dora-the-data-scientist"), made(admin, {"production": {"version": "v1"}, "staging": {}})
+    raised = {"spec": {"stages": {"production": {"attempt": 1}}}}
+    assert refused(dora.merge(path, raised), "dora-the-data-scientist may not change version or attempt of stage production of risk/")
+    assert refused(dora.merge(path, {"spec": {"stages": {"new": {"attempt": 1}}}}), "stage new of risk/")
+    assert admin.as_user("stan-of-staging").merge(path, {"spec": {"stages": {"staging": {"attempt": 1}}}}).code == 200
+    assert admin.as_user("rita-the-release-manager").merge(path, raised).code == 200
+    assert dora.merge(path, {"spec": {"stages": {"production": {"attempt": 1, "serving": {"replicas": 2}}}}}).code == 200
+
+
 def test_a_data_scientist_changes_everything_but_versions_of_stages(admin):
     dora, path = admin.as_user("dora-the-data-scientist"), made(admin, {"production": {"version": "v1"}})
     change = {
