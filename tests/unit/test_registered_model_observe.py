@@ -15,7 +15,20 @@ from modelyard.plan import CreateVersion
 from modelyard.registered_model import controller
 from modelyard.registered_model.observation import Artifacts, Source
 from modelyard.registered_model.observe import observe
-from tests.unit.builders import BUCKET, NAMESPACE, NOW, RUNTIME, URL, Around, body, outside, registered_model, status_of, training_run, written
+from tests.unit.builders import (
+    BUCKET,
+    NAMESPACE,
+    NOW,
+    RUNTIME,
+    URL,
+    Around,
+    body,
+    outside,
+    registered_model,
+    status_of,
+    training_run,
+    written,
+)
 from tests.unit.models import decide, recording
 
 OURS = owner_tags(NAMESPACE, "fraud", "uid-fraud")
@@ -212,7 +225,7 @@ async def test_a_training_run_that_has_no_model_yet_or_never_will(run: TrainingR
     there = await registry(*([run] if run else []))
     found = await resolved(there, training_run="fraud-1")
     assert isinstance(found, Blocker)
-    assert (found.reason, found.not waiting) == (reason, not waiting)
+    assert (found.reason, found.needs_action) == (reason, not waiting)
 
 
 async def test_of_an_mlflow_run_it_is_the_model_of_that_name_or_what_lies_at_that_path():
@@ -234,7 +247,7 @@ async def test_a_run_of_another_namespace_is_none_of_ours():
     for id_ in (run, "nowhere"):
         found = await resolved(there, run_id=id_)
         assert isinstance(found, Blocker)
-        assert (found.reason, found.not waiting) == ("VersionInvalid", True)
+        assert (found.reason, found.needs_action) == ("VersionInvalid", True)
 
 
 @pytest.mark.parametrize(
