@@ -202,7 +202,8 @@ def test_a_stage_that_wants_it_says_why_and_whether_somebody_has_to_act(blocker:
 
 
 def test_a_message_of_any_length_fits_the_status():
-    long = VersionBlocker(reason=Reason.ARTIFACT_MISSING, message=("There is no MLmodel file below s3://" + "x" * 1100)[:VERSION_MESSAGE], needs_action=True)
+    text = ("There is no MLmodel file below s3://" + "x" * 1100)[:VERSION_MESSAGE]
+    long = VersionBlocker(reason=Reason.ARTIFACT_MISSING, message=text, needs_action=True)
     model = recording(registered_model(versions=declared("v3"), stages={"production": {"version": "v3"}}))
     written(model, decide(model, around(model, sources={"v3": long}), NOW))
     far = record("v3", "1", uri="s3://b/" + "x" * 480)
@@ -310,7 +311,7 @@ def test_versions_in_use_are_kept_whole_however_old():
     model = many(80, production=stage)
     names = [version.name for version in model.status.versions]
     assert names[:2] == ["v0", "v1"]
-    assert len(names) == 66
+    assert len(names) == 64
 
 
 def test_an_older_version_can_be_promoted_with_the_bytes_that_were_recorded():
@@ -353,12 +354,12 @@ def test_the_status_has_room_for_all_that_it_may_hold():
     assert (len(model.status.versions), len(model.status.older_versions)) == (64, 448)
     waiting = {f"w{n}": WAITS for n in range(300)}
     spec = registered_model(versions=declared(*list(waiting)[:64]), stages={"production": {"version": "w299"}}).spec
-    for before in (recording(registered_model()), model):
+    for before, size in ((recording(registered_model()), 17), (model, 64)):
         model = before.model_copy(update={"spec": spec})
         asked = {name: replace(next(iter(declarations(model, ()).values())), version=name) for name in waiting}
         plan = decide(model, observed(declarations=asked, sources=waiting), NOW)
         names = set(versions_of(plan))
-        assert len(names) == 128
+        assert len(names) == size, "of those that wait, 16 and those in use"
         assert "w299" in names
         written(model, plan)
 

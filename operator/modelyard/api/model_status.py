@@ -135,7 +135,7 @@ class Rejection(Schema):
     spec_hash: Annotated[str, Field(max_length=16, description="Hash of the stage's spec, without replicas, autoscaling, resources.")]
     attempt: Annotated[int, Field(ge=0, description="The stage's `attempt` at that time.")] = 0
     reason: Annotated[str, Field(max_length=32, description="Why, in a word.")]
-    message: Annotated[str, Field(max_length=256, description="What the pods said.")]
+    message: Annotated[str, Field(max_length=256, description="Why, and what to do.")]
     time: Annotated[datetime, Field(description="When.")]
 
 

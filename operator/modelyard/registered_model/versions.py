@@ -152,9 +152,8 @@ def _declared(declaration: Declaration, seen: Observation, *, full: bool) -> Ver
     status = VersionStatus(name=declaration.version, training_run=wanted.training_run, run_id=wanted.run_id, uri=wanted.uri)
     if full:
         message = f"This model has {_KEPT + _OLDER} versions, and no more are recorded. Register it in another RegisteredModel."
-        return status.model_copy(
-            update={"blocked": VersionBlocker(reason=Reason.VERSION_INVALID, message=message[:VERSION_MESSAGE], needs_action=True)}
-        )
+        blocked = VersionBlocker(reason=Reason.VERSION_INVALID, message=message[:VERSION_MESSAGE], needs_action=True)
+        return status.model_copy(update={"blocked": blocked})
     if not isinstance(source, Source):
         return status.model_copy(update={"blocked": source})
     return status.model_copy(
