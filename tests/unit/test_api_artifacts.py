@@ -70,6 +70,12 @@ def test_a_bad_uri_is_refused_and_not_repeated(uri: str):
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize("uri", ["s3://key:secret@bucket/x", "s3://user@bucket/x", "s3://bucket:9000/x"])
+def test_who_writes_keys_into_an_address_is_told_where_they_belong(uri: str):
+    with pytest.raises(ValueError, match="the connection Secret"):
+        parse_uri(uri)
+
+
 @given(st.text("ab.-/@:%0A ", max_size=12), st.text("ab./\\%?# \n\0ü", max_size=20))
 def test_what_is_accepted_means_one_place(bucket: str, key: str):
     """Whatever is written, an accepted URI stays in its bucket and below its prefix when any program joins it with others."""
