@@ -11,6 +11,7 @@ from kubernetes.aio.client import Configuration
 
 from modelyard.adapters.kubernetes import Kubernetes
 from modelyard.adapters.kubernetes_api import Api
+from modelyard.api.kinds import KINDS
 from modelyard.cache import Cache
 from modelyard.controller import FINALIZER
 from modelyard.errors import Conflict, Forbidden
@@ -21,7 +22,7 @@ from tests.api.objects import Manifest, experiment, model, training_run
 from tests.api.rights import OPERATOR, ROOT, SERVED, Guarded, Use, grant, guarded, needed
 from tests.harness import until
 
-PLURALS = ("experiments", "trainingruns", "registeredmodels")
+PLURALS = tuple(kind.resource.PLURAL for kind in KINDS)
 FINALIZERS = {Use("update", "modelyard.io", f"{plural}/finalizers") for plural in PLURALS}
 POD = {"containers": [{"name": "c", "image": "i"}]}
 CHILDREN = {

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from modelyard.api.base import GROUP
+from modelyard.api.kinds import KINDS
 from modelyard.cache import Cache
 from modelyard.errors import Conflict, Invalid, ModelyardError
 from modelyard.kube.applied import ATOMIC_MAPS, item_key, stamped
@@ -24,7 +25,7 @@ from tests.fakes.clock import FakeClock
 
 __all__ = ["FakeCluster", "Killed", "controlled_by"]
 
-_OWN = {"Experiment": "experiments", "TrainingRun": "trainingruns", "RegisteredModel": "registeredmodels"}
+_OWN = {kind.resource.KIND: kind.resource.PLURAL for kind in KINDS}
 _PAGE = 500
 # What the API server refuses to change, by kind: a path into the object.
 _IMMUTABLE = {"Job": ("spec", "template"), "Deployment": ("spec", "selector")}

@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 from modelyard import experiment, registered_model, training_run
+from modelyard.api.kinds import KINDS
 from modelyard.cache import Cache
 from modelyard.engine.engine import Engine, Options
 from modelyard.kube.pods import Runtime
@@ -25,7 +26,7 @@ from tests.fakes.tenants import FakeTenants
 __all__ = ["NAMESPACE", "Fate", "World", "manifest"]
 
 NAMESPACE = "risk"
-_PLURALS = ("experiments", "trainingruns", "registeredmodels")
+_PLURALS = tuple(kind.resource.PLURAL for kind in KINDS)
 _MLMODEL = b'flavors:\n  xgboost: {}\n  python_function: {}\nsignature:\n  inputs: \'[{"type": "double", "name": "x"}]\'\n'
 _JOB, _POD, _DEPLOYMENT = "batch/v1/Job", "v1/Pod", "apps/v1/Deployment"
 
