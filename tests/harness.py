@@ -40,8 +40,11 @@ Manifest = dict[str, Any]
 T = TypeVar("T")
 
 
-def until(condition: Callable[[], T | None], what: str, seconds: float = 30) -> T:
-    """The first value of a condition that is neither None nor False; fails when there is none in time."""
+def until(condition: Callable[[], T | None], what: str, seconds: float = 180) -> T:
+    """The first value of a condition that is neither None nor False; fails when there is none in time.
+
+    The limit is long because the tests may share their machine: what is waited for comes at once on an idle one.
+    """
     deadline = time.monotonic() + seconds
     while True:
         value = condition()
