@@ -6,7 +6,7 @@ import hashlib
 
 from modelyard.adapters.s3 import Reach
 from modelyard.adapters.s3_uri import Location, parse_uri, safe_path
-from modelyard.api.digest import FileDigest, tree_digest
+from modelyard.api.digest import FileDigest, listing_digest, tree_digest
 from modelyard.errors import Forbidden, Invalid
 from modelyard.ports import ArtifactTree, StoredObject, Usage
 from tests.fakes.calls import Call, Calls, Hook
@@ -73,7 +73,8 @@ class FakeStore:
             if not all(safe_path(path) for path in found):
                 raise Invalid("S3", "read artifacts", uri)
             files = [FileDigest(path, len(data), hashlib.sha256(data).hexdigest()) for path, data in found.items()]
-            return ArtifactTree(tree_digest(files), sum(file.size for file in files), len(files)) if files else None
+            listing = listing_digest((path, len(data), hashlib.md5(data).hexdigest()) for path, data in found.items())
+            return ArtifactTree(tree_digest(files), sum(file.size for file in files), len(files), listing) if files else None
 
     async def read(self, uri: str, limit: int) -> bytes | None:
         place = self._readable(parse_uri(uri))
