@@ -63,10 +63,12 @@ def decider(runtime: Runtime) -> Decide:
     def decide(model: RegisteredModel, seen: Observation, now: datetime) -> ModelPlan:
         if (restored := _restored(model, seen, now)) is not None:
             return Record(restored)
+        if is_empty(model) and seen.dependency_error is not None:
+            # A status that was lost is rebuilt once MLflow answers: it stays empty, and what serves is left alone.
+            said = conditions.dependency_down(model, {}, seen.dependency_error)
+            return Rest(model.status.model_copy(update={"conditions": said}), requeue_after=_LOOK_AGAIN)
         versions = known(model, seen)
-        # A status that was lost is rebuilt once MLflow answers; until then what serves is left alone.
-        names = [] if is_empty(model) and seen.dependency_error is not None else _stage_names(model, seen)
-        decisions = {name: decide_stage(_view(model, seen, versions, runtime, name), now) for name in names}
+        decisions = {name: decide_stage(_view(model, seen, versions, runtime, name), now) for name in _stage_names(model, seen)}
         status = _status(model, seen, versions, decisions, now)
         status = status.model_copy(update={"operator_runtime": operator_runtime(runtime)})
         if seen.dependency_error is not None:
