@@ -9,10 +9,17 @@
 The fixtures of the cluster are everybody's.
 """
 
+import os
 import signal
 from pathlib import Path
 
 import pytest
+
+from tests import watcher
+from tests.cluster.settings import TESTS_CLUSTER
+
+# For this process and all that it starts: no test runs on the demo's cluster.
+os.environ["MODELYARD_CLUSTER"] = TESTS_CLUSTER
 
 pytest_plugins = ["tests.e2e.fixtures"]
 # Else a failure of it would not show what differs.
@@ -21,6 +28,8 @@ pytest.register_assert_rewrite("tests.goldens")
 # A shell lets what it starts in the background ignore Ctrl-C, and so would every program that a test starts and interrupts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+# As Ctrl-C does it: fixtures end what they started.
+signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 ON_KIND = {"cluster", "demo", "e2e"}
 SESSIONS = {
@@ -29,6 +38,15 @@ SESSIONS = {
 }
 # What uninstalls the operator comes last.
 LAST = ("test_readme.py", "test_chart.py")
+
+
+def pytest_sessionstart() -> None:
+    watcher.watch()
+
+
+def pytest_keyboard_interrupt() -> None:
+    """Let nothing but a second Ctrl-C disturb the fixtures' ends."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from itertools import chain
 
 import pytest
 
@@ -175,7 +176,7 @@ def test_lists_are_merged_by_the_keys_that_the_api_server_says(kind: OwnedKind, 
             return
         keys = schema.get("x-kubernetes-list-map-keys") if schema.get("x-kubernetes-list-type") == "map" else None
         if keys is None:
-            item: Manifest = dict.fromkeys((*MERGE_KEYS.get(field, ()), "name"), "x")
+            item: Manifest = dict.fromkeys((*chain(*MERGE_KEYS.get(field, ())), "name"), "x")
             ours = item_key(field, [item])
             wrong.extend([f"{field} is atomic"] if ours is not None else [])
             return

@@ -207,7 +207,7 @@ SAID: dict[PodReason, tuple[Callable[[Path], Ended], str]] = {
     PodReason.LOAD_FAILED: (torn, "model.ubj"),
     PodReason.SMOKE_FAILED: (unlike, "its own input example"),
     PodReason.DATASET_DIGEST_MISMATCH: (other_dataset, "13 bytes"),
-    PodReason.DATASET_UNAVAILABLE: (no_dataset, "NoSuchKey"),
+    PodReason.DATASET_UNAVAILABLE: (no_dataset, "there is no such object"),
     PodReason.DATASET_INVALID: (empty_dataset, "parquet"),
     PodReason.SCRIPT_INVALID: (no_python, "train.py, line 1"),
     PodReason.INVALID_PARAMETERS: (unknown_parameter, "max_depth"),
@@ -216,7 +216,7 @@ SAID: dict[PodReason, tuple[Callable[[Path], Ended], str]] = {
     PodReason.STORE_UNAVAILABLE: (no_store, "s3://models/fraud"),
     PodReason.MLFLOW_UNAVAILABLE: (no_mlflow, "logging the dataset"),
     PodReason.DATABASE_UNAVAILABLE: (no_database, "mlflow.db"),
-    PodReason.CONNECTION_REFUSED: (wrong_keys, "AccessDenied"),
+    PodReason.CONNECTION_REFUSED: (wrong_keys, "the keys may not do this"),
     PodReason.REQUEST_REFUSED: (unwelcome, "no such run"),
 }
 

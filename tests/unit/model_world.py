@@ -418,10 +418,14 @@ class World:
         """Check what must hold when nothing is left to do, whatever happened on the way."""
         self.check_registry()
         self.check_serving()
+        bad = False
         for stage, spec in self.model.spec.stages.items():
-            if spec.version not in {*self.broken, LOST} or not is_served(spec):
-                assert self.effective(stage) == spec.version or spec.version == LOST
-        bad = [s for s in self.model.spec.stages.values() if s.version == LOST or (s.version in self.broken and is_served(s))]
+            status = self.status(stage)
+            # A rejection does not end because the stage is scaled to nothing.
+            rejected = status.blocked is not None and spec.version in {each.version for each in status.rejected}
+            failing = spec.version in self.broken and (is_served(spec) or rejected)
+            bad = bad or failing or spec.version == LOST
+            assert failing or spec.version == LOST or self.effective(stage) == spec.version
         assert said(self.model.status).startswith("Stalled" if bad else "Ready"), self.model.status.conditions
         assert self.model.status.is_true("Synced")
 

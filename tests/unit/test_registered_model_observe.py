@@ -6,15 +6,30 @@ from typing import Any
 import pytest
 
 from modelyard.api.base import condition
+from modelyard.api.blocker import Blocker
 from modelyard.api.registered_model import RegisteredModel
 from modelyard.api.training_run import MlflowRun, ModelArtifact, TrainingRun, TrainingRunStatus
 from modelyard.errors import Unavailable
 from modelyard.kube.names import owner_tags
+from modelyard.plan import CreateVersion
 from modelyard.registered_model import controller
-from modelyard.registered_model.observe import Bytes, observe
-from modelyard.registered_model.sources import Problem, Source
-from tests.unit.builders import BUCKET, NAMESPACE, NOW, RUNTIME, URL, Around, body, registered_model, training_run, written
-from tests.unit.test_registered_model import decide
+from modelyard.registered_model.observation import Artifacts, Source
+from modelyard.registered_model.observe import observe
+from tests.unit.builders import (
+    BUCKET,
+    NAMESPACE,
+    NOW,
+    RUNTIME,
+    URL,
+    Around,
+    body,
+    outside,
+    registered_model,
+    status_of,
+    training_run,
+    written,
+)
+from tests.unit.models import decide, recording
 
 OURS = owner_tags(NAMESPACE, "fraud", "uid-fraud")
 
@@ -37,7 +52,7 @@ def asked(there: Around, *operations: str) -> list[str]:
 # --- what is looked at --------------------------------------------------------------------------------
 async def test_a_model_that_mlflow_does_not_have_is_a_world_too():
     seen = await observe(registered_model(), Around(), NOW)
-    assert (seen.model, seen.versions, seen.trouble, seen.tracking_url) == (None, (), None, URL)
+    assert (seen.model, seen.versions, seen.dependency_error, seen.tracking_url) == (None, (), None, URL)
 
 
 async def test_into_a_model_of_somebody_else_nobody_looks():
@@ -57,8 +72,8 @@ async def test_what_is_away_is_a_value_and_what_kubernetes_knows_is_seen_all_the
     there = await registry()
     there.tenants.wrong["risk"] = "there is no Secret"
     seen = await observe(registered_model(versions={"v1": {"uri": uri("v1")}}), there, NOW)
-    assert seen.trouble
-    assert (seen.trouble.operation, set(seen.claims)) == ("read connection", {"v1"})
+    assert seen.dependency_error
+    assert (seen.dependency_error.operation, set(seen.declarations)) == ("read connection", {"v1"})
 
     def away(operation: str, phase: str) -> None:
         if operation == "versions":
@@ -66,7 +81,7 @@ async def test_what_is_away_is_a_value_and_what_kubernetes_knows_is_seen_all_the
 
     there = await registry()
     there.tenants.on_call = away
-    assert isinstance((await observe(registered_model(), there, NOW)).trouble, Unavailable)
+    assert isinstance((await observe(registered_model(), there, NOW)).dependency_error, Unavailable)
 
 
 async def test_versions_of_an_earlier_object_are_not_ours_and_are_registered_anew():
@@ -84,33 +99,33 @@ async def test_a_pass_reads_the_bytes_of_no_more_than_it_registers():
     for name in names[1:]:
         there.put_model(uri(name))
     seen = await observe(registered_model(versions={name: {"uri": uri(name)} for name in names}), there, NOW)
-    assert {name: type(found) for name, found in seen.sources.items()} == {"v0": Problem, "v1": Source}
+    assert {name: type(found) for name, found in seen.sources.items()} == {"v0": Blocker, "v1": Source}
     assert asked(there, "digest") == [uri("v1")]
 
 
 # --- bytes --------------------------------------------------------------------------------------------
 async def known(there: Around, **spec: Any) -> RegisteredModel:
-    """A model that has seen its version v1 registered, which production wants."""
+    """Return a model whose version v1 is recorded and registered, and asked for by production."""
     there.put_model(uri("v1"))
-    model = registered_model(versions={"v1": {"uri": uri("v1")}}, stages={"production": {"version": "v1"}}, **spec)
-    (action,) = decide(model, await observe(model, there, NOW), NOW).actions
-    await there.tracking.create_version(action.model, action.source, action.run, action.tags, action.logged_model)  # type: ignore[union-attr]
-    plan = decide(model, await observe(model, there, NOW), NOW)
-    return written(model, replace(plan, actions=()))
+    model = recording(registered_model(versions={"v1": {"uri": uri("v1")}}, stages={"production": {"version": "v1"}}, **spec))
+    model = written(model, decide(model, await observe(model, there, NOW), NOW))
+    action = outside(decide(model, await observe(model, there, NOW), NOW))
+    assert isinstance(action, CreateVersion)
+    await there.tracking.create_version(action.model, action.source, action.run, action.tags, action.logged_model)
+    return written(model, decide(model, await observe(model, there, NOW), NOW))
 
 
 async def test_bytes_are_read_once_and_after_that_only_when_the_listing_changes():
     there = await registry()
     model = await known(there)
-    for reads in (1, 0):
-        there.tenants.calls.clear()
-        seen = await observe(model, there, NOW)
-        assert isinstance(seen.bytes["v1"], Bytes)
-        assert len(asked(there, "digest")) == reads
-        model = written(model, replace(decide(model, seen, NOW), actions=()))
+    assert len(asked(there, "digest")) == 1, "the listing was recorded with the bytes"
+    there.tenants.calls.clear()
+    seen = await observe(model, there, NOW)
+    assert seen.artifacts["v1"] == Artifacts(str(model.status.versions[0].listing_digest), model.status.versions[0].digest)
+    assert asked(there, "digest") == []
     there.store.put(f"{uri('v1')}/model.ubj", b"another")
-    changed = (await observe(model, there, NOW)).bytes["v1"]
-    assert isinstance(changed, Bytes)
+    changed = (await observe(model, there, NOW)).artifacts["v1"]
+    assert isinstance(changed, Artifacts)
     assert changed.digest != model.status.versions[0].digest
 
 
@@ -118,33 +133,43 @@ async def test_artifacts_that_are_gone_are_none_and_those_that_s3_refuses_are_a_
     there = await registry()
     model = await known(there)
     there.tenants.world[BUCKET].clear()
-    assert (await observe(model, there, NOW)).bytes == {"v1": None}
+    assert (await observe(model, there, NOW)).artifacts == {"v1": None}
     there.tenants.world.clear()
     seen = await observe(model, there, NOW)
-    assert seen.trouble is None
-    assert isinstance(seen.bytes["v1"], Problem)
+    assert seen.dependency_error is None
+    assert isinstance(seen.artifacts["v1"], Blocker)
 
 
 async def test_only_versions_in_use_are_looked_after():
     there = await registry()
     model = await known(there)
     idle = model.model_copy(update={"spec": registered_model(versions={"v1": {"uri": uri("v1")}}).spec})
-    assert (await observe(idle, there, NOW)).bytes == {}
+    assert (await observe(idle, there, NOW)).artifacts == {}
 
 
 async def test_a_version_that_mlflow_lost_comes_back_only_with_its_bytes():
     there = await registry()
     model = await known(there)
     await there.tracking.delete_version("risk.fraud", "1")
-    assert isinstance((await observe(model, there, NOW)).sources["v1"], Source)
+    assert isinstance(outside(decide(model, await observe(model, there, NOW), NOW)), CreateVersion)
     there.put_model(uri("v1"), b"other bytes")
-    found = (await observe(model, there, NOW)).sources["v1"]
-    assert isinstance(found, Problem)
-    assert (found.reason, found.waiting) == ("ArtifactDigestMismatch", False)
+    plan = decide(model, await observe(model, there, NOW), NOW)
+    assert outside(plan) is None
+    blocked = status_of(plan).versions[0].blocked
+    assert (blocked.reason, blocked.needs_action) == ("ArtifactDigestMismatch", True)
+
+
+async def test_a_model_that_is_adopted_is_read_before_it_is_ours():
+    """What MLflow's tags tell of an object that was restored from a backup is read while the uid there is still the old one."""
+    there = await registry(tags={"modelyard.io/uid": "uid-old"})
+    await there.tracking.create_version("risk.fraud", uri("v1"), None, {"modelyard.io/version": "v1", "modelyard.io/uid": "uid-old"}, None)
+    adopted = registered_model(about={"annotations": {"modelyard.io/adopt": "true"}})
+    assert len((await observe(adopted, there, NOW)).versions) == 1
+    assert (await observe(registered_model(), there, NOW)).versions == ()
 
 
 # --- where a version lies -----------------------------------------------------------------------------
-async def resolved(there: Around, **version: Any) -> Source | Problem:
+async def resolved(there: Around, **version: Any) -> Source | Blocker:
     return (await observe(registered_model(versions={"v1": version}), there, NOW)).sources["v1"]
 
 
@@ -182,7 +207,7 @@ async def test_a_training_run_s_model_that_has_changed_since_is_refused():
     run, lies = await logged(there)
     there.objects = (ended(run, lies, "sha256:" + "0" * 64),)
     found = await resolved(there, training_run="fraud-1")
-    assert isinstance(found, Problem)
+    assert isinstance(found, Blocker)
     assert found.reason == "ArtifactDigestMismatch"
 
 
@@ -199,8 +224,8 @@ async def test_a_training_run_s_model_that_has_changed_since_is_refused():
 async def test_a_training_run_that_has_no_model_yet_or_never_will(run: TrainingRun | None, reason: str, waiting: bool):
     there = await registry(*([run] if run else []))
     found = await resolved(there, training_run="fraud-1")
-    assert isinstance(found, Problem)
-    assert (found.reason, found.waiting) == (reason, waiting)
+    assert isinstance(found, Blocker)
+    assert (found.reason, found.needs_action) == (reason, not waiting)
 
 
 async def test_of_an_mlflow_run_it_is_the_model_of_that_name_or_what_lies_at_that_path():
@@ -221,8 +246,8 @@ async def test_a_run_of_another_namespace_is_none_of_ours():
     await there.tracking.set_run_tags(run, {"modelyard.io/namespace": "other"})
     for id_ in (run, "nowhere"):
         found = await resolved(there, run_id=id_)
-        assert isinstance(found, Problem)
-        assert (found.reason, found.waiting) == ("VersionInvalid", False)
+        assert isinstance(found, Blocker)
+        assert (found.reason, found.needs_action) == ("VersionInvalid", True)
 
 
 @pytest.mark.parametrize("path", ["a\\b", "x" * 256, "C:/x", "model.ubj/part"])
@@ -241,14 +266,14 @@ async def test_a_tree_that_no_pod_could_write_is_not_registered_and_the_path_is_
 )
 async def test_an_address_without_a_model_or_beyond_the_tenant_s_buckets_is_refused(lies: str, reason: str):
     found = await resolved(await registry(), uri=lies)
-    assert isinstance(found, Problem)
+    assert isinstance(found, Blocker)
     assert found.reason == reason
 
 
 async def test_artifacts_without_an_mlmodel_file_are_no_model():
     there = await registry()
     there.store.put(f"{uri('v1')}/model.ubj", b"booster")
-    assert isinstance(await resolved(there, uri=uri("v1")), Problem)
+    assert isinstance(await resolved(there, uri=uri("v1")), Blocker)
 
 
 # --- who wakes it -------------------------------------------------------------------------------------

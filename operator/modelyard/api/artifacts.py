@@ -130,7 +130,7 @@ class S3Kind(Enum):
 
     NO_OBJECT = "there is no such object"
     NO_BUCKET = "there is no such bucket"
-    CHANGED = "the object changed meanwhile"
+    CHANGED = "the object changed while it was read"
     FORBIDDEN = "the store refuses the keys"
     TAKEN = "another account owns a bucket of this name"
     BUSY = "the store cannot answer now"

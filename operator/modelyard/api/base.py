@@ -73,7 +73,7 @@ class Status(Schema):
     conditions: Annotated[
         tuple[Condition, ...],
         Field(
-            max_length=16,
+            max_length=8,
             description="Ready, Reconciling, Stalled and the kind's own.",
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
         ),

@@ -35,7 +35,7 @@ from modelyard.plan import (
 )
 from modelyard.registered_model import conditions, history
 from modelyard.registered_model.build import Surroundings, operator_runtime, served_by
-from modelyard.registered_model.observation import Observation
+from modelyard.registered_model.observation import Observation, is_empty
 from modelyard.registered_model.registry import moves
 from modelyard.registered_model.stage import StageDecision, decide_stage
 from modelyard.registered_model.versions import known, next_registration, rebuilt, split, told_stages, tracked_by_name, with_held
@@ -64,7 +64,9 @@ def decider(runtime: Runtime) -> Decide:
         if (restored := _restored(model, seen, now)) is not None:
             return Record(restored)
         versions = known(model, seen)
-        decisions = {name: decide_stage(_view(model, seen, versions, runtime, name), now) for name in _stage_names(model, seen)}
+        # A status that was lost is rebuilt once MLflow answers; until then what serves is left alone.
+        names = [] if is_empty(model) and seen.dependency_error is not None else _stage_names(model, seen)
+        decisions = {name: decide_stage(_view(model, seen, versions, runtime, name), now) for name in names}
         status = _status(model, seen, versions, decisions, now)
         status = status.model_copy(update={"operator_runtime": operator_runtime(runtime)})
         if seen.dependency_error is not None:
@@ -269,7 +271,7 @@ def _summary(stages: Mapping[str, StageStatus]) -> str:
         now, then = stage.version or "none", stage.desired or "none"
         return f"{name}={now}" if now == then else f"{name}={now}->{then}"
 
-    return " ".join(one(name, stage) for name, stage in sorted(stages.items()))[:1024]
+    return " ".join(one(name, stage) for name, stage in sorted(stages.items()))[:512]
 
 
 def _requeue_after(status: RegisteredModelStatus, decisions: Mapping[str, StageDecision]) -> timedelta | None:

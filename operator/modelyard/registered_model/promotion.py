@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from modelyard.api.blocker import Blocker
+from modelyard.api.blocker import MESSAGE, Blocker
 from modelyard.api.registered_model import Draining, Rejection, ServedVersion, StageStatus, StepState
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.errors import ModelyardError
@@ -24,8 +24,9 @@ from modelyard.registered_model.view import StageView
 
 __all__ = ["Step", "current", "names", "refused_step", "steps", "without_candidate"]
 
-_REJECTIONS = 16
-_DRAINS = 8
+_DETAIL = 128
+_REJECTIONS = 5
+_DRAINS = 4
 _RETRY_REFUSED = timedelta(seconds=30)
 
 
@@ -81,7 +82,7 @@ def _admit(view: StageView, now: datetime) -> Step:
         state = StepState.FAILED if blocker.needs_action else StepState.WAITING
         # A version that cannot take the stage keeps no pods; one that only waits does.
         dropped = without_candidate(view, now) if blocker.needs_action and view.status.candidate is not None else None
-        return Step("admit", state, blocker.message[:256], blocker=blocker, record=dropped)
+        return Step("admit", state, blocker.message[:_DETAIL], blocker=blocker, record=dropped)
     assert wanted is not None, "an admissible version has a recorded digest"
     if view.status.candidate != wanted:
         begun = without_candidate(view, now).model_copy(update={"desired": view.desired, "candidate": wanted, "start_time": now})
@@ -98,10 +99,10 @@ def _inadmissible(view: StageView) -> Blocker | None:
             f"Nothing declares the version {desired}. Declare it in spec.versions, or register it from a TrainingRun."
             f" There are: {', '.join(sorted(view.versions)) or 'none yet'}."
         )
-        return Blocker(reason=Reason.VERSION_UNKNOWN, message=message[:1024], needs_action=True)
+        return Blocker(reason=Reason.VERSION_UNKNOWN, message=message[:MESSAGE], needs_action=True)
     if version.blocked is not None:
         message = f"{desired} cannot be promoted. {version.blocked.message}"
-        return version.blocked.model_copy(update={"message": message[:1024]})
+        return Blocker(reason=version.blocked.reason, message=message[:MESSAGE], needs_action=version.blocked.needs_action)
     if version.mlflow_version is None or version.digest is None:
         return Blocker(reason=Reason.WAITING_FOR_VERSION, message=f"{desired} is being registered.")
     return _rejection(view)
@@ -121,7 +122,7 @@ def _rejection(view: StageView) -> Blocker | None:
                 f"{wanted.version} was rejected, and {stable}. {rejection.message} It is tried again when the stage's spec"
                 f" changes, or when stages.{view.name}.attempt is raised above {rejection.attempt}."
             )
-            return Blocker(reason=rejection.reason, message=message[:1024], needs_action=True)
+            return Blocker(reason=rejection.reason, message=message[:MESSAGE], needs_action=True)
     return None
 
 
@@ -158,7 +159,7 @@ def _start(view: StageView, now: datetime) -> Step:
     if actions or steady < replicas or not pods.current:
         stable = f" next to {view.status.version}, which is still serving" if view.status.version else ""
         message = f"{candidate.version} is starting{stable}: {detail}. {pods.message}".strip()
-        blocker = Blocker(reason=pods.reason or Reason.PROMOTING, message=message[:1024], needs_action=pods.stalled)
+        blocker = Blocker(reason=pods.reason or Reason.PROMOTING, message=message[:MESSAGE], needs_action=pods.stalled)
         state = StepState.FAILED if pods.stalled else StepState.ACTIVE
         return Step("start", state, detail, actions, blocker)
     return Step("start", StepState.DONE, detail)
@@ -179,7 +180,7 @@ def _rejected(view: StageView, candidate: ServedVersion, reason: str, message: s
     status = without_candidate(view, now)
     others = (each for each in status.rejected if (each.digest, each.runtime) != (rejection.digest, rejection.runtime))
     status = status.model_copy(update={"rejected": (*others, rejection)[-_REJECTIONS:]})
-    return Step("start", StepState.FAILED, message[:256], record=status)
+    return Step("start", StepState.FAILED, message[:_DETAIL], record=status)
 
 
 # --- switch -------------------------------------------------------------------------------------
@@ -197,19 +198,19 @@ def _switch(view: StageView, _now: datetime) -> Step:
     if (error := serving.refused(view, actions)) is not None:
         return refused_step("switch", error)
     blocker = Blocker(reason=Reason.PROMOTING, message=f"{candidate.version} is ready and receives all traffic now.")
-    return Step("switch", StepState.ACTIVE, blocker.message, actions, blocker)
+    return Step("switch", StepState.ACTIVE, blocker.message[:_DETAIL], actions, blocker)
 
 
 def _held(name: str, view: StageView) -> Step:
     message = f"{view.desired} is ready, and the stage switches to it when MLflow and S3 answer."
-    return Step(name, StepState.WAITING, message, blocker=Blocker(reason=Reason.PROMOTING, message=message))
+    return Step(name, StepState.WAITING, message[:_DETAIL], blocker=Blocker(reason=Reason.PROMOTING, message=message))
 
 
 def refused_step(name: str, error: ModelyardError) -> Step:
     """Return a step whose apply the API server refused."""
     message = f"Kubernetes refused to {error.operation} {error.subject}: {error.detail}. It is retried automatically."
-    blocker = Blocker(reason=Reason.REQUEST_REFUSED, message=message[:1024], needs_action=True)
-    return Step(name, StepState.FAILED, message[:256], blocker=blocker, requeue_after=_RETRY_REFUSED)
+    blocker = Blocker(reason=Reason.REQUEST_REFUSED, message=message[:MESSAGE], needs_action=True)
+    return Step(name, StepState.FAILED, message[:_DETAIL], blocker=blocker, requeue_after=_RETRY_REFUSED)
 
 
 # --- record -------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from modelyard.api.blocker import Blocker
+from modelyard.api.blocker import VERSION_MESSAGE, Blocker, VersionBlocker
 from modelyard.api.digest import listing_digest
 from modelyard.api.mlmodel import MLMODEL_LIMIT, read_mlmodel
 from modelyard.api.registered_model import ModelReason as Reason
@@ -51,7 +51,7 @@ async def _training_run(name: str, runs: Mapping[str, TrainingRun], tenant: Tena
         return source
     if source.tree.digest != model.digest:
         message = f"The model of the TrainingRun {name} has changed since it was logged. Train again."
-        return Blocker(reason=Reason.ARTIFACT_DIGEST_MISMATCH, message=message, needs_action=True)
+        return VersionBlocker(reason=Reason.ARTIFACT_DIGEST_MISMATCH, message=message[:VERSION_MESSAGE], needs_action=True)
     tracked = await tenant.tracking.run(run.status.mlflow.run_id)
     logged = await _logged(tracked, tenant) if tracked else []
     model_id = next((each.id for each in logged if each.uri.rstrip("/") == source.uri.rstrip("/")), None)
@@ -85,14 +85,14 @@ async def _tree(uri: str, tenant: Tenant, known: ArtifactTree | None = None, lis
     if text is not None and tree is None:
         tree = await tenant.store.digest(uri)
     if text is None or tree is None:
-        message = f"There is no MLmodel file below {uri}. Put the model there, or declare another version."
-        return Blocker(reason=Reason.ARTIFACT_MISSING, message=message, needs_action=True)
+        message = f"There is no MLmodel file below {uri[:200]}. Put the model there, or declare another version."
+        return VersionBlocker(reason=Reason.ARTIFACT_MISSING, message=message[:VERSION_MESSAGE], needs_action=True)
     return Source(uri, tree, read_mlmodel(text))
 
 
 def _waiting(message: str) -> Blocker:
-    return Blocker(reason=Reason.WAITING_FOR_VERSION, message=message)
+    return VersionBlocker(reason=Reason.WAITING_FOR_VERSION, message=message[:VERSION_MESSAGE])
 
 
 def _invalid(message: str) -> Blocker:
-    return Blocker(reason=Reason.VERSION_INVALID, message=message[:1024], needs_action=True)
+    return VersionBlocker(reason=Reason.VERSION_INVALID, message=message[:VERSION_MESSAGE], needs_action=True)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from modelyard.api.blocker import Blocker
+from modelyard.api.blocker import MESSAGE, Blocker
 from modelyard.api.registered_model import HistoryEntry, ServedVersion, StageStatus, StepState, StepStatus
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.kube.names import serving_name
@@ -190,13 +190,13 @@ def _unwell(view: StageView, stable: ServedVersion) -> Blocker | None:
         return Blocker(reason=Reason.REGISTERING, message=message)
     if known.blocked is not None:
         message = f"{stable.version} is still serving, but no new pod of it could start. {known.blocked.message}"
-        return known.blocked.model_copy(update={"message": message[:1024]})
+        return Blocker(reason=known.blocked.reason, message=message[:MESSAGE], needs_action=known.blocked.needs_action)
     pods, wanted = serving.standing(view, stable), serving.replicas(view, stable)
     if pods.ready >= wanted and pods.current:
         return None
     why = pods.message or ("Pods are starting." if pods.ready < wanted else "They are being replaced, because the spec has changed.")
     message = f"{pods.ready} of {wanted} pods of {stable.version} are ready. {why}"
-    return Blocker(reason=pods.reason or Reason.NOT_SERVING, message=message[:1024], needs_action=pods.stalled)
+    return Blocker(reason=pods.reason or Reason.NOT_SERVING, message=message[:MESSAGE], needs_action=pods.stalled)
 
 
 def _steps(view: StageView, progress: tuple[Step, ...], now: datetime) -> tuple[StepStatus, ...]:

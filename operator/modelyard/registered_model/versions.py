@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from modelyard.api.base import as_name
-from modelyard.api.blocker import Blocker
+from modelyard.api.blocker import VERSION_MESSAGE, Blocker, VersionBlocker
 from modelyard.api.registered_model import HeldStage, KnownVersion, ModelVersionSpec, RegisteredModel, StageStatus, VersionStatus
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.controller import FINALIZER
@@ -49,10 +49,10 @@ URI_TAG = "modelyard.io/uri"
 BYTES_TAG = "modelyard.io/bytes"
 TRAINING_RUN_TAG = "modelyard.io/training-run"
 
-_NEWEST = 64
-_KEPT = 128
+_KEPT = 64
+_WAITING = 16
 _OLDER = 448
-_MESSAGE = 1024
+_HELD = 4
 
 
 def tracked_by_name(model: RegisteredModel, versions: Iterable[TrackedVersion]) -> dict[str, TrackedVersion]:
@@ -92,7 +92,7 @@ def known(model: RegisteredModel, seen: Observation) -> tuple[VersionStatus, ...
     recorded = [version for version in (*model.status.versions, *older) if version.digest is not None]
     found = [_observed(version, tracked.get(version.name), seen) for version in recorded]
     names = {version.name for version in found} | {version.name for version in model.status.older_versions}
-    full = len(names) >= _NEWEST + _OLDER
+    full = len(names) >= _KEPT + _OLDER
     found += [_declared(each, seen, full=full) for each in seen.declarations.values() if each.version not in names]
     return tuple(found)
 
@@ -108,7 +108,7 @@ def _used(model: RegisteredModel) -> set[str | None]:
 def _revived(older: KnownVersion, tracked: Mapping[str, TrackedVersion]) -> VersionStatus:
     """Return an older version in full; where it is stored is MLflow's word, its bytes are the record's."""
     there = tracked.get(older.name)
-    uri = there.source[:1024] if there else None
+    uri = there.source[:500] if there else None
     return VersionStatus(name=older.name, mlflow_version=older.mlflow_version, digest=older.digest, uri=uri)
 
 
@@ -117,24 +117,24 @@ def _observed(version: VersionStatus, tracked: TrackedVersion | None, seen: Obse
     unread = version.name not in seen.artifacts
     blocked: Blocker | None = None
     listing = version.listing_digest
-    where = f"below {version.uri}"
+    where = f"below {(version.uri or '')[:160]}"
     if version.uri is None:
         message = f"MLflow has lost {version.name}, and where it is stored was not kept. Declare it as another version."
-        blocked = Blocker(reason=Reason.VERSION_INVALID, message=message, needs_action=True)
+        blocked = VersionBlocker(reason=Reason.VERSION_INVALID, message=message[:VERSION_MESSAGE], needs_action=True)
     elif unread:
         pass  # a version that is not in use is not read, so nothing is said of its bytes
     elif isinstance(artifacts, Blocker):
         blocked = artifacts
     elif artifacts is None:
         message = f"Nothing is stored {where} any longer. Restore it; it is checked again automatically."
-        blocked = Blocker(reason=Reason.ARTIFACT_MISSING, message=message[:_MESSAGE], needs_action=True)
+        blocked = VersionBlocker(reason=Reason.ARTIFACT_MISSING, message=message[:VERSION_MESSAGE], needs_action=True)
     elif artifacts.digest != version.digest:
         message = f"What is stored {where} is not what was registered. Restore it, or declare another version."
-        blocked = Blocker(reason=Reason.ARTIFACT_DIGEST_MISMATCH, message=message[:_MESSAGE], needs_action=True)
+        blocked = VersionBlocker(reason=Reason.ARTIFACT_DIGEST_MISMATCH, message=message[:VERSION_MESSAGE], needs_action=True)
     else:
         listing = artifacts.listing_digest
     if tracked is not None and not tracked.ready and blocked is None:
-        blocked = Blocker(reason=Reason.WAITING_FOR_VERSION, message="MLflow has not finished registering it.")
+        blocked = VersionBlocker(reason=Reason.WAITING_FOR_VERSION, message="MLflow has not finished registering it.")
     registered = version.registered_time or (tracked.created if tracked else None)
     return version.model_copy(
         update={
@@ -151,8 +151,9 @@ def _declared(declaration: Declaration, seen: Observation, *, full: bool) -> Ver
     source, wanted = seen.sources.get(declaration.version), declaration.source
     status = VersionStatus(name=declaration.version, training_run=wanted.training_run, run_id=wanted.run_id, uri=wanted.uri)
     if full:
-        message = f"This model has {_NEWEST + _OLDER} versions, and no more are recorded. Register it in another RegisteredModel."
-        return status.model_copy(update={"blocked": Blocker(reason=Reason.VERSION_INVALID, message=message, needs_action=True)})
+        message = f"This model has {_KEPT + _OLDER} versions, and no more are recorded. Register it in another RegisteredModel."
+        blocked = VersionBlocker(reason=Reason.VERSION_INVALID, message=message[:VERSION_MESSAGE], needs_action=True)
+        return status.model_copy(update={"blocked": blocked})
     if not isinstance(source, Source):
         return status.model_copy(update={"blocked": source})
     return status.model_copy(
@@ -187,7 +188,7 @@ def rebuilt(model: RegisteredModel, seen: Observation) -> tuple[VersionStatus, .
             found.setdefault(name, _told(name, served.get(name, digest), there))
     used = {stage.version for stage in model.spec.stages.values()}
     idle = [name for name in found if name not in used]
-    dropped = set(idle[: max(0, len(found) - _NEWEST - _OLDER)])
+    dropped = set(idle[: max(0, len(found) - _KEPT - _OLDER)])
     return tuple(version for name, version in found.items() if name not in dropped)
 
 
@@ -221,7 +222,7 @@ def _told(name: str, digest: str, there: TrackedVersion) -> VersionStatus:
         mlflow_version=there.version,
         run_id=(there.run or "")[:64] or None,
         training_run=as_name(tags.get(TRAINING_RUN_TAG)),
-        uri=there.source[:1024],
+        uri=there.source[:500],
         digest=digest,
         bytes=int(size) if size.isdecimal() and len(size) < 19 else None,
         flavor=tags.get(FLAVOR_TAG, "")[:64] or None,
@@ -245,20 +246,24 @@ def _with_held(version: VersionStatus, stages: Mapping[str, StageStatus], now: d
             continue
         if name not in held or held[name].until_time is not None:
             held[name] = HeldStage(stage=name, digest=stage.digest, since_time=stage.since_time or now)
-    newest = sorted(held.values(), key=lambda each: (each.until_time is None, each.until_time or each.since_time))[-16:]
+    newest = sorted(held.values(), key=lambda each: (each.until_time is None, each.until_time or each.since_time))[-_HELD:]
     return version.model_copy(update={"held": tuple(sorted(newest, key=lambda each: each.stage))})
 
 
 def split(
     model: RegisteredModel, versions: tuple[VersionStatus, ...], stages: Mapping[str, StageStatus]
 ) -> tuple[tuple[VersionStatus, ...], tuple[KnownVersion, ...]]:
-    """Return the versions that are kept in full (the newest 64 and those in use), and the record of the others."""
+    """Return the versions that are kept in full (those in use and the newest), and the record of the others.
+
+    Of those that wait to be recorded some are shown; all are declared, so none is forgotten.
+    """
     used = _used(model.model_copy(update={"status": model.status.model_copy(update={"stages": dict(stages)})}))
     in_use = {version.name for version in versions if version.name in used}
     recorded = [version.name for version in versions if version.digest is not None and version.name not in used]
     waiting = [version.name for version in versions if version.digest is None and version.name not in used]
-    idle = recorded[-min(_NEWEST, max(1, _KEPT - len(in_use))) :]
-    kept = in_use | set(idle) | set(waiting[: max(0, _KEPT - len(in_use) - len(idle))])
+    waiting = waiting[: max(0, min(_WAITING, _KEPT - len(in_use)))]
+    room = max(0, _KEPT - len(in_use) - len(waiting))
+    kept = in_use | set(waiting) | set(recorded[len(recorded) - min(room, len(recorded)) :])
     older = {each.name: each for each in model.status.older_versions if each.name not in {version.name for version in versions}}
     for version in versions:
         if version.name not in kept and version.digest is not None:

@@ -1,0 +1,65 @@
+"""The sum of all bounds of a status: an object in etcd takes 1.5 MiB at most, and each write of a status sends all of it."""
+
+import json
+from typing import Any
+
+import pytest
+
+from modelyard.api.schema import KINDS, crd
+
+LIMIT = 512 * 1024
+CRD_LIMIT = 200 * 1000
+NAME, TIME, INTEGER, BOOLEAN = 63, 20, 19, 5
+"""The longest key of a map, a moment as the operator writes it, a 64-bit number, `false`."""
+
+
+def largest(node: dict[str, Any]) -> int:
+    """Return how many bytes a value of this schema takes as JSON at most, of letters that take one byte."""
+    if "enum" in node:
+        return max(len(str(value)) for value in node["enum"]) + 2
+    match node["type"]:
+        case "string":
+            return (TIME if node.get("format") == "date-time" else int(node["maxLength"])) + 2
+        case "integer":
+            return INTEGER
+        case "boolean":
+            return BOOLEAN
+        case "array":
+            return 2 + int(node["maxItems"]) * (1 + largest(node["items"]))
+        case "object":
+            named = sum(len(name) + 4 + largest(child) for name, child in node.get("properties", {}).items())
+            entry = node.get("additionalProperties")
+            return 2 + named + (int(node["maxProperties"]) * (NAME + 4 + largest(entry)) if entry else 0)
+    raise AssertionError(node)
+
+
+def status_of(kind: Any) -> dict[str, Any]:
+    """Return the schema of a kind's status."""
+    found: dict[str, Any] = crd(kind)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"]
+    return found
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.resource.PLURAL)
+def test_a_status_that_fills_all_its_bounds_is_small_enough(kind: Any):
+    status = status_of(kind)
+    if kind.resource.PLURAL == "trainingruns":
+        # The spec's parameters take 120 KiB together (CEL), which no field's own bound says.
+        parameters = status["properties"].pop("parameters")
+        assert parameters["maxProperties"] == 256
+        assert largest(status) < LIMIT - 120 * 1024
+    else:
+        assert largest(status) < LIMIT
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.resource.PLURAL)
+def test_a_crd_is_small_enough(kind: Any):
+    assert len(json.dumps(crd(kind))) < CRD_LIMIT
+
+
+def test_the_sum_counts_every_bound():
+    item = {"type": "object", "properties": {"a": {"type": "string", "maxLength": 10}, "b": {"type": "integer"}}}
+    assert largest(item) == 2 + (1 + 4 + 12) + (1 + 4 + INTEGER)
+    assert largest({"type": "array", "maxItems": 3, "items": {"type": "boolean"}}) == 2 + 3 * 6
+    assert largest({"type": "object", "maxProperties": 2, "additionalProperties": {"type": "boolean"}}) == 2 + 2 * (NAME + 4 + BOOLEAN)
+    with pytest.raises(KeyError):
+        largest({"type": "string"})
