@@ -28,8 +28,6 @@ pytest.register_assert_rewrite("tests.goldens")
 # A shell lets what it starts in the background ignore Ctrl-C, and so would every program that a test starts and interrupts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
-# As Ctrl-C does it: fixtures end what they started.
-signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 ON_KIND = {"cluster", "demo", "e2e"}
 SESSIONS = {
@@ -40,8 +38,19 @@ SESSIONS = {
 LAST = ("test_readme.py", "test_chart.py")
 
 
+def end_on_sigterm() -> None:
+    """Let SIGTERM do what Ctrl-C does: fixtures end what they started."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
 def pytest_sessionstart() -> None:
     watcher.watch()
+    end_on_sigterm()
+
+
+def pytest_runtest_logstart() -> None:
+    """Before every test: event loops that handled the signal leave it to the system."""
+    end_on_sigterm()
 
 
 def pytest_keyboard_interrupt() -> None:
@@ -60,6 +69,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             for name, theirs in SESSIONS.items():
                 if theirs & {folder, item.path.name}:
                     item.add_marker(name)
-        if on_cluster and item.get_closest_marker("timeout") is None:
-            item.add_marker(pytest.mark.timeout(1800))
+        if on_cluster:
+            limit = item.get_closest_marker("timeout") or pytest.mark.timeout(1800).mark
+            # The fixtures wait for another session or for images, however long that takes.
+            item.add_marker(pytest.mark.timeout(*limit.args, func_only=True), append=False)
     items.sort(key=lambda item: LAST.index(item.path.name) + 1 if item.path.name in LAST else 0)

@@ -37,7 +37,7 @@ def locked(path: Path, console: Console, *, shared: bool = False) -> Iterator[bo
     """Hold a file's lock, alone or with all who share it; say so when another process holds it.
 
     Yields:
-        Whether no other process held the lock, shared or not, when this one asked for it.
+        Whether no other process held the lock, not even shared, when this one took it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
@@ -48,7 +48,7 @@ def locked(path: Path, console: Console, *, shared: bool = False) -> Iterator[bo
             fcntl.flock(handle, kind)
         if alone and shared:
             fcntl.flock(handle, kind)
-        yield alone
+        yield alone or not shared
 
 
 def at_once(handle: IO[str], kind: int) -> bool:

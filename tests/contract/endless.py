@@ -1,6 +1,7 @@
 """Tests that never end, for `test_ended.py`, which ends them. They run every server that a test can start."""
 
 import os
+import signal
 import subprocess
 import threading
 from pathlib import Path
@@ -23,6 +24,11 @@ def test_with_every_server(tmp_path: Path) -> None:
         running(controllers=True),
     ):
         wait_for_the_end()
+
+
+def test_before_a_few_servers_somebody_leaves_the_signal_to_the_system() -> None:
+    """As asyncio's `remove_signal_handler` does it."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def test_with_a_few_servers(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from tests.harness import until
 
-pytestmark = [pytest.mark.api, pytest.mark.contract]
+pytestmark = [pytest.mark.api, pytest.mark.contract, pytest.mark.timeout(1200)]
 
 ROOT = Path(__file__).parents[2]
 ENDLESS = "tests/contract/endless.py"
@@ -80,7 +80,7 @@ def run(command: Sequence[str], folder: Path) -> Iterator["subprocess.Popen[byte
         return ready.exists()
 
     try:
-        until(begun, "what the run starts is there", 300)
+        until(begun, "what the run starts is there", 900)
         yield process
     finally:
         process.kill()

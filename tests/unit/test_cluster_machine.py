@@ -6,6 +6,7 @@ import io
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -215,5 +216,13 @@ def test_who_shares_a_lock_is_told_whether_somebody_held_it(tmp_path: Path) -> N
     path = tmp_path / "lock"
     with locked(path, console, shared=True) as first, locked(path, console, shared=True) as second:
         assert (first, second) == (True, False)
-    with locked(path, console) as alone:
-        assert alone
+    waited = []
+    with ThreadPoolExecutor() as threads:
+
+        def wait() -> None:
+            with locked(path, console) as alone:
+                waited.append(alone)
+
+        with locked(path, console):
+            threads.submit(wait)
+    assert waited == [True]
