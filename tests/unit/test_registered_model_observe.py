@@ -256,8 +256,8 @@ async def test_a_tree_that_no_pod_could_write_is_not_registered_and_the_path_is_
     there.put_model(uri("odd"))
     there.store.put(f"{uri('odd')}/{path}", b"x")
     (found,) = (await observe(registered_model(versions={"v1": {"uri": uri("odd")}}), there, NOW)).sources.values()
-    assert isinstance(found, Problem)
-    assert (found.reason, found.waiting) == ("VersionInvalid", False)
+    assert isinstance(found, Blocker)
+    assert (found.reason, found.needs_action) == ("VersionInvalid", True)
     assert repr(path)[1:20].split("/")[0] in found.message
 
 
