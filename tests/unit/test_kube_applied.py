@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from modelyard.kube.applied import MERGE_KEYS, in_sync, stamped
 from modelyard.kube.names import APPLIED_ANNOTATION
-from modelyard.registered_model import build
-from tests.unit.builders import PROPERTY, RUNTIME, registered_model
+from tests.unit.builders import PROPERTY
+from tests.unit.models import A, deployment_in, pods_of, stage_of
 
 Json = dict[str, Any]
 
@@ -162,11 +162,9 @@ def test_ports_of_containers_and_services_have_keys_of_their_own() -> None:
 
 def test_what_others_add_to_a_deployment_of_ours_costs_nothing_and_each_change_of_ours_is_seen() -> None:
     """A sidecar, a variable, a label: the Deployment that `kubectl set env` once made us apply without end."""
-    model = registered_model(versions={"v1": {"uri": "s3://models/fraud"}}, stages={"production": {"version": "v1"}})
-    known = model.status.model_validate(
-        {"versions": [{"name": "v1", "uri": "s3://models/fraud", "digest": "sha256:" + "a" * 64}]}
-    ).versions[0]
-    ours = build.deployment(model, "production", known, 2, RUNTIME, allow_code=False)
+    ours = deployment_in(pods_of(stage_of("va"), A))
+    ours = {key: value for key, value in ours.items() if key != "status"}
+    del ours["metadata"]["annotations"]
     live = deepcopy(stamped(ours))
     pod = live["spec"]["template"]["spec"]
     pod["containers"][0]["env"].append({"name": "THEIRS", "value": "1"})

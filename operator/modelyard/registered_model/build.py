@@ -165,25 +165,30 @@ def revision(model: RegisteredModel, stage: str, what: ServedVersion, rolled_out
 def template_in(kept: Mapping[str, Any], what: ServedVersion) -> Manifest | None:
     """Return the template that a ControllerRevision keeps, if it serves this version with this digest and image."""
     found: Manifest = (kept.get("data") or {}).get("template") or {}
-    try:
-        fetch, server = found["spec"]["initContainers"][0], found["spec"]["containers"][0]
-        digest = fetch["command"][fetch["command"].index("--digest") + 1]
-        same = (digest, fetch["image"], server["image"]) == (what.digest, what.runtime.image, what.runtime.image)
-        return found if same and server["name"] == MODEL else None
-    except (KeyError, IndexError, ValueError, TypeError):
-        return None
+    there = _read(found)
+    return found if there == (what.digest, what.runtime.image) else None
 
 
 def served_by(deployment: Mapping[str, Any]) -> ServedVersion | None:
     """Return what a Deployment of ours serves, read from its pod template; None when it is not one."""
+    found: Manifest = (deployment.get("spec") or {}).get("template") or {}
+    there, labelled = _read(found), (found.get("metadata") or {}).get("labels") or {}
+    if there is None or not {VERSION_LABEL, IDENTITY_LABEL} <= labelled.keys():
+        return None
+    digest, image = there
+    runtime = ModelRuntime(image=image, revision=REVISION, identity=labelled[IDENTITY_LABEL])
+    return ServedVersion(version=labelled[VERSION_LABEL], digest=digest, runtime=runtime)
+
+
+def _read(found: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Return digest and image of a template of ours, in which others may have put more containers."""
     try:
-        labelled = deployment["spec"]["template"]["metadata"]["labels"]
-        pod = deployment["spec"]["template"]["spec"]
-        fetch, server = pod["initContainers"][0], pod["containers"][0]
-        digest = fetch["command"][fetch["command"].index("--digest") + 1]
-        runtime = ModelRuntime(image=server["image"], revision=REVISION, identity=labelled[IDENTITY_LABEL])
-        return ServedVersion(version=labelled[VERSION_LABEL], digest=digest, runtime=runtime)
-    except (KeyError, IndexError, ValueError, TypeError):
+        pod = found["spec"]
+        fetch = next(each for each in pod["initContainers"] if each["name"] == FETCH)
+        server = next(each for each in pod["containers"] if each["name"] == MODEL)
+        digest: str = fetch["command"][fetch["command"].index("--digest") + 1]
+        return (digest, server["image"]) if fetch["image"] == server["image"] else None
+    except (KeyError, IndexError, ValueError, TypeError, StopIteration):
         return None
 
 
