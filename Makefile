@@ -2,6 +2,7 @@
 #
 # MODELYARD_IMAGES  auto | build | pull: how the test cluster comes by images (tests/cluster); build never pulls one.
 # MODELYARD_CACHE   what outlives a checkout: programs, images' parts, uv.
+# MODELYARD_CLUSTER modelyard | modelyard-tests: the cluster of cluster and images; demo, test, e2e and bench have theirs.
 # PYTHON            another interpreter, with an environment of its own: make unit PYTHON=python3.13
 # ARGS              further arguments of pytest: make unit ARGS='-k names -x'
 
@@ -33,6 +34,10 @@ SOURCES := operator docs/conf.py docs/written.py docs/how-to/files $(wildcard te
 
 # $(call step,words,command): says what is done, does it, says how long it took.
 step = @printf '%s  %s\n' "$$(date +%T)" '$(1)'; start=$$SECONDS; $(2); printf '%s  %s: %s s\n' "$$(date +%T)" '$(1)' "$$((SECONDS - start))"
+
+# A cluster of their own: whatever the tests do, the demo's objects stay as they are.
+test e2e bench: export MODELYARD_CLUSTER := modelyard-tests
+demo demo-down: export MODELYARD_CLUSTER := modelyard
 
 .PHONY: help venv check lint types imports generated house site docs programs manifests unit test e2e demo demo-down bench crds cluster images down clean
 
@@ -76,10 +81,10 @@ manifests: $(STAMP) programs
 unit: $(STAMP) ## the tests that need nothing but Python: under a minute
 	@$(BIN)/pytest -q $(QUICK) $(ARGS)
 
-test: $(STAMP) cluster images ## all tests, from nothing: makes the cluster and the images first
+test: $(STAMP) images ## all tests, from nothing: makes their cluster and the images first
 	@.ci/test $(BIN)/pytest $(TESTS) $(ARGS)
 
-e2e: $(STAMP) cluster images ## only the tests on the real cluster
+e2e: $(STAMP) images ## only the tests on the real cluster
 	@$(BIN)/pytest tests/e2e $(ARGS)
 
 demo: $(STAMP) ## the whole story on a real cluster, with MLflow and MinIO
@@ -88,7 +93,7 @@ demo: $(STAMP) ## the whole story on a real cluster, with MLflow and MinIO
 demo-down: $(STAMP) ## remove what the demo made
 	@$(BIN)/python -m tests.demo down
 
-bench: $(STAMP) cluster images ## measure, and write docs/benchmarks.md
+bench: $(STAMP) images ## measure, and write docs/benchmarks.md
 	@.ci/venv $(VENV) $(PYTHON) --group peers
 	@$(BIN)/python -m tests.bench
 
@@ -96,14 +101,14 @@ crds: $(STAMP) ## write every generated file: crds/, the chart's CRDs and rules,
 	@for each in crds rbac docs; do PYTHONPATH=operator $(BIN)/python -m modelyard $$each --write; done
 	@$(BIN)/python -m tests.chart.manifests --write
 
-cluster: $(STAMP) ## bring the test cluster up; does nothing when it is
+cluster: $(STAMP) ## bring the demo's cluster up; does nothing when it is
 	$(call step,Cluster,$(BIN)/python -m tests.cluster up)
 
-images: $(STAMP) cluster
-	$(call step,Images,$(BIN)/python -m tests.cluster images)
+images: $(STAMP) ## the same, with the images of this checkout in it
+	$(call step,Cluster and images,$(BIN)/python -m tests.cluster ready)
 
-down: $(STAMP) ## delete the test cluster; what it was built from stays cached
+down: $(STAMP) ## delete the clusters of demo and tests; what they were built from stays cached
 	@$(BIN)/python -m tests.cluster down
 
-clean: ## remove the environment and what tools left behind; the cache and the cluster stay
+clean: ## remove the environment and what tools left behind; the cache and the clusters stay
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist

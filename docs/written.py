@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import click
-import typer
 
 __all__ = ["client", "command_line", "notebook"]
 
@@ -33,8 +32,7 @@ def command_line() -> str:
     """Return all words with their options, as Markdown."""
     from modelyard.cli.app import app  # noqa: PLC0415 - its folder is put on the path by conf.py
 
-    group = typer.main.get_command(app)
-    return "\n".join(_word(words, command) for words, command in _words(group, "modelyard"))
+    return "\n".join(_word(words, command) for words, command in _words(app, "modelyard"))
 
 
 def _words(group: Any, before: str) -> Iterator[tuple[str, Any]]:

@@ -9,10 +9,17 @@
 The fixtures of the cluster are everybody's.
 """
 
+import os
 import signal
 from pathlib import Path
 
 import pytest
+
+from tests import watcher
+from tests.cluster.settings import TESTS_CLUSTER
+
+# For this process and all that it starts: no test runs on the demo's cluster.
+os.environ["MODELYARD_CLUSTER"] = TESTS_CLUSTER
 
 pytest_plugins = ["tests.e2e.fixtures"]
 # Else a failure of it would not show what differs.
@@ -31,6 +38,26 @@ SESSIONS = {
 LAST = ("test_readme.py", "test_chart.py")
 
 
+def end_on_sigterm() -> None:
+    """Let SIGTERM do what Ctrl-C does: fixtures end what they started."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def pytest_sessionstart() -> None:
+    watcher.watch()
+    end_on_sigterm()
+
+
+def pytest_runtest_logstart() -> None:
+    """Before every test: event loops that handled the signal leave it to the system."""
+    end_on_sigterm()
+
+
+def pytest_keyboard_interrupt() -> None:
+    """Let nothing but a second Ctrl-C disturb the fixtures' ends."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
@@ -42,6 +69,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             for name, theirs in SESSIONS.items():
                 if theirs & {folder, item.path.name}:
                     item.add_marker(name)
-        if on_cluster and item.get_closest_marker("timeout") is None:
-            item.add_marker(pytest.mark.timeout(1800))
+        if on_cluster:
+            limit = item.get_closest_marker("timeout") or pytest.mark.timeout(1800).mark
+            # The fixtures wait for another session or for images, however long that takes.
+            item.add_marker(pytest.mark.timeout(*limit.args, func_only=True), append=False)
     items.sort(key=lambda item: LAST.index(item.path.name) + 1 if item.path.name in LAST else 0)

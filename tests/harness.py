@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 import pytest
 import yaml
 
+from modelyard.api.kinds import KINDS
 from tests.cluster.apiserver import ApiServer, running
 from tests.cluster.bringup import Bringup
 from tests.cluster.console import Console
@@ -31,7 +32,7 @@ from tests.cluster.settings import Settings
 __all__ = ["Answer", "Cluster", "cluster", "manifests", "serving", "until"]
 
 ROOT = Path(__file__).parents[1]
-PLURALS = {"Experiment": "experiments", "TrainingRun": "trainingruns", "RegisteredModel": "registeredmodels"}
+PLURALS = {kind.resource.KIND: kind.resource.PLURAL for kind in KINDS}
 OURS = "/apis/modelyard.io/v1alpha1"
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
@@ -39,8 +40,11 @@ Manifest = dict[str, Any]
 T = TypeVar("T")
 
 
-def until(condition: Callable[[], T | None], what: str, seconds: float = 30) -> T:
-    """The first value of a condition that is neither None nor False; fails when there is none in time."""
+def until(condition: Callable[[], T | None], what: str, seconds: float = 180) -> T:
+    """The first value of a condition that is neither None nor False; fails when there is none in time.
+
+    The limit is long because the tests may share their machine: what is waited for comes at once on an idle one.
+    """
     deadline = time.monotonic() + seconds
     while True:
         value = condition()

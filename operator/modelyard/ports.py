@@ -317,15 +317,7 @@ class StoredObject:
 
 @dataclass(frozen=True)
 class ArtifactTree:
-    """An artifact tree that was read whole.
-
-    Attributes:
-        digest: Digest of its bytes (`modelyard.api.digest`).
-        bytes: Its size.
-        files: How many files it has.
-        listing_digest: Digest of the listing that it was read by; empty when that is unknown.
-
-    """
+    """An artifact tree that was read whole: digest and size of its bytes, number of files, digest of its listing."""
 
     digest: str
     bytes: int

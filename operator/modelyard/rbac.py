@@ -13,6 +13,7 @@ from typing import Any
 
 from modelyard import generated
 from modelyard.api.base import GROUP
+from modelyard.api.kinds import KINDS
 from modelyard.kube.names import CONNECTION_SECRET, PODS_SECRET
 from modelyard.kube.owned import OWNED
 
@@ -52,7 +53,7 @@ class Right:
     names: tuple[str, ...] = ()
 
 
-_KINDS = ("experiments", "trainingruns", "registeredmodels")
+_KINDS = tuple(kind.resource.PLURAL for kind in KINDS)
 RIGHTS = (
     Right(
         Scope.SERVED,

@@ -8,17 +8,17 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
+from modelyard.api import wire
 from modelyard.api.pod_end import PodReason
+from modelyard.api.trainers import TRAINERS
 from modelyard_runtime.outcome import Failure
 
 __all__ = ["DatasetSpec", "RunConfig", "Task", "configuration", "dataset_folder"]
 
 Task = Literal["classification", "regression"]
 
-_FOLDER = "/etc/modelyard"
-_DATASET_FOLDER = "/modelyard/data"
 _ROWS = 2000
 
 
@@ -44,14 +44,16 @@ class RunConfig:
 
     parameters: Mapping[str, str]
     """Hyper-parameters as the user wrote them."""
+    trainer: str
+    """Its name, one of `modelyard.api.trainers`."""
     task: Task | None
-    """What the xgboost trainer learns; None for the other trainers."""
+    """What a tabular trainer learns; None for the other trainers."""
     dataset: DatasetSpec | None
 
 
 def dataset_folder() -> Path:
     """Return the folder that holds the dataset's file, `dataset.parquet` or `dataset.csv`."""
-    return Path(os.environ.get("MODELYARD_DATASET_PATH", _DATASET_FOLDER))
+    return Path(os.environ.get(wire.DATASET_PATH, wire.DATASET_FOLDER))
 
 
 def configuration() -> RunConfig:
@@ -61,14 +63,25 @@ def configuration() -> RunConfig:
         Failure: InvalidConfiguration, naming the file and the field.
 
     """
-    run, parameters = _object("run.json"), _object("parameters.json")
+    run, parameters = _object(wire.RUN_FILE), _object(wire.PARAMETERS_FILE)
     if wrong := [name for name, value in parameters.items() if not isinstance(value, str)]:
         raise _invalid(f"parameters.json: {wrong[0]} is not a string")
-    xgboost = _member(run, "trainer").get("xgboost")
-    task = (xgboost or {}).get("task", "classification") if xgboost is not None else None
-    if task not in {"classification", "regression", None}:
-        raise _invalid(f"run.json: trainer.xgboost.task is {task!r}, not classification or regression")
-    return RunConfig(parameters=parameters, task=task, dataset=_dataset(_member(run, "dataset")))
+    trainer, task = _trainer(_member(run, "trainer"))
+    return RunConfig(parameters=parameters, trainer=trainer, task=task, dataset=_dataset(_member(run, "dataset")))
+
+
+def _trainer(raw: Mapping[str, Any]) -> tuple[str, Task | None]:
+    """Return the trainer's name, and what it learns if it is tabular."""
+    if len(raw) != 1 or not raw.keys() <= TRAINERS.keys():
+        raise _invalid(f"run.json: trainer names {', '.join(raw) or 'nothing'}, not one of {', '.join(TRAINERS)}")
+    ((name, settings),) = raw.items()
+    tasks = TRAINERS[name].estimators
+    if not tasks:
+        return name, None
+    task = (settings or {}).get("task", "classification")
+    if task not in tasks:
+        raise _invalid(f"run.json: trainer.{name}.task is {task!r}, not {' or '.join(tasks)}")
+    return name, cast("Task", task)
 
 
 def _dataset(raw: Mapping[str, Any]) -> DatasetSpec | None:
@@ -91,7 +104,7 @@ def _dataset(raw: Mapping[str, Any]) -> DatasetSpec | None:
 
 def _object(name: str) -> dict[str, Any]:
     """Read one JSON object."""
-    path = Path(os.environ.get("MODELYARD_CONFIG", _FOLDER)) / name
+    path = Path(os.environ.get("MODELYARD_CONFIG", wire.CONFIG_FOLDER)) / name
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

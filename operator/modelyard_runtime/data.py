@@ -6,32 +6,29 @@ Counting and making data belong to `dataset`, reading S3 to `s3`.
 """
 
 import hashlib
-import json
 import os
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
 
+from modelyard.api.artifacts import parse_uri
+from modelyard.api.dataset import Figures, described, tagged
 from modelyard.api.pod_end import PodReason
 from modelyard_runtime import s3, tracking
 from modelyard_runtime.config import DatasetSpec, RunConfig, configuration, dataset_folder
-from modelyard_runtime.dataset import Profile, invalid, make_synthetic, profile
+from modelyard_runtime.dataset import invalid, make_synthetic, profile
 from modelyard_runtime.outcome import Failure, report, run_until_stopped, unwritable
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import DatasetInput
 
-__all__ = ["described", "main", "prepare"]
+__all__ = ["main", "prepare"]
 
 _SUFFIXES = (".parquet", ".csv")
 _TRIES = 5
 _NAMED = 20
 """Columns that a message names at most."""
-# What MLflow takes of a dataset's schema, and of a tag; longer ones it refuses, or cuts so that they are no JSON any more.
-_SCHEMA_LIMIT, _TAG_LIMIT = 1_048_575, 8000
-_MLFLOW_DIGEST = 32  # MLflow keeps 36 characters of a digest; the whole one is in a tag and in the profile
 
 
 def main() -> None:
@@ -86,7 +83,7 @@ def _suffix(dataset: DatasetSpec) -> str:
     """Return how the file's name ends, which says what it is."""
     if not dataset.uri:
         return ".parquet"
-    suffix = os.path.splitext(urlsplit(dataset.uri).path)[1].lower()  # noqa: PTH122 - an address, not a path
+    suffix = os.path.splitext(dataset.uri)[1].lower()  # noqa: PTH122 - an address, not a path
     if suffix not in _SUFFIXES:
         raise invalid(f"{dataset.uri} ends in neither .parquet nor .csv")
     return suffix
@@ -94,11 +91,11 @@ def _suffix(dataset: DatasetSpec) -> str:
 
 def _fetched(uri: str, path: Path) -> str:
     try:
-        bucket, key = s3.parse_uri(uri)
+        place = parse_uri(uri)
     except ValueError as error:
-        raise invalid(str(error)) from error
+        raise invalid(f"spec.dataset.uri: {error}") from error
     print(f"fetching {uri}", flush=True)
-    sha256, size = s3.save(s3.client(), bucket, key, path, lambda _: None)
+    sha256, size = s3.save(s3.client(), place.bucket, place.key, path, lambda _: None)
     print(f"fetched {size} bytes", flush=True)
     return sha256
 
@@ -109,7 +106,7 @@ def _made(config: RunConfig, dataset: DatasetSpec, path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _check_target(config: RunConfig, target: str, found: Profile) -> None:
+def _check_target(config: RunConfig, target: str, found: Figures) -> None:
     """Refuse a dataset that the xgboost trainer cannot learn from, before anything is trained."""
     if config.task and target not in found.columns:
         near = get_close_matches(target, found.columns, n=1)
@@ -122,51 +119,18 @@ def _some(columns: list[str]) -> str:
     return ", ".join(columns if len(columns) <= _NAMED else [*columns[: _NAMED - 3], "...", *columns[-3:]])
 
 
-def described(dataset: DatasetSpec, digest: str, found: Profile) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the dataset as MLflow's `Dataset` has it, and the run's tags without their prefix.
-
-    A schema or a class balance that MLflow would not take is left out; the balance is in the profile all the same.
-    """
-    figures = {
-        "rows": found.rows,
-        "missing": dict(found.missing),
-        "duplicates": found.duplicates,
-        "duplicates_of": found.duplicates_of,
-        "classes": dict(found.classes) if found.classes else None,
-        "digest": digest,
-    }
-    columns = [{"name": name, "type": type_, "required": name not in found.missing} for name, type_ in found.columns.items()]
-    source = {"uri": dataset.uri} if dataset.uri else {"tags": {"mlflow.source.name": "modelyard synthetic dataset"}}
-    schema = json.dumps({"mlflow_colspec": columns})
-    entity = {
-        "name": dataset.name,
-        "digest": digest.removeprefix("sha256:")[:_MLFLOW_DIGEST],
-        "source_type": "s3" if dataset.uri else "code",
-        "source": json.dumps(source),
-        "schema": schema if len(schema) <= _SCHEMA_LIMIT else None,
-        "profile": json.dumps(figures),
-    }
-    tags = {
-        "name": dataset.name,
-        "digest": digest,
-        "uri": dataset.uri or "synthetic",
-        "rows": str(found.rows),
-        "missing": str(sum(found.missing.values())),
-        "duplicates": str(found.duplicates),
-        "classes": json.dumps(found.classes) if found.classes else "",
-    }
-    return entity, {key: value for key, value in tags.items() if value and len(value) <= _TAG_LIMIT}
-
-
-def _log(run_id: str, dataset: DatasetSpec, digest: str, found: Profile) -> None:
+def _log(run_id: str, dataset: DatasetSpec, digest: str, found: Figures) -> None:
     """Log the dataset as an input of the run, and its figures as tags."""
     client = tracking.client()
     from mlflow.entities import Dataset, DatasetInput, InputTag, RunTag  # noqa: PLC0415 - after what can fail sooner
 
-    entity, tags = described(dataset, digest, found)
+    synthetic = {"tags": {"mlflow.source.name": "modelyard synthetic dataset"}}
+    kind, source = ("s3", {"uri": dataset.uri}) if dataset.uri else ("code", synthetic)
+    entity = described(dataset.name, digest, found, kind, source)
+    tags = tagged(dataset.name, digest, dataset.uri or "synthetic", found)
     with tracking.guarded("logging the dataset"):
         _log_input(client, run_id, DatasetInput(Dataset(**entity), [InputTag("mlflow.data.context", "training")]))
-        client.log_batch(run_id, tags=[RunTag(f"modelyard.io/dataset.{key}", value) for key, value in tags.items()])
+        client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
 
 
 def _log_input(client: "MlflowClient", run_id: str, dataset: "DatasetInput") -> None:

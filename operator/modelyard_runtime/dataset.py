@@ -1,14 +1,14 @@
-"""A dataset's file: making the synthetic one, reading it in pieces, and the figures that say how good it is.
+"""A dataset's file: making the synthetic one, and reading it in pieces, to count it.
 
-Fetching it and telling MLflow do not belong here.
+Counting is `modelyard.api.dataset`; fetching it and telling MLflow do not belong here.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from modelyard.api.dataset import Counter, Figures
 from modelyard.api.pod_end import PodReason
 from modelyard_runtime.config import Task
 from modelyard_runtime.outcome import Failure, one_line
@@ -16,28 +16,10 @@ from modelyard_runtime.outcome import Failure, one_line
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Profile", "find", "invalid", "make_synthetic", "pieces", "profile"]
+__all__ = ["find", "invalid", "make_synthetic", "pieces", "profile"]
 
 _FEATURES, _INFORMATIVE = 20, 15
 _PIECE = 65_536
-_CLASSES = 100
-_DUPLICATES_OF = 10_000_000  # rows; eight bytes each are kept
-
-
-@dataclass(frozen=True)
-class Profile:
-    """What a dataset is like."""
-
-    rows: int
-    columns: Mapping[str, str]
-    """MLflow's type of every column."""
-    missing: Mapping[str, int]
-    """Missing values of the columns that have any."""
-    duplicates: int
-    """Rows that are equal to an earlier one, among the first `duplicates_of`."""
-    duplicates_of: int
-    classes: Mapping[str, int] | None
-    """Rows per value of the target; None if there is no target, it has over 100 values, or the task is regression."""
 
 
 def invalid(message: str) -> Failure:
@@ -94,64 +76,19 @@ def pieces(path: Path) -> Iterator["pd.DataFrame"]:
         raise invalid(f"the dataset cannot be read as {path.suffix[1:]}: {one_line(error)}") from error
 
 
-def profile(path: Path, target: str, task: Task | None) -> Profile:
-    """Read a file once, and count.
+def profile(path: Path, target: str, task: Task | None) -> Figures:
+    """Read a file once, and count. The target's values are counted unless the task is regression.
 
     Raises:
         Failure: DatasetInvalid, when it cannot be read or has no rows.
 
     """
-    import numpy as np  # noqa: PLC0415
+    import pandas as pd  # noqa: PLC0415
 
-    rows, columns, missing, hashes = 0, dict[str, str](), dict[str, int](), list[Any]()
-    classes: dict[str, int] | None = None if task == "regression" else {}
+    counter = Counter(pd, None if task == "regression" else target)
     for piece in pieces(path):
-        rows += len(piece)
-        for column, values in piece.items():
-            name = str(column)
-            columns[name] = _wider(columns.get(name), _type(values))
-            if count := int(values.isna().sum()):
-                missing[name] = missing.get(name, 0) + count
-        if rows - len(piece) < _DUPLICATES_OF:
-            hashes.append(_hashes(piece)[: _DUPLICATES_OF - rows + len(piece)])
-        if classes is not None and target in piece:
-            classes = _counted(classes, piece[target])
-    if not rows:
-        raise invalid("the dataset has no rows")
-    seen = np.concatenate(hashes)
-    return Profile(rows, columns, missing, len(seen) - len(np.unique(seen)), len(seen), classes or None)
-
-
-def _type(values: "pd.Series") -> str:
-    """Return MLflow's name of a column's type."""
-    names = {"f": "double", "i": "long", "u": "long", "b": "boolean", "M": "datetime"}
-    return names.get(getattr(values.dtype, "kind", "O"), "string")
-
-
-def _wider(known: str | None, now: str) -> str:
-    """Return the type that holds both pieces: CSV columns get theirs piece by piece."""
-    if known in {None, now}:
-        return now
-    return "double" if {known, now} == {"double", "long"} else "string"
-
-
-def _hashes(piece: "pd.DataFrame") -> Any:
-    """Return one uint64 per row, the same for equal rows of any piece."""
-    from pandas.api.types import is_bool_dtype, is_numeric_dtype  # noqa: PLC0415
-    from pandas.util import hash_pandas_object  # noqa: PLC0415
-
-    # One column may be whole numbers in one piece and have decimals in the next; nested values cannot be hashed as they are.
-    same = {
-        column: values.astype("float64") if is_numeric_dtype(values) and not is_bool_dtype(values) else values.astype(str)
-        for column, values in piece.items()
-    }
-    return hash_pandas_object(piece.assign(**{str(name): values for name, values in same.items()}), index=False).to_numpy()
-
-
-def _counted(classes: dict[str, int], values: "pd.Series") -> dict[str, int] | None:
-    """Add a piece's target values, or give up when they are too many to be classes."""
-    total = dict(classes)
-    for value, count in values.value_counts().items():
-        label = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-        total[label] = total.get(label, 0) + int(count)
-    return total if len(total) <= _CLASSES else None
+        counter.add(piece)
+    try:
+        return counter.figures()
+    except ValueError as error:
+        raise invalid(str(error)) from error

@@ -16,6 +16,8 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from modelyard.api.artifacts import is_folder_mark, parse_uri
+from modelyard.api.artifacts import unwritable as unwritable_tree
 from modelyard.api.digest import FileDigest, tree_digest
 from modelyard.api.pod_end import PodReason
 from modelyard_runtime import s3
@@ -24,17 +26,10 @@ from modelyard_runtime.outcome import Failure, run_until_stopped, unwritable
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-__all__ = ["fetch", "local_tree", "main", "safe_path"]
+__all__ = ["fetch", "local_tree", "main"]
 
 _STREAMS = 8
 _MEGABYTE = 1e6
-_ESCAPES = frozenset({"", ".", ".."})
-
-
-def safe_path(path: str) -> bool:
-    """Say whether a relative POSIX path stays inside its folder and names one file only on every file system of ours."""
-    segments = path.split("/")
-    return not _ESCAPES.intersection(segments) and path.isprintable() and "\\" not in path and all(len(s.encode()) <= 255 for s in segments)
 
 
 def local_tree(folder: Path) -> list[FileDigest]:
@@ -116,17 +111,16 @@ class _Progress:
 def _plan(store: "S3Client", uri: str) -> tuple[str, dict[str, tuple[str, int]]]:
     """List the tree: bucket, and relative path -> key and size in bytes."""
     try:
-        bucket, prefix = s3.parse_uri(uri)
+        place = parse_uri(uri)
     except ValueError as error:
-        raise Failure(PodReason.ARTIFACT_INVALID, str(error)) from error
-    root = prefix.rstrip("/") + "/"
-    # S3 consoles leave empty objects whose key ends in a slash to stand for a folder: they are no files of the tree.
-    listed = {key[len(root) :]: (key, size) for key, size in s3.listing(store, bucket, root) if not (key.endswith("/") and size == 0)}
+        raise Failure(PodReason.ARTIFACT_INVALID, f"the address of the artifacts: {error}") from error
+    found = s3.listing(store, place.bucket, place.prefix)
+    listed = {key.removeprefix(place.prefix): (key, size) for key, size in found if not is_folder_mark(key, size)}
     if not listed:
         raise Failure(PodReason.ARTIFACT_MISSING, f"nothing lies under {uri}")
-    if hostile := sorted(path for path in listed if not safe_path(path)):
-        raise Failure(PodReason.ARTIFACT_INVALID, f"{uri} holds a path that is not safe to write: {hostile[0]!r}")
-    return bucket, listed
+    if complaint := unwritable_tree(listed):
+        raise Failure(PodReason.ARTIFACT_INVALID, f"{uri}: {complaint}")
+    return place.bucket, listed
 
 
 def _download(uri: str, folder: Path) -> list[FileDigest]:

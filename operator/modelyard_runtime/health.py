@@ -9,13 +9,15 @@ import sys
 import urllib.error
 import urllib.request
 
+from modelyard.api.wire import LIVE_PATH, SERVING_PORT
+
 __all__ = ["main"]
 
 
 def main() -> int:
     """Return 0 if the model server is live, or if there is none."""
     try:
-        with urllib.request.urlopen("http://127.0.0.1:8080/v2/health/live", timeout=4):
+        with urllib.request.urlopen(f"http://127.0.0.1:{SERVING_PORT}{LIVE_PATH}", timeout=4):
             return 0
     except urllib.error.HTTPError:
         return 1

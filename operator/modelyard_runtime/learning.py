@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import xgboost as xgb
 from sklearn import metrics
 from sklearn.model_selection import train_test_split
 
+from modelyard.api.trainers import TRAINERS
 from modelyard_runtime.config import Task
 from modelyard_runtime.dataset import invalid
 from modelyard_runtime.outcome import one_line
@@ -108,15 +110,17 @@ def split(features: pd.DataFrame, target: pd.Series, task: Task, seed: int) -> S
     return Split(train, train_target, validation, validation_target)
 
 
-def estimator(task: Task, parameters: Mapping[str, str]) -> "xgb.XGBModel":
+def estimator(trainer: str, task: Task, parameters: Mapping[str, str]) -> "xgb.XGBModel":
     """Return an estimator with the user's parameters, a seed and as many threads as the pod may use.
 
     Raises:
         Failure: InvalidParameters.
 
     """
-    kind = xgb.XGBClassifier if task == "classification" else xgb.XGBRegressor
-    return kind(**{"random_state": _SEED, "n_jobs": _cpus()} | convert(parameters, kind))
+    known = TRAINERS[trainer]
+    module, _, name = known.estimators[task].partition(":")
+    kind = getattr(import_module(module), name)
+    return kind(**{"random_state": _SEED, "n_jobs": _cpus()} | convert(parameters, kind, known.aliases))
 
 
 def fit(model: "xgb.XGBModel", rows: Split, listener: Listener) -> None:

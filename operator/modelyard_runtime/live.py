@@ -9,6 +9,7 @@ from contextlib import nullcontext, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from modelyard.api.wire import PROGRESS_METRIC
 from modelyard_runtime.outcome import Failure, one_line
 from modelyard_runtime.tracking import guarded
 
@@ -16,9 +17,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Metric
 
-__all__ = ["PROGRESS", "LiveMetrics"]
-
-PROGRESS = "modelyard.progress"
+__all__ = ["LiveMetrics"]
 
 _SECONDS = 1.0
 _BATCH = 1000  # MLflow takes so many in a request
@@ -51,7 +50,7 @@ class LiveMetrics:
         from mlflow.entities import Metric  # noqa: PLC0415
 
         with self._lock:
-            self._progress = Metric(PROGRESS, round(percent, 1), int(time.time() * 1000), step)
+            self._progress = Metric(PROGRESS_METRIC, round(percent, 1), int(time.time() * 1000), step)
 
     def __enter__(self) -> Self:
         """Return itself."""

@@ -1,6 +1,6 @@
-"""Parameters of the xgboost trainer: the user's strings, as the estimator's own signature wants them.
+"""Parameters of a tabular trainer: the user's strings, as the estimator's own signature wants them.
 
-What a parameter does, and whether its value makes sense, is XGBoost's business.
+What a parameter does, and whether its value makes sense, is the estimator's to say.
 """
 
 import inspect
@@ -17,17 +17,6 @@ __all__ = ["convert", "invalid_parameters"]
 # Set by the trainer, or of no meaning to a model that is served: a missing value is NaN there, and all columns are numbers.
 _OURS = frozenset({"self", "kwargs", "callbacks", "missing", "feature_types", "feature_weights", "enable_categorical"})
 
-# XGBoost's own names for what its estimators call otherwise: difflib would not find them.
-_ALIASES = {
-    "alpha": "reg_alpha",
-    "eta": "learning_rate",
-    "lambda": "reg_lambda",
-    "min_split_loss": "gamma",
-    "nthread": "n_jobs",
-    "num_boost_round": "n_estimators",
-    "num_round": "n_estimators",
-    "seed": "random_state",
-}
 _BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
@@ -36,12 +25,13 @@ def invalid_parameters(message: str) -> Failure:
     return Failure(PodReason.INVALID_PARAMETERS, message)
 
 
-def convert(given: Mapping[str, str], estimator: type) -> dict[str, Any]:
+def convert(given: Mapping[str, str], estimator: type, aliases: Mapping[str, str]) -> dict[str, Any]:
     """Return an estimator's keyword arguments.
 
     Args:
         given: Parameters as the user wrote them.
         estimator: XGBClassifier, XGBRegressor or a class with annotated arguments like theirs.
+        aliases: Other names of its parameters, which the message of an unknown one translates.
 
     Raises:
         Failure: InvalidParameters, naming the parameter: one that is unknown, with the nearest name, or one that is not
@@ -54,15 +44,15 @@ def convert(given: Mapping[str, str], estimator: type) -> dict[str, Any]:
             types |= get_type_hints(init)
     known = {name: kind for name, kind in types.items() if name not in _OURS | {"return"}}
     if unknown := [name for name in given if name not in known]:
-        raise invalid_parameters("; ".join(_hint(name, known) for name in unknown))
+        raise invalid_parameters("; ".join(_hint(name, known, aliases) for name in unknown))
     return {name: _value(name, text.strip(), known[name]) for name, text in given.items()}
 
 
-def _hint(name: str, known: Mapping[str, Any]) -> str:
+def _hint(name: str, known: Mapping[str, Any], aliases: Mapping[str, str]) -> str:
     """Say which name was meant."""
     if name in _OURS:
         return f"the trainer sets {name} by itself"
-    near = [_ALIASES[name]] if name in _ALIASES else get_close_matches(name, known, n=1)
+    near = [aliases[name]] if name in aliases else get_close_matches(name, known, n=1)
     return f"there is no parameter {name}" + (f"; did you mean {near[0]}?" if near else "")
 
 

@@ -1,4 +1,4 @@
-"""Objects in S3: the client, addresses, streams that survive a broken connection, and taking away.
+"""Objects in S3: the client, streams that survive a broken connection, and taking away.
 
 What the bytes mean, and what is done with them, does not belong here.
 """
@@ -8,12 +8,13 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+
+from modelyard.api.artifacts import S3Kind, read_s3_error
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-__all__ = ["Denied", "Gone", "StoreError", "Unreachable", "client", "listing", "parse_uri", "remove", "save"]
+__all__ = ["Denied", "Gone", "StoreError", "Unreachable", "client", "listing", "remove", "save"]
 
 _CHUNK = 1 << 20
 _RESUMES = 5
@@ -39,6 +40,16 @@ class Unreachable(StoreError):
     """The store does not answer, or breaks off again and again."""
 
 
+_MEANS: dict[S3Kind, type[StoreError]] = {
+    S3Kind.NO_OBJECT: Gone,
+    S3Kind.NO_BUCKET: Gone,
+    S3Kind.CHANGED: Gone,
+    S3Kind.FORBIDDEN: Denied,
+    S3Kind.REDIRECT: Denied,
+    S3Kind.REFUSED: Denied,
+}
+
+
 def client(connections: int = 8) -> "S3Client":
     """Return a client for MLFLOW_S3_ENDPOINT_URL (AWS's own when it is not set) with the credentials of the environment."""
     import boto3  # noqa: PLC0415 - half a second, which the model server's start does not have
@@ -53,20 +64,6 @@ def client(connections: int = 8) -> "S3Client":
     )
     region = os.environ.get("AWS_DEFAULT_REGION") or os.environ.get("AWS_REGION") or "us-east-1"
     return boto3.client("s3", endpoint_url=os.environ.get("MLFLOW_S3_ENDPOINT_URL") or None, region_name=region, config=config)
-
-
-def parse_uri(uri: str) -> tuple[str, str]:
-    """Return bucket and key of `s3://bucket/key`.
-
-    Raises:
-        ValueError: It is none, or the key is empty.
-
-    """
-    parts = urlsplit(uri)
-    key = parts.path.removeprefix("/")
-    if parts.scheme != "s3" or not parts.netloc or not key or parts.query or parts.fragment:
-        raise ValueError(f"{uri} is not of the form s3://bucket/key")
-    return parts.netloc, key
 
 
 def listing(store: "S3Client", bucket: str, prefix: str) -> Iterator[tuple[str, int]]:
@@ -144,15 +141,9 @@ def save(store: "S3Client", bucket: str, key: str, target: Path, arrived: Callab
 
 def _translated(error: Exception, what: str) -> StoreError:
     """Say in our words what botocore says of `what`."""
-    response: dict[str, Any] = getattr(error, "response", {})
-    code = str(response.get("Error", {}).get("Code", ""))
-    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    if code in {"PreconditionFailed", "InvalidRange"}:
-        return Gone(f"{what} changed while it was read")
-    if code in {"NoSuchKey", "NoSuchBucket"}:
-        return Gone(f"{what} is not there ({code})")
-    if status == 404:  # a proxy whose backend is away says so too
-        return Unreachable(f"{what}: no S3 answers at this address")
-    if status in {301, 400, 401, 403} or type(error).__name__ in {"NoCredentialsError", "PartialCredentialsError"}:
-        return Denied(f"{what}: the store refuses the keys ({code or error})")
-    return Unreachable(f"{what}: {error}")
+    response = getattr(error, "response", None)
+    if response is None:
+        kind = Denied if type(error).__name__ in {"NoCredentialsError", "PartialCredentialsError"} else Unreachable
+        return kind(f"{what}: {error}")
+    answer = read_s3_error(response)
+    return _MEANS.get(answer.kind, Unreachable)(f"{what}: {answer.detail}")

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from modelyard.api.pod_end import PodReason
+from modelyard.api.wire import RUN_ID
 from modelyard_runtime.outcome import Failure, one_line
 
 if TYPE_CHECKING:
@@ -36,8 +37,8 @@ def run_id() -> str:
         Failure: InvalidConfiguration, when there is none.
 
     """
-    if not (found := os.environ.get("MLFLOW_RUN_ID")):
-        raise Failure(PodReason.INVALID_CONFIGURATION, "MLFLOW_RUN_ID is not set")
+    if not (found := os.environ.get(RUN_ID)):
+        raise Failure(PodReason.INVALID_CONFIGURATION, f"{RUN_ID} is not set")
     return found
 
 

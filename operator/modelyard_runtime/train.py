@@ -30,13 +30,13 @@ def main() -> None:
     """Train, judge, log."""
     config = configuration()
     if config.task is None:
-        raise Failure(PodReason.INVALID_CONFIGURATION, "run.json names another trainer than xgboost")
+        raise Failure(PodReason.INVALID_CONFIGURATION, f"the trainer {config.trainer} is not tabular")
     if config.dataset is None:
-        raise invalid("the xgboost trainer needs a dataset; set spec.dataset")
+        raise invalid(f"the trainer {config.trainer} needs a dataset; set spec.dataset")
     run_id = tracking.run_id()
     from modelyard_runtime import learning  # noqa: PLC0415 - seconds, in which a signal would not be heard
 
-    model = learning.estimator(config.task, config.parameters)
+    model = learning.estimator(config.trainer, config.task, config.parameters)
     features, target = learning.table(find(dataset_folder()), config.dataset.target, config.task)
     rows = learning.split(features, target, config.task, int(model.random_state))
     print(f"{len(rows.train)} rows to learn from, {len(rows.validation)} to judge by, {features.shape[1]} features", flush=True)

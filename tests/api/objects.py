@@ -25,10 +25,10 @@ def model(name: str = "fraud", **spec: Any) -> Manifest:
     return _object("RegisteredModel", name, spec)
 
 
-def without(manifest: Manifest, *path: str) -> Manifest:
+def without(manifest: Manifest, *path: str | int) -> Manifest:
     """The object without one field."""
     out = copy.deepcopy(manifest)
-    node = out
+    node: Any = out
     for step in path[:-1]:
         node = node[step]
     del node[path[-1]]

@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from modelyard.api.base import Resource
-from modelyard.api.schema import KINDS, crd
+from modelyard.api.kinds import KINDS
+from modelyard.api.schema import crd
 from tests.api.objects import DIGEST, Manifest, experiment, model, training_run
 from tests.api.specs import ODD, changed, paths, specs
 from tests.harness import Cluster
@@ -82,7 +83,7 @@ RICH = {
                 "version": "v1",
                 "serving": {
                     "replicas": 2,
-                    "autoscaling": {"minReplicas": 1, "maxReplicas": 3, "targetCpuUtilizationPercentage": 70},
+                    "autoscaling": {"minReplicas": 1, "maxReplicas": 3, "targetCPUUtilizationPercentage": 70},
                     "resources": {"requests": {"cpu": "500m"}, "limits": {"memory": "1Gi"}},
                     "runtime": {"workers": 2},
                     "nodeSelector": {"pool": "serve"},

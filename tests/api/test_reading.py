@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from modelyard.api.experiment import Experiment
+from modelyard.api.kinds import KINDS
 from modelyard.api.registered_model import RegisteredModel
-from modelyard.api.schema import KINDS
 from modelyard.api.training_run import TrainingRun
 from tests.api.objects import DIGEST, Manifest, experiment, model, training_run
 from tests.harness import Cluster, manifests

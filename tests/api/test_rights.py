@@ -11,9 +11,10 @@ from kubernetes.aio.client import Configuration
 
 from modelyard.adapters.kubernetes import Kubernetes
 from modelyard.adapters.kubernetes_api import Api
+from modelyard.api.kinds import KINDS
 from modelyard.cache import Cache
 from modelyard.controller import FINALIZER
-from modelyard.errors import Forbidden
+from modelyard.errors import Conflict, Forbidden
 from modelyard.kube.names import MANAGED_BY, UID_LABEL
 from modelyard.kube.pods import owner
 from modelyard.plan import Delete
@@ -21,7 +22,7 @@ from tests.api.objects import Manifest, experiment, model, training_run
 from tests.api.rights import OPERATOR, ROOT, SERVED, Guarded, Use, grant, guarded, needed
 from tests.harness import until
 
-PLURALS = ("experiments", "trainingruns", "registeredmodels")
+PLURALS = tuple(kind.resource.PLURAL for kind in KINDS)
 FINALIZERS = {Use("update", "modelyard.io", f"{plural}/finalizers") for plural in PLURALS}
 POD = {"containers": [{"name": "c", "image": "i"}]}
 CHILDREN = {
@@ -35,6 +36,7 @@ CHILDREN = {
         "spec": {"maxReplicas": 1, "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "c"}}
     },
     ("policy/v1", "PodDisruptionBudget"): {"spec": {"minAvailable": 1}},
+    ("apps/v1", "ControllerRevision"): {"revision": 1, "data": {"a": "b"}},
 }
 
 
@@ -103,17 +105,26 @@ def worked(there: Guarded, parents: list[Manifest], tmp_path_factory: pytest.Tem
 
 
 @pytest.fixture
-async def kubernetes(there: Guarded, worked: str) -> AsyncIterator[Kubernetes]:
+def known() -> Cache:
+    """What the adapter has learned."""
+    return Cache(PLURALS)
+
+
+@pytest.fixture
+async def kubernetes(there: Guarded, worked: str, known: Cache) -> AsyncIterator[Kubernetes]:
     """The adapter, as the operator's account."""
     configuration = Configuration()
     await config.load_kube_config(config_file=str(there.kubeconfig), client_configuration=configuration)
     api = Api(configuration, lambda *_: None, deadline=10)
-    yield Kubernetes(api, Cache(PLURALS))
+    yield Kubernetes(api, known)
     await api.close()
 
 
-async def test_the_operator_needs_all_of_its_rights_and_nothing_else(there: Guarded, parents: list[Manifest], kubernetes: Kubernetes):
+async def test_the_operator_needs_all_of_its_rights_and_nothing_else(
+    there: Guarded, parents: list[Manifest], kubernetes: Kubernetes, known: Cache
+):
     run = next(each for each in parents if each["kind"] == "TrainingRun")
+    known.put("trainingruns", run)
     for api_version, kind in CHILDREN:
         manifest = child(api_version, kind, run)
         await kubernetes.apply(manifest)
@@ -125,8 +136,10 @@ async def test_the_operator_needs_all_of_its_rights_and_nothing_else(there: Guar
     for parent in parents:
         path = there.cluster.path(parent["kind"], parent["metadata"]["name"], SERVED)
         body = there.cluster.request("GET", path).body
-        body = await kubernetes.set_finalizers(body, (*body["metadata"].get("finalizers", ()), FINALIZER))
-        await kubernetes.set_finalizers(body, ())
+        newer = await kubernetes.set_finalizers(body, (*body["metadata"].get("finalizers", ()), FINALIZER))
+        with pytest.raises(Conflict):
+            await kubernetes.set_finalizers(body, ())
+        await kubernetes.set_finalizers(newer, ())
 
     seen, refused = there.seen()
     assert [(each["verb"], each["requestURI"]) for each in refused] == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from tests.bench.build import programs
 from tests.bench.document import Measured
 from tests.bench.figures import Samples
 from tests.cluster.console import Console, Failed
-from tests.cluster.settings import Settings
+from tests.cluster.settings import TESTS_CLUSTER, Settings
 
 __all__ = ["main"]
 
@@ -37,6 +38,7 @@ class Bench:
     """One run."""
 
     def __init__(self, options: argparse.Namespace) -> None:
+        os.environ["MODELYARD_CLUSTER"] = TESTS_CLUSTER  # whoever starts this: not the demo's
         self.options = options
         self.settings = Settings.read()
         self.console = Console(sys.stdout)

@@ -8,15 +8,14 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime
 
-from modelyard.api.conditions import ready
-from modelyard.api.conditions import trouble as trouble_conditions
+from modelyard.api.conditions import ready, trouble
 from modelyard.api.experiment import Experiment, ExperimentReason, ExperimentStatus
 from modelyard.compose import operate
 from modelyard.controller import Controller
 from modelyard.engine import logs
 from modelyard.errors import ModelyardError
-from modelyard.experiment.decide import settled
-from modelyard.plan import Plan
+from modelyard.experiment.decide import in_sync
+from modelyard.plan import Finalize, Plan, Rest
 from modelyard.ports import Ports
 from modelyard.settings import Settings
 
@@ -24,25 +23,25 @@ __all__ = ["controller"]
 
 
 async def observe(_experiment: Experiment, _ports: Ports, _now: datetime) -> None:
-    """Look at nothing."""
+    """Read nothing."""
 
 
-def decide(experiment: Experiment, _seen: None, _now: datetime) -> Plan[ExperimentStatus]:
+def decide(experiment: Experiment, _observation: None, _now: datetime) -> Plan[ExperimentStatus]:
     conditions = ready(ExperimentReason.SYNCED, "MLflow and the bucket agree with the spec.")
-    return Plan(experiment.status.model_copy(update={"conditions": conditions}))
+    return Rest(experiment.status.model_copy(update={"conditions": conditions}))
 
 
-def release(experiment: Experiment, _seen: None, _now: datetime) -> Plan[ExperimentStatus]:
-    return Plan(experiment.status, released=True)
+def finalize(_experiment: Experiment, _observation: None, _now: datetime) -> Plan[ExperimentStatus]:
+    return Finalize()
 
 
-def trouble(experiment: Experiment, error: ModelyardError, _now: datetime) -> Plan[ExperimentStatus]:
-    return Plan(experiment.status.model_copy(update={"conditions": trouble_conditions(error)}))
+def on_error(experiment: Experiment, error: ModelyardError, _now: datetime) -> Rest[ExperimentStatus]:
+    return Rest(experiment.status.model_copy(update={"conditions": trouble(error)}))
 
 
-def controller() -> Controller:
-    """The kind without anything outside."""
-    return Controller(Experiment, observe, decide, release, trouble, settled)
+def controller() -> Controller[Experiment, None, ExperimentStatus]:
+    """Return the kind without anything external."""
+    return Controller(Experiment, observe, decide, finalize, on_error, in_sync)
 
 
 if __name__ == "__main__":

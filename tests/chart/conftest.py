@@ -52,9 +52,9 @@ def installed() -> Iterator[ApiServer]:
         yield started
 
 
-def wait_for_policies(admin: Api) -> None:
-    """A policy is in force a moment after it was made: wait until a nobody with the editor's role is refused by both."""
-    dora = admin.as_user("dora-the-data-scientist")
+def wait_for_policies(admin: Api, editor: str = "dora-the-data-scientist") -> None:
+    """A policy is in force a moment after it was made: wait until somebody with only the editor's role is refused by both."""
+    dora = admin.as_user(editor)
     promotion = {
         "apiVersion": "modelyard.io/v1alpha1",
         "kind": "RegisteredModel",

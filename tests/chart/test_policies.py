@@ -2,48 +2,20 @@
 
 from __future__ import annotations
 
-import itertools
-from typing import Any
-
 import pytest
 
-from tests.chart.api import EXPERIMENTS, MODELS, RUNS, Answer, Api, Manifest, eventually, path_of
+from tests.chart.api import EXPERIMENTS, MODELS, RUNS, Api, Manifest, eventually, path_of
 from tests.chart.helm import NAMESPACE, RELEASE
+from tests.chart.models import held, made, may, model, names, refused
 
 pytestmark = pytest.mark.api
 
 OPERATOR = f"system:serviceaccount:{NAMESPACE}:{RELEASE}"
-VERSIONS = {"v1": {"runId": "run-1"}, "v2": {"runId": "run-2"}}
-names = (f"model-{number}" for number in itertools.count())
 
 
 @pytest.fixture
 def admin(installed) -> Api:
     return Api(installed)
-
-
-def model(name: str, stages: dict[str, Any] | None = None, **spec: Any) -> Manifest:
-    body = {"apiVersion": "modelyard.io/v1alpha1", "kind": "RegisteredModel", "metadata": {"name": name, "namespace": "risk"}}
-    return body | {"spec": {"versions": VERSIONS, **({"stages": stages} if stages is not None else {}), **spec}}
-
-
-def made(admin: Api, stages: dict[str, Any] | None = None, name: str | None = None, **spec: Any) -> str:
-    """The path of a model that the administrator made."""
-    body = model(name or next(names), stages, **spec)
-    assert admin.create(path_of(MODELS, "risk"), body).code == 201
-    return path_of(MODELS, "risk", body["metadata"]["name"])
-
-
-def held(stage: str, version: str | None) -> Manifest:
-    return {"spec": {"stages": {stage: {"version": version}}}}
-
-
-def refused(answer: Answer, *words: str) -> bool:
-    """Whether it is the policy that refused, in these words."""
-    assert answer.code == 403, (answer.code, answer.message)
-    for word in words:
-        assert word in answer.message
-    return True
 
 
 # --- promotion ----------------------------------------------------------------------------------------
@@ -53,7 +25,7 @@ def test_a_data_scientist_may_not_promote_by_patch_and_is_told_what_is_missing(a
     name = path.rsplit("/", 1)[1]
     assert refused(
         answer,
-        f"dora-the-data-scientist may not change the version of stage production of risk/{name}: "
+        f"dora-the-data-scientist may not change version or attempt of stage production of risk/{name}: "
         "it needs the verb promote on registeredmodels/<stage> in group modelyard.io",
     )
     assert admin.get(path).body["spec"]["stages"]["production"]["version"] == "v1"
@@ -110,6 +82,17 @@ def test_a_stage_that_is_null_is_the_same_as_one_without_a_version(admin):
     assert refused(dora.merge(path, held("staging", "v1")), "stage staging")
 
 
+def test_raising_the_attempt_of_a_stage_is_promoting(admin):
+    """It tries a rejected version again, or replaces the pods of the effective one."""
+    dora, path = admin.as_user("dora-the-data-scientist"), made(admin, {"production": {"version": "v1"}, "staging": {}})
+    raised = {"spec": {"stages": {"production": {"attempt": 1}}}}
+    assert refused(dora.merge(path, raised), "dora-the-data-scientist may not change version or attempt of stage production of risk/")
+    assert refused(dora.merge(path, {"spec": {"stages": {"new": {"attempt": 1}}}}), "stage new of risk/")
+    assert admin.as_user("stan-of-staging").merge(path, {"spec": {"stages": {"staging": {"attempt": 1}}}}).code == 200
+    assert admin.as_user("rita-the-release-manager").merge(path, raised).code == 200
+    assert dora.merge(path, {"spec": {"stages": {"production": {"attempt": 1, "serving": {"replicas": 2}}}}}).code == 200
+
+
 def test_a_data_scientist_changes_everything_but_versions_of_stages(admin):
     dora, path = admin.as_user("dora-the-data-scientist"), made(admin, {"production": {"version": "v1"}})
     change = {
@@ -162,7 +145,7 @@ def test_deleting_a_collection_is_no_way_around(admin):
 
 def test_the_operator_writes_finalizer_and_status_and_cannot_promote(admin):
     operator, path = admin.as_user(OPERATOR), made(admin, {"production": {"version": "v1"}}, deletionPolicy="Delete")
-    assert operator.merge(path, {"metadata": {"finalizers": ["modelyard.io/outside"]}}).code == 200
+    assert operator.merge(path, {"metadata": {"finalizers": ["modelyard.io/external-cleanup"]}}).code == 200
     assert operator.merge(f"{path}/status", {"status": {"observedGeneration": 1}}).code == 200
     assert operator.merge(path, {"metadata": {"finalizers": None}}).code == 200
     assert refused(operator.merge(path, held("production", "v2")), "the verb promote")
@@ -258,22 +241,6 @@ def test_a_namespace_is_deleted_with_everything_in_it(admin):
 # --- roles --------------------------------------------------------------------------------------------
 KINDS = ("experiments", "trainingruns", "registeredmodels")
 READ, WRITE = ("get", "list", "watch"), ("create", "update", "patch", "delete", "deletecollection")
-
-
-def may(admin: Api, user: str, verb: str, resource: str, subresource: str = "", namespace: str = "risk") -> bool:
-    spec = {
-        "user": user,
-        "resourceAttributes": {
-            "group": "modelyard.io",
-            "resource": resource,
-            "subresource": subresource,
-            "verb": verb,
-            "namespace": namespace,
-        },
-    }
-    answer = admin.create(path_of("authorization.k8s.io/v1/subjectaccessreviews"), {"spec": spec})
-    assert answer.code == 201
-    return bool(answer.body["status"]["allowed"])
 
 
 EXPECTED = {

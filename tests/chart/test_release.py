@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from tests.chart.api import EXPERIMENTS, MODELS, RUNS, Api, eventually, path_of
+from tests.chart.conftest import wait_for_policies
 from tests.chart.helm import CHART, NAMESPACE, RELEASE, TEST_VALUES, Refused, helm, install, kubectl
 from tests.chart.values import CREDIT, RISK, SETS
 from tests.cluster.apiserver import ApiServer
@@ -237,7 +238,7 @@ OBJECTS = {
 def populate(admin: Api, namespace: str) -> list[str]:
     """One object of each kind, with the operator's finalizer; their paths."""
     for resource, body in OBJECTS.items():
-        metadata = {"name": "fraud", "finalizers": ["modelyard.io/outside"]}
+        metadata = {"name": "fraud", "finalizers": ["modelyard.io/external-cleanup"]}
         answer = admin.create(path_of(resource, namespace), {"apiVersion": "modelyard.io/v1alpha1", "metadata": metadata, **body})
         assert answer.code == 201, answer.message
     return [path_of(resource, namespace, "fraud") for resource in OBJECTS]
@@ -283,14 +284,17 @@ def test_the_hook_has_nothing_to_do_where_there_are_no_crds(clean, tmp_path):
 
 
 def test_the_hooks_rights_suffice(clean, values, tmp_path):
-    """The hook's own account, its own roles: it deletes what is promoted and what is purged."""
+    """The hook's own account, its own roles: it deletes what holds every stage that a model can have, and what is purged."""
     admin = Api(clean)
     install(clean.kubeconfig, TEST_VALUES)
     # Helm would make these only while it uninstalls.
     manifest = helm("get", "hooks", RELEASE, "--namespace", NAMESPACE, kubeconfig=clean.kubeconfig)
     kubectl("apply", "--filename", "-", kubeconfig=clean.kubeconfig, stdin=manifest)
+    kubectl("create", "rolebinding", "ed", "-n", "risk", "--clusterrole=modelyard-editor", "--user=ed", kubeconfig=clean.kubeconfig)
+    wait_for_policies(admin, editor="ed")
     model = {"apiVersion": "modelyard.io/v1alpha1", "kind": "RegisteredModel", "metadata": {"name": "fraud"}}
-    spec = {"deletionPolicy": "Delete", "versions": {"v1": {"runId": "r"}}, "stages": {"production": {"version": "v1"}}}
+    stages = {f"stage-{number}": {"version": "v1"} for number in range(16)}
+    spec = {"deletionPolicy": "Delete", "versions": {"v1": {"runId": "r"}}, "stages": stages}
     assert admin.create(path_of(MODELS, "risk"), model | {"spec": spec}).code == 201
     request = {"spec": {"expirationSeconds": 600}}
     token = admin.create(f"{path_of('v1/serviceaccounts', NAMESPACE, f'{RELEASE}-uninstall')}/token", request).body["status"]["token"]

@@ -282,7 +282,7 @@ def test_metrics_can_be_scraped():
     objects = render(SETS["metrics"])
     monitor, service = find(objects, "ServiceMonitor", RELEASE), find(objects, "Service", f"{RELEASE}-metrics")
     assert monitor["spec"]["endpoints"][0]["port"] == service["spec"]["ports"][0]["name"]
-    assert monitor["spec"]["endpoints"][0]["honorLabels"], "modelyard_away_objects names the tenant's namespace"
+    assert monitor["spec"]["endpoints"][0]["honorLabels"], "modelyard_objects_waiting names the tenant's namespace"
     assert monitor["metadata"]["labels"]["release"] == "prometheus"
     assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
     assert named(render(), "ServiceMonitor") == []

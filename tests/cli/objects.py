@@ -57,20 +57,56 @@ def version(name: str, **more: Any) -> dict[str, Any]:
         "bytes": 1_234_567,
         "flavor": "xgboost",
         "signature": "f0 double, f1 double -> long",
-        "createdAt": before(days=3, hours=-int(number)),
+        "registeredTime": before(days=3, hours=-int(number)),
     } | more
 
 
+def holds(stage: str, since: str, until: str | None = None) -> dict[str, Any]:
+    """An entry of `versions[].held`."""
+    return {"stage": stage, "sinceTime": since} | ({"untilTime": until} if until else {})
+
+
+OLD, NEW = "registry.example:5000/modelyard/runtime:1.2.3", "registry.example:5000/modelyard/runtime:1.3.0"
+
+
+def runtime(image: str = OLD, identity: str = "0a1b2c3d") -> dict[str, Any]:
+    return {"image": image, "revision": 1, "identity": identity}
+
+
+def served(version_: str, image: str = OLD) -> dict[str, Any]:
+    """A version with its bytes and its runtime: a candidate, or the previous one."""
+    return {"version": version_, "digest": version(version_)["digest"], "runtime": runtime(image)}
+
+
+STEPS = ("admit", "start", "switch", "record")
+
+
+def steps(*states: str, detail: str = "", since: str = before(seconds=40)) -> list[dict[str, Any]]:
+    """The steps of a promotion in these states; those that are left wait. `detail` is that of the last one named."""
+    found = []
+    for at, name in enumerate(STEPS):
+        state = states[at] if at < len(states) else "Waiting"
+        is_told = at < len(states)
+        step = {"name": name, "state": state} | ({"sinceTime": since} if is_told else {})
+        found.append(step | ({"detail": detail} if detail and at == len(states) - 1 else {}))
+    return found
+
+
+DONE = steps("Done", "Done", "Done", "Done")
+
+
 HISTORY = [
-    {"time": before(days=3), "stage": "production", "to": "v1", "reason": "Promoted", "durationSeconds": 31},
-    {"time": before(days=2), "stage": "staging", "to": "v2", "reason": "Promoted", "durationSeconds": 17},
-    {"time": before(hours=3), "stage": "production", "from": "v1", "to": "v2", "reason": "Promoted", "durationSeconds": 44},
+    {"time": before(days=3), "stage": "production", "to": "v1", "outcome": "Promoted", "durationSeconds": 31},
+    {"time": before(days=2), "stage": "staging", "to": "v2", "outcome": "Promoted", "durationSeconds": 17},
+    {"time": before(hours=3), "stage": "production", "from": "v1", "to": "v2", "outcome": "Promoted", "durationSeconds": 44},
 ]
 
 
 def held(version_: str, since: str, ready_: int = 2, **more: Any) -> dict[str, Any]:
+    """The status of a stage in which a version is effective, and asked for unless said otherwise."""
     url = "http://fraud-production.risk"
-    return {"version": version_, "desired": version_, "since": since, "url": url, "readyReplicas": ready_, "desiredReplicas": 2} | more
+    counts = {"url": url, "readyReplicas": ready_, "desiredReplicas": 2}
+    return served(version_) | {"desired": version_, "sinceTime": since, "steps": DONE} | counts | more
 
 
 def model_body(
@@ -80,21 +116,25 @@ def model_body(
     versions: list[dict[str, Any]] | None = None,
     history: list[dict[str, Any]] | None = None,
     wanted: str | None = "v2",
+    spec_stages: dict[str, Any] | None = None,
+    spec_versions: dict[str, Any] | None = None,
     generation: int = 3,
     observed: int | None = None,
     **spec: Any,
 ) -> dict[str, Any]:
     """The model fraud: v2 in production, v1 before it, unless said otherwise."""
+    stages_asked_for = {"production": {"version": wanted}, "staging": {"version": None}} if spec_stages is None else spec_stages
     return about("RegisteredModel", "fraud", generation) | {
-        "spec": {"stages": {"production": {"version": wanted}, "staging": {"version": None}}} | spec,
+        "spec": {"stages": stages_asked_for, "versions": spec_versions or {}} | spec,
         "status": {
             "observedGeneration": generation if observed is None else observed,
             "conditions": conditions or [*ready("Serving", "production holds v2."), SYNCED],
             "mlflowName": "risk.fraud",
-            "versions": [version("v1"), version("v2", stages=["production"])] if versions is None else versions,
+            "versions": [version("v1"), version("v2", held=[holds("production", before(hours=3))])] if versions is None else versions,
             "stages": {"production": held("v2", before(hours=3)), "staging": {}} if stages is None else stages,
             "history": HISTORY if history is None else history,
             "summary": "production=v2 staging=none",
+            "operatorRuntime": {"image": NEW, "revision": 1},
         },
     }
 

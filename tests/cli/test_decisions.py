@@ -10,120 +10,71 @@ import typer
 import yaml
 
 from modelyard.api.training_run import TrainingRun
-from modelyard.cli.commands import doctor, promote, purge, train
-from modelyard.cli.commands.asking import Asked, manifest
+from modelyard.cli.commands import changing, doctor, purge, train
 from modelyard.cli.commands.compare import facts
+from modelyard.cli.commands.manifest import Words, training
 from modelyard.cli.commands.predict import rows
 from modelyard.cli.options import Target, parts
 from modelyard.cli.views import pictures
 from modelyard.cli.views.doctor import Verdict
 from modelyard.cli.views.history import before as held_before
 from modelyard.client.errors import Failed
+from modelyard.client.progress import Progress, State
 from tests.cli.objects import (
     NOW,
-    SYNCED,
     before,
     condition,
     ended_status,
     failed_status,
     held,
+    holds,
     model,
     progressing,
-    ready,
     run,
-    stalled,
+    served,
+    version,
 )
 from tests.cli.test_screens import COMPARED, THREE
 
-TURNING = held("v2", before(hours=3), desired="v3")
-
-
-# --- promote ------------------------------------------------------------------------------------------
-def asked_for_v3(stages: dict[str, Any], **options: Any) -> bool | Failed | None:
-    return promote.outcome(model(stages, wanted=options.pop("wanted", "v3"), versions=THREE, **options), "production", "v3", 3)
-
-
-def test_a_change_goes_on_while_the_version_comes_up():
-    assert asked_for_v3({"production": TURNING}, conditions=[*progressing("Promoting", "production: v3 comes up."), SYNCED]) is None
-
-
-def test_a_change_is_not_through_before_mlflow_follows():
-    follows = condition("Synced", False, "Promoting", "MLflow follows.")
-    assert asked_for_v3({"production": held("v3", before(seconds=1))}, conditions=[*progressing("Promoting", ""), follows]) is None
-    assert asked_for_v3({"production": held("v3", before(seconds=1))}) is True
-
-
-def test_drift_that_is_only_warned_of_does_not_hold_a_change_up():
-    drifted = condition("Synced", False, "Drifted", "Somebody moved v1.")
-    assert asked_for_v3({"production": held("v3", before(seconds=1))}, conditions=[*ready("Serving", ""), drifted]) is True
-
-
-def test_a_status_of_an_older_spec_says_nothing():
-    assert asked_for_v3({"production": held("v3", before(seconds=1))}, observed=2) is None
-
-
-def test_a_refused_version_fails_with_the_words_of_the_status():
-    stages = {"production": TURNING | {"refused": "No module named lightgbm", "refusedGeneration": 3}}
-    found = asked_for_v3(stages, conditions=stalled("ServingFailed", "production: v3 is not promoted."))
-    assert isinstance(found, Failed)
-    assert (found.reason, found.message) == ("ServingFailed", "No module named lightgbm")
-
-
-def test_what_stalls_the_model_fails_the_change_but_not_what_stalls_another_stage():
-    found = asked_for_v3({"production": TURNING}, conditions=stalled("NameTaken", "MLflow already has the model risk.fraud."))
-    assert isinstance(found, Failed)
-    other = stalled("ServingFailed", "staging: v1 is not promoted.")
-    assert asked_for_v3({"production": TURNING, "staging": {}}, conditions=other) is None
-
-
-def test_a_change_that_somebody_else_overtook_ends():
-    found = asked_for_v3({"production": TURNING}, wanted="v1")
-    assert isinstance(found, Failed)
-    assert found.reason == "Superseded"
-
-
-@pytest.mark.parametrize(
-    ("message", "expected"),
-    [
-        ("production: v3 comes up beside v2, which serves on.", "production: v3 comes up beside v2, which serves on."),
-        ("MLflow does not answer.", "production: v3 comes up  MLflow does not answer."),
-        ("", "production: v3 comes up."),
-    ],
-)
-def test_where_a_change_stands_is_told_in_the_operator_s_words(message: str, expected: str):
-    there = model({"production": TURNING}, wanted="v3", versions=THREE, conditions=[*progressing("Promoting", message), SYNCED])
-    drawing, plain = promote._standing(there, "production", "v3")
-    assert plain == expected
-    assert drawing.plain.endswith(expected.removeprefix("production: ").removesuffix("." if not message else ""))
-
-
-def test_a_change_that_nobody_has_seen_is_not_told_in_the_words_of_the_one_before():
-    conditions = [*progressing("Promoting", "production: v2 comes up."), SYNCED]
-    there = model({"production": TURNING}, wanted="v3", versions=THREE, conditions=conditions, generation=4, observed=3)
-    assert promote._standing(there, "production", "v3")[1] == "production: the operator has not seen it yet."
-
 
 # --- rollback -----------------------------------------------------------------------------------------
-def entry(to: str | None, from_: str | None, reason: str = "Promoted", stage: str = "production") -> dict[str, Any]:
-    return {"time": before(hours=1), "stage": stage, "to": to, "from": from_, "reason": reason}
-
-
 @pytest.mark.parametrize(
-    ("history", "now", "expected"),
+    ("now", "previous", "held_by", "expected"),
     [
-        ([entry("v1", None), entry("v2", "v1")], "v2", "v1"),
-        ([entry("v1", None), entry("v2", "v1"), entry("v1", "v2", "RolledBack")], "v1", "v2"),
-        ([entry("v1", None), entry("v2", "v1"), entry("v9", "v8", stage="staging")], "v2", "v1"),
-        ([entry("v1", None), entry(None, "v1", "Cleared"), entry("v2", None)], "v2", "v1"),
-        ([entry("v1", None), entry(None, "v1", "Cleared")], None, "v1"),
-        ([entry("v1", None), entry(None, "v1", "Cleared"), entry("v1", None)], "v1", None),
-        ([entry("v1", None)], "v1", None),
-        ([], "v1", None),
+        ("v2", "v1", {}, "v1"),
+        ("v1", "v2", {"v2": 1, "v3": 2}, "v2"),
+        (None, "v1", {}, "v1"),
+        ("v1", "v1", {}, None),
+        ("v1", "v1", {"v2": 3, "v3": 2}, "v3"),
+        ("v1", None, {"v1": 1, "v2": 3}, "v2"),
+        ("v1", None, {}, None),
+        (None, None, {}, None),
     ],
 )
-def test_the_version_before(history: list[dict[str, Any]], now: str | None, expected: str | None):
-    there = model({"production": held(now, before(hours=1)) if now else {}}, history=history, wanted=now)
-    assert held_before(there, "production") == expected
+def test_the_version_before(now: str | None, previous: str | None, held_by: dict[str, int], expected: str | None):
+    """It is `previous`; else the version that held the stage last, hours ago, among the others."""
+    stage = (held(now, before(minutes=1)) if now else {}) | ({"previous": served(previous)} if previous else {})
+    known = {
+        name: [holds("staging", before(hours=9)), holds("production", before(hours=9), before(hours=ago))] for name, ago in held_by.items()
+    }
+    versions = [version(name, held=known.get(name, [])) for name in ("v1", "v2", "v3")]
+    assert held_before(model({"production": stage}, versions=versions, wanted=now), "production") == expected
+
+
+# --- refresh ------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("messages", "expected"),
+    [
+        ({"production": "v3 is starting."}, "production: v3 is starting."),
+        ({"production": "1 of 2 pods are ready"}, "production: 1 of 2 pods are ready."),
+        ({"production": ""}, "production: it is under way."),
+        ({"production": "a.", "staging": "b"}, "production: a.\nstaging: b."),
+    ],
+)
+def test_where_changes_stand_is_a_sentence_for_each_stage(messages: dict[str, str], expected: str):
+    drawing, plain = changing.standing({stage: Progress(State.UNDER_WAY, message) for stage, message in messages.items()})
+    assert plain == expected
+    assert [line.split()[0] for line in drawing.plain.splitlines()] == list(messages)
 
 
 # --- train --------------------------------------------------------------------------------------------
@@ -141,8 +92,12 @@ def test_a_failed_run_ends_with_its_reason_and_the_end_of_its_log():
     assert "KeyError: 'is_fraud'" in str(found)
 
 
+def manifest(**words: Any) -> dict[str, Any]:
+    return training(Words(**words)).manifest
+
+
 def test_a_run_from_options():
-    asked = Asked(
+    body = manifest(
         experiment="fraud",
         parameters=("max_depth=6", "note=a=b"),
         dataset="cards=s3://datasets/cards.csv",
@@ -152,8 +107,8 @@ def test_a_run_from_options():
         memory="4Gi",
         register="fraud@v3",
         retries=2,
+        deadline=60,
     )
-    body = manifest(asked)
     assert body["metadata"] == {"generateName": "fraud-"}
     assert body["spec"] == {
         "experiment": "fraud",
@@ -163,35 +118,51 @@ def test_a_run_from_options():
         "resources": {"requests": {"cpu": "2", "memory": "4Gi"}, "limits": {"memory": "4Gi"}},
         "register": {"model": "fraud", "version": "v3"},
         "backoffLimit": 2,
+        "activeDeadlineSeconds": 60,
     }
 
 
-@pytest.mark.parametrize(
-    ("asked", "trainer"),
-    [
-        (Asked(experiment="e", task="regression"), {"xgboost": {"task": "regression"}}),
-        (Asked(experiment="e", script="code/train.py"), {"script": {"configMap": "code", "key": "train.py"}}),
-        (Asked(experiment="e", script="code"), {"script": {"configMap": "code"}}),
-        (Asked(experiment="e", image="i:1", arguments=("--epochs", "3")), {"container": {"image": "i:1", "args": ["--epochs", "3"]}}),
-    ],
-)
-def test_trainers_from_options(asked: Asked, trainer: dict[str, Any]):
-    assert manifest(asked)["spec"]["trainer"] == trainer
+GIVEN: dict[str, Any] = {
+    "apiVersion": "modelyard.io/v1alpha1",
+    "kind": "TrainingRun",
+    "metadata": {"name": "fraud-1", "labels": {"team": "risk"}},
+    "spec": {
+        "experiment": "fraud",
+        "parameters": {"a": "1", "b": "2"},
+        "trainer": {"script": {"configMap": "code"}},
+        "dataset": {"name": "cards", "uri": "s3://datasets/cards.csv"},
+        "resources": {"requests": {"memory": "1Gi"}, "limits": {"memory": "2Gi"}},
+    },
+}
 
 
-def test_options_change_what_a_file_says(tmp_path: Path):
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
     path = tmp_path / "run.yaml"
-    given = {
-        "apiVersion": "modelyard.io/v1alpha1",
-        "kind": "TrainingRun",
-        "metadata": {"name": "fraud-1", "labels": {"team": "risk"}},
-        "spec": {"experiment": "fraud", "parameters": {"a": "1", "b": "2"}, "trainer": {"script": {"configMap": "code"}}},
-    }
-    path.write_text(yaml.safe_dump(given))
-    assert manifest(Asked(file=path)) == given
-    changed = manifest(Asked(file=path, name="fraud-2", parameters=("b=3",)))
+    path.write_text(yaml.safe_dump(GIVEN))
+    return path
+
+
+def test_a_file_is_taken_as_it_is(file: Path):
+    assert manifest(file=file) == GIVEN
+
+
+def test_options_change_what_a_file_says(file: Path):
+    changed = manifest(file=file, name="fraud-2", parameters=("b=3",), cpu="4", target="is_fraud")
     assert changed["metadata"] == {"name": "fraud-2", "labels": {"team": "risk"}}
-    assert changed["spec"] == given["spec"] | {"parameters": {"a": "1", "b": "3"}}  # type: ignore[operator]
+    assert changed["spec"] == GIVEN["spec"] | {
+        "parameters": {"a": "1", "b": "3"},
+        "dataset": {"name": "cards", "uri": "s3://datasets/cards.csv", "target": "is_fraud"},
+        "resources": {"requests": {"memory": "1Gi", "cpu": "4"}, "limits": {"memory": "2Gi"}},
+    }
+
+
+def test_a_script_of_this_machine_may_change_a_file(file: Path):
+    script = file.with_name("train.py")
+    script.write_text("print(1)")
+    changed = training(Words(file=file, script=str(script)))
+    assert changed.manifest["spec"]["trainer"] == {"script": {"configMap": "fraud-1-script", "key": "train.py"}}
+    assert changed.files == {"train.py": "print(1)"}
 
 
 @pytest.mark.parametrize(
@@ -206,7 +177,7 @@ def test_a_file_that_is_not_one_run_is_refused(tmp_path: Path, text: str, why: s
     path = tmp_path / "run.yaml"
     path.write_text(text)
     with pytest.raises(typer.BadParameter, match=why):
-        manifest(Asked(file=path))
+        training(Words(file=path))
 
 
 # --- predict, download --------------------------------------------------------------------------------

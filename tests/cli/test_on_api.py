@@ -25,31 +25,40 @@ def registered(*names: str) -> list[Manifest]:
     return [{"name": name, "mlflowVersion": name[1:], "runId": name[1:] * 32, "flavor": "xgboost", "bytes": 1000} for name in names]
 
 
-def held(version: str | None) -> Manifest:
-    return {"production": {"version": version, "desired": version, "since": TIME}}
+OLD, NEW = "modelyard/runtime:1.2.3", "modelyard/runtime:1.3.0"
+
+
+def runtime(image: str = OLD) -> Manifest:
+    return {"image": image, "revision": 1, "identity": "0a1b2c3d"}
+
+
+def held(version: str | None, image: str = OLD, **more: Any) -> Manifest:
+    """`status.stages` when a version is effective in production, as a merge patch."""
+    effective = {"digest": "sha256:" + "0" * 64, "runtime": runtime(image)} if version else {}
+    return {"production": {"version": version, "desired": version, "sinceTime": TIME, "blocked": None} | effective | more}
 
 
 SYNCED = {"type": "Synced", "status": "True", "reason": "Synced", "message": "", "lastTransitionTime": TIME}
 HISTORY = [
-    {"time": TIME, "stage": "production", "to": "v1", "reason": "Promoted"},
-    {"time": "2026-01-01T01:00:00Z", "stage": "production", "from": "v1", "to": "v2", "reason": "Promoted", "durationSeconds": 9},
+    {"time": TIME, "stage": "production", "to": "v1", "outcome": "Promoted"},
+    {"time": "2026-01-01T01:00:00Z", "stage": "production", "from": "v1", "to": "v2", "outcome": "Promoted", "durationSeconds": 9},
 ]
 
 
-def serves(side: Side, version: str | None, **status: Any) -> Manifest:
+def serves(side: Side, version: str | None, name: str = "fraud", **status: Any) -> Manifest:
     """Writes what the operator says when a version holds production."""
-    written = side.status(
-        "RegisteredModel", "fraud", "Serving", "", ready=True, versions=registered("v1", "v2"), stages=held(version), **status
-    )
+    known = {"stages": held(version), "versions": registered("v1", "v2"), "operatorRuntime": {"image": OLD, "revision": 1}}
+    written = side.status("RegisteredModel", name, "Serving", "", ready=True, **(known | status))
     conditions = [*written["status"]["conditions"], SYNCED]
-    return side.patch("RegisteredModel", "fraud", {"status": {"conditions": conditions}}, "/status")
+    return side.patch("RegisteredModel", name, {"status": {"conditions": conditions}}, "/status")
 
 
 @pytest.fixture
 def fraud(side: Side) -> Manifest:
     """The model fraud, with v2 in production and v1 before it."""
     side.ours("RegisteredModel", "fraud", {"versions": VERSIONS, "stages": {"production": {"version": "v2"}}})
-    return serves(side, "v2", history=HISTORY)
+    previous = {"version": "v1", "digest": "sha256:" + "1" * 64, "runtime": runtime()}
+    return serves(side, "v2", history=HISTORY, stages=held("v2", previous=previous))
 
 
 def run(side: Side, name: str = "fraud-1", **spec: Any) -> Manifest:
@@ -102,6 +111,32 @@ def test_runs_and_experiments_are_listed_and_shown(side: Side, person: Person):
     assert "fraud-1" in person.sees("experiments", "show", "fraud")
 
 
+def test_runs_are_filtered_and_limited(side: Side, person: Person):
+    for name, value, depth in (("good", "0.95", "6"), ("fair", "0.85", "6"), ("poor", "0.5", "2")):
+        run(side, name, parameters={"max_depth": depth})
+        metrics = [{"name": "accuracy", "value": value}]
+        side.status("TrainingRun", name, "Succeeded", "Done.", ready=True, metrics=metrics)
+    run(side, "other-1", experiment="other")
+
+    def names(*words: str) -> list[str]:
+        lines = person.sees("runs", "list", *words, "-o", "name").splitlines()
+        return [line.partition("/")[2] for line in lines]
+
+    newest_first = names()
+    assert sorted(newest_first) == ["fair", "good", "other-1", "poor"]
+    assert names("--limit", "2") == newest_first[:2]
+    assert names("--filter", "metrics.accuracy > 0.9") == ["good"]
+    assert names("--filter", "metrics.accuracy > 0.9 and parameters.max_depth = 2") == []
+    both = names("--filter", "parameters.max_depth = 6")
+    assert sorted(both) == ["fair", "good"]
+    assert names("--filter", "parameters.max_depth = 6", "--limit", "1") == both[:1]
+    assert names("-e", "other", "--filter", "name ~ 1") == ["other-1"]
+    assert person.sees("runs", "list", "--filter", "name = nobody") == "No run matches.\n"
+    wrong = person.says("runs", "list", "--filter", "accuracy > 0.9")
+    assert wrong.returncode == 2
+    assert wrong.stderr.startswith("Error: a filter knows no accuracy: there are name, namespace,")
+
+
 def test_everywhere_names_the_namespace(side: Side, person: Person):
     run(side)
     heads, *lines = person.sees("runs", "list", "-A").splitlines()
@@ -129,19 +164,44 @@ def test_a_promotion_is_one_patch_and_is_followed_to_its_end(side: Side, person:
     assert after["metadata"]["generation"] == fraud["metadata"]["generation"] + 1
 
 
-def test_a_refused_promotion_ends_with_its_reason(side: Side, person: Person, fraud: Manifest):
+def test_a_rejected_promotion_ends_with_its_reason(side: Side, person: Person, fraud: Manifest):
     def operator(there: Side) -> None:
         until(lambda: asked_for(there, "v1"), "v1 is asked for")
-        generation = there.get("RegisteredModel", "fraud")["metadata"]["generation"]
-        stage = held("v2")["production"] | {"desired": "v1", "refused": "No module named lightgbm", "refusedGeneration": generation}
-        there.status(
-            "RegisteredModel", "fraud", "ServingFailed", "production: v1 is not promoted.", ready=False, stages={"production": stage}
-        )
+        blocked = {"reason": "ServingFailed", "message": "v1 was rejected, and v2 is still serving.", "needsAction": True}
+        stages = held("v2", desired="v1", blocked=blocked)
+        there.status("RegisteredModel", "fraud", "ServingFailed", "production: in other words", ready=False, stages=stages)
 
     with side.meanwhile("RegisteredModel", "fraud", operator):
         done = person.says("promote", "fraud", "v1", "--to", "production")
     assert done.returncode == 1
-    assert done.stderr == f"Error: {side.namespace}/fraud, production: ServingFailed: No module named lightgbm\n"
+    assert done.stderr == f"Error: production of {side.namespace}/fraud: ServingFailed: v1 was rejected, and v2 is still serving.\n"
+
+
+def test_the_steps_of_a_promotion_are_told_on_the_way(side: Side, person: Person, fraud: Manifest):
+    process = person.begins("promote", "fraud", "v1", "--to", "production")
+    until(lambda: asked_for(side, "v1"), "v1 is asked for")
+    steps = [{"name": "admit", "state": "Done"}, {"name": "start", "state": "Active", "detail": "0 of 1 pods are ready"}]
+    blocked = {"reason": "Promoting", "message": "v1 is starting next to v2, which is still serving."}
+    side.status("RegisteredModel", "fraud", "Promoting", stages=held("v2", desired="v1", steps=steps, blocked=blocked))
+    assert process.stdout is not None
+    told = [process.stdout.readline()]
+    while told[-1] and "v1 is starting" not in told[-1]:
+        told.append(process.stdout.readline())
+    assert told[-1] == "production: v1 is starting next to v2, which is still serving.\n"
+    serves(side, "v1")
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out.splitlines()[-1]) == (0, "production holds v1."), err
+
+
+def test_a_change_that_another_user_supersedes_ends_at_once(side: Side, person: Person, fraud: Manifest):
+    def other(there: Side) -> None:
+        until(lambda: asked_for(there, "v1"), "v1 is asked for")
+        there.patch("RegisteredModel", "fraud", {"spec": {"stages": {"production": {"version": "v2"}}}})
+
+    with side.meanwhile("RegisteredModel", "fraud", other):
+        done = person.says("promote", "fraud", "v1", "--to", "production")
+    assert done.returncode == 1
+    assert done.stderr == f"Error: production of {side.namespace}/fraud: Superseded: Another user has since asked for v2.\n"
 
 
 def test_a_promotion_that_takes_too_long_says_so_and_leaves_it_going(side: Side, person: Person, fraud: Manifest):
@@ -187,8 +247,72 @@ def test_a_rollback_of_a_change_that_is_under_way_keeps_what_holds_the_stage(sid
     assert asked_for(side, "v2")
 
 
+# --- refreshing ---------------------------------------------------------------------------------------
+def attempt(side: Side, name: str = "fraud") -> int:
+    return int(side.get("RegisteredModel", name)["spec"]["stages"]["production"].get("attempt", 0))
+
+
+def upgraded(side: Side) -> None:
+    """Writes the status as an operator of the next release does at its first look."""
+    serves(side, "v2", operatorRuntime={"image": NEW, "revision": 1})
+
+
+def test_a_stage_with_the_operators_runtime_is_not_refreshed(side: Side, person: Person, fraud: Manifest):
+    seen = person.sees("refresh", "fraud")
+    first = f"{side.namespace}/fraud  production: v2 is served with the operator's runtime already, {OLD}"
+    assert seen == f"{first}\nNothing is to be refreshed; nothing is written.\n"
+    assert attempt(side) == 0
+
+
+@pytest.mark.parametrize("words", [("fraud",), ("fraud", "--stage", "production"), ("--all",)], ids=" ".join)
+def test_a_refresh_raises_attempt_by_one_and_is_followed_to_its_end(side: Side, person: Person, fraud: Manifest, words: tuple[str, ...]):
+    upgraded(side)
+
+    def operator(there: Side) -> None:
+        until(lambda: attempt(there) == 1, "a refresh is asked for")
+        serves(there, "v2", operatorRuntime={"image": NEW, "revision": 1}, stages=held("v2", NEW, attempt=1))
+
+    with side.meanwhile("RegisteredModel", "fraud", operator):
+        done = person.says("refresh", *words, "--yes")
+    assert done.returncode == 0, done.stderr
+    first = f"{side.namespace}/fraud  production: v2 is served with {OLD}; the operator's is {NEW}"
+    assert (done.stdout.splitlines()[0], done.stdout.splitlines()[-1]) == (first, f"production of {side.namespace}/fraud is refreshed.")
+    assert asked_for(side, "v2")
+
+
+def test_a_refresh_asks_first_and_needs_a_model_or_all(side: Side, person: Person, fraud: Manifest):
+    upgraded(side)
+    done = person.says("refresh", "fraud")
+    assert done.returncode == 2
+    assert "Refresh 1 stage? Nobody can be asked here: say --yes." in done.stderr
+    for words in ((), ("fraud", "--all"), ("--all", "--stage", "production")):
+        wrong = person.says("refresh", *words)
+        assert wrong.returncode == 2
+        assert "name a MODEL" in wrong.stderr
+    assert "nothing was changed" in person.sees("refresh", "fraud", "--dry-run")
+    assert person.says("refresh", "fraud", "--stage", "canary", "--yes").returncode == 3
+    assert attempt(side) == 0
+
+
+def test_a_refresh_that_fails_leaves_the_models_after_it_as_they_are(side: Side, person: Person, fraud: Manifest):
+    upgraded(side)
+    side.ours("RegisteredModel", "later", {"versions": VERSIONS, "stages": {"production": {"version": "v2"}}})
+    serves(side, "v2", "later", operatorRuntime={"image": NEW, "revision": 1})
+
+    def operator(there: Side) -> None:
+        until(lambda: attempt(there) == 1, "a refresh is asked for")
+        blocked = {"reason": "ServingFailed", "message": "v2 was rejected, and v2 is still serving.", "needsAction": True}
+        there.status("RegisteredModel", "fraud", "ServingFailed", ready=False, stages=held("v2", blocked=blocked))
+
+    with side.meanwhile("RegisteredModel", "fraud", operator):
+        done = person.says("refresh", "--all", "--yes")
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"Error: production of {side.namespace}/fraud: ServingFailed: v2 was rejected")
+    assert attempt(side, "later") == 0
+
+
 def test_a_rollback_without_a_version_before_is_refused(side: Side, person: Person, fraud: Manifest):
-    side.patch("RegisteredModel", "fraud", {"status": {"history": HISTORY[:1], "stages": held("v1")}}, "/status")
+    side.patch("RegisteredModel", "fraud", {"status": {"history": HISTORY[:1], "stages": held("v1", previous=None)}}, "/status")
     side.patch("RegisteredModel", "fraud", {"spec": {"stages": {"production": {"version": "v1"}}}})
     done = person.says("rollback", "fraud", "--stage", "production")
     assert done.returncode == 3

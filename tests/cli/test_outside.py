@@ -30,7 +30,7 @@ def registered(side: Side, *versions: dict[str, Any], url: str | None = None) ->
         "production": {
             "version": last,
             "desired": last,
-            "since": TIME,
+            "sinceTime": TIME,
             "readyReplicas": 1,
             "desiredReplicas": 1,
             **({"url": url} if url else {}),

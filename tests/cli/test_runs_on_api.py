@@ -67,6 +67,17 @@ spec:
     assert side.get("TrainingRun", "fraud-7")["spec"]["parameters"] == {"since": "2026-11-26", "at": "12:30", "eta": "1e-3"}
 
 
+def test_a_script_of_this_machine_goes_into_a_config_map(side: Side, person: Person, tmp_path: Path):
+    (tmp_path / "train.py").write_text("print('hello')\n")
+    script = ("--script", str(tmp_path / "train.py"))
+    assert "nothing was made" in person.says("train", "-e", "fraud", *script, "--dry-run").stdout
+    name = person.sees("train", "-e", "fraud", *script, "--no-follow", "-o", "name").strip().partition("/")[2]
+    config_map = f"{name}-script"
+    assert side.get("TrainingRun", name)["spec"]["trainer"] == {"script": {"configMap": config_map, "key": "train.py"}}
+    assert side.get("ConfigMap", config_map)["data"] == {"train.py": "print('hello')\n"}
+    assert side.get("ConfigMap", config_map)["metadata"]["ownerReferences"][0]["name"] == name
+
+
 def test_what_is_printed_as_yaml_can_be_applied(side: Side, person: Person):
     parameters = {"eta": "1e-3", "revision": "8e44", "column": "y", "days": "08"}
     run(side, parameters=parameters)

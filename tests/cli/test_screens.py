@@ -5,11 +5,14 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from modelyard.cli.views import compare, doctor, experiments, history, models, runs
-from modelyard.cli.views.table import table
+from modelyard.cli.views.steps import change_lines
 from modelyard.cli.views.text import bar
+from modelyard.client.progress import Change, stage_change
+from modelyard.client.table import table
 from tests.cli.conftest import FILES, Seen
 from tests.cli.objects import (
     HISTORY,
+    NEW,
     NOW,
     SYNCED,
     before,
@@ -18,19 +21,58 @@ from tests.cli.objects import (
     experiment,
     failed_status,
     held,
+    holds,
     model,
     progressing,
     ready,
     run,
+    runtime,
+    served,
     stalled,
+    steps,
     version,
 )
 
-TURNING = held("v2", before(hours=3), desired="v3", started=before(seconds=40))
-COMES_UP = "production: v3 comes up beside v2, which serves on. Its pods are starting."
+STARTS = "v3 is starting next to v2, which is still serving: 1 of 2 pods are ready."
+TURNING = held(
+    "v2",
+    before(hours=3),
+    desired="v3",
+    candidate=served("v3", NEW),
+    startTime=before(seconds=40),
+    steps=steps("Done", "Active", detail="1 of 2 pods are ready"),
+    blocked={"reason": "Promoting", "message": STARTS},
+)
 BROKEN = "The container model ended with exit code 1: ModuleNotFoundError: No module named 'lightgbm'"
-FOLLOWS = condition("Synced", False, "Promoting", "MLflow follows.")
-THREE = [version("v1"), version("v2", stages=["production"]), version("v3")]
+REJECTED = f"v3 was rejected, and v2 is still serving. {BROKEN}. It is tried again when stages.production.attempt is raised above 0."
+REJECTION = {
+    "version": "v3",
+    "digest": version("v3")["digest"],
+    "specHash": "0",
+    "reason": "ServingFailed",
+    "message": BROKEN,
+    "time": before(minutes=3),
+}
+FAILED_PROMOTION = held(
+    "v2",
+    before(hours=3),
+    desired="v3",
+    startTime=before(minutes=5),
+    steps=steps("Failed", detail=REJECTED[:60], since=before(minutes=3)),
+    rejected=[REJECTION],
+    blocked={"reason": "ServingFailed", "message": REJECTED, "needsAction": True},
+)
+FOLLOWS = condition("Synced", False, "Promoting", "MLflow is being brought up to date.")
+HOLDS = [holds("production", before(hours=3))]
+THREE = [version("v1"), version("v2", held=HOLDS), version("v3")]
+MISMATCH = {"reason": "ArtifactDigestMismatch", "message": "What is stored is not what was registered. Restore it.", "needsAction": True}
+REFRESHED = HISTORY[-1] | {
+    "time": before(minutes=5),
+    "from": "v2",
+    "outcome": "Refreshed",
+    "runtime": runtime(NEW),
+    "durationSeconds": 12,
+}
 
 LEFT = compare.Side(
     "v1",
@@ -83,28 +125,52 @@ SCREENS: dict[str, RenderableType] = {
     "status-serving": tree(),
     "status-wide": tree(wide=True),
     "status-training": tree(going=(run(), run("fraud-005", register={"model": "other", "version": "v1"}))),
-    "status-coming-up": tree(
-        {"production": TURNING}, conditions=[*progressing("Promoting", COMES_UP), SYNCED], versions=THREE, wanted="v3"
+    "status-starting": tree(
+        {"production": TURNING}, conditions=[*progressing("Promoting", f"production: {STARTS}"), SYNCED], versions=THREE, wanted="v3"
     ),
     "status-not-seen-yet": tree(versions=THREE, wanted="v3", generation=4, observed=3),
-    "status-mlflow-follows": tree(
-        {"production": held("v2", before(seconds=2))}, conditions=[*progressing("Promoting", "production: v2 took over from v1."), FOLLOWS]
+    "status-refreshing": tree(
+        {
+            "production": held(
+                "v2",
+                before(hours=3),
+                candidate=served("v2", NEW),
+                startTime=before(seconds=9),
+                steps=steps("Done", "Done", "Active", detail="v2 is ready and receives all traffic now."),
+                blocked={"reason": "Promoting", "message": "v2 is ready and receives all traffic now."},
+            )
+        },
+        conditions=[*progressing("Promoting", "production: v2 is ready and receives all traffic now."), SYNCED],
     ),
-    "status-refused": tree(
-        {"production": TURNING | {"refused": BROKEN, "refusedGeneration": 3}},
-        conditions=[*stalled("ServingFailed", f"production: v3 is not promoted, v2 serves on. {BROKEN}"), SYNCED],
+    "status-mlflow-follows": tree(
+        {"production": held("v2", before(seconds=2))},
+        conditions=[*progressing("Promoting", "production: v2 is effective instead of v1."), FOLLOWS],
+    ),
+    "status-clearing": tree(
+        {"production": held("v2", before(hours=3), desired=None, steps=[])},
+        conditions=[*progressing("Promoting", "production: The stage is cleared when MLflow and S3 answer."), SYNCED],
+        wanted=None,
+    ),
+    "status-rejected": tree(
+        {"production": FAILED_PROMOTION},
+        conditions=[*stalled("ServingFailed", f"production: {REJECTED}"), SYNCED],
         versions=THREE,
         wanted="v3",
     ),
+    "status-rolled-back": tree({"production": held("v2", before(hours=3), rejected=[REJECTION])}, versions=THREE),
     "status-mismatch": tree(
-        versions=[
-            version("v1"),
-            version("v2", stages=["production"], problem="ArtifactDigestMismatch: the tree has the digest sha256:beef."),
-        ],
-        conditions=[*stalled("ArtifactDigestMismatch", "production: v2 serves on, but its pods could not be started anew."), SYNCED],
+        {
+            "production": held(
+                "v2", before(hours=3), blocked=MISMATCH | {"message": "v2 is still serving, but no new pod of it could start."}
+            )
+        },
+        versions=[version("v1"), version("v2", held=HOLDS, blocked=MISMATCH)],
+        conditions=[*stalled("ArtifactDigestMismatch", "production: v2 is still serving, but no new pod of it could start."), SYNCED],
     ),
+    "status-whole-model": tree(conditions=[*stalled("NameTaken", "MLflow has a model risk.fraud of another object."), SYNCED]),
     "status-few-pods": tree(
-        {"production": held("v2", before(hours=3), 1)}, conditions=[*progressing("NotServing", "1 of 2 pods."), SYNCED]
+        {"production": held("v2", before(hours=3), 1, blocked={"reason": "NotServing", "message": "1 of 2 pods of v2 are ready."})},
+        conditions=[*progressing("NotServing", "production: 1 of 2 pods of v2 are ready."), SYNCED],
     ),
     "status-many-versions": tree(versions=[version(f"v{at}") for at in range(1, 10)]),
     "status-new": tree(stages={}, versions=[], conditions=progressing("Registering", "Made in MLflow."), wanted=None, observed=0),
@@ -123,9 +189,14 @@ SCREENS: dict[str, RenderableType] = {
     "experiments-list-wide": table(experiments.WIDE_HEADS, [experiments.row(experiment(), NOW, wide=True)], None),
     "experiments-show": experiments.show(experiment(), [run(), DONE], NOW, 80),
     "history": history.history(model(), None, 80),
-    "history-why": history.history(model(history=[HISTORY[-1] | {"note": "0.2 points better on the holdout of November"}]), None, 80),
+    "history-why": history.history(model(history=[HISTORY[-1] | {"reason": "0.2 points better on the holdout of November"}]), None, 80),
+    "history-refreshed": history.history(model(history=[*HISTORY, REFRESHED]), "production", 80),
+    "history-wide": history.history(model(history=[HISTORY[-1] | {"runtime": runtime()}, REFRESHED]), None, None, wide=True),
     "history-of-a-stage": history.history(model(), "staging", 80),
     "history-empty": history.history(model(history=[]), "production", 80),
+    "promote-followed": change_lines(
+        "production", stage_change(model({"production": TURNING}, wanted="v3"), Change("production", "v3")), NOW
+    ),
     "promote": history.change(model(versions=THREE), "production", "v3", NOW),
     "promote-first": history.change(model(), "staging", "v1", NOW),
     "promote-unregistered": history.change(model(versions=THREE[:2]), "production", "v3", NOW),
@@ -138,7 +209,7 @@ SCREENS: dict[str, RenderableType] = {
     "doctor": doctor.findings(FOUND),
     "doctor-well": doctor.findings(FOUND[:2]),
 }
-TABLES = {name for name in SCREENS if name.endswith(("-list-wide", "-long-wide"))}
+TABLES = {name for name in SCREENS if name.endswith(("-list-wide", "-long-wide", "history-wide"))}
 
 
 @pytest.mark.parametrize("name", SCREENS)

@@ -9,7 +9,7 @@ from tests.demo.install import ROOT
 
 HELD = """
 from contextlib import asynccontextmanager
-from modelyard.client.background import background
+from modelyard.client.kube.background import background
 
 @asynccontextmanager
 async def opened():
@@ -28,7 +28,7 @@ print(next(stream))
 
 ALONG = """
 import asyncio, atexit, threading
-from modelyard.client.background import background
+from modelyard.client.kube.background import background
 
 there = threading.Event()
 

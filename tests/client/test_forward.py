@@ -15,7 +15,7 @@ import pytest
 
 from modelyard.client.errors import NotAllowed, NotFound, Unreachable
 from modelyard.client.kube import Kube
-from modelyard.client.reach import Reach
+from modelyard.client.kube.reach import Reach
 from tests.client.kubelet import Kubelet, kubelet
 
 

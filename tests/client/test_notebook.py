@@ -40,13 +40,13 @@ class Yard:
         self.side, self.folder = side, folder
         self.mlflow = Mlflow(mlflow, {})
         body = {"name": f"{side.namespace}/fraud-{time.time_ns()}", "artifact_location": f"s3://artifacts/{side.namespace}"}
-        self.experiment = self.mlflow.ask("experiments/create", body)["experiment_id"]
+        self.experiment = self.mlflow.post("experiments/create", body)["experiment_id"]
 
     def make_run(self, name: str, uid: str) -> str:
         tags = {UID_TAG: uid, NAMESPACE_TAG: self.side.namespace, NAME_TAG: name}
         body = {"experiment_id": self.experiment, "start_time": int(time.time() * 1000)}
         body |= {"tags": [{"key": key, "value": value} for key, value in tags.items()]}
-        return str(self.mlflow.ask("runs/create", body)["run"]["info"]["run_id"])
+        return str(self.mlflow.post("runs/create", body)["run"]["info"]["run_id"])
 
     def operate(self, side: Side, **status: Any) -> str:
         """What the operator does for an external run: an MLflow run, and its id in the status."""
@@ -59,7 +59,7 @@ class Yard:
     def run(self) -> dict[str, Any]:
         """The MLflow run of the TrainingRun."""
         wanted = {"experiment_ids": [self.experiment], "run_view_type": "ALL", "max_results": 10}
-        (found,) = self.mlflow.ask("runs/search", wanted)["runs"]
+        (found,) = self.mlflow.post("runs/search", wanted)["runs"]
         return found
 
     def tags(self) -> dict[str, str]:
@@ -199,7 +199,7 @@ with mlflow.start_run():
 
 # --- restoring --------------------------------------------------------------------------------------------
 def lifecycle(yard: Yard, run: str) -> str:
-    found = yard.mlflow.ask("runs/search", {"experiment_ids": [yard.experiment], "run_view_type": "ALL", "max_results": 100})["runs"]
+    found = yard.mlflow.post("runs/search", {"experiment_ids": [yard.experiment], "run_view_type": "ALL", "max_results": 100})["runs"]
     return next(each["info"]["lifecycle_stage"] for each in found if each["info"]["run_id"] == run)
 
 
@@ -208,7 +208,7 @@ def test_the_runs_of_the_last_object_of_a_name_come_back_and_no_others(yard: Yar
     first, second = yard.make_run("r", "uid-2"), yard.make_run("r", "uid-2")
     other = yard.make_run("other", "uid-3")
     for run in (older, first, second, other):
-        yard.mlflow.ask("runs/delete", {"run_id": run})
+        yard.mlflow.post("runs/delete", {"run_id": run})
     with Client(yard.side.namespace, kubeconfig=str(yard.side.server.kubeconfig)) as client:
         assert client.runs.restore("r") in {first, second}
         assert [lifecycle(yard, run) for run in (older, first, second, other)] == ["deleted", "active", "active", "deleted"]

@@ -10,6 +10,7 @@ from tests.client.side import Side
 from tests.harness import until
 
 WRITE = [{"apiGroups": ["modelyard.io"], "resources": ["*"], "verbs": ["get", "list", "watch", "create", "patch", "delete"]}]
+WAITS = {"reason": "WaitingForVersion", "message": "The run has not ended yet."}
 SEEN = {"mlflowVersion": "1", "digest": "sha256:" + "0" * 64, "uri": "s3://bucket/risk/m"}
 
 
@@ -115,6 +116,12 @@ def test_a_run_without_a_name_gets_one(client: Client):
     assert all(name.startswith("fraud-") for name in names)
 
 
+def test_a_run_of_an_experiment_with_the_longest_name_gets_one(client: Client, tmp_path):
+    (tmp_path / "train.py").write_text("print('hello')\n")
+    for script in (None, tmp_path / "train.py"):
+        assert len(client.runs.submit("e" * 63, script=script).name) == 50
+
+
 def test_a_script_of_this_machine_goes_into_a_config_map_that_goes_with_the_run(client: Client, side: Side, tmp_path):
     (tmp_path / "train.py").write_text("print('hello')\n")
     made = client.runs.submit("fraud", "fraud-1", script=tmp_path / "train.py")
@@ -132,7 +139,7 @@ def test_a_script_whose_run_is_refused_leaves_nothing(client: Client, side: Side
 
 
 def test_two_trainers_are_a_mistake(client: Client):
-    with pytest.raises(ValueError, match="who trains"):
+    with pytest.raises(ValueError, match="name one trainer"):
         client.runs.submit("fraud", task="regression", image="i")
 
 
@@ -210,7 +217,8 @@ def test_a_version_cannot_be_declared_again_as_another(client: Client, side: Sid
 
 def test_a_version_that_cannot_be_registered_is_raised_though_the_model_is_ready(client: Client, side: Side):
     def refuse(there: Side) -> None:
-        bad = {"name": "v1", "uri": "s3://bucket/none", "problem": "ArtifactMissing: There is no MLmodel file below s3://bucket/none."}
+        why = {"reason": "ArtifactMissing", "message": "There is no MLmodel file below s3://bucket/none.", "needsAction": True}
+        bad = {"name": "v1", "uri": "s3://bucket/none", "blocked": why}
         there.status("RegisteredModel", "fraud", "Registered", ready=True, versions=[bad])
 
     with side.meanwhile("RegisteredModel", "fraud", refuse), pytest.raises(Failed) as caught:
@@ -243,7 +251,8 @@ def test_a_promotion_is_one_patch_and_is_followed_to_its_end(client: Client, sid
         going = {"production": {"version": "v1", "desired": "v2", "desiredReplicas": 2, "readyReplicas": 1}}
         there.status("RegisteredModel", "fraud", "Promoting", "production: v2 comes up.", stages=going)
         until(lambda: seen and seen[-1].reason == "Promoting", "it is seen")
-        there.status("RegisteredModel", "fraud", "Serving", ready=True, stages={"production": {"version": "v2", "desired": "v2"}})
+        done = {"production": {"version": "v2", "desired": "v2"}}
+        there.status("RegisteredModel", "fraud", "Serving", ready=True, also={"Synced": True}, stages=done)
 
     with side.meanwhile("RegisteredModel", "fraud", promote):
         after = client.models.set_stage("fraud", "v2", "production", seconds=60, seen=seen.append)
@@ -251,21 +260,56 @@ def test_a_promotion_is_one_patch_and_is_followed_to_its_end(client: Client, sid
     assert {"Promoting", "Serving"} <= {each.reason for each in seen}
 
 
-def test_a_promotion_that_is_refused_is_raised_with_why(client: Client, side: Side):
+def test_a_promotion_that_is_rejected_is_raised_with_why(client: Client, side: Side):
     model(side)
 
     def refuse(there: Side) -> None:
 
         until(lambda: there.get("RegisteredModel", "fraud")["metadata"]["generation"] > 1, "it is asked for")
-        generation = there.get("RegisteredModel", "fraud")["metadata"]["generation"]
-        stage = {"version": "v1", "desired": "v2", "refused": "It cannot be loaded.", "refusedGeneration": generation}
-        there.status(
-            "RegisteredModel", "fraud", "ServingFailed", "production: v2 cannot be served", ready=False, stages={"production": stage}
-        )
+        blocked = {"reason": "ServingFailed", "message": "v2 was rejected. It cannot be loaded.", "needsAction": True}
+        stage = {"version": "v1", "desired": "v2", "blocked": blocked}
+        there.status("RegisteredModel", "fraud", "ServingFailed", "in other words", ready=False, stages={"production": stage})
 
     with side.meanwhile("RegisteredModel", "fraud", refuse), pytest.raises(Failed) as caught:
         client.models.set_stage("fraud", "v2", "production", seconds=60)
-    assert (caught.value.reason, caught.value.message) == ("ServingFailed", "It cannot be loaded.")
+    assert (caught.value.reason, caught.value.message) == ("ServingFailed", "v2 was rejected. It cannot be loaded.")
+
+
+def test_a_promotion_that_another_user_supersedes_ends_at_once(client: Client, side: Side):
+    model(side)
+
+    def other(there: Side) -> None:
+        until(lambda: there.get("RegisteredModel", "fraud")["metadata"]["generation"] > 1, "it is asked for")
+        there.patch("RegisteredModel", "fraud", {"spec": {"stages": {"production": {"version": "v1"}}}})
+
+    with side.meanwhile("RegisteredModel", "fraud", other), pytest.raises(Failed, match=r"asked for v1\.") as caught:
+        client.models.set_stage("fraud", "v2", "production", seconds=60)
+    assert caught.value.reason == "Superseded"
+
+
+def serving(image: str, **more) -> dict:
+    runtime = {"image": image, "revision": 1, "identity": "0a1b2c3d"}
+    return {"production": {"version": "v1", "desired": "v1", "digest": SEEN["digest"], "runtime": runtime} | more}
+
+
+def test_a_refresh_raises_attempt_and_waits_for_the_operators_runtime(client: Client, side: Side):
+    model(side, stages={"production": {"version": "v1"}})
+    operator = {"operatorRuntime": {"image": "runtime:2", "revision": 1}, "also": {"Synced": True}}
+    side.status("RegisteredModel", "fraud", "Serving", ready=True, stages=serving("runtime:1"), **operator)
+
+    def asked(there: Side) -> int:
+        return int(there.get("RegisteredModel", "fraud")["spec"]["stages"]["production"].get("attempt", 0))
+
+    def refresh(there: Side) -> None:
+        until(lambda: asked(there) == 1, "a refresh is asked for")
+        there.status("RegisteredModel", "fraud", "Serving", ready=True, stages=serving("runtime:2", attempt=1), **operator)
+
+    with side.meanwhile("RegisteredModel", "fraud", refresh):
+        after = client.models.refresh("fraud", "production", seconds=60)
+    assert after.status.stages["production"].runtime.image == "runtime:2"
+    assert client.models.refresh("fraud").metadata.generation == after.metadata.generation  # it is current: nothing is written
+    with pytest.raises(NotFound, match="has no stage canary"):
+        client.models.refresh("fraud", "canary")
 
 
 def test_trouble_of_another_stage_is_not_this_ones(client: Client, side: Side):
@@ -281,12 +325,18 @@ def test_trouble_of_another_stage_is_not_this_ones(client: Client, side: Side):
             "staging: nothing declares the version v9.",
             ready=False,
             also={"Synced": True},
-            stages={"production": {"version": "v2", "desired": "v2"}, "staging": {"desired": "v9"}},
+            stages={
+                "production": {"version": "v2", "desired": "v2"},
+                "staging": {
+                    "desired": "v9",
+                    "blocked": {"reason": "VersionUnknown", "message": "Nothing declares v9.", "needsAction": True},
+                },
+            },
         )
 
     with side.meanwhile("RegisteredModel", "fraud", half):
         assert client.models.set_stage("fraud", "v2", "production", seconds=60).stages()["production"] == "v2"
-    with pytest.raises(Failed, match="VersionUnknown: nothing declares the version v9"):
+    with pytest.raises(Failed, match="VersionUnknown: Nothing declares v9"):
         client.models.set_stage("fraud", "v9", "staging", seconds=10)
 
 
@@ -306,7 +356,7 @@ def test_a_version_is_found_by_its_name_its_stage_or_as_the_latest(client: Clien
         "Serving",
         ready=True,
         stages={"production": {"version": "v1", "desired": "v1"}},
-        versions=[version("v1", stages=["production"]), version("v2"), {"name": "v3", "problem": "waits"}],
+        versions=[version("v1"), version("v2"), {"name": "v3", "blocked": {"reason": "WaitingForVersion", "message": "It waits."}}],
     )
     assert client.models.get("fraud", "production").name == "v1"
     assert client.models.get("fraud", "v3").name == "v3"
@@ -324,7 +374,7 @@ def test_a_stage_that_serves_nothing_cannot_be_asked(client: Client, side: Side)
 
 def test_what_is_not_registered_cannot_be_downloaded(client: Client, side: Side, tmp_path):
     side.ours("RegisteredModel", "fraud", {"versions": {"v1": {"runId": "a"}}})
-    side.status("RegisteredModel", "fraud", "Registering", versions=[{"name": "v1", "problem": "The run has not ended yet."}])
+    side.status("RegisteredModel", "fraud", "Registering", versions=[{"name": "v1", "blocked": WAITS}])
     with pytest.raises(Failed, match="The run has not ended yet"):
         client.models.download("fraud", tmp_path, "v1")
 

@@ -14,7 +14,9 @@ IMPORTER = "import jsonpath\nfrom cryptography import x509\n\ndef found():\n    
 
 def python(code: str, *path: Path) -> str:
     """What the code prints, in a process that can import the client, and what lies on the path."""
-    before = f"import sys; sys.path[:0] = {[str(ROOT / 'operator'), *map(str, path)]!r}\nfrom modelyard.client.postponed import postponed\n"
+    before = (
+        f"import sys; sys.path[:0] = {[str(ROOT / 'operator'), *map(str, path)]!r}\nfrom modelyard.client.kube.postponed import postponed\n"
+    )
     done = subprocess.run([sys.executable, "-c", before + textwrap.dedent(code)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout

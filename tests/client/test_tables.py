@@ -11,14 +11,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from modelyard.client import display, filters, predict, profile
-from modelyard.client.answers import Asked, error
-from modelyard.client.artifacts import Item, pieces, safe_path
+from modelyard.client import display, filters, predict, profile, rest, text
+from modelyard.client.artifacts import Item, pieces
 from modelyard.client.errors import Missing, NotAllowed, NotFound, Refused, Unreachable
-from modelyard.client.forward import chosen, selector
-from modelyard.client.local import as_text, flavor_of
+from modelyard.client.kube.answers import Asked, error
+from modelyard.client.kube.forward import chosen, selector
+from modelyard.client.kube.reach import named
+from modelyard.client.local import flavor_of
 from modelyard.client.packages import need
-from modelyard.client.reach import named
+from modelyard.client.table import rows_table, table
 from modelyard_runtime import dataset
 from modelyard_runtime.serve import invocations, v1, v2
 
@@ -33,13 +34,13 @@ def answer(code: int, message: str = "", reason: str = "", **details):
 def test_a_promotion_that_the_policy_denies_names_the_stages():
     text = (
         "registeredmodels.modelyard.io \"fraud\" is forbidden: ValidatingAdmissionPolicy 'modelyard-promote' with binding "
-        "'modelyard-promote' denied request: alice may not change the version of stage production, staging of risk/fraud: it needs the "
-        "verb promote on registeredmodels/<stage> in group modelyard.io"
+        "'modelyard-promote' denied request: alice may not change version or attempt of stage production, staging of risk/fraud: "
+        "it needs the verb promote on registeredmodels/<stage> in group modelyard.io"
     )
     found = answer(403, text, "Forbidden")
     assert isinstance(found, NotAllowed)
     assert (found.verb, found.resource) == ("promote", "registeredmodels/production, registeredmodels/staging")
-    assert str(found).startswith("alice may not change the version of stage production, staging of risk/fraud")
+    assert str(found).startswith("alice may not change version or attempt of stage production, staging of risk/fraud")
     assert "ValidatingAdmissionPolicy" not in str(found)
 
 
@@ -70,6 +71,26 @@ def test_a_cluster_without_our_kinds_says_so():
 
 def test_a_body_that_is_no_status_is_shown_as_it_is():
     assert "bad gateway" in str(error(ASKED, 502, b"<html>bad gateway"))
+
+
+# --- MLflow's answers -----------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("code", "kind", "words"),
+    [
+        (200, None, ""),
+        (302, Refused, "MLflow refuses to log metrics: why"),
+        (400, Refused, "MLflow refuses to log metrics: why"),
+        (401, NotAllowed, "MLflow refuses to log metrics (401): have the credentials of the Secret modelyard-connection corrected."),
+        (403, NotAllowed, "MLflow refuses to log metrics (403): have the credentials of the Secret modelyard-connection corrected."),
+        (404, NotFound, "MLflow cannot log metrics, it has no such thing: why"),
+        (408, Unreachable, "MLflow cannot log metrics now (408): why"),
+        (429, Unreachable, "MLflow cannot log metrics now (429): why"),
+        (503, Unreachable, "MLflow cannot log metrics now (503): why"),
+    ],
+)
+def test_a_status_of_mlflow_means_the_same_whoever_asked(code: int, kind: type[Exception] | None, words: str):
+    found = rest.mlflow_error(code, "why", "log metrics")
+    assert found is None if kind is None else (type(found), str(found)) == (kind, words)
 
 
 # --- filters ----------------------------------------------------------------------------------------------
@@ -238,9 +259,6 @@ def test_a_dataset_that_is_none_is_said(tmp_path, frame):
 
 
 # --- downloads --------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("path", ["../x", "a/../b", "a//b", "/x", "", ".", "a\\b", "c:x", "a\n"])
-def test_a_path_that_leads_elsewhere_is_not_written(path: str):
-    assert not safe_path(path)
 
 
 def test_pieces_cover_a_file_and_an_empty_one_is_a_piece():
@@ -316,13 +334,48 @@ def test_a_flavour_is_that_of_the_class_or_of_what_it_is_made_of():
 
 
 def test_parameters_are_text_as_in_yaml():
-    assert [as_text(value) for value in (True, 6, 0.1, "x")] == ["true", "6", "0.1", "x"]
+    assert [text.as_text(value) for value in (True, 6, 0.1, "x")] == ["true", "6", "0.1", "x"]
 
 
 def test_ages_and_sizes_are_in_their_largest_unit():
     now = datetime(2026, 1, 10, tzinfo=UTC)
-    assert [display.age(now - timedelta(seconds=s), now) for s in (-5, 59, 60, 7200, 90000)] == ["0s", "59s", "1m", "2h", "1d"]
-    assert [display.size(n) for n in (None, 0, 999, 1000, 1_400_000)] == ["", "0 B", "999 B", "1.0 kB", "1.4 MB"]
+    seconds = (-5, 59, 119, 120, 7199, 7200, 172799, 172800)
+    ages = [text.age(now - timedelta(seconds=each), now) for each in seconds]
+    assert ages == ["0s", "59s", "119s", "2m", "119m", "2h", "47h", "2d"]
+    assert text.age(None, now) == "-"
+    sizes = [text.size(count) for count in (None, 0, 1, 999, 1000, 1_400_000)]
+    assert sizes == ["-", "0 bytes", "1 byte", "999 bytes", "1.0 kB", "1.4 MB"]
+
+
+def test_metrics_that_are_left_out_leave_an_ellipsis():
+    values = [("accuracy", 0.12345678), ("auc", "0.5"), ("note", "n/a")]
+    assert text.metrics(values) == "accuracy 0.123457, auc 0.5, note n/a"
+    assert text.metrics(values, 2) == "accuracy 0.123457, auc 0.5, …"
+    assert text.metrics(values, 3) == text.metrics(values)
+
+
+ROWS: list[display.Row] = [
+    {"name": "fraud", "stages": [display.Badge("a v1", "good"), display.Badge("b", "quiet")], "best": None, "auc": 0.98},
+    {"name": "図", "stages": [], "best": "x", "auc": 1.0},
+]
+
+
+def test_a_table_of_a_notebook_is_the_command_lines_table():
+    drawn = rows_table(ROWS, "nothing")
+    lines = ["NAME   STAGES   BEST  AUC", "fraud  a v1, b  -     0.98", "図     -        x     1"]
+    assert drawn.plain.splitlines() == lines
+    assert [(span.style, drawn.plain[span.start : span.end]) for span in drawn.spans if span.style == "green"] == [("green", "a v1")]
+    heads = ["NAME", "STAGES", "BEST", "AUC"]
+    cells = [["fraud", "a v1, b", "-", "0.98"], ["図", "-", "x", "1"]]
+    assert table(heads, cells, 80).plain == drawn.plain
+    assert rows_table([], "nothing").plain == "nothing"
+
+
+def test_a_table_of_a_notebook_says_the_same_in_html():
+    html = display.html_table(ROWS, "nothing")
+    assert html.count(">-</td>") == 2
+    assert ">0.98</td>" in html
+    assert display.html_table([], "no <versions>") == "<i>no &lt;versions&gt;</i>"
 
 
 def test_importing_the_package_loads_nothing_of_the_client():

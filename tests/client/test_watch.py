@@ -9,9 +9,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from modelyard.client.background import background
 from modelyard.client.errors import NotAllowed, Unreachable
 from modelyard.client.kube import Kube
+from modelyard.client.kube.background import background
 from tests.client.scripted import listing, obj, scripted
 
 GONE = {"type": "ERROR", "object": {"kind": "Status", "code": 410, "message": "too old"}}

@@ -5,26 +5,24 @@ from __future__ import annotations
 import argparse
 import sys
 
-from tests.cluster.bringup import Bringup
+from tests.cluster.bringup import IMAGES, Bringup
 from tests.cluster.console import Console, Failed
-from tests.cluster.images import PROJECT
 from tests.cluster.settings import Settings
 
 __all__ = ["main"]
-
-NAMES = (*PROJECT, "minio")
 
 
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="python3 -m tests.cluster", description="A real Kubernetes cluster for the tests and the demo.")
     commands = top.add_subparsers(dest="command", required=True, metavar="command")
     commands.add_parser("up", help="bring the cluster up; does nothing when it is")
+    commands.add_parser("ready", help="bring the cluster up, with every image in it")
     images = commands.add_parser("images", help="build the project's images and load them into the cluster")
-    images.add_argument("names", nargs="*", metavar="image", help=f"any of {', '.join(NAMES)}; all when none is named")
+    images.add_argument("names", nargs="*", metavar="image", help=f"any of {', '.join(IMAGES)}; all when none is named")
     tools = commands.add_parser("tools", help="print the folder of kubectl, helm, kind, etcd and the rest; build what is missing")
     tools.add_argument("names", nargs="*", metavar="program", help="only these: kubectl helm; all when none is named")
     commands.add_parser("status", help="say what is there")
-    commands.add_parser("down", help="delete the cluster; the cache stays")
+    commands.add_parser("down", help="delete the clusters of demo and tests; the cache stays")
     return top
 
 
@@ -36,10 +34,12 @@ def main(arguments: list[str] | None = None) -> int:
         bringup = Bringup(settings, Console(sys.stderr if options.command == "tools" else sys.stdout))
         if options.command == "up":
             bringup.up()
+        elif options.command == "ready":
+            bringup.ready()
         elif options.command == "images":
-            names = options.names or list(NAMES)
-            if unknown := sorted(set(names) - set(NAMES)):
-                raise Failed(f"there is no image called {', '.join(unknown)}; there are {', '.join(NAMES)}")
+            names = options.names or list(IMAGES)
+            if unknown := sorted(set(names) - set(IMAGES)):
+                raise Failed(f"there is no image called {', '.join(unknown)}; there are {', '.join(IMAGES)}")
             bringup.images(names)
         elif options.command == "tools":
             print(bringup.programs(options.names) if options.names else bringup.tools())

@@ -6,35 +6,58 @@ import contextlib
 import fcntl
 import subprocess
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import IO
 
 from tests.cluster.bases import base_steps, prune
 from tests.cluster.console import Console, Failed, Log
 from tests.cluster.engine import Engine, lacks_sys_resource
+from tests.cluster.forecast import Forecast
 from tests.cluster.gobuild import KUBE_NAMES, TOOLS, go_steps
 from tests.cluster.images import MINIO, PROJECT, image_steps, put_into_node, tag_of
 from tests.cluster.kindup import Cluster
 from tests.cluster.nodeimage import node_steps
-from tests.cluster.settings import NODE_IMAGE, PULLED_NODE_IMAGE, Settings
+from tests.cluster.settings import CLUSTERS, NODE_IMAGE, PULLED_NODE_IMAGE, Settings
 from tests.cluster.steps import Plan, Step
 
-__all__ = ["Bringup", "locked"]
+__all__ = ["IMAGES", "Bringup", "locked"]
 
 PULL_SECONDS = 600.0
+# What takes less is not announced.
+LONG_SECONDS = 60.0
+# To make the cluster and to load the images, on two cores.
+CREATE_SECONDS, LOAD_SECONDS = 45.0, 60.0
+IMAGES = (*PROJECT, "minio")
+CLUSTER_PROGRAMS = ("kind", "kubectl")
 
 
 @contextlib.contextmanager
-def locked(path: Path, console: Console, *, shared: bool = False) -> Iterator[None]:
-    """Holds a file's lock, alone or with all who share it; says so when it has to wait for another process."""
+def locked(path: Path, console: Console, *, shared: bool = False) -> Iterator[bool]:
+    """Hold a file's lock, alone or with all who share it; say so when another process holds it.
+
+    Yields:
+        Whether no other process held the lock, not even shared, when this one took it.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     with path.open("a") as handle:
-        try:
-            fcntl.flock(handle, kind | fcntl.LOCK_NB)
-        except BlockingIOError:
+        alone = at_once(handle, fcntl.LOCK_EX)
+        if not alone and not at_once(handle, kind):
             console.say(f"waiting for another process that holds {path}")
             fcntl.flock(handle, kind)
-        yield
+        if alone and shared:
+            fcntl.flock(handle, kind)
+        yield alone or not shared
+
+
+def at_once(handle: IO[str], kind: int) -> bool:
+    """Take a lock if that is possible without waiting; whether it was."""
+    try:
+        fcntl.flock(handle, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 class Bringup:
@@ -46,15 +69,26 @@ class Bringup:
         self._engine = Engine(settings, console)
         self.cluster = Cluster(settings, self._engine, console)
         self._building: bool | None = None
+        self._announced = False
 
-    def lock(self) -> contextlib.AbstractContextManager[None]:
+    def lock(self) -> contextlib.AbstractContextManager[bool]:
         return locked(self._settings.cache / "lock", self._console)
+
+    def ready(self) -> Path:
+        """Bring the cluster up with every image in it; return the folder of kubectl and helm."""
+        there = self.cluster.container() is not None
+        self.announce([*self._for_cluster(there), *self._for_images(IMAGES), "helm"], there)
+        self.up()
+        self.images(IMAGES)
+        return self.programs(["kubectl", "helm"])
 
     def up(self) -> None:
         """Brings the cluster up; does nothing when it is."""
         if not self.cluster.troubles():
             self._console.say(f"the cluster is up; kubeconfig: {self._settings.kubeconfig}")
             return
+        there = self.cluster.container() is not None
+        self.announce(self._for_cluster(there), there)
         with self.lock():
             if not self.cluster.troubles():
                 self._console.say("the cluster is up: another process brought it up")
@@ -65,7 +99,7 @@ class Bringup:
     def _up(self) -> None:
         self.engine()
         log = Log(self._settings.logs / "cluster.log")
-        self._plan(False).run(["kind", "kubectl"])
+        self.plan(False).run(CLUSTER_PROGRAMS)
         if self.cluster.container() is not None:
             self._console.say("cluster: there is one and it is not healthy; bringing it back")
             if self.cluster.revive(log):
@@ -74,7 +108,7 @@ class Bringup:
         self.cluster.delete(log)
         building = self._building_now()
         if building:
-            self._plan(True).run(["node"])
+            self.plan(True).run(["node"])
         self._console.say("cluster: creating it")
         try:
             self.cluster.create(log, NODE_IMAGE if building else PULLED_NODE_IMAGE, pulled=not building)
@@ -92,33 +126,42 @@ class Bringup:
 
     def programs(self, names: Sequence[str]) -> Path:
         """The folder with the named programs, which are built when they are missing or their sources changed."""
-        if self._plan(False).missing(names):
+        if self.plan(False).missing(names):
+            self.announce(names)
             with self.lock():
-                self._plan(False).run(names)
+                self.plan(False).run(names)
         return self._settings.bin
 
     def images(self, names: Sequence[str]) -> None:
         """Builds images whose inputs changed and loads those that the cluster's node has not."""
+        self.announce(self._for_images(names))
         with self.lock():
             self.engine()
-            built = self._plan(self._building_now()).run([f"image-{name}" for name in names])
+            built = self.plan(self._building_now()).run(self._for_images(names))
             if self.cluster.container() != "running":
                 self._console.say("there is no cluster to load the images into")
                 return
             for name in names:
                 start = self._console.elapsed
-                sent = put_into_node(self._engine, [name], Log(self._settings.logs / f"load-{name}.log"), self._settings.build)[name]
+                log = Log(self._settings.logs / f"load-{name}.log")
+                sent = put_into_node(self._settings, self._engine, name, log)
                 what = "the node has it" if sent is None else f"loaded in {self._console.elapsed - start:.0f} s, {sent / 1e6:.0f} MB sent"
                 self._console.say(f"{tag_of(name)}: {what}")
             if built:
                 prune(Log(self._settings.logs / "prune.log"))
         self._console.say(f"images: done in {self._console.elapsed:.0f} s")
 
+    def clusters(self) -> dict[str, Cluster]:
+        """Every cluster that there can be, by name."""
+        settings = {name: replace(self._settings, cluster=name) for name in CLUSTERS}
+        return {name: Cluster(each, self._engine, self._console) for name, each in settings.items()}
+
     def down(self) -> None:
-        """Deletes the cluster; the cache stays."""
+        """Delete the clusters of the demo and of the tests; the cache stays."""
         with self.lock():
-            self.cluster.delete(Log(self._settings.logs / "cluster.log"))
-        self._console.say(f"there is no cluster any more; the cache stays in {self._settings.cache}")
+            for cluster in self.clusters().values():
+                cluster.delete(Log(self._settings.logs / "cluster.log"))
+        self._console.say(f"both clusters are deleted; the cache stays in {self._settings.cache}")
 
     def status(self) -> list[str]:
         """What is there, in words."""
@@ -128,10 +171,13 @@ class Bringup:
             f"mode       {self._settings.mode}",
         ]
         if not self._engine.answers():
-            return [*lines, "engine     none answers", "cluster    none"]
+            return [*lines, "engine     none answers"]
         lines.append(f"engine     {self._engine.read('version', '--format', '{{.Server.Version}}')}")
-        state, troubles = self.cluster.container(), self.cluster.troubles()
-        lines.append("cluster    " + ("none" if state is None else f"its node is {state}, {'; '.join(troubles) or 'healthy'}"))
+        for name, cluster in self.clusters().items():
+            state = cluster.container()
+            health = "; ".join(cluster.troubles()) or "healthy"
+            said = "none" if state is None else f"its node is {state}, {health}"
+            lines.append(f"cluster    {name}: {said}")
         for tag in [NODE_IMAGE, *(image.tag for image in PROJECT.values()), MINIO]:
             size_text = self._engine.read("image", "inspect", "--format", "{{.Size}}", tag)
             lines.append(f"image      {tag}: {int(size_text) / 1e6:.0f} MB" if size_text else f"image      {tag}: none")
@@ -149,11 +195,43 @@ class Bringup:
         engine = Step("engine", run, lambda key: self._engine.answers(), after=after, doing="installing and starting the Docker engine")
         return [engine, *go_steps(self._settings)]
 
-    def _plan(self, building: bool) -> Plan:
+    def plan(self, building: bool) -> Plan:
+        """Every step there is, with those that build images from nothing if ``building``."""
         steps = [*self._engine_steps(), *image_steps(self._settings, self._engine, building)]
         if building:
             steps += [*base_steps(self._settings, self._engine), *node_steps(self._settings, self._engine)]
         return Plan(steps, self._settings.cache, self._console)
+
+    def _for_cluster(self, there: bool) -> list[str]:
+        """The steps that the cluster needs; the node's image only to make a cluster."""
+        building = not there and self._probably_building()
+        return [*CLUSTER_PROGRAMS, *(["node"] if building else [])]
+
+    def _for_images(self, names: Sequence[str]) -> list[str]:
+        return [f"image-{name}" for name in names]
+
+    def announce(self, wanted: Sequence[str], there: bool = True) -> None:
+        """Say what has to be built and how long it takes, if that is long and not said yet.
+
+        Args:
+            wanted: names of steps.
+            there: whether there is a cluster; it has to be made otherwise.
+        """
+        if self._announced:
+            return
+        todo = self.plan(self._probably_building()).todo(wanted)
+        forecast = Forecast(tuple(todo))
+        seconds = forecast.seconds + (0 if there else CREATE_SECONDS + LOAD_SECONDS)
+        if todo and seconds >= LONG_SECONDS:
+            self._announced = True
+            self._console.say(forecast.words(seconds))
+
+    def _probably_building(self) -> bool:
+        """Whether images are built here; asks no registry, unlike ``_building_now``."""
+        if self._building is not None or self._settings.mode != "auto":
+            return self._building or self._settings.mode == "build"
+        pulled = self._answer.exists() and self._answer.read_text() == "yes"
+        return not pulled and self._engine.image_id(PULLED_NODE_IMAGE) is None
 
     def _building_now(self) -> bool:
         """Whether images are built here; in the mode ``auto`` one pull is tried, once for a cache."""
@@ -161,11 +239,16 @@ class Bringup:
             self._building = self._settings.mode == "build" or not self._pulled()
         return self._building
 
+    @property
+    def _answer(self) -> Path:
+        """The file that holds whether the registry answered."""
+        return self._settings.cache / "registry-answer"
+
     def _pulled(self) -> bool:
         """Whether the public node image is there; raises ``Failed`` in the mode ``pull`` when it cannot be had."""
         if self._engine.image_id(PULLED_NODE_IMAGE):
             return True
-        answer = self._settings.cache / "registry-answer"
+        answer = self._answer
         known = self._engine.image_id(NODE_IMAGE) or (answer.exists() and answer.read_text() == "no")
         if self._settings.mode == "auto" and known:
             return False

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tests.cluster.console import Console, Failed, Log, tail
 from tests.cluster.settings import Settings
+from tests.watcher import unmarked
 
 __all__ = ["Engine", "apt_install", "lacks_sys_resource"]
 
@@ -88,7 +89,14 @@ class Engine:
         daemon_log = self._settings.logs / "dockerd.log"
         log.write("$ " + " ".join(command) + f" >{daemon_log}")
         with daemon_log.open("ab") as out:
-            daemon = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True)
+            daemon = subprocess.Popen(
+                command,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+                env=unmarked(),
+            )
         deadline = time.monotonic() + ANSWER_SECONDS
         while not self.answers():
             if daemon.poll() is not None:
@@ -114,6 +122,8 @@ class Engine:
 
     def read(self, *words: str) -> str | None:
         """The output of a docker command, or ``None`` when it fails."""
+        if not shutil.which("docker"):
+            return None
         done = subprocess.run(["docker", *words], capture_output=True, check=False)
         return done.stdout.decode().strip() if done.returncode == 0 else None
 

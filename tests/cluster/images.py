@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from tests.cluster import context
 from tests.cluster.bases import KEY_LABEL, build_image, builder_environment, fresh_context, image_done
@@ -94,14 +92,11 @@ def image_steps(settings: Settings, engine: Engine, building: bool) -> list[Step
     return [minio, *(project_step(settings, engine, name, image, building) for name, image in PROJECT.items())]
 
 
-def put_into_node(engine: Engine, names: Sequence[str], log: Log, folder: Path) -> dict[str, int | None]:
-    """Loads images into the node where it has not the very same; gives the bytes sent for each, ``None`` where nothing had to be."""
-    sent: dict[str, int | None] = {}
+def put_into_node(settings: Settings, engine: Engine, name: str, log: Log) -> int | None:
+    """Load an image into the node; ``None`` if the node has it already, else the bytes sent."""
+    tag, folder = tag_of(name), settings.build
     folder.mkdir(parents=True, exist_ok=True)
-    for name in names:
-        tag = tag_of(name)
-        image_id = engine.image_id(tag)
-        if image_id is None:
-            raise Failed(f"there is no image {tag}")
-        sent[name] = None if node_has(tag, image_id) else load(tag, log, folder)
-    return sent
+    image_id = engine.image_id(tag)
+    if image_id is None:
+        raise Failed(f"there is no image {tag}")
+    return None if node_has(settings.node, tag, image_id) else load(settings.node, tag, log, folder)

@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.cluster.console import Console, Failed, Log
 from tests.cluster.engine import Engine, lacks_sys_resource
-from tests.cluster.settings import CLUSTER, NODE_CONTAINER, Settings
+from tests.cluster.settings import Settings
 
 __all__ = ["Cluster", "unready"]
 
@@ -69,12 +69,14 @@ def unready(objects: list[Mapping[str, Any]], since: str = "") -> list[str]:
 
 
 class Cluster:
-    """The cluster named ``modelyard`` of this machine."""
+    """One of this machine's clusters: the one that the settings name."""
 
     def __init__(self, settings: Settings, engine: Engine, console: Console) -> None:
         self._settings = settings
         self._engine = engine
         self._console = console
+        self.node = settings.node
+        self._flags = ["--name", settings.cluster, "--kubeconfig", settings.kubeconfig]
 
     def kubectl(self, *words: str, timeout: float = 20.0) -> str | None:
         """The output of kubectl on the cluster, or ``None`` when it fails."""
@@ -89,7 +91,7 @@ class Cluster:
         """What keeps the cluster from being healthy, in words; empty when nothing does."""
         if not self._settings.kubeconfig.exists():
             return ["there is no kubeconfig"]
-        since = self._engine.read("inspect", "--format", "{{.State.StartedAt}}", NODE_CONTAINER)
+        since = self._engine.read("inspect", "--format", "{{.State.StartedAt}}", self.node)
         if since is None:
             return ["the engine has no node of it"]
         listed = self.kubectl("get", "nodes,storageclasses,deployments,daemonsets,pods", "-A", "-o", "json")
@@ -100,7 +102,7 @@ class Cluster:
 
     def container(self) -> str | None:
         """The state of the node's container, as the engine names it; ``None`` when there is none."""
-        return self._engine.read("inspect", "--format", "{{.State.Status}}", NODE_CONTAINER)
+        return self._engine.read("inspect", "--format", "{{.State.Status}}", self.node)
 
     def revive(self, log: Log) -> bool:
         """Brings a cluster back whose node is there but ended or is still starting; whether it is healthy now."""
@@ -109,7 +111,7 @@ class Cluster:
             return False
         if state != "running":
             self._console.say(f"cluster: its node is {state}; starting it again")
-            if self._engine.read("start", NODE_CONTAINER) is None:
+            if self._engine.read("start", self.node) is None:
                 return False
         if not self.export(log):
             return False
@@ -122,7 +124,7 @@ class Cluster:
         What is dropped is sent again a second later. Outside of the node somebody else could answer, such as this machine's proxy.
         """
         rule = f"FORWARD -d {SERVICES} -o eth0 -j DROP"
-        log.run(["docker", "exec", NODE_CONTAINER, "sh", "-c", f"iptables -C {rule} 2>/dev/null || iptables -I {rule}"])
+        log.run(["docker", "exec", self.node, "sh", "-c", f"iptables -C {rule} 2>/dev/null || iptables -I {rule}"])
 
     def wait(self, seconds: float) -> list[str]:
         """Waits until nothing is wrong, or for that long; gives what still is. Says at most every five seconds what it waits for."""
@@ -156,7 +158,7 @@ class Cluster:
         if self._engine.answers() and self.container() is not None:
             self._kind(log, "delete", "cluster")
             if self.container() is not None:
-                log.run(["docker", "rm", "-f", "-v", NODE_CONTAINER])
+                log.run(["docker", "rm", "-f", "-v", self.node])
         self._settings.kubeconfig.unlink(missing_ok=True)
 
     def export(self, log: Log) -> bool:
@@ -169,7 +171,7 @@ class Cluster:
 
     def _kind(self, log: Log, *words: str) -> None:
         env = {"KIND_EXPERIMENTAL_PROVIDER": "docker", "PATH": f"{self._settings.bin}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
-        command: list[str | Path] = [self._settings.bin / "kind", *words, "--name", CLUSTER, "--kubeconfig", self._settings.kubeconfig]
+        command: list[str | Path] = [self._settings.bin / "kind", *words, *self._flags]
         log.run(command, env=env)
         if self._settings.kubeconfig.exists():
             self._settings.kubeconfig.chmod(0o600)

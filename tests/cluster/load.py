@@ -12,13 +12,12 @@ import json
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from tests.cluster.console import Failed, Log
-from tests.cluster.settings import NODE_CONTAINER
 
 __all__ = ["Archive", "load", "node_has", "qualified", "write_missing"]
 
@@ -36,23 +35,24 @@ def qualified(tag: str) -> str:
     return f"docker.io/{tag}" if "/" in tag else f"docker.io/library/{tag}"
 
 
-def in_node(*words: str) -> bytes:
+def in_node(node: str, *words: str) -> bytes:
     """The output of containerd's client in the node; raises ``Failed``."""
-    done = subprocess.run(["docker", "exec", NODE_CONTAINER, "ctr", "-n", "k8s.io", *words], capture_output=True, check=False)
+    command = ["docker", "exec", node, "ctr", "-n", "k8s.io", *words]
+    done = subprocess.run(command, capture_output=True, check=False)
     if done.returncode:
         raise Failed(f"ctr {' '.join(words)}: {done.stderr.decode().strip()}")
     return done.stdout
 
 
-def node_digests() -> set[str]:
+def node_digests(node: str) -> set[str]:
     """Digests of everything in the node's store."""
-    return set(in_node("content", "ls", "-q").decode().split())
+    return set(in_node(node, "content", "ls", "-q").decode().split())
 
 
-def node_has(tag: str, image_id: str) -> bool:
+def node_has(node: str, tag: str, image_id: str) -> bool:
     """Whether the node's image of that name is the engine's image of that id."""
-    for line in in_node("images", "ls", f"name=={qualified(tag)}").decode().splitlines()[1:]:
-        manifest = json.loads(in_node("content", "get", line.split()[2]))
+    for line in in_node(node, "images", "ls", f"name=={qualified(tag)}").decode().splitlines()[1:]:
+        manifest = json.loads(in_node(node, "content", "get", line.split()[2]))
         return bool(manifest.get("config", {}).get("digest") == image_id)
     return False
 
@@ -152,11 +152,12 @@ def put(tar: tarfile.TarFile, name: str, content: bytes) -> None:
     tar.addfile(info, io.BytesIO(content))
 
 
-def load(tag: str, log: Log, folder: Path) -> int:
+def load(node: str, tag: str, log: Log, folder: Path) -> int:
     """Loads an image into the node; gives the bytes of layers that it sent. Raises ``Failed``."""
     with tempfile.NamedTemporaryFile(dir=folder, suffix=".tar") as saved:
         log.run(["docker", "save", "-o", saved.name, tag])
-        command: Sequence[str] = ["docker", "exec", "-i", NODE_CONTAINER, "ctr", "-n", "k8s.io", "images", "import", "--digests=false", "-"]
+        ctr = ["ctr", "-n", "k8s.io", "images", "import", "--digests=false", "-"]
+        command = ["docker", "exec", "-i", node, *ctr]
         log.write("$ " + " ".join(command))
         with tarfile.open(saved.name) as tar, log.path.open("ab") as out:
             importing = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=out, stderr=subprocess.STDOUT)
@@ -165,7 +166,7 @@ def load(tag: str, log: Log, folder: Path) -> int:
             sent = 0
             try:
                 with importing.stdin as pipe:
-                    sent = write_missing(Archive(tar), qualified(tag), node_digests(), pipe)
+                    sent = write_missing(Archive(tar), qualified(tag), node_digests(node), pipe)
             except BrokenPipeError:
                 pass  # the importer ended early: its code and its words in the log say why
             if importing.wait():

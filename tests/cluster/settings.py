@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 __all__ = [
-    "CLUSTER",
+    "CLUSTERS",
+    "DEMO_CLUSTER",
     "GO_DEFAULT",
     "GO_MINIMUM",
     "KUBERNETES",
     "MODES",
     "MODULES",
-    "NODE_CONTAINER",
     "NODE_IMAGE",
     "PULLED_NODE_IMAGE",
+    "TESTS_CLUSTER",
     "Settings",
 ]
 
-CLUSTER = "modelyard"
-NODE_CONTAINER = f"{CLUSTER}-control-plane"
+# The demo and the tests have a cluster each: the tests uninstall the operator with its CRDs, fill
+# the node, and take MLflow and S3 away, and the demo's objects must survive all of it.
+DEMO_CLUSTER, TESTS_CLUSTER = "modelyard", "modelyard-tests"
+CLUSTERS = (DEMO_CLUSTER, TESTS_CLUSTER)
 # The last line of Kubernetes whose kubelet still starts under cgroup v1.
 KUBERNETES = "v1.34.4"
 NODE_IMAGE = f"modelyard/node:{KUBERNETES}"
@@ -42,6 +45,14 @@ MODULES = {
 MODES = ("auto", "build", "pull")
 
 
+def chosen(environment: Mapping[str, str], name: str, allowed: Sequence[str]) -> str:
+    """The value of a variable, by default the first that is allowed."""
+    value = environment.get(name) or allowed[0]
+    if value not in allowed:
+        raise ValueError(f"{name} is {value!r}; it is one of {', '.join(allowed)}")
+    return value
+
+
 @dataclass(frozen=True)
 class Settings:
     """Where things lie and how images are come by.
@@ -50,20 +61,26 @@ class Settings:
         cache: folder that outlives clusters: binaries, logs, stamps, the kubeconfig. Never inside the repository.
         mode: ``auto``, ``build`` (nothing is ever pulled) or ``pull``.
         root: the repository.
+        cluster: the kind cluster's name, one of ``CLUSTERS``.
     """
 
     cache: Path
     mode: str
     root: Path
+    cluster: str = DEMO_CLUSTER
 
     @classmethod
     def read(cls, environment: Mapping[str, str] = os.environ) -> Settings:
-        """Reads ``MODELYARD_CACHE`` and ``MODELYARD_IMAGES``; raises ``ValueError`` for a mode that there is not."""
-        mode = environment.get("MODELYARD_IMAGES") or "auto"
-        if mode not in MODES:
-            raise ValueError(f"MODELYARD_IMAGES is {mode!r}; it is one of {', '.join(MODES)}")
+        """Read the environment variables that README.md lists.
+
+        Raises:
+            ValueError: A value is none of those allowed.
+        """
+        mode = chosen(environment, "MODELYARD_IMAGES", MODES)
+        cluster = chosen(environment, "MODELYARD_CLUSTER", CLUSTERS)
         cache = environment.get("MODELYARD_CACHE") or "~/.cache/modelyard"
-        return cls(Path(cache).expanduser().resolve(), mode, Path(__file__).resolve().parents[2])
+        root = Path(__file__).resolve().parents[2]
+        return cls(Path(cache).expanduser().resolve(), mode, root, cluster)
 
     @property
     def here(self) -> Path:
@@ -83,7 +100,13 @@ class Settings:
 
     @property
     def kubeconfig(self) -> Path:
-        return self.cache / "kubeconfig"
+        suffix = self.cluster.removeprefix(DEMO_CLUSTER)
+        return self.cache / f"kubeconfig{suffix}"
+
+    @property
+    def node(self) -> str:
+        """The name of the container that is the cluster's only node."""
+        return f"{self.cluster}-control-plane"
 
     @property
     def architecture(self) -> str:

@@ -111,11 +111,15 @@ class Plan:
         stamp = self.stamp(step.name)
         return stamp.exists() and stamp.read_text() == key and step.done(key)
 
-    def missing(self, wanted: Iterable[str]) -> list[str]:
-        """Names of the steps that a run would do now, at least: those that are not done, in order."""
+    def todo(self, wanted: Iterable[str]) -> list[Step]:
+        """The steps that a run would do now: those that are not done, in order."""
         chain = order(self.steps, wanted)
         keys = keys_of(chain)
-        return [step.name for step in chain if not self.is_done(step, keys[step.name])]
+        return [step for step in chain if not self.is_done(step, keys[step.name])]
+
+    def missing(self, wanted: Iterable[str]) -> list[str]:
+        """The names of the steps that a run would do now."""
+        return [step.name for step in self.todo(wanted)]
 
     def run(self, wanted: Iterable[str]) -> list[str]:
         """Does what is not done; gives the names of the steps that it did, in the order of their ends. Raises ``Failed``."""

@@ -14,12 +14,13 @@ from tests.cluster.bringup import Bringup
 from tests.cluster.console import Console, Log
 from tests.cluster.engine import Engine
 from tests.cluster.load import load, node_has
-from tests.cluster.settings import NODE_CONTAINER, NODE_IMAGE, Settings
+from tests.cluster.settings import NODE_IMAGE, Settings
 
 pytestmark = pytest.mark.e2e
 
 NAMESPACE = "cluster-test"
 IMAGE = "modelyard/cluster-test:dev"
+NODE = Settings.read().node
 WAIT = "--timeout=240s"
 
 
@@ -51,7 +52,8 @@ def output(given: dict[str, Any]) -> str:
 
 def built_here() -> bool:
     """Whether the node's image is our own, which brings Debian's image and refuses questions for outside names."""
-    return Engine(Settings.read(), Console(io.StringIO())).read("inspect", "--format", "{{.Config.Image}}", NODE_CONTAINER) == NODE_IMAGE
+    engine = Engine(Settings.read(), Console(io.StringIO()))
+    return engine.read("inspect", "--format", "{{.Config.Image}}", NODE) == NODE_IMAGE
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -62,7 +64,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bringup]:
     if not built_here():
         log = Log(tmp_path_factory.mktemp("debian") / "log")
         log.run(["docker", "pull", DEBIAN])
-        load(DEBIAN, log, log.path.parent)
+        load(NODE, DEBIAN, log, log.path.parent)
     kubectl("create", "namespace", NAMESPACE)
     kubectl("wait", "--for=create", "serviceaccount/default", WAIT)  # without it no pod is let in
     yield bringup
@@ -72,12 +74,12 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bringup]:
 
 def test_bringing_up_what_is_up_does_nothing() -> None:
     engine = Engine(Settings.read(), Console(io.StringIO()))
-    started = engine.read("inspect", "--format", "{{.State.StartedAt}}", NODE_CONTAINER)
+    started = engine.read("inspect", "--format", "{{.State.StartedAt}}", NODE)
     said = io.StringIO()
     Bringup(Settings.read(), Console(said)).up()
     assert len(said.getvalue().splitlines()) == 1
     assert "the cluster is up" in said.getvalue()
-    assert engine.read("inspect", "--format", "{{.State.StartedAt}}", NODE_CONTAINER) == started
+    assert engine.read("inspect", "--format", "{{.State.StartedAt}}", NODE) == started
 
 
 def test_a_claim_is_bound_and_a_user_that_is_not_root_can_write_to_it() -> None:
@@ -121,12 +123,12 @@ def test_an_image_is_loaded_once_and_then_only_what_changed(tmp_path: Path) -> N
         return image_id
 
     first = built("one")
-    load(IMAGE, log, tmp_path)
-    assert node_has(IMAGE, first)
+    load(NODE, IMAGE, log, tmp_path)
+    assert node_has(NODE, IMAGE, first)
     assert output(pod("first", IMAGE, "cat /small; stat -c %s /big")) == "one5000000\n"
     second = built("two")
     assert second != first
-    assert not node_has(IMAGE, second)
-    assert load(IMAGE, log, tmp_path) < 100_000
-    assert node_has(IMAGE, second)
+    assert not node_has(NODE, IMAGE, second)
+    assert load(NODE, IMAGE, log, tmp_path) < 100_000
+    assert node_has(NODE, IMAGE, second)
     assert output(pod("second", IMAGE, "cat /small; stat -c %s /big")) == "two5000000\n"

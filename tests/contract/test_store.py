@@ -101,12 +101,13 @@ async def test_folder_marks_are_no_files(store: StoreWorld):
     assert tree.digest == digest_of(TREE)
 
 
-@pytest.mark.parametrize("path", ["a\\b", "tab\there", "line\nbreak"])
+@pytest.mark.parametrize("path", ["a\\b", "tab\there", "line\nbreak", "C:/x"])
 async def test_a_tree_with_an_unsafe_name_has_no_digest(store: StoreWorld, path: str):
     uri = put_tree(store, store.own, "risk/unsafe/")
     store.put(store.own, f"risk/unsafe/{path}", b"x")
-    with pytest.raises(Invalid, match="s3://"):
+    with pytest.raises(Invalid, match="s3://") as caught:
         await store.store.digest(uri)
+    assert repr(path) in str(caught.value)
 
 
 async def test_more_objects_than_a_page_are_listed_and_deleted(store: StoreWorld):

@@ -30,7 +30,7 @@ def down(screen: Screen) -> None:
     kube = Kube(settings.bin, settings.kubeconfig)
     screen.say("Removing the release, its objects, its kinds and its namespaces")
     install.uninstall(kube)
-    screen.good("Nothing of the demo is left. The cluster stays for the tests; make down deletes it.")
+    screen.good("Nothing of the demo is left. The cluster stays; make down deletes it.")
 
 
 def main(arguments: list[str] | None = None) -> int:

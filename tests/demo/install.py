@@ -2,12 +2,13 @@
 
 import json
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from tests.cluster import console
-from tests.cluster.bringup import Bringup
+from tests.cluster.bringup import Bringup, locked
 from tests.cluster.images import PROJECT
 from tests.cluster.settings import Settings
 from tests.demo.kube import Failed, Kube
@@ -46,9 +47,7 @@ def cluster(out: console.Console) -> Kube:
     settings = Settings.read()
     bringup = Bringup(settings, out)
     try:
-        bringup.up()
-        bringup.images([*PROJECT, "minio"])
-        tools = bringup.programs(["kubectl", "helm"])
+        tools = bringup.ready()
     except console.Failed as error:
         raise Failed(str(error)) from error
     return Kube(tools, settings.kubeconfig)
@@ -64,10 +63,12 @@ def image_id(tag: str) -> str:
 
 COMMAND = ["upgrade", "--install", RELEASE, CHART, "-n", NAMESPACE, "--create-namespace", "-f", VALUES]
 """The words after `helm` that install the chart, or upgrade it."""
+PENDING = f"owner=helm,name={RELEASE},status in (pending-install,pending-upgrade,pending-rollback)"
+"""The selector of Helm's records that keep it from upgrading."""
 
 
 def install(kube: Kube, values: Mapping[str, Any] | None = None) -> None:
-    """Installs the chart, or upgrades it; an operator whose image was built anew is started anew.
+    """Install the chart, or upgrade it; restart the operator if its image was rebuilt.
 
     Args:
         kube: The cluster.
@@ -75,7 +76,13 @@ def install(kube: Kube, values: Mapping[str, Any] | None = None) -> None:
 
     """
     mark = {"podAnnotations": {"modelyard.io/image": image_id(PROJECT["operator"].tag)}}
-    kube.program("helm", *COMMAND, "-f", "-", stdin=json.dumps(mark | dict(values or {})), timeout=300)
+    settings = Settings.read()
+    lock = settings.cache / f"{settings.cluster}-helm.lock"
+    with locked(lock, console.Console(sys.stdout)):
+        # The lock is ours, so the helm that left a release pending was killed.
+        kube.kubectl("delete", "secret", "-n", NAMESPACE, "-l", PENDING)
+        given = json.dumps(mark | dict(values or {}))
+        kube.program("helm", *COMMAND, "-f", "-", stdin=given, timeout=300)
 
 
 def wait_ready(kube: Kube, seconds: float = 240) -> None:

@@ -134,8 +134,10 @@ class Story:
             if fresh and ready.get("message") != told:
                 told = str(ready.get("message"))
                 self.screen.say(f"{ready.get('reason')}: {told}")
-            if fresh and condition(body, "Stalled").get("status") == "True" and stage.get("refused"):
-                raise Failed(f"{version} is refused: {told}\n{self.kube.explain('RegisteredModel', MODEL, NAMESPACE)}")
+            blocked = stage.get("blocked") or {}
+            if fresh and stage.get("desired") == version and blocked.get("needsAction"):
+                why = f"{blocked['reason']}: {blocked['message']}"
+                raise Failed(f"{version} is not promoted: {why}\n{self.kube.explain('RegisteredModel', MODEL, NAMESPACE)}")
             return bool(fresh and ready.get("status") == "True" and stage.get("version") == version)
 
         self.kube.wait(f"{version} holds {STAGE}", look, SERVING_SECONDS, lambda: self.kube.explain("RegisteredModel", MODEL, NAMESPACE))
@@ -201,7 +203,7 @@ class Story:
         for entry in body["status"].get("history", []):
             took = f", {entry['durationSeconds']} s after the patch" if "durationSeconds" in entry else ""
             self.screen.block(
-                f"{entry['time']}  {entry['stage']}: {entry.get('from', '-'):>4} -> {entry.get('to', '-'):<4} {entry['reason']}{took}"
+                f"{entry['time']}  {entry['stage']}: {entry.get('from', '-'):>4} -> {entry.get('to', '-'):<4} {entry['outcome']}{took}"
             )
         name = body["status"]["mlflowName"]
         version, predictions = self.ask()

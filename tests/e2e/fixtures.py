@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import pytest
 
@@ -30,29 +31,60 @@ numbers = itertools.count(1)
 SHARED = bool(os.environ.get("MODELYARD_E2E_SHARED"))
 
 
-@pytest.fixture(scope="session")
-def real_cluster() -> Iterator[Kube]:
-    """The cluster, with the project's images in it; for one session at a time, unless they say that they share it."""
-    console = Console(sys.stdout)
-    with locked(Settings.read().cache / "e2e.lock", console, shared=SHARED):
-        there = install.cluster(console)
-        yield there
-        there.close()
+@dataclass(frozen=True)
+class Session:
+    """This session's hold of the cluster.
+
+    Args:
+        began: when it took hold, in whole seconds.
+        first: whether no other session was there then.
+    """
+
+    began: datetime
+    first: bool
 
 
 @pytest.fixture(scope="session")
-def operator(real_cluster: Kube) -> Iterator[Kube]:
-    """The cluster with the operator, MLflow and MinIO on it; the demo's, if they are there."""
+def session() -> Iterator[Session]:
+    """One session at a time, unless they say that they share the cluster."""
+    path = Settings.read().cache / "e2e.lock"
+    with locked(path, Console(sys.stdout), shared=SHARED) as first:
+        yield Session(datetime.now(UTC).replace(microsecond=0), first)
+
+
+@pytest.fixture(scope="session")
+def real_cluster(session: Session) -> Iterator[Kube]:
+    """The tests' cluster, with the project's images in it."""
+    there = install.cluster(Console(sys.stdout))
+    yield there
+    there.close()
+
+
+@pytest.fixture(scope="session")
+def operator(real_cluster: Kube, session: Session) -> Iterator[Kube]:
+    """The cluster with the operator, MLflow and MinIO on it."""
     with locked(Settings.read().cache / "e2e-install.lock", Console(sys.stdout)):
-        if not SHARED:  # else it may be the other session's
-            real_cluster.kubectl("delete", "namespace", "-l", LABEL, "--wait=false")
         install.install(real_cluster, VALUES)
         install.wait_ready(real_cluster)
-        real_cluster.apply(open_to_tests("MLflow"), open_to_tests("MinIO"), namespace=install.NAMESPACE)
+        if session.first:
+            remove_what_is_left(real_cluster, session.began)
+        policies = open_to_tests("MLflow"), open_to_tests("MinIO")
+        real_cluster.apply(*policies, namespace=install.NAMESPACE)
     yield real_cluster
     mine = f"{SESSION_LABEL}={SESSION}"
     left = real_cluster.program("kubectl", "delete", "namespace", "-l", mine, "--timeout=120s", check=False)
     assert left.returncode == 0, f"namespaces do not go, so some finalizer stands: {left.stderr}"
+
+
+def remove_what_is_left(kube: Kube, before: datetime) -> None:
+    """Remove the namespaces of a run that was killed, and wait for the room that their pods take."""
+    left = [
+        each["metadata"]["name"]
+        for each in kube.list("Namespace", labels=LABEL)
+        if datetime.fromisoformat(each["metadata"]["creationTimestamp"]) < before
+    ]
+    if left:
+        kube.kubectl("delete", "namespace", *left, "--ignore-not-found", "--timeout=300s", timeout=310)
 
 
 def open_to_tests(part: str) -> dict[str, object]:

@@ -2,12 +2,14 @@
 
 An upgrade while objects are on their way loses nothing, and an uninstallation leaves nothing."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
 
 from tests.cluster.images import MINIO
+from tests.cluster.settings import Settings
 from tests.demo import install
 from tests.demo.kube import Kube
 from tests.e2e.fixtures import VALUES, Trained
@@ -42,12 +44,29 @@ def test_an_upgrade_loses_nothing_on_its_way(tenant: Tenant, trained: Trained):
     install.wait_ready(tenant.kube)
 
 
+def test_an_upgrade_that_was_killed_is_done_again(operator: Kube):
+    """Helm refuses to upgrade a release that it thinks is being upgraded."""
+    waiting = ["--set", "nodeSelector.modelyard\\.io/no-such=node", "--wait", "--timeout", "10m"]
+    helm = [operator.tools / "helm", *install.COMMAND, *waiting]
+    with subprocess.Popen(helm, env=operator.environment, cwd=install.ROOT) as process:
+        try:
+            operator.wait(
+                "Helm has begun",
+                lambda: operator.list("Secret", install.NAMESPACE, install.PENDING),
+            )
+        finally:
+            process.kill()
+    install.install(operator, VALUES)
+    install.wait_ready(operator)
+    assert not operator.list("Secret", install.NAMESPACE, install.PENDING)
+
+
 def left_behind(kube: Kube) -> list[str]:
     """What of ours is in the cluster, namespaces included."""
     kinds = "crd,clusterrole,clusterrolebinding,validatingadmissionpolicy,validatingadmissionpolicybinding,namespace,pv"
     names = kube.kubectl("get", kinds, "-o", "name").split()
     claims = kube.kubectl("get", "persistentvolumes", "-o", "jsonpath={.items[*].spec.claimRef.namespace}").split()
-    ours = [name for name in names if "modelyard" in name.replace("modelyard-control-plane", "") or name == "namespace/risk"]
+    ours = [name for name in names if "modelyard" in name.replace(Settings.read().node, "") or name == "namespace/risk"]
     return [*ours, *(name for name in claims if name == install.NAMESPACE)]
 
 

@@ -57,7 +57,7 @@ def test_what_is_away_is_named_while_the_model_serves_on(serving: Tenant, part: 
             serving.says("Experiment", "later", reason, "Reconciling")
             dependency = {"MLflow": "MLflow", "MinIO": "S3"}[part]
             figures = serving.kube.service(install.NAMESPACE, f"{install.RELEASE}-metrics", "metrics", port="8080")[2]
-            assert f'modelyard_away_objects{{dependency="{dependency}",namespace="{serving.name}"}} 1.0' in figures
+            assert f'modelyard_objects_waiting{{dependency="{dependency}",namespace="{serving.name}"}} 1.0' in figures
             serving.promote("v2")
             serving.kube.wait_condition("RegisteredModel", "fraud", serving.name, "Ready", "False")
             assert serving.predict()[0] == "v1"
@@ -117,7 +117,7 @@ def test_a_model_that_cannot_load_leaves_the_old_one_serving(serving: Tenant):
     serving.patch("mlmodel", "fraud", {"spec": {"versions": {"broken": {"uri": uri}}, "stages": {"production": {"version": "broken"}}}})
     said = serving.says("RegisteredModel", "fraud", "ServingFailed")
     assert "broken" in said["message"]
-    assert "v1 serves on" in said["message"]
+    assert "v1 is still serving" in said["message"]
     assert serving.predict()[0] == "v1"
     assert serving.mlflow_holders() == {"Production": "v1", "@production": "v1"}
     serving.promote("v2")

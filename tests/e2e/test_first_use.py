@@ -17,6 +17,7 @@ from tests.e2e.written import forget
 
 pytestmark = pytest.mark.e2e
 
+CONTAINER = "modelyard-first-use"
 FORWARDED = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_TRUSTED_HOST", "http_proxy", "https_proxy", "no_proxy")
 
 
@@ -35,6 +36,11 @@ def script(wheel: str) -> str:
     return "\n".join(parts)
 
 
+def remove() -> None:
+    """Remove the container; it is the engine's, and does not end with the command that runs it."""
+    subprocess.run(["docker", "rm", "-f", CONTAINER], capture_output=True, check=False)
+
+
 @pytest.mark.timeout(900)
 def test_the_readme_alone_leads_from_pip_to_a_prediction(operator: Kube, tmp_path: Path):
     forget(operator, ["first"], ["first"])
@@ -47,6 +53,8 @@ def test_the_readme_alone_leads_from_pip_to_a_prediction(operator: Kube, tmp_pat
         "docker",
         "run",
         "--rm",
+        "--name",
+        CONTAINER,
         "-i",
         "--network",
         "host",
@@ -56,9 +64,12 @@ def test_the_readme_alone_leads_from_pip_to_a_prediction(operator: Kube, tmp_pat
         f"{operator.kubeconfig}:/kubeconfig:ro",
     ]
     command += ["-e", "KUBECONFIG=/kubeconfig", *(word for name in FORWARDED if os.environ.get(name) for word in ("-e", name))]
-    done = subprocess.run(
-        [*command, PYTHON, "sh", "-s"], input=script(wheel.name), capture_output=True, text=True, check=False, timeout=850
-    )
+    words = [*command, PYTHON, "sh", "-s"]
+    remove()
+    try:
+        done = subprocess.run(words, input=script(wheel.name), capture_output=True, text=True, check=False, timeout=850)
+    finally:
+        remove()
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}\n{operator.explain('RegisteredModel', 'first', 'risk')}"
     assert re.search(r"^0[.]\d+ \[[01]\]$", done.stdout, re.MULTILINE), "the run's accuracy and the model's answer"
     assert re.search(r"production\s+v1", done.stdout), "the status shows what serves"

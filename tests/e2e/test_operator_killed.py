@@ -66,7 +66,7 @@ def test_killed_at_random_moments_the_story_ends_the_same(tenant: Tenant, seed: 
     assert sorted(tags) == ["v1", "v2"], "one version in MLflow a version of ours"
     assert tenant.mlflow_holders() == {"Production": "v2", "@production": "v2"}
     history = tenant.status("RegisteredModel")["history"]
-    assert [(each.get("from"), each["to"], each["reason"]) for each in history] == [(None, "v1", "Promoted"), ("v1", "v2", "Promoted")]
+    assert [(each.get("from"), each["to"], each["outcome"]) for each in history] == [(None, "v1", "Promoted"), ("v1", "v2", "Promoted")]
     assert tenant.predict()[0] == "v2"
     assert len(tenant.kube.list("Deployment", tenant.name)) == 1
 

@@ -1,6 +1,7 @@
 """The README's ten minutes, executed as they are written."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -13,16 +14,20 @@ pytestmark = [pytest.mark.e2e, pytest.mark.alone]
 README = (install.ROOT / "README.md").read_text()
 
 
-def tutorial() -> str:
-    """The shell of the section, in order."""
+def tutorial(kubeconfig: Path) -> str:
+    """The shell of the section, in order, on the cluster of a kubeconfig."""
     section = README.split("## The first ten minutes")[1].split("\n## ")[0]
-    return "\n".join(re.findall(r"```sh\n(.*?)```", section, re.DOTALL))
+    script = "\n".join(re.findall(r"```sh\n(.*?)```", section, re.DOTALL))
+    line = f"export KUBECONFIG={kubeconfig}\n"
+    script, replaced = re.subn(r"^export KUBECONFIG=.*\n", line, script, flags=re.MULTILINE)
+    assert replaced == 1, "a second one would lead to the demo's cluster"
+    return script
 
 
 @pytest.mark.timeout(900)
 def test_the_tutorial_does_what_it_says(operator: Kube):
     forget(operator, ["cards"], ["cards"])
-    script = tutorial()
+    script = tutorial(operator.kubeconfig)
     assert script.count("kubectl") > 10
     said = run(operator, script, 850)
     assert re.search(r'"predictions": ?\[[01]\]', said), "the model answered"

@@ -118,10 +118,11 @@ def test_a_version_takes_over_and_goes_back_without_a_lost_request(story: Tenant
     assert {version: len(answers) for version, answers in result.answers.items()} == {"v1": 1, "v2": 1}, "one version, one answer"
     added = story.status("RegisteredModel")["history"][before:]
     assert [(each["from"], each["to"], each["stage"]) for each in added] == [("v1", "v2", "production"), ("v2", "v1", "production")]
-    assert added[-1]["reason"] == "RolledBack"
+    assert added[-1]["outcome"] == "RolledBack"
     assert datetime.fromisoformat(added[0]["time"]) < datetime.fromisoformat(added[1]["time"])
     assert story.mlflow_holders() == {"Production": "v1", "@production": "v1"}
-    stages = {each["name"]: each.get("stages", []) for each in story.status("RegisteredModel")["versions"]}
+    versions = story.status("RegisteredModel")["versions"]
+    stages = {each["name"]: [held["stage"] for held in each.get("held", []) if "untilTime" not in held] for each in versions}
     assert stages == {"v1": ["production"], "v2": []}
 
 
@@ -160,7 +161,7 @@ def test_two_stages_and_the_end_of_one(story: Tenant):
     assert story.mlflow_holders() == {"Production": "v1", "@production": "v1"}
     assert {each["version"]: each["current_stage"] for each in story.mlflow_versions()}
     last = story.status("RegisteredModel")["history"][-1]
-    assert (last["stage"], last["from"], last.get("to"), last["reason"]) == ("staging", "v2", None, "Cleared")
+    assert (last["stage"], last["from"], last.get("to"), last["outcome"]) == ("staging", "v2", None, "Cleared")
     assert story.predict()[0] == "v1"
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
 from tests.cluster.apiserver import ApiServer, running
+from tests.engine.ground import Fake, Ground, real
 from tests.engine.proxy import Proxy, proxy
 from tests.engine.rig import User, user
 
@@ -28,6 +30,7 @@ def server() -> Iterator[ApiServer]:
                 await admin.install()
                 for name in ("modelyard-system", "risk", "fraud"):
                     await admin.namespace(name)
+                await admin.takes_pods("risk")
 
         asyncio.run(prepare())
         yield made
@@ -38,11 +41,7 @@ async def admin(server: ApiServer) -> AsyncIterator[User]:
     """A user; what the test leaves behind is removed, finalizers and all."""
     async with user(server) as made:
         yield made
-        for body in await made.toys():
-            meta = body["metadata"]
-            if meta.get("finalizers"):
-                await made.patch(meta["name"], {"metadata": {"finalizers": None}}, meta["namespace"])
-            await made.request("DELETE", made.path(meta["name"], meta["namespace"]))
+        await made.clear()
 
 
 @pytest.fixture
@@ -50,3 +49,17 @@ async def between(server: ApiServer) -> AsyncIterator[Proxy]:
     """A proxy between the operator and the server."""
     async with proxy(server) as made:
         yield made
+
+
+@pytest.fixture(params=["fake", "real"])
+async def ground(request: pytest.FixtureRequest, server: ApiServer) -> AsyncIterator[Ground]:
+    if request.param == "fake":
+        yield Fake()
+    else:
+        async with real(server) as made:
+            yield made
+
+
+@pytest.fixture
+def name() -> str:
+    return f"contract-{uuid4().hex[:8]}"

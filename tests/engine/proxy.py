@@ -52,6 +52,7 @@ class Request:
     method: str
     path: str
     query: dict[str, str]
+    accept: str = ""
     time: float = field(default_factory=time.monotonic, compare=False)
 
     @property
@@ -121,7 +122,8 @@ class Proxy:
         self.choose = choose
 
     async def handle(self, incoming: web.Request) -> web.StreamResponse:
-        request = Request(incoming.method, incoming.path, dict(incoming.query))
+        accept = incoming.headers.get("Accept", "")
+        request = Request(incoming.method, incoming.path, dict(incoming.query), accept)
         self.trace.append(request)
         fault = self.choose(request) or Fault()
         if fault.reset and not fault.forward:
@@ -129,7 +131,7 @@ class Proxy:
         if fault.status is not None and not fault.forward:
             return _refusal(fault)
         body = await incoming.read()
-        headers = {"Authorization": f"Bearer {self.server.token}", "Accept": "application/json"}
+        headers = {"Authorization": f"Bearer {self.server.token}", "Accept": accept}
         if "Content-Type" in incoming.headers:
             headers["Content-Type"] = incoming.headers["Content-Type"]
         try:

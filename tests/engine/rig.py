@@ -73,6 +73,15 @@ class User:
     async def namespace(self, name: str) -> None:
         await self.must("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
 
+    async def takes_pods(self, name: str) -> None:
+        """Wait until pods may be created in a namespace: they need its service account."""
+
+        async def has_account() -> bool:
+            path = f"/api/v1/namespaces/{name}/serviceaccounts/default"
+            return (await self.request("GET", path))[0] == 200
+
+        await until(has_account, f"{name} has a service account")
+
     def path(self, name: str = "", namespace: str = "risk") -> str:
         return f"{OURS}/namespaces/{namespace}/experiments" + (f"/{name}" if name else "")
 
@@ -91,6 +100,14 @@ class User:
 
     async def toys(self) -> list[Manifest]:
         return list((await self.must("GET", f"{OURS}/experiments"))["items"])
+
+    async def clear(self) -> None:
+        """Remove all toys, finalizers and all."""
+        for body in await self.toys():
+            meta = body["metadata"]
+            if meta.get("finalizers"):
+                await self.patch(meta["name"], {"metadata": {"finalizers": None}}, meta["namespace"])
+            await self.request("DELETE", self.path(meta["name"], meta["namespace"]))
 
     async def config_map(self, name: str, namespace: str = "risk") -> Manifest | None:
         status, body = await self.request("GET", f"/api/v1/namespaces/{namespace}/configmaps/{name}")

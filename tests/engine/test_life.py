@@ -50,6 +50,32 @@ async def test_what_others_do_to_children_is_undone_at_once(server: ApiServer, a
         await until(repaired, "both children are as they should be")
 
 
+async def test_what_others_add_to_what_we_own_is_left_alone_and_costs_nothing(server: ApiServer, admin: User, between: Proxy) -> None:
+    async with operator(between.kubeconfig(server.folder)) as process:
+        await admin.create("fraud", value="red", children=1, outside=False)
+        await admin.ready("fraud", value="red")
+
+        async def settled() -> str:
+            _, metrics = await process.page("/metrics")
+            (line,) = [line for line in metrics.splitlines() if 'kind="experiments",outcome="settled"' in line and "_total" in line]
+            return line
+
+        before = await settled()
+        between.trace.clear()
+        path = "/api/v1/namespaces/risk/configmaps/fraud-0"
+        more = {"data": {"theirs": "1"}, "metadata": {"labels": {"theirs": "1"}, "annotations": {"theirs": "1"}}}
+        await admin.must("PATCH", path, more, "application/merge-patch+json")
+
+        async def looked() -> bool:
+            return await settled() != before
+
+        await until(looked, "the change was looked at")
+        assert between.writes == []
+        child = await admin.config_map("fraud-0")
+        assert child is not None
+        assert child["data"] == {"value": "red", "theirs": "1"}
+
+
 async def test_users_see_what_happened_as_events(server: ApiServer, admin: User) -> None:
     async with operator(server.kubeconfig):
         await admin.create("told", **QUIET)

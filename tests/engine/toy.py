@@ -7,15 +7,28 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from modelyard.api.base import Resource, Schema, Status, condition
-from modelyard.api.conditions import progressing, ready, trouble
+from modelyard.api.conditions import CONNECTION_OPERATION, progressing, ready, stalled, trouble
 from modelyard.controller import Controller, Relation
 from modelyard.errors import ModelyardError
-from modelyard.kube.applied import in_sync
+from modelyard.kube import applied
 from modelyard.kube.names import FIELD_MANAGER, MANAGED_BY, UID_LABEL, UID_TAG
-from modelyard.plan import Action, Apply, CreateExperiment, Delete, DeleteExperiment, Event, Manifest, Plan
+from modelyard.plan import (
+    Act,
+    Action,
+    Apply,
+    CreateExperiment,
+    Delete,
+    DeleteExperiment,
+    Event,
+    Finalize,
+    Manifest,
+    Plan,
+    Record,
+    Rest,
+)
 from modelyard.ports import Ports, TrackedExperiment
 
-__all__ = ["Toy", "Toys", "manifest"]
+__all__ = ["Toy", "Toys", "manifest", "toy_status"]
 
 API_VERSION = "modelyard.io/v1alpha1"
 
@@ -25,11 +38,15 @@ class ToySpec(Schema):
     children: int = 1
     again: int | None = None
     outside: bool = True
+    stored: bool = False
+    noted: bool = False
+    busy: bool = False
 
 
 class ToyStatus(Status):
     id: str | None = None
     value: str = ""
+    noted: bool = False
 
 
 class Toy(Resource[ToySpec, ToyStatus]):
@@ -38,78 +55,109 @@ class Toy(Resource[ToySpec, ToyStatus]):
 
 
 @dataclass(frozen=True)
-class Seen:
+class Observation:
     tracked: TrackedExperiment | None
-    children: tuple[Manifest, ...]
+    owned: tuple[Manifest, ...]
+    refused: frozenset[str] = frozenset()
 
 
 @dataclass
 class Toys:
-    """The kind, and a count of its looks.
+    """The kind, and a count of its rounds.
 
     Attributes:
-        looks: How often each object was observed.
+        rounds: How often each object was observed.
         raises: What observing an object raises, by name.
-        related: From a changed object of the other kind to the names to look at.
+        restless: By name, the plan that comes back whatever was done.
+        reads_last: `Controller.reads_last`.
+        survives_refusals: `Controller.survives_refusals`; refused ConfigMaps are named in the status.
 
     """
 
-    looks: dict[str, int] = field(default_factory=dict)
+    rounds: dict[str, int] = field(default_factory=dict)
     raises: dict[str, BaseException] = field(default_factory=dict)
+    restless: dict[str, Plan[ToyStatus]] = field(default_factory=dict)
+    reads_last: timedelta | None = None
+    survives_refusals: bool = False
 
-    async def observe(self, toy: Toy, ports: Ports, _now: datetime) -> Seen:
+    async def observe(self, toy: Toy, ports: Ports, _now: datetime) -> Observation:
         name = toy.metadata.name
-        self.looks[name] = self.looks.get(name, 0) + 1
+        self.rounds[name] = self.rounds.get(name, 0) + 1
         if name in self.raises:
             raise self.raises[name]
         tracked = None
         if toy.spec.outside:
-            tracked = await (await ports.tenant(toy.metadata.namespace)).tracking.experiment(toy.key)
-        return Seen(tracked, ports.cluster.owned(toy.metadata.uid))
+            tenant = await ports.tenant(toy.metadata.namespace)
+            tracked = await tenant.tracking.experiment(toy.key)
+            if toy.spec.stored:
+                await tenant.store.usage("s3://bucket/risk/")
+        return Observation(tracked, ports.cluster.owned(toy.metadata.uid), frozenset(name for _, name in ports.refusals))
 
-    def controller(self, *relations: Relation) -> Controller:
-        return Controller(Toy, self.observe, decide, release, complain, settled, relations)
+    def decide(self, toy: Toy, observation: Observation, now: datetime) -> Plan[ToyStatus]:
+        return self.restless.get(toy.metadata.name) or decide(toy, observation, now)
 
-
-def decide(toy: Toy, seen: Seen, _now: datetime) -> Plan[ToyStatus]:
-    if toy.spec.outside and seen.tracked is None:
-        status = _status(toy, None, *progressing("Creating", "Creating it."))
-        return Plan(status, (CreateExperiment(toy.key, "s3://bucket/x", {UID_TAG: toy.metadata.uid}),), events=(Event("Created", "Made."),))
-    id_ = None if seen.tracked is None else seen.tracked.id
-    if actions := tuple(_children(toy, seen.children)):
-        return Plan(_status(toy, id_, *progressing("Creating", "Applying.")), actions)
-    again = None if toy.spec.again is None else timedelta(seconds=toy.spec.again)
-    return Plan(_status(toy, id_, *ready("Synced", f"All is {toy.spec.value or 'well'}.")), again=again)
-
-
-def release(toy: Toy, seen: Seen, _now: datetime) -> Plan[ToyStatus]:
-    status = _status(toy, toy.status.id, *progressing("Deleting", "Going."))
-    if seen.tracked is not None and not seen.tracked.deleted:
-        return Plan(status, (DeleteExperiment(seen.tracked.id),))
-    return Plan(status, released=True)
+    def controller(self, *relations: Relation) -> Controller[Toy, Observation, ToyStatus]:
+        return Controller(
+            resource=Toy,
+            observe=self.observe,
+            decide=self.decide,
+            finalize=finalize,
+            on_error=on_error,
+            in_sync=in_sync,
+            relations=relations,
+            survives_refusals=self.survives_refusals,
+            reads_last=self.reads_last,
+        )
 
 
-def complain(toy: Toy, error: ModelyardError, _now: datetime) -> Plan[ToyStatus]:
-    return Plan(_status(toy, toy.status.id, *trouble(error)))
+def decide(toy: Toy, observation: Observation, _now: datetime) -> Plan[ToyStatus]:
+    if toy.spec.outside and observation.tracked is None:
+        return Act((CreateExperiment(toy.key, "s3://bucket/x", {UID_TAG: toy.metadata.uid}),), (Event("Created", "Made."),))
+    id_ = None if observation.tracked is None else observation.tracked.id
+    if actions := tuple(_config_maps(toy, observation)):
+        return Act(actions)
+    if toy.spec.noted and not toy.status.noted:
+        return Record(toy_status(toy, id_, *progressing("Noted", "Noted.")).model_copy(update={"noted": True}))
+    requeue_after = None if toy.spec.again is None else timedelta(seconds=toy.spec.again)
+    if observation.refused:
+        return Rest(toy_status(toy, id_, *stalled("Refused", ", ".join(sorted(observation.refused)))), requeue_after)
+    if toy.spec.busy:
+        return Rest(toy_status(toy, id_, *progressing("Busy", "Not ready.")), requeue_after)
+    return Rest(toy_status(toy, id_, *ready("Synced", f"All is {toy.spec.value or 'well'}.")), requeue_after)
 
 
-def settled(toy: Toy, _children: tuple[Manifest, ...]) -> bool:
+def finalize(_toy: Toy, observation: Observation, _now: datetime) -> Plan[ToyStatus]:
+    if observation.tracked is not None and not observation.tracked.deleted:
+        return Act((DeleteExperiment(observation.tracked.id),))
+    return Finalize((Event("Finalized", "Nothing external is left."),))
+
+
+def on_error(toy: Toy, error: ModelyardError, _now: datetime) -> Rest[ToyStatus] | Finalize:
+    if toy.metadata.deletion_timestamp is not None and error.operation == CONNECTION_OPERATION:
+        return Finalize((Event("LeftBehind", "The connection is gone.", warning=True),))
+    return Rest(toy_status(toy, toy.status.id, *trouble(error)))
+
+
+def in_sync(toy: Toy, _owned: tuple[Manifest, ...]) -> bool:
     return toy.status.is_true("Ready")
 
 
-def _status(toy: Toy, id_: str | None, *conditions: Any) -> ToyStatus:
-    return ToyStatus(conditions=(*conditions, condition("Toy", True, "Toy", "It is a toy.")), id=id_, value=toy.spec.value)
+def toy_status(toy: Toy, id_: str | None, *conditions: Any) -> ToyStatus:
+    return ToyStatus(
+        conditions=(*conditions, condition("Toy", True, "Toy", "It is a toy.")), id=id_, value=toy.spec.value, noted=toy.status.noted
+    )
 
 
-def _children(toy: Toy, children: tuple[Manifest, ...]) -> list[Action]:
-    wanted = {f"{toy.metadata.name}-{number}" for number in range(toy.spec.children)}
-    current = {child["metadata"]["name"]: child for child in children if child["kind"] == "ConfigMap"}
+def _config_maps(toy: Toy, observation: Observation) -> list[Action]:
+    wanted = {f"{toy.metadata.name}-{number}" for number in range(toy.spec.children)} - observation.refused
+    current = {each["metadata"]["name"]: each for each in observation.owned if each["kind"] == "ConfigMap"}
     manifests = [_config_map(toy, name) for name in sorted(wanted)]
     out: list[Action] = [
-        Apply(each) for each in manifests if (there := current.get(each["metadata"]["name"])) is None or not in_sync(each, there)
+        Apply(each) for each in manifests if (there := current.get(each["metadata"]["name"])) is None or not applied.in_sync(each, there)
     ]
-    gone = [child for name, child in current.items() if name not in wanted and "deletionTimestamp" not in child["metadata"]]
-    return out + [Delete("v1", "ConfigMap", child["metadata"]["name"], child["metadata"]["uid"]) for child in gone]
+    surplus = current.keys() - wanted - observation.refused
+    gone = [current[name] for name in sorted(surplus) if "deletionTimestamp" not in current[name]["metadata"]]
+    return out + [Delete("v1", "ConfigMap", each["metadata"]["name"], each["metadata"]["uid"]) for each in gone]
 
 
 def _config_map(toy: Toy, name: str) -> Manifest:

@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from modelyard.api.base import GROUP
+from modelyard.api.kinds import KINDS
 from modelyard.cache import Cache
-from modelyard.errors import Conflict, Invalid
+from modelyard.errors import Conflict, Invalid, ModelyardError
 from modelyard.kube.applied import ATOMIC_MAPS, item_key, stamped
 from modelyard.kube.owned import parent_of
 from modelyard.plan import Delete, Manifest
@@ -24,7 +25,7 @@ from tests.fakes.clock import FakeClock
 
 __all__ = ["FakeCluster", "Killed", "controlled_by"]
 
-_OWN = {"Experiment": "experiments", "TrainingRun": "trainingruns", "RegisteredModel": "registeredmodels"}
+_OWN = {kind.resource.KIND: kind.resource.PLURAL for kind in KINDS}
 _PAGE = 500
 # What the API server refuses to change, by kind: a path into the object.
 _IMMUTABLE = {"Job": ("spec", "template"), "Deployment": ("spec", "selector")}
@@ -42,6 +43,7 @@ class FakeCluster:
         events: What users were told: kind, name, reason, message, whether it is a warning.
         secrets: Data by namespace and name.
         labels: Labels by namespace.
+        refuses: What a quota, a policy or validation says to an apply, by kind and name.
         deaf: While True, no change reaches the cache, except our own writes' answers. `relisten` brings it up to date.
 
     """
@@ -57,6 +59,7 @@ class FakeCluster:
         self.events: list[tuple[str, str, str, str, bool]] = []
         self.secrets: dict[tuple[str, str], dict[str, str]] = {}
         self.labels: dict[str, dict[str, str]] = {}
+        self.refuses: dict[tuple[str, str], ModelyardError] = {}
         self.deaf = False
 
     @property
@@ -99,6 +102,9 @@ class FakeCluster:
         async with self._call("apply", manifest):
             desired = _copy(stamped(manifest))
             desired.pop("status", None)
+            refusal = self.refuses.get((desired["kind"], desired["metadata"]["name"]))
+            if refusal is not None:
+                raise refusal
             live = self._objects.get(_place(desired))
             if live is not None and parent_of(live) != parent_of(desired):
                 raise Invalid("Kubernetes", f"apply {desired['kind']}", desired["metadata"]["name"], "there is one already")
@@ -279,7 +285,7 @@ class FakeCluster:
         old = self._objects.get(place)
         if old is not None and old == body:
             return old
-        if old is not None and old.get("spec") != body.get("spec"):
+        if old is not None and _generation_counts(old) != _generation_counts(body):
             body["metadata"]["generation"] = old["metadata"]["generation"] + 1
         self._version += 1
         body["metadata"]["resourceVersion"] = str(self._version)
@@ -321,6 +327,12 @@ def controlled_by(owner: Manifest) -> Manifest:
     meta = owner["metadata"]
     reference = {"name": meta["name"], "uid": meta["uid"], "controller": True}
     return {"apiVersion": owner["apiVersion"], "kind": owner["kind"]} | reference
+
+
+def _generation_counts(body: Manifest) -> tuple[Any, Any]:
+    """Return what changes an object's generation: its spec, and of a Deployment the annotations too."""
+    annotations = body["metadata"].get("annotations") if body["kind"] == "Deployment" else None
+    return body.get("spec"), annotations
 
 
 def _scope(body: Manifest) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 
 from modelyard.adapters.s3 import Reach
-from modelyard.adapters.s3_uri import Location, parse_uri, safe_path
+from modelyard.adapters.s3_uri import parse_uri
+from modelyard.api.artifacts import Location, is_folder_mark, unwritable
 from modelyard.api.digest import FileDigest, listing_digest, tree_digest
 from modelyard.errors import Forbidden, Invalid
 from modelyard.ports import ArtifactTree, StoredObject, Usage
@@ -70,11 +71,13 @@ class FakeStore:
         place = self._readable(parse_uri(uri))
         async with self._call("digest", uri):
             found = self._below(place)
-            if not all(safe_path(path) for path in found):
-                raise Invalid("S3", "read artifacts", uri)
+            if complaint := unwritable(found):
+                raise Invalid("S3", "read artifacts", uri, complaint)
             files = [FileDigest(path, len(data), hashlib.sha256(data).hexdigest()) for path, data in found.items()]
+            if not files:
+                return None
             listing = listing_digest((path, len(data), hashlib.md5(data).hexdigest()) for path, data in found.items())
-            return ArtifactTree(tree_digest(files), sum(file.size for file in files), len(files), listing) if files else None
+            return ArtifactTree(tree_digest(files), sum(file.size for file in files), len(files), listing)
 
     async def read(self, uri: str, limit: int) -> bytes | None:
         place = self._readable(parse_uri(uri))
@@ -111,8 +114,8 @@ class FakeStore:
 
     def _below(self, place: Location) -> dict[str, bytes]:
         prefix = place.prefix
-        found = {key.removeprefix(prefix): data for key, data in self._bucket(place).items() if key.startswith(prefix)}
-        return {path: data for path, data in found.items() if data or (path and not path.endswith("/"))}
+        below = {key: data for key, data in self._bucket(place).items() if key.startswith(prefix)}
+        return {key.removeprefix(prefix): data for key, data in below.items() if not is_folder_mark(key, len(data))}
 
     def _readable(self, place: Location) -> Location:
         if place.bucket != self._reach.bucket and place.bucket not in self._reach.readable:

@@ -21,7 +21,7 @@ __all__ = ["ARGOCD", "KINDS", "expected", "files", "scripts", "stand"]
 ARGOCD = ROOT / "manifests" / "gitops" / "argocd"
 GROUP = "modelyard.io"
 SHOWN = {
-    "Experiment": ("Synced", "Creating", "NameTaken"),
+    "Experiment": ("Synced", "MLflowUnavailable", "NameTaken"),
     "RegisteredModel": ("Serving", "Promoting", "ServingFailed"),
     "TrainingRun": ("Succeeded", "Training", "Suspended", "Failed"),
 }

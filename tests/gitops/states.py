@@ -1,240 +1,57 @@
-"""Objects in every state that a reason names, as the real decisions leave them. What engines make of them does not belong here."""
+"""Objects in every state that a reason names, as the real engine leaves them in the stories.
+
+What GitOps engines make of them does not belong here.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+import logging
 from functools import cache
-from typing import Any
 
-from modelyard.api.base import Resource
-from modelyard.api.registered_model import ModelReason
-from modelyard.errors import Forbidden, Invalid, Unavailable
-from modelyard.experiment.decide import decide as decide_experiment
-from modelyard.experiment.decide import release as release_experiment
-from modelyard.experiment.decide import trouble as experiment_trouble
-from modelyard.plan import Manifest, Plan
-from modelyard.registered_model.claims import claims
-from modelyard.registered_model.decide import release as release_model
-from modelyard.registered_model.sources import Problem
-from modelyard.training_run import build
-from modelyard.training_run.decide import release as release_run
-from modelyard.training_run.decide import trouble as run_trouble
-from tests.unit import test_experiment as an_experiment
-from tests.unit import test_registered_model as a_model
-from tests.unit import test_registered_model_settles as a_world
-from tests.unit import test_training_run as a_run
-from tests.unit import test_training_run_ends as an_end
-from tests.unit import test_training_run_external as an_external
-from tests.unit import test_training_run_fails as a_failure
-from tests.unit.builders import (
-    DAY,
-    HOUR,
-    NOW,
-    RUNTIME,
-    SECOND,
-    body,
-    experiment,
-    live,
-    registered_model,
-    terminated,
-    tracked_run,
-    training_run,
-    waiting,
-    written,
-)
+from modelyard.engine.engine import Options
+from modelyard.plan import Manifest
+from tests.story import model_stories, run_stories
+from tests.story.model_stories import registers
+from tests.story.stories import TRAINER, Stories, ends
+from tests.story.world import World, manifest
 
 __all__ = ["reasons", "states"]
 
-Kind = Resource[Any, Any]
-
-CONNECTION = "read connection", "risk/modelyard-connection"
-TROUBLE = (
-    Invalid("Kubernetes", *CONNECTION, "there is no Secret"),
-    Forbidden("MLflow", "read", "risk/fraud"),
-    Unavailable("MLflow", "read", "risk/fraud"),
-    Unavailable("S3", "list", "s3://b/"),
-    Invalid("Kubernetes", "apply", "risk/fraud", "exceeded quota"),
-)
+MORE = Stories()
+"""States of which the stories show a reason only in other circumstances."""
 
 
-def after(resource: Kind, plan: Plan[Any]) -> Kind:
-    """The object when the plan's status has been written."""
-    return written(resource, plan)
+@MORE.reaching("RegisteredModel ServingFailed")
+async def a_version_is_rejected_while_another_is_effective(world: World) -> None:
+    registers(world, production="v1")
+    await world.run()
+    world.fates["v2"] = ends(67, container="model", reason="LoadFailed", message="model.ubj is cut short")
+    world.apply(manifest("TrainingRun", "second", experiment="fraud", trainer=TRAINER, register={"model": "fraud", "version": "v2"}))
+    world.promote("fraud", "production", "v2")
+    await world.run()
 
 
-def _experiments() -> Iterator[Kind]:
-    plain, seen = experiment(), an_experiment.seen
-    yield after(plain, decide_experiment(plain, seen(), NOW))
-    yield after(plain, decide_experiment(plain, seen(tracked=None), NOW))
-    yield after(plain, decide_experiment(plain, seen(tracked=an_experiment.SOMEBODY_ELSES), NOW))
-    kept = experiment(retention={"runs": "1d"})
-    old = tracked_run("r9", ended=9 * DAY)
-    yield after(kept, decide_experiment(kept, seen(runs=(old,), unreferenced=frozenset({"r9"})), NOW))
-    going = experiment(about={"deleting": True}, deletion_policy="Delete")
-    yield after(going, release_experiment(going, seen(), NOW))
-    for error in TROUBLE:
-        yield after(plain, experiment_trouble(plain, error, NOW))
+KEPT = ("name", "namespace", "uid", "generation", "creationTimestamp", "deletionTimestamp", "labels", "annotations")
 
 
-def _before_training() -> Iterator[Kind]:
-    plain, held = training_run(), training_run(suspend=True)
-    yield after(plain, a_run.decide(plain, a_run.seen(), NOW))
-    yield after(plain, a_run.decide(plain, a_run.seen(experiment=None), NOW))
-    yield after(held, a_run.decide(held, a_run.seen(), NOW))
-    queued = training_run(about=a_run.QUEUED)
-    made = live(build.config_map(queued)), live(build.job(queued, 1, "r1", RUNTIME))
-    yield after(queued, a_run.decide(queued, a_run.seen(*made, runs=(a_run.attempt(),)), NOW))
-    for statuses, conditions in (
-        ([waiting("ContainerCreating")], []),
-        ([], [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"}]),
-        ([waiting("ImagePullBackOff", "not found")], []),
-        ([waiting("CreateContainerConfigError", 'configmap "x" not found')], []),
-    ):
-        pod = a_run.running(plain, phase="Pending", statuses=statuses, conditions=conditions)
-        yield after(plain, a_run.decide(plain, a_run.training(plain, pod), NOW))
-    yield after(plain, a_run.decide(plain, a_run.training(plain, a_run.running(plain)), NOW))
-
-    podless = a_run.began(plain, 30)
-    yield after(plain, a_run.decide(plain, podless, NOW))
-    refused = run_trouble(plain, Invalid("Kubernetes", "apply Job", "risk/fraud-1-1", a_failure.REFUSED), NOW)
-    yield after(plain, refused)
+def _written(world: World) -> list[Manifest]:
+    """Every object with each status that was written of it, in order."""
+    found = []
+    for body, status in (call.arguments for call in world.calls.named("write_status")):
+        metadata = {key: value for key, value in body["metadata"].items() if key in KEPT and value}
+        found.append(json.loads(json.dumps(body | {"metadata": metadata, "status": status})))
+    return found
 
 
-def _elsewhere() -> Iterator[Kind]:
-    run, world = an_external.external(SECOND), an_external.open_since()
-    yield after(run, a_run.decide(run, world, NOW))
-    run = an_external.silent(an_external.external(90 * SECOND), world, 30 * SECOND)
-    run = written(run, a_run.decide(run, world, NOW))
-    yield an_external.ended(run, an_external.closed("FAILED"))
-
-
-def _after_training() -> Iterator[Kind]:
-    plain = training_run()
-    again = training_run(backoff_limit=3)
-    yield after(again, a_failure.failed(again, 1, SECOND))
-    once = training_run(backoff_limit=0)
-    yield after(once, a_failure.failed(once, 1, SECOND))
-    yield after(once, a_failure.failed(once, 1, SECOND, terminated(137, "", "OOMKilled")))
-    for reason in ("ScriptInvalid", "InvalidParameters", "DatasetDigestMismatch", "DatasetInvalid", "DatasetUnavailable", "VolumeFull"):
-        yield after(once, a_failure.failed(once, 1, SECOND, terminated(67, json.dumps({"reason": reason, "message": "no"}))))
-    late = a_failure.broken(once, terminated(143), reason="DeadlineExceeded", status="FAILED")
-    known = a_failure.decided(once, late)
-    yield after(known, a_run.decide(known, late, NOW))
-    lost = a_run.seen(runs=(a_run.attempt(deleted=True),))
-    yield after(plain, a_run.decide(plain, lost, NOW))
-    done = an_end.trained()
-    yield after(done, a_run.decide(done, a_run.seen(), NOW))
-    register = an_end.trained(register=an_end.REGISTER)
-    for there in (None, registered_model(), an_end.model(trainingRun="fraud-2", runId="r9")):
-        yield after(register, a_run.decide(register, a_run.seen(registered_model=there), NOW))
-    bare = training_run(register=an_end.REGISTER)
-    bare = written(bare, a_run.decide(bare, an_end.complete(bare, model=None), NOW))
-    yield after(bare, a_run.decide(bare, a_run.seen(registered_model=an_end.model()), NOW))
-    going = an_end.leaving()
-    yield after(going, release_run(going, a_run.training(going), NOW))
-    for error in TROUBLE:
-        yield after(plain, run_trouble(plain, error, NOW))
-
-
-def _model_versions() -> Iterator[Kind]:
-    decide, declared, world = a_model.decide, a_model.declared, a_model.world
-    plain = registered_model()
-    yield after(plain, decide(plain, a_model.seen(), NOW))
-    yield after(plain, decide(plain, a_model.seen(model=None), NOW))
-    yield after(plain, decide(plain, a_model.seen(model=a_model.SOMEBODY_ELSES), NOW))
-    wants = registered_model(versions=declared("v3"), stages={"production": {"version": "v3"}})
-    refused = Problem(ModelReason.CONNECTION_REFUSED, "S3 refused.")
-    for problem in (a_model.WAITS, a_model.GONE, a_model.INVALID, a_model.CHANGED, refused):
-        yield after(wants, decide(wants, world(wants, sources={"v3": problem}), NOW))
-    unknown = registered_model(stages={"production": {"version": "v9"}})
-    yield after(unknown, decide(unknown, a_model.seen(), NOW))
-    for error in TROUBLE:
-        yield after(wants, decide(wants, a_model.Seen(claims=claims(wants, ()), children=(), trouble=error), NOW))
-    going = a_model.leaving("Delete")
-    yield after(going, release_model(going, a_model.seen(), NOW))
-
-
-def held(version: str = "v1", **more: Any) -> a_world.World:
-    """A world whose production holds a version, and where all is well."""
-    world = a_world.World(stages={"production": {"version": version}}, **more)
-    world.settle(120)
-    return world
-
-
-def _model_stages() -> Iterator[Kind]:
-    world = held()
-    yield world.model
-    world.edit(production="v2")
-    world.look()
-    world.look()
-    yield world.model
-    broken = held()
-    broken.edit(production=a_world.BROKEN)
-    broken.settle()
-    yield broken.model
-    first = a_world.World(stages={"production": {"version": a_world.BROKEN}})
-    first.settle()
-    yield first.model
-    few = held()
-    few.patch(stages={"production": {"version": "v1", "serving": {"replicas": 3}}})
-    for kind, name in list(few.children):
-        if kind == "Deployment":
-            few.children[kind, name]["spec"]["replicas"] = 3
-    plan = a_model.decide(few.model, few.seen(), NOW)
-    yield after(few.model, plan)
-    moved = held(drift="Warn")
-    moved.alias("production", "2")
-    moved.settle()
-    yield moved.model
-    pickled = held()
-    pickled.edit(production="v2")
-    pickled.look()
-    said = terminated(67, json.dumps({"reason": "CodeModelForbidden", "message": "It runs pickled code."}), name="model")
-    yield after(pickled.model, a_model.decide(pickled.model, _dying(pickled, "v2", said), NOW))
-
-
-NO_NODE = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes"}
-
-
-def _model_pods() -> Iterator[Kind]:
-    """The version that holds the stage serves no more, and its new pod is in trouble."""
-    for reason in ("ArtifactInvalid", "VolumeFull"):
-        said = json.dumps({"reason": reason, "message": "so it is"})
-        yield _troubled(terminated(67, said, name="fetch"))
-    yield _troubled(terminated(137, "", "OOMKilled", name="model"))
-    yield _troubled(waiting("ImagePullBackOff", "not found", name="model"))
-    yield _troubled(waiting("CreateContainerConfigError", 'secret "x" not found', name="fetch"))
-    yield _troubled(conditions=[NO_NODE])
-    for text in ("exceeded quota: pods", "violates PodSecurity"):
-        yield _troubled(refused=text)
-
-
-def _troubled(*statuses: Manifest, **more: Any) -> Kind:
-    world = held()
-    return after(world.model, a_model.decide(world.model, _dying(world, "v1", *statuses, **more), NOW))
-
-
-def _dying(world: a_world.World, version: str, *statuses: Manifest, conditions: Iterable[Manifest] = (), refused: str = "") -> Any:
-    """What is seen when a version's pod has ended or waits in this way, or cannot be created."""
-    there = world.children["Deployment", f"fraud-production-{version}"]
-    failure = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": refused}
-    there["status"] = {
-        "observedGeneration": there["metadata"]["generation"],
-        "updatedReplicas": 0 if refused else 1,
-        "conditions": [failure] if refused else [],
-    }
-    labels = {"modelyard.io/stage": "production", "modelyard.io/version": version, **there["spec"]["template"]["metadata"]["labels"]}
-    pod = {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": "dying", "labels": labels, "creationTimestamp": f"{world.now + HOUR:%FT%TZ}"},
-        "spec": {},
-        "status": {"phase": "Pending", "containerStatuses": statuses, "initContainerStatuses": [], "conditions": [*conditions]},
-    }
-    others = tuple(child for key, child in world.children.items() if key[0] != "Pod")
-    return replace(world.seen(), children=(*others, pod))
+async def _lived() -> list[Manifest]:
+    found = []
+    for story in {**MORE, **run_stories.STORIES, **model_stories.STORIES}.values():
+        world = World(Options(deadline=story.deadline))
+        await story.live(world)
+        found += _written(world)
+    return found
 
 
 def reasons(manifest: Manifest) -> set[str]:
@@ -244,6 +61,14 @@ def reasons(manifest: Manifest) -> set[str]:
 
 @cache
 def states() -> tuple[Manifest, ...]:
-    """Every state, as the API server has it."""
-    found = (_experiments(), _before_training(), _after_training(), _elsewhere(), _model_versions(), _model_stages(), _model_pods())
-    return tuple(body(resource) for each in found for resource in each)
+    """Return one object for each kind, reasons and messages, as the API server has it."""
+    logging.disable(logging.CRITICAL)  # some stories are of errors that the operator logs
+    try:
+        written = asyncio.run(_lived())
+    finally:
+        logging.disable(logging.NOTSET)
+    found: dict[tuple[object, ...], Manifest] = {}
+    for each in written:
+        said = tuple((one["type"], one["status"], one["reason"], one["message"]) for one in each["status"]["conditions"])
+        found.setdefault((each["kind"], "deletionTimestamp" in each["metadata"], said), each)
+    return tuple(found.values())

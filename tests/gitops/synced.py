@@ -15,7 +15,7 @@ from tests.gitops.states import states
 __all__ = ["MANAGER", "Synced", "objects"]
 
 MANAGER = "argocd-controller"
-FINALIZER = "modelyard.io/outside"
+FINALIZER = "modelyard.io/external-cleanup"
 OPERATOR = f"system:serviceaccount:{NAMESPACE}:{RELEASE}"
 DONE = {"Experiment": "Synced", "TrainingRun": "Succeeded", "RegisteredModel": "Serving"}
 

@@ -5,19 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 from modelyard.api.registered_model import RegisteredModel
+from modelyard.kube.names import CONNECTION_SECRET, PODS_SECRET
 from modelyard.plan import Manifest
 from modelyard.registered_model import build as serving
-from modelyard.registered_model.observe import Seen
-from modelyard.registered_model.versions import known
+from modelyard.registered_model.build import Surroundings
 from modelyard.training_run import build as training
-from tests.unit.builders import RUNTIME, registered_model, tracked_model, tracked_version, training_run
+from tests.unit.builders import RUNTIME, artifacts, registered_model, training_run, tree
 
+PLAIN = Surroundings(allow_code=False, pods_secret=CONNECTION_SECRET)
 TOLERATION = {"key": "gpu", "operator": "Exists", "effect": "NoSchedule"}
 
 
-def trained(attempt: int = 1, *, name: str = "fraud-1", about: dict[str, Any] | None = None, **spec: Any) -> list[Manifest]:
+def trained(
+    attempt: int = 1, *, name: str = "fraud-1", about: dict[str, Any] | None = None, secret: str = CONNECTION_SECRET, **spec: Any
+) -> list[Manifest]:
     run = training_run(name, about=about, **spec)
-    return [training.config_map(run), training.job(run, attempt, "0123456789abcdef0123456789abcdef", RUNTIME)]
+    return [training.config_map(run), training.job(run, attempt, "0123456789abcdef0123456789abcdef", RUNTIME, secret)]
 
 
 TRAINING = {
@@ -44,6 +47,7 @@ TRAINING = {
         tolerations=[TOLERATION],
         image_pull_secrets=["registry"],
         active_deadline_seconds=3600,
+        secret=PODS_SECRET,
         dataset={"name": "cards"},
     ),
     "suspended": trained(suspend=True),
@@ -52,15 +56,18 @@ TRAINING = {
 }
 
 
-def served(model: RegisteredModel, stage: str = "production", *, replicas: int = 1, allow_code: bool = False) -> list[Manifest]:
-    seen = Seen(claims={}, children=(), model=tracked_model(), versions=(tracked_version("3", "v3"),))
-    (version,) = known(model, seen)
+WHAT = serving.served("v3", tree().digest, RUNTIME)
+
+
+def served(model: RegisteredModel, stage: str = "production", *, replicas: int = 1, around: Surroundings = PLAIN) -> list[Manifest]:
+    template = serving.template(model, stage, WHAT, artifacts("v3"), RUNTIME.pull_policy)
     built = [
-        serving.deployment(model, stage, version, replicas, RUNTIME, allow_code=allow_code),
-        serving.service(model, stage, "v3"),
-        serving.disruption_budget(model, stage, "v3"),
+        serving.deployment(model, stage, WHAT, template, replicas=replicas, around=around),
+        serving.revision(model, stage, WHAT, template),
+        serving.service(model, stage, WHAT),
+        serving.disruption_budget(model, stage, WHAT),
     ]
-    scaler = serving.autoscaler(model, stage, "v3")
+    scaler = serving.autoscaler(model, stage, WHAT)
     return [*built, scaler] if scaler else built
 
 
@@ -94,7 +101,7 @@ SERVING = {
         ),
         "staging",
         replicas=3,
-        allow_code=True,
+        around=Surroundings(allow_code=True, pods_secret=PODS_SECRET),
     ),
 }
 

@@ -41,9 +41,11 @@ def test_every_pod_is_closed(pod: dict[str, Any]):
 
 
 def test_only_what_fetches_or_trains_gets_the_connection():
+    """That of the pods, where the namespace has one."""
     for name, pod in PODS.items():
+        secret = "modelyard-connection-pods" if name.split("/")[1] == "everything" else "modelyard-connection"
         for container in pod.get("initContainers", []) + pod["containers"]:
-            opened = container.get("envFrom") == [{"secretRef": {"name": "modelyard-connection"}}]
+            opened = container.get("envFrom") == [{"secretRef": {"name": secret}}]
             assert opened == (container["name"] != "model"), (name, container["name"])
 
 
@@ -56,12 +58,12 @@ def test_every_object_belongs_to_its_owner(manifest: Manifest):
 
 
 @pytest.mark.parametrize("manifest", OBJECTS)
-def test_what_selects_pods_selects_those_of_one_version_of_one_stage_of_one_model(manifest: Manifest):
+def test_what_selects_pods_selects_those_of_one_identity_of_one_stage_of_one_model(manifest: Manifest):
     selector = manifest.get("spec", {}).get("selector")
     if selector is None:
         return
     labels = selector.get("matchLabels", selector)
-    assert set(labels) == {"modelyard.io/uid", "modelyard.io/stage", "modelyard.io/version"}
+    assert set(labels) == {"modelyard.io/uid", "modelyard.io/model", "modelyard.io/stage", "modelyard.io/identity"}
     template = manifest["spec"].get("template")
     assert template is None or labels.items() <= template["metadata"]["labels"].items()
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from modelyard.api.schema import KINDS, Kind, crd
+from modelyard.api.kinds import KINDS, Kind
+from modelyard.api.schema import crd
 from tests.house.api_lint import RULES, complaints, lint
 
 OBJECT = {"type": "object", "description": "An object."}

@@ -4,8 +4,10 @@ from enum import StrEnum
 
 import pytest
 
-from modelyard.api.schema import KINDS, Kind, crd
-from modelyard.docs import REASONS, Explained, explained, files, kinds
+from modelyard.api.conditions import EngineReason
+from modelyard.api.kinds import KINDS, Kind
+from modelyard.api.schema import crd
+from modelyard.docs import Explained, explained, files, kinds
 from tests.house.api_lint import fields
 
 
@@ -42,7 +44,7 @@ def test_a_reason_without_a_docstring_stops_the_generator():
         explained(Silent)
 
 
-@pytest.mark.parametrize("reasons", [reasons for _, reasons, _ in REASONS], ids=lambda reasons: reasons.__name__)
+@pytest.mark.parametrize("reasons", [EngineReason, *(kind.reasons for kind in KINDS)], ids=lambda reasons: reasons.__name__)
 def test_every_reason_is_one_camel_case_word_and_stands_on_the_page(reasons: type[StrEnum]):
     page = files()["docs/conditions.md"]
     for row in explained(reasons):

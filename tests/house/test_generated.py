@@ -6,6 +6,7 @@ import pytest
 
 from modelyard import docs, generated, rbac
 from modelyard.api import schema
+from modelyard.api.kinds import KINDS
 
 ROOT = Path(__file__).parents[2]
 SETS = {"crds": schema, "rbac": rbac, "docs": docs}
@@ -53,4 +54,4 @@ def test_an_unchanged_file_is_not_written_again(tmp_path: Path):
 
 def test_printing_says_each_definition_once(capsys: pytest.CaptureFixture[str]):
     assert schema.main([]) == 0
-    assert capsys.readouterr().out.count("kind: CustomResourceDefinition\n") == len(schema.KINDS)
+    assert capsys.readouterr().out.count("kind: CustomResourceDefinition\n") == len(KINDS)

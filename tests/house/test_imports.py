@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from modelyard.api.kinds import KINDS
+
 ROOT = Path(__file__).parents[2]
 
 # A module, and an import in it that the house forbids; and the contract that has to notice.
@@ -28,16 +30,26 @@ VIOLATIONS = {
         ("modelyard/adapters/s3.py", "import mlflow"),
         ("modelyard/api/base.py", "import modelyard_runtime.s3"),
     ],
-    "Decisions, builders and the API are pure": [
-        ("modelyard/experiment/decide.py", "import time"),
-        ("modelyard/training_run/build.py", "import random"),
+    "The API, names and plans are pure": [
         ("modelyard/api/base.py", "import os"),
         ("modelyard/kube/names.py", "import asyncio"),
+        ("modelyard/plan.py", "import time"),
+    ],
+    "Kinds are pure": [
+        ("modelyard/experiment/decide.py", "import time"),
+        ("modelyard/experiment/retention.py", "import random"),
+        ("modelyard/experiment/a_new_module.py", "import pathlib"),
+        ("modelyard/training_run/jobs.py", "import asyncio"),
+        ("modelyard/training_run/attempt.py", "import modelyard.training_run.observe"),
+        ("modelyard/registered_model/promotion.py", "import uuid"),
+        ("modelyard/registered_model/versions.py", "import modelyard.registered_model.sources"),
     ],
     "What runs in pods": [
         ("modelyard_runtime/s3.py", "import modelyard.kube.names"),
         ("modelyard_runtime/s3.py", "import modelyard.errors"),
     ],
+    "The client's Kubernetes package": [("modelyard/client/kube/reach.py", "import modelyard.client.runs")],
+    "One module knows kr8s": [("modelyard/client/kube/session.py", "import kr8s")],
 }
 
 
@@ -82,6 +94,23 @@ def test_each_violation_is_named(module: str, line: str, broken: str):
     package = imported.split(".")[0]
     target = imported if package.startswith("modelyard") else package
     assert re.search(rf"{re.escape(importer)} -> {re.escape(target)}\b", broken), broken
+
+
+def test_what_reads_the_world_may_do_so(tmp_path: Path):
+    root = copied(tmp_path)
+    for module in ("experiment/observe", "training_run/evidence", "registered_model/sources"):
+        with (root / "operator" / "modelyard" / f"{module}.py").open("a") as source:
+            source.write("\nimport asyncio\n")
+    code, said = lint(root)
+    assert code == 0, said
+
+
+def test_the_contract_of_kinds_speaks_of_each_of_them():
+    text = (ROOT / ".importlinter").read_text()
+    contract = text[text.index("importlinter:contract:kinds") :].split("forbidden_modules")[0]
+    kinds = {path.parent.name for path in (ROOT / "operator" / "modelyard").glob("*/observe.py")}
+    assert set(re.findall(r"modelyard\.(\w+)\.\*\*", contract)) == kinds
+    assert len(kinds) == len(KINDS)
 
 
 def test_a_module_without_a_layer_is_named(broken: str):

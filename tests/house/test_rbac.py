@@ -26,9 +26,9 @@ def test_no_right_is_dangerous(right: Right):
     assert right.why.endswith(".")
 
 
-def test_one_secret_is_read_by_its_name_and_in_no_other_way():
+def test_two_secrets_are_read_by_their_names_and_in_no_other_way():
     secrets = [right for right in RIGHTS if "secrets" in right.resources]
-    assert [(right.verbs, right.names) for right in secrets] == [(("get",), ("modelyard-connection",))]
+    assert [(right.verbs, right.names) for right in secrets] == [(("get",), ("modelyard-connection", "modelyard-connection-pods"))]
 
 
 def test_our_specs_are_never_written():

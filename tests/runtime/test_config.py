@@ -9,13 +9,16 @@ import pandas as pd
 import pytest
 import xgboost as xgb
 
-from modelyard_runtime.config import DatasetSpec
-from modelyard_runtime.data import described
-from modelyard_runtime.dataset import Profile, profile
+from modelyard.api.dataset import Figures, described, tagged
+from modelyard.api.trainers import TRAINERS
+from modelyard_runtime.dataset import profile
 from modelyard_runtime.learning import estimator, evaluate, fit, split, table
 from modelyard_runtime.outcome import Failure
 from modelyard_runtime.parameters import convert
 from tests.runtime.programs import environment, program
+
+RUN = '{"trainer": {"xgboost": {}}, "dataset": %s}'
+ALIASES = TRAINERS["xgboost"].aliases
 
 
 @pytest.mark.parametrize(
@@ -25,12 +28,15 @@ from tests.runtime.programs import environment, program
         ("[]", "{}", "no JSON object"),
         ("{}", '{"depth": 3}', "depth is not a string"),
         ('{"trainer": {"xgboost": {"task": "ranking"}}}', "{}", "ranking"),
-        ('{"trainer": []}', "{}", ""),
+        ('{"trainer": []}', "{}", "names nothing, not one of xgboost, script, container, external"),
+        ('{"trainer": {"lightgbm": {}}}', "{}", "names lightgbm, not one of"),
+        ('{"trainer": {"script": {}, "xgboost": {}}}', "{}", "names script, xgboost, not one of"),
+        ('{"trainer": {"script": {}}}', "{}", ""),
         ('{"trainer": "xgboost"}', "{}", "trainer"),
-        ('{"dataset": {"uri": "s3://a/b"}}', "{}", "dataset.name"),
-        ('{"dataset": {"name": "a", "rows": "many"}}', "{}", "dataset.rows"),
-        ('{"dataset": {"name": "a", "rows": -1}}', "{}", "dataset.rows"),
-        ('{"dataset": {"name": "a", "target": 3}}', "{}", "dataset.target"),
+        (RUN % '{"uri": "s3://a/b"}', "{}", "dataset.name"),
+        (RUN % '{"name": "a", "rows": "many"}', "{}", "dataset.rows"),
+        (RUN % '{"name": "a", "rows": -1}', "{}", "dataset.rows"),
+        (RUN % '{"name": "a", "target": 3}', "{}", "dataset.target"),
     ],
 )
 def test_a_configuration_that_makes_no_sense_is_named(tmp_path, run, parameters, named):
@@ -78,7 +84,7 @@ def test_parameters_get_the_estimators_types():
         "random_state": "7",
         "device": "cuda",
     }
-    assert convert(given, xgb.XGBClassifier) == {
+    assert convert(given, xgb.XGBClassifier, ALIASES) == {
         **given,
         "max_depth": 6,
         "learning_rate": 0.1,
@@ -96,7 +102,7 @@ def test_parameters_get_the_estimators_types():
         ("max_depht", "3", "there is no parameter max_depht; did you mean max_depth"),
         ("eta", "0.1", "did you mean learning_rate"),
         ("lambda", "1", "did you mean reg_lambda"),
-        ("wings", "2", "there is no parameter wings$"),
+        ("wings", "2", r"there is no parameter wings\."),
         ("missing", "0", "sets missing by itself"),
         ("callbacks", "[]", "sets callbacks by itself"),
         ("max_depth", "6.5", "max_depth is '6.5', not a whole number"),
@@ -108,7 +114,7 @@ def test_parameters_get_the_estimators_types():
 )
 def test_parameters_that_are_none(name, value, message):
     with pytest.raises(Failure, match=message) as refused:
-        convert({name: value}, xgb.XGBRegressor)
+        convert({name: value}, xgb.XGBRegressor, ALIASES)
     assert (refused.value.reason, refused.value.code) == ("InvalidParameters", 67)
 
 
@@ -134,8 +140,9 @@ def test_a_dataset_is_counted_over_all_its_pieces(tmp_path, suffix):
 def test_a_dataset_that_is_too_much_for_mlflow_is_described_by_less(columns, label, left_out):
     """MLflow refuses a longer schema, and the run with it; it cuts a longer tag."""
     named = {f"column_{number:06}": "double" for number in range(columns)}
-    found = Profile(10, named, {}, 0, 10, {"no": 4, label: 6})
-    entity, tags = described(DatasetSpec("cards", None, None, "y", 10), "sha256:" + "a" * 64, found)
+    found, digest = Figures(10, named, {}, 0, 10, {"no": 4, label: 6}), "sha256:" + "a" * 64
+    entity, prefixed = described("cards", digest, found, "code", {}), tagged("cards", digest, "synthetic", found)
+    tags = {key.removeprefix("modelyard.io/dataset."): value for key, value in prefixed.items()}
     assert len(entity["schema"] or "") <= 1_048_575
     assert all(len(value) <= 8000 for value in tags.values())
     assert (entity["schema"] is None or "classes" not in tags) == left_out
@@ -193,7 +200,7 @@ def test_values_that_xgboost_refuses_are_refused_parameters(parameters, named):
     features, target = pd.DataFrame({"a": [float(index) for index in range(50)]}), pd.Series([index % 2 for index in range(50)])
     rows = split(features, target, "classification", 1)
     with pytest.raises(Failure, match=named) as refused:
-        fit(estimator("classification", parameters), rows, lambda *_: None)
+        fit(estimator("xgboost", "classification", parameters), rows, lambda *_: None)
     assert refused.value.reason == "InvalidParameters"
 
 

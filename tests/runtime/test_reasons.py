@@ -28,13 +28,26 @@ def dark() -> str:
     return f"http://127.0.0.1:{free_port()}"
 
 
-# --- the programs, as pods run them ---------------------------------------------------------------------
+# --- the programs, as pods run them ---------------------------------------------------------------
 def fetch(folder: Path, store: Minio, to: Path | None = None, **limits: int) -> Ended:
-    arguments = ("--uri", "s3://models/fraud", "--digest", NO_DIGEST, "--to", str(to or folder / "model"))
+    arguments = (
+        "--uri",
+        "s3://models/fraud",
+        "--digest",
+        NO_DIGEST,
+        "--to",
+        str(to or folder / "model"),
+    )
     return program(folder, "fetch", *arguments, env=store.environment, **limits)
 
 
-def data(folder: Path, dataset: dict[str, Any], env: dict[str, str], to: Path | None = None, **limits: int) -> Ended:
+def data(
+    folder: Path,
+    dataset: dict[str, Any],
+    env: dict[str, str],
+    to: Path | None = None,
+    **limits: int,
+) -> Ended:
     given = IMPATIENT | configured(folder, dataset) | {"MODELYARD_DATASET_PATH": str(to or folder / "data")} | env
     return program(folder, "data", env=given, **limits)
 
@@ -49,7 +62,18 @@ def serve(folder: Path, mlmodel: dict[str, Any], files: dict[str, bytes] | None 
     (folder / "MLmodel").write_text(yaml.safe_dump(mlmodel))
     for name, content in (files or {}).items():
         (folder / name).write_bytes(content)
-    return program(folder, "serve", "--model-dir", str(folder), "--name", "fraud", "--version", "v1", "--port", "0")
+    return program(
+        folder,
+        "serve",
+        "--model-dir",
+        str(folder),
+        "--name",
+        "fraud",
+        "--version",
+        "v1",
+        "--port",
+        "0",
+    )
 
 
 def booster() -> bytes:
@@ -57,7 +81,7 @@ def booster() -> bytes:
     return bytes(xgboost.train({}, matrix, 1).save_raw("ubj"))
 
 
-# --- what goes wrong ------------------------------------------------------------------------------------
+# --- what goes wrong ------------------------------------------------------------------------------
 def mismatch(folder: Path) -> Ended:
     with holding({"fraud/MLmodel": b"flavors: {}", "fraud/data/model.ubj": b"x" * 9}) as store:
         return fetch(folder, store)
@@ -84,13 +108,20 @@ def torn(folder: Path) -> Ended:
 
 def unlike(folder: Path) -> Ended:
     """The input example is not what the model predicts from."""
-    described = {"flavors": {"xgboost": {"data": "model.ubj"}}, "saved_input_example_info": {"serving_input_path": "example.json"}}
+    described = {
+        "flavors": {"xgboost": {"data": "model.ubj"}},
+        "saved_input_example_info": {"serving_input_path": "example.json"},
+    }
     return serve(folder, described, {"model.ubj": booster(), "example.json": b'{"inputs": [[1.0]]}'})
 
 
 def other_dataset(folder: Path) -> Ended:
     with holding({"cards.csv": b"a,target\n1,0\n"}) as store:
-        return data(folder, CARDS | {"uri": "s3://datasets/cards.csv", "digest": NO_DIGEST}, store.environment)
+        return data(
+            folder,
+            CARDS | {"uri": "s3://datasets/cards.csv", "digest": NO_DIGEST},
+            store.environment,
+        )
 
 
 def no_dataset(folder: Path) -> Ended:
@@ -126,7 +157,13 @@ def no_mlflow(folder: Path) -> Ended:
 
 def no_database(folder: Path) -> Ended:
     (folder / "mlflow.db").write_text("no database at all, though there is a file")
-    return program(folder, "purge", "--older-than", "30d", env={"MLFLOW_BACKEND_STORE_URI": f"sqlite:///{folder}/mlflow.db"})
+    return program(
+        folder,
+        "purge",
+        "--older-than",
+        "30d",
+        env={"MLFLOW_BACKEND_STORE_URI": f"sqlite:///{folder}/mlflow.db"},
+    )
 
 
 def wrong_keys(folder: Path) -> Ended:
@@ -170,7 +207,7 @@ SAID: dict[PodReason, tuple[Callable[[Path], Ended], str]] = {
     PodReason.LOAD_FAILED: (torn, "model.ubj"),
     PodReason.SMOKE_FAILED: (unlike, "its own input example"),
     PodReason.DATASET_DIGEST_MISMATCH: (other_dataset, "13 bytes"),
-    PodReason.DATASET_UNAVAILABLE: (no_dataset, "NoSuchKey"),
+    PodReason.DATASET_UNAVAILABLE: (no_dataset, "there is no such object"),
     PodReason.DATASET_INVALID: (empty_dataset, "parquet"),
     PodReason.SCRIPT_INVALID: (no_python, "train.py, line 1"),
     PodReason.INVALID_PARAMETERS: (unknown_parameter, "max_depth"),
@@ -179,7 +216,7 @@ SAID: dict[PodReason, tuple[Callable[[Path], Ended], str]] = {
     PodReason.STORE_UNAVAILABLE: (no_store, "s3://models/fraud"),
     PodReason.MLFLOW_UNAVAILABLE: (no_mlflow, "logging the dataset"),
     PodReason.DATABASE_UNAVAILABLE: (no_database, "mlflow.db"),
-    PodReason.CONNECTION_REFUSED: (wrong_keys, "AccessDenied"),
+    PodReason.CONNECTION_REFUSED: (wrong_keys, "the keys may not do this"),
     PodReason.REQUEST_REFUSED: (unwelcome, "no such run"),
 }
 
@@ -197,7 +234,7 @@ def test_the_program_says_so_itself(tmp_path: Path, reason: PodReason):
     assert reason.fix in ended.log, "who reads the log reads what to do"
 
 
-# --- the same trouble at another program ----------------------------------------------------------------
+# --- the same trouble at another program ----------------------------------------------------------
 def test_a_dataset_s_store_is_told_from_the_dataset(tmp_path: Path):
     there = CARDS | {"uri": "s3://datasets/cards.csv"}
     assert data(tmp_path, there, Minio(dark()).environment).said["reason"] == PodReason.STORE_UNAVAILABLE

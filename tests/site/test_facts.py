@@ -4,9 +4,12 @@ import re
 
 import pytest
 
+from modelyard.api import wire
 from modelyard.kube import names
+from modelyard.training_run import build
 from modelyard_runtime.serve.metrics import Metrics as Models
 from tests.pages import DOCS, ROOT, script
+from tests.unit.builders import RUNTIME, training_run
 
 OBSERVE = (DOCS / "how-to" / "observe.md").read_text()
 REFERENCE = (DOCS / "reference" / "README.md").read_text()
@@ -50,11 +53,12 @@ def test_labels_and_annotations_are_those_of_the_code():
 
 
 def test_a_training_pod_finds_what_the_page_says():
-    code = (ROOT / "operator" / "modelyard" / "training_run" / "build.py").read_text()
-    given = set(re.findall(r'"((?:MLFLOW|MODELYARD)_\w+)"', code))
+    job = build.job(training_run(), 1, "r1", RUNTIME)
+    (trainer,) = job["spec"]["template"]["spec"]["containers"]
+    given = {each["name"] for each in trainer["env"] if re.match("MLFLOW|MODELYARD", each["name"])} - {"MLFLOW_DISABLE_TELEMETRY"}
     named = set(re.findall(r"`((?:MLFLOW|MODELYARD)_\w+)`", table("What a training pod finds", REFERENCE)))
     assert named == given | {"MLFLOW_TRACKING_URI"}  # from the Secret
-    assert "/etc/modelyard/parameters.json" in REFERENCE
+    assert f"{wire.CONFIG_FOLDER}/{wire.PARAMETERS_FILE}" in REFERENCE
 
 
 def test_pages_act_in_few_namespaces():

@@ -5,13 +5,13 @@ from enum import StrEnum
 
 import pytest
 
-from modelyard.docs import REASONS
+from modelyard.api.conditions import EngineReason
+from modelyard.api.kinds import KINDS
 from tests.pages import DOCS
 
 PAGE = (DOCS / "troubleshooting.md").read_text()
 SHARED = "Every kind"
-# What the engine says of an object that no kind could decide about (engine/reconcile.py).
-ENGINES = {"InvalidSpec", "PassTimedOut", "InternalError"}
+ENGINES = {reason.value for reason in EngineReason}
 
 
 def section(title: str) -> str:
@@ -25,24 +25,24 @@ def entries(title: str) -> dict[str, str]:
     return headed | dict(re.findall(r"^- \*\*`(\w+)`\*\*: (.+)$", text, re.MULTILINE))
 
 
-@pytest.mark.parametrize(("kind", "reasons"), [(kind.KIND, reasons) for kind, reasons, _ in REASONS])
+@pytest.mark.parametrize(("kind", "reasons"), [(kind.resource.KIND, kind.reasons) for kind in KINDS])
 def test_no_reason_lacks_an_entry(kind: str, reasons: type[StrEnum]):
     said = entries(kind) | entries(SHARED)
     assert [reason.value for reason in reasons if len(said.get(reason.value, "").split()) < 3] == []
 
 
-@pytest.mark.parametrize(("kind", "reasons"), [(kind.KIND, reasons) for kind, reasons, _ in REASONS])
+@pytest.mark.parametrize(("kind", "reasons"), [(kind.resource.KIND, kind.reasons) for kind in KINDS])
 def test_no_entry_lacks_its_reason(kind: str, reasons: type[StrEnum]):
     assert set(entries(kind)) <= {reason.value for reason in reasons}
 
 
 def test_what_every_kind_may_say_is_said_by_all_of_them_or_by_the_engine():
-    common = set.intersection(*({reason.value for reason in reasons} for _, reasons, _ in REASONS))
+    common = set.intersection(*({reason.value for reason in reasons} for reasons in (kind.reasons for kind in KINDS)))
     assert set(entries(SHARED)) == (common | ENGINES) - {"Synced"}
 
 
 def test_who_has_to_act_is_told_what_to_do():
-    for title in (SHARED, *(kind.KIND for kind, _, _ in REASONS)):
+    for title in (SHARED, *(kind.resource.KIND for kind in KINDS)):
         headed = re.findall(r"^### `(\w+)`\n(.*?)(?=^###|^Nothing to do|\Z)", section(title), re.MULTILINE | re.DOTALL)
         silent = [name for name, body in headed if "**Do:**" not in body]
-        assert set(silent) <= {"StoreUnavailable", "PassTimedOut", "NameTaken"}, title
+        assert set(silent) <= {"StoreUnavailable", "ReconcileTimedOut", "NameTaken"}, title

@@ -12,7 +12,8 @@ import jsonschema
 import pytest
 import yaml
 
-from modelyard.api.schema import KINDS, Kind, crd
+from modelyard.api.kinds import KINDS, Kind
+from modelyard.api.schema import crd
 from tests.pages import ROOT, Block, blocks, pages
 
 Node = dict[str, Any]

@@ -73,16 +73,23 @@ async def end(world: World) -> dict[str, Any]:
         "attempts": [world.status("trainingruns", name)["attempt"] for name in ("fraud-001", "fraud-002")],
         "aliases": {alias: names[number] for alias, number in model.aliases.items()} if model else None,
         "versions": sorted((v.tags["modelyard.io/version"], v.stage, v.tags["modelyard.io/stages"]) for v in versions),
-        "history": [(e.get("from"), e.get("to"), e["reason"]) for e in status["history"]],
+        "history": [(e.get("from"), e.get("to"), e["outcome"]) for e in status["history"]],
         "stages": {name: (s["version"], s["readyReplicas"]) for name, s in status["stages"].items()},
         "serving": world.serving("fraud-production"),
-        "children": sorted((c["kind"], c["metadata"]["name"]) for c in children(world) if c["kind"] != "Pod"),
+        "children": sorted((c["kind"], nameless(c)) for c in children(world) if c["kind"] != "Pod"),
         "bucket": sorted(world.tenants.world),
     }
 
 
+def nameless(child: Manifest) -> str:
+    """The name without its identity: a model that another attempt trained has another digest."""
+    name: str = child["metadata"]["name"]
+    return name.removesuffix(f"-{child['metadata']['labels'].get('modelyard.io/identity', '')}")
+
+
 def children(world: World) -> list[Manifest]:
-    scopes = ("batch/v1/Job", "apps/v1/Deployment", "v1/Service", "policy/v1/PodDisruptionBudget", "v1/ConfigMap")
+    applied = ("apps/v1/Deployment", "apps/v1/ControllerRevision", "v1/Service", "policy/v1/PodDisruptionBudget", "v1/ConfigMap")
+    scopes = ("batch/v1/Job", *applied)
     return [each for scope in scopes for each in world.cluster.all(scope)]
 
 

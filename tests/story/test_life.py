@@ -25,6 +25,11 @@ def fraud(world: World) -> None:
     )
 
 
+def deployed(world: World) -> list[str]:
+    """The versions that have a Deployment."""
+    return [each["metadata"]["labels"]["modelyard.io/version"] for each in world.cluster.all("apps/v1/Deployment")]
+
+
 async def test_from_nothing_to_a_served_version_and_back():
     world = World()
     fraud(world)
@@ -47,14 +52,14 @@ async def test_from_nothing_to_a_served_version_and_back():
     world.promote("fraud", "production", "v1")
     await world.run()
     status = world.status("registeredmodels", "fraud")
-    assert [(e.get("from"), e["to"], e["reason"]) for e in status["history"]] == [
+    assert [(e.get("from"), e["to"], e["outcome"]) for e in status["history"]] == [
         (None, "v1", "Promoted"),
         ("v1", "v2", "Promoted"),
         ("v2", "v1", "RolledBack"),
     ]
     stages = {version.version: version.stage for version in await world.tracking.versions(f"{NAMESPACE}.fraud")}
     assert stages == {"1": "Production", "2": "Archived"}
-    assert [d["metadata"]["name"] for d in world.cluster.all("apps/v1/Deployment")] == ["fraud-production-v1"]
+    assert deployed(world) == ["v1"]
 
 
 async def test_a_settled_world_is_left_alone():
@@ -93,7 +98,7 @@ async def test_a_version_that_cannot_be_loaded_leaves_the_old_one_serving():
     assert world.condition("registeredmodels", "fraud", "Stalled") == ("True", "ServingFailed")
     assert world.serving("fraud-production") == "v1"
     assert world.status("registeredmodels", "fraud")["stages"]["production"]["version"] == "v1"
-    assert [d["metadata"]["name"] for d in world.cluster.all("apps/v1/Deployment")] == ["fraud-production-v1"]
+    assert deployed(world) == ["v1"]
     world.promote("fraud", "production", "v1")
     await world.run()
     assert world.condition("registeredmodels", "fraud") == ("True", "Serving")
@@ -157,7 +162,7 @@ async def test_deleting_everything_leaves_nothing_in_the_cluster():
 async def test_a_job_that_kubernetes_refuses_for_its_resources_ends_its_run_for_good():
     world = World()
     detail = 'Job.batch "greedy-1" is invalid: spec.template.spec.containers[0].resources.requests: Invalid value: "2Gi": must be less'
-    world.cluster.fail_next("apply", Invalid("Kubernetes", "apply Job", f"{NAMESPACE}/greedy-1", detail))
+    world.cluster.refuses["Job", "greedy-1"] = Invalid("Kubernetes", "apply Job", f"{NAMESPACE}/greedy-1", detail)
     world.apply(manifest("Experiment", "fraud"), manifest("TrainingRun", "greedy", experiment="fraud", trainer=TRAINER, backoffLimit=3))
     await world.run()
     assert world.condition("trainingruns", "greedy", "Succeeded") == ("False", "InvalidResources")

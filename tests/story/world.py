@@ -7,12 +7,14 @@ and notebooks, which train what no Job does. They act between the operator's pas
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from modelyard import experiment, registered_model, training_run
+from modelyard.api.kinds import KINDS
 from modelyard.cache import Cache
-from modelyard.engine.engine import Engine
+from modelyard.engine.engine import Engine, Options
 from modelyard.kube.pods import Runtime
 from modelyard.plan import Manifest
 from modelyard.ports import Cluster, Tenant
@@ -21,10 +23,10 @@ from tests.fakes.clock import FakeClock, settle
 from tests.fakes.cluster import FakeCluster, Killed
 from tests.fakes.tenants import FakeTenants
 
-__all__ = ["NAMESPACE", "World", "manifest"]
+__all__ = ["NAMESPACE", "Fate", "World", "manifest"]
 
 NAMESPACE = "risk"
-_PLURALS = ("experiments", "trainingruns", "registeredmodels")
+_PLURALS = tuple(kind.resource.PLURAL for kind in KINDS)
 _MLMODEL = b'flavors:\n  xgboost: {}\n  python_function: {}\nsignature:\n  inputs: \'[{"type": "double", "name": "x"}]\'\n'
 _JOB, _POD, _DEPLOYMENT = "batch/v1/Job", "v1/Pod", "apps/v1/Deployment"
 
@@ -43,11 +45,26 @@ class _Ports:
         return await self._tenants.tenant(namespace)
 
 
+@dataclass(frozen=True)
+class Fate:
+    """What happens to a TrainingRun's Jobs instead of training, or to a version's Deployments instead of serving.
+
+    Attributes:
+        pod: The status of the pod; None: there is none.
+        failed: Why the Job has failed, or the Deployment's pod cannot be created; empty: neither.
+
+    """
+
+    pod: Manifest | None = None
+    failed: str = ""
+
+
 class World:
     """One story's world.
 
     Attributes:
         failing: By the name of a TrainingRun, how many of its next Jobs fail.
+        fates: By the name of a TrainingRun or version, what happens to all of its Jobs or Deployments.
         notebooks: By the name of a TrainingRun, what its notebook does one after another, every 15 s or more: `beat` says that it is alive,
             `quiet` does nothing, any other word ends it. `well` logs a model and closes the run, `fails` closes it and says why.
         broken: Versions whose pods end with this termination message instead of becoming ready.
@@ -55,12 +72,14 @@ class World:
 
     """
 
-    def __init__(self) -> None:
+    def __init__(self, options: Options | None = None) -> None:
+        self._options = options or Options()
         self.clock, self.calls = FakeClock(), Calls()
         self.tenants = FakeTenants(clock=self.clock.now, calls=self.calls)
         self.tracking = self.tenants.tracking
         self.store = self.tenants.store(NAMESPACE)
         self.failing: dict[str, int] = {}
+        self.fates: dict[str, Fate] = {}
         self.broken: dict[str, str] = {}
         self.notebooks: dict[str, list[str]] = {}
         self._turns: dict[str, float] = {}
@@ -74,7 +93,7 @@ class World:
         runtime = Runtime("modelyard/runtime:test", "IfNotPresent", "0.0.0")
         kinds = (experiment.controller(), training_run.controller(runtime), registered_model.controller(runtime))
         ports = _Ports(self.cluster, self.tenants)
-        engine = Engine(kinds, ports, self.cluster, cache=self._cache, clock=self.clock, dice=lambda: 0.5)
+        engine = Engine(kinds, ports, self.cluster, cache=self._cache, clock=self.clock, options=self._options, dice=lambda: 0.5)
         engine.open()
         return engine
 
@@ -145,10 +164,21 @@ class World:
                 return condition["status"], condition["reason"]
         return "", ""
 
+    @property
+    def reasons(self) -> set[str]:
+        """Every reason that a status write gave, as `TrainingRun Scheduling`."""
+        writes = (call.arguments for call in self.calls.named("write_status"))
+        return {f"{body['kind']} {condition['reason']}" for body, status in writes for condition in status["conditions"]}
+
     def serving(self, service: str) -> str | None:
-        """Return the version that a Service points at; None when there is none."""
+        """Return the version whose pods a Service selects; None when there is no Service."""
         found = self.cluster.live("v1/Service", NAMESPACE, service)
-        return found["spec"]["selector"]["modelyard.io/version"] if found else None
+        if found is None:
+            return None
+        selector = found["spec"]["selector"].items()
+        labels = [each["spec"]["template"]["metadata"]["labels"] for each in self.cluster.all(_DEPLOYMENT)]
+        (version,) = {each["modelyard.io/version"] for each in labels if selector <= each.items()}
+        return str(version)
 
     # --- the kubelet and its controllers ------------------------------------------------------------------
     def _everybody_else(self) -> bool:
@@ -163,6 +193,8 @@ class World:
         meta, template = job["metadata"], job["spec"]["template"]
         env = {each["name"]: each["value"] for each in template["spec"]["containers"][0]["env"]}
         run, name = env["MLFLOW_RUN_ID"], meta["labels"]["modelyard.io/training-run"]
+        if name in self.fates:
+            return self._meet(job, self.fates[name])
         fails = self.failing.get(name, 0) > 0
         ended: Manifest = {"exitCode": 1, "message": "Traceback: it broke"} if fails else {"exitCode": 0, "message": ""}
         if fails:
@@ -173,6 +205,17 @@ class World:
         self.cluster.start_pod(job, **status)
         end = {"type": "Failed" if fails else "Complete", "status": "True", "reason": "BackoffLimitExceeded" if fails else "Completed"}
         self.cluster.edit(_JOB, NAMESPACE, meta["name"], lambda body: body.update(status={"conditions": [end]}))
+        return True
+
+    def _meet(self, job: Manifest, fate: Fate) -> bool:
+        if job.get("status"):
+            return False
+        if fate.pod is not None:
+            self.cluster.start_pod(job, **fate.pod)
+        started = self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+        ends = [{"type": "Failed", "status": "True", "reason": fate.failed}] if fate.failed else []
+        status = {"startTime": started, "active": int(fate.pod is not None), "conditions": ends}
+        self.cluster.edit(_JOB, NAMESPACE, job["metadata"]["name"], lambda body: body.update(status=status))
         return True
 
     def _notebook(self, name: str) -> bool:
@@ -205,15 +248,25 @@ class World:
 
     def _deployment(self, deployment: Manifest) -> bool:
         meta, replicas = deployment["metadata"], deployment["spec"]["replicas"]
-        broken = self.broken.get(meta["labels"]["modelyard.io/version"])
-        ready = 0 if broken else replicas
+        fate = self._version_s(meta["labels"]["modelyard.io/version"])
+        ready = replicas if fate is None else 0
         status = {"observedGeneration": meta["generation"], "updatedReplicas": replicas, "readyReplicas": ready, "availableReplicas": ready}
+        if fate is not None and fate.failed:
+            status["conditions"] = [{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": fate.failed}]
         name = f"{meta['name']}-pod"
-        if broken and self.cluster.live(_POD, NAMESPACE, name) is None:
-            ended = {"name": "model", "state": {"terminated": {"exitCode": 67, "message": broken}}}
-            self.cluster.start_pod(deployment, name, containerStatuses=[ended])
+        if fate is not None and fate.pod is not None and self.cluster.live(_POD, NAMESPACE, name) is None:
+            self.cluster.start_pod(deployment, name, **fate.pod)
             return True
         if deployment.get("status") == status:
             return False
-        self.cluster.edit(_DEPLOYMENT, NAMESPACE, meta["name"], lambda body: body.update(status=status))
+        place = (_DEPLOYMENT, meta["namespace"], meta["name"])
+        self.cluster.edit(*place, lambda body: body.update(status=status))
         return True
+
+    def _version_s(self, version: str) -> Fate | None:
+        """Return what happens to a version's Deployments; None: they serve."""
+        broken = self.broken.get(version)
+        if broken is None:
+            return self.fates.get(version)
+        ended = {"name": "model", "state": {"terminated": {"exitCode": 67, "message": broken}}}
+        return Fate({"containerStatuses": [ended]})

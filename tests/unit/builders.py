@@ -16,8 +16,9 @@ from jsonschema.protocols import Validator
 
 from modelyard.api.base import Meta, Resource, Status
 from modelyard.api.experiment import Experiment, ExperimentSpec, ExperimentStatus
+from modelyard.api.kinds import KINDS
 from modelyard.api.registered_model import RegisteredModel, RegisteredModelSpec, RegisteredModelStatus
-from modelyard.api.schema import KINDS, crd
+from modelyard.api.schema import crd
 from modelyard.api.training_run import TrainingRun, TrainingRunSpec, TrainingRunStatus
 from modelyard.engine import report
 from modelyard.errors import ModelyardError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from modelyard.cache import Cache
+from modelyard.cache import Cache, Key
 from modelyard.controller import Relation
 from modelyard.engine.engine import Engine, Options
 from modelyard.engine.metrics import Metrics
@@ -35,11 +35,17 @@ class World:
     calls: Calls = field(default_factory=Calls)
 
     def __post_init__(self) -> None:
-        self.tracking = FakeTracking(clock=self.clock.now, calls=self.calls)
+        self.connect(FakeTracking(clock=self.clock.now, calls=self.calls))
         self.tenants = 0
         self.fence: list[ModelyardError] = []
         self.cluster = FakeCluster(Cache(["experiments"]), clock=self.clock, calls=self.calls)
         self.restart()
+
+    def connect(self, tracking: FakeTracking) -> None:
+        """Have the namespace's connection lead to this MLflow."""
+        self.tracking = tracking
+        store = FakeStore("bucket", "risk", calls=self.calls, world={"bucket": {}})
+        self.tenant_now = Tenant(tracking, store, "bucket", "http://mlflow.test")
 
     def restart(self) -> None:
         """Begin a new operator, which knows nothing."""
@@ -67,7 +73,7 @@ class World:
 
     async def tenant(self, namespace: str) -> Tenant:
         self.tenants += 1
-        return Tenant(self.tracking, FakeStore("bucket", namespace, calls=self.calls), "bucket", "http://mlflow.test")
+        return self.tenant_now
 
     async def settle(self, within: timedelta = timedelta()) -> int:
         return await settle(self.engine, self.clock, within)
@@ -76,6 +82,9 @@ class World:
         body = self.cluster.live("experiments", "risk", name)
         assert body is not None
         return body
+
+    def engine_key(self, name: str = "fraud") -> Key:
+        return Key("experiments", "risk", name)
 
     def condition(self, type_: str, name: str = "fraud") -> tuple[str, str]:
         found = conditions_of(self.toy(name)["status"])[type_]

@@ -1,4 +1,4 @@
-"""URIs, errors and keys of S3; what the store does is in tests/contract."""
+"""Errors and keys of S3; URIs and paths are in test_api_artifacts, what the store does in tests/contract."""
 
 from __future__ import annotations
 
@@ -8,69 +8,13 @@ from collections.abc import Callable
 import botocore.exceptions
 import pytest
 import urllib3.exceptions
-from hypothesis import given
-from hypothesis import strategies as st
 
 from modelyard.adapters.instrument import Missing, Probe
 from modelyard.adapters.offload import Pool
 from modelyard.adapters.s3 import S3, Deadlines, Reach
 from modelyard.adapters.s3_client import BLOCKING_ERRORS, Clients, Keys, translate
-from modelyard.adapters.s3_uri import Location, parse_uri, safe_path
 from modelyard.errors import Ambiguous, Conflict, Forbidden, Invalid, ModelyardError, Unavailable
 from tests.servers import free_port
-
-GOOD = {
-    "s3://bucket/": Location("bucket", ""),
-    "s3://bucket": Location("bucket", ""),
-    "s3://my-bucket.eu/a/b": Location("my-bucket.eu", "a/b"),
-    "s3://bucket/a/b/": Location("bucket", "a/b/"),
-    "s3://bucket/Größe & co+1 (2)'s.txt": Location("bucket", "Größe & co+1 (2)'s.txt"),
-    "s3://bucket/..a/b..": Location("bucket", "..a/b.."),
-}
-BAD = [
-    "", "bucket/x", "/etc/passwd", "file:///etc/passwd", "http://bucket/x", "S3://bucket/x", "s3a://bucket/x", "s3:/bucket/x", " s3://bucket/x",
-    "s3://", "s3:///x", "s3://b/x", "s3://BUCKET/x", "s3://bu_cket/x", "s3://bucket../x", "s3://-bucket/x", "s3://bucket-/x", "s3://10.0.0.1/x",
-    "s3://" + "b" * 64 + "/x", "s3://key:secret@bucket/x", "s3://user@bucket/x", "s3://bucket:9000/x", "s3://buck%65t/x",
-    "s3://bucket/a?versionId=1", "s3://bucket/a#b", "s3://bucket?x", "s3://bucket#x", "s3://bucket/a%2e%2e/b", "s3://bucket/%00", "s3://bucket/100%",
-    "s3://bucket//", "s3://bucket//a", "s3://bucket/a//b", "s3://bucket/a//", "s3://bucket/../x", "s3://bucket/a/../b", "s3://bucket/a/..",
-    "s3://bucket/./a", "s3://bucket/a/.", "s3://bucket/a\\b", "s3://bucket/a\0b", "s3://bucket/a\nb", "s3://bucket/a\x7fb", "s3://bucket/\u202eabc",
-    "s3://bucket/" + "x" * 1025, "s3://bucket/" + "ü" * 513, "s3://bucket\n/x", "s3://bucket\\@other/x",
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("uri", GOOD)
-def test_a_good_uri_is_read_and_written(uri: str):
-    assert parse_uri(uri) == GOOD[uri]
-    assert parse_uri(str(GOOD[uri])) == GOOD[uri]
-
-
-@pytest.mark.parametrize("uri", BAD)
-def test_a_bad_uri_is_refused_and_not_repeated(uri: str):
-    with pytest.raises(Invalid) as caught:
-        parse_uri(uri, "look")
-    assert (caught.value.operation, caught.value.subject) == ("look", "an artifact URI")
-    assert "secret" not in str(caught.value)
-
-
-@given(st.text("ab.-/@:%0A ", max_size=12), st.text("ab./\\%?# \n\0ü", max_size=20))
-def test_what_is_accepted_means_one_place(bucket: str, key: str):
-    """Whatever is written, an accepted URI stays in its bucket and below its prefix when any program joins it with others."""
-    try:
-        place = parse_uri(f"s3://{bucket}/{key}")
-    except Invalid:
-        return
-    assert str(place) == f"s3://{bucket}/{key}"
-    assert not set(place.bucket) & set("@:/%?#\\ ")
-    assert not set(place.key) & set("%?#\\\0\n\r")
-    assert all(segment not in {"", ".", ".."} for segment in place.key.removesuffix("/").split("/")) or not place.key
-    assert place.prefix == "" or place.prefix.endswith("/")
-
-
-@pytest.mark.parametrize(
-    ("path", "safe"), [("a/b.txt", True), ("a b", True), ("", False), ("/a", False), ("a/../b", False), ("a\\..\\b", False), ("a\r", False)]
-)
-def test_paths_in_a_tree(path: str, safe: bool):
-    assert safe_path(path) is safe
 
 
 def answer(code: str, status: int) -> botocore.exceptions.ClientError:

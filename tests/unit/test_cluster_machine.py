@@ -5,6 +5,8 @@ import fcntl
 import io
 import os
 import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +104,26 @@ def test_a_dead_daemon_that_nobody_has_buried_does_not_live(tmp_path: Path) -> N
         assert not daemon_lives(file, "true")
 
 
+def test_a_machine_without_an_engine_s_client_has_no_image(tmp_path: Path) -> None:
+    """A cache may outlive the engine: its stamps ask whether an image is there."""
+    script = """if True:
+        import io
+        from tests.cluster.console import Console
+        from tests.cluster.engine import Engine
+        from tests.cluster.settings import Settings
+        print(Engine(Settings.read(), Console(io.StringIO())).image_id("modelyard/operator:dev"))
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=Settings.read().root,
+        env=os.environ | {"PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("None\n", "")
+
+
 @pytest.mark.parametrize(
     ("sources", "mirror"),
     [
@@ -153,6 +175,22 @@ def test_the_cache_is_outside_the_repository_and_a_mode_that_there_is_not_is_ref
         Settings.read({"MODELYARD_IMAGES": "pulll"})
 
 
+def test_the_demo_and_the_tests_have_a_cluster_each(tmp_path: Path) -> None:
+    cache = {"MODELYARD_CACHE": str(tmp_path)}
+    demo = Settings.read(cache)
+    tests = Settings.read(cache | {"MODELYARD_CLUSTER": "modelyard-tests"})
+    assert (demo.cluster, demo.kubeconfig.name) == ("modelyard", "kubeconfig")
+    assert (tests.cluster, tests.kubeconfig.name) == ("modelyard-tests", "kubeconfig-tests")
+    assert demo.node != tests.node
+    assert demo.bin == tests.bin
+    with pytest.raises(ValueError, match="'another'"):
+        Settings.read({"MODELYARD_CLUSTER": "another"})
+
+
+def test_the_tests_never_have_the_demo_s_cluster() -> None:
+    assert Settings.read().cluster == "modelyard-tests"
+
+
 def test_a_command_that_fails_leaves_its_words_in_the_log(tmp_path: Path) -> None:
     log = Log(tmp_path / "logs" / "a.log")
     log.run(["sh", "-c", "echo first"])
@@ -171,3 +209,20 @@ def test_the_lock_is_held_for_the_block_and_no_longer(tmp_path: Path) -> None:
         fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
     with path.open() as other:
         fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_who_shares_a_lock_is_told_whether_somebody_held_it(tmp_path: Path) -> None:
+    console = Console(io.StringIO())
+    path = tmp_path / "lock"
+    with locked(path, console, shared=True) as first, locked(path, console, shared=True) as second:
+        assert (first, second) == (True, False)
+    waited = []
+    with ThreadPoolExecutor() as threads:
+
+        def wait() -> None:
+            with locked(path, console) as alone:
+                waited.append(alone)
+
+        with locked(path, console):
+            threads.submit(wait)
+    assert waited == [True]

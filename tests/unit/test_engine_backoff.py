@@ -9,7 +9,7 @@ from modelyard.cache import Key
 from modelyard.engine.backoff import Pacer, backoff
 from modelyard.engine.gate import Gate
 from modelyard.engine.queue import Queue
-from modelyard.engine.reconcile import Outcome, Verdict
+from modelyard.engine.result import Outcome, ReconcileResult
 from modelyard.engine.schedule import Schedule
 
 
@@ -54,12 +54,12 @@ def test_a_tenant_s_failures_are_tried_again_so_many_a_second_and_no_other_tenan
     schedule = Schedule(Queue(20), Pacer(300, 50, random.Random(1).random), random.Random(1).random)
     many = [Key("experiments", "broken", f"e-{number}") for number in range(1000)]
     for key in many:
-        schedule.after(key, Verdict(Outcome.FAILED), 100.0)
+        schedule.after(key, ReconcileResult(Outcome.FAILED), 100.0)
     seconds = Counter(int(schedule._looks[key].due) for key in many)
     assert max(seconds.values()) == 20
     assert len(seconds) <= 52
     one = Key("experiments", "risk", "fraud")
-    schedule.after(one, Verdict(Outcome.FAILED), 100.0)
+    schedule.after(one, ReconcileResult(Outcome.FAILED), 100.0)
     assert 100.1 <= schedule._looks[one].due <= 101
 
 

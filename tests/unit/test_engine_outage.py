@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from modelyard.cache import Key
 from modelyard.engine.backoff import Pacer
 from modelyard.engine.queue import Queue
-from modelyard.engine.reconcile import Outcome, Verdict
+from modelyard.engine.result import Outcome, ReconcileResult
 from modelyard.engine.schedule import Schedule
 from modelyard.errors import Forbidden, Invalid, ModelyardError, Unavailable
 from tests.engine.toy import manifest
@@ -44,9 +44,9 @@ async def test_one_asks_for_all_and_all_follow_it(world: World, error: Modelyard
     made(world, MANY, error)
     await world.settle()
     assert ready(world, MANY) == 0
-    looks = sum(world.toys.looks.values())
+    looks = sum(world.toys.rounds.values())
     await world.settle(within=5 * MINUTE)
-    assert 100 <= sum(world.toys.looks.values()) - looks <= 200, "everybody asks within five minutes, and nobody much more often"
+    assert 100 <= sum(world.toys.rounds.values()) - looks <= 200, "everybody asks within five minutes, and nobody much more often"
     world.toys.raises.clear()
     await world.settle(within=timedelta(seconds=8))
     assert ready(world, MANY) == 100
@@ -85,20 +85,20 @@ async def test_whose_turn_it_was_may_go_and_another_asks(world: World) -> None:
 async def test_what_was_changed_is_looked_at_at_once(world: World) -> None:
     made(world, MANY)
     await world.settle(within=5 * MINUTE)
-    looks = world.toys.looks["toy-7"]
+    rounds = world.toys.rounds["toy-7"]
     world.cluster.edit("experiments", "risk", "toy-7", lambda body: body["spec"].update(value="x"))
     await world.settle()
-    assert world.toys.looks["toy-7"] == looks + 1
+    assert world.toys.rounds["toy-7"] == rounds + 1
 
 
 def test_who_waits_in_line_is_spared_until_it_is_its_turn_or_somebody_is_answered() -> None:
     schedule = Schedule(Queue(4), Pacer(300, 50, lambda: 0.5), lambda: 0.5)
     first, second = KEYS[:2]
     for key in (first, second):
-        schedule.after(key, Verdict(Outcome.FAILED, 5, away="MLflow"), 100.0)
+        schedule.after(key, ReconcileResult(Outcome.FAILED, 5, down="MLflow"), 100.0)
     assert [schedule.spares(key, 5, 1000.0) for key in (first, second)] == [False, True]
     assert not schedule.spares(second, 6, 100.0), "it was changed"
-    schedule.after(first, Verdict(Outcome.SETTLED, 5), 1000.0)
+    schedule.after(first, ReconcileResult(Outcome.SETTLED, 5), 1000.0)
     assert [schedule.spares(key, 5, 1000.5) for key in (first, second)] == [True, False]
 
 
@@ -109,7 +109,7 @@ async def test_who_waits_is_counted(world: World) -> None:
     await world.settle()
     assert world.engine.away == {("risk", "MLflow"): 4, ("risk", "S3"): 2}
     count = world.metrics.registry.get_sample_value
-    assert count("modelyard_away_objects", {"namespace": "risk", "dependency": "MLflow"}) == 4
+    assert count("modelyard_objects_waiting", {"namespace": "risk", "dependency": "MLflow"}) == 4
 
 
 async def test_a_namespace_does_not_wait_for_another(world: World) -> None:
@@ -123,29 +123,30 @@ async def test_a_namespace_does_not_wait_for_another(world: World) -> None:
 
 
 ENDS = [
-    Verdict(Outcome.SETTLED), Verdict(Outcome.BUSY), Verdict(Outcome.CONFLICT), Verdict(Outcome.UNAVAILABLE), Verdict(Outcome.INVALID),
-    Verdict(Outcome.BUG), Verdict(Outcome.GONE), Verdict(Outcome.FAILED), Verdict(Outcome.FAILED, away="MLflow"),
-    Verdict(Outcome.FAILED, away="MLflow"), Verdict(Outcome.FAILED, away="S3", retry_after=7),
-]  # fmt: skip
+    *(ReconcileResult(each) for each in Outcome if each is not Outcome.SKIPPED),
+    ReconcileResult(Outcome.FAILED, down="MLflow"),
+    ReconcileResult(Outcome.FAILED, down="MLflow"),
+    ReconcileResult(Outcome.FAILED, down="S3", retry_after=7),
+]
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(KEYS), st.sampled_from(ENDS), st.integers(0, 40)), max_size=60))
-def test_in_every_line_somebody_is_to_ask_whatever_happens(ends: list[tuple[Key, Verdict, int]]) -> None:
+def test_in_every_line_somebody_is_to_ask_whatever_happens(ends: list[tuple[Key, ReconcileResult, int]]) -> None:
     """And nobody who waits is lost: with everybody answered from some moment on, all get on."""
     queue, dice = Queue(4), random.Random(1).random
     schedule, now = Schedule(queue, Pacer(300, 50, dice), dice), 0.0
     there = set[Key]()
-    for key, verdict, pause in ends:
+    for key, result, pause in ends:
         now += pause
-        schedule.after(key, verdict, now)
-        (there.discard if verdict.outcome is Outcome.GONE else there.add)(key)
+        schedule.after(key, result, now)
+        (there.discard if result.outcome is Outcome.GONE else there.add)(key)
     got_on = set[Key]()
     while (when := queue.next_time()) is not None and when < now + 700:
         key = queue.take(when)
         assert key is not None
         got_on.add(key)
-        schedule.after(key, Verdict(Outcome.SETTLED), when)
+        schedule.after(key, ReconcileResult(Outcome.SETTLED), when)
         queue.done(key, when)
     assert got_on == there
     assert not schedule.away()

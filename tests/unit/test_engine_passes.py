@@ -24,7 +24,6 @@ async def test_an_object_is_brought_about_with_the_fewest_writes(world: World) -
         "create_experiment",
         "experiment",
         "apply",
-        "experiment",
         "write_status",
         "event",
         "event",
@@ -57,10 +56,10 @@ async def test_transitional_statuses_are_not_written(world: World) -> None:
 async def test_our_own_writes_cause_no_second_look(world: World) -> None:
     world.cluster.create(manifest())
     await world.settle()
-    looks = dict(world.toys.looks)
+    rounds = dict(world.toys.rounds)
     world.cluster.relisten()
     await world.settle()
-    assert world.toys.looks == looks == {"fraud": 3}
+    assert world.toys.rounds == rounds == {"fraud": 3}
 
 
 async def test_an_idle_object_is_looked_at_once_a_resync_and_not_written(world: World) -> None:
@@ -128,16 +127,16 @@ async def test_a_child_too_many_goes(world: World) -> None:
 async def test_a_plan_that_wants_another_look_gets_it(world: World) -> None:
     world.cluster.create(manifest(again=30))
     await world.settle()
-    looks = world.toys.looks["fraud"]
+    rounds = world.toys.rounds["fraud"]
     await world.settle(within=2 * MINUTE)
-    assert world.toys.looks["fraud"] == looks + 4
+    assert world.toys.rounds["fraud"] == rounds + 4
 
 
 async def test_a_namespaces_clients_are_looked_up_once_a_pass(world: World) -> None:
     world.cluster.create(manifest())
     await world.settle()
     assert world.tenants == 1
-    assert world.toys.looks["fraud"] == 3
+    assert world.toys.rounds["fraud"] == 3
 
 
 async def test_a_deleted_object_is_let_go_when_nothing_is_left_outside(world: World) -> None:

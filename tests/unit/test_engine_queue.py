@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from modelyard.cache import Key
-from modelyard.engine.queue import Lane, Queue
+from modelyard.engine.queue import Priority, Queue
 
 
 def key(name: str, namespace: str = "a") -> Key:
@@ -22,15 +22,15 @@ def drain(queue: Queue, now: float = 0.0) -> list[str]:
 def test_a_key_that_is_added_many_times_is_handed_out_once() -> None:
     queue = Queue(4)
     for _ in range(5):
-        queue.add(key("x"), Lane.CHANGE, 0)
+        queue.add(key("x"), Priority.HIGH, 0)
     assert drain(queue) == ["x"]
 
 
 def test_a_key_is_held_by_one_worker_and_comes_again_when_something_happened_meanwhile() -> None:
     queue = Queue(4)
-    queue.add(key("x"), Lane.CHANGE, 0)
+    queue.add(key("x"), Priority.HIGH, 0)
     held = queue.take(0)
-    queue.add(key("x"), Lane.CHANGE, 1)
+    queue.add(key("x"), Priority.HIGH, 1)
     assert held is not None
     assert queue.take(1) is None
     queue.done(held, 2)
@@ -40,39 +40,39 @@ def test_a_key_is_held_by_one_worker_and_comes_again_when_something_happened_mea
 def test_changes_come_before_routine_but_one_pick_in_five_is_routines() -> None:
     queue = Queue(10)
     for number in range(10):
-        queue.add(key(f"routine-{number}"), Lane.ROUTINE, 0)
-        queue.add(key(f"change-{number}"), Lane.CHANGE, 0)
+        queue.add(key(f"routine-{number}"), Priority.LOW, 0)
+        queue.add(key(f"change-{number}"), Priority.HIGH, 0)
     first = drain(queue)[:10]
     assert [name.split("-")[0] for name in first] == ["change"] * 4 + ["routine"] + ["change"] * 4 + ["routine"]
 
 
 def test_a_change_moves_a_routine_key_up() -> None:
     queue = Queue(4)
-    queue.add(key("slow"), Lane.ROUTINE, 0)
-    queue.add(key("x"), Lane.ROUTINE, 0)
-    queue.add(key("x"), Lane.CHANGE, 1)
-    queue.add(key("x"), Lane.ROUTINE, 2)
+    queue.add(key("slow"), Priority.LOW, 0)
+    queue.add(key("x"), Priority.LOW, 0)
+    queue.add(key("x"), Priority.HIGH, 1)
+    queue.add(key("x"), Priority.LOW, 2)
     assert drain(queue) == ["x", "slow"]
 
 
 def test_namespaces_take_turns() -> None:
     queue = Queue(4)
     for number in range(100):
-        queue.add(key(f"a{number}", "a"), Lane.CHANGE, 0)
-    queue.add(key("b0", "b"), Lane.CHANGE, 1)
-    queue.add(key("c0", "c"), Lane.CHANGE, 1)
+        queue.add(key(f"a{number}", "a"), Priority.HIGH, 0)
+    queue.add(key("b0", "b"), Priority.HIGH, 1)
+    queue.add(key("c0", "c"), Priority.HIGH, 1)
     assert drain(queue)[:3] == ["a0", "b0", "c0"]
 
 
 def test_routine_holds_at_most_half_of_the_workers() -> None:
     queue = Queue(4)
     for namespace in "abcd":
-        queue.add(key("x", namespace), Lane.ROUTINE, 0)
+        queue.add(key("x", namespace), Priority.LOW, 0)
     first, second, third = queue.take(0), queue.take(0), queue.take(0)
     assert first is not None
     assert second is not None
     assert third is None
-    queue.add(key("user", "e"), Lane.CHANGE, 0)
+    queue.add(key("user", "e"), Priority.HIGH, 0)
     assert queue.take(0) == key("user", "e")
     queue.done(first, 0)
     assert queue.take(0) is not None
@@ -81,16 +81,16 @@ def test_routine_holds_at_most_half_of_the_workers() -> None:
 def test_a_namespace_holds_at_most_three_quarters_of_the_workers() -> None:
     queue = Queue(4)
     for number in range(10):
-        queue.add(key(f"x{number}", "greedy"), Lane.CHANGE, 0)
+        queue.add(key(f"x{number}", "greedy"), Priority.HIGH, 0)
     taken = [queue.take(0) for _ in range(4)]
     assert [each is not None for each in taken] == [True, True, True, False]
-    queue.add(key("other", "modest"), Lane.CHANGE, 5)
+    queue.add(key("other", "modest"), Priority.HIGH, 5)
     assert queue.take(5) == key("other", "modest")
 
 
 def test_a_key_that_waits_becomes_ready_at_its_time() -> None:
     queue = Queue(4)
-    queue.add_at(key("x"), Lane.ROUTINE, 10)
+    queue.add_at(key("x"), Priority.LOW, 10)
     assert queue.take(9.9) is None
     assert queue.next_time() == 10
     assert drain(queue, 10) == ["x"]
@@ -99,8 +99,8 @@ def test_a_key_that_waits_becomes_ready_at_its_time() -> None:
 
 def test_a_later_time_replaces_the_one_that_was_set_before() -> None:
     queue = Queue(4)
-    queue.add_at(key("x"), Lane.ROUTINE, 10)
-    queue.add_at(key("x"), Lane.ROUTINE, 20)
+    queue.add_at(key("x"), Priority.LOW, 10)
+    queue.add_at(key("x"), Priority.LOW, 20)
     assert queue.take(15) is None
     assert queue.next_time() == 20
     queue.forget(key("x"))
@@ -111,18 +111,18 @@ def test_a_later_time_replaces_the_one_that_was_set_before() -> None:
 def test_times_that_are_set_over_and_over_do_not_pile_up() -> None:
     queue = Queue(4)
     for number in range(10_000):
-        queue.add_at(key("x"), Lane.ROUTINE, 100.0 + number)
+        queue.add_at(key("x"), Priority.LOW, 100.0 + number)
     assert len(queue._timers) < 200
     assert queue.next_time() == 100.0 + 9_999
 
 
 def test_depth_and_age_tell_what_waits() -> None:
     queue = Queue(4)
-    queue.add(key("x", "a"), Lane.CHANGE, 3)
-    queue.add(key("y", "b"), Lane.CHANGE, 1)
-    assert (queue.depth(Lane.CHANGE), queue.depth(Lane.ROUTINE)) == (2, 0)
-    assert queue.age(Lane.CHANGE, 4) == 3
-    assert queue.age(Lane.ROUTINE, 4) == 0
+    queue.add(key("x", "a"), Priority.HIGH, 3)
+    queue.add(key("y", "b"), Priority.HIGH, 1)
+    assert (queue.depth(Priority.HIGH), queue.depth(Priority.LOW)) == (2, 0)
+    assert queue.age(Priority.HIGH, 4) == 3
+    assert queue.age(Priority.LOW, 4) == 0
     queue.take(4)
-    assert queue.depth(Lane.CHANGE) == 1
+    assert queue.depth(Priority.HIGH) == 1
     assert queue.held == 1

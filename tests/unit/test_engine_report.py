@@ -78,5 +78,5 @@ def test_ready_does_not_outlive_the_generation_that_it_spoke_of() -> None:
 
 
 def test_what_timed_out_is_on_its_way_not_stalled() -> None:
-    found = conditions_of(ill(WRITTEN, "PassTimedOut", "Slow.", 1, stalled=False))
+    found = conditions_of(ill(WRITTEN, "ReconcileTimedOut", "Slow.", 1, stalled=False))
     assert (found["Reconciling"]["status"], found["Stalled"]["status"]) == ("True", "False")

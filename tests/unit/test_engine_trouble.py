@@ -66,13 +66,13 @@ async def test_an_event_does_not_cut_a_back_off_short_but_a_change_does(world: W
     world.toys.raises["fraud"] = DOWN
     world.cluster.create(manifest())
     await world.settle(within=MINUTE)
-    looks = world.toys.looks["fraud"]
+    rounds = world.toys.rounds["fraud"]
     world.cluster.edit("experiments", "risk", "fraud", lambda body: body["status"].update(id="scribble"))
     await world.settle()
-    assert world.toys.looks["fraud"] == looks
+    assert world.toys.rounds["fraud"] == rounds
     world.cluster.edit("experiments", "risk", "fraud", lambda body: body["spec"].update(value="x"))
     await world.settle()
-    assert world.toys.looks["fraud"] == looks + 1
+    assert world.toys.rounds["fraud"] == rounds + 1
 
 
 async def test_a_create_that_was_not_heard_of_is_searched_for_and_not_repeated(world: World) -> None:
@@ -121,13 +121,13 @@ async def test_an_object_that_does_not_fit_its_kind_is_told_what_is_wrong(world:
     await world.settle()
     assert world.condition("Stalled") == ("True", "InvalidSpec")
     assert "spec.children" in conditions_of(world.toy()["status"])["Stalled"]["message"]
-    assert world.toys.looks == {}
+    assert world.toys.rounds == {}
     world.cluster.edit("experiments", "risk", "fraud", lambda body: body["spec"].update(children=1))
     await world.settle()
     assert world.condition("Stalled") == ("False", "Synced")
 
 
-async def test_a_pass_that_takes_too_long_is_given_up(world: World) -> None:
+async def test_a_reconcile_that_takes_too_long_is_stopped(world: World) -> None:
     world = World(options=Options(deadline=0.01))
     world.cluster.create(manifest())
     never = asyncio.Event()
@@ -138,9 +138,9 @@ async def test_a_pass_that_takes_too_long_is_given_up(world: World) -> None:
     class Hanging(FakeTracking):
         experiment = hangs  # type: ignore[assignment]
 
-    world.tracking = Hanging(calls=world.calls)
+    world.connect(Hanging(calls=world.calls))
     await world.settle()
-    assert world.condition("Reconciling") == ("True", "PassTimedOut")
+    assert world.condition("Reconciling") == ("True", "ReconcileTimedOut")
 
 
 async def test_nobody_writes_without_the_lease(world: World) -> None:
@@ -219,14 +219,14 @@ async def test_a_related_change_causes_a_look_though_nothing_of_its_own_changed(
     world = World(relations=(Relation("trainingruns", lambda run, _cluster: [run["spec"]["experiment"]]),))
     world.cluster.create(manifest())
     await world.settle()
-    looks = world.toys.looks["fraud"]
+    rounds = world.toys.rounds["fraud"]
     run = manifest("run-1", experiment="fraud") | {"kind": "TrainingRun"}
     world.cluster.create(run)
     await world.settle()
-    assert world.toys.looks["fraud"] == looks + 1
+    assert world.toys.rounds["fraud"] == rounds + 1
     world.cluster.edit("trainingruns", "risk", "run-1", lambda body: body.update(status={"completionTime": "now"}))
     await world.settle()
-    assert world.toys.looks["fraud"] == looks + 2
+    assert world.toys.rounds["fraud"] == rounds + 2
 
 
 async def test_a_relation_that_fails_is_logged_and_stops_nobody(caplog: pytest.LogCaptureFixture) -> None:

@@ -1,12 +1,9 @@
 """Experiment: two values and a clock in, a plan out."""
 
 from dataclasses import replace
-from datetime import timedelta
 from itertools import product
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from modelyard.api.experiment import Experiment
 from modelyard.errors import Ambiguous, Forbidden, Invalid, ModelyardError, Unavailable
@@ -24,7 +21,6 @@ from modelyard.plan import (
     DeleteTags,
     Finalize,
     Record,
-    Rest,
     RestoreExperiment,
     SetTags,
     TagTarget,
@@ -34,7 +30,6 @@ from tests.unit.builders import (
     BUCKET,
     DAY,
     NOW,
-    PROPERTY,
     URL,
     actions,
     experiment,
@@ -331,78 +326,3 @@ def test_a_run_that_has_ended_has_its_experiment_look_again():
     run = {"spec": {"experiment": "fraud"}}
     assert list(relation.keys(run, None)) == []  # type: ignore[arg-type]
     assert list(relation.keys(run | {"status": {"completionTime": "2026-01-01T00:00:00Z"}}, None)) == ["fraud"]  # type: ignore[arg-type]
-
-
-# --- it settles -----------------------------------------------------------------------------------------
-ages = st.integers(0, 200).map(lambda days: timedelta(days=days, seconds=1))
-some_runs = st.lists(st.tuples(st.sampled_from(["FINISHED", "FAILED", "KILLED", "RUNNING"]), ages, st.floats()), max_size=5).map(
-    lambda found: tuple(
-        tracked_run(f"r{n}", status, ended=age, start=NOW - 300 * DAY, metrics={"accuracy": value})
-        for n, (status, age, value) in enumerate(found)
-    )
-)
-worlds = st.builds(
-    observed,
-    tracked=st.sampled_from(
-        [None, OURS, replace(OURS, deleted=True), replace(OURS, tags={UID_TAG: "uid-fraud"}), tracked_experiment(team="x")]
-    ),
-    runs=some_runs,
-    usage=st.sampled_from([None, Usage(1, 2)]),
-)
-specs = st.fixed_dictionaries(
-    {},
-    optional={
-        "tags": st.just({"team": "risk"}),
-        "description": st.just("cards"),
-        "objective": st.sampled_from([BEST, BEST | {"goal": "Minimize"}]),
-        "retention": st.builds(lambda runs, best: {"runs": runs, "keep_best": best}, st.sampled_from(["0s", "90d"]), st.integers(0, 3)),
-    },
-)
-
-
-def performed(world: Observation, action) -> Observation:
-    """The world after an action, as MLflow would have it."""
-    match action:
-        case CreateBucket():
-            return replace(world, usage=Usage(0, 0))
-        case CreateExperiment(name, location, made):
-            assert world.bucket_exists
-            return replace(world, tracked=replace(OURS, name=name, location=location, tags=made), runs=())
-        case RestoreExperiment():
-            assert world.tracked
-            return replace(world, tracked=replace(world.tracked, deleted=False))
-        case DeleteTags(_, keys):
-            assert world.tracked
-            return replace(
-                world, tracked=replace(world.tracked, tags={key: value for key, value in world.tracked.tags.items() if key not in keys})
-            )
-        case SetTags(_, changed):
-            assert world.tracked
-            assert not world.tracked.deleted
-            return replace(world, tracked=replace(world.tracked, tags={**world.tracked.tags, **changed}))
-        case ArchiveRun(run):
-            assert run in world.unreferenced, "a run that a version came from, or that nobody has looked at"
-            kept = tuple(each for each in world.runs if each.id != run)
-            return replace(world, runs=kept, deleted_runs=world.deleted_runs + 1)
-    raise AssertionError(action)
-
-
-@PROPERTY
-@given(worlds, specs, st.frozensets(st.sampled_from(["r0", "r1", "r2", "r3"])))
-def test_settles_from_anywhere(world: Observation, spec, versions: frozenset[str]):
-    """Every start ends Ready within six rounds and one for each run; then the same is said for ever."""
-    world = replace(world, unreferenced=frozenset(run.id for run in world.runs) - versions)
-    ours, limit = experiment(**spec), 6 + len(world.runs)
-    for _ in range(limit):
-        plan = decide(ours, world, NOW)
-        if isinstance(plan, Rest):
-            break
-        if isinstance(plan, Record):
-            ours = written(ours, plan)
-        else:
-            world = performed(world, *actions(plan))
-    assert said(plan) == "Ready Synced"
-    ours = written(ours, plan)
-    again = decide(ours, world, NOW + timedelta(minutes=10))
-    assert isinstance(again, Rest)
-    assert written(ours, again, NOW + timedelta(minutes=10)).status == ours.status

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelyard.api.schema import KINDS
+from modelyard.api.kinds import KINDS
 from modelyard.kube import names
 from tests.unit.builders import PROPERTY
 

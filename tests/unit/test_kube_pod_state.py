@@ -10,14 +10,28 @@ from modelyard.kube.pod_state import PodEnd, pod_end, terminations, workload_end
 from modelyard.plan import Manifest
 from modelyard.registered_model import build as serving
 from modelyard.training_run import build as training
-from tests.unit.builders import RUNTIME, job, live, pod, registered_model, terminated, training_run, waiting
+from tests.unit.builders import (
+    RUNTIME,
+    job,
+    live,
+    pod,
+    registered_model,
+    terminated,
+    training_run,
+    waiting,
+)
 from tests.unit.test_registered_model_stages import A
 
 JOB = training.job(training_run(), 1, "r1", RUNTIME)
 MODEL = registered_model(stages={"production": {"version": "va"}})
 DEPLOYMENT = live(serving.deployment(MODEL, "production", A, 2, RUNTIME, allow_code=False), {})
 
-NO_NODE = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes are available"}
+NO_NODE = {
+    "type": "PodScheduled",
+    "status": "False",
+    "reason": "Unschedulable",
+    "message": "0/3 nodes are available",
+}
 READY = {"type": "Ready", "status": "True"}
 # As the API server 1.34 and its admission plugins word them.
 QUOTA = 'pods "fraud-1" is forbidden: exceeded quota: pods, requested: pods=1, used: pods=2, limited: pods=2'
@@ -35,7 +49,12 @@ def ended(code: int, text: str = "", reason: str = "", **more: Any) -> PodEnd | 
 
 
 def refused(message: str) -> Manifest:
-    condition = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": message}
+    condition = {
+        "type": "ReplicaFailure",
+        "status": "True",
+        "reason": "FailedCreate",
+        "message": message,
+    }
     return DEPLOYMENT | {"status": {"conditions": [condition]}}
 
 
@@ -63,7 +82,7 @@ KUBERNETES = {
 }
 
 
-# --- every reason ---------------------------------------------------------------------------------------
+# --- every reason ---------------------------------------------------------------------------------
 def test_every_reason_is_a_program_s_or_kubernetes():
     assert {*PROGRAMS, *KUBERNETES} == set(PodReason)
     assert len(PROGRAMS) + len(KUBERNETES) == len(PodReason)
@@ -87,14 +106,23 @@ def test_what_kubernetes_says_is_told_apart(reason: PodReason):
 def test_a_container_cannot_give_kubernetes_reasons(reason: PodReason):
     """The trainer's image may be anyone's."""
     found = ended(3, json.dumps({"reason": reason, "message": "so it is"}))
-    assert found == PodEnd(PodReason.CONTAINER_FAILED, "The container trainer ended with exit code 3: so it is", "trainer", 3)
+    assert found == PodEnd(
+        PodReason.CONTAINER_FAILED,
+        "The container trainer ended with exit code 3: so it is",
+        "trainer",
+        3,
+    )
 
 
-# --- containers that ended ------------------------------------------------------------------------------
+# --- containers that ended ------------------------------------------------------------------------
 def test_the_last_lines_of_the_log_are_kept_and_bounded():
     found = ended(1, "x" * 9000 + "the end", "Error")
     assert found
-    assert (found.message, len(found.log), found.log[-7:]) == ("The container trainer ended with exit code 1.", 4096, "the end")
+    assert (found.message, len(found.log), found.log[-7:]) == (
+        "The container trainer ended with exit code 1.",
+        4096,
+        "the end",
+    )
 
 
 def test_containers_say_how_they_ended_init_containers_first():
@@ -102,19 +130,28 @@ def test_containers_say_how_they_ended_init_containers_first():
     data = terminated(66, json.dumps(said), name="data", init=True)
     broken = pod(JOB, "Failed", statuses=[terminated(1, "Traceback", "Error"), data])
     found = terminations(broken)
-    assert [(each.container, each.exit_code, each.reason) for each in found] == [("data", 66, ""), ("trainer", 1, "Error")]
+    assert [(each.container, each.exit_code, each.reason) for each in found] == [
+        ("data", 66, ""),
+        ("trainer", 1, "Error"),
+    ]
     assert (found[0].said, found[1].said, found[1].log) == (said, {}, "Traceback")
     assert (pod_end(broken) or PodEnd(PodReason.EVICTED, "")).reason is PodReason.DATASET_UNAVAILABLE
 
 
-@pytest.mark.parametrize("text", ["", "plain", "[1]", "{", '{"a":' + "[" * 4000, '{"a": ' + "1" * 5000 + "}", '"text"', "null"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "plain", "[1]", "{", '{"a":' + "[" * 4000, '{"a": ' + "1" * 5000 + "}", '"text"', "null"],
+)
 def test_what_a_container_says_may_be_anything(text: str):
     """The text is the container's, and the container may be anyone's."""
     (found,) = terminations(pod(JOB, statuses=[terminated(1, text)]))
     assert (found.said, found.log) == ({}, text)
 
 
-@pytest.mark.parametrize("said", [{"reason": ["x"], "message": {}}, {"reason": "Sabotage", "message": 3}, {"message": None}])
+@pytest.mark.parametrize(
+    "said",
+    [{"reason": ["x"], "message": {}}, {"reason": "Sabotage", "message": 3}, {"message": None}],
+)
 def test_words_that_are_none_are_not_repeated(said: dict[str, Any]):
     assert (ended(1, json.dumps(said)) or PodEnd(PodReason.EVICTED, "")).message == "The container trainer ended with exit code 1."
 
@@ -151,7 +188,7 @@ def test_injected_containers_end_as_they_like():
     assert pod_end(broken) is not None
 
 
-# --- pods that Kubernetes ended -------------------------------------------------------------------------
+# --- pods that Kubernetes ended -------------------------------------------------------------------
 @pytest.mark.parametrize("message", [POD_LIMIT, CONTAINER_LIMIT, VOLUME_LIMIT])
 def test_a_pod_that_wrote_more_than_it_may_filled_its_volume(message: str):
     found = evicted(message)
@@ -160,21 +197,39 @@ def test_a_pod_that_wrote_more_than_it_may_filled_its_volume(message: str):
     assert message.strip().rstrip(".") in found.text()
 
 
+def test_how_containers_take_an_eviction_says_nothing():
+    """The kubelet kills them: 137, as a container that used too much memory."""
+    killed = pod(JOB, "Failed", reason="Evicted", message=POD_LIMIT, statuses=[terminated(137, "", "Error")])
+    found = pod_end(killed)
+    assert (found and found.reason) is PodReason.VOLUME_FULL
+    assert (workload_end(job(JOB, "Failed", "BackoffLimitExceeded"), [killed]) or found) == found
+
+
 def test_a_node_s_trouble_is_not_the_pod_s():
     found = evicted(NODE_LOW)
     assert found is not None
     assert (found.reason, found.needs_action, found.retryable) == (PodReason.EVICTED, False, True)
 
 
-# --- pods that do not start -----------------------------------------------------------------------------
+# --- pods that do not start -----------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("word", "text", "reason", "message"),
     [
         ("ErrImagePull", "not found", PodReason.IMAGE_PULL_FAILED, "registry/image:1: not found"),
         ("ImagePullBackOff", "", PodReason.IMAGE_PULL_FAILED, "registry/image:1: ImagePullBackOff"),
         ("InvalidImageName", "", PodReason.IMAGE_PULL_FAILED, "registry/image:1: InvalidImageName"),
-        ("CreateContainerConfigError", 'secret "x" not found', PodReason.CONFIGURATION_MISSING, 'secret "x" not found'),
-        ("CreateContainerError", "no command specified", PodReason.CONFIGURATION_MISSING, "no command specified"),
+        (
+            "CreateContainerConfigError",
+            'secret "x" not found',
+            PodReason.CONFIGURATION_MISSING,
+            'secret "x" not found',
+        ),
+        (
+            "CreateContainerError",
+            "no command specified",
+            PodReason.CONFIGURATION_MISSING,
+            "no command specified",
+        ),
         ("CrashLoopBackOff", "back-off 10s", PodReason.CRASH_LOOP, "back-off 10s"),
     ],
 )
@@ -189,9 +244,15 @@ def test_why_a_container_waits(word: str, text: str, reason: PodReason, message:
     [
         ("ContainerCreating", ""),
         ("PodInitializing", ""),
-        ("CreateContainerConfigError", "failed to sync secret cache: timed out waiting for the condition"),
+        (
+            "CreateContainerConfigError",
+            "failed to sync secret cache: timed out waiting for the condition",
+        ),
         ("CreateContainerError", "context deadline exceeded"),
-        ("CreateContainerError", 'failed to reserve container name "a": name "a" is reserved for "b"'),
+        (
+            "CreateContainerError",
+            'failed to reserve container name "a": name "a" is reserved for "b"',
+        ),
     ],
 )
 def test_a_container_that_is_on_its_way_is_in_no_trouble(word: str, text: str):
@@ -209,9 +270,10 @@ def test_a_pod_of_which_nothing_is_known_yet_is_in_no_trouble():
     assert terminations({"kind": "Pod", "metadata": {"name": "a"}, "status": None}) == []
 
 
-# --- pods that cannot be created, and several pods ------------------------------------------------------
+# --- pods that cannot be created, and several pods ------------------------------------------------
 @pytest.mark.parametrize(
-    ("message", "reason"), [(QUOTA, "QuotaExceeded"), (SECURITY, "PodRefused"), (RANGE, "PodRefused"), ("", "PodRefused")]
+    ("message", "reason"),
+    [(QUOTA, "QuotaExceeded"), (SECURITY, "PodRefused"), (RANGE, "PodRefused"), ("", "PodRefused")],
 )
 def test_pods_that_cannot_be_created_say_who_refuses(message: str, reason: str):
     found = workload_end(refused(message), [])
@@ -233,7 +295,10 @@ def aged(second: int, **status: Any) -> Manifest:
 
 
 def test_the_newest_pod_in_trouble_counts_whatever_the_order():
-    old, new = aged(1, statuses=[terminated(1, name="model")]), aged(2, phase="Pending", conditions=[NO_NODE])
+    old, new = (
+        aged(1, statuses=[terminated(1, name="model")]),
+        aged(2, phase="Pending", conditions=[NO_NODE]),
+    )
     for pods in ([old, new], [new, old]):
         assert (workload_end(DEPLOYMENT, pods) or PodEnd(PodReason.EVICTED, "")).reason is PodReason.UNSCHEDULABLE
     starting = aged(3, phase="Pending")
@@ -259,7 +324,7 @@ def test_a_deadline_outweighs_what_the_pods_say_that_it_ended():
     assert (found and found.reason) is PodReason.DEADLINE_EXCEEDED
 
 
-# --- what users read ------------------------------------------------------------------------------------
+# --- what users read ------------------------------------------------------------------------------
 @pytest.mark.parametrize("reason", list(PodReason))
 def test_a_text_is_cut_in_what_is_the_case_and_never_in_what_to_do(reason: PodReason):
     found = PodEnd(reason, "word " * 900)

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from modelyard_runtime.purge.things import Experiment, LoggedModel, Owner, Prefix, Run, Ties, Version, needed_by, place
+from modelyard.api.artifacts import Location
+from modelyard_runtime.purge.things import Experiment, LoggedModel, Owner, Run, Ties, Version, needed_by, place
 from modelyard_runtime.purge.work import DatabaseError, Options, Summary, purge
 from modelyard_runtime.s3 import Denied
 
@@ -28,7 +29,7 @@ OLD, NOW = 1_000, 9_000
     ],
 )
 def test_a_location_that_ends_with_its_id_is_believed(location, key):
-    assert place(location, RUN, "risk") == Prefix("mlflow-artifacts", key)
+    assert place(location, RUN, "risk") == Location("mlflow-artifacts", key)
 
 
 @pytest.mark.parametrize(
@@ -66,11 +67,11 @@ def test_every_other_location_is_refused(location, why):
 
 def test_an_id_that_others_may_have_in_their_names_is_none():
     assert "does not end with its id" in str(place("s3://mlflow-artifacts/risk", "risk", "risk"))
-    assert place(f"s3://mlflow-artifacts/{RUN}/artifacts", RUN, "") == Prefix("mlflow-artifacts", f"{RUN}/artifacts/")
+    assert place(f"s3://mlflow-artifacts/{RUN}/artifacts", RUN, "") == Location("mlflow-artifacts", f"{RUN}/artifacts/")
 
 
 # --- whether something needs it ------------------------------------------------------------------------
-PREFIX = Prefix("mlflow-artifacts", f"risk/fraud/{RUN}/artifacts/")
+PREFIX = Location("mlflow-artifacts", f"risk/fraud/{RUN}/artifacts/")
 
 
 @pytest.mark.parametrize(
@@ -100,7 +101,7 @@ def test_a_version_needs_a_run_that_it_names_or_lies_in(run, source, needs):
 )
 def test_a_version_needs_a_logged_model_by_its_id_or_its_runs_name(source, needs):
     thing = LoggedModel(MODEL, f"{BASE}/models/{MODEL}/artifacts", "1", RUN, None)
-    prefix = Prefix("mlflow-artifacts", f"risk/fraud/models/{MODEL}/artifacts/")
+    prefix = Location("mlflow-artifacts", f"risk/fraud/models/{MODEL}/artifacts/")
     assert bool(needed_by(thing, prefix, Ties((Version("risk.fraud", 3, RUN, (source,)),)))) is needs
 
 
@@ -168,11 +169,11 @@ class World:
         assert not found.models, "MLflow would take them along"
         del self.experiments[id_]
 
-    def size(self, prefix: Prefix) -> tuple[int, int]:
+    def size(self, prefix: Location) -> tuple[int, int]:
         found = [size for key, size in self.objects.items() if key.startswith(str(prefix))]
         return len(found), sum(found)
 
-    def remove(self, prefix: Prefix) -> tuple[int, int]:
+    def remove(self, prefix: Location) -> tuple[int, int]:
         self._step()
         if self.closed and self.closed in prefix.key:
             raise Denied("the store refuses")

@@ -250,6 +250,17 @@ async def test_a_run_of_another_namespace_is_none_of_ours():
         assert (found.reason, found.needs_action) == ("VersionInvalid", True)
 
 
+@pytest.mark.parametrize("path", ["a\\b", "x" * 256, "C:/x", "model.ubj/part"])
+async def test_a_tree_that_no_pod_could_write_is_not_registered_and_the_path_is_named(path: str):
+    there = await registry()
+    there.put_model(uri("odd"))
+    there.store.put(f"{uri('odd')}/{path}", b"x")
+    (found,) = (await observe(registered_model(versions={"v1": {"uri": uri("odd")}}), there, NOW)).sources.values()
+    assert isinstance(found, Blocker)
+    assert (found.reason, found.needs_action) == ("VersionInvalid", True)
+    assert repr(path)[1:20].split("/")[0] in found.message
+
+
 @pytest.mark.parametrize(
     ("lies", "reason"), [(uri("nothing"), "ArtifactMissing"), ("s3://somebody-elses/models/m", "VersionInvalid")], ids=["empty", "foreign"]
 )

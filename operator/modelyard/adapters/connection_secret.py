@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from modelyard.adapters.mlflow import Credentials
 from modelyard.adapters.s3 import Reach
 from modelyard.adapters.s3_client import Keys
-from modelyard.adapters.s3_uri import is_bucket
+from modelyard.api.artifacts import is_bucket
 from modelyard.errors import Invalid
 from modelyard.kube.names import CONNECTION_SECRET
 

@@ -17,7 +17,7 @@ from kubernetes.aio.client.rest import RESTClientObject
 
 from modelyard.adapters.instrument import Missing, Observe, Probe
 from modelyard.api.base import GROUP, VERSION
-from modelyard.api.schema import KINDS as OWN
+from modelyard.api.kinds import KINDS as OWN
 from modelyard.errors import Ambiguous, Conflict, Forbidden, Invalid, ModelyardError, Unavailable
 from modelyard.kube.owned import OWNED
 from modelyard.plan import Manifest

@@ -137,7 +137,7 @@ class Watch:
         accept = self._accept("PartialObjectMetadataList")
         while True:
             answer = await self._api.read(path, operation, self._where, params, accept=accept)
-            for body in answer["items"]:
+            for body in answer["items"] or ():  # an empty list of metadata alone has null
                 self._put(body)
                 listed.add(body["metadata"]["uid"])
             if not answer["metadata"].get("continue"):

@@ -1,6 +1,6 @@
 """One tenant's S3: `ports.Store` on boto3, in threads that a deadline watches.
 
-Making clients and translating errors does not belong here (`s3_client`), nor reading URIs (`s3_uri`).
+Making clients and translating errors does not belong here (`s3_client`), nor the rules for URIs and paths (`api.artifacts`).
 """
 
 import asyncio
@@ -14,7 +14,8 @@ from modelyard.adapters.instrument import Missing, Probe
 from modelyard.adapters.offload import Lifeline, Pool, Share
 from modelyard.adapters.s3_blocking import delete_below, hash_object, listed
 from modelyard.adapters.s3_client import BLOCKING_ERRORS, Clients, Keys, strange, translate
-from modelyard.adapters.s3_uri import Location, parse_uri, safe_path
+from modelyard.adapters.s3_uri import parse_uri
+from modelyard.api.artifacts import Location, unwritable
 from modelyard.api.digest import FileDigest, listing_digest, tree_digest
 from modelyard.errors import Forbidden, Invalid, Unavailable
 from modelyard.ports import ArtifactTree, StoredObject, Usage
@@ -175,7 +176,7 @@ class S3:
         make to show folders, are no files.
 
         Raises:
-            Invalid: An object's name is no path that means one place only; such a tree cannot be served.
+            Invalid: No pod could write the tree; the message names the path.
             Unavailable: It changed while it was read, or the deadline passed.
 
         """
@@ -261,9 +262,8 @@ class S3:
             return list(listed(client, place, lifeline))
 
         files = await self._offload(self._digests, operation, str(place), listing, left())
-        for file in files:
-            if not safe_path(file.path):
-                raise Invalid("S3", operation, str(place), "an object there has a name that is no safe path, such as one with .. in it")
+        if complaint := unwritable(file.path for file in files):
+            raise Invalid("S3", operation, str(place), f"{complaint}; no pod could serve this tree")
         waiting = iter(files)
 
         async def worker() -> list[FileDigest]:
@@ -281,5 +281,5 @@ class S3:
         digests = [digest for done in workers for digest in done.result()]
         if not files:
             return None
-        listing = listing_digest((file.path, file.size, file.etag) for file in files)
-        return ArtifactTree(tree_digest(digests), sum(file.size for file in digests), len(digests), listing)
+        listed_as = listing_digest((file.path, file.size, file.etag) for file in files)
+        return ArtifactTree(tree_digest(digests), sum(file.size for file in digests), len(digests), listed_as)

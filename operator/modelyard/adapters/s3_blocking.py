@@ -6,7 +6,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from modelyard.adapters.offload import Lifeline
-from modelyard.adapters.s3_uri import Location
+from modelyard.api.artifacts import Location, is_folder_mark
 from modelyard.api.digest import FileDigest
 from modelyard.errors import Forbidden, Unavailable
 from modelyard.ports import StoredObject
@@ -21,13 +21,12 @@ _CHUNK = 1024 * 1024
 
 
 def listed(client: "S3Client", place: Location, lifeline: Lifeline) -> Iterator[StoredObject]:
-    """List the objects below a place, page by page; a zero-byte key that ends with a slash shows a folder and is left out."""
+    """List the objects below a place, page by page, without the marks that show folders."""
     for page in client.get_paginator("list_objects_v2").paginate(Bucket=place.bucket, Prefix=place.prefix):
         lifeline.check()
         for found in page.get("Contents", ()):
-            path = found["Key"].removeprefix(place.prefix)
-            if found["Size"] > 0 or (path and not path.endswith("/")):
-                yield StoredObject(path, found["Size"], found["ETag"].strip('"'))
+            if not is_folder_mark(found["Key"], found["Size"]):
+                yield StoredObject(found["Key"].removeprefix(place.prefix), found["Size"], found["ETag"].strip('"'))
 
 
 def hash_object(place: Location, file: StoredObject) -> "Callable[[S3Client, Lifeline], FileDigest]":

@@ -15,6 +15,7 @@ import botocore.session
 import urllib3.exceptions
 
 from modelyard.adapters.instrument import Missing
+from modelyard.api.artifacts import S3Kind, read_s3_error
 from modelyard.errors import Ambiguous, Conflict, Forbidden, Invalid, ModelyardError, Unavailable
 
 if TYPE_CHECKING:
@@ -105,36 +106,26 @@ def _deaf_session() -> botocore.session.Session:
 
 
 # --- errors ---------------------------------------------------------------------------------------
-_FORBIDDEN = {
-    "AccessDenied": "the connection's keys may not do this",
-    "AllAccessDisabled": "the store has disabled access to it",
-    "InvalidAccessKeyId": "the store does not know the connection's AWS_ACCESS_KEY_ID",
-    "SignatureDoesNotMatch": "the connection's AWS_SECRET_ACCESS_KEY is wrong",
-    "RequestTimeTooSkewed": "the clocks of the operator and of the store differ too much",
-    "ExpiredToken": "the connection's session token has expired",
-    "InvalidToken": "the connection's session token is wrong",
+_MEANS: dict[S3Kind, tuple[type[ModelyardError], str]] = {
+    S3Kind.NO_OBJECT: (Missing, ""),
+    S3Kind.NO_BUCKET: (Invalid, "create it or correct MODELYARD_BUCKET"),
+    S3Kind.CHANGED: (Unavailable, ""),
+    S3Kind.FORBIDDEN: (Forbidden, ""),
+    S3Kind.TAKEN: (Conflict, ""),
+    S3Kind.NOT_S3: (Unavailable, "check the store and MLFLOW_S3_ENDPOINT_URL"),
+    S3Kind.REDIRECT: (Invalid, "check MLFLOW_S3_ENDPOINT_URL and the region"),
+    S3Kind.REFUSED: (Invalid, ""),
 }
-_MISSING = frozenset({"NoSuchKey", "NoSuchVersion"})
-_LATER = frozenset(
-    {
-        "SlowDown",
-        "ServiceUnavailable",
-        "InternalError",
-        "RequestTimeout",
-        "Throttling",
-        "OperationAborted",
-        "503",
-        "XMinioServerNotInitialized",
-    }
-)
+"""The error of each answer, and what to do. Of all others it is unclear whether a write was done."""
 
 
 def translate(error: BaseException, operation: str, subject: str, *, write: bool) -> ModelyardError:
     """Translate what boto3 raised; `write` makes an unclear answer `Ambiguous`. A missing object is `Missing`."""
     later: type[Unavailable] = Ambiguous if write else Unavailable
     if isinstance(error, botocore.exceptions.ClientError):
-        kind, detail = _answer(error, later)
-        return kind(_DEPENDENCY, operation, subject, detail)
+        answer = read_s3_error(error.response)
+        kind, todo = _MEANS.get(answer.kind, (later, ""))
+        return kind(_DEPENDENCY, operation, subject, f"{answer.detail}; {todo}" if todo else answer.detail)
     if isinstance(error, botocore.exceptions.ConnectTimeoutError | botocore.exceptions.EndpointConnectionError):
         return Unavailable(_DEPENDENCY, operation, subject, "nobody answers at its address; check the store and MLFLOW_S3_ENDPOINT_URL")
     if isinstance(error, botocore.exceptions.SSLError):
@@ -153,36 +144,4 @@ def strange(error: BaseException) -> bool:
 
     It is never taken for S3's word, and its connection not used again: it would be asked for as long as it is kept open.
     """
-    if not isinstance(error, botocore.exceptions.ClientError):
-        return False
-    code, status = _code(error)
-    return status == 404 and code not in _MISSING and code != "NoSuchBucket"
-
-
-def _code(error: botocore.exceptions.ClientError) -> tuple[str, int]:
-    """S3's own code, or what botocore puts in its place where the answer has none; and the status."""
-    code = str(error.response.get("Error", {}).get("Code", ""))
-    return code, int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-
-
-def _answer(error: botocore.exceptions.ClientError, later: type[Unavailable]) -> tuple[type[ModelyardError], str]:
-    code, status = _code(error)
-    if strange(error):
-        return Unavailable, "no S3 answers at this address; check the store and MLFLOW_S3_ENDPOINT_URL"
-    if code in _FORBIDDEN or status in {401, 403}:
-        return Forbidden, _FORBIDDEN.get(code, "the store refuses the connection's keys for it")
-    if code == "NoSuchBucket":
-        return Invalid, "there is no such bucket; create it or correct MODELYARD_BUCKET"
-    if code in _MISSING:
-        return Missing, "there is nothing there"
-    if code in {"BucketAlreadyExists", "BucketAlreadyOwnedByYou"}:
-        return Conflict, "somebody else holds that name"
-    if code == "PreconditionFailed" or status == 412:
-        return Unavailable, "it changed while it was read"
-    if code in _LATER or status >= 500 or status in {408, 429}:
-        return later, f"answered {status}"
-    if 300 <= status < 400:
-        return Invalid, "answers with a redirect; check MLFLOW_S3_ENDPOINT_URL and the region"
-    if status >= 400:
-        return Invalid, "the store refuses the request"
-    return later, "answered, but not as S3 does"
+    return isinstance(error, botocore.exceptions.ClientError) and read_s3_error(error.response).kind is S3Kind.NOT_S3

@@ -20,10 +20,19 @@ _ADVICE = {
     r"^[-._a-zA-Z0-9]+[.]py$": "name a key of the ConfigMap that ends in .py, such as train.py",
     r"^[0-9]+([.][0-9]+)?([eE][-+]?[0-9]+|[numkMGTPE]|[KMGTPE]i)?$": 'write a quantity as pods have it, such as 500m, "1.5" or 2Gi',
 }
+# What `api.artifacts.parse_uri` refuses besides; the operator would refuse it later.
 _MORE = {
     _S3: (
         rule(r"!self.matches(r'/[.][.]?(/|$)')", "write the key without . and .. between slashes"),
-        rule(r"!self.matches(r'[\x00-\x1f\x7f]')", "write the key without control characters"),
+        rule(r"!self.matches(r'^s3://.*//')", "write the key without empty segments, such as // makes"),
+        rule(
+            r"!self.matches(r'[\\\p{Cc}\p{Cf}\p{Co}\p{Zl}\p{Zp}\x{a0}\x{1680}\x{2000}-\x{200a}\x{202f}\x{205f}\x{3000}]')",
+            "write the key without backslashes, control characters and spaces other than the usual one",
+        ),
+        rule(
+            r"!self.matches(r'^s3://([^/]*[.][.]|[0-9]{1,3}([.][0-9]{1,3}){3}/)')",
+            "write a bucket's name: not an IP address, and without two dots in a row",
+        ),
     )
 }
 

@@ -9,8 +9,10 @@ from modelyard.api.conditions import progressing, stalled
 
 __all__ = ["MESSAGE", "VERSION_MESSAGE", "Blocker", "VersionBlocker", "blocked"]
 
-MESSAGE, VERSION_MESSAGE = 1024, 320
-"""Greatest length of a message; a status holds those of many versions."""
+MESSAGE = 1024
+"""Greatest length of a message, in characters."""
+VERSION_MESSAGE = 320
+"""The same for a version: a status holds those of many."""
 
 
 class Blocker(Schema):

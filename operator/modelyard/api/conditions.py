@@ -1,15 +1,30 @@
-"""How a kind says where it stands: three conditions that kstatus reads, and what an error means to a user.
+"""The three conditions that kstatus reads, and what an error means to a user.
 
-Ready: everything that the spec asks for is so. Reconciling: it is on its way, nobody has to do anything. Stalled: it is not, and
-will not be until somebody does something. Writing conditions to an object does not belong here (`engine.report`).
+Ready: the object is as its spec asks. Reconciling: it is not yet, and gets there automatically.
+Stalled: it is not, and a user has to act. Writing conditions to an object is `engine.report`'s.
 """
+
+from enum import StrEnum
 
 from modelyard.api.base import Condition, condition
 from modelyard.errors import Conflict, Forbidden, Invalid, ModelyardError
 
-__all__ = ["CONNECTION_OPERATION", "progressing", "ready", "stalled", "trouble"]
+__all__ = ["CONNECTION_OPERATION", "EngineReason", "progressing", "ready", "stalled", "trouble"]
 
 CONNECTION_OPERATION = "read connection"
+
+
+class EngineReason(StrEnum):
+    """Why no kind could decide about an object. Any kind's conditions may give these reasons."""
+
+    INVALID_SPEC = "InvalidSpec"
+    """The object does not fit its kind: the CRDs and the operator are of different releases."""
+    RECONCILE_TIMED_OUT = "ReconcileTimedOut"
+    """A reconcile took longer than it may. It is retried automatically."""
+    NO_PROGRESS = "NoProgress"
+    """What the operator writes is changed back at once by something else. It is retried automatically."""
+    INTERNAL_ERROR = "InternalError"
+    """A bug of modelyard. It is retried automatically."""
 
 
 def ready(reason: str, message: str) -> tuple[Condition, ...]:

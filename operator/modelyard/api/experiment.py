@@ -26,12 +26,10 @@ class ExperimentReason(StrEnum):
 
     SYNCED = "Synced"
     """MLflow and the bucket agree with the spec."""
-    CREATING = "Creating"
-    """The bucket or the MLflow experiment is being made, restored or brought up to date."""
     RETAINING = "Retaining"
     """Runs past their retention are being soft-deleted; the experiment can be used meanwhile."""
     NAME_TAKEN = "NameTaken"
-    """MLflow has an experiment of this name that belongs to somebody else."""
+    """MLflow has an experiment of this name that another client created."""
     CONNECTION_MISSING = "ConnectionMissing"
     """The namespace has no usable Secret modelyard-connection."""
     CONNECTION_REFUSED = "ConnectionRefused"
@@ -42,8 +40,6 @@ class ExperimentReason(StrEnum):
     """S3 does not answer."""
     REQUEST_REFUSED = "RequestRefused"
     """MLflow or S3 understood a request and refused it; the message says which."""
-    DELETING = "Deleting"
-    """The object is being deleted, and what it made outside with it, as its deletionPolicy says."""
 
 
 class Objective(Schema):

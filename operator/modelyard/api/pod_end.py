@@ -1,7 +1,7 @@
-"""Why a pod ended or does not run: one enumeration for the programs in pods, which say it, and for the operator, which reads it.
+"""Why a pod ended or does not run: one enumeration for the pods' programs and for the operator.
 
-Standard library only, for pods import it. Reading a pod's status belongs to `modelyard.kube.pod_state`, writing a termination
-message to `modelyard_runtime.outcome`.
+Standard library only, for pods import it. Reading a pod's status belongs to `kube.pod_state`,
+writing a termination message to `modelyard_runtime.outcome`.
 """
 
 from enum import IntEnum, StrEnum
@@ -11,7 +11,10 @@ __all__ = ["Exit", "Outlook", "PodReason"]
 
 
 class Exit(IntEnum):
-    """Exit codes of our programs. The operator reads the reason; the code is for people and for Jobs' failure policies."""
+    """Exit codes of our programs, for people and for Jobs' failure policies.
+
+    The operator reads the reason.
+    """
 
     MISMATCH = 65
     """An input's bytes are not those whose digest was given."""
@@ -49,7 +52,7 @@ class PodReason(StrEnum):
     """Why a pod ended, does not start or cannot be created.
 
     Attributes:
-        exit_code: What one of our programs exits with when it gives this reason; None for a reason that Kubernetes gives.
+        exit_code: What our programs exit with for this reason; None: Kubernetes gives it.
         retryable: Another try of the same version or run may end differently.
         needs_action: A user has to do something first.
         fix: What to do, in sentences that fit a TrainingRun and a RegisteredModel alike.
@@ -69,7 +72,7 @@ class PodReason(StrEnum):
         member.retryable, member.needs_action = outlook
         return member
 
-    # --- what programs say of a model's artifacts -------------------------------------------------------
+    # --- what programs say of a model's artifacts -------------------------------------------------
     DIGEST_MISMATCH = (
         "ArtifactDigestMismatch",
         Exit.MISMATCH,
@@ -84,29 +87,40 @@ class PodReason(StrEnum):
         "Rename or remove what the message names, and register the tree as another version.",
     )
     """The artifact tree cannot be written to a volume."""
-    ARTIFACT_MISSING = "ArtifactMissing", Exit.UNAVAILABLE, _BLOCKED, "Restore the files, or use another version."
+    ARTIFACT_MISSING = (
+        "ArtifactMissing",
+        Exit.UNAVAILABLE,
+        _BLOCKED,
+        "Restore the files, or use another version.",
+    )
     """There are no artifacts at the version's address."""
     CODE_FORBIDDEN = (
         "CodeModelForbidden",
         Exit.INVALID,
         _BLOCKED,
         (
-            "Allow such models for the namespace (kubectl label namespace <name> modelyard.io/allow-code-models=true),"
+            "Allow such models for the namespace"
+            " (kubectl label namespace <name> modelyard.io/allow-code-models=true),"
             " or log the model in a format without pickles."
         ),
     )
     """Loading the model runs code that came with it, which the namespace does not allow."""
-    LOAD_FAILED = "LoadFailed", Exit.INVALID, _FINAL, "Correct the model and register it as another version."
+    LOAD_FAILED = (
+        "LoadFailed",
+        Exit.INVALID,
+        _FINAL,
+        "Correct the model and register it as another version.",
+    )
     """The model cannot be loaded."""
     SMOKE_FAILED = (
         "SmokeFailed",
         Exit.INVALID,
         _FINAL,
-        "Correct the model, its signature or its input example, and register it as another version.",
+        "Correct the model, signature or input example, and register it as another version.",
     )
     """The model loads and cannot predict its own input example."""
 
-    # --- what programs say of a dataset -----------------------------------------------------------------
+    # --- what programs say of a dataset -----------------------------------------------------------
     DATASET_DIGEST_MISMATCH = (
         "DatasetDigestMismatch",
         Exit.MISMATCH,
@@ -124,7 +138,7 @@ class PodReason(StrEnum):
     DATASET_INVALID = "DatasetInvalid", Exit.INVALID, _FINAL, "Correct the dataset or spec.dataset."
     """The dataset is not what the spec says."""
 
-    # --- what programs say of themselves and of what they need ------------------------------------------
+    # --- what programs say of themselves and of what they need ------------------------------------
     SCRIPT_INVALID = "ScriptInvalid", Exit.INVALID, _FINAL, "Correct the script."
     """The script is not Python."""
     INVALID_PARAMETERS = "InvalidParameters", Exit.INVALID, _FINAL, "Correct spec.parameters."
@@ -143,40 +157,70 @@ class PodReason(StrEnum):
         "Free disk space on the node, or raise resources.limits.ephemeral-storage where it is set.",
     )
     """The pod's volume is full, or the pod wrote more than its limit of ephemeral storage."""
-    STORE_UNAVAILABLE = "StoreUnavailable", Exit.UNREACHABLE, _PASSING, "It is retried automatically."
+    STORE_UNAVAILABLE = (
+        "StoreUnavailable",
+        Exit.UNREACHABLE,
+        _PASSING,
+        "Another try succeeds when S3 answers.",
+    )
     """S3 does not answer."""
-    MLFLOW_UNAVAILABLE = "MLflowUnavailable", Exit.UNREACHABLE, _PASSING, "It is retried automatically."
+    MLFLOW_UNAVAILABLE = (
+        "MLflowUnavailable",
+        Exit.UNREACHABLE,
+        _PASSING,
+        "Another try succeeds when MLflow answers.",
+    )
     """MLflow does not answer."""
-    DATABASE_UNAVAILABLE = "DatabaseUnavailable", Exit.UNREACHABLE, _PASSING, "It is retried automatically."
+    DATABASE_UNAVAILABLE = (
+        "DatabaseUnavailable",
+        Exit.UNREACHABLE,
+        _PASSING,
+        "Another try succeeds when it answers.",
+    )
     """MLflow's database does not answer the purger."""
     CONNECTION_REFUSED = (
         "ConnectionRefused",
         Exit.INVALID,
         _BLOCKED,
-        "Correct the keys in the Secret modelyard-connection.",
+        "Correct the keys or the address in the Secret modelyard-connection.",
     )
     """MLflow or S3 refuses the credentials."""
     REQUEST_REFUSED = "RequestRefused", Exit.INVALID, _BLOCKED, "Change what the message names."
     """MLflow understood a request and refused it."""
 
-    # --- what Kubernetes says ---------------------------------------------------------------------------
+    # --- what Kubernetes says ---------------------------------------------------------------------
     CONTAINER_FAILED = "ContainerFailed", None, _BLOCKED, "Its log says why."
     """A container exited with a code other than 0, and gave no reason."""
-    POD_FAILED = "PodFailed", None, _BLOCKED, "Try again; if it fails again, change what the message names."
+    POD_FAILED = (
+        "PodFailed",
+        None,
+        _BLOCKED,
+        "Try again; if it fails again, change what the message names.",
+    )
     """Kubernetes ended the pod, for a reason that has no member of its own."""
     OUT_OF_MEMORY = "OutOfMemory", None, _BLOCKED, "Raise resources.limits.memory."
     """A container was killed for using more memory than its limit."""
     EVICTED = "Evicted", None, _PASSING, "Kubernetes starts another pod."
     """The node ran out of a resource and evicted the pod."""
-    DEADLINE_EXCEEDED = "DeadlineExceeded", None, _FINAL, "Raise spec.activeDeadlineSeconds, or do less work."
+    DEADLINE_EXCEEDED = (
+        "DeadlineExceeded",
+        None,
+        _FINAL,
+        "Raise spec.activeDeadlineSeconds, or do less work.",
+    )
     """The Job took longer than it may."""
-    CRASH_LOOP = "CrashLoop", None, _BLOCKED, "The container's log says why: kubectl logs --previous."
+    CRASH_LOOP = (
+        "CrashLoop",
+        None,
+        _BLOCKED,
+        "The container's log says why: kubectl logs --previous.",
+    )
     """A container ends again and again; the kubelet waits before it starts it again."""
     IMAGE_PULL_FAILED = (
         "ImagePullFailed",
         None,
         _BLOCKED,
-        "Push the image, or correct its name or the pull secret. The kubelet retries automatically.",
+        "Push the image, or correct its name or pull secret. The kubelet retries automatically.",
     )
     """The image cannot be pulled."""
     CONFIGURATION_MISSING = (
@@ -197,8 +241,13 @@ class PodReason(StrEnum):
         "QuotaExceeded",
         None,
         _BLOCKED,
-        "Raise the namespace's ResourceQuota, free some of it or ask for less. Kubernetes retries automatically.",
+        "Raise the quota, free some of it or ask for less. Kubernetes retries automatically.",
     )
     """The namespace's quota refuses the pod."""
-    POD_REFUSED = "PodRefused", None, _BLOCKED, "Change what the message names. Kubernetes retries automatically."
+    POD_REFUSED = (
+        "PodRefused",
+        None,
+        _BLOCKED,
+        "Change what the message names. Kubernetes retries automatically.",
+    )
     """Pod Security, a LimitRange or another admission rule refuses the pod."""

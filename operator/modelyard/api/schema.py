@@ -1,127 +1,22 @@
-"""The CustomResourceDefinitions: what each kind is called, how it is listed, how its objects may be named.
+"""The CustomResourceDefinitions of the kinds in `api.kinds`.
 
-The fields and their rules are the models'; turning a model into OpenAPI is `api.structural`'s. `python -m modelyard crds`
-prints what this makes, `make crds` writes it to `crds/` and to the chart.
+The fields and their rules are the models'; turning a model into OpenAPI is `api.structural`'s.
+`python -m modelyard crds` prints them, `make crds` writes them to `crds/` and to the chart.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from modelyard import generated
 from modelyard.api.base import GROUP, VERSION, Resource
 from modelyard.api.document import dumped
-from modelyard.api.experiment import Experiment
-from modelyard.api.registered_model import RegisteredModel
+from modelyard.api.kinds import KINDS, Column, Kind
 from modelyard.api.rules import rule
 from modelyard.api.structural import structural
-from modelyard.api.training_run import TrainingRun
 
-__all__ = ["KINDS", "Column", "Kind", "crd", "files", "main"]
+__all__ = ["crd", "files", "main"]
 
 Manifest = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column of `kubectl get`. With `wide`, only `-o wide` shows it."""
-
-    name: str
-    path: str
-    description: str
-    type: str = "string"
-    wide: bool = False
-
-
-@dataclass(frozen=True)
-class Kind:
-    """How one kind appears to users of kubectl.
-
-    Attributes:
-        resource: The model.
-        short: Its short name.
-        names: A regular expression (RE2) that names of its objects match, from their first to their last character.
-        longest: How long such a name may be; derived names (`kube.names`) then fit without being shortened.
-        advice: What a user reads whose object is named otherwise.
-        columns: The columns of `kubectl get`, in their order.
-        selectable: Fields that `--field-selector` may name.
-
-    """
-
-    resource: type[Resource[Any, Any]]
-    short: str
-    names: str
-    longest: int
-    advice: str
-    columns: tuple[Column, ...]
-    selectable: tuple[str, ...] = ()
-
-
-_LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
-_SERVICE = "[a-z]([-a-z0-9]*[a-z0-9])?"
-
-READY = Column("Ready", '.status.conditions[?(@.type=="Ready")].status', "Whether all is as the spec asks.")
-REASON = Column("Reason", '.status.conditions[?(@.type=="Ready")].reason', "Why, in one word; docs/conditions.md lists them.")
-MESSAGE = Column("Message", '.status.conditions[?(@.type=="Ready")].message', "Why, and what to do next.", wide=True)
-AGE = Column("Age", ".metadata.creationTimestamp", "Time since the object was made.", type="date")
-
-KINDS = (
-    Kind(
-        Experiment,
-        short="mlexp",
-        names=_LABEL,
-        longest=63,
-        advice="an Experiment's name is at most 63 lower case letters, digits and dashes, such as fraud: MLflow and S3 use it too",
-        columns=(
-            READY,
-            REASON,
-            Column("Runs", ".status.runs.finished", "MLflow runs that finished well.", type="integer"),
-            Column("Best", ".status.bestRun.value", "The best value of the objective's metric."),
-            Column("Best Run", ".status.bestRun.trainingRun", "The TrainingRun that reached it.", wide=True),
-            Column("MLflow", ".status.mlflow.name", "Its name in MLflow.", wide=True),
-            MESSAGE,
-            AGE,
-        ),
-    ),
-    Kind(
-        TrainingRun,
-        short="mlrun",
-        names=_LABEL,
-        longest=50,
-        advice="a TrainingRun's name is at most 50 lower case letters, digits and dashes, such as fraud-003: its Jobs are named after it",
-        columns=(
-            Column("Experiment", ".spec.experiment", "The Experiment that it belongs to."),
-            Column("Attempt", ".status.attempt", "The attempt that runs or ran last.", type="integer"),
-            READY,
-            REASON,
-            Column("Progress", ".status.progress.percent", "How much is done, in percent.", type="integer"),
-            Column("Model", ".status.registered.model", "The RegisteredModel that took its model."),
-            Column("Version", ".status.registered.version", "The version that its model became.", wide=True),
-            Column("Run", ".status.mlflow.runId", "MLflow's run id.", wide=True),
-            MESSAGE,
-            AGE,
-        ),
-        selectable=(".spec.experiment",),
-    ),
-    Kind(
-        RegisteredModel,
-        short="mlmodel",
-        names=_SERVICE,
-        longest=32,
-        advice="a RegisteredModel's name begins with a letter and is at most 32 lower case letters, digits and dashes, such as fraud:"
-        " the Service of each stage is named <model>-<stage>",
-        columns=(
-            Column("Stages", ".status.summary", "Stages and the versions that hold them."),
-            Column("Production", ".status.stages.production.version", "The version that holds production."),
-            READY,
-            REASON,
-            Column("URL", ".status.stages.production.url", "Where production answers, in the cluster.", wide=True),
-            Column("MLflow", ".status.mlflowName", "Its name in MLflow.", wide=True),
-            MESSAGE,
-            AGE,
-        ),
-    ),
-)
 
 
 def crd(kind: Kind) -> Manifest:

@@ -4,10 +4,12 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, WithJsonSchema
+from pydantic import Field
 
 from modelyard.api.base import DeletionPolicy, Name, Resource, Schema, Status
+from modelyard.api.pods import Labels, Resources, Toleration
 from modelyard.api.rules import immutable, listed, rule, rules
+from modelyard.api.trainers import TRAINERS, TrainerKind
 
 __all__ = [
     "Container",
@@ -15,17 +17,13 @@ __all__ = [
     "DatasetStatus",
     "External",
     "Failure",
-    "Labels",
     "Metric",
     "MlflowRun",
     "ModelArtifact",
     "Progress",
-    "Quantity",
     "Register",
     "Registered",
-    "Resources",
     "Script",
-    "Toleration",
     "Trainer",
     "TrainingReason",
     "TrainingRun",
@@ -34,37 +32,22 @@ __all__ = [
     "Xgboost",
 ]
 
-Quantity = Annotated[
-    int | str,
-    WithJsonSchema(
-        {
-            "x-kubernetes-int-or-string": True,
-            "anyOf": [{"type": "integer"}, {"type": "string"}],
-            "maxLength": 32,
-            "pattern": r"^[0-9]+([.][0-9]+)?([eE][-+]?[0-9]+|[numkMGTPE]|[KMGTPE]i)?$",
-        }
-    ),
-]
-Label = Annotated[str, Field(max_length=63)]
-Labels = Annotated[dict[str, Label], Field(max_length=32)]
 Argument = Annotated[str, Field(max_length=4096)]
 Digest = Annotated[str, Field(max_length=71, pattern=r"^sha256:[0-9a-f]{64}$")]
 S3Uri = Annotated[str, Field(min_length=6, max_length=1024, pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[^%?#]+$")]
 
 
 class TrainingReason(StrEnum):
-    """Why a TrainingRun is or is not Ready. It is Ready when it has succeeded and all that it owes is done."""
+    """Why a TrainingRun is or is not Ready. It is Ready when it has succeeded and nothing is left to do for it."""
 
-    PENDING = "Pending"
-    """Its MLflow run or Job is being made."""
     WAITING_FOR_EXPERIMENT = "WaitingForExperiment"
-    """The Experiment is not there or not Ready; the run goes on by itself when it is."""
+    """The Experiment does not exist, or is not in MLflow yet; the run starts automatically when it is."""
     SUSPENDED = "Suspended"
     """spec.suspend is true."""
     QUEUED = "Queued"
     """A queue, such as Kueue's, holds the Job."""
     SCHEDULING = "Scheduling"
-    """The pod waits for a node."""
+    """The pod is being scheduled and started."""
     UNSCHEDULABLE = "Unschedulable"
     """No node fits the pod; the message says why."""
     IMAGE_PULL_FAILED = "ImagePullFailed"
@@ -80,15 +63,15 @@ class TrainingReason(StrEnum):
     SUCCEEDED = "Succeeded"
     """Trained, recorded, and registered if spec.register says so."""
     REGISTERING = "Registering"
-    """Trained; the RegisteredModel has not taken the version up yet."""
+    """Trained; the RegisteredModel has not registered the version yet."""
     WAITING_FOR_MODEL = "WaitingForModel"
-    """Trained; the RegisteredModel that spec.register names is not there."""
+    """Trained; the RegisteredModel that spec.register names does not exist."""
     VERSION_TAKEN = "VersionTaken"
     """Trained; the RegisteredModel has another run under the version that spec.register names."""
     NO_MODEL = "NoModel"
     """spec.register is set, but the run logged no model."""
     FAILED = "Failed"
-    """The trainer failed, as often as spec.backoffLimit allows."""
+    """The trainer failed in every attempt that spec.backoffLimit allows."""
     OUT_OF_MEMORY = "OutOfMemory"
     """The trainer was killed for using more memory than its limit."""
     VOLUME_FULL = "VolumeFull"
@@ -96,7 +79,7 @@ class TrainingReason(StrEnum):
     DEADLINE_EXCEEDED = "DeadlineExceeded"
     """spec.activeDeadlineSeconds passed."""
     HEARTBEAT_LOST = "HeartbeatLost"
-    """Nothing was heard of who trains elsewhere for 90 s: the MLflow run is closed as failed."""
+    """A run that trains outside of the cluster had no heartbeat for 90 s; its MLflow run was closed as failed."""
     SCRIPT_INVALID = "ScriptInvalid"
     """The script cannot be run as Python; nothing was trained."""
     INVALID_PARAMETERS = "InvalidParameters"
@@ -110,7 +93,7 @@ class TrainingReason(StrEnum):
     DATASET_INVALID = "DatasetInvalid"
     """The dataset is not what the spec says; nothing was trained."""
     EXPERIMENT_GONE = "ExperimentGone"
-    """The MLflow run was deleted while it was trained. As long as MLflow can restore it, the run goes on when it is restored."""
+    """The MLflow run was deleted while it trained. As long as MLflow can restore it, the run continues when it is restored."""
     CONNECTION_MISSING = "ConnectionMissing"
     """The namespace has no usable Secret modelyard-connection."""
     CONNECTION_REFUSED = "ConnectionRefused"
@@ -121,8 +104,6 @@ class TrainingReason(StrEnum):
     """S3 does not answer."""
     REQUEST_REFUSED = "RequestRefused"
     """MLflow, S3 or Kubernetes understood a request and refused it; the message says which."""
-    DELETING = "Deleting"
-    """The object is being deleted."""
 
 
 class Dataset(Schema):
@@ -179,8 +160,8 @@ class Trainer(Schema):
     model_config = Schema.model_config | {
         "json_schema_extra": rules(
             rule(
-                "[has(self.xgboost), has(self.script), has(self.container), has(self.external)].filter(x, x).size() == 1",
-                "name exactly one trainer: xgboost, script, container or external",
+                f"[{', '.join(f'has(self.{name})' for name in TRAINERS)}].filter(x, x).size() == 1",
+                f"name exactly one trainer: {', '.join([*TRAINERS][:-1])} or {[*TRAINERS][-1]}",
             )
         )
     }
@@ -192,24 +173,23 @@ class Trainer(Schema):
         External | None, Field(description="Nothing is run: whoever trains elsewhere logs into the MLflow run and closes it.")
     ] = None
 
+    @property
+    def name(self) -> str:
+        """The one that is set.
 
-class Resources(Schema):
-    """Resources of the trainer's container, as in a pod."""
+        Raises:
+            ValueError: None is, or several are: the CRDs are of another release.
 
-    requests: Annotated[dict[str, Quantity], Field(max_length=16, description="What it is given at least.")] = Field(default_factory=dict)
-    limits: Annotated[dict[str, Quantity], Field(max_length=16, description="What it gets at most.")] = Field(default_factory=dict)
+        """
+        named = [name for name in TRAINERS if getattr(self, name) is not None]
+        if len(named) != 1:
+            raise ValueError(f"one of {', '.join(TRAINERS)} is to be set, not {named}")
+        return named[0]
 
-
-class Toleration(Schema):
-    """A taint that the pod tolerates, as in a pod."""
-
-    key: Annotated[str | None, Field(max_length=317, description="The taint's key; all if absent.")] = None
-    operator: Annotated[Literal["Exists", "Equal"], Field(description="Equal: the value is the taint's. Exists: whatever it is.")] = "Equal"
-    value: Annotated[str | None, Field(max_length=63, description="The taint's value.")] = None
-    effect: Annotated[
-        Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None,
-        Field(description="The effect: NoSchedule, PreferNoSchedule or NoExecute; all if absent."),
-    ] = None
+    @property
+    def kind(self) -> TrainerKind:
+        """What it runs and learns with."""
+        return TRAINERS[self.name]
 
 
 class Register(Schema):

@@ -1,18 +1,18 @@
 """The command line put together: every word, and how an error ends it. What a word does stands in `commands`.
 
-Nothing heavy is loaded here or in `words`: `--help`, `--version` and completion come at once (decision 0008).
+A word is a module of `words`, loaded when it is said. Nothing heavy is loaded here or there, so that `--help`,
+`--version` and completion come at once (decision 0008).
 """
 
 import sys
+from functools import partial
 from importlib import import_module
 from os import environ
-
-import typer
+from typing import Any
 
 from modelyard import __version__
 from modelyard.cli.exits import Exit, code_of
-from modelyard.cli.groups import Words
-from modelyard.cli.words import around, models, serving, training
+from modelyard.cli.groups import group
 
 __all__ = ["app", "main"]
 
@@ -26,20 +26,35 @@ _EPILOG = (
 _COMPLETING = "_MODELYARD_COMPLETE"
 """Set by the scripts of `completion` when the shell asks what to offer."""
 
-app = typer.Typer(
-    cls=Words,
-    help="Models, promoted by their spec: train, promote, roll back and ask them. With your own kubeconfig and rights.",
+_WORDS = (
+    "status",
+    "promote",
+    "rollback",
+    "refresh",
+    "history",
+    "compare",
+    "train",
+    "predict",
+    "download",
+    "doctor",
+    "runs",
+    "experiments",
+    "completion",
+)
+"""Each is a module of `words`, which has it as `command`."""
+
+
+def _loaded(name: str) -> Any:
+    return import_module(f"modelyard.cli.words.{name}").command
+
+
+app = group(
+    "modelyard",
+    "Models, promoted by their spec: train, promote, roll back and ask them. With your own kubeconfig and rights.",
+    {name: partial(_loaded, name) for name in _WORDS},
     epilog=_EPILOG,
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-
-
-for _part in (models, training, serving, around):
-    _part.add_to(app)
 
 
 def main(arguments: list[str], program: str = "modelyard") -> int:
@@ -56,7 +71,7 @@ def main(arguments: list[str], program: str = "modelyard") -> int:
     if _COMPLETING in environ:
         import_module("typer.completion").completion_init()
     try:
-        typer.main.get_command(app).main(args=arguments, prog_name=program, complete_var=_COMPLETING)
+        app.main(args=arguments, prog_name=program, complete_var=_COMPLETING)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else Exit.DONE if end.code is None else Exit.FAILED
     except KeyboardInterrupt:

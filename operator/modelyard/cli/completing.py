@@ -41,4 +41,8 @@ def stages(ctx: typer.Context, incomplete: str) -> list[str]:
 
 def versions(ctx: typer.Context, incomplete: str) -> list[str]:
     """Offer the versions of the model that was named before."""
-    return _names(ctx, lambda client: [each.name for each in client.models.get(ctx.params["model"]).status.versions], incomplete)
+    return _names(ctx, lambda client: _recorded(client.models.get(ctx.params["model"]).status), incomplete)
+
+
+def _recorded(status: Any) -> list[str]:
+    return [each.name for each in (*status.older_versions, *status.versions)]

@@ -1,9 +1,11 @@
-"""How words without options of their own are read: at once.
+"""How words are made of functions, and groups of words: each is made when it is said (`Later`).
 
-typer loads pydantic to read any option that was not given, --help too, which costs all help and every completion 0.2 s; so these words read
---help themselves. What the words are does not belong here.
+Words without options of their own are read at once: typer loads pydantic to read any option that was not given, --help too, which costs all
+help and every completion 0.2 s; so these words read --help themselves. What the words are does not belong here.
 """
 
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import typer
@@ -11,7 +13,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from modelyard.cli.exits import Exit
 
-__all__ = ["Word", "Words"]
+__all__ = ["Later", "Word", "Words", "group", "word", "words_of"]
 
 
 class _AtOnce:
@@ -52,3 +54,42 @@ class Words(_AtOnce, TyperGroup):
             return super().invoke(ctx)
         except KeyboardInterrupt:
             raise SystemExit(Exit.INTERRUPTED) from None
+
+
+class Later(Mapping[str, Any]):
+    """The words of a group, each made when it is said.
+
+    Args:
+        makers: The words' names, in the order in which help lists them, and what returns each.
+
+    """
+
+    def __init__(self, makers: Mapping[str, Callable[[], Any]]) -> None:
+        self._makers = makers
+
+    def __getitem__(self, name: str) -> Any:
+        return self._makers[name]()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._makers)
+
+    def __len__(self) -> int:
+        return len(self._makers)
+
+
+def word(function: Callable[..., None], name: str | None = None, cls: type[TyperCommand] = TyperCommand) -> Any:
+    """Return a word: a function's arguments and docstring, as typer reads them."""
+    app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    app.command(name or function.__name__, cls=cls)(function)
+    return typer.main.get_command(app)
+
+
+def group(name: str, about: str, makers: Mapping[str, Callable[[], Any]], **more: Any) -> Words:
+    """Return a group of words, `<program> <name> <word>`."""
+    words: Any = Later(makers)
+    return Words(name=name, help=about, commands=words, no_args_is_help=True, rich_markup_mode=None, **more)
+
+
+def words_of(functions: Mapping[str, Callable[..., None]], cls: type[TyperCommand] = TyperCommand) -> dict[str, Callable[[], Any]]:
+    """Return what makes words of functions, for `group`."""
+    return {name: partial(word, function, name, cls) for name, function in functions.items()}

@@ -8,7 +8,23 @@ import typer
 
 from modelyard.cli import completing
 
-__all__ = ["AllNamespaces", "Context", "Format", "Model", "Namespace", "Output", "Run", "Target", "Timeout", "Where", "parts"]
+__all__ = [
+    "AllNamespaces",
+    "Context",
+    "DryRun",
+    "Format",
+    "Model",
+    "Namespace",
+    "Output",
+    "Reason",
+    "Run",
+    "Target",
+    "Timeout",
+    "Wait",
+    "Where",
+    "Yes",
+    "parts",
+]
 
 
 class Format(StrEnum):
@@ -27,6 +43,10 @@ Output = Annotated[
     Format | None, typer.Option("--output", "-o", metavar="FORM", help="For programs: json, yaml, name. For people: wide, which is more.")
 ]
 Timeout = Annotated[float, typer.Option("--timeout", metavar="SECONDS", min=1, help="Seconds to wait for the end at most.")]
+Reason = Annotated[str, typer.Option("--reason", metavar="WORDS", help="Why; kept with the model.")]
+Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Follow it to the end, or leave it to the operator.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would change, ask the API server whether it may, change nothing.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="The RegisteredModel.", autocompletion=completing.models)]
 Run = Annotated[list[str], typer.Argument(metavar="RUN", help="TrainingRuns.", autocompletion=completing.runs)]
 

@@ -14,13 +14,14 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
+from modelyard.api.artifacts import Location, S3Kind, is_folder_mark, parse_uri, read_s3_error, unwritable
 from modelyard.api.digest import FileDigest, tree_digest
+from modelyard.api.pod_end import PodReason
 from modelyard.client.errors import ClientError, Failed, NotAllowed, Unreachable
 from modelyard.client.packages import need
 
-__all__ = ["Item", "Piece", "fetch", "pieces", "safe_path"]
+__all__ = ["Item", "Piece", "fetch", "pieces"]
 
 _STREAMS = 8
 _PIECE = 32 * 1024 * 1024
@@ -40,8 +41,8 @@ class Item:
 
     @property
     def mark(self) -> str:
-        """The content's mark, as a part of a file name: parts of another content are not gone on with."""
-        return hashlib.sha256(self.etag.encode()).hexdigest()[:12]
+        """Names parts of this content of this file; short, for a file's own name may be as long as names can be."""
+        return hashlib.sha256(f"{self.path}\n{self.etag}".encode()).hexdigest()[:20]
 
 
 @dataclass(frozen=True)
@@ -55,13 +56,7 @@ class Piece:
     def part(self, folder: Path) -> Path:
         """Where it is kept until the file is whole."""
         target = folder / self.item.path
-        return target.with_name(f".{target.name}.{self.item.mark}.{self.start}.part")
-
-
-def safe_path(path: str) -> bool:
-    """Say whether a relative POSIX path stays inside its folder, on every system of ours."""
-    segments = path.split("/")
-    return not {"", ".", ".."}.intersection(segments) and path.isprintable() and "\\" not in path and ":" not in segments[0]
+        return target.with_name(f".{self.item.mark}.{self.start}.part")
 
 
 def pieces(items: Sequence[Item], size: int = _PIECE) -> list[Piece]:
@@ -100,7 +95,7 @@ def _fetched(tree: "_Tree", uri: str, digest: str, folder: Path) -> Path:
         tree.bring()
         found = tree.digest()
     if found != digest:
-        raise Failed(uri, "ArtifactDigestMismatch", f"it is not what was registered: expected {digest}, got {found}. Do not use {folder}.")
+        raise Failed(uri, PodReason.DIGEST_MISMATCH, f"it is not what was registered: expected {digest}, got {found}. Do not use {folder}.")
     return folder
 
 
@@ -108,8 +103,7 @@ class _Tree:
     """A tree that is being fetched."""
 
     def __init__(self, s3: Any, uri: str, folder: Path, seen: Seen | None, size: int) -> None:
-        parts = urlsplit(uri)
-        self._bucket, self._root = parts.netloc, parts.path.strip("/") + "/"
+        self._place = _place(uri)
         self._uri, self._folder, self._piece_size = uri, folder, size
         self._s3 = s3
         self._seen = seen or (lambda _done, _all: None)
@@ -146,15 +140,17 @@ class _Tree:
     def _listed(self) -> list[Item]:
         items: list[Item] = []
         with _told(self._uri):
-            for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=self._root):
-                # S3 consoles leave empty objects whose key ends in a slash to stand for a folder: they are no files of the tree.
-                files = (each for each in page.get("Contents", ()) if not each["Key"].endswith("/") or each["Size"])
-                items += [Item(each["Key"][len(self._root) :], each["Key"], each["Size"], each["ETag"]) for each in files]
+            for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._place.bucket, Prefix=self._place.prefix):
+                files = (each for each in page.get("Contents", ()) if not is_folder_mark(each["Key"], each["Size"]))
+                items += [self._item(each) for each in files]
         if not items:
-            raise Failed(self._uri, "ArtifactMissing", "nothing lies there any more.")
-        if hostile := next((item.path for item in items if not safe_path(item.path)), None):
-            raise Failed(self._uri, "ArtifactInvalid", f"it holds a path that is not safe to write: {hostile!r}.")
+            raise Failed(self._uri, PodReason.ARTIFACT_MISSING, "nothing lies there any more.")
+        if complaint := unwritable(item.path for item in items):
+            raise Failed(self._uri, PodReason.ARTIFACT_INVALID, f"{complaint}.")
         return items
+
+    def _item(self, listed: Mapping[str, Any]) -> Item:
+        return Item(listed["Key"].removeprefix(self._place.prefix), listed["Key"], listed["Size"], listed["ETag"])
 
     def _piece(self, piece: Piece) -> None:
         """Fetch a piece, or what is missing of it."""
@@ -169,8 +165,8 @@ class _Tree:
             part.touch()
             return
         more = {"IfMatch": piece.item.etag, "Range": f"bytes={piece.start + have}-{piece.end - 1}"}
-        with _told(f"s3://{self._bucket}/{piece.item.key}"), part.open("ab") as file:
-            answer = self._s3.get_object(Bucket=self._bucket, Key=piece.item.key, **more)
+        with _told(f"s3://{self._place.bucket}/{piece.item.key}"), part.open("ab") as file:
+            answer = self._s3.get_object(Bucket=self._place.bucket, Key=piece.item.key, **more)
             for chunk in answer["Body"].iter_chunks(_CHUNK):
                 if self._stop.is_set():
                     return
@@ -193,6 +189,13 @@ class _Tree:
         with self._lock:
             self._done += count
             self._seen(self._done, self._size)
+
+
+def _place(uri: str) -> Location:
+    try:
+        return parse_uri(uri)
+    except ValueError as error:
+        raise Failed("The artifacts' address", PodReason.ARTIFACT_INVALID, f"{error}.") from None
 
 
 def _sha256(path: Path) -> str:
@@ -232,15 +235,13 @@ def _told(what: str) -> Iterator[None]:
 
 
 def _translated(error: Exception, what: str) -> ClientError:
-    response: dict[str, Any] = getattr(error, "response", {})
-    code = str(response.get("Error", {}).get("Code", ""))
-    status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    if code in {"PreconditionFailed", "InvalidRange"}:
-        return Failed(what, "ArtifactDigestMismatch", "it changed while it was fetched: it is not what was registered.")
-    if code in {"NoSuchKey", "NoSuchBucket"}:
-        return Failed(what, "ArtifactMissing", "it is not there any more.")
-    if status == 404:  # a proxy whose backend is away says so too
+    answer = read_s3_error(getattr(error, "response", {}))
+    if answer.kind is S3Kind.CHANGED:
+        return Failed(what, PodReason.DIGEST_MISMATCH, "it changed while it was fetched: it is not what was registered.")
+    if answer.kind in {S3Kind.NO_OBJECT, S3Kind.NO_BUCKET}:
+        return Failed(what, PodReason.ARTIFACT_MISSING, f"{answer.detail}.")
+    if answer.kind is S3Kind.NOT_S3:
         return Unreachable("No S3 answers at the address in the Secret modelyard-connection. What has arrived stays; call again to go on.")
-    if status in {400, 401, 403}:
-        return NotAllowed(f"S3 refuses the keys of the Secret modelyard-connection ({code}): have them corrected.")
+    if answer.kind in {S3Kind.FORBIDDEN, S3Kind.REDIRECT, S3Kind.REFUSED}:
+        return NotAllowed(f"S3 refuses the Secret modelyard-connection: {answer.detail}. Have it corrected.")
     return Unreachable(f"S3 does not answer: {error}. What has arrived stays; call again to go on.")

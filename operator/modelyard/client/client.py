@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 from modelyard.client.kube import Kube
-from modelyard.client.reach import Reach
+from modelyard.client.kube.reach import Reach
 
 if TYPE_CHECKING:
     from modelyard.client.experiments import Experiments

@@ -1,6 +1,6 @@
-"""How things look: tables, badges and bars, as HTML for a notebook and as text elsewhere. What they say does not belong here.
+"""What a notebook shows: tables, cards, badges and bars as HTML. What they say does not belong here.
 
-No package is needed for it: IPython is asked only where it runs already.
+No package is needed for it: IPython is asked only where it runs already. Elsewhere `table` draws the same rows.
 """
 
 import html
@@ -8,11 +8,12 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from typing import Any, Literal
 
-__all__ = ["Badge", "Bar", "Tone", "age", "bar", "card", "in_notebook", "plain", "rich_table", "size", "table", "text_table"]
+from modelyard.client.text import UNKNOWN, number
+
+__all__ = ["Badge", "Bar", "Row", "Tone", "bar", "card", "html_table", "in_notebook", "plain"]
 
 Tone = Literal["good", "busy", "bad", "quiet"]
 _COLOURS: Mapping[Tone, tuple[str, str]] = {
@@ -39,7 +40,7 @@ Row = Mapping[str, Any]
 """A table's row by column. A value is text, a number, None, a Badge, or several badges."""
 
 
-def table(rows: Sequence[Row], empty: str) -> str:
+def html_table(rows: Sequence[Row], empty: str) -> str:
     """Return rows as an HTML table; `empty` if there are none."""
     if not rows:
         return f"<i>{html.escape(empty)}</i>"
@@ -57,73 +58,22 @@ def card(title: str, badge: Badge | None, message: str, fields: Row) -> str:
     return f"<div><b>{html.escape(title)}</b> {_cell(badge) if badge else ''}{said}<table><tbody>{lines}</tbody></table></div>"
 
 
-def text_table(rows: Sequence[Row], empty: str) -> str:
-    """Return rows as text, in columns."""
-    if not rows:
-        return empty
-    cells = [[column.upper() for column in rows[0]], *([plain(value) for value in row.values()] for row in rows)]
-    widths = [max(len(line[index]) for line in cells) for index in range(len(cells[0]))]
-    return "\n".join("  ".join(word.ljust(width) for word, width in zip(line, widths, strict=True)).rstrip() for line in cells)
-
-
-def rich_table(rows: Sequence[Row], empty: str) -> Any:
-    """Return rows as a table of rich, for `rich.print` and a terminal's IPython."""
-    from rich.table import Table  # noqa: PLC0415 - only where somebody draws with it
-    from rich.text import Text  # noqa: PLC0415
-
-    if not rows:
-        return Text(empty, style="italic")
-    colours: Mapping[Tone, str] = {"good": "green", "busy": "yellow", "bad": "red", "quiet": ""}
-    found = Table(*rows[0], box=None, header_style="bold", pad_edge=False)
-    for row in rows:
-        cells = []
-        for value in row.values():
-            each = value if isinstance(value, list | tuple) else [value]
-            words = (Text(plain(word), style=colours[word.tone] if isinstance(word, Badge) else "") for word in each)
-            cells.append(Text(" ").join(words))
-        found.add_row(*cells)
-    return found
-
-
 def _cell(value: Any) -> str:
     if isinstance(value, Badge):
         back, fore = _COLOURS[value.tone]
         return f'<span style="background:{back};color:{fore};border-radius:8px;padding:1px 8px">{html.escape(value.text)}</span>'
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple) and value:
         return " ".join(_cell(each) for each in value)
     return html.escape(plain(value))
 
 
 def plain(value: Any) -> str:
-    """Return a cell as text."""
-    if value is None:
-        return ""
+    """Return a cell as text; a dash if it is empty."""
     if isinstance(value, list | tuple):
-        return ", ".join(plain(each) for each in value)
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-def age(since: datetime | None, now: datetime | None = None) -> str:
-    """Return how long ago something was, in its largest unit: `3d`, `14m`."""
-    if since is None:
-        return ""
-    seconds = max(timedelta(0), (now or datetime.now(UTC)) - since).total_seconds()
-    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
-        if seconds >= length:
-            return f"{int(seconds // length)}{unit}"
-    return f"{int(seconds)}s"
-
-
-def size(count: int | None) -> str:
-    """Return a number of bytes as people read it: `1.4 MB`."""
-    if count is None:
-        return ""
-    value = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.1f} TB"
+        return ", ".join(plain(each) for each in value) or UNKNOWN
+    if value is None:
+        return UNKNOWN
+    return number(value) if isinstance(value, float) else str(value)
 
 
 def in_notebook() -> bool:

@@ -10,7 +10,7 @@
     └── Missing       a Python package is needed for this
 
 A wrong argument is a ValueError, as everywhere in Python. How an answer of the API server becomes one of these does not belong here
-(`client/answers.py`).
+(`client/kube/answers.py`).
 """
 
 __all__ = ["ClientError", "Failed", "Missing", "NotAllowed", "NotFound", "Refused", "TimedOut", "Unreachable"]

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from modelyard.api.experiment import Experiment, ExperimentSpec, ExperimentStatus
-from modelyard.client import display
+from modelyard.client import text
 from modelyard.client.handles import API_VERSION, Handle, Listing, changes, listed
 from modelyard.client.kube import Kube
 
@@ -37,9 +37,9 @@ class ExperimentHandle(Handle[Experiment]):
             "running": runs.running if runs else None,
             "finished": runs.finished if runs else None,
             "failed": runs.failed if runs else None,
-            "best": f"{best.metric} {best.value} ({best.training_run or best.run_id})" if best else None,
-            "size": display.size(status.artifacts.bytes) if status.artifacts else None,
-            "age": display.age(self.metadata.creation_timestamp),
+            "best": f"{best.metric} {text.number(best.value)} ({best.training_run or best.run_id})" if best else None,
+            "size": text.size(status.artifacts.bytes if status.artifacts else None),
+            "age": self.age,
         }
 
     def fields(self) -> dict[str, Any]:

@@ -9,10 +9,11 @@ does not belong here.
 
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from datetime import UTC, datetime
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 from modelyard.api.base import GROUP, VERSION, Condition, Meta, Resource
-from modelyard.client import display
+from modelyard.client import display, text
 from modelyard.client.errors import Failed, TimedOut
 from modelyard.client.kube import Kube, Manifest
 from modelyard.client.packages import need
@@ -157,11 +158,16 @@ class Handle(Generic[ResourceT]):
 
     def row(self) -> dict[str, Any]:
         """Return its line in a table, by column: text, numbers, badges."""
-        return {"name": self.name, "namespace": self.namespace, "status": self.badge, "age": display.age(self.metadata.creation_timestamp)}
+        return {"name": self.name, "namespace": self.namespace, "status": self.badge, "age": self.age}
 
     def fields(self) -> dict[str, Any]:
         """Return what is to be known of it, beside name and condition."""
-        return {"age": display.age(self.metadata.creation_timestamp)}
+        return {"age": self.age}
+
+    @property
+    def age(self) -> str:
+        """How old it is: `3h`."""
+        return text.age(self.metadata.creation_timestamp, datetime.now(UTC))
 
     @property
     def badge(self) -> display.Badge:
@@ -194,10 +200,18 @@ class Handle(Generic[ResourceT]):
         return Failed(f"{self.RESOURCE.KIND} {self.namespace}/{self.name}", self.reason or "Unknown", self.message)
 
 
-class Listing(tuple[HandleT, ...], Generic[HandleT]):
-    """Some handles; a notebook shows them as a table. `.rows()` gives the table's cells, `.frame()` a pandas DataFrame."""
+class _Listed(Protocol):
+    def row(self) -> dict[str, Any]: ...
+
+
+ListedT = TypeVar("ListedT", bound=_Listed)
+
+
+class Listing(tuple[ListedT, ...], Generic[ListedT]):
+    """Several objects, shown as a table. `.rows()` gives the table's cells, `.frame()` a pandas DataFrame."""
 
     __slots__ = ()
+    EMPTY: ClassVar[str] = "nothing here"
 
     def rows(self) -> list[dict[str, Any]]:
         """Return a row for each, by column: text, numbers, badges."""
@@ -217,13 +231,15 @@ class Listing(tuple[HandleT, ...], Generic[HandleT]):
         )
 
     def __repr__(self) -> str:
-        return display.text_table(self.rows(), "nothing here")
+        return str(self.__rich__().plain)
 
     def _repr_html_(self) -> str:
-        return display.table(self.rows(), "nothing here")
+        return display.html_table(self.rows(), self.EMPTY)
 
     def __rich__(self) -> Any:
-        return display.rich_table(self.rows(), "nothing here")
+        from modelyard.client.table import rows_table  # noqa: PLC0415 - rich is loaded by who draws
+
+        return rows_table(self.rows(), self.EMPTY)
 
 
 def listed(handle: type[HandleT], kube: Kube, *, all_namespaces: bool, labels: str) -> Listing[HandleT]:

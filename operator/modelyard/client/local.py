@@ -16,15 +16,19 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from modelyard.api.dataset import tagged
+from modelyard.api.wire import PROGRESS_METRIC
 from modelyard.client import profile as figures
-from modelyard.client.errors import ClientError, Failed, NotAllowed, NotFound, Refused, Unreachable
+from modelyard.client.errors import ClientError, Failed, NotFound, Refused, Unreachable
 from modelyard.client.kube import Kube
+from modelyard.client.kube.reach import Reach
 from modelyard.client.packages import need
-from modelyard.client.reach import Reach
+from modelyard.client.rest import mlflow_error
+from modelyard.client.text import as_text
 from modelyard.client.tracking import connected
-from modelyard.kube.names import FAILURE_TAG, HEARTBEAT_ANNOTATION, PROGRESS_METRIC
+from modelyard.kube.names import FAILURE_TAG, HEARTBEAT_ANNOTATION
 
-__all__ = ["LocalRun", "as_text", "check", "flavor_of", "recording"]
+__all__ = ["LocalRun", "check", "flavor_of", "recording"]
 
 _BEAT = 20.0
 """Seconds between two signs of life; the operator gives up after 90."""
@@ -47,11 +51,6 @@ _FLAVORS = {
     "mlflow": "pyfunc",
 }
 _XGBOOST_NEEDS = {"mlflow": "mlflow", "numpy": "numpy", "pandas": "pandas", "scikit-learn": "scikit-learn", "xgboost": "xgboost"}
-
-
-def as_text(value: Any) -> str:
-    """Return a parameter as text: true and false in lower case, as in YAML."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def check() -> None:
@@ -149,7 +148,7 @@ class LocalRun:
         uri = Path(data).resolve().as_uri() if isinstance(data, str | Path) else ""
         context = [entities.InputTag("mlflow.data.context", "training")]
         dataset = entities.DatasetInput(entities.Dataset(**figures.entity(name, uri, found)), context)
-        tags = [entities.RunTag(key, value) for key, value in figures.tags(name, uri or "memory", found).items()]
+        tags = [entities.RunTag(key, value) for key, value in tagged(name, found.digest, uri or "memory", found).items()]
         with _told("log the dataset"):
             self._log_input(dataset)
             self._client.log_batch(self.run_id, tags=tags)
@@ -326,12 +325,8 @@ def _told(doing: str) -> Iterator[None]:
     try:
         yield
     except exceptions.MlflowException as error:
-        code, words = error.get_http_status_code(), " ".join(str(error).split())[:600]
-        if code in {401, 403}:
-            raise NotAllowed(f"MLflow refuses to {doing}: have the credentials in the Secret modelyard-connection corrected.") from error
-        if 400 <= code < 500 and code not in {408, 429}:
-            raise Refused(f"MLflow refuses to {doing}: {words}") from error
-        raise Unreachable(f"MLflow cannot {doing} now: {words}") from error
+        code, said = error.get_http_status_code(), " ".join(str(error).split())[:600]
+        raise mlflow_error(code, said, doing) or Unreachable(f"MLflow cannot {doing}: {said}") from error
 
 
 def flavor_of(model: Any) -> str:

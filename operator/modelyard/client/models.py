@@ -5,22 +5,19 @@ How bytes are fetched does not belong here (`artifacts`), nor how a model is ask
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any, overload
 
 from modelyard.api.registered_model import VersionStatus
-from modelyard.client import artifacts, display, following, predict, rest
+from modelyard.client import artifacts, display, predict, progress, refreshing, rest, sources, text, waiting
 from modelyard.client.errors import Failed, NotFound, Refused, Unreachable
 from modelyard.client.handles import API_VERSION, Listing, changes, listed
 from modelyard.client.kube import Kube
+from modelyard.client.kube.reach import Reach
 from modelyard.client.packages import need
-from modelyard.client.reach import Reach
 from modelyard.client.versions import ModelHandle, ModelVersion, Versions
 
 __all__ = ["Models"]
-
-Watching = Callable[[ModelHandle], None]
 
 
 class Models:
@@ -68,7 +65,7 @@ class Models:
         tags: Mapping[str, str] | None = None,
         *,
         seconds: float = 300,
-        seen: Watching | None = None,
+        seen: waiting.Watching | None = None,
     ) -> ModelVersion:
         """Declare a version of a model, and wait until it is registered. The RegisteredModel is made, if there is none.
 
@@ -88,12 +85,17 @@ class Models:
             TimedOut: It is not registered yet.
 
         """
-        declared = following.source(source) | ({"tags": dict(tags)} if tags else {})
+        declared = sources.source(source) | ({"tags": dict(tags)} if tags else {})
         model = self._declared(name, version, declared)
         if not seconds:
             return ModelVersion(model, VersionStatus(name=version))
-        look = partial(following.registered, version, declared)
-        return model._until(look, f"to register {version}", seconds, seen, stalls=False).version(version)  # noqa: SLF001 - this package's
+        generation = model.metadata.generation
+
+        def registration(now: ModelHandle) -> progress.Progress:
+            return progress.version_registration(now.object, version, declared, generation)
+
+        subject = f"{version} of {model.namespace}/{model.name}"
+        return waiting.followed(model, {subject: registration}, f"to register {version}", seconds, seen).version(version)
 
     def _declared(self, name: str, version: str, source: dict[str, Any]) -> ModelHandle:
         """Declare a version, in a model that is there, or that is made for it."""
@@ -134,7 +136,9 @@ class Models:
         """Return a model's versions, oldest first."""
         return self.get(name).versions()
 
-    def set_stage(self, name: str, version: str | None, stage: str, *, seconds: float = 900, seen: Watching | None = None) -> ModelHandle:
+    def set_stage(
+        self, name: str, version: str | None, stage: str, *, seconds: float = 900, seen: waiting.Watching | None = None
+    ) -> ModelHandle:
         """Let a version hold a stage, and wait until it does: served, and moved in MLflow. The same call takes it back.
 
         Args:
@@ -146,16 +150,44 @@ class Models:
 
         Raises:
             NotAllowed: The user may not promote to that stage: verb `promote` on `registeredmodels/<stage>`.
-            Failed: The version was not promoted; the one before serves on. The reason and message say why.
+            Failed: The version was not promoted; the stable version is still serving. The reason and message
+                say why. Reason `Superseded`: another user has asked for something else since.
             TimedOut: It is still on its way.
 
         """
         patch = {"spec": {"stages": {stage: {"version": version}}}}
         model = ModelHandle(self._kube, self._kube.patch("RegisteredModel", name, patch))
-        if not seconds:
+        changes = (progress.asked_for(model.object, stage),)
+        return waiting.changed(model, changes, f"to make {version or 'no version'} effective in {stage}", seconds, seen)
+
+    def refresh(self, name: str, stage: str | None = None, *, seconds: float = 900, seen: waiting.Watching | None = None) -> ModelHandle:
+        """Serve the effective version with the operator's current runtime, and wait until it is.
+
+        It is a promotion of the same version and loses no request. A stage that has the current runtime is
+        left as it is. After an upgrade the operator needs some seconds to record its new runtime.
+
+        Args:
+            name: The model.
+            stage: The stage; absent: each stage that is served with another runtime.
+            seconds: How long to wait; 0: not at all.
+            seen: Called with every state of the model.
+
+        Raises:
+            NotFound: The model has no such stage.
+            NotAllowed: The user may not promote to that stage.
+            Refused: The named stage has no effective version, or another change of it comes first.
+            Failed: The new runtime cannot serve the version; the old one is still serving.
+            TimedOut: It is still on its way.
+
+        """
+        model = self.get(name)
+        stages = refreshing.stages_to_refresh(model.object, stage)
+        if not stages:
             return model
-        look = partial(following.staged, stage, version)
-        return model._until(look, f"to let {version or 'nothing'} hold {stage}", seconds, seen, stalls=False)  # noqa: SLF001
+        patch = refreshing.patch(model.object, stages)
+        model = ModelHandle(self._kube, self._kube.patch("RegisteredModel", name, patch))
+        changes = refreshing.changes(model.object, stages)
+        return waiting.changed(model, changes, f"to refresh {', '.join(stages)}", seconds, seen)
 
     def download(self, name: str, path: str | Path, which: str = "latest", *, seen: Callable[[int, int], None] | None = None) -> Path:
         """Download a version's artifacts, the whole tree, and check its digest; return the folder.
@@ -178,16 +210,17 @@ class Models:
         subject = f"{version.name} of {version.model.namespace}/{version.model.name}"
         uri, digest = version.status.uri, version.status.digest
         if uri is None or digest is None:
-            raise Failed(subject, "WaitingForVersion", version.status.problem or "it is not registered yet.")
+            blocker = version.status.blocked
+            if blocker is not None:
+                raise Failed(subject, blocker.reason, blocker.message)
+            raise Failed(subject, "WaitingForVersion", "It is not registered yet.")
         connection = self._reach.connection(version.model.namespace)
         local = {**connection, "MLFLOW_S3_ENDPOINT_URL": self._reach.url(connection["MLFLOW_S3_ENDPOINT_URL"])}
         if seen is not None:
             return artifacts.fetch(local, uri, digest, folder, seen)
         with display.bar(f"Downloading {subject}") as move:
             words = "{} of {}".format
-            return artifacts.fetch(
-                local, uri, digest, folder, lambda a, b: move(a / b if b else 1.0, words(display.size(a), display.size(b)))
-            )
+            return artifacts.fetch(local, uri, digest, folder, lambda a, b: move(a / b if b else 1.0, words(text.size(a), text.size(b))))
 
     def load(self, name: str, which: str = "production", *, flavor: str = "auto") -> Any:
         """Download a version, check it, and load it on this machine. A model can be code: load what you trust.
@@ -235,11 +268,12 @@ class Models:
         url = self.url(name, stage)
         who = f"The model {name} in {stage}"
         reply = rest.ask(url + predict.path(protocol, name), predict.request(protocol, given), who=who, seconds=seconds)
-        if reply.code == 404:
+        kind = rest.meaning(reply.code)
+        if kind is NotFound:
             raise NotFound(f"{who} is not what answers at its address: {reply.said}", name=name, namespace=self._kube.namespace)
-        if reply.code >= 500 or reply.code == 429:
+        if kind is Unreachable:
             raise Unreachable(f"{who} cannot answer now ({reply.code}): {reply.said}")
-        if reply.code >= 300:
+        if kind is not None:
             raise Refused(f"{who} refuses the input: {reply.said}")
         return predict.answer(protocol, reply.body, given)
 

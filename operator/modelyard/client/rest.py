@@ -1,6 +1,6 @@
-"""HTTP to those whom a way leads to: a model, MLflow's REST API. JSON both ways.
+"""HTTP with JSON, to a model server and to MLflow's REST API; and what an HTTP status of either means.
 
-What an answer means, beyond whether there is one, does not belong here.
+How an address is reached does not belong here (`kube.reach`), nor what an answer's content means.
 """
 
 import base64
@@ -8,11 +8,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
-from modelyard.client.errors import NotAllowed, NotFound, Refused, Unreachable
+from modelyard.client.errors import ClientError, NotAllowed, NotFound, Refused, Unreachable
+from modelyard.kube.names import CONNECTION_SECRET
 
-__all__ = ["Mlflow", "Reply", "ask"]
+__all__ = ["Mlflow", "Reply", "ask", "meaning", "mlflow_error"]
 
 
 @dataclass(frozen=True)
@@ -61,32 +62,67 @@ def ask(url: str, body: Any = None, *, who: str, seconds: float, headers: Mappin
     return Reply(answer.status_code, {key.lower(): value for key, value in answer.headers.items()}, answer.content)
 
 
+def meaning(code: int) -> type[ClientError] | None:
+    """Return what an HTTP status of MLflow or of a model server means as an error; None if the request was done."""
+    if code in {401, 403}:
+        return NotAllowed
+    if code == 404:
+        return NotFound
+    if code >= 500 or code in {408, 429}:
+        return Unreachable
+    return Refused if code >= 300 else None
+
+
+def mlflow_error(code: int, said: str, doing: str) -> ClientError | None:
+    """Return an HTTP status of MLflow as an error with its text; None if the request was done.
+
+    Args:
+        code: The status.
+        said: MLflow's own words.
+        doing: What was asked for, as a verb phrase: "log metrics".
+
+    """
+    kind = meaning(code)
+    if kind is None:
+        return None
+    if kind is NotAllowed:
+        secret = f"the credentials of the Secret {CONNECTION_SECRET}"
+        return NotAllowed(f"MLflow refuses to {doing} ({code}): have {secret} corrected.")
+    if kind is NotFound:
+        return NotFound(f"MLflow cannot {doing}, it has no such thing: {said}")
+    if kind is Unreachable:
+        return Unreachable(f"MLflow cannot {doing} now ({code}): {said}")
+    return Refused(f"MLflow refuses to {doing}: {said}")
+
+
 @dataclass(frozen=True)
 class Mlflow:
-    """MLflow's REST API, at an address that answers from here, with a namespace's own credentials."""
+    """MLflow's REST API, at an address that answers from here, with a namespace's own credentials.
+
+    `get` and `post` ask for `api/2.0/mlflow/<path>`, and raise:
+        NotFound: MLflow has no such thing.
+        NotAllowed: It refuses the credentials of the Secret.
+        Refused: It refuses the request.
+        Unreachable: It does not answer, or cannot now.
+
+    """
 
     url: str
     connection: Mapping[str, str] = field(repr=False)
 
-    def ask(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """POST to `api/2.0/mlflow/<path>`.
+    def get(self, path: str, **query: str) -> dict[str, Any]:
+        """Read something."""
+        return self._asked(path, f"?{urlencode(query)}", None)
 
-        Raises:
-            NotFound: MLflow has no such thing.
-            NotAllowed: It refuses the credentials of the Secret.
-            Refused: It refuses the request.
-            Unreachable: It does not answer.
+    def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Search for something, or change it."""
+        return self._asked(path, "", dict(body))
 
-        """
-        reply = ask(f"{self.url.rstrip('/')}/api/2.0/mlflow/{path}", dict(body), who="MLflow", seconds=30, headers=self._headers())
-        if reply.code in {401, 403}:
-            raise NotAllowed(f"MLflow refuses the credentials of the Secret modelyard-connection ({reply.code}): have them corrected.")
-        if reply.code == 404:
-            raise NotFound(f"MLflow has no such thing: {reply.said}")
-        if reply.code >= 500 or reply.code == 429:
-            raise Unreachable(f"MLflow cannot answer now ({reply.code}): {reply.said}")
-        if reply.code >= 300:
-            raise Refused(f"MLflow refuses {path}: {reply.said}")
+    def _asked(self, path: str, query: str, body: dict[str, Any] | None) -> dict[str, Any]:
+        url = f"{self.url.rstrip('/')}/api/2.0/mlflow/{path}{query}"
+        reply = ask(url, body, who="MLflow", seconds=30, headers=self._headers())
+        if (error := mlflow_error(reply.code, reply.said, f"answer {path}")) is not None:
+            raise error
         return dict(json.loads(reply.body or b"{}"))
 
     def _headers(self) -> dict[str, str]:

@@ -36,7 +36,7 @@ def restored(mlflow: Mlflow, namespace: str, name: str) -> str:
     uid = _tags(newest).get(UID_TAG)
     for run in found:
         if _tags(run).get(UID_TAG) == uid:
-            mlflow.ask("runs/restore", {"run_id": run["info"]["run_id"]})
+            mlflow.post("runs/restore", {"run_id": run["info"]["run_id"]})
     return str(newest["info"]["run_id"])
 
 
@@ -59,7 +59,7 @@ def _runs(mlflow: Mlflow, experiments: list[str], tags: Mapping[str, str], view:
 def _all(mlflow: Mlflow, path: str, body: dict[str, Any], key: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     while True:
-        page = mlflow.ask(path, body)
+        page = mlflow.post(path, body)
         found += page.get(key) or []
         if not (token := page.get("next_page_token")):
             return found

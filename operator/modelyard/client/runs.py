@@ -3,28 +3,32 @@
 What a run that trains here logs does not belong here (`local`).
 """
 
-import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from modelyard.api.training_run import TrainingReason, TrainingRun, TrainingRunSpec, TrainingRunStatus
-from modelyard.client import display, filters, local
-from modelyard.client.errors import ClientError, NotFound
-from modelyard.client.handles import API_VERSION, Handle, Listing, changes
+from modelyard.api.training_run import ModelArtifact, TrainingReason, TrainingRun, TrainingRunSpec, TrainingRunStatus
+from modelyard.client import filters, text
+from modelyard.client.errors import NotFound
+from modelyard.client.handles import Handle, Listing, changes
 from modelyard.client.kube import Kube, Manifest
-from modelyard.client.local import LocalRun, as_text
-from modelyard.client.reach import Reach
+from modelyard.client.kube.reach import Reach
 from modelyard.client.rest import Mlflow
 from modelyard.client.restoring import restored
+from modelyard.client.training import TrainingOptions, created, training_run
 from modelyard.kube.names import UID_LABEL
+
+if TYPE_CHECKING:
+    from modelyard.client.local import LocalRun
 
 __all__ = ["RunHandle", "Runs"]
 
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+_FEW = 3
+"""Metrics that a table shows of each run."""
 _TRAINER = "trainer"
 """The container of a training pod that trains."""
 
@@ -63,7 +67,6 @@ class RunHandle(Handle[TrainingRun]):
     def row(self) -> dict[str, Any]:
         """Return its line in a table."""
         status = self.object.status
-        shown = [f"{name} {value:.4g}" for name, value in list(self.metrics.items())[:3]]
         done = status.progress.percent if status.progress and not self.ended else None
         return {
             "namespace": self.namespace,
@@ -71,9 +74,9 @@ class RunHandle(Handle[TrainingRun]):
             "experiment": self.object.spec.experiment,
             "status": self.badge,
             "done": f"{done}%" if done is not None else None,
-            "metrics": ", ".join(shown),
+            "metrics": text.metrics(self.metrics.items(), _FEW),
             "model": f"{status.registered.model} {status.registered.version}" if status.registered else None,
-            "age": display.age(self.metadata.creation_timestamp),
+            "age": self.age,
         }
 
     def fields(self) -> dict[str, Any]:
@@ -83,12 +86,12 @@ class RunHandle(Handle[TrainingRun]):
             "experiment": spec.experiment,
             "trainer": next(iter(self.object.trainer_settings()), None),
             "parameters": [f"{key}={value}" for key, value in (status.parameters or spec.parameters).items()],
-            "metrics": [f"{name} {value:.6g}" for name, value in self.metrics.items()],
-            "model": f"{status.model.flavor} {display.size(status.model.bytes)} {status.model.digest[:19]}" if status.model else None,
+            "metrics": text.metrics(self.metrics.items()),
+            "model": _model(status.model),
             "registered": f"{status.registered.model} {status.registered.version}" if status.registered else None,
             "mlflow": status.mlflow.url if status.mlflow else None,
             "failure": f"{status.failure.reason}: {status.failure.message}" if status.failure else None,
-            "age": display.age(self.metadata.creation_timestamp),
+            "age": self.age,
         }
 
     def logs(self, *, follow: bool = False, tail: int | None = None) -> Iterator[str]:
@@ -125,6 +128,10 @@ class RunHandle(Handle[TrainingRun]):
         return sorted(pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp")))
 
 
+def _model(model: ModelArtifact | None) -> str | None:
+    return f"{model.flavor} {text.size(model.bytes)} {text.short_digest(model.digest)}" if model else None
+
+
 def _started(pod: Manifest) -> bool:
     """Its trainer runs or ran: before that there is nothing to read."""
     statuses = (pod.get("status") or {}).get("containerStatuses") or []
@@ -149,7 +156,7 @@ class Runs:
         labels: Mapping[str, str] | None = None,
         deletion_policy: str = "Retain",
         seconds: float = 60,
-    ) -> Iterator[LocalRun]:
+    ) -> "Iterator[LocalRun]":
         """Record a training that happens here, for the length of a block. It is closed on any exit; `local` says how.
 
             with client.runs.start("fraud", parameters={"max_depth": 6}) as run:
@@ -175,10 +182,19 @@ class Runs:
             TimedOut: The operator does not make it.
 
         """
+        from modelyard.client import local  # noqa: PLC0415 - not before it is asked for (decision 0010)
+
         local.check()
-        spec: dict[str, Any] = {"experiment": experiment, "trainer": {"external": {}}, "deletionPolicy": deletion_policy}
-        spec |= _common(parameters, register)
-        made = RunHandle(self._kube, self._kube.create(_body(name or _new_name(experiment), spec, labels)))
+        options = TrainingOptions(
+            experiment=experiment,
+            name=name,
+            external=True,
+            parameters=parameters or {},
+            register=register,
+            spec={"deletionPolicy": deletion_policy},
+            labels=labels or {},
+        )
+        made = RunHandle(self._kube, created(self._kube, training_run(options)))
         there = made._until(_recorded, "to get its MLflow run", seconds, None)  # noqa: SLF001 - both are this package's
         assert there.object.status.mlflow is not None
         with local.recording(self._kube, self._reach, there.name, there.object.status.mlflow.run_id) as run:
@@ -208,8 +224,8 @@ class Runs:
             experiment: The Experiment that it belongs to.
             name: The run's name; `<experiment>-<5 random characters>` if absent.
             task: classification or regression: the tabular trainer. The default, if neither script nor image is given: classification.
-            script: A Python file of this machine: it goes into a ConfigMap, which goes with the run. Or `<ConfigMap>/<key>` of one that
-                is there already.
+            script: A Python file of this machine, which goes into a ConfigMap that is deleted with the run; or `<ConfigMap>[/<key>]` of
+                one that exists.
             image: An image that trains.
             command: The image's entry point.
             args: The image's arguments.
@@ -226,37 +242,23 @@ class Runs:
             ValueError: Several of task, script and image are given, or the script is no file.
 
         """
-        if sum(each is not None for each in (task, script, image)) > 1:
-            raise ValueError("name one of task, script and image: who trains")
-        name = name or _new_name(experiment)
-        there, file = _script(name, script)
-        trainer: dict[str, Any] = {"xgboost": {"task": task or "classification"}}
-        if image is not None:
-            trainer = {"container": {"image": image, "command": list(command), "args": list(args)}}
-        elif there is not None:
-            trainer = {"script": there}
-        whole: dict[str, Any] = {"experiment": experiment, "trainer": trainer, **_common(parameters, register)}
-        whole |= {"dataset": dict(dataset)} if dataset else {}
-        resources = {key: dict(value) for key, value in (("requests", requests), ("limits", limits)) if value}
-        whole |= {"resources": resources} if resources else {}
-        body = _body(name, {**whole, **(spec or {})}, labels)
-        if file is None:
-            return RunHandle(self._kube, self._kube.create(body))
-        return self._with_script(body, file)
-
-    def _with_script(self, body: Manifest, data: dict[str, str]) -> RunHandle:
-        """Make the ConfigMap before the run, so that no pod waits for it, and then the run's own, so that it goes with it."""
-        name = body["spec"]["trainer"]["script"]["configMap"]
-        self._kube.create(body, dry_run=True)
-        self._kube.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data})
-        try:
-            made = RunHandle(self._kube, self._kube.create(body))
-        except ClientError:
-            self._kube.delete("ConfigMap", name)
-            raise
-        owner = {"apiVersion": API_VERSION, "kind": "TrainingRun", "name": made.name, "uid": made.metadata.uid}
-        self._kube.patch("ConfigMap", name, {"metadata": {"ownerReferences": [owner]}})
-        return made
+        options = TrainingOptions(
+            experiment=experiment,
+            name=name,
+            task=task,
+            script=script,
+            image=image,
+            command=command,
+            args=args,
+            parameters=parameters or {},
+            dataset=dataset or {},
+            register=register,
+            requests=requests or {},
+            limits=limits or {},
+            spec=spec or {},
+            labels=labels or {},
+        )
+        return RunHandle(self._kube, created(self._kube, training_run(options)))
 
     def get(self, name: str) -> RunHandle:
         """Return one.
@@ -269,7 +271,7 @@ class Runs:
 
     def list(
         self,
-        max_results: int = 100,
+        max_results: int | None = 100,
         filter: str = "",  # noqa: A002 - as MLflow calls it
         *,
         experiment: str = "",
@@ -279,7 +281,7 @@ class Runs:
         """Return the newest runs first.
 
         Args:
-            max_results: At most so many.
+            max_results: At most so many; None: all.
             filter: Comparisons, all of which hold: `metrics.accuracy > 0.9 and parameters.max_depth = 6 and reason != Failed`. On
                 the left: name, namespace, experiment, reason, attempt, ready, running, failed, flavor, metrics.<name>,
                 parameters.<name>, labels.<key>. Between: = != > >= < <= ~ (contains). Text with spaces in quotes.
@@ -337,38 +339,6 @@ class Runs:
 def _recorded(run: RunHandle) -> RunHandle | None:
     """It has its MLflow run."""
     return run if run.object.status.mlflow is not None else None
-
-
-def _body(name: str, spec: Mapping[str, Any], labels: Mapping[str, str] | None) -> Manifest:
-    metadata = {"name": name, **({"labels": dict(labels)} if labels else {})}
-    return {"apiVersion": API_VERSION, "kind": "TrainingRun", "metadata": metadata, "spec": dict(spec)}
-
-
-def _new_name(experiment: str) -> str:
-    """Return a name that nobody has: letters that cannot be mistaken for each other, as Kubernetes' own."""
-    return f"{experiment[:57]}-{''.join(secrets.choice('bcdfghjklmnpqrstvwxz2456789') for _ in range(5))}"
-
-
-def _common(parameters: Mapping[str, Any] | None, register: tuple[str, str] | None) -> dict[str, Any]:
-    spec: dict[str, Any] = {}
-    if parameters:
-        spec["parameters"] = {key: as_text(value) for key, value in parameters.items()}
-    if register:
-        spec["register"] = {"model": register[0], "version": register[1]}
-    return spec
-
-
-def _script(name: str, script: str | Path | None) -> tuple[dict[str, str] | None, dict[str, str] | None]:
-    """Return the trainer's script, and what a ConfigMap for it has to hold: nothing where it is there already."""
-    if script is None:
-        return None, None
-    path = Path(script)
-    if path.is_file():
-        return {"configMap": f"{name}-script"[:253], "key": path.name}, {path.name: path.read_text(encoding="utf-8")}
-    config_map, _, key = str(script).partition("/")
-    if isinstance(script, str) and key.endswith(".py") and "/" not in key:
-        return {"configMap": config_map, "key": key}, None
-    raise ValueError(f"{script} is neither a file of this machine nor <ConfigMap>/<key that ends in .py>")
 
 
 def _looked_up(run: RunHandle, name: str) -> Any:

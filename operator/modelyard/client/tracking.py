@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from modelyard.client.kube import Kube
+from modelyard.client.kube.reach import Reach
 from modelyard.client.packages import need
-from modelyard.client.reach import Reach
 
 __all__ = ["connected"]
 

@@ -1,13 +1,22 @@
 """A RegisteredModel and its versions, as they were read. What is done with them does not belong here (`models`)."""
 
-from typing import Any
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, ClassVar
 
-from modelyard.api.registered_model import RegisteredModel, RegisteredModelSpec, RegisteredModelStatus, VersionStatus
-from modelyard.client import display
+from modelyard.api.registered_model import (
+    RegisteredModel,
+    RegisteredModelSpec,
+    RegisteredModelStatus,
+    StepState,
+    StepStatus,
+    VersionStatus,
+)
+from modelyard.client import display, progress, text
 from modelyard.client.errors import NotFound
-from modelyard.client.handles import Handle
+from modelyard.client.handles import Handle, Listing
 
-__all__ = ["ModelHandle", "ModelVersion", "Versions"]
+__all__ = ["ModelHandle", "ModelVersion", "Versions", "step_text"]
 
 _LATEST = "latest"
 
@@ -35,6 +44,12 @@ class ModelVersion:
         """MLflow has it."""
         return self.status.mlflow_version is not None
 
+    @property
+    def blocked(self) -> str | None:
+        """Why it is not registered or must not be served; None if nothing is wrong."""
+        found = self.status.blocked
+        return f"{found.reason}: {found.message}" if found else None
+
     def row(self) -> dict[str, Any]:
         """Return its line in a table."""
         status = self.status
@@ -42,11 +57,11 @@ class ModelVersion:
             "version": self.name,
             "stages": [display.Badge(stage, "good") for stage in status.stages],
             "flavor": status.flavor,
-            "size": display.size(status.bytes),
-            "digest": status.digest[:19] if status.digest else None,
+            "size": text.size(status.bytes),
+            "digest": text.short_digest(status.digest),
             "from": status.training_run or status.run_id or status.uri,
-            "registered": display.age(status.created_at),
-            "problem": status.problem,
+            "registered": text.age(status.registered_time, datetime.now(UTC)),
+            "blocked": self.blocked,
         }
 
     def __repr__(self) -> str:
@@ -54,29 +69,20 @@ class ModelVersion:
         return f"<version {self.name} of {self.model.namespace}/{self.model.name}{stages}>"
 
     def _repr_html_(self) -> str:
-        row = {key: value for key, value in self.row().items() if key not in {"version", "problem"}}
+        row = {key: value for key, value in self.row().items() if key not in {"version", "blocked"}}
         badge = display.Badge("Registered", "good") if self.registered else display.Badge("Registering", "busy")
+        if self.status.blocked is not None:
+            badge = display.Badge(self.status.blocked.reason, "bad" if self.status.blocked.needs_action else "busy")
+        message = self.status.blocked.message if self.status.blocked else ""
         title = f"{self.model.namespace}/{self.model.name} {self.name}"
-        return display.card(title, badge, self.status.problem or "", row | {"signature": self.status.signature})
+        return display.card(title, badge, message, row | {"signature": self.status.signature})
 
 
-class Versions(tuple[ModelVersion, ...]):
-    """A model's versions, oldest first; a notebook shows them as a table."""
+class Versions(Listing[ModelVersion]):
+    """A model's versions, oldest first."""
 
     __slots__ = ()
-
-    def rows(self) -> "list[dict[str, Any]]":
-        """Return a row for each, by column."""
-        return [each.row() for each in self]
-
-    def __repr__(self) -> str:
-        return display.text_table(self.rows(), "no versions")
-
-    def _repr_html_(self) -> str:
-        return display.table(self.rows(), "no versions")
-
-    def __rich__(self) -> Any:
-        return display.rich_table(self.rows(), "no versions")
+    EMPTY: ClassVar[str] = "no versions"
 
 
 class ModelHandle(Handle[RegisteredModel]):
@@ -137,22 +143,50 @@ class ModelHandle(Handle[RegisteredModel]):
             "stages": self._badges(),
             "versions": len(self.object.status.versions),
             "status": self.badge,
-            "age": display.age(self.metadata.creation_timestamp),
+            "age": self.age,
         }
 
     def fields(self) -> dict[str, Any]:
         """Return what is to be known of it."""
         status = self.object.status
         urls = [f"{name}: {stage.url}" for name, stage in status.stages.items() if stage.url]
-        history = [f"{each.stage}: {each.from_ or 'nothing'} -> {each.to or 'nothing'}" for each in status.history[-3:]]
+        history = [f"{each.stage}: {each.from_ or 'nothing'} -> {each.to or 'nothing'} ({each.outcome})" for each in status.history[-3:]]
         names = [version.name for version in status.versions[-8:]]
-        return {"stages": self._badges(), "versions": names, "served at": urls, "last changes": history, "mlflow": status.url}
+        found = {"stages": self._badges(), "versions": names, "served at": urls, "last changes": history, "mlflow": status.url}
+        for stage in sorted(self.object.spec.stages):
+            steps = progress.moving_steps(self.object, stage)
+            blocker = progress.stage_blocker(self.object, stage)
+            if steps:
+                found[f"steps of {stage}"] = [display.Badge(step_text(step), _STEP_TONES[step.state]) for step in steps]
+            if blocker is not None:
+                found[f"{stage} is blocked"] = f"{blocker.reason}: {blocker.message}"
+        return found
+
+    def progress(self) -> float | None:
+        """Return how far the change is that is behind the others, 0 to 1; None: there is no stage."""
+        return progress.model_fraction(self.object)
 
     def _badges(self) -> "list[display.Badge]":
         def one(name: str, version: str | None) -> display.Badge:
-            stage = self.object.status.stages.get(name)
-            if stage is not None and stage.desired is not None and stage.desired != version:
-                return display.Badge(f"{name} {version or 'none'} → {stage.desired}", "bad" if stage.refused else "busy")
-            return display.Badge(f"{name} {version or 'none'}", "good" if version else "quiet")
+            asked = progress.asked_for(self.object, name)
+            blocker = progress.stage_blocker(self.object, name)
+            stalled = blocker is not None and blocker.needs_action
+            if asked.version is not None and asked.version != version:
+                return display.Badge(f"{name} {version or 'none'} → {asked.version}", "bad" if stalled else "busy")
+            tone: display.Tone = "good" if version else "quiet"
+            return display.Badge(f"{name} {version or 'none'}", "bad" if stalled else "busy" if blocker else tone)
 
         return [one(name, version) for name, version in self.stages().items()]
+
+
+def step_text(step: StepStatus) -> str:
+    """Return a step in a few words: `start: 1 of 2 pods are ready`."""
+    return f"{step.name}: {step.detail}" if step.detail else f"{step.name}: {step.state.lower()}"
+
+
+_STEP_TONES: Mapping[StepState, display.Tone] = {
+    StepState.DONE: "good",
+    StepState.ACTIVE: "busy",
+    StepState.WAITING: "quiet",
+    StepState.FAILED: "bad",
+}

@@ -6,11 +6,11 @@ Pages that are written by hand do not belong here; neither does the site that is
 from collections.abc import Sequence
 
 from modelyard import generated
-from modelyard.api.schema import KINDS
+from modelyard.api.kinds import KINDS
 from modelyard.docs import conditions, kinds
-from modelyard.docs.conditions import REASONS, Explained, explained
+from modelyard.docs.conditions import Explained, explained
 
-__all__ = ["REASONS", "Explained", "explained", "files", "main"]
+__all__ = ["Explained", "explained", "files", "main"]
 
 
 def files() -> generated.Files:

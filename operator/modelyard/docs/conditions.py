@@ -6,30 +6,14 @@ What to do about a reason is told in docs/troubleshooting.md, by hand.
 import ast
 import inspect
 import textwrap
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
-from modelyard.api.base import Resource
-from modelyard.api.experiment import Experiment, ExperimentReason
-from modelyard.api.registered_model import ModelReason, RegisteredModel
-from modelyard.api.training_run import TrainingReason, TrainingRun
+from modelyard.api.conditions import EngineReason
+from modelyard.api.kinds import KINDS
 
-__all__ = ["REASONS", "Explained", "explained", "page"]
-
-REASONS: tuple[tuple[type[Resource[Any, Any]], type[StrEnum], tuple[tuple[str, str], ...]], ...] = (
-    (Experiment, ExperimentReason, ()),
-    (
-        TrainingRun,
-        TrainingReason,
-        (
-            ("Succeeded", "Training itself ended well. False: it failed for good. Absent while neither is known."),
-            ("Silent", "Whoever trains elsewhere (trainer external) has not been heard of for a minute. Absent otherwise."),
-        ),
-    ),
-    (RegisteredModel, ModelReason, (("Synced", "MLflow's stages, aliases and tags agree with what the status says."),)),
-)
-"""Each kind, its reasons, and the conditions that only it has."""
+__all__ = ["Explained", "explained", "page"]
 
 _HEAD = """\
 # Conditions
@@ -79,7 +63,8 @@ def explained(reasons: type[StrEnum]) -> list[Explained]:
 
 def page() -> str:
     """Return the whole page."""
-    return _HEAD + "".join(_section(*entry) for entry in REASONS)
+    sections = [_section(kind.resource.KIND, kind.reasons, kind.conditions) for kind in KINDS]
+    return _HEAD + "".join([*sections, _section("Every kind", EngineReason, {})])
 
 
 def _explained(reason: str, text: str) -> Explained:
@@ -87,10 +72,10 @@ def _explained(reason: str, text: str) -> Explained:
     return Explained(reason, " ".join(meaning.split()), " ".join(remedy.split()))
 
 
-def _section(kind: type[Resource[Any, Any]], reasons: type[StrEnum], own: tuple[tuple[str, str], ...]) -> str:
-    lines = [f"\n## {kind.KIND}\n", f"{inspect.cleandoc(reasons.__doc__ or '')}\n"]
+def _section(title: str, reasons: type[StrEnum], own: Mapping[str, str]) -> str:
+    lines = [f"\n## {title}\n", f"{inspect.cleandoc(reasons.__doc__ or '')}\n"]
     if own:
-        lines += ["| condition of its own | True means |", "|---|---|", *(f"| {name} | {text} |" for name, text in own), ""]
+        lines += ["| condition of its own | True means |", "|---|---|", *(f"| {name} | {text} |" for name, text in own.items()), ""]
     rows = explained(reasons)
     if any(row.remedy for row in rows):
         lines += ["| reason | meaning | what to do |", "|---|---|---|"]

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from modelyard.api.base import GROUP, VERSION
-from modelyard.api.schema import Kind, crd
+from modelyard.api.kinds import Kind
+from modelyard.api.schema import crd
 
 __all__ = ["Field", "Object", "name", "objects", "page"]
 

@@ -19,7 +19,7 @@ from modelyard.engine.clock import Clock
 from modelyard.engine.events import Recorder
 from modelyard.engine.gate import Gate
 from modelyard.engine.metrics import Metrics
-from modelyard.engine.queue import Lane, Queue
+from modelyard.engine.queue import Priority, Queue
 from modelyard.engine.reconcile import Reconciler, fingerprint
 from modelyard.engine.result import Outcome
 from modelyard.engine.schedule import Schedule
@@ -115,7 +115,7 @@ class Engine:
         self._moved = clock.time()
         cache.subscribe(self._changed)
         kinds = {plural: controller.resource.KIND for plural, controller in self._controllers.items()}
-        self._metrics.watch_over(cache, kinds, self.lanes, self._schedule.away, lambda: self.recorder.dropped)
+        self._metrics.watch_over(cache, kinds, self.priorities, self._schedule.away, lambda: self.recorder.dropped)
 
     # --- changes become keys ------------------------------------------------------------------------------
     def open(self) -> None:
@@ -123,14 +123,14 @@ class Engine:
         self._open = True
         for plural in self._controllers:
             for body in self._cache.every(plural):
-                self._add(_key(plural, body), Lane.CHANGE)
+                self._add(_key(plural, body), Priority.HIGH)
 
     def _changed(self, change: Change) -> None:
         if not self._open:
             return
         if not change.own:
             for owner in change.owners:
-                self._add(owner, Lane.CHANGE)
+                self._add(owner, Priority.HIGH)
             return
         if change.scope in self._controllers:
             key = _key(change.scope, change.body)
@@ -138,7 +138,7 @@ class Engine:
                 self._reconciler.forget_reads(key)
                 self._schedule.forget(key, self._clock.time())
             elif change.old is None or fingerprint(change.old, ()) != fingerprint(change.new, ()):
-                self._add(key, Lane.CHANGE)
+                self._add(key, Priority.HIGH)
         self._tell_relations(change)
 
     def _tell_relations(self, change: Change) -> None:
@@ -157,10 +157,10 @@ class Engine:
             return
         self._schedule.force(key, self._clock.time())
         self._reconciler.forget_reads(key)
-        self._add(key, Lane.CHANGE)
+        self._add(key, Priority.HIGH)
 
-    def _add(self, key: Key, lane: Lane) -> None:
-        self._queue.add(key, lane, self._clock.time())
+    def _add(self, key: Key, priority: Priority) -> None:
+        self._queue.add(key, priority, self._clock.time())
         self._workers.wake()
 
     # --- keys become passes -------------------------------------------------------------------------------
@@ -269,10 +269,10 @@ class Engine:
         return news
 
     # --- asking ---------------------------------------------------------------------------------------------
-    def lanes(self) -> dict[str, tuple[int, float]]:
-        """Return, by lane, how many keys are ready, and for how many seconds the oldest has been."""
+    def priorities(self) -> dict[str, tuple[int, float]]:
+        """Return, by priority, how many keys are ready, and for how many seconds the oldest has been."""
         now = self._clock.time()
-        return {lane.value: (self._queue.depth(lane), self._queue.age(lane, now)) for lane in Lane}
+        return {priority.value: (self._queue.depth(priority), self._queue.age(priority, now)) for priority in Priority}
 
     @property
     def away(self) -> Mapping[tuple[str, str], int]:
@@ -282,7 +282,7 @@ class Engine:
     @property
     def stuck(self) -> bool:
         """Whether keys are ready, Kubernetes answers, and yet no pass has ended for longer than three may take."""
-        ready = sum(self._queue.depth(lane) for lane in Lane)
+        ready = sum(self._queue.depth(priority) for priority in Priority)
         return ready > 0 and not self._gate.shut and self._clock.time() - self._moved > 3 * self._options.deadline
 
     @property
@@ -293,7 +293,7 @@ class Engine:
             return waiting
         if self._queue.held:
             return None  # the one that tries says how it goes on
-        if any(self._queue.depth(lane) for lane in Lane):
+        if any(self._queue.depth(priority) for priority in Priority):
             return self._gate.until
         return None if waiting is None else max(waiting, self._gate.until)
 

@@ -10,7 +10,7 @@ from modelyard.cache import Cache
 
 __all__ = ["Metrics"]
 
-Lanes = Callable[[], Mapping[str, tuple[int, float]]]
+Queued = Callable[[], Mapping[str, tuple[int, float]]]
 Away = Callable[[], Mapping[tuple[str, str], int]]
 
 _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -27,10 +27,13 @@ class Metrics:
             "modelyard_reconcile_duration_seconds", "How long a pass took.", ("kind",), buckets=_FAST, registry=self.registry
         )
         self._calls = Counter(
-            "modelyard_outside_calls", "Calls to Kubernetes, MLflow and S3.", ("dependency", "operation", "outcome"), registry=self.registry
+            "modelyard_external_calls",
+            "Calls to Kubernetes, MLflow and S3.",
+            ("dependency", "operation", "outcome"),
+            registry=self.registry,
         )
         self._call_durations = Histogram(
-            "modelyard_outside_call_duration_seconds", "How long a call took.", ("dependency",), buckets=_FAST, registry=self.registry
+            "modelyard_external_call_duration_seconds", "How long a call took.", ("dependency",), buckets=_FAST, registry=self.registry
         )
         self._watches = Counter("modelyard_watch_restarts", "Streams that were begun anew.", ("resource", "reason"), registry=self.registry)
         self._drift = Counter(
@@ -58,13 +61,13 @@ class Metrics:
         """Count what the watch had lost."""
         self._drift.labels(kind).inc(count)
 
-    def watch_over(self, cache: Cache, kinds: Mapping[str, str], queue: Lanes, away: Away, dropped: Callable[[], int]) -> None:
+    def watch_over(self, cache: Cache, kinds: Mapping[str, str], queue: Queued, away: Away, dropped: Callable[[], int]) -> None:
         """Add what is counted when somebody asks: objects by kind and readiness, the queue, and who waits for what is away.
 
         Args:
             cache: Where the objects are.
             kinds: The kind of each plural.
-            queue: Returns depth and oldest age, in seconds, by lane.
+            queue: Returns depth and oldest age, in seconds, by priority.
             away: Returns how many objects wait, by namespace and what is away.
             dropped: Returns how many events did not fit.
 
@@ -74,7 +77,7 @@ class Metrics:
 
 
 class _OnDemand(Collector):
-    def __init__(self, cache: Cache, kinds: Mapping[str, str], queue: Lanes, away: Away) -> None:
+    def __init__(self, cache: Cache, kinds: Mapping[str, str], queue: Queued, away: Away) -> None:
         self._cache = cache
         self._kinds = kinds
         self._queue = queue
@@ -91,14 +94,14 @@ class _OnDemand(Collector):
             for ready, count in counts.items():
                 objects.add_metric((kind, ready), count)
         yield objects
-        depth = GaugeMetricFamily("modelyard_queue_depth", "Keys that are ready and wait for a worker.", labels=("lane",))
-        age = GaugeMetricFamily("modelyard_queue_oldest_seconds", "How long the oldest ready key has waited.", labels=("lane",))
-        for lane, (count, seconds) in self._queue().items():
-            depth.add_metric((lane,), count)
-            age.add_metric((lane,), seconds)
+        depth = GaugeMetricFamily("modelyard_queue_depth", "Keys that are ready and wait for a worker.", labels=("priority",))
+        age = GaugeMetricFamily("modelyard_queue_oldest_seconds", "How long the oldest ready key has waited.", labels=("priority",))
+        for priority, (count, seconds) in self._queue().items():
+            depth.add_metric((priority,), count)
+            age.add_metric((priority,), seconds)
         yield depth
         yield age
-        away = GaugeMetricFamily("modelyard_away_objects", "Objects that wait for what is away.", labels=("namespace", "dependency"))
+        away = GaugeMetricFamily("modelyard_objects_waiting", "Objects that wait for what is away.", labels=("namespace", "dependency"))
         for place, count in self._away().items():
             away.add_metric(place, count)
         yield away

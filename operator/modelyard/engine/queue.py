@@ -16,22 +16,22 @@ from enum import Enum
 
 from modelyard.cache import Key
 
-__all__ = ["Lane", "Queue"]
+__all__ = ["Priority", "Queue"]
 
 _ROUTINE_TURN = 5
 
 
-class Lane(Enum):
-    """How urgent a look is."""
+class Priority(Enum):
+    """How urgent a reconcile is."""
 
-    CHANGE = "change"
-    """Somebody changed something, or the object itself is under way."""
-    ROUTINE = "routine"
-    """A resync, or another try after a failure."""
+    HIGH = "high"
+    """A user changed something, or a change is under way."""
+    LOW = "low"
+    """A resync, or a retry after a failure."""
 
 
 class _Ready:
-    """The ready keys of one lane: first in, first out within a namespace; the namespaces take turns."""
+    """The ready keys of one priority: first in, first out within a namespace; the namespaces take turns."""
 
     def __init__(self) -> None:
         self._namespaces: OrderedDict[str, OrderedDict[Key, float]] = OrderedDict()
@@ -72,36 +72,36 @@ class Queue:
 
     def __init__(self, workers: int) -> None:
         """Make an empty one for so many workers."""
-        self._lanes = {lane: _Ready() for lane in Lane}
-        self._ready: dict[Key, Lane] = {}
-        self._held: dict[Key, Lane] = {}
-        self._again: dict[Key, Lane] = {}
+        self._by_priority = {priority: _Ready() for priority in Priority}
+        self._ready: dict[Key, Priority] = {}
+        self._held: dict[Key, Priority] = {}
+        self._again: dict[Key, Priority] = {}
         self._namespaces: Counter[str] = Counter()
         self._timers: list[tuple[float, int, Key]] = []
-        self._waiting: dict[Key, tuple[float, int, Lane]] = {}
+        self._waiting: dict[Key, tuple[float, int, Priority]] = {}
         self._serial = itertools.count()
         self._picks = 0
         self._share = max(1, workers * 3 // 4)
         self._routine = max(1, workers // 2)
 
     # --- in ---------------------------------------------------------------------------------------------
-    def add(self, key: Key, lane: Lane, now: float) -> None:
+    def add(self, key: Key, priority: Priority, now: float) -> None:
         """Make a key ready. One that is ready already moves up at most; one that a worker holds comes again when it is done."""
         if key in self._held:
-            self._again[key] = _urgent(self._again.get(key, lane), lane)
+            self._again[key] = _urgent(self._again.get(key, priority), priority)
             return
         ready = self._ready.get(key)
-        if ready is lane or ready is Lane.CHANGE:
+        if ready is priority or ready is Priority.HIGH:
             return
         if ready is not None:
-            self._lanes[ready].discard(key)
-        self._ready[key] = lane
-        self._lanes[lane].add(key, now)
+            self._by_priority[ready].discard(key)
+        self._ready[key] = priority
+        self._by_priority[priority].add(key, now)
 
-    def add_at(self, key: Key, lane: Lane, when: float) -> None:
+    def add_at(self, key: Key, priority: Priority, when: float) -> None:
         """Make a key ready at a time, instead of the time that was set before."""
         serial = next(self._serial)
-        self._waiting[key] = (when, serial, lane)
+        self._waiting[key] = (when, serial, priority)
         heapq.heappush(self._timers, (when, serial, key))
         if len(self._timers) > 2 * len(self._waiting) + 64:
             self._timers = [(when, serial, key) for key, (when, serial, _) in self._waiting.items()]
@@ -116,14 +116,14 @@ class Queue:
         """Hand out the next key, which is held until `done`; None when none may be handed out now."""
         self._ripen(now)
         self._picks += 1
-        lanes = (Lane.ROUTINE, Lane.CHANGE) if self._picks % _ROUTINE_TURN == 0 else (Lane.CHANGE, Lane.ROUTINE)
-        for lane in lanes:
-            if lane is Lane.ROUTINE and self._busy_with_routine() >= self._routine:
+        priorities = (Priority.LOW, Priority.HIGH) if self._picks % _ROUTINE_TURN == 0 else (Priority.HIGH, Priority.LOW)
+        for priority in priorities:
+            if priority is Priority.LOW and self._busy_with_routine() >= self._routine:
                 continue
-            key = self._lanes[lane].pop(self._namespaces, self._share)
+            key = self._by_priority[priority].pop(self._namespaces, self._share)
             if key is not None:
                 del self._ready[key]
-                self._held[key] = lane
+                self._held[key] = priority
                 self._namespaces[key.namespace] += 1
                 return key
         return None
@@ -134,9 +134,9 @@ class Queue:
         self._namespaces[key.namespace] -= 1
         if not self._namespaces[key.namespace]:
             del self._namespaces[key.namespace]
-        lane = self._again.pop(key, None)
-        if lane is not None:
-            self.add(key, lane, now)
+        priority = self._again.pop(key, None)
+        if priority is not None:
+            self.add(key, priority, now)
 
     def _ripen(self, now: float) -> None:
         while self._timers and self._timers[0][0] <= now:
@@ -147,7 +147,7 @@ class Queue:
                 self.add(key, waiting[2], now)
 
     def _busy_with_routine(self) -> int:
-        return sum(lane is Lane.ROUTINE for lane in self._held.values())
+        return sum(priority is Priority.LOW for priority in self._held.values())
 
     # --- asking -----------------------------------------------------------------------------------------
     def next_time(self) -> float | None:
@@ -160,13 +160,13 @@ class Queue:
             heapq.heappop(self._timers)
         return None
 
-    def depth(self, lane: Lane) -> int:
-        """Return how many keys of a lane are ready."""
-        return self._lanes[lane].size
+    def depth(self, priority: Priority) -> int:
+        """Return how many keys of a priority are ready."""
+        return self._by_priority[priority].size
 
-    def age(self, lane: Lane, now: float) -> float:
-        """Return for how many seconds the oldest ready key of a lane has waited."""
-        oldest = self._lanes[lane].oldest()
+    def age(self, priority: Priority, now: float) -> float:
+        """Return for how many seconds the oldest ready key of a priority has waited."""
+        oldest = self._by_priority[priority].oldest()
         return 0.0 if oldest is None else max(0.0, now - oldest)
 
     @property
@@ -180,5 +180,5 @@ class Queue:
         return len(self._waiting)
 
 
-def _urgent(one: Lane, other: Lane) -> Lane:
-    return Lane.CHANGE if Lane.CHANGE in {one, other} else Lane.ROUTINE
+def _urgent(one: Priority, other: Priority) -> Priority:
+    return Priority.HIGH if Priority.HIGH in {one, other} else Priority.LOW

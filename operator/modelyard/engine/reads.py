@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from modelyard.engine.clock import Clock
 from modelyard.errors import ModelyardError
@@ -15,7 +15,7 @@ class ObjectPorts:
     """`ports.Ports` for one object.
 
     A reconcile observes once per round, and most rounds change nothing in MLflow or S3: an answer is
-    kept until `written` is called, or the namespace's connection changes. Writes do not come through
+    kept until the operator writes to the one that gave it, or the namespace's connection changes. Writes do not come through
     here; `engine.perform` has the clients of `writers`.
     """
 
@@ -47,8 +47,8 @@ class ObjectPorts:
     async def tenant(self, namespace: str) -> Tenant:
         """Return the namespace's clients, whose answers are kept."""
         clients = await self.writers(namespace)
-        tracking = _Kept(clients.tracking, self._ask)
-        store = _Kept(clients.store, self._ask)
+        tracking = _Kept("MLflow", clients.tracking, self._ask)
+        store = _Kept("S3", clients.store, self._ask)
         return replace(clients, tracking=cast("Tracking", tracking), store=cast("Store", store))
 
     async def writers(self, namespace: str) -> Tenant:
@@ -56,7 +56,7 @@ class ObjectPorts:
         if namespace not in self._asked:
             clients = await self._backends.tenant(namespace)
             if self._tenants.get(namespace) is not clients:  # the connection is another one
-                self.written()
+                self._drop()
             self._tenants[namespace] = clients
             self._asked.add(namespace)
         return self._tenants[namespace]
@@ -65,8 +65,11 @@ class ObjectPorts:
         """Note that the API server refused an apply."""
         self._refusals[kind, name] = error
 
-    def written(self) -> None:
-        """Drop every answer: MLflow or S3 was written to, or is another one."""
+    def written(self, dependency: Literal["MLflow", "S3"]) -> None:
+        """Drop the answers of MLflow or S3: it was written to."""
+        self._answers = {key: answer for key, answer in self._answers.items() if key[0] != dependency}
+
+    def _drop(self) -> None:
         self._answers.clear()
         self._oldest = None
 
@@ -87,17 +90,17 @@ class ObjectPorts:
 class _Kept:
     """A port whose methods are called once for the same arguments."""
 
-    def __init__(self, port: object, ask: Callable[[tuple[Any, ...], Callable[[], Awaitable[Any]]], Awaitable[Any]]) -> None:
+    def __init__(self, name: str, port: object, ask: Callable[[tuple[Any, ...], Callable[[], Awaitable[Any]]], Awaitable[Any]]) -> None:
+        self._name = name
         self._port = port
         self._ask = ask
 
     def __getattr__(self, method: str) -> Callable[..., Awaitable[Any]]:
-        port, ask = self._port, self._ask
-        call = getattr(port, method)
+        ask, call = self._ask, getattr(self._port, method)
 
         def kept(*args: Any, **kwargs: Any) -> Awaitable[Any]:
             named = sorted((name, _hashable(value)) for name, value in kwargs.items())
-            key = (type(port), method, *map(_hashable, args), *named)
+            key = (self._name, method, *map(_hashable, args), *named)
             return ask(key, lambda: call(*args, **kwargs))
 
         return kept

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from modelyard.api.conditions import CONNECTION_OPERATION
+from modelyard.api.conditions import CONNECTION_OPERATION, EngineReason
 from modelyard.cache import Cache, Key
 from modelyard.controller import FINALIZER, AnyController
 from modelyard.engine import report
@@ -22,7 +22,7 @@ from modelyard.engine.perform import perform
 from modelyard.engine.reads import ObjectPorts
 from modelyard.engine.result import Outcome, ReconcileResult
 from modelyard.errors import Conflict, Forbidden, Invalid, ModelyardError, Unavailable
-from modelyard.plan import Act, Apply, Delete, Event, Finalize, Manifest, Plan, Record, Rest
+from modelyard.plan import Act, Apply, CreateBucket, Delete, Event, Finalize, Manifest, Plan, Record, Rest
 from modelyard.ports import Backends, Objects
 
 __all__ = ["Reconciler", "fingerprint"]
@@ -111,11 +111,11 @@ class Reconciler:
                 return await self._failed(controller, key, error)
             except _Misfit as misfit:
                 message = f"This object does not fit its kind: {misfit}"
-                return await self._unfit(key, Outcome.INVALID, "InvalidSpec", message)
+                return await self._unfit(key, Outcome.INVALID, EngineReason.INVALID_SPEC, message)
             except TimeoutError:
                 logger.warning("A reconcile took longer than %g s", self._deadline, extra={"key": str(key)})
                 message = f"A reconcile took longer than {self._deadline:g} s and was stopped. It is retried automatically."
-                return await self._unfit(key, Outcome.FAILED, "ReconcileTimedOut", message, stalled=False)
+                return await self._unfit(key, Outcome.FAILED, EngineReason.RECONCILE_TIMED_OUT, message, stalled=False)
         except ModelyardError as error:  # the status could not be written
             logger.warning("Could not report: %s", error, extra={"key": str(key)})
             return _unreported(error)
@@ -155,27 +155,23 @@ class Reconciler:
         return ReconcileResult(Outcome.BUSY)
 
     async def _act(self, controller: AnyController, key: Key, body: Manifest, plan: Act, ports: ObjectPorts) -> None:
-        """Carry the actions out. An apply that the API server refuses does not stop the others."""
+        """Carry the actions out, in order. For a kind that survives it, a refused apply does not stop the others."""
         external = any(not isinstance(action, Apply | Delete) for action in plan.actions)
         if external and FINALIZER not in _finalizers(body) and not _deleting(body):
             self._fence()
             self._cache.put(key.plural, await self._objects.set_finalizers(body, (*_finalizers(body), FINALIZER)))
-        refused: list[ModelyardError] = []
         for action in plan.actions:
             self._fence()
             logger.debug("Performing %s", action, extra={"key": str(key)})
             try:
                 await perform(action, key.namespace, ports.cluster, lambda: ports.writers(key.namespace))
             except Invalid as error:
-                if not isinstance(action, Apply):
+                if not (isinstance(action, Apply) and controller.survives_refusals):
                     raise
                 ports.refused(action.manifest["kind"], action.manifest["metadata"]["name"], error)
-                refused.append(error)
             finally:
                 if not isinstance(action, Apply | Delete):
-                    ports.written()
-        if refused and not controller.survives_refusals:
-            raise refused[0]
+                    ports.written("S3" if isinstance(action, CreateBucket) else "MLflow")
         for event in plan.events:
             self._recorder.record(body, event)
 
@@ -245,12 +241,11 @@ class Reconciler:
     async def _no_progress(self, key: Key, plan: Plan[Any]) -> ReconcileResult:
         """End a reconcile that would run in a circle, and say so."""
         logger.error("The same plan came back after it was carried out: %s", plan, extra={"key": str(key)})
-        what = ", ".join(sorted({type(action).__name__ for action in plan.actions})) if isinstance(plan, Act) else "Record"
         message = (
-            f"What the operator writes does not last ({what}): something else changes it back at once, such as another"
-            " controller or an admission webhook. It is retried automatically."
+            f"What the operator writes does not last ({_written(plan)}): something else changes it back at once, such as"
+            " another controller or an admission webhook. It is retried automatically."
         )
-        return await self._unfit(key, Outcome.FAILED, "NoProgress", message, stalled=False)
+        return await self._unfit(key, Outcome.FAILED, EngineReason.NO_PROGRESS, message, stalled=False)
 
     async def _unfit(self, key: Key, outcome: Outcome, reason: str, message: str, *, stalled: bool = True) -> ReconcileResult:
         body = self._cache.get(*key)
@@ -265,7 +260,7 @@ class Reconciler:
     async def _bug(self, key: Key) -> ReconcileResult:
         message = f"This is a bug of modelyard, and the operator's log has its trace; please report it at {ISSUES}. It is retried."
         try:
-            return await self._unfit(key, Outcome.BUG, "InternalError", message)
+            return await self._unfit(key, Outcome.BUG, EngineReason.INTERNAL_ERROR, message)
         except ModelyardError as error:
             return _unreported(error)
         except Exception:
@@ -290,6 +285,22 @@ def _parsed(controller: AnyController, body: Manifest) -> Any:
     except ValidationError as error:
         problems = (f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors(include_input=False))
         raise _Misfit("; ".join(problems)) from None
+
+
+def _written(plan: Plan[Any]) -> str:
+    """Name what a plan writes, in the user's terms."""
+    if not isinstance(plan, Act):
+        return "its status"
+    names = []
+    for action in plan.actions:
+        match action:
+            case Apply(manifest):
+                names.append(f"{manifest['kind']} {manifest['metadata']['name']}")
+            case Delete():
+                names.append(f"the deletion of {action.kind} {action.name}")
+            case _:
+                names.append(f"{type(action).__name__} in MLflow or S3")
+    return ", ".join(names)
 
 
 def _down(error: ModelyardError) -> str | None:

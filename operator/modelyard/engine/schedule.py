@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from modelyard.cache import Key
 from modelyard.engine.backoff import Pacer, backoff
 from modelyard.engine.outage import Outages, Turn
-from modelyard.engine.queue import Lane, Queue
+from modelyard.engine.queue import Priority, Queue
 from modelyard.engine.result import Outcome, ReconcileResult
 
 __all__ = ["Schedule"]
@@ -58,7 +58,7 @@ class Schedule:
         """Take an object over that the process before left settled: its next look may wait, for all of these come at once."""
         due = self._pacer.first(now)
         self._looks[key] = _Look(mark, due)
-        self._queue.add_at(key, Lane.ROUTINE, due)
+        self._queue.add_at(key, Priority.LOW, due)
 
     def force(self, key: Key, now: float) -> None:
         """Let the next look not be spared."""
@@ -93,36 +93,36 @@ class Schedule:
             return
         if result.outcome is Outcome.SETTLED:
             for other in self._outages.answered(key):
-                self._set(other, Lane.ROUTINE, self._calendar(self._healings, key.namespace, _HEALINGS).at(now, now))
+                self._set(other, Priority.LOW, self._calendar(self._healings, key.namespace, _HEALINGS).at(now, now))
         elif result.outcome not in _SAYS_NOTHING:
             self._let_ask(self._outages.left(key, now), now)
-        due, lane = self._next(key, result, look.failures, now)
-        self._set(key, lane, due)
+        due, priority = self._next(key, result, look.failures, now)
+        self._set(key, priority, due)
 
     def _let_ask(self, turns: Iterable[Turn], earliest: float) -> None:
         for key, when in turns:
-            self._set(key, Lane.ROUTINE, max(when, earliest))
+            self._set(key, Priority.LOW, max(when, earliest))
 
-    def _set(self, key: Key, lane: Lane, due: float) -> None:
+    def _set(self, key: Key, priority: Priority, due: float) -> None:
         self._looks[key].due = due
-        self._queue.add_at(key, lane, due)
+        self._queue.add_at(key, priority, due)
 
-    def _next(self, key: Key, result: ReconcileResult, failures: int, now: float) -> tuple[float, Lane]:
+    def _next(self, key: Key, result: ReconcileResult, failures: int, now: float) -> tuple[float, Priority]:
         match result.outcome:
             case Outcome.SETTLED | Outcome.INVALID:
                 resync = self._pacer.next(now)
                 if result.requeue_after is None or now + result.requeue_after.total_seconds() >= resync:
-                    return resync, Lane.ROUTINE
-                return now + max(result.requeue_after.total_seconds(), _NOT_AT_ONCE), Lane.CHANGE
+                    return resync, Priority.LOW
+                return now + max(result.requeue_after.total_seconds(), _NOT_AT_ONCE), Priority.HIGH
             case Outcome.BUSY:
-                return now, Lane.CHANGE
+                return now, Priority.HIGH
             case Outcome.CONFLICT:
-                return now + backoff(failures, self._dice, first=0.25, longest=10.0), Lane.CHANGE
+                return now + backoff(failures, self._dice, first=0.25, longest=10.0), Priority.HIGH
             case Outcome.UNAVAILABLE:  # the gate sees to it that not all come at once
-                return now + max(backoff(failures, self._dice, first=0.25, longest=2.0), result.retry_after), Lane.CHANGE
+                return now + max(backoff(failures, self._dice, first=0.25, longest=2.0), result.retry_after), Priority.HIGH
             case _:
                 wanted = now + max(backoff(failures, self._dice), result.retry_after)
-                return self._calendar(self._retries, key.namespace, _RETRIES).at(now, wanted), Lane.ROUTINE
+                return self._calendar(self._retries, key.namespace, _RETRIES).at(now, wanted), Priority.LOW
 
     def _calendar(self, calendars: dict[str, Pacer], namespace: str, rate: int) -> Pacer:
         """Return a namespace's own calendar: a tenant with one object does not wait behind another's thousands."""

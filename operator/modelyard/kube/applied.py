@@ -3,7 +3,8 @@
 Server-side apply keeps what other managers added, and takes away what we said before and no longer
 say. So an object is compared in the fields that we own: a field that another manager added is no
 difference, and the annotation `modelyard.io/applied` holds a hash of *which* fields we said, by which
-one that we no longer say is noticed. Their values are compared with the live object itself.
+one that we no longer say is noticed. Their values are compared with the live object itself. (An
+object's managedFields say the same in several kilobytes, which the cache does not keep.)
 
 When an object is applied does not belong here, nor whose it is (`kube.owned`).
 """
@@ -13,6 +14,7 @@ import json
 import re
 from collections.abc import Callable, Hashable
 from decimal import ROUND_UP, Decimal, DecimalException
+from functools import partial
 from typing import Any
 
 from modelyard.kube.names import APPLIED_ANNOTATION
@@ -21,26 +23,27 @@ __all__ = ["ATOMIC_MAPS", "MERGE_KEYS", "in_sync", "item_key", "stamped"]
 
 Manifest = dict[str, Any]
 
-MERGE_KEYS: dict[str, tuple[str, ...]] = {
-    "containers": ("name",),
-    "env": ("name",),
-    "hostAliases": ("ip",),
-    "imagePullSecrets": ("name",),
-    "initContainers": ("name",),
-    "ownerReferences": ("uid",),
-    "resourceClaims": ("name",),
-    "schedulingGates": ("name",),
-    "topologySpreadConstraints": ("topologyKey", "whenUnsatisfiable"),
-    "volumeDevices": ("devicePath",),
-    "volumeMounts": ("mountPath",),
-    "volumes": ("name",),
+MERGE_KEYS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "claims": (("name",),),
+    "containers": (("name",),),
+    "env": (("name",),),
+    "hostAliases": (("ip",),),
+    "imagePullSecrets": (("name",),),
+    "initContainers": (("name",),),
+    "ownerReferences": (("uid",),),
+    "ports": (("containerPort", "protocol"), ("port", "protocol")),  # of a container, of a Service
+    "resourceClaims": (("name",),),
+    "schedulingGates": (("name",),),
+    "topologySpreadConstraints": (("topologyKey", "whenUnsatisfiable"),),
+    "volumeDevices": (("devicePath",),),
+    "volumeMounts": (("mountPath",),),
+    "volumes": (("name",),),
 }
-"""Lists that Kubernetes merges, with the fields that tell their items apart; `ports` besides.
+"""Lists that Kubernetes merges, with the fields that tell their items apart, or the choice of them.
 
 Every other list is atomic: whoever applies it says all of it. A test compares this with the OpenAPI
 of a real API server.
 """
-_PORTS = (("containerPort", "protocol"), ("port", "protocol"))  # of a container, of a Service
 _KEY_DEFAULTS = {"protocol": "TCP"}
 
 ATOMIC_MAPS = frozenset({"matchLabels", "nodeSelector", "selector"})
@@ -92,15 +95,18 @@ def _shape(value: Any, field: str) -> Any:
 
 def item_key(field: str, items: list[Any]) -> Callable[[Manifest], Hashable] | None:
     """Return what tells the items of a list apart, for a list that Kubernetes merges; else None."""
-    if not all(isinstance(item, dict) for item in items):
-        return None
-    candidates = _PORTS if field == "ports" else (MERGE_KEYS.get(field),)
-    for keys in candidates:
-        if keys and all(key in item or key in _KEY_DEFAULTS for item in items for key in keys):
-            return lambda item, keys=keys: tuple(  # type: ignore[misc]
-                item.get(key, _KEY_DEFAULTS.get(key)) for key in keys
-            )
+    for keys in MERGE_KEYS.get(field, ()):
+        if all(isinstance(item, dict) and _has(item, keys) for item in items):
+            return partial(_item_key, keys)
     return None
+
+
+def _has(item: Manifest, keys: tuple[str, ...]) -> bool:
+    return all(key in item or key in _KEY_DEFAULTS for key in keys)
+
+
+def _item_key(keys: tuple[str, ...], item: Manifest) -> Hashable:
+    return tuple(item.get(key, _KEY_DEFAULTS.get(key)) for key in keys)
 
 
 # --- whether the values still stand -------------------------------------------------------------------
@@ -111,8 +117,8 @@ def _holds(ours: Any, live: Any, field: str = "") -> bool:
     quantities compare by value: `1000m` is `1`. What is empty may be absent; a False or a 0 may not,
     for its absence may mean another default.
     """
-    if ours in ({}, [], "") and live is None:
-        return True
+    if live is None:
+        return ours is None or ours in ({}, [], "")
     if isinstance(ours, dict):
         return isinstance(live, dict) and _map_holds(ours, live, field)
     if isinstance(ours, list):
@@ -134,7 +140,7 @@ def _list_holds(ours: list[Any], live: list[Any], field: str) -> bool:
     if key_of is not None:
         theirs = {key_of(item): item for item in live}
         return all(_holds(item, theirs.get(key_of(item))) for item in ours)
-    return len(ours) == len(live) and all(map(_holds, ours, live))
+    return len(ours) == len(live) and (ours == live or all(map(_holds, ours, live)))
 
 
 # --- quantities ---------------------------------------------------------------------------------------

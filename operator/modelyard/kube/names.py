@@ -1,4 +1,7 @@
-"""Every derived name, label, annotation and tag, in one place. Building whole objects does not belong here."""
+"""Every derived name, label, annotation and tag, in one place; names that pods know too are in `api.wire`.
+
+Building whole objects does not belong here.
+"""
 
 import hashlib
 
@@ -10,7 +13,6 @@ __all__ = [
     "CODE_TAG",
     "COMPONENT_LABEL",
     "CONNECTION_SECRET",
-    "DATASET_TAGS",
     "DIGEST_TAG",
     "FAILURE_TAG",
     "FIELD_MANAGER",
@@ -23,7 +25,6 @@ __all__ = [
     "NAME_TAG",
     "OUR_TAGS",
     "PODS_SECRET",
-    "PROGRESS_METRIC",
     "REASON_ANNOTATION",
     "RUN_LABEL",
     "STAGES_TAG",
@@ -74,11 +75,7 @@ DIGEST_TAG = "modelyard.io/digest"
 STAGES_TAG = "modelyard.io/stages"
 CODE_TAG = "modelyard.io/code.version"
 IMAGE_TAG = "modelyard.io/image"
-DATASET_TAGS = "modelyard.io/dataset."
 FAILURE_TAG = "modelyard.io/failure"
-
-PROGRESS_METRIC = "modelyard.progress"
-"""0 to 100; what a trainer logs of how far it is. The pods' side has the same name in `modelyard_runtime.live`."""
 
 _LABEL_LIMIT = 63
 

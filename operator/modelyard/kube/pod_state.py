@@ -1,6 +1,7 @@
-"""Why a pod ended, does not start or cannot be created, read from what Kubernetes and the programs say. Pure.
+"""Why a pod ended, does not start or cannot be created, as Kubernetes and the programs say. Pure.
 
-`pod_end` reads one pod, `workload_end` a Deployment or Job with its pods. What follows from it is decided by the kinds.
+`pod_end` reads one pod, `workload_end` a Deployment or Job with its pods. The kinds decide what
+follows from it.
 """
 
 import json
@@ -19,10 +20,19 @@ Manifest = dict[str, Any]
 _TEXT_LIMIT, _LOG_LIMIT = 2048, 4096
 _PROGRAMS = {reason.value: reason for reason in PodReason if reason.exit_code is not None}
 """What a container may say of itself."""
-_PULL = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError", "RegistryUnavailable"}
+_PULL = {
+    "ErrImagePull",
+    "ImagePullBackOff",
+    "InvalidImageName",
+    "ErrImageNeverPull",
+    "ImageInspectError",
+    "RegistryUnavailable",
+}
 _CREATE = {"CreateContainerConfigError", "CreateContainerError"}
-# A busy node's kubelet says this (pkg/kubelet/util/manager, containerd), and succeeds a moment later.
-_LATE = re.compile(r"^failed to sync \S+ cache: |context deadline exceeded|failed to reserve container name")
+# The kubelet of a busy node (pkg/kubelet/util/manager) and containerd; they succeed a moment later.
+_LATE = re.compile(
+    r"^failed to sync \S+ cache: |context deadline exceeded|failed to reserve container name",
+)
 # The pod's own limit, not the node's trouble (pkg/kubelet/eviction/eviction_manager.go).
 _OWN_LIMIT = re.compile(r"exceeds the (total )?limit|exceeded its local ephemeral storage limit")
 _KILLED = 137
@@ -59,7 +69,7 @@ class PodEnd:
         container: The container that ended or waits; empty when it is the whole pod.
         exit_code: The container's exit code, once it has ended.
         log: Its last lines, unless the program itself said why.
-        ended: The pod or container ran, or was to run, and ended. False: Kubernetes still tries to start it.
+        ended: The pod or container has ended. False: Kubernetes still tries to start it.
 
     """
 
@@ -81,14 +91,21 @@ class PodEnd:
         return self.reason.needs_action
 
     def text(self, limit: int = _TEXT_LIMIT) -> str:
-        """Return what is the case and what to do, in at most `limit` characters; the message is cut, never the fix."""
+        """Return what is the case and what to do, in at most `limit` characters.
+
+        The message is cut, never the fix.
+        """
         room = limit - len(self.reason.fix) - 4
         message = self.message.strip().rstrip(".")
         cut = f"{message}." if len(message) <= room else f"{message[:room]}..."
         return f"{cut} {self.reason.fix}"
 
 
-def workload_end(workload: Manifest, pods: Iterable[Manifest], containers: Collection[str] | None = None) -> PodEnd | None:
+def workload_end(
+    workload: Manifest,
+    pods: Iterable[Manifest],
+    containers: Collection[str] | None = None,
+) -> PodEnd | None:
     """Say why a Deployment or Job does not get on; None while nothing is known to be wrong.
 
     The newest pod counts first. A pod that failed before another one became ready is history.
@@ -96,7 +113,7 @@ def workload_end(workload: Manifest, pods: Iterable[Manifest], containers: Colle
     Args:
         workload: The Deployment or Job.
         pods: Its pods, those of other templates or attempts left out.
-        containers: Containers whose end counts; all if None. Sidecars that others inject end as they like.
+        containers: Containers whose end counts; all if None. Injected sidecars are none of ours.
 
     """
     if (late := _deadline(workload)) is not None:
@@ -119,13 +136,14 @@ def pod_end(pod: Manifest, containers: Collection[str] | None = None) -> PodEnd 
         containers: Containers whose end counts; all if None.
 
     """
+    status = pod.get("status") or {}
+    over = status.get("phase") == "Failed"
+    if over and status.get("reason"):  # Kubernetes ended it; how its containers took that says nothing
+        return _failed(status)
     for ended in terminations(pod):
         if ended.exit_code != 0 and (containers is None or ended.container in containers):
             return _container_end(ended, probed=_probed(pod, ended.container))
-    status = pod.get("status") or {}
-    if status.get("phase") == "Failed":
-        return _failed(status)
-    return _waiting(pod)
+    return _failed(status) if over else _waiting(pod)
 
 
 def terminations(pod: Manifest) -> list[Termination]:
@@ -140,7 +158,15 @@ def terminations(pod: Manifest) -> list[Termination]:
         ended = state.get("terminated") or last.get("terminated")
         if ended is not None:
             text = ended.get("message") or ""
-            found.append(Termination(status["name"], int(ended.get("exitCode", 0)), ended.get("reason") or "", _said(text), text))
+            found.append(
+                Termination(
+                    status["name"],
+                    int(ended.get("exitCode", 0)),
+                    ended.get("reason") or "",
+                    _said(text),
+                    text,
+                )
+            )
     return found
 
 
@@ -150,8 +176,9 @@ def _container_end(ended: Termination, *, probed: bool) -> PodEnd:
     if isinstance(said, str) and said in _PROGRAMS:
         return PodEnd(_PROGRAMS[said], words or said, ended.container, ended.exit_code)
     log = ended.log[-_LOG_LIMIT:]
-    # containerd sometimes loses the kernel's word. A probe kills as well; without one nothing but the kernel does.
-    if ended.reason == "OOMKilled" or (ended.exit_code == _KILLED and not ended.said and not probed):
+    # containerd sometimes loses the reason OOMKilled. Besides the kernel only a probe kills.
+    killed = ended.exit_code == _KILLED and not ended.said and not probed
+    if ended.reason == "OOMKilled" or killed:
         message = f"The container {ended.container} used more memory than its limit."
         return PodEnd(PodReason.OUT_OF_MEMORY, message, ended.container, ended.exit_code, log)
     message = f"The container {ended.container} ended with exit code {ended.exit_code}"
@@ -177,7 +204,11 @@ def _waiting(pod: Manifest) -> PodEnd | None:
     """Read what the kubelet and the scheduler say of a pod that does not start."""
     for status in _statuses(pod):
         waiting = (status.get("state") or {}).get("waiting") or {}
-        word, message, name = waiting.get("reason") or "", waiting.get("message") or "", str(status.get("name", ""))
+        word, message, name = (
+            waiting.get("reason") or "",
+            waiting.get("message") or "",
+            str(status.get("name", "")),
+        )
         if word in _PULL:
             text = f"{status.get('image')}: {message or word}"
             return PodEnd(PodReason.IMAGE_PULL_FAILED, text, name, ended=False)
@@ -187,12 +218,13 @@ def _waiting(pod: Manifest) -> PodEnd | None:
             return PodEnd(PodReason.CRASH_LOOP, message or word, name, ended=False)
     scheduled = _condition(pod, "PodScheduled", "False")
     if scheduled is not None and scheduled.get("reason") == "Unschedulable":
-        return PodEnd(PodReason.UNSCHEDULABLE, scheduled.get("message") or "No node fits.", ended=False)
+        text = scheduled.get("message") or "No node fits."
+        return PodEnd(PodReason.UNSCHEDULABLE, text, ended=False)
     return None
 
 
 def _refused(workload: Manifest) -> PodEnd | None:
-    """Read why a Deployment's pods cannot be created. Of a Job's Kubernetes says so in events only."""
+    """Read why a Deployment's pods cannot be created. For a Job, Kubernetes only writes events."""
     found = _condition(workload, "ReplicaFailure", "True")
     if found is None:
         return None
@@ -206,13 +238,16 @@ def _deadline(workload: Manifest) -> PodEnd | None:
     condition = _job_failure(workload)
     if condition is None or condition.get("reason") != "DeadlineExceeded":
         return None
-    return PodEnd(PodReason.DEADLINE_EXCEEDED, condition.get("message") or "The Job took longer than it may.")
+    message = condition.get("message") or "The Job took longer than it may."
+    return PodEnd(PodReason.DEADLINE_EXCEEDED, message)
 
 
 def _job_end(workload: Manifest) -> PodEnd | None:
     """Read a failed Job whose pods say nothing."""
     condition = _job_failure(workload)
-    return PodEnd(PodReason.POD_FAILED, condition.get("message") or "The Job failed.") if condition else None
+    if condition is None:
+        return None
+    return PodEnd(PodReason.POD_FAILED, condition.get("message") or "The Job failed.")
 
 
 def _job_failure(workload: Manifest) -> dict[str, Any] | None:
@@ -224,7 +259,10 @@ def _said(text: str) -> dict[str, Any]:
         return {}
     try:
         said = json.loads(text)
-    except (ValueError, RecursionError):  # the text is the container's, and the container may be anyone's
+    except (
+        ValueError,
+        RecursionError,
+    ):  # the text is the container's, and the container may be anyone's
         return {}
     return said if isinstance(said, dict) else {}
 
@@ -236,7 +274,8 @@ def _statuses(pod: Manifest) -> list[dict[str, Any]]:
 
 def _condition(of: Manifest, type_: str, status: str) -> dict[str, Any] | None:
     conditions = (of.get("status") or {}).get("conditions") or []
-    return next((c for c in conditions if c.get("type") == type_ and c.get("status") == status), None)
+    wanted = (type_, status)
+    return next((c for c in conditions if (c.get("type"), c.get("status")) == wanted), None)
 
 
 def _probed(pod: Manifest, container: str) -> bool:

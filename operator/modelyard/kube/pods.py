@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from modelyard.api.training_run import Resources
+from modelyard.api.pods import Resources
 from modelyard.kube.names import CONNECTION_SECRET, FIELD_MANAGER, MANAGED_BY, UID_LABEL
 
 __all__ = [

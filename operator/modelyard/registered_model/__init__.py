@@ -22,7 +22,7 @@ from modelyard.controller import Controller, Relation
 from modelyard.kube.pods import Runtime
 from modelyard.plan import Manifest
 from modelyard.ports import Cluster
-from modelyard.registered_model.decide import decider, finalize, in_sync, on_error
+from modelyard.registered_model.decide import decider, finalize, in_sync_with, on_error
 from modelyard.registered_model.observation import Observation
 from modelyard.registered_model.observe import observe
 
@@ -53,7 +53,7 @@ def controller(runtime: Runtime) -> Controller[RegisteredModel, Observation, Reg
         decide=decider(runtime),
         finalize=finalize,
         on_error=on_error,
-        in_sync=in_sync,
+        in_sync=in_sync_with(runtime),
         relations=(Relation("trainingruns", _models_of_run),),
         survives_refusals=True,
         reads_last=_READS_LAST,

@@ -11,7 +11,10 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
-from modelyard.api.registered_model import ModelRuntime, RegisteredModel, ServedVersion, Serving
+from modelyard.api import wire
+from modelyard.api.registered_model import ModelRuntime, OperatorRuntime, RegisteredModel, ServedVersion, Serving
+from modelyard.api.wire import FETCH, MODEL
+from modelyard.api.wire import SERVING_PORT as PORT
 from modelyard.kube.names import (
     IDENTITY_LABEL,
     MODEL_LABEL,
@@ -46,6 +49,7 @@ __all__ = [
     "autoscaler",
     "deployment",
     "disruption_budget",
+    "operator_runtime",
     "revision",
     "served",
     "served_by",
@@ -56,15 +60,10 @@ __all__ = [
 
 REVISION = 1
 """Raise it when the meaning of a serving pod changes: it is part of a runtime's identity."""
-FETCH = "fetch"
-MODEL = "model"
-PORT = 8080
-_MODEL_PATH = "/modelyard/model"
 _GRACE_SECONDS = 30
 _MIN_READY_SECONDS = 1
 """A kubelet on a busy node may revoke a new pod's readiness for a second."""
 _FETCH_RESOURCES = {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}}
-_WORKERS, _ALLOW_CODE = "MODELYARD_WORKERS", "MODELYARD_ALLOW_CODE_MODELS"
 
 
 @dataclass(frozen=True)
@@ -81,6 +80,11 @@ def served(version: str, digest: str, runtime: Runtime) -> ServedVersion:
     return ServedVersion(version=version, digest=digest, runtime=ModelRuntime(image=runtime.image, revision=REVISION, identity=identity))
 
 
+def operator_runtime(runtime: Runtime) -> OperatorRuntime:
+    """Return the operator's own runtime as the status shows it."""
+    return OperatorRuntime(image=runtime.image, revision=REVISION)
+
+
 # --- the template -------------------------------------------------------------------------------
 def template(model: RegisteredModel, stage: str, what: ServedVersion, uri: str, pull_policy: str) -> Manifest:
     """Return the pod template that serves a version, without the serving fields of the spec."""
@@ -93,7 +97,7 @@ def template(model: RegisteredModel, stage: str, what: ServedVersion, uri: str, 
     }
     fetch = {
         "name": FETCH,
-        "command": ["python", "-m", "modelyard_runtime.fetch", "--uri", uri, "--digest", what.digest, "--to", _MODEL_PATH],
+        "command": wire.program("fetch", "--uri", uri, "--digest", what.digest, "--to", wire.MODEL_FOLDER),
         "env": env({}),
         "resources": _FETCH_RESOURCES,
     }
@@ -101,12 +105,12 @@ def template(model: RegisteredModel, stage: str, what: ServedVersion, uri: str, 
     server = {
         "name": MODEL,
         "command": _server_command(model, what),
-        "env": env({"MODELYARD_MODEL": name}),
+        "env": env({wire.MODEL_NAME: name}),
         "ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
         # A large model takes its time to start; a broken one says so and ends.
-        "startupProbe": _probe("/v2/health/ready", period=1, failures=600),
-        "readinessProbe": _probe("/v2/health/ready", period=1, failures=3),
-        "livenessProbe": _probe("/v2/health/live", period=10, failures=6),
+        "startupProbe": _probe(wire.READY_PATH, period=1, failures=600),
+        "readinessProbe": _probe(wire.READY_PATH, period=1, failures=3),
+        "livenessProbe": _probe(wire.LIVE_PATH, period=10, failures=6),
     }
     pod = {
         "automountServiceAccountToken": False,
@@ -122,7 +126,7 @@ def template(model: RegisteredModel, stage: str, what: ServedVersion, uri: str, 
 
 def _server_command(model: RegisteredModel, what: ServedVersion) -> list[str]:
     names = ["--name", model.metadata.name, "--version", what.version, "--runtime", what.runtime.identity]
-    return ["python", "-m", "modelyard_runtime.serve", "--model-dir", _MODEL_PATH, *names, "--port", str(PORT)]
+    return wire.program("serve", "--model-dir", wire.MODEL_FOLDER, *names, "--port", str(PORT))
 
 
 def _probe(path: str, *, period: int, failures: int) -> dict[str, Any]:
@@ -137,9 +141,9 @@ def with_serving(rolled_out: Manifest, serving: Serving, around: Surroundings) -
         container["envFrom"] = connection(around.pods_secret)
     server = next(container for container in pod["containers"] if container["name"] == MODEL)
     server["resources"] = resources(serving.resources)
-    server["env"] = [*server["env"], {"name": _WORKERS, "value": str(serving.runtime.workers)}]
+    server["env"] = [*server["env"], {"name": wire.WORKERS, "value": str(serving.runtime.workers)}]
     if around.allow_code:
-        server["env"].append({"name": _ALLOW_CODE, "value": "true"})
+        server["env"].append({"name": wire.ALLOW_CODE, "value": "true"})
     if serving.node_selector:
         pod["nodeSelector"] = dict(serving.node_selector)
     if serving.tolerations:
@@ -185,7 +189,7 @@ def served_by(deployment: Mapping[str, Any]) -> ServedVersion | None:
 
 # --- the objects --------------------------------------------------------------------------------
 def deployment(
-    model: RegisteredModel, stage: str, what: ServedVersion, rolled_out: Manifest, replicas: int, around: Surroundings
+    model: RegisteredModel, stage: str, what: ServedVersion, rolled_out: Manifest, *, replicas: int, around: Surroundings
 ) -> Manifest:
     """Return the Deployment that serves one version in one stage.
 

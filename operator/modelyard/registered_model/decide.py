@@ -4,7 +4,7 @@ Serving comes first, the registry after it, and neither stops for the other's pr
 S3 away, what is effective is kept serving, and no stage switches.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -34,14 +34,14 @@ from modelyard.plan import (
     TagTarget,
 )
 from modelyard.registered_model import conditions, history
-from modelyard.registered_model.build import Surroundings, served_by
+from modelyard.registered_model.build import Surroundings, operator_runtime, served_by
 from modelyard.registered_model.observation import Observation, is_empty
 from modelyard.registered_model.registry import moves
 from modelyard.registered_model.stage import StageDecision, decide_stage
 from modelyard.registered_model.versions import known, next_registration, rebuilt, split, told_stages, tracked_by_name, with_held
 from modelyard.registered_model.view import StageView
 
-__all__ = ["Decide", "decider", "finalize", "in_sync", "on_error"]
+__all__ = ["Decide", "decider", "finalize", "in_sync", "in_sync_with", "on_error"]
 
 _LOOK_AGAIN = timedelta(seconds=15)
 """How often something is checked that no watch reports: artifacts that are missing, MLflow that is away."""
@@ -70,6 +70,7 @@ def decider(runtime: Runtime) -> Decide:
         versions = known(model, seen)
         decisions = {name: decide_stage(_view(model, seen, versions, runtime, name), now) for name in _stage_names(model, seen)}
         status = _status(model, seen, versions, decisions, now)
+        status = status.model_copy(update={"operator_runtime": operator_runtime(runtime)})
         if seen.dependency_error is not None:
             return _without_dependencies(model, status, decisions, seen.dependency_error)
         if (taken := _taken(model, seen)) is not None:
@@ -329,3 +330,13 @@ def in_sync(model: RegisteredModel, owned: tuple[Manifest, ...]) -> bool:
         return False
     serving = {_stage_of(each) for each in owned if each["kind"] == "Deployment"}
     return all(name in serving for name, stage in status.stages.items() if stage.desired_replicas)
+
+
+def in_sync_with(runtime: Runtime) -> Callable[[RegisteredModel, tuple[Manifest, ...]], bool]:
+    """Return `in_sync` for an operator of this runtime, which the status must name as the operator's."""
+    current = operator_runtime(runtime)
+
+    def check(model: RegisteredModel, owned: tuple[Manifest, ...]) -> bool:
+        return model.status.operator_runtime == current and in_sync(model, owned)
+
+    return check

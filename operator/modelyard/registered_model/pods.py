@@ -13,7 +13,7 @@ __all__ = ["Health", "health"]
 
 _MESSAGE_LIMIT, _LOG_LIMIT = 1000, 400
 _REASONS = {reason: Reason(reason.value) for reason in PodReason if reason.value in set(Reason)}
-"""The RegisteredModel's reason for a pod's. Every other end of a pod is ServingFailed, or NotServing where others are ready."""
+"""The RegisteredModel's reason for a pod's. Any other is ServingFailed; NotServing if others are ready."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,15 @@ def health(deployment: Manifest | None, pods: Iterable[Manifest]) -> Health:
     if found is None:
         return Health(ready, available, current)
     reason = _REASONS.get(found.reason, Reason.NOT_SERVING if ready else Reason.SERVING_FAILED)
-    return Health(ready, available, current, _message(found), reason, stalled=found.needs_action, refused=not found.retryable)
+    return Health(
+        ready,
+        available,
+        current,
+        _message(found),
+        reason,
+        stalled=found.needs_action,
+        refused=not found.retryable,
+    )
 
 
 def _current(deployment: Manifest, pods: Iterable[Manifest]) -> list[Manifest]:

@@ -52,7 +52,7 @@ def workload(view: StageView, what: ServedVersion) -> tuple[Apply, ...]:
         return ()
     template = _template(view, what, known.uri)
     wanted = [build.revision(view.model, view.name, what, template)]
-    wanted.append(build.deployment(view.model, view.name, what, template, replicas(view, what), view.around))
+    wanted.append(build.deployment(view.model, view.name, what, template, replicas=replicas(view, what), around=view.around))
     return _missing(view, wanted)
 
 

@@ -51,7 +51,7 @@ def decide_attempt(
         )
         conditions = stalled(Reason.EXPERIMENT_GONE, message)
         return Rest(known(run, observation, conditions), requeue_after=UNWATCHED_POLL)
-    if run.spec.trainer.external is not None:
+    if not run.spec.trainer.kind.in_cluster:
         return _external(run, observation, tracked, now, runtime)
     return _in_cluster(run, observation, tracked, now, runtime)
 
@@ -115,7 +115,7 @@ def _without_job(
         return Act((LogParameters(tracked.id, missing),))
     if run.spec.suspend:
         return suspended(run, observation)
-    job = build.job(run, observation.attempt, tracked.id, runtime)
+    job = build.job(run, observation.attempt, tracked.id, runtime, observation.pods_secret)
     return Act((Apply(build.config_map(run)), Apply(job)))
 
 

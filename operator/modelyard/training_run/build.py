@@ -3,8 +3,10 @@
 import json
 from typing import Any
 
-from modelyard.api.training_run import TrainingRun
-from modelyard.kube.names import RUN_LABEL, bounded, experiment_name, job_name
+from modelyard.api import wire
+from modelyard.api.training_run import Container, TrainingRun
+from modelyard.api.wire import DATA, TRAINER
+from modelyard.kube.names import CONNECTION_SECRET, RUN_LABEL, bounded, experiment_name, job_name
 from modelyard.kube.pods import (
     CONTAINER_SECURITY,
     POD_SECURITY,
@@ -21,12 +23,6 @@ from modelyard.plan import Manifest
 
 __all__ = ["DATA", "TRAINER", "config_map", "job", "queued", "switched", "too_large"]
 
-DATA = "data"
-TRAINER = "trainer"
-_CONFIG_PATH = "/etc/modelyard"
-_SCRIPT_PATH = "/etc/modelyard-script"
-_DATA_PATH = "/modelyard/data"
-_PARAMETERS = "MODELYARD_PARAMETERS"
 _PARAMETERS_LIMIT = 120 * 1024
 """Bytes of the environment variable, name and all. Linux starts no process with one of 128 KiB."""
 _QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
@@ -41,8 +37,8 @@ def queued(run: TrainingRun) -> bool:
 
 def too_large(run: TrainingRun) -> str | None:
     """Say why the parameters do not fit into a pod's environment; None when they do. Without a pod they always do."""
-    size = len(f"{_PARAMETERS}={_parameters(run)}")
-    if run.spec.trainer.external is not None or size <= _PARAMETERS_LIMIT:
+    size = len(f"{wire.PARAMETERS}={_parameters(run)}")
+    if not run.spec.trainer.kind.in_cluster or size <= _PARAMETERS_LIMIT:
         return None
     return (
         f"The parameters take {size / 1024:.1f} KiB as JSON, and the environment of a pod holds {_PARAMETERS_LIMIT // 1024} KiB of them."
@@ -69,13 +65,13 @@ def config_map(run: TrainingRun) -> Manifest:
         "kind": "ConfigMap",
         "metadata": _metadata(run, _config_name(run)),
         "data": {
-            "parameters.json": _parameters(run),
-            "run.json": json.dumps(content, sort_keys=True),
+            wire.PARAMETERS_FILE: _parameters(run),
+            wire.RUN_FILE: json.dumps(content, sort_keys=True),
         },
     }
 
 
-def job(run: TrainingRun, attempt: int, mlflow_run: str, runtime: Runtime) -> Manifest:
+def job(run: TrainingRun, attempt: int, mlflow_run: str, runtime: Runtime, secret: str = CONNECTION_SECRET) -> Manifest:
     """Return the Job of an attempt. It never repeats a pod by itself: another attempt has another MLflow run.
 
     A pod that the cluster takes away (a drained node, a preemption) is replaced within the attempt, as Kubernetes does it.
@@ -86,7 +82,7 @@ def job(run: TrainingRun, attempt: int, mlflow_run: str, runtime: Runtime) -> Ma
         "backoffLimit": 0,
         "suspend": spec.suspend or queued(run),
         "podFailurePolicy": {"rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}]},
-        "template": {"metadata": {"labels": dict(_labels(run))}, "spec": _pod(run, attempt, mlflow_run, runtime)},
+        "template": {"metadata": {"labels": dict(_labels(run))}, "spec": _pod(run, attempt, mlflow_run, runtime, secret)},
     }
     if spec.active_deadline_seconds is not None:
         body["activeDeadlineSeconds"] = spec.active_deadline_seconds
@@ -100,28 +96,28 @@ def switched(live: Manifest, *, suspend: bool) -> Manifest:
     return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": live["spec"] | {"suspend": suspend}}
 
 
-def _pod(run: TrainingRun, attempt: int, mlflow_run: str, runtime: Runtime) -> dict[str, Any]:
+def _pod(run: TrainingRun, attempt: int, mlflow_run: str, runtime: Runtime, secret: str) -> dict[str, Any]:
     spec = run.spec
-    mounts = [*scratch_mounts(), {"name": "config", "mountPath": _CONFIG_PATH, "readOnly": True}]
+    mounts = [*scratch_mounts(), {"name": "config", "mountPath": wire.CONFIG_FOLDER, "readOnly": True}]
     environment = env(
         {
-            "MLFLOW_RUN_ID": mlflow_run,
+            wire.RUN_ID: mlflow_run,
             "MLFLOW_EXPERIMENT_NAME": experiment_name(run.metadata.namespace, spec.experiment),
-            "MODELYARD_ATTEMPT": str(attempt),
-            _PARAMETERS: _parameters(run),
-            "MODELYARD_DATASET_PATH": _DATA_PATH,
+            wire.ATTEMPT: str(attempt),
+            wire.PARAMETERS: _parameters(run),
+            wire.DATASET_PATH: wire.DATASET_FOLDER,
         }
     )
-    common = {"envFrom": connection(), "env": environment, "terminationMessagePolicy": "FallbackToLogsOnError"}
+    common = {"envFrom": connection(secret), "env": environment, "terminationMessagePolicy": "FallbackToLogsOnError"}
     volumes: list[dict[str, Any]] = [*scratch_volumes(), {"name": "config", "configMap": {"name": _config_name(run)}}]
     if spec.trainer.script is not None:
         volumes.append({"name": "script", "configMap": {"name": spec.trainer.script.config_map}})
-        mounts = [*mounts, {"name": "script", "mountPath": _SCRIPT_PATH, "readOnly": True}]
+        mounts = [*mounts, {"name": "script", "mountPath": wire.SCRIPT_FOLDER, "readOnly": True}]
     data = {
         "name": DATA,
         "image": runtime.image,
         "imagePullPolicy": runtime.pull_policy,
-        "command": ["python", "-m", "modelyard_runtime.data"],
+        "command": wire.program("data"),
         "resources": _DATA_RESOURCES,
         "securityContext": CONTAINER_SECURITY,
         "volumeMounts": mounts,
@@ -146,22 +142,33 @@ def _pod(run: TrainingRun, attempt: int, mlflow_run: str, runtime: Runtime) -> d
 
 
 def _trainer(run: TrainingRun, runtime: Runtime) -> dict[str, Any]:
+    """Return what the trainer's container runs: one of our programs, or the user's image."""
     trainer = run.spec.trainer
-    ours = {"name": TRAINER, "image": runtime.image, "imagePullPolicy": runtime.pull_policy, "securityContext": CONTAINER_SECURITY}
-    if trainer.script is not None:
-        return ours | {"command": ["python", "-m", "modelyard_runtime.script", f"{_SCRIPT_PATH}/{trainer.script.key}"]}
-    if trainer.container is None:
-        return ours | {"command": ["python", "-m", "modelyard_runtime.train"]}
+    if trainer.container is not None:
+        return _users(trainer.container)
+    if not trainer.kind.program:
+        raise ValueError(f"the trainer {trainer.name} runs no pod")
+    arguments = [f"{wire.SCRIPT_FOLDER}/{trainer.script.key}"] if trainer.script is not None else []
+    return {
+        "name": TRAINER,
+        "image": runtime.image,
+        "imagePullPolicy": runtime.pull_policy,
+        "securityContext": CONTAINER_SECURITY,
+        "command": wire.program(trainer.kind.program, *arguments),
+    }
+
+
+def _users(wanted: Container) -> dict[str, Any]:
     container: dict[str, Any] = {
         "name": TRAINER,
-        "image": trainer.container.image,
-        # Somebody else's image may write beside itself; everything else that `restricted` asks for holds.
+        "image": wanted.image,
+        # A user's image may write beside itself; everything else that `restricted` asks for holds.
         "securityContext": CONTAINER_SECURITY | {"readOnlyRootFilesystem": False},
     }
-    if trainer.container.command:
-        container["command"] = list(trainer.container.command)
-    if trainer.container.args:
-        container["args"] = list(trainer.container.args)
+    if wanted.command:
+        container["command"] = list(wanted.command)
+    if wanted.args:
+        container["args"] = list(wanted.args)
     return container
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from modelyard.api.experiment import Experiment
 from modelyard.api.mlmodel import MLModel
 from modelyard.api.registered_model import RegisteredModel
+from modelyard.kube.names import CONNECTION_SECRET
 from modelyard.plan import Manifest
 from modelyard.ports import ArtifactTree, TrackedRun
 
@@ -33,6 +34,7 @@ class Observation:
         model: The logged model; read when the Job is complete.
         referenced: Runs that a model version came from; read for a deletion.
         tracking_url: The address of MLflow.
+        pods_secret: The Secret with the connection of the pods.
 
     """
 
@@ -44,6 +46,7 @@ class Observation:
     model: FoundModel | None = None
     referenced: frozenset[str] = frozenset()
     tracking_url: str = ""
+    pods_secret: str = CONNECTION_SECRET
 
     @property
     def attempt(self) -> int:

@@ -41,7 +41,7 @@ async def observe(run: TrainingRun, ports: Ports, _now: datetime) -> Observation
         return observation
     tenant = await ports.tenant(meta.namespace)
     runs = await _runs(tenant, tracked_id, run)
-    found = replace(observation, runs=runs, tracking_url=tenant.tracking_url)
+    found = replace(observation, runs=runs, tracking_url=tenant.tracking_url, pods_secret=tenant.pods_secret)
     if deleting:
         return replace(found, referenced=await _referenced(tenant, runs))
     newest = found.newest

@@ -20,8 +20,12 @@ _MESSAGE_LIMIT = 2048
 _ANOTHER = " A corrected run is another TrainingRun."
 _CONTAINERS = frozenset({DATA, TRAINER})
 _REASONS = {reason: Reason(reason.value) for reason in PodReason if reason.value in set(Reason)}
-"""The TrainingRun's reason for a pod's. Every other end of a pod is `Failed`, with its own message."""
-_FINAL = {str(reason) for reason in PodReason if not reason.retryable} | {Reason.INVALID_RESOURCES, Reason.HEARTBEAT_LOST}
+"""The TrainingRun's reason for a pod's. Any other end of a pod is Failed, with its own message."""
+_FINAL = {
+    *(str(reason) for reason in PodReason if not reason.retryable),
+    Reason.INVALID_RESOURCES,
+    Reason.HEARTBEAT_LOST,
+}
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,8 @@ def waiting(job: Manifest, pods: Iterable[Manifest], now: datetime, *, ran: bool
     for pod in pods:
         found = None if running_since(pod, TRAINER) else pod_end(pod, _CONTAINERS)
         if found is not None and not found.ended:
-            return Waiting(_REASONS.get(found.reason, Reason.SCHEDULING), found.text(), stalled=found.needs_action)
+            reason = _REASONS.get(found.reason, Reason.SCHEDULING)
+            return Waiting(reason, found.text(), stalled=found.needs_action)
     if not any((pod.get("status") or {}).get("phase") in {"Running", "Succeeded", "Failed"} for pod in pods):
         since = podless_since(job)
         left = None if ran or there or since is None else since + _POD_COMES - now
@@ -105,7 +110,7 @@ def failure(job: Manifest, pods: Iterable[Manifest], deadline: int | None) -> Fa
 
 
 def _message(found: PodEnd) -> str:
-    """What is the case and what to do. The spec never changes, so that what has to be corrected is corrected in another TrainingRun."""
+    """Return what is the case and what to do; the spec never changes, so a correction is a new object."""
     another = _ANOTHER if found.reason in _REASONS and found.needs_action else ""
     return f"{found.text(_MESSAGE_LIMIT - len(another))}{another}"
 

@@ -15,8 +15,8 @@ from modelyard.api.training_run import (
     TrainingRun,
     TrainingRunStatus,
 )
+from modelyard.api.wire import DATASET_TAGS, PROGRESS_METRIC
 from modelyard.kube.jobs import of_kind, running_since
-from modelyard.kube.names import DATASET_TAGS, PROGRESS_METRIC
 from modelyard.ports import TrackedRun
 from modelyard.training_run import jobs, outcome
 from modelyard.training_run.build import TRAINER
@@ -111,12 +111,18 @@ def _artifact(observation: Observation) -> ModelArtifact | None:
     model = observation.model
     if model is None:
         return None
-    return ModelArtifact(uri=model.uri, digest=model.tree.digest, bytes=model.tree.bytes, flavor=model.mlmodel.flavor)
+    return ModelArtifact(
+        uri=model.uri,
+        digest=model.tree.digest,
+        bytes=model.tree.bytes,
+        flavor=model.mlmodel.flavor,
+        listing_digest=model.tree.listing_digest or None,
+    )
 
 
 def _began(run: TrainingRun, observation: Observation, tracked: TrackedRun) -> datetime | None:
     """Return when the trainer itself started; the MLflow run is older by the pod's start."""
-    if run.spec.trainer.external is not None:
+    if not run.spec.trainer.kind.in_cluster:
         return tracked.start
     pods = of_kind(observation.owned, "Pod")
     return next((since for pod in pods if (since := running_since(pod, TRAINER))), None)

@@ -61,7 +61,7 @@ def _code(run: TrainingRun, observation: Observation, runtime: Runtime) -> str |
     """Return the version of the code that trains; None if only the user knows it."""
     if run.spec.trainer.script is not None:
         return observation.script
-    return f"modelyard {runtime.version}" if run.spec.trainer.xgboost is not None else None
+    return f"modelyard {runtime.version}" if run.spec.trainer.kind.program else None
 
 
 def _rejected(run: TrainingRun, why: str, now: datetime) -> Record[TrainingRunStatus]:

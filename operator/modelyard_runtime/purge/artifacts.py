@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from modelyard.api.artifacts import Location
 from modelyard_runtime import s3
-from modelyard_runtime.purge.things import Prefix
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -25,7 +25,7 @@ class Artifacts:
         """Keep the client."""
         self._client = client
 
-    def size(self, prefix: Prefix) -> tuple[int, int]:
+    def size(self, prefix: Location) -> tuple[int, int]:
         """Return how many objects lie below a prefix, and their bytes.
 
         Raises:
@@ -35,7 +35,7 @@ class Artifacts:
         sizes = [size for _, size in s3.listing(self._client, prefix.bucket, prefix.key)]
         return len(sizes), sum(sizes)
 
-    def remove(self, prefix: Prefix) -> tuple[int, int]:
+    def remove(self, prefix: Location) -> tuple[int, int]:
         """Delete all objects below a prefix; return how many there were, and their bytes. None is no error.
 
         Raises:

@@ -6,11 +6,11 @@ Asking for them does not belong here.
 import re
 from dataclasses import dataclass
 
-__all__ = ["Experiment", "LoggedModel", "Owner", "Prefix", "Run", "Ties", "Version", "needed_by", "place"]
+from modelyard.api.artifacts import Location, parse_uri
 
-_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+__all__ = ["Experiment", "LoggedModel", "Owner", "Run", "Ties", "Version", "needed_by", "place"]
+
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{15,}")
-_ODD = frozenset("\\%?#")
 
 
 @dataclass(frozen=True)
@@ -82,19 +82,7 @@ class Ties:
     """Other things that name a place with its id in it."""
 
 
-@dataclass(frozen=True)
-class Prefix:
-    """A place in S3; `key` ends with a slash and is never empty."""
-
-    bucket: str
-    key: str
-
-    def __str__(self) -> str:
-        """Write the URI."""
-        return f"s3://{self.bucket}/{self.key}"
-
-
-def place(location: str, id_: str, namespace: str) -> Prefix | str:
+def place(location: str, id_: str, namespace: str) -> Location | str:
     """Return what may be deleted of a thing, or why nothing may.
 
     A location stands in a database that tenants write to by MLflow's API. It is believed only where its end is the thing's own id,
@@ -108,18 +96,21 @@ def place(location: str, id_: str, namespace: str) -> Prefix | str:
     """
     if not location.startswith("s3://"):
         return "its artifacts do not lie in S3"
-    bucket, _, key = location.removeprefix("s3://").removesuffix("/").partition("/")
-    segments = key.split("/")
-    if not _BUCKET.fullmatch(bucket) or not key.isprintable() or _ODD & set(key) or {"", ".", ".."} & set(segments):
+    try:
+        found = parse_uri(location)
+    except ValueError:
+        found = None
+    if found is None or not found.key:
         return "the location of its artifacts can be read in two ways"
+    segments = found.key.removesuffix("/").split("/")
     if not _ID.fullmatch(id_) or id_ not in (segments[-1], segments[-2] if segments[-1] == "artifacts" and len(segments) > 1 else ""):
         return "the location of its artifacts does not end with its id"
     if namespace and segments[0] != namespace:
         return f"its artifacts lie outside of the prefix of its namespace, {namespace}/"
-    return Prefix(bucket, key + "/")
+    return Location(found.bucket, found.prefix)
 
 
-def needed_by(thing: Run | LoggedModel, prefix: Prefix, ties: Ties) -> str:
+def needed_by(thing: Run | LoggedModel, prefix: Location, ties: Ties) -> str:
     """Say what needs a run or a logged model; empty: nothing does."""
     # MLflow finds a logged model by its run as well: `runs:/<run>/<name>`.
     names = (thing.id, f"runs:/{thing.run}/") if isinstance(thing, LoggedModel) and thing.run else (thing.id,)

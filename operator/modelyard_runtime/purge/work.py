@@ -7,8 +7,9 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
+from modelyard.api.artifacts import Location
 from modelyard_runtime.outcome import one_line
-from modelyard_runtime.purge.things import Experiment, LoggedModel, Owner, Prefix, Run, Ties, needed_by, place
+from modelyard_runtime.purge.things import Experiment, LoggedModel, Owner, Run, Ties, needed_by, place
 from modelyard_runtime.s3 import StoreError
 
 __all__ = ["Artifacts", "Database", "DatabaseError", "Options", "Summary", "purge"]
@@ -40,8 +41,8 @@ class Database(Protocol):
 class Artifacts(Protocol):
     """What purging asks of S3: objects and bytes below a prefix, counted or taken away."""
 
-    def size(self, prefix: Prefix) -> tuple[int, int]: ...
-    def remove(self, prefix: Prefix) -> tuple[int, int]: ...
+    def size(self, prefix: Location) -> tuple[int, int]: ...
+    def remove(self, prefix: Location) -> tuple[int, int]: ...
 
 
 @dataclass(frozen=True)
@@ -222,7 +223,7 @@ class _Work:
             raise _Kept("it has no tag modelyard.io/uid, so it is somebody else's")
         return owner
 
-    def _free(self, thing: Run | LoggedModel, owner: Owner, apart: Collection[str], of: str = "") -> Prefix:
+    def _free(self, thing: Run | LoggedModel, owner: Owner, apart: Collection[str], of: str = "") -> Location:
         """Return the place of a thing that nothing needs; `of` is the run that it goes with."""
         which = f"its logged model {thing.id}: " if of not in ("", thing.id) else ""
         prefix = place(thing.location, thing.id, owner.namespace)
@@ -232,7 +233,7 @@ class _Work:
             raise _Kept(which + reason)
         return prefix
 
-    def _take(self, prefixes: Iterable[Prefix]) -> tuple[int, int]:
+    def _take(self, prefixes: Iterable[Location]) -> tuple[int, int]:
         """Take the artifacts away, or count them."""
         objects = total = 0
         for prefix in prefixes:

@@ -6,6 +6,7 @@ import socket
 import sys
 from pathlib import Path
 
+from modelyard.api import wire
 from modelyard.api.pod_end import PodReason
 from modelyard_runtime.outcome import Failure, report
 from modelyard_runtime.serve import workers
@@ -23,7 +24,7 @@ def main() -> int:
     """Serve until told to go; return the exit code."""
     options = _options()
     try:
-        count = _number("MODELYARD_WORKERS", 1)
+        count = _number(wire.WORKERS, 1)
         handed = workers.in_worker()
         if count > 1 and handed is None:
             return workers.supervise(count, _bound(options.port), sys.argv[1:])
@@ -37,12 +38,12 @@ def main() -> int:
 
 def _serve(options: argparse.Namespace, handed: workers.Handed | None) -> None:
     """Serve in this process."""
-    qualified = os.environ.get("MODELYARD_MODEL") or options.name
+    qualified = os.environ.get(wire.MODEL_NAME) or options.name
     least = float(_number("MODELYARD_DRAIN_SECONDS", _DRAIN))
     app = App(Identity(options.name, options.version, qualified), _number("MODELYARD_MAX_REQUEST_BYTES", _LARGEST))
-    headers = [("modelyard-version", options.version), ("modelyard-model", qualified)]
+    headers = [(wire.VERSION_HEADER, options.version), (wire.MODEL_HEADER, qualified)]
     if options.runtime:
-        headers.append(("modelyard-runtime", options.runtime))
+        headers.append((wire.RUNTIME_HEADER, options.runtime))
     server = Server(app, headers, Drain(least=least, most=least + 7, end=least + 19))
 
     def load() -> Predictor:
@@ -62,7 +63,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--name", required=True, help="the model's name, in addresses")
     parser.add_argument("--version", required=True, help="the version's name, in addresses and in the header modelyard-version")
     parser.add_argument("--runtime", default="", help="identity of what serves it (eight hex digits), in the header modelyard-runtime")
-    parser.add_argument("--port", type=int, default=8080, help="the port; 0 takes a free one and prints it")
+    parser.add_argument("--port", type=int, default=wire.SERVING_PORT, help="the port; 0 takes a free one and prints it")
     return parser.parse_args()
 
 

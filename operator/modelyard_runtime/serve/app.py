@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 
 from modelyard import __version__
+from modelyard.api.wire import LIVE_PATH, READY_PATH
 from modelyard_runtime.outcome import one_line
 from modelyard_runtime.serve import invocations, v1, v2
 from modelyard_runtime.serve.metrics import Metrics
@@ -85,8 +86,8 @@ class App:
             "/version": lambda: Answer(installed("mlflow").encode()),
             "/ready": ready,
             "/v2": self._constant(server),
-            "/v2/health/live": live,
-            "/v2/health/ready": ready,
+            LIVE_PATH: live,
+            READY_PATH: ready,
             "/v2/models": models,
             "/v1/models": models,
             f"/v1/models/{identity.name}": self._ready({"name": identity.name, "ready": True}),

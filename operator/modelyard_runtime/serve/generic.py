@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from modelyard.api.pod_end import PodReason
+from modelyard.api.wire import ALLOW_CODE
 from modelyard_runtime.outcome import Failure, one_line
 from modelyard_runtime.serve.artifact import Artifact, load_failed
 from modelyard_runtime.serve.predictor import Answer
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["PyfuncModel", "load"]
-
-_ALLOW = "MODELYARD_ALLOW_CODE_MODELS"
 
 
 def load(artifact: Artifact) -> "PyfuncModel":
@@ -35,7 +34,7 @@ def load(artifact: Artifact) -> "PyfuncModel":
     flavor = artifact.flavors.get("python_function")
     if flavor is None:
         raise load_failed("the model has no python_function flavour, and XGBoost alone cannot serve it")
-    allowed = os.environ.get(_ALLOW, "").lower() == "true"
+    allowed = os.environ.get(ALLOW_CODE, "").lower() == "true"
     if artifact.runs_code and not allowed:
         message = f"loading this model runs code that came with it ({flavor.get('loader_module')})"
         raise Failure(PodReason.CODE_FORBIDDEN, message)

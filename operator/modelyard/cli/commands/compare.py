@@ -12,8 +12,8 @@ from modelyard.cli.commands.session import Session, now, opened
 from modelyard.cli.options import Format, Where, parts
 from modelyard.cli.views import compare as views
 from modelyard.cli.views.pictures import page, png
-from modelyard.cli.views.text import short_digest, size
 from modelyard.client.errors import ClientError, NotFound
+from modelyard.client.text import short_digest, size
 
 __all__ = ["Pictures", "compare", "facts"]
 
@@ -92,7 +92,7 @@ def facts(version: VersionStatus, run: TrainingRun | None) -> dict[str, str]:
     """Return what tells a version from another, in words. Pure."""
     found = {
         "from": version.training_run or (f"run {version.run_id}" if version.run_id else version.uri or "-"),
-        "registered": f"{version.created_at:%Y-%m-%d %H:%M}" if version.created_at else "-",
+        "registered": f"{version.registered_time:%Y-%m-%d %H:%M}" if version.registered_time else "-",
         "flavour": version.flavor or "-",
         "size": size(version.bytes),
         "digest": short_digest(version.digest),

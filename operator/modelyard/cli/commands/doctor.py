@@ -13,6 +13,7 @@ from modelyard import __version__
 from modelyard.api import schema
 from modelyard.api.base import GROUP, VERSION, Resource
 from modelyard.api.experiment import Experiment
+from modelyard.api.kinds import KINDS
 from modelyard.api.registered_model import RegisteredModel
 from modelyard.api.training_run import TrainingRun
 from modelyard.cli.commands import outside
@@ -70,7 +71,7 @@ def _looked(session: Session) -> Iterator[Finding]:
 
 def _definitions(session: Session) -> Iterator[Finding]:
     """Compare the kinds in the cluster with those that this program knows."""
-    for wanted in map(schema.crd, schema.KINDS):
+    for wanted in map(schema.crd, KINDS):
         name = wanted["metadata"]["name"]
         try:
             there = session.kube.get(_CRDS, name)

@@ -7,7 +7,8 @@ from rich.text import Text
 from modelyard.cli.commands.live import telling
 from modelyard.cli.commands.session import opened
 from modelyard.cli.options import Format, Where, parts
-from modelyard.cli.views.text import bar, short_digest, size
+from modelyard.cli.views.text import bar
+from modelyard.client.text import short_digest, size
 
 __all__ = ["download"]
 

@@ -19,4 +19,4 @@ def history(where: Where, name: str, stage: str | None) -> None:
     elif where.document:
         session.screen.document([entry.model_dump(by_alias=True, mode="json", exclude_none=True) for entry in entries])
     else:
-        session.screen.show_table(drawn(model, stage, session.screen.table_width))
+        session.screen.show_table(drawn(model, stage, session.screen.table_width, wide=where.wide))

@@ -3,19 +3,17 @@
 Keys of the store are not tried: the operator does that for every Experiment, and says so there.
 """
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode
 
+from modelyard.api.wire import PROGRESS_METRIC
 from modelyard.cli.commands.session import Session
 from modelyard.cli.views.doctor import Finding, Verdict
-from modelyard.client.errors import ClientError, NotAllowed, NotFound, Refused
-from modelyard.client.reach import Reach
-from modelyard.client.rest import Mlflow, ask
-from modelyard.kube.names import PROGRESS_METRIC
+from modelyard.client.errors import ClientError, NotAllowed
+from modelyard.client.kube.reach import Reach
+from modelyard.client.rest import Mlflow
 
 __all__ = ["Tracked", "findings", "thinned", "tracked"]
 
@@ -34,29 +32,13 @@ class Tracked:
     curves: dict[str, list[tuple[float, float]]]
 
 
-class _Reader(Mlflow):
-    """MLflow's REST API, as far as it is asked by GET."""
-
-    def read(self, path: str, **query: str) -> dict[str, Any]:
-        """GET `api/2.0/mlflow/<path>`."""
-        url = f"{self.url.rstrip('/')}/api/2.0/mlflow/{path}?{urlencode(query)}"
-        reply = ask(url, who="MLflow", seconds=30, headers=self._headers())
-        if reply.code in {401, 403}:
-            raise NotAllowed(f"MLflow refuses the credentials of the Secret modelyard-connection ({reply.code}): have them corrected.")
-        if reply.code == 404:
-            raise NotFound(f"MLflow has no such thing: {reply.said}")
-        if reply.code >= 300:
-            raise Refused(f"MLflow refuses {path} ({reply.code}): {reply.said}")
-        return dict(json.loads(reply.body or b"{}"))
-
-
 @contextmanager
-def _mlflow(session: Session) -> Iterator[_Reader]:
+def _mlflow(session: Session) -> Iterator[Mlflow]:
     """The namespace's MLflow, for the length of a block."""
     reach = Reach(session.kube)
     try:
         values = reach.connection(session.kube.namespace)
-        yield _Reader(reach.url(values["MLFLOW_TRACKING_URI"]), values)
+        yield Mlflow(reach.url(values["MLFLOW_TRACKING_URI"]), values)
     finally:
         reach.close()
 
@@ -69,7 +51,7 @@ def tracked(session: Session, run_id: str) -> Tracked:
 
     """
     with _mlflow(session) as mlflow:
-        data = mlflow.read("runs/get", run_id=run_id)["run"].get("data") or {}
+        data = mlflow.get("runs/get", run_id=run_id)["run"].get("data") or {}
         parameters = {each["key"]: each["value"] for each in data.get("params") or []}
         metrics = {each["key"]: float(each["value"]) for each in data.get("metrics") or []}
         shown = {name: value for name, value in sorted(metrics.items()) if name != PROGRESS_METRIC and not name.startswith("system/")}
@@ -77,12 +59,12 @@ def tracked(session: Session, run_id: str) -> Tracked:
     return Tracked(parameters, shown, {name: points for name, points in curves.items() if len(points) > 1})
 
 
-def _history(mlflow: _Reader, run_id: str, metric: str) -> list[tuple[float, float]]:
+def _history(mlflow: Mlflow, run_id: str, metric: str) -> list[tuple[float, float]]:
     """Return a metric's values by step."""
     points: list[tuple[float, float]] = []
     query = {"run_id": run_id, "metric_key": metric, "max_results": "10000"}
     while True:
-        page = mlflow.read("metrics/get-history", **query)
+        page = mlflow.get("metrics/get-history", **query)
         points += [(float(each.get("step") or 0), float(each["value"])) for each in page.get("metrics") or []]
         if not (token := page.get("next_page_token")):
             return thinned(sorted(points))
@@ -109,7 +91,7 @@ def findings(session: Session) -> Iterator[Finding]:
         return
     try:
         yield _answers(
-            "mlflow", values["MLFLOW_TRACKING_URI"], lambda url: _Reader(url, values).ask("experiments/search", {"max_results": 1}), reach
+            "mlflow", values["MLFLOW_TRACKING_URI"], lambda url: Mlflow(url, values).post("experiments/search", {"max_results": 1}), reach
         )
         yield _answers("s3", values["MLFLOW_S3_ENDPOINT_URL"], lambda _url: None, reach)
     finally:

@@ -1,5 +1,7 @@
 """`runs list | show | delete | restore`. Purging, which is done by a Job, stands in `purge`."""
 
+from dataclasses import dataclass
+
 from rich.text import Text
 
 from modelyard.api.base import DeletionPolicy
@@ -9,20 +11,36 @@ from modelyard.cli.commands.sure import sure
 from modelyard.cli.options import Format, Where
 from modelyard.cli.views import runs as views
 
-__all__ = ["delete", "listed", "restore", "show"]
+__all__ = ["Selection", "delete", "listed", "restore", "show"]
 
 
-def listed(where: Where, experiment: str | None) -> None:
+@dataclass(frozen=True)
+class Selection:
+    """Which runs are listed."""
+
+    experiment: str | None = None
+    filter: str = ""
+    limit: int | None = None
+
+
+def listed(where: Where, selection: Selection) -> None:
     """List runs, newest first."""
     session = opened(where)
-    bodies = [body for body in session.every("TrainingRun") if experiment in (None, body["spec"].get("experiment"))]
-    bodies.sort(key=lambda body: str(body["metadata"].get("creationTimestamp") or ""), reverse=True)
+    found = session.client.runs.list(
+        selection.limit,
+        selection.filter,
+        experiment=selection.experiment or "",
+        all_namespaces=where.everywhere,
+    )
     if where.document:
-        session.print_objects(bodies)
+        session.print_objects([run.body for run in found])
         return
-    runs = [TrainingRun.parse(body) for body in bodies]
+    runs = [run.object for run in found]
     heads = views.WIDE_HEADS if where.wide else views.HEADS
-    session.print_table(heads, runs, [views.row(run, now(), wide=where.wide) for run in runs], "No runs yet: `train` begins one.")
+    selected = selection.filter or selection.experiment
+    none = "No run matches." if selected else "No runs yet: `train` begins one."
+    rows = [views.row(run, now(), wide=where.wide) for run in runs]
+    session.print_table(heads, runs, rows, none)
 
 
 def show(where: Where, names: list[str]) -> None:

@@ -12,10 +12,10 @@ from modelyard.api.registered_model import RegisteredModel
 from modelyard.cli.options import Format, Where
 from modelyard.cli.program import hint
 from modelyard.cli.screen import Screen
-from modelyard.cli.views.table import Cell, table
 from modelyard.client.client import Client
 from modelyard.client.errors import NotFound
 from modelyard.client.kube import Kube, Manifest
+from modelyard.client.table import Cell, table
 
 __all__ = ["Session", "bare", "full_name", "now", "opened"]
 

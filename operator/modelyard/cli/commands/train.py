@@ -4,18 +4,19 @@ import threading
 from collections import deque
 from dataclasses import dataclass
 
-import typer
 from rich.text import Text
 
 from modelyard.api.training_run import TrainingRun
-from modelyard.cli.commands.asking import Asked, manifest
 from modelyard.cli.commands.live import Board, Teller, telling
+from modelyard.cli.commands.manifest import Words, training
 from modelyard.cli.commands.session import Session, full_name, now, opened
 from modelyard.cli.options import Where
 from modelyard.cli.views import runs as views
 from modelyard.client.errors import ClientError, Failed, NotFound, TimedOut
 from modelyard.client.kube import Manifest
 from modelyard.client.runs import RunHandle
+from modelyard.client.text import lasted
+from modelyard.client.training import created
 
 __all__ = ["Following", "follow", "outcome", "train"]
 
@@ -29,11 +30,11 @@ class Following:
     dry_run: bool = False
 
 
-def train(where: Where, asked: Asked, following: Following) -> None:
+def train(where: Where, words: Words, following: Following) -> None:
     """Make a run, and follow it."""
-    wanted = manifest(asked)
+    wanted = training(words)
     session = opened(where)
-    body = _made(session, asked, wanted, dry_run=following.dry_run)
+    body = created(session.kube, wanted, dry_run=following.dry_run)
     if following.dry_run:
         session.screen.tell(Text("The API server would take it; nothing was made."))
         session.print_objects([body], single=True)
@@ -46,16 +47,6 @@ def train(where: Where, asked: Asked, following: Following) -> None:
         session.screen.tell(Text(f"To follow it: {session.hint(f'runs follow {name}')}"))
     if where.document:
         session.print_objects([body], single=True)
-
-
-def _made(session: Session, asked: Asked, wanted: Manifest, *, dry_run: bool) -> Manifest:
-    """Create the run; a script of this machine goes into a ConfigMap of the run's own."""
-    if asked.local_script is None:
-        return session.kube.create(wanted, dry_run=dry_run)
-    if asked.file is not None or dry_run:
-        raise typer.BadParameter("--script with a file of this machine goes with options alone: neither --file nor --dry-run.")
-    spec = {key: value for key, value in wanted["spec"].items() if key not in ("experiment", "trainer")}
-    return session.client.runs.submit(wanted["spec"]["experiment"], asked.name, script=asked.local_script, spec=spec).body
 
 
 def follow(where: Where, name: str, timeout: float | None) -> None:
@@ -152,9 +143,7 @@ def _tell(session: Session, teller: Teller, lines: list[str], run: TrainingRun) 
 
 def _ended(run: TrainingRun) -> Text:
     took = (
-        f" in {views.lasted(run.status.completion_time - run.status.start_time)}"
-        if run.status.completion_time and run.status.start_time
-        else ""
+        f" in {lasted(run.status.completion_time - run.status.start_time)}" if run.status.completion_time and run.status.start_time else ""
     )
     done = run.status.registered
     registered = f"  It is {done.model}@{done.version}." if done else ""

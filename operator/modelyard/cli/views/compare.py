@@ -9,8 +9,8 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from modelyard.cli.views.table import Cell, table
-from modelyard.cli.views.text import number, squeezed
+from modelyard.client.table import Cell, table
+from modelyard.client.text import number, squeezed
 
 __all__ = ["Comparison", "Side", "compare", "document", "plot"]
 

@@ -9,8 +9,9 @@ from rich.text import Text
 from modelyard.api.experiment import Experiment
 from modelyard.api.training_run import TrainingRun
 from modelyard.cli.views import runs as run_views
-from modelyard.cli.views.table import Cell, facts, table
-from modelyard.cli.views.text import age, number, size, standing, style_of
+from modelyard.cli.views.text import standing, style_of
+from modelyard.client.table import Cell, facts, table
+from modelyard.client.text import age, number, size
 
 __all__ = ["HEADS", "WIDE_HEADS", "row", "show"]
 

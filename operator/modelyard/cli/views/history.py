@@ -5,54 +5,67 @@ from datetime import datetime
 
 from rich.text import Text
 
-from modelyard.api.registered_model import HistoryEntry, RegisteredModel, StageStatus
-from modelyard.cli.views.table import Cell, table
-from modelyard.cli.views.text import lasted, short_digest, size
+from modelyard.api.registered_model import HistoryEntry, Outcome, RegisteredModel, StageStatus
+from modelyard.client.table import Cell, table
+from modelyard.client.text import lasted, short_digest, short_image, size
 
 __all__ = ["HEADS", "before", "change", "history", "rows"]
 
-HEADS = ("TIME", "STAGE", "FROM", "TO", "WHAT", "TOOK", "WHY")
+HEADS = ("TIME", "STAGE", "FROM", "TO", "WHAT", "TOOK", "RUNTIME", "WHY")
 
 
-def rows(entries: Sequence[HistoryEntry]) -> list[list[Cell]]:
-    """Return what happened, newest first, below `HEADS`. Why stands there where it was said."""
+def rows(entries: Sequence[HistoryEntry], *, wide: bool = False) -> list[list[Cell]]:
+    """Return what happened, newest first, below `HEADS`.
+
+    The runtime is that of a refresh, in short; with `wide` it is that of every change, whole.
+    """
     return [
         [
             f"{entry.time:%Y-%m-%d %H:%M}",
             entry.stage,
             entry.from_ or "-",
             entry.to or "-",
-            entry.reason,
+            entry.outcome,
             f"{entry.duration_seconds}s" if entry.duration_seconds is not None else "-",
-            entry.note or "",
+            _runtime(entry, wide=wide),
+            entry.reason or "",
         ]
         for entry in reversed(entries)
     ]
 
 
-def history(model: RegisteredModel, stage: str | None, width: int | None) -> Text:
-    """Draw what happened to a model's stages, or to one of them."""
+def _runtime(entry: HistoryEntry, *, wide: bool) -> str:
+    if entry.runtime is None or not (wide or entry.outcome is Outcome.REFRESHED):
+        return ""
+    return entry.runtime.image if wide else short_image(entry.runtime.image)
+
+
+def history(model: RegisteredModel, stage: str | None, width: int | None, *, wide: bool = False) -> Text:
+    """Draw what happened to a model's stages, or to one of them. A column that says nothing is left out."""
     entries = [entry for entry in model.status.history if stage in (None, entry.stage)]
     if not entries:
         return Text(f"Nothing was promoted yet{f' to {stage}' if stage else ''}.")
-    drawn = rows(entries)
-    used = len(HEADS) if any(entry.note for entry in entries) else len(HEADS) - 1
-    return table(list(HEADS[:used]), [row[:used] for row in drawn], width)
+    drawn = rows(entries, wide=wide)
+    used = [at for at, head in enumerate(HEADS) if head not in {"RUNTIME", "WHY"} or any(row[at] for row in drawn)]
+    return table([HEADS[at] for at in used], [[row[at] for at in used] for row in drawn], width)
 
 
 def before(model: RegisteredModel, stage: str) -> str | None:
-    """Return the version that a stage held before the one that it holds; None if none did.
+    """Return the version that a stage held before its effective one; None if none did.
 
-    The newest entry that brought the present version in names it. One that followed an empty stage names none: the version that was
-    cleared before it counts then.
+    It is the version displaced last, whose runtime a rollback restores too. Where that is the effective
+    one again, it is the version that held the stage last among the others.
     """
-    now = (model.status.stages.get(stage) or StageStatus()).version
-    entries = [entry for entry in model.status.history if entry.stage == stage]
-    arrival = next((at for at in range(len(entries) - 1, -1, -1) if entries[at].to == now), None)
-    for entry in reversed(entries[: len(entries) if arrival is None else arrival + 1]):
-        if entry.from_ is not None and entry.from_ != now:
-            return entry.from_
-    return None
+    status = model.status.stages.get(stage) or StageStatus()
+    if status.previous is not None and status.previous.version != status.version:
+        return status.previous.version
+    ended = {
+        held.until_time: version.name
+        for version in model.status.versions
+        for held in version.held
+        if held.stage == stage and held.until_time is not None and version.name != status.version
+    }
+    return ended[max(ended)] if ended else None
 
 
 def change(model: RegisteredModel, stage: str, version: str | None, now: datetime) -> Text:
@@ -66,7 +79,7 @@ def change(model: RegisteredModel, stage: str, version: str | None, now: datetim
     for name, does in ((held, "goes"), (version, "comes")):
         found = known.get(name) if name else None
         if name and found:
-            served = f", here since {lasted(now - status.since)}" if name == held and status.since else ""
+            served = f", here since {lasted(now - status.since_time)}" if name == held and status.since_time else ""
             source = f"from {found.training_run}, " if found.training_run else ""
             lines.append(
                 Text(f"  {does:<5}  {name}: {source}{found.flavor or '?'}, {size(found.bytes)}, {short_digest(found.digest)}{served}")

@@ -7,13 +7,18 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 from rich.tree import Tree
 
+from modelyard.api.base import Condition
+from modelyard.api.blocker import Blocker
 from modelyard.api.registered_model import RegisteredModel, StageStatus, VersionStatus
 from modelyard.api.training_run import TrainingRun
 from modelyard.cli.views import runs as run_views
-from modelyard.cli.views.table import Cell
-from modelyard.cli.views.text import age, ago, bar, clip, short_digest, size, standing, style_of
+from modelyard.cli.views.steps import roll_out, step_lines
+from modelyard.cli.views.text import bar, standing, style_of
+from modelyard.client.progress import moving_steps, stage_blocker
+from modelyard.client.table import Cell
+from modelyard.client.text import age, ago, clip, short_digest, size
 
-__all__ = ["HEADS", "WIDE_HEADS", "row", "status", "traffic", "tree", "under_way"]
+__all__ = ["HEADS", "WIDE_HEADS", "row", "status", "traffic", "tree"]
 
 HEADS = ("NAME", "STATE", "STAGES", "AGE", "WHY")
 WIDE_HEADS = ("NAME", "STATE", "STAGES", "AGE", "VERSIONS", "MLFLOW", "WHY")
@@ -34,22 +39,6 @@ def row(model: RegisteredModel, now: datetime, *, wide: bool = False) -> list[Ce
 def traffic(stage: StageStatus) -> list[tuple[str, int]]:
     """Say who gets which percentage of a stage's requests: the version that holds it gets all."""
     return [(stage.version, 100)] if stage.version and stage.url else []
-
-
-def under_way(model: RegisteredModel, name: str) -> tuple[int, str] | None:
-    """Say how far a change of a stage is, in percent and words; None when none is under way."""
-    stage = model.status.stages.get(name) or StageStatus()
-    wanted = model.spec.stages[name].version if name in model.spec.stages else None
-    if stage.refused and stage.desired == wanted:
-        return None
-    if model.status.observed_generation < model.metadata.generation and wanted != stage.version:
-        return 0, "the operator has not seen it yet"
-    if wanted != stage.version:
-        return 33, f"{wanted} comes up" if wanted else "it is being cleared"
-    synced = model.status.condition("Synced")
-    if wanted and synced and synced.status == "False" and synced.reason == "Promoting":
-        return 67, f"{wanted} serves, MLflow follows"
-    return None
 
 
 def status(
@@ -78,7 +67,7 @@ def tree(model: RegisteredModel, runs: Sequence[TrainingRun], now: datetime, wid
     """Draw one model."""
     word, condition = standing(model.status, model.metadata.generation)
     root = Tree(Text.assemble((model.metadata.name, "bold"), (f"  {model.metadata.namespace}  ", "dim"), (word, style_of(word))))
-    if condition is not None and condition.message and word in ("Stalled", "Reconciling"):
+    if condition is not None and condition.message and word in ("Stalled", "Reconciling") and not _is_of_a_stage(model, condition):
         root.add(Text.assemble((f"{condition.reason}: ", style_of(word)), condition.message))
     if word == "Unknown":
         root.add(Text("The operator has not looked at this spec yet. If that lasts: `doctor`."))
@@ -95,14 +84,20 @@ def tree(model: RegisteredModel, runs: Sequence[TrainingRun], now: datetime, wid
     return root
 
 
+def _is_of_a_stage(model: RegisteredModel, condition: Condition) -> bool:
+    """Tell whether a condition is derived from what blocks a stage, where it is drawn."""
+    blockers = (stage_blocker(model, name) for name in model.status.stages)
+    return any(blocker is not None and blocker.reason == condition.reason for blocker in blockers)
+
+
 def _stage(root: Tree, model: RegisteredModel, name: str, now: datetime) -> None:
     stage = model.status.stages.get(name) or StageStatus()
     wanted = model.spec.stages[name].version if name in model.spec.stages else None
     head = Text.assemble((name, "bold"), "  ", (stage.version or "empty", "" if stage.version else "dim"))
     if wanted != stage.version:
         head.append(f" → {wanted or 'empty'}", style="yellow")
-    if stage.version and stage.since:
-        head.append(f"  since {age(stage.since, now)}", style="dim")
+    if stage.version and stage.since_time:
+        head.append(f"  since {age(stage.since_time, now)}", style="dim")
     branch = root.add(head)
     for version, percent in traffic(stage):
         pods = f"{stage.ready_replicas}/{stage.desired_replicas} pods"
@@ -110,17 +105,22 @@ def _stage(root: Tree, model: RegisteredModel, name: str, now: datetime) -> None
         branch.add(Text.assemble("traffic  ", bar(percent, 10), f" {percent}% {version}  ", (pods, style), f"  {stage.url}"))
     if stage.version and not stage.url:
         branch.add(Text("not served: its serving has replicas 0", style="dim"))
-    if (moving := under_way(model, name)) is not None:
-        percent, words = moving
-        since = f", {age(stage.started, now)}" if stage.started else ""
-        branch.add(Text.assemble("roll-out ", bar(percent, 10, "yellow"), f" {words}{since}"))
-    if stage.refused:
-        branch.add(Text.assemble((f"{stage.desired} is refused: ", "red"), stage.refused))
+    blocker = stage_blocker(model, name)
+    if (moving := roll_out(model, name, now)) is not None:
+        steps = branch.add(moving)
+        for line in step_lines(moving_steps(model, name), now, blocker.message if blocker else ""):
+            steps.add(line)
+    if blocker is not None:
+        branch.add(_blocked(blocker))
+
+
+def _blocked(blocker: Blocker) -> Text:
+    return Text.assemble((f"{blocker.reason}: ", "red" if blocker.needs_action else "yellow"), blocker.message)
 
 
 def _versions(root: Tree, model: RegisteredModel, now: datetime, width: int, *, wide: bool) -> None:
     every = model.status.versions
-    shown = [each for at, each in enumerate(every) if wide or each.stages or each.problem or at >= len(every) - _VERSIONS]
+    shown = [each for at, each in enumerate(every) if wide or each.stages or each.blocked or at >= len(every) - _VERSIONS]
     waiting = [name for name in model.spec.versions if name not in {each.name for each in every}]
     if not shown and not waiting:
         root.add(Text("no versions yet", style="dim"))
@@ -129,17 +129,31 @@ def _versions(root: Tree, model: RegisteredModel, now: datetime, width: int, *, 
     longest = max([len(each.name) for each in shown], default=0)
     for version in reversed(shown):
         leaf = branch.add(_version(version, longest, now, width - 8, wide=wide))
-        if version.problem:
-            leaf.add(Text(version.problem, style="red"))
+        if version.blocked is not None:
+            leaf.add(_blocked(version.blocked))
+        for words in _rejections(model, version, now):
+            leaf.add(words)
     for name in waiting:
         branch.add(Text(f"{name}  declared, not registered yet", style="yellow"))
     if hidden := len(every) - len(shown):
         branch.add(Text(f"and {hidden} older: -o wide", style="dim"))
 
 
+def _rejections(model: RegisteredModel, version: VersionStatus, now: datetime) -> list[Text]:
+    """Return which stages have rejected a version, and why; without the stage that asks for it, which says so itself."""
+    found = []
+    for name, stage in sorted(model.status.stages.items()):
+        for each in stage.rejected:
+            is_told = stage.desired == version.name and stage.blocked is not None
+            if (each.version, each.digest) == (version.name, version.digest) and not is_told:
+                head = f"{name} rejected it {ago(each.time, now)}, {each.reason}: "
+                found.append(Text.assemble((head, "red"), each.message))
+    return found
+
+
 def _version(version: VersionStatus, longest: int, now: datetime, width: int, *, wide: bool) -> Text:
     source = version.training_run or (version.run_id and f"run {version.run_id[:8]}") or version.uri or "nowhere"
-    facts = [version.flavor or "?", size(version.bytes), f"from {source}", ago(version.created_at, now)]
+    facts = [version.flavor or "?", size(version.bytes), f"from {source}", ago(version.registered_time, now)]
     if wide:
         facts += [short_digest(version.digest), f"MLflow {version.mlflow_version or '-'}", version.signature or "no signature"]
     held = f"  in {', '.join(version.stages)}" if version.stages else ""

@@ -5,8 +5,8 @@ from html import escape
 from pathlib import Path
 
 from modelyard.cli.views.compare import Comparison, Points
-from modelyard.cli.views.text import number
 from modelyard.client.errors import Missing
+from modelyard.client.text import number
 
 __all__ = ["page", "png"]
 

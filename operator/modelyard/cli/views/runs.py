@@ -1,15 +1,17 @@
 """TrainingRuns: rows, one line with a bar, and everything about one."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from modelyard.api.training_run import TrainingRun
-from modelyard.cli.views.table import Cell, facts, table
-from modelyard.cli.views.text import age, ago, bar, clip, lasted, number, short_digest, size, standing, style_of
+from modelyard.cli.views.text import bar, standing, style_of
+from modelyard.client import text
+from modelyard.client.table import Cell, facts, table
+from modelyard.client.text import age, ago, clip, lasted, number, short_digest, size
 
-__all__ = ["HEADS", "WIDE_HEADS", "ended", "eta", "lasted", "line", "metrics", "row", "show", "word"]
+__all__ = ["HEADS", "WIDE_HEADS", "ended", "eta", "line", "metrics", "row", "show", "word"]
 
 HEADS = ("NAME", "EXPERIMENT", "STATE", "PROGRESS", "AGE", "METRICS")
 WIDE_HEADS = ("NAME", "EXPERIMENT", "STATE", "PROGRESS", "AGE", "ATTEMPT", "TRAINER", "REGISTERED", "RUN", "METRICS")
@@ -40,9 +42,7 @@ def _percent(run: TrainingRun) -> int | None:
 
 def metrics(run: TrainingRun, limit: int | None = None) -> str:
     """Return the newest values: `accuracy 0.941, auc 0.98`."""
-    shown = run.status.metrics[:limit]
-    more = ", …" if limit is not None and len(run.status.metrics) > limit else ""
-    return ", ".join(f"{metric.name} {number(metric.value)}" for metric in shown) + more
+    return text.metrics(((metric.name, metric.value) for metric in run.status.metrics), limit)
 
 
 def eta(run: TrainingRun) -> str:
@@ -50,8 +50,7 @@ def eta(run: TrainingRun) -> str:
     progress = run.status.progress
     if progress is None or progress.eta_seconds is None or ended(run):
         return ""
-    seconds = progress.eta_seconds
-    return f"about {seconds}s to go" if seconds < 120 else f"about {seconds // 60}m to go"
+    return f"about {lasted(timedelta(seconds=progress.eta_seconds))} to go"
 
 
 def row(run: TrainingRun, now: datetime, *, wide: bool = False) -> list[Cell]:

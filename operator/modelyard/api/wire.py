@@ -1,0 +1,92 @@
+"""Names on both sides of a pod: what the operator writes into it and its programs read.
+
+Standard library only, for pods import it. Names that only one side knows stay there (`kube.names`,
+`modelyard_runtime`).
+"""
+
+__all__ = [
+    "ALLOW_CODE",
+    "ATTEMPT",
+    "CONFIG_FOLDER",
+    "DATA",
+    "DATASET_FOLDER",
+    "DATASET_PATH",
+    "DATASET_TAGS",
+    "FETCH",
+    "LIVE_PATH",
+    "MODEL",
+    "MODEL_FOLDER",
+    "MODEL_HEADER",
+    "MODEL_NAME",
+    "PARAMETERS",
+    "PARAMETERS_FILE",
+    "PROGRESS_METRIC",
+    "READY_PATH",
+    "RUNTIME_HEADER",
+    "RUN_FILE",
+    "RUN_ID",
+    "SCRIPT_FOLDER",
+    "SERVING_PORT",
+    "TRAINER",
+    "VERSION_HEADER",
+    "WORKERS",
+    "program",
+]
+
+# --- containers -----------------------------------------------------------------------------------
+DATA = "data"
+"""Init container of a training pod: fetches or makes the dataset."""
+TRAINER = "trainer"
+FETCH = "fetch"
+"""Init container of a serving pod: fetches the model."""
+MODEL = "model"
+"""The model server."""
+
+
+def program(name: str, *arguments: str) -> list[str]:
+    """Return the command that runs one of our programs, such as `fetch`."""
+    return ["python", "-m", f"modelyard_runtime.{name}", *arguments]
+
+
+# --- environment ----------------------------------------------------------------------------------
+RUN_ID = "MLFLOW_RUN_ID"
+"""The MLflow run of the attempt."""
+ATTEMPT = "MODELYARD_ATTEMPT"
+"""The attempt, counted from 1."""
+PARAMETERS = "MODELYARD_PARAMETERS"
+"""The run's parameters: a JSON object of strings."""
+DATASET_PATH = "MODELYARD_DATASET_PATH"
+"""The folder that holds the dataset's file."""
+MODEL_NAME = "MODELYARD_MODEL"
+"""The registered model's name in MLflow, `<namespace>.<name>`."""
+WORKERS = "MODELYARD_WORKERS"
+"""Processes of a model server."""
+ALLOW_CODE = "MODELYARD_ALLOW_CODE_MODELS"
+"""`true`: models may be loaded that run code which came with them."""
+
+# --- files ----------------------------------------------------------------------------------------
+CONFIG_FOLDER = "/etc/modelyard"
+RUN_FILE = "run.json"
+"""In CONFIG_FOLDER: trainer, dataset and identity of the run."""
+PARAMETERS_FILE = "parameters.json"
+"""In CONFIG_FOLDER: the run's parameters."""
+SCRIPT_FOLDER = "/etc/modelyard-script"
+DATASET_FOLDER = "/modelyard/data"
+MODEL_FOLDER = "/modelyard/model"
+
+# --- HTTP -----------------------------------------------------------------------------------------
+SERVING_PORT = 8080
+READY_PATH = "/v2/health/ready"
+LIVE_PATH = "/v2/health/live"
+VERSION_HEADER = "modelyard-version"
+"""Header of every answer: the version that gave it."""
+RUNTIME_HEADER = "modelyard-runtime"
+"""Header of every answer: the identity of what serves the version."""
+MODEL_HEADER = "modelyard-model"
+"""Header of every answer: the registered model's name in MLflow."""
+
+# --- MLflow ---------------------------------------------------------------------------------------
+PROGRESS_METRIC = "modelyard.progress"
+"""0 to 100: how much of the training is done."""
+DATASET_TAGS = "modelyard.io/dataset."
+"""Prefix of a run's tags that describe its dataset."""

@@ -1,0 +1,81 @@
+"""The steps of a promotion: a bar, and a line for each step. Waiting for the next state does not belong here."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from rich.text import Text
+
+from modelyard.api.registered_model import ModelReason, RegisteredModel, StageStatus, StepState, StepStatus
+from modelyard.cli.views.text import bar
+from modelyard.client import progress
+from modelyard.client.progress import Progress, State
+from modelyard.client.text import age
+
+__all__ = ["change_lines", "roll_out", "step_lines"]
+
+_MARKS = {
+    StepState.DONE: ("✓", "green"),
+    StepState.ACTIVE: ("●", "yellow"),
+    StepState.WAITING: ("○", "dim"),
+    StepState.FAILED: ("✗", "red"),
+}
+_STATES = max(len(state) for state in StepState)
+
+
+def step_lines(steps: Sequence[StepStatus], now: datetime, told: str = "") -> list[Text]:
+    """Return a line for each step: a mark, its name, its state, since when, what it does or waits for.
+
+    Args:
+        steps: The steps.
+        now: The time.
+        told: What is drawn beside them; a detail that is its beginning is left out.
+
+    """
+    longest = max((len(step.name) for step in steps), default=0)
+    ages = [age(step.since_time, now) if step.since_time else "" for step in steps]
+    widest = max(map(len, ages), default=0)
+    lines = []
+    for step, since in zip(steps, ages, strict=True):
+        mark, style = _MARKS[step.state]
+        head = Text.assemble((mark, style), f" {step.name.ljust(longest)}  ", (step.state.ljust(_STATES), style))
+        head.append(f"  {since.rjust(widest)}  {'' if told.startswith(step.detail) else step.detail}")
+        head.rstrip()
+        lines.append(head)
+    return lines
+
+
+def roll_out(model: RegisteredModel, name: str, now: datetime) -> Text | None:
+    """Return how far a change of a stage is, as a bar; None when none is under way."""
+    change = progress.asked_for(model, name)
+    stage = model.status.stages.get(name) or StageStatus()
+    found = progress.stage_change(model, change)
+    words = _words(model, stage, change, found)
+    if words is None:
+        return None
+    since = f", {age(stage.start_time, now)}" if stage.start_time and found.state is not State.UNSEEN else ""
+    return Text.assemble("roll-out ", bar(100 * found.fraction, 10, "yellow"), f" {words}{since}")
+
+
+def _words(model: RegisteredModel, stage: StageStatus, change: progress.Change, found: Progress) -> str | None:
+    is_other = change.version != stage.version
+    if found.state is State.UNSEEN:
+        return "the operator has not observed it yet" if is_other or change.attempt > stage.attempt else None
+    if found.state is State.FAILED and found.step is not None:
+        return f"{change.version} is stopped"
+    if found.state is not State.UNDER_WAY:
+        return None
+    if change.version is None:
+        return "it is being cleared" if is_other else None
+    if is_other:
+        return f"{change.version}"
+    if stage.candidate is not None:
+        return f"{change.version} with another runtime"
+    synced = model.status.condition("Synced")
+    is_followed = synced is not None and synced.status == "False" and synced.reason == ModelReason.PROMOTING
+    return f"{change.version} is effective, MLflow follows" if is_followed else None
+
+
+def change_lines(stage: str, found: Progress, now: datetime) -> Text:
+    """Draw where a change stands while it is followed: a bar and what it waits for, then the steps."""
+    head = Text.assemble(f"{stage}  ", bar(100 * found.fraction, 20, "yellow"), f" {found.message}".rstrip())
+    return Text("\n").join([head, *(Text("  ") + line for line in step_lines(found.steps, now, found.message))])

@@ -1,0 +1,54 @@
+"""`modelyard refresh`: serve effective versions with the operator's current runtime."""
+
+from typing import Annotated
+
+import typer
+
+from modelyard.cli import completing
+from modelyard.cli.groups import word
+from modelyard.cli.options import Context, DryRun, Namespace, Output, Timeout, Wait, Where, Yes
+
+__all__ = ["command"]
+
+_Stage = Annotated[
+    str | None,
+    typer.Option(
+        "--stage",
+        "-s",
+        metavar="STAGE",
+        help="The stage; all that are served with another runtime if absent.",
+        autocompletion=completing.stages,
+    ),
+]
+
+
+def refresh(
+    model: Annotated[
+        str | None, typer.Argument(metavar="MODEL", autocompletion=completing.models, help="The RegisteredModel; or --all.")
+    ] = None,
+    *,
+    stage: _Stage = None,
+    all_: Annotated[
+        bool, typer.Option("--all", help="All models of the namespace, one after the other; the first failure ends it.")
+    ] = False,
+    yes: Yes = False,
+    wait: Wait = True,
+    timeout: Timeout = 900,
+    dry_run: DryRun = False,
+    namespace: Namespace = None,
+    context: Context = None,
+    output: Output = None,
+) -> None:
+    """Serve effective versions with the operator's current runtime.
+
+    After an upgrade of the operator a stage keeps the runtime that it was promoted with. A refresh is a
+    promotion of the same version, and needs the same right.
+    """
+    from modelyard.cli.commands import promote  # noqa: PLC0415
+    from modelyard.cli.commands import refresh as command  # noqa: PLC0415
+
+    asked = promote.Asked(wait=wait, timeout=timeout, dry_run=dry_run)
+    command.refresh(Where(namespace, context, output), model, stage, asked, every=all_, yes=yes)
+
+
+command = word(refresh)

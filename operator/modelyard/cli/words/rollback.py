@@ -1,0 +1,34 @@
+"""`modelyard rollback`: give a stage back to the version before."""
+
+from typing import Annotated
+
+import typer
+
+from modelyard.cli import completing
+from modelyard.cli.groups import word
+from modelyard.cli.options import Context, DryRun, Model, Namespace, Output, Reason, Timeout, Wait, Where
+
+__all__ = ["command"]
+
+
+def rollback(
+    model: Model,
+    stage: Annotated[str, typer.Option("--stage", "-s", metavar="STAGE", help="The stage.", autocompletion=completing.stages)],
+    *,
+    to: Annotated[str | None, typer.Option("--to", metavar="VERSION", help="Which; the one before if absent.")] = None,
+    reason: Reason = "",
+    wait: Wait = True,
+    timeout: Timeout = 900,
+    dry_run: DryRun = False,
+    namespace: Namespace = None,
+    context: Context = None,
+    output: Output = None,
+) -> None:
+    """Give a stage back to the version that held it before."""
+    from modelyard.cli.commands import promote as command  # noqa: PLC0415
+
+    asked = command.Asked(reason, wait=wait, timeout=timeout, dry_run=dry_run)
+    command.rollback(Where(namespace, context, output), model, stage, to, asked)
+
+
+command = word(rollback)

@@ -1,0 +1,31 @@
+"""`modelyard status`: stages, versions, traffic, what blocks and why."""
+
+from typing import Annotated
+
+import typer
+
+from modelyard.cli import completing
+from modelyard.cli.groups import word
+from modelyard.cli.options import AllNamespaces, Context, Namespace, Output, Where
+
+__all__ = ["command"]
+
+
+def status(
+    *,
+    model: Annotated[
+        str | None, typer.Argument(metavar="MODEL", autocompletion=completing.models, help="One model; all if absent.")
+    ] = None,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Stay, and draw anew when something changes.")] = False,
+    namespace: Namespace = None,
+    every: AllNamespaces = False,
+    context: Context = None,
+    output: Output = None,
+) -> None:
+    """Show stages, versions, traffic, what blocks and why."""
+    from modelyard.cli.commands import status as command  # noqa: PLC0415
+
+    command.status(Where(namespace, context, output, every), model, watch=watch)
+
+
+command = word(status)

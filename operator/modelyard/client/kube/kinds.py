@@ -1,0 +1,71 @@
+"""The kinds that the client asks for, and where the API has them. What is done with them does not belong here."""
+
+from dataclasses import dataclass
+
+from modelyard.api.base import GROUP, VERSION
+
+__all__ = ["KINDS", "Kind", "group_of", "kind_of"]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of the API.
+
+    Attributes:
+        api_version: `v1`, `modelyard.io/v1alpha1`.
+        name: `Pod`.
+        plural: `pods`.
+        namespaced: Its objects live in a namespace.
+
+    """
+
+    api_version: str
+    name: str
+    plural: str
+    namespaced: bool = True
+
+    @property
+    def group(self) -> str:
+        """The API group; empty for the core group."""
+        return self.api_version.rpartition("/")[0]
+
+
+_OURS = f"{GROUP}/{VERSION}"
+# Our own are those of `api.kinds`, which is not imported here: loading every kind's models takes a command line that
+# needs one of them a third of a second more. tests/house compares the two.
+KINDS: dict[str, Kind] = {
+    kind.name: kind
+    for kind in (
+        Kind(_OURS, "Experiment", "experiments"),
+        Kind(_OURS, "TrainingRun", "trainingruns"),
+        Kind(_OURS, "RegisteredModel", "registeredmodels"),
+        Kind("v1", "ConfigMap", "configmaps"),
+        Kind("v1", "Event", "events"),
+        Kind("v1", "Namespace", "namespaces", namespaced=False),
+        Kind("v1", "Pod", "pods"),
+        Kind("v1", "Secret", "secrets"),
+        Kind("v1", "Service", "services"),
+        Kind("apps/v1", "Deployment", "deployments"),
+        Kind("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers"),
+        Kind("batch/v1", "Job", "jobs"),
+    )
+}
+
+
+def kind_of(kind: str | Kind) -> Kind:
+    """Return a kind by its name.
+
+    Raises:
+        ValueError: It is none that the client knows; pass a `Kind`.
+
+    """
+    if isinstance(kind, Kind):
+        return kind
+    if kind not in KINDS:
+        raise ValueError(f"{kind} is not a kind that the client knows: {', '.join(KINDS)}")
+    return KINDS[kind]
+
+
+def group_of(plural: str) -> str:
+    """Return the API group of a resource that the client knows; the core group for any other."""
+    return next((kind.group for kind in KINDS.values() if kind.plural == plural), "")

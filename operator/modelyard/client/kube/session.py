@@ -1,0 +1,111 @@
+"""One way to one API server, as one user: opened when it is first asked, closed when nobody asks any more.
+
+What is asked for does not belong here (`kube`).
+"""
+
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from modelyard.client.errors import ClientError, Unreachable
+from modelyard.client.kube import answers, transport
+from modelyard.client.kube.background import Background, background
+from modelyard.client.kube.kinds import Kind
+
+__all__ = ["Session", "path"]
+
+_METHODS = {"get": "GET", "list": "GET", "create": "POST", "patch": "PATCH", "delete": "DELETE"}
+
+
+class Session:
+    """See `Kube` for the arguments. Any thread may use it."""
+
+    def __init__(self, namespace: str | None, context: str | None, kubeconfig: str | None) -> None:
+        self._namespace, self._context, self._kubeconfig = namespace, context, kubeconfig
+        self._opening = threading.Lock()
+        self._open: tuple[Background, transport.Login] | None = None
+
+    @property
+    def namespace(self) -> str:
+        """The namespace that is meant when none is named."""
+        return self._namespace or self.login.namespace
+
+    @property
+    def login(self) -> transport.Login:
+        """The way to the API server."""
+        return self._opened()[1]
+
+    @property
+    def loop(self) -> Background:
+        """The loop in which the way is gone."""
+        return self._opened()[0]
+
+    def _opened(self) -> tuple[Background, transport.Login]:
+        """Open the way, if it is not; a fork, whose loop is another, goes it anew."""
+        with self._opening:
+            loop = background()
+            if self._open is None or self._open[0] is not loop:
+                self._open = (loop, loop.run(transport.login(self._context, self._kubeconfig)))
+            return self._open
+
+    def close(self) -> None:
+        """Give the connections back."""
+        with self._opening:
+            if self._open is not None and self._open[0] is background():
+                self._open[0].run(transport.close(self._open[1]))
+            self._open = None
+
+    def asked(
+        self, verb: str, kind: Kind, name: str, namespace: str | None, *, subresource: str = "", everywhere: bool = False
+    ) -> answers.Asked:
+        """Say what is asked, for the answer's sake."""
+        where = "" if everywhere or not kind.namespaced else namespace or self.namespace
+        resource = f"{kind.plural}/{subresource}" if subresource else kind.plural
+        return answers.Asked(verb, resource, kind.group, kind.name, where, name, self.login.server, self.login.context)
+
+    def ask(
+        self,
+        verb: str,
+        kind: Kind,
+        name: str,
+        namespace: str | None,
+        *,
+        body: Mapping[str, Any] | None = None,
+        params: Mapping[str, str] | None = None,
+        media: str = "application/json",
+        everywhere: bool = False,
+    ) -> dict[str, Any]:
+        """Send a request, and return its answer or raise what its refusal means."""
+        asked = self.asked(verb, kind, name, namespace, everywhere=everywhere)
+        where = path(asked, kind, collection=verb in {"list", "create"})
+        text = None if body is None else json.dumps(body).encode()
+        given = {key: value for key, value in (params or {}).items() if value}
+        try:
+            answer = self.loop.run(transport.send(self.login, _METHODS[verb], where, body=text, params=given, media=media))
+        except transport.Broken as error:
+            raise self._unreachable(error) from error
+        if answer.code >= 400:
+            raise answers.error(asked, answer.code, answer.body)
+        return dict(json.loads(answer.body))
+
+    def lines(self, asked: answers.Asked, where: str, params: Mapping[str, str]) -> Iterator[str]:
+        """Go through an answer line by line; it may be silent for as long as it likes."""
+        login = self.login
+        try:
+            for line in self.loop.stream(lambda: transport.lines(login, where, params, silent=None)):
+                if isinstance(line, transport.Response):
+                    raise answers.error(asked, line.code, line.body)
+                yield line
+        except transport.Broken as error:
+            raise self._unreachable(error) from error
+
+    def _unreachable(self, error: Exception) -> ClientError:
+        return Unreachable(f"The API server at {self.login.server} does not answer: {error}. Is it up, and the right context?")
+
+
+def path(asked: answers.Asked, kind: Kind, *, collection: bool = False) -> str:
+    """Return the path of an object, or of all of a kind."""
+    root = f"/apis/{kind.api_version}" if "/" in kind.api_version else f"/api/{kind.api_version}"
+    place = f"/namespaces/{asked.namespace}" if asked.namespace else ""
+    return f"{root}{place}/{kind.plural}" + ("" if collection else f"/{asked.name}")

@@ -1,0 +1,123 @@
+"""A watch that goes on: listed, streamed, resumed, listed again. Asynchronous; `Kube.watch` is what people use.
+
+What an object means does not belong here.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from modelyard.client.errors import Unreachable
+from modelyard.client.kube import answers, transport
+from modelyard.client.kube.kinds import Kind
+
+__all__ = ["PATIENCE", "Event", "watched"]
+
+Type = Literal["Added", "Modified", "Deleted"]
+_TYPES: Mapping[str, Type] = {"ADDED": "Added", "MODIFIED": "Modified", "DELETED": "Deleted"}
+PATIENCE = 8
+"""Failures in a row, each waited out twice as long as the one before, up to 8 s: half a minute."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """What happened to an object: it is there or came, it changed, it went (then as it was last)."""
+
+    type: Type
+    object: dict[str, Any]
+
+
+class _Gone(Exception):
+    """The API server has forgotten what happened since; list anew."""
+
+
+async def watched(
+    to: transport.Login, path: str, params: Mapping[str, str], asked: answers.Asked, kind: Kind, *, patience: int = PATIENCE
+) -> AsyncGenerator[Event | None, None]:
+    """Yield what is there, then None, and then what happens, for ever; so many failures in a row are too many: Unreachable.
+
+    None comes again behind each list that had to be asked for anew. What no event before it named is not there.
+    """
+    known: dict[str, dict[str, Any]] = {}
+    failures, version = 0, ""
+    given = {key: value for key, value in params.items() if value}
+    while True:
+        try:
+            if not version:
+                listing = await _listed(to, path, given, asked)
+                for event in _differences(known, listing["items"] or [], kind):
+                    yield event
+                version = listing["metadata"]["resourceVersion"]
+                yield None
+            async with aclosing(_stream(to, path, given, version, asked)) as stream:
+                async for type_, body in stream:
+                    failures, version = 0, body["metadata"]["resourceVersion"]
+                    if type_ != "BOOKMARK":
+                        _remember(known, type_, body)
+                        yield Event(_TYPES[type_], body)
+        except _Gone:
+            version = ""
+        except transport.Broken as error:
+            failures += 1
+            if failures > patience:
+                raise Unreachable(f"The API server at {asked.server} does not answer: {error}. Is it up, and the right context?") from error
+            await asyncio.sleep(min(8.0, 0.25 * 2**failures))
+
+
+async def _listed(to: transport.Login, path: str, params: Mapping[str, str], asked: answers.Asked) -> dict[str, Any]:
+    answer = await transport.send(to, "GET", path, params=params)
+    if answer.code >= 500:
+        raise transport.Broken(f"HTTP {answer.code}")
+    if answer.code >= 400:
+        raise answers.error(asked, answer.code, answer.body)
+    return dict(json.loads(answer.body))
+
+
+async def _stream(
+    to: transport.Login, path: str, params: Mapping[str, str], version: str, asked: answers.Asked
+) -> AsyncGenerator[tuple[str, dict[str, Any]], None]:
+    more = {"watch": "true", "allowWatchBookmarks": "true", "resourceVersion": version}
+    async with aclosing(transport.lines(to, path, {**params, **more})) as lines:
+        async for line in lines:
+            if isinstance(line, transport.Response):
+                raise _ended(line, asked)
+            try:
+                event = json.loads(line)
+            except ValueError as error:
+                raise transport.Broken("a line was cut off") from error
+            if event["type"] == "ERROR":
+                raise _ended(transport.Response(int(event["object"].get("code") or 500), json.dumps(event["object"]).encode()), asked)
+            yield event["type"], event["object"]
+
+
+def _ended(answer: transport.Response, asked: answers.Asked) -> Exception:
+    """Say why a watch ended: forgotten, broken, or refused."""
+    if answer.code == 410:
+        return _Gone()
+    if answer.code >= 500 or answer.code == 429:
+        return transport.Broken(f"HTTP {answer.code}")
+    return answers.error(asked, answer.code, answer.body)
+
+
+def _differences(known: dict[str, dict[str, Any]], items: list[dict[str, Any]], kind: Kind) -> list[Event]:
+    """Say what a list shows that is not known, as events; and know it."""
+    found = {item["metadata"]["uid"]: {"apiVersion": kind.api_version, "kind": kind.name, **item} for item in items}
+    events = [Event("Deleted", body) for uid, body in known.items() if uid not in found]
+    for uid, body in found.items():
+        if uid not in known:
+            events.append(Event("Added", body))
+        elif known[uid]["metadata"]["resourceVersion"] != body["metadata"]["resourceVersion"]:
+            events.append(Event("Modified", body))
+    known.clear()
+    known.update(found)
+    return events
+
+
+def _remember(known: dict[str, dict[str, Any]], type_: str, body: dict[str, Any]) -> None:
+    if type_ == "DELETED":
+        known.pop(body["metadata"]["uid"], None)
+    else:
+        known[body["metadata"]["uid"]] = body

@@ -1,0 +1,237 @@
+"""Whether a change is through: one rule for the client, the command line and every display. Pure.
+
+Each function looks at one state of a RegisteredModel, and decides by its fields: the generation that
+the operator has observed, the version and `attempt` that the spec asks for, what is effective, the
+steps, and `blocked.needsAction`. A message is shown, and decides nothing.
+
+Waiting for the next state does not belong here (`handles`, `cli.commands.live`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from modelyard.api.base import Condition
+from modelyard.api.blocker import Blocker
+from modelyard.api.registered_model import ModelReason, RegisteredModel, StageStatus, StepState, StepStatus
+from modelyard.client.errors import Failed
+
+__all__ = [
+    "Change",
+    "Progress",
+    "State",
+    "asked_for",
+    "model_fraction",
+    "moving_steps",
+    "stage_blocker",
+    "stage_change",
+    "version_registration",
+]
+
+
+class State(StrEnum):
+    """Where a change stands."""
+
+    UNSEEN = "Unseen"
+    """The operator has not observed it."""
+    UNDER_WAY = "UnderWay"
+    DONE = "Done"
+    FAILED = "Failed"
+    """It stays as it is until a user acts."""
+    SUPERSEDED = "Superseded"
+    """Another user has asked for something else since."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change of a stage that a user has asked for.
+
+    Attributes:
+        stage: The stage.
+        version: The version that it asks for; None clears the stage.
+        generation: The generation of the spec that asks for it; the API server gives it with its answer.
+        attempt: For a refresh: the `attempt` that it was raised to.
+
+    """
+
+    stage: str
+    version: str | None
+    generation: int = 0
+    attempt: int = 0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a change stands.
+
+    Attributes:
+        state: The same in a word.
+        reason: Why it failed, as one word of docs/conditions.md, or `Superseded`.
+        message: What it waits for, or why it failed.
+        steps: The steps of the promotion.
+
+    """
+
+    state: State
+    message: str = ""
+    reason: str = ""
+    steps: tuple[StepStatus, ...] = ()
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it is through."""
+        return self.state is State.DONE
+
+    @property
+    def fraction(self) -> float:
+        """How far it is, 0 to 1; after the last step MLflow follows."""
+        if self.state is State.DONE:
+            return 1.0
+        done = sum(step.state is StepState.DONE for step in self.steps)
+        return done / (len(self.steps) + 1)
+
+    @property
+    def step(self) -> StepStatus | None:
+        """The step that it is at."""
+        return next((step for step in self.steps if step.state is not StepState.DONE), None)
+
+    def failure(self, subject: str) -> Failed | None:
+        """Return the error of a change that will not come about; None otherwise."""
+        if self.state in {State.FAILED, State.SUPERSEDED}:
+            return Failed(subject, self.reason, self.message)
+        return None
+
+
+# --- a stage ------------------------------------------------------------------------------------
+def stage_change(model: RegisteredModel, change: Change) -> Progress:
+    """Return where a change of a stage stands.
+
+    It is through when the version is effective, nothing blocks the stage, and MLflow follows. What
+    blocks another stage is not its business.
+    """
+    if model.metadata.generation < change.generation:  # a read that is older than the write
+        return Progress(State.UNSEEN, _UNSEEN)
+    if (superseded := _superseded(model, change)) is not None:
+        return superseded
+    if model.status.observed_generation < change.generation:
+        return Progress(State.UNSEEN, _UNSEEN)
+    stage = model.status.stages.get(change.stage) or StageStatus()
+    is_decided = stage.desired == change.version
+    steps = stage.steps if is_decided else ()
+    blocker = stage.blocked if is_decided else None
+    if blocker is not None and blocker.needs_action:
+        return Progress(State.FAILED, blocker.message, blocker.reason, steps)
+    if (stalled := _model_stalled(model)) is not None:
+        return Progress(State.FAILED, stalled.message, stalled.reason, steps)
+    if blocker is not None:
+        return Progress(State.UNDER_WAY, blocker.message, steps=steps)
+    if not is_decided or not _is_effective(stage, change):
+        step = Progress(State.UNDER_WAY, steps=steps).step
+        return Progress(State.UNDER_WAY, step.detail if step else "", steps=steps)
+    synced = model.status.condition("Synced")
+    if not _mlflow_follows(synced):
+        return Progress(State.UNDER_WAY, synced.message if synced else "", steps=steps)
+    return Progress(State.DONE, steps=steps)
+
+
+_UNSEEN = "The operator has not observed it yet."
+
+
+def _superseded(model: RegisteredModel, change: Change) -> Progress | None:
+    spec = model.spec.stages.get(change.stage)
+    version, attempt = (spec.version, spec.attempt) if spec else (None, 0)
+    if version != change.version:
+        message = f"Another user has since asked for {version or 'no version'}."
+    elif attempt < change.attempt:
+        message = f"Another user has since set attempt back to {attempt}."
+    else:
+        return None
+    return Progress(State.SUPERSEDED, message, "Superseded")
+
+
+def _is_effective(stage: StageStatus, change: Change) -> bool:
+    return stage.version == change.version and stage.candidate is None and stage.attempt >= change.attempt
+
+
+def _mlflow_follows(synced: Condition | None) -> bool:
+    """Tell whether MLflow agrees, or differs because of `drift: Warn`."""
+    return synced is not None and (synced.status == "True" or synced.reason == ModelReason.DRIFTED)
+
+
+def _model_stalled(model: RegisteredModel) -> Condition | None:
+    """Return what stalls the model as a whole: its name is taken, its namespace has no connection.
+
+    Where a stage needs action for that reason, the condition is derived from the stage.
+    """
+    found = model.status.condition("Stalled")
+    if found is None or found.status != "True":
+        return None
+    blockers = (stage.blocked for stage in model.status.stages.values())
+    of_a_stage = any(each is not None and each.needs_action and each.reason == found.reason for each in blockers)
+    return None if of_a_stage else found
+
+
+# --- for displays -------------------------------------------------------------------------------
+def asked_for(model: RegisteredModel, stage: str) -> Change:
+    """Return the change that a stage's spec asks for now."""
+    spec = model.spec.stages.get(stage)
+    version, attempt = (spec.version, spec.attempt) if spec else (None, 0)
+    return Change(stage, version, model.metadata.generation, attempt)
+
+
+def moving_steps(model: RegisteredModel, stage: str) -> tuple[StepStatus, ...]:
+    """Return the steps of a promotion that is under way or has failed; none when nothing is asked for."""
+    found = stage_change(model, asked_for(model, stage)).steps
+    return found if any(step.state is not StepState.DONE for step in found) else ()
+
+
+def stage_blocker(model: RegisteredModel, stage: str) -> Blocker | None:
+    """Return what blocks a stage, if the operator has observed what the spec asks for."""
+    status = model.status.stages.get(stage)
+    change = asked_for(model, stage)
+    if status is None or model.status.observed_generation < change.generation or status.desired != change.version:
+        return None
+    return status.blocked
+
+
+def model_fraction(model: RegisteredModel) -> float | None:
+    """Return how far the change is that is behind the others, 0 to 1; None for a model without a version in a stage."""
+    changes = [asked_for(model, stage) for stage in model.spec.stages]
+    found = [(stage_change(model, change), _is_empty(model, change)) for change in changes]
+    return min((each.fraction for each, is_empty in found if not is_empty), default=None)
+
+
+def _is_empty(model: RegisteredModel, change: Change) -> bool:
+    """Tell whether a stage has no version and asks for none."""
+    stage = model.status.stages.get(change.stage)
+    return change.version is None and (stage is None or stage.version is None)
+
+
+# --- a version ----------------------------------------------------------------------------------
+def version_registration(model: RegisteredModel, version: str, declared: Mapping[str, Any], generation: int) -> Progress:
+    """Return where the registration of a declared version stands.
+
+    Args:
+        model: The model.
+        version: The version's name.
+        declared: Its source, as the API has it: `{"runId": ...}`.
+        generation: The generation of the spec that declares it.
+
+    """
+    if min(model.metadata.generation, model.status.observed_generation) < generation:
+        return Progress(State.UNSEEN, _UNSEEN)
+    if version not in model.spec.versions:
+        return Progress(State.SUPERSEDED, "Another user has since removed it from spec.versions.", "Superseded")
+    status = next((each for each in model.status.versions if each.name == version), None)
+    if status is not None and status.mlflow_version is not None:
+        given = {"trainingRun": status.training_run, "runId": status.run_id, "uri": (status.uri or "").rstrip("/")}
+        if any(given[key] != str(value).rstrip("/") for key, value in declared.items() if key in given):
+            message = "Another source was registered under this name before. Declare this one under another name."
+            return Progress(State.FAILED, message, "VersionTaken")
+        return Progress(State.DONE)
+    if status is not None and status.blocked is not None and status.blocked.needs_action:
+        return Progress(State.FAILED, status.blocked.message, status.blocked.reason)
+    if (stalled := _model_stalled(model)) is not None:
+        return Progress(State.FAILED, stalled.message, stalled.reason)
+    return Progress(State.UNDER_WAY, status.blocked.message if status and status.blocked else "")

@@ -1,0 +1,25 @@
+"""Where a version comes from, as text and as the API has it. Pure."""
+
+import re
+from typing import Any
+
+__all__ = ["source"]
+
+_RUNS = re.compile(r"runs:/(?P<run>[A-Za-z0-9_-]+)(?:/(?P<path>.+))?")
+_TRAINING_RUN = re.compile(r"trainingruns/(?P<name>[a-z0-9.-]+)")
+
+
+def source(text: str) -> dict[str, Any]:
+    """Return the source that a text names.
+
+    Raises:
+        ValueError: It is none of the three forms.
+
+    """
+    if found := _TRAINING_RUN.fullmatch(text):
+        return {"trainingRun": found["name"]}
+    if found := _RUNS.fullmatch(text):
+        return {"runId": found["run"], **({"path": found["path"]} if found["path"] else {})}
+    if text.startswith("s3://"):
+        return {"uri": text}
+    raise ValueError(f"{text} is no source: write trainingruns/<name>, runs:/<run id>[/<path>] or s3://<bucket>/<key>")

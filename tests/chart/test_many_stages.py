@@ -1,0 +1,147 @@
+"""Requests that change many stages at once, on a real API server.
+
+CEL bounds what an expression may cost, and an authorizer check is dear: a policy that asks about too many
+stages in one expression refuses everybody, administrators too. Here every stage of a full model changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.chart.api import MODELS, Answer, Api, eventually, path_of
+from tests.chart.helm import RELEASE
+from tests.chart.models import made, may, model, names, refused
+
+pytestmark = pytest.mark.api
+
+STAGES = tuple(f"stage-{number}" for number in range(16))
+LACKING = {f"all-but-{stage}": stage for stage in STAGES}
+RIGHTS = "rbac.authorization.k8s.io"
+
+
+@pytest.fixture(scope="module")
+def people(installed) -> Api:
+    """The administrator, once there is an editor for each stage who may promote every other one."""
+    admin = Api(installed)
+    for user, lacking in LACKING.items():
+        resources = [f"registeredmodels/{stage}" for stage in STAGES if stage != lacking]
+        rules = [{"apiGroups": ["modelyard.io"], "verbs": ["promote"], "resources": resources}]
+        roles = path_of(f"{RIGHTS}/v1/clusterroles")
+        assert admin.create(roles, {"metadata": {"name": user}, "rules": rules}).code == 201
+        for role in (user, f"{RELEASE}-editor"):
+            binding = {
+                "metadata": {"name": f"{user}-{role}"},
+                "roleRef": {"apiGroup": RIGHTS, "kind": "ClusterRole", "name": role},
+                "subjects": [{"apiGroup": RIGHTS, "kind": "User", "name": user}],
+            }
+            assert admin.create(path_of(f"{RIGHTS}/v1/rolebindings", "risk"), binding).code == 201
+
+    def in_force() -> bool:
+        return all(
+            may(admin, user, "update", "registeredmodels")
+            and may(admin, user, "promote", "registeredmodels", STAGES[0 if lacking != STAGES[0] else 1])
+            for user, lacking in LACKING.items()
+        )
+
+    eventually(in_force, "the roles are in force")
+    return admin
+
+
+def full(version: str) -> dict[str, Any]:
+    """Every stage that a model can have, with a version."""
+    return {stage: {"version": version} for stage in STAGES}
+
+
+# Each prepares what it needs as the administrator, and changes 16 stages as somebody else.
+def create(admin: Api, person: Api) -> Answer:
+    return person.create(path_of(MODELS, "risk"), model(next(names), full("v1")))
+
+
+def patch(admin: Api, person: Api) -> Answer:
+    return person.merge(made(admin, full("v1")), {"spec": {"stages": full("v2")}})
+
+
+def clear(admin: Api, person: Api) -> Answer:
+    return person.merge(made(admin, full("v1")), {"spec": {"stages": None}})
+
+
+def apply(admin: Api, person: Api) -> Answer:
+    path = made(admin, full("v1"))
+    return person.apply(path, model(path.rsplit("/", 1)[1], full("v2")))
+
+
+def apply_new(admin: Api, person: Api) -> Answer:
+    body = model(next(names), full("v1"))
+    return person.apply(path_of(MODELS, "risk", body["metadata"]["name"]), body)
+
+
+def delete(admin: Api, person: Api) -> Answer:
+    return person.delete(made(admin, full("v1")))
+
+
+def delete_collection(admin: Api, person: Api) -> Answer:
+    path = made(admin, full("v1"))
+    sweep = path.rsplit("/", 1)[1]
+    assert admin.merge(path, {"metadata": {"labels": {"sweep": sweep}}}).code == 200
+    return person.delete(f"{path_of(MODELS, 'risk')}?labelSelector=sweep%3D{sweep}")
+
+
+CHANGES = (create, patch, clear, apply, apply_new, delete, delete_collection)
+each_change = pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
+Change = Callable[[Api, Api], Answer]
+
+
+@each_change
+def test_an_administrator_changes_every_stage_at_once(people, change: Change):
+    answer = change(people, people)
+    assert answer.code in {200, 201}, answer.message
+
+
+@each_change
+def test_an_editor_with_the_right_on_every_stage_changes_them_at_once(people, change: Change):
+    answer = change(people, people.as_user("lea-the-lead"))
+    assert answer.code in {200, 201}, answer.message
+
+
+@pytest.mark.parametrize("change", [patch, clear, apply, delete], ids=lambda change: change.__name__)
+def test_a_release_manager_who_is_no_editor_does_too(people, change: Change):
+    answer = change(people, people.as_user("rita-the-release-manager"))
+    assert answer.code in {200, 201}, answer.message
+
+
+@each_change
+def test_an_editor_changes_none_of_them_and_is_told_which(people, change: Change):
+    answer = change(people, people.as_user("dora-the-data-scientist"))
+    assert refused(answer, "dora-the-data-scientist may not change version or attempt of stage ", "the verb promote", *STAGES)
+
+
+@each_change
+@pytest.mark.parametrize("user", LACKING)
+def test_a_right_that_is_missing_for_one_stage_refuses_the_request(people, change: Change, user: str):
+    """For each of the 16: none is forgotten, wherever it stands in the request."""
+    answer = change(people, people.as_user(user))
+    assert refused(answer, f"{user} may not change version or attempt of stage ", LACKING[user], "the verb promote")
+
+
+@pytest.mark.parametrize("user", LACKING)
+def test_the_other_fifteen_stages_are_changed_without_it(people, user: str):
+    path = made(people, full("v1"))
+    change = {stage: {"version": "v2"} for stage in STAGES if stage != LACKING[user]}
+    answer = people.as_user(user).merge(path, {"spec": {"stages": change}})
+    assert answer.code == 200, answer.message
+
+
+def test_more_than_sixteen_stages_in_one_request_are_refused_in_a_sentence(people):
+    """A model has at most 16 stages: only one that changes their names reaches further."""
+    path = made(people, full("v1"))
+    name = path.rsplit("/", 1)[1]
+    renamed = {f"other-{stage}": {"version": "v1"} for stage in STAGES}
+    answer = people.merge(path, {"spec": {"stages": dict.fromkeys(STAGES) | renamed}})
+    assert answer.code == 422
+    said = f"this request changes version or attempt of 32 stages of risk/{name}: one request may change 16 at most; split it"
+    assert said in answer.message
+    assert people.merge(path, {"spec": {"stages": dict.fromkeys(STAGES)}}).code == 200
+    assert people.merge(path, {"spec": {"stages": renamed}}).code == 200

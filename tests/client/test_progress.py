@@ -1,0 +1,275 @@
+"""Whether a change is through, decided by fields: tables of states, each with what it comes to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from modelyard.api.registered_model import RegisteredModel
+from modelyard.client.progress import (
+    Change,
+    Progress,
+    State,
+    asked_for,
+    model_fraction,
+    moving_steps,
+    stage_blocker,
+    stage_change,
+    version_registration,
+)
+from tests.cli.objects import (
+    DONE,
+    NEW,
+    SYNCED,
+    before,
+    condition,
+    held,
+    model,
+    progressing,
+    ready,
+    served,
+    stalled,
+    steps,
+    version,
+)
+
+V3 = Change("production", "v3", 3)
+STARTING = {"reason": "Promoting", "message": "v3 is starting next to v2."}
+REJECTED = {"reason": "ServingFailed", "message": "v3 was rejected.", "needsAction": True}
+MOVING = held("v2", before(hours=3), desired="v3", candidate=served("v3", NEW), steps=steps("Done", "Active"), blocked=STARTING)
+EFFECTIVE = held("v3", before(seconds=1))
+FOLLOWS = condition("Synced", False, "Promoting", "MLflow is being brought up to date.")
+DRIFTED = condition("Synced", False, "Drifted", "Another user moved v1.")
+AWAY = condition("Synced", None, "MLflowUnavailable", "MLflow does not answer.")
+IN_STAGING = {"reason": "VersionUnknown", "message": "Nothing declares v9.", "needsAction": True}
+SERVING = ready("Serving", "production: v3.")
+
+
+def asked(stage: dict[str, Any], *, synced: dict[str, Any] = SYNCED, others: dict[str, Any] | None = None, **more: Any) -> RegisteredModel:
+    """The model whose spec asks for v3 in production, with this status of the stage."""
+    conditions = [*more.pop("conditions", SERVING), synced]
+    return model({"production": stage} | (others or {}), conditions=conditions, **({"wanted": "v3"} | more))
+
+
+STAGES: dict[str, tuple[RegisteredModel, State, str]] = {
+    "it is effective and MLflow agrees": (asked(EFFECTIVE), State.DONE, ""),
+    "it is effective and drift is only warned of": (asked(EFFECTIVE, synced=DRIFTED), State.DONE, ""),
+    "it is effective and another stage is stalled": (
+        asked(
+            EFFECTIVE, others={"staging": {"blocked": IN_STAGING}}, conditions=stalled("VersionUnknown", "staging: Nothing declares v9.")
+        ),
+        State.DONE,
+        "",
+    ),
+    "it is effective and the other stage is on its way": (
+        asked(EFFECTIVE, conditions=progressing("Promoting", "staging: v9")),
+        State.DONE,
+        "",
+    ),
+    "MLflow does not follow yet": (asked(EFFECTIVE, synced=FOLLOWS), State.UNDER_WAY, FOLLOWS["message"]),
+    "MLflow is away": (asked(EFFECTIVE, synced=AWAY), State.UNDER_WAY, AWAY["message"]),
+    "it is starting": (asked(MOVING), State.UNDER_WAY, STARTING["message"]),
+    "it has rejected the version": (asked(MOVING | {"blocked": REJECTED, "steps": steps("Failed")}), State.FAILED, REJECTED["message"]),
+    "it is effective and its pods need action": (asked(EFFECTIVE | {"blocked": REJECTED}), State.FAILED, REJECTED["message"]),
+    "it is effective and its pods are too few": (asked(EFFECTIVE | {"blocked": STARTING}), State.UNDER_WAY, STARTING["message"]),
+    "a step says what it waits for": (
+        asked(MOVING | {"blocked": None, "steps": steps("Done", "Active", detail="1 of 2 pods are ready")}),
+        State.UNDER_WAY,
+        "1 of 2 pods are ready",
+    ),
+    "the status is of an older spec": (asked(EFFECTIVE, observed=2), State.UNSEEN, ""),
+    "the read is older than the write": (asked(EFFECTIVE, generation=2, observed=2), State.UNSEEN, ""),
+    "the read is older than the write, and asks for another version": (
+        asked(held("v2", before(hours=1)), generation=2, observed=2, wanted="v2"),
+        State.UNSEEN,
+        "",
+    ),
+    "the stage's status is of the change before, which was blocked": (
+        asked(held("v2", before(hours=1), blocked=REJECTED)),
+        State.UNDER_WAY,
+        "",
+    ),
+    "the stage has no status yet": (model({}, wanted="v3"), State.UNDER_WAY, ""),
+    "the model's name is taken": (asked(MOVING, conditions=stalled("NameTaken", "It is another's.")), State.FAILED, "It is another's."),
+    "the namespace has no connection": (
+        asked(MOVING, conditions=stalled("ConnectionMissing", "Create the Secret.")),
+        State.FAILED,
+        "Create the Secret.",
+    ),
+    "another stage's reason stalls the model": (
+        asked(MOVING, others={"staging": {"blocked": IN_STAGING}}, conditions=stalled("VersionUnknown", "production: not this one")),
+        State.UNDER_WAY,
+        STARTING["message"],
+    ),
+    "another user has asked for another version": (asked(MOVING, wanted="v1"), State.SUPERSEDED, "Another user has since asked for v1."),
+    "another user has cleared the stage": (asked(MOVING, wanted=None), State.SUPERSEDED, "Another user has since asked for no version."),
+    "another user has asked for another version, which the operator has not observed": (
+        asked(MOVING, wanted="v1", generation=4, observed=2),
+        State.SUPERSEDED,
+        "Another user has since asked for v1.",
+    ),
+    "another user has removed the stage": (
+        asked(MOVING, spec_stages={"staging": {}}),
+        State.SUPERSEDED,
+        "Another user has since asked for no version.",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_where_a_change_of_a_stage_stands(name: str):
+    there, state, message = STAGES[name]
+    found = stage_change(there, V3)
+    assert found.state is state
+    assert message in found.message
+    assert (found.message == "") == (message == "" and state is not State.UNSEEN)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("it has rejected the version", "ServingFailed"),
+        ("the model's name is taken", "NameTaken"),
+        ("another user has asked for another version", "Superseded"),
+    ],
+)
+def test_a_change_that_will_not_come_about_is_an_error_with_its_reason(name: str, reason: str):
+    there, _, message = STAGES[name]
+    failed = stage_change(there, V3).failure("production of risk/fraud")
+    assert failed is not None
+    assert (failed.reason, failed.message) == (reason, message)
+    assert str(failed).startswith(f"production of risk/fraud: {reason}: ")
+
+
+def test_a_change_that_goes_on_or_is_through_is_no_error():
+    assert stage_change(asked(EFFECTIVE), V3).failure("") is None
+    assert stage_change(asked(MOVING), V3).failure("") is None
+    assert stage_change(asked(EFFECTIVE, observed=2), V3).failure("") is None
+
+
+# --- clearing -------------------------------------------------------------------------------------------
+CLEAR = Change("production", None, 3)
+
+
+@pytest.mark.parametrize(
+    ("stage", "synced", "state"),
+    [
+        ({}, SYNCED, State.DONE),
+        (None, SYNCED, State.DONE),
+        ({}, FOLLOWS, State.UNDER_WAY),
+        (held("v2", before(hours=1)), SYNCED, State.UNDER_WAY),
+        (held("v2", before(hours=1), desired=None), SYNCED, State.UNDER_WAY),
+    ],
+)
+def test_where_the_clearing_of_a_stage_stands(stage: dict[str, Any] | None, synced: dict[str, Any], state: State):
+    stages = {} if stage is None else {"production": stage}
+    there = model(stages, wanted=None, conditions=[*ready("Registered", ""), synced])
+    assert stage_change(there, CLEAR).state is state
+
+
+# --- a refresh ------------------------------------------------------------------------------------------
+REFRESH = Change("production", "v2", 3, attempt=2)
+
+
+@pytest.mark.parametrize(
+    ("asked_attempt", "more", "state"),
+    [
+        (2, {"attempt": 1}, State.UNDER_WAY),
+        (2, {"attempt": 1, "candidate": served("v2", NEW)}, State.UNDER_WAY),
+        (2, {"attempt": 2, "candidate": served("v2", NEW)}, State.UNDER_WAY),
+        (2, {"attempt": 2}, State.DONE),
+        (3, {"attempt": 3}, State.DONE),
+        (1, {"attempt": 1}, State.SUPERSEDED),
+        (2, {"attempt": 1, "blocked": REJECTED}, State.FAILED),
+    ],
+)
+def test_where_a_refresh_stands(asked_attempt: int, more: dict[str, Any], state: State):
+    stages = {"production": {"version": "v2", "attempt": asked_attempt}}
+    there = model({"production": held("v2", before(hours=3), **more)}, spec_stages=stages)
+    assert stage_change(there, REFRESH).state is state
+
+
+# --- for displays ---------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("there", "fraction"),
+    [
+        (asked(EFFECTIVE), 1.0),
+        (asked(EFFECTIVE, synced=FOLLOWS), 0.8),
+        (asked(MOVING), 0.2),
+        (asked(MOVING | {"steps": steps("Done", "Done", "Active")}), 0.4),
+        (asked(EFFECTIVE, observed=2), 0.0),
+        (model({}, wanted="v3"), 0.0),
+    ],
+)
+def test_how_far_a_change_is(there: RegisteredModel, fraction: float):
+    assert stage_change(there, V3).fraction == pytest.approx(fraction)
+    assert model_fraction(there) == pytest.approx(fraction)
+
+
+def test_a_model_is_as_far_as_its_slowest_stage_and_no_figure_without_versions():
+    both = {"production": {"version": "v3"}, "staging": {"version": "v1"}}
+    assert model_fraction(asked(MOVING, spec_stages=both, others={"staging": held("v1", before(hours=1))})) == pytest.approx(0.2)
+    assert model_fraction(model({}, spec_stages={})) is None
+    assert model_fraction(model({}, wanted=None)) is None
+
+
+def test_the_step_that_a_change_is_at():
+    found = stage_change(asked(MOVING), V3)
+    assert found.step is not None
+    assert (found.step.name, [step.state for step in found.steps]) == ("start", ["Done", "Active", "Waiting", "Waiting"])
+    assert Progress(State.DONE, steps=stage_change(asked(EFFECTIVE), V3).steps).step is None
+
+
+def test_steps_and_blocker_are_shown_while_they_speak_of_what_is_asked_for():
+    assert [step.name for step in moving_steps(asked(MOVING), "production")] == ["admit", "start", "switch", "record"]
+    assert moving_steps(asked(EFFECTIVE | {"steps": DONE}), "production") == ()
+    assert moving_steps(asked(MOVING, observed=2), "production") == ()
+    blocker = stage_blocker(asked(MOVING), "production")
+    assert blocker is not None
+    assert blocker.message == STARTING["message"]
+    for there in (asked(MOVING, observed=2), asked(MOVING, wanted="v1"), asked(EFFECTIVE), model({}, wanted="v3")):
+        assert stage_blocker(there, "production") is None
+
+
+def test_what_is_asked_for_is_the_specs():
+    there = model(spec_stages={"production": {"version": "v2", "attempt": 4}})
+    assert asked_for(there, "production") == Change("production", "v2", 3, 4)
+    assert asked_for(there, "canary") == Change("canary", None, 3, 0)
+
+
+# --- a version ------------------------------------------------------------------------------------------
+BY_RUN = {"runId": "3" * 32}
+WAITS = {"reason": "WaitingForVersion", "message": "The run has not ended yet."}
+GONE = {"reason": "ArtifactMissing", "message": "There is no MLmodel file.", "needsAction": True}
+
+
+def declared(*versions: dict[str, Any], **more: Any) -> RegisteredModel:
+    return model({}, versions=list(versions), wanted=None, **({"spec_versions": {"v3": BY_RUN}} | more))
+
+
+VERSIONS: dict[str, tuple[RegisteredModel, State, str]] = {
+    "it is registered": (declared(version("v3")), State.DONE, ""),
+    "it is recorded, and MLflow has no number yet": (declared({"name": "v3"}), State.UNDER_WAY, ""),
+    "it has no status yet": (declared(), State.UNDER_WAY, ""),
+    "it waits": (declared({"name": "v3", "blocked": WAITS}), State.UNDER_WAY, ""),
+    "its source is gone": (declared({"name": "v3", "blocked": GONE}), State.FAILED, "ArtifactMissing"),
+    "another source was registered under its name": (declared(version("v3", runId="4" * 32)), State.FAILED, "VersionTaken"),
+    "the status is of an older spec": (declared(version("v3"), observed=2), State.UNSEEN, ""),
+    "the read is older than the write": (declared(version("v3"), generation=2), State.UNSEEN, ""),
+    "another user has removed it": (declared(version("v3"), spec_versions={}), State.SUPERSEDED, "Superseded"),
+    "the model's name is taken": (declared(conditions=stalled("NameTaken", "It is another's.")), State.FAILED, "NameTaken"),
+}
+
+
+@pytest.mark.parametrize("name", VERSIONS)
+def test_where_a_registration_stands(name: str):
+    there, state, reason = VERSIONS[name]
+    found = version_registration(there, "v3", BY_RUN, 3)
+    assert (found.state, found.reason) == (state, reason)
+
+
+def test_a_tree_is_the_same_with_and_without_a_slash_at_its_end():
+    there = declared(version("v3", uri="s3://bucket/m/"), spec_versions={"v3": {"uri": "s3://bucket/m"}})
+    assert version_registration(there, "v3", {"uri": "s3://bucket/m"}, 3).state is State.DONE
+    assert version_registration(there, "v3", {"uri": "s3://bucket/n"}, 3).state is State.FAILED

@@ -1,0 +1,41 @@
+"""Tests that never end, for `test_ended.py`, which ends them. They run every server that a test can start."""
+
+import os
+import signal
+import subprocess
+import threading
+from pathlib import Path
+
+from tests import servers
+from tests.cluster.apiserver import running
+
+
+def wait_for_the_end() -> None:
+    """Say that everything runs, and wait."""
+    Path(os.environ["ENDLESS_READY"]).touch()
+    threading.Event().wait()
+
+
+def test_with_every_server(tmp_path: Path) -> None:
+    with (
+        servers.minio(tmp_path) as store,
+        servers.postgres() as database,
+        servers.mlflow(tmp_path, database, "s3://mlflow-artifacts/", store),
+        running(controllers=True),
+    ):
+        wait_for_the_end()
+
+
+def test_before_a_few_servers_somebody_leaves_the_signal_to_the_system() -> None:
+    """As asyncio's `remove_signal_handler` does it."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def test_with_a_few_servers(tmp_path: Path) -> None:
+    with servers.minio(tmp_path), running():
+        wait_for_the_end()
+
+
+def test_with_a_command_and_what_it_started_in_a_session_of_its_own() -> None:
+    script = "setsid sh -c 'sleep 1000 & touch $ENDLESS_READY; wait' & wait"
+    subprocess.run(["sh", "-c", script], check=True)

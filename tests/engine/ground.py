@@ -1,0 +1,170 @@
+"""A cluster that a contract speaks of, twice: in memory, and the adapter with a real API server behind it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Protocol
+from uuid import uuid4
+
+from modelyard.adapters.kubernetes import Kubernetes
+from modelyard.adapters.kubernetes_api import KINDS, Api, configuration
+from modelyard.cache import Cache
+from modelyard.kube.names import FIELD_MANAGER, MANAGED_BY, UID_LABEL
+from modelyard.plan import Manifest
+from tests.cluster.apiserver import ApiServer
+from tests.engine.rig import User, user
+from tests.engine.toy import manifest
+from tests.fakes.cluster import FakeCluster, controlled_by
+
+__all__ = [
+    "DEPLOYMENTS",
+    "MAPS",
+    "REPLICA_SETS",
+    "SERVICES",
+    "TOYS",
+    "Fake",
+    "Ground",
+    "config_map",
+    "deployment",
+    "names",
+    "owned",
+    "real",
+    "service",
+    "there",
+]
+
+TOYS, MAPS, DEPLOYMENTS = "experiments", "v1/ConfigMap", "apps/v1/Deployment"
+SERVICES, REPLICA_SETS = "v1/Service", "apps/v1/ReplicaSet"
+
+
+class Ground(Protocol):
+    """A cluster with its ports, and what users do in it."""
+
+    port: Kubernetes | FakeCluster
+    cache: Cache
+    owner: Manifest
+    """A toy, which owns what the tests apply."""
+
+    async def create(self, body: Manifest) -> Manifest: ...
+    async def live(self, scope: str, name: str) -> Manifest | None: ...
+    async def edit(self, scope: str, name: str, patch: Manifest) -> Manifest: ...
+    async def remove(self, scope: str, name: str) -> None: ...
+    async def older(self, body: Manifest) -> None: ...
+
+
+class Fake:
+    def __init__(self) -> None:
+        self.cache = Cache([TOYS])
+        self.port = FakeCluster(self.cache)
+        self.port.secrets["risk", "there"] = {"KEY": "value"}
+        self.owner = self.port.create(manifest("owner"))
+
+    async def create(self, body: Manifest) -> Manifest:
+        return self.port.create(body)
+
+    async def live(self, scope: str, name: str) -> Manifest | None:
+        return self.port.live(scope, "risk", name)
+
+    async def edit(self, scope: str, name: str, patch: Manifest) -> Manifest:
+        def merge(body: Manifest, change: Manifest) -> None:
+            for key, value in change.items():
+                if isinstance(value, dict):
+                    merge(body.setdefault(key, {}), value)
+                else:
+                    body[key] = value
+
+        return self.port.edit(scope, "risk", name, lambda body: merge(body, patch))
+
+    async def remove(self, scope: str, name: str) -> None:
+        self.port.remove(scope, "risk", name)
+
+    async def older(self, body: Manifest) -> None:
+        """Apply as a release did that stamped nothing."""
+        self.port.create(body)
+
+
+class Real:
+    """No watch runs here: what the cache knows, it knows by our own writes."""
+
+    def __init__(self, api: Api, admin: User) -> None:
+        self.cache = Cache([TOYS])
+        self.port = Kubernetes(api, self.cache, namespaces=("risk",), page_size=2)
+        self.admin = admin
+        self.owner: Manifest = {}
+
+    def _path(self, scope: str, name: str = "", namespace: str = "risk") -> str:
+        kind = next(kind for kind in KINDS.values() if scope in {kind.plural, kind.scope})
+        return kind.path(namespace, name)
+
+    async def create(self, body: Manifest) -> Manifest:
+        scope = TOYS if body["kind"] == "Experiment" else f"{body['apiVersion']}/{body['kind']}"
+        path = self._path(scope, namespace=body["metadata"]["namespace"])
+        made = await self.admin.must("POST", path, body)
+        self.cache.put(scope, made)
+        return made
+
+    async def live(self, scope: str, name: str) -> Manifest | None:
+        status, body = await self.admin.request("GET", self._path(scope, name))
+        return body if status == 200 else None
+
+    async def edit(self, scope: str, name: str, patch: Manifest) -> Manifest:
+        return await self.admin.must("PATCH", self._path(scope, name), patch, "application/merge-patch+json")
+
+    async def remove(self, scope: str, name: str) -> None:
+        await self.admin.must("DELETE", self._path(scope, name))
+
+    async def older(self, body: Manifest) -> None:
+        path = self._path(f"{body['apiVersion']}/{body['kind']}", body["metadata"]["name"])
+        media = "application/apply-patch+yaml"
+        await self.admin.must("PATCH", f"{path}?fieldManager={FIELD_MANAGER}", body, media)
+
+
+@asynccontextmanager
+async def real(server: ApiServer) -> AsyncIterator[Real]:
+    api = Api(await configuration(str(server.kubeconfig)), lambda *_: None, deadline=10)
+    try:
+        async with user(server) as admin:
+            await admin.request("POST", "/api/v1/namespaces/risk/secrets", {"metadata": {"name": "there"}, "stringData": {"KEY": "value"}})
+            made = Real(api, admin)
+            made.owner = await made.create(manifest(f"owner-{uuid4().hex[:8]}"))
+            yield made
+            await admin.clear()
+    finally:
+        await api.close()
+
+
+def meta(name: str, owner: Manifest, labels: dict[str, str] | None = None) -> Manifest:
+    """Return the metadata of an object that is owned."""
+    ours = {UID_LABEL: owner["metadata"]["uid"], MANAGED_BY: FIELD_MANAGER}
+    about = {"name": name, "namespace": "risk", "labels": ours | (labels or {})}
+    return about | {"ownerReferences": [controlled_by(owner)]}
+
+
+def config_map(name: str, owner: Manifest, data: dict[str, str], labels: dict[str, str] | None = None) -> Manifest:
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta(name, owner, labels), "data": data}
+
+
+def deployment(name: str, owner: Manifest, containers: list[Manifest], selector: str = "a", **pod: Any) -> Manifest:
+    template = {"metadata": {"labels": {"app": selector}}, "spec": {"containers": containers} | pod}
+    spec = {"replicas": 1, "selector": {"matchLabels": {"app": selector}}, "template": template}
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta(name, owner), "spec": spec}
+
+
+def service(name: str, owner: Manifest) -> Manifest:
+    spec = {"selector": {"app": "a"}, "ports": [{"name": "http", "port": 80, "targetPort": 8080}]}
+    return {"apiVersion": "v1", "kind": "Service", "metadata": meta(name, owner), "spec": spec}
+
+
+def owned(ground: Ground) -> list[Manifest]:
+    return list(ground.port.owned(ground.owner["metadata"]["uid"]))
+
+
+def names(ground: Ground) -> set[str]:
+    return {body["metadata"]["name"] for body in owned(ground)}
+
+
+async def there(ground: Ground, scope: str, name: str) -> Manifest:
+    live = await ground.live(scope, name)
+    assert live is not None
+    return live

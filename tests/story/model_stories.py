@@ -1,0 +1,164 @@
+"""Small lives of RegisteredModels, and the reasons that each of them reaches. Every documented reason is reached by one (`test_reasons`).
+
+To add some: a coroutine that takes a world, under `@STORIES.reaching(...)` with what it reaches, as `<Kind> <Reason>`; the engine's own
+reasons are `Every kind <Reason>`. Whole lives do not belong here (`test_life`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from modelyard.errors import Forbidden, Invalid, Unavailable
+from tests.story.stories import MINUTE, RUNNING, UNAVAILABLE, Live, Stories, Story, answers, ends, trains, waits
+from tests.story.world import NAMESPACE, Fate, World, manifest
+
+__all__ = ["STORIES"]
+
+STORIES = Stories()
+
+
+# --- RegisteredModel ------------------------------------------------------------------------------------
+def registers(world: World, *, fate: Fate | None = None, production: str | None = None, **spec: Any) -> None:
+    """Apply a RegisteredModel, and a TrainingRun that registers its version v1."""
+    stages = {"production": {"version": production}} if production else {}
+    world.apply(manifest("RegisteredModel", "fraud", **({"stages": stages} | spec)))
+    trains(world, fate=fate, register={"model": "fraud", "version": "v1"})
+
+
+@STORIES.reaching("RegisteredModel Registering", "RegisteredModel Registered", "RegisteredModel Promoting", "RegisteredModel Serving")
+async def a_version_is_registered_and_promoted(world: World) -> None:
+    registers(world)
+    await world.run()
+    world.promote("fraud", "production", "v1")
+    await world.run()
+
+
+@STORIES.reaching("RegisteredModel WaitingForVersion")
+async def a_stage_asks_for_a_version_that_still_trains(world: World) -> None:
+    registers(world, fate=RUNNING, production="v1")
+    await world.run()
+
+
+@STORIES.reaching("RegisteredModel VersionUnknown")
+async def a_stage_asks_for_a_version_that_nobody_declares(world: World) -> None:
+    world.apply(manifest("RegisteredModel", "fraud", stages={"production": {"version": "v9"}}))
+    await world.run()
+
+
+@STORIES.reaching("RegisteredModel VersionInvalid")
+async def a_version_comes_from_a_run_that_failed(world: World) -> None:
+    trains(world, fate=ends(1))
+    world.apply(manifest("RegisteredModel", "fraud", versions={"v1": {"trainingRun": "run"}}, stages={"production": {"version": "v1"}}))
+    await world.run()
+
+
+@STORIES.reaching("RegisteredModel ArtifactMissing")
+async def there_is_nothing_where_a_version_should_be(world: World) -> None:
+    world.apply(manifest("Experiment", "fraud"))
+    versions = {"v1": {"uri": "s3://mlflow-artifacts/risk/nothing"}}
+    world.apply(manifest("RegisteredModel", "fraud", versions=versions, stages={"production": {"version": "v1"}}))
+    await world.run()
+
+
+@STORIES.reaching("RegisteredModel ArtifactDigestMismatch")
+async def the_files_of_a_version_are_overwritten(world: World) -> None:
+    registers(world)
+    await world.run()
+    (logged,) = world.tracking.logged.values()
+    world.store.put(f"{logged.uri}/model.ubj", b"other trees")
+    world.promote("fraud", "production", "v1")
+    await world.run(6 * MINUTE)
+
+
+@STORIES.reaching("RegisteredModel NotServing")
+async def the_pods_that_serve_are_evicted(world: World) -> None:
+    registers(world, production="v1")
+    await world.run()
+    world.fates["v1"] = Fate()
+    await world.run(6 * MINUTE)
+
+
+def a_pod_cannot_serve(fate: Fate) -> Live:
+    async def live(world: World) -> None:
+        world.fates["v1"] = fate
+        registers(world, production="v1")
+        await world.run()
+
+    return live
+
+
+UNSCHEDULABLE = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes are available"}
+for _reason, _fate in {
+    "ServingFailed": ends(67, container="model", reason="LoadFailed", message="model.ubj is cut short"),
+    "CodeModelForbidden": ends(67, container="model", reason="CodeModelForbidden", message="it is a pickle"),
+    "ArtifactInvalid": ends(67, container="fetch", reason="ArtifactInvalid", message="../x"),
+    "VolumeFull": ends(73, container="fetch", reason="VolumeFull", message="no space left"),
+    "OutOfMemory": ends(137, container="model", because="OOMKilled"),
+    "Unschedulable": Fate({"phase": "Pending", "conditions": [UNSCHEDULABLE]}),
+    "ImagePullFailed": waits("ErrImagePull"),
+    "ConfigurationMissing": waits("CreateContainerConfigError"),
+    "QuotaExceeded": Fate(failed='pods "x" is forbidden: exceeded quota: team'),
+    "PodRefused": Fate(failed='pods "x" is forbidden: violates PodSecurity "restricted:latest"'),
+}.items():
+    _live = a_pod_cannot_serve(replace(_fate, failed="" if _fate.failed == "BackoffLimitExceeded" else _fate.failed))
+    STORIES[f"a_pod_cannot_serve_{_reason}"] = Story(_live, frozenset({f"RegisteredModel {_reason}"}))
+
+
+@STORIES.reaching("RegisteredModel NameTaken")
+async def a_model_s_name_is_taken_in_mlflow(world: World) -> None:
+    await world.tracking.create_model(f"{NAMESPACE}.fraud", "", {})
+    world.apply(manifest("RegisteredModel", "fraud"))
+    await world.run()
+
+
+@STORIES.reaching("RegisteredModel Drifted", "RegisteredModel Synced")
+async def another_client_moves_an_alias(world: World) -> None:
+    registers(world, production="v1", drift="Warn")
+    await world.run()
+    await world.tracking.delete_alias(f"{NAMESPACE}.fraud", "production")
+    await world.run(6 * MINUTE)
+
+
+@STORIES.reaching("RegisteredModel MLflowUnavailable")
+async def mlflow_goes_down_while_a_model_is_served(world: World) -> None:
+    registers(world, production="v1")
+    await world.run()
+    answers(world, UNAVAILABLE, "model", "versions")
+    await world.run(6 * MINUTE)
+
+
+@STORIES.reaching("RegisteredModel StoreUnavailable")
+async def s3_goes_down_before_a_version_is_registered(world: World) -> None:
+    registers(world, fate=RUNNING, production="v2", versions={"v2": {"uri": "s3://mlflow-artifacts/risk/v2"}})
+    answers(world, Unavailable("S3", "read", "s3://b/k", "no answer"), "read", "objects", "digest")
+    await world.run(6 * MINUTE)
+
+
+@STORIES.reaching("RegisteredModel ConnectionMissing")
+async def a_model_s_namespace_has_no_connection(world: World) -> None:
+    world.tenants.wrong[NAMESPACE] = "there is no Secret"
+    world.apply(manifest("RegisteredModel", "fraud"))
+    await world.run()
+
+
+@STORIES.reaching("RegisteredModel ConnectionRefused")
+async def mlflow_refuses_the_password_of_a_model_s_namespace(world: World) -> None:
+    answers(world, Forbidden("MLflow", "find model", "risk.fraud"), "model")
+    world.apply(manifest("RegisteredModel", "fraud"))
+    await world.run()
+
+
+@STORIES.reaching("RegisteredModel RequestRefused")
+async def mlflow_refuses_a_model(world: World) -> None:
+    answers(world, Invalid("MLflow", "create model", "risk.fraud", "the name is reserved"), "create_model")
+    world.apply(manifest("RegisteredModel", "fraud"))
+    await world.run()
+
+
+@STORIES.reaching("RegisteredModel Deleting")
+async def a_model_is_deleted_with_its_registry_entry(world: World) -> None:
+    registers(world, deletionPolicy="Delete")
+    await world.run()
+    world.cluster.remove("registeredmodels", NAMESPACE, "fraud")
+    await world.run()

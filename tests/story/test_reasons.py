@@ -1,0 +1,35 @@
+"""Every documented reason is given by the status of an object in some story, and every reason that a story gives is documented."""
+
+import pytest
+
+from modelyard.api.conditions import EngineReason
+from modelyard.api.kinds import KINDS
+from modelyard.engine.engine import Options
+from tests.story import model_stories, run_stories
+from tests.story.world import World
+
+STORIES = {**run_stories.STORIES, **model_stories.STORIES}
+EVERY_KIND = {f"Every kind {reason}" for reason in EngineReason}
+DOCUMENTED = EVERY_KIND | {f"{kind.resource.KIND} {reason}" for kind in KINDS for reason in kind.reasons}
+OWED: set[str] = set()
+"""Documented, and reached by no story yet. A reason is here for no longer than a branch lives."""
+
+
+@pytest.mark.parametrize("name", STORIES)
+async def test_a_story_gives_the_reasons_that_it_names_and_none_that_is_not_documented(name: str, caplog: pytest.LogCaptureFixture):
+    story = STORIES[name]
+    world = World(Options(deadline=story.deadline))
+    await story.live(world)
+    engines = {each for each in world.reasons if f"Every kind {each.split()[1]}" in EVERY_KIND}
+    given = (world.reasons - engines) | {f"Every kind {each.split()[1]}" for each in engines}
+    assert given >= story.reaches, "reached otherwise"
+    assert given <= DOCUMENTED, "written, and documented nowhere"
+    if story.logs:
+        assert [record for record in caplog.records if record.levelname == "ERROR"]
+        caplog.clear()
+
+
+def test_every_documented_reason_is_reached_by_a_story():
+    reached = frozenset().union(*(story.reaches for story in STORIES.values()))
+    assert sorted(DOCUMENTED - reached - OWED) == [], "no story reaches these"
+    assert sorted(reached & OWED) == [], "no longer owed"
