@@ -126,7 +126,7 @@ def pods_of(
     what = served(version) if isinstance(version, VersionStatus) else version
     uri = next(each.uri for each in (A, B, C) if each.name == what.version)
     rolled_out = build.template(model, "production", what, str(uri), RUNTIME.pull_policy)
-    there = live(build.deployment(model, "production", what, rolled_out, replicas, AROUND))
+    there = live(build.deployment(model, "production", what, rolled_out, replicas=replicas, around=AROUND))
     there["metadata"]["creationTimestamp"] = "2026-01-01T11:00:00Z"
     there["status"] = {"observedGeneration": 1, "readyReplicas": ready, "availableReplicas": ready, "updatedReplicas": replicas} | status
     found = (live(build.revision(model, "production", what, rolled_out)), there)
