@@ -90,9 +90,7 @@ def expired(view: StageView, keep: Iterable[ServedVersion | None], now: datetime
     serving = kept | {each.identity for each in drains}
     gone = [each for each in view.of_kind("Deployment") if identity_of(each) not in serving]
     gone += [each for each in view.of_kind("ControllerRevision") if identity_of(each) not in templates | serving]
-    deployed = {identity_of(each) for each in view.of_kind("Deployment")}
-    left = [each.until_time - now for each in drains if each.identity in deployed - kept]
-    return _deletes(gone), min(left, default=None)
+    return _deletes(gone), min((each.until_time - now for each in drains), default=None)
 
 
 def draining(view: StageView, now: datetime) -> tuple[Draining, ...]:

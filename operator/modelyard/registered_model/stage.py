@@ -102,7 +102,7 @@ def _steady(view: StageView, now: datetime) -> StageDecision:
     )
     status = status.model_copy(update={"steps": _all_done(view.status)})
     if not view.is_served:
-        none = _NO_PODS | {"blocked": None}
+        none = _NO_PODS | {"blocked": None, "draining": ()}
         return StageDecision(status.model_copy(update=none), serving.everything(view, but=_templates(view)))
     actions = (*serving.workload(view, stable), *serving.routes(view, stable))
     gone, left = serving.expired(view, [stable], now)
