@@ -136,7 +136,8 @@ class Story:
                 self.screen.say(f"{ready.get('reason')}: {told}")
             blocked = stage.get("blocked") or {}
             if fresh and stage.get("desired") == version and blocked.get("needsAction"):
-                raise Failed(f"{version} is not promoted: {blocked['reason']}: {blocked['message']}\n{self.kube.explain('RegisteredModel', MODEL, NAMESPACE)}")
+                why = f"{blocked['reason']}: {blocked['message']}"
+                raise Failed(f"{version} is not promoted: {why}\n{self.kube.explain('RegisteredModel', MODEL, NAMESPACE)}")
             return bool(fresh and ready.get("status") == "True" and stage.get("version") == version)
 
         self.kube.wait(f"{version} holds {STAGE}", look, SERVING_SECONDS, lambda: self.kube.explain("RegisteredModel", MODEL, NAMESPACE))
