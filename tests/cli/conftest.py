@@ -18,9 +18,10 @@ import pytest
 from rich.console import Console, RenderableType
 
 from tests import goldens
+from tests.cli.served import served_model
 from tests.client.conftest import minio, mlflow, s3
 from tests.client.side import Side
-from tests.harness import Cluster, cluster
+from tests.harness import Cluster, Manifest, cluster
 
 __all__ = ["FILES", "Person", "Seen", "cluster", "drawn", "minio", "mlflow", "s3"]
 
@@ -161,3 +162,9 @@ def side(cluster: Cluster) -> Iterator[Side]:
 def person(side: Side) -> Person:
     """An administrator at a terminal."""
     return Person(side.server.kubeconfig, side.namespace)
+
+
+@pytest.fixture
+def fraud(side: Side) -> Manifest:
+    """The model fraud, with v2 in production and v1 before it."""
+    return served_model(side)

@@ -15,6 +15,7 @@ COMMANDS = [
     "status",
     "promote",
     "rollback",
+    "refresh",
     "history",
     "compare",
     "train",

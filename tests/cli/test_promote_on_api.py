@@ -1,0 +1,185 @@
+"""promote, rollback and refresh against a real API server: one patch each, followed to its end."""
+
+import json
+
+import pytest
+
+from tests.cli.conftest import Person
+from tests.cli.served import HISTORY, NEW, OLD, VERSIONS, held, serves
+from tests.client.side import Side
+from tests.harness import Manifest, until
+
+
+# --- promoting ----------------------------------------------------------------------------------------
+def asked_for(side: Side, version: str) -> bool:
+    return bool(side.get("RegisteredModel", "fraud")["spec"]["stages"]["production"]["version"] == version)
+
+
+def test_a_promotion_is_one_patch_and_is_followed_to_its_end(side: Side, person: Person, fraud: Manifest):
+    def operator(there: Side) -> None:
+        until(lambda: asked_for(there, "v1"), "v1 is asked for")
+        serves(there, "v1")
+
+    with side.meanwhile("RegisteredModel", "fraud", operator):
+        done = person.says("promote", "fraud", "v1", "--to", "production", "--reason", "v2 is too slow")
+    assert done.returncode == 0, done.stderr
+    assert f"{side.namespace}/fraud  production: v2 → v1" in done.stdout
+    assert done.stdout.splitlines()[-1] == "production holds v1."
+    after = side.get("RegisteredModel", "fraud")
+    assert after["metadata"]["annotations"]["reason.modelyard.io/production"] == "v1: v2 is too slow"
+    assert after["metadata"]["generation"] == fraud["metadata"]["generation"] + 1
+
+
+def test_a_rejected_promotion_ends_with_its_reason(side: Side, person: Person, fraud: Manifest):
+    def operator(there: Side) -> None:
+        until(lambda: asked_for(there, "v1"), "v1 is asked for")
+        blocked = {"reason": "ServingFailed", "message": "v1 was rejected, and v2 is still serving.", "needsAction": True}
+        stages = held("v2", desired="v1", blocked=blocked)
+        there.status("RegisteredModel", "fraud", "ServingFailed", "production: in other words", ready=False, stages=stages)
+
+    with side.meanwhile("RegisteredModel", "fraud", operator):
+        done = person.says("promote", "fraud", "v1", "--to", "production")
+    assert done.returncode == 1
+    assert done.stderr == f"Error: production of {side.namespace}/fraud: ServingFailed: v1 was rejected, and v2 is still serving.\n"
+
+
+def test_the_steps_of_a_promotion_are_told_on_the_way(side: Side, person: Person, fraud: Manifest):
+    process = person.begins("promote", "fraud", "v1", "--to", "production")
+    until(lambda: asked_for(side, "v1"), "v1 is asked for")
+    steps = [{"name": "admit", "state": "Done"}, {"name": "start", "state": "Active", "detail": "0 of 1 pods are ready"}]
+    blocked = {"reason": "Promoting", "message": "v1 is starting next to v2, which is still serving."}
+    side.status("RegisteredModel", "fraud", "Promoting", stages=held("v2", desired="v1", steps=steps, blocked=blocked))
+    assert process.stdout is not None
+    told = [process.stdout.readline()]
+    while told[-1] and "v1 is starting" not in told[-1]:
+        told.append(process.stdout.readline())
+    assert told[-1] == "production: v1 is starting next to v2, which is still serving.\n"
+    serves(side, "v1")
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out.splitlines()[-1]) == (0, "production holds v1."), err
+
+
+def test_a_change_that_another_user_supersedes_ends_at_once(side: Side, person: Person, fraud: Manifest):
+    def other(there: Side) -> None:
+        until(lambda: asked_for(there, "v1"), "v1 is asked for")
+        there.patch("RegisteredModel", "fraud", {"spec": {"stages": {"production": {"version": "v2"}}}})
+
+    with side.meanwhile("RegisteredModel", "fraud", other):
+        done = person.says("promote", "fraud", "v1", "--to", "production")
+    assert done.returncode == 1
+    assert done.stderr == f"Error: production of {side.namespace}/fraud: Superseded: Another user has since asked for v2.\n"
+
+
+def test_a_promotion_that_takes_too_long_says_so_and_leaves_it_going(side: Side, person: Person, fraud: Manifest):
+    done = person.says("promote", "fraud", "v1", "--to", "production", "--timeout", "1")
+    assert done.returncode == 6
+    assert f"status fraud --watch -n {side.namespace}" in done.stderr
+    assert asked_for(side, "v1")
+
+
+def test_a_promotion_that_is_not_waited_for_prints_the_object_for_programs(side: Side, person: Person, fraud: Manifest):
+    done = person.says("promote", "fraud", "v1", "--to", "production", "--no-wait", "-o", "json")
+    assert json.loads(done.stdout)["spec"]["stages"]["production"]["version"] == "v1"
+    assert "Asked for." in done.stderr
+
+
+def test_a_dry_run_changes_nothing(side: Side, person: Person, fraud: Manifest):
+    assert "nothing was changed" in person.sees("promote", "fraud", "v1", "--to", "production", "--dry-run")
+    assert side.get("RegisteredModel", "fraud")["metadata"]["resourceVersion"] == fraud["metadata"]["resourceVersion"]
+
+
+def test_what_holds_the_stage_already_is_not_written_again(side: Side, person: Person, fraud: Manifest):
+    seen = person.sees("promote", "fraud", "v2", "--to", "production")
+    assert seen == f"{side.namespace}/fraud  production: the spec asks for v2 already; nothing is written.\nproduction holds v2.\n"
+    assert side.get("RegisteredModel", "fraud")["metadata"]["resourceVersion"] == fraud["metadata"]["resourceVersion"]
+
+
+def test_a_rollback_goes_to_the_version_before_and_forgets_the_reason_of_the_last_change(side: Side, person: Person, fraud: Manifest):
+    side.patch("RegisteredModel", "fraud", {"metadata": {"annotations": {"reason.modelyard.io/production": "v2: better"}}})
+
+    def operator(there: Side) -> None:
+        until(lambda: asked_for(there, "v1"), "v1 is asked for")
+        serves(there, "v1")
+
+    with side.meanwhile("RegisteredModel", "fraud", operator):
+        seen = person.sees("rollback", "fraud", "--stage", "production")
+    assert seen.startswith("Back to v1: it held the stage before.\n")
+    assert "reason.modelyard.io/production" not in side.get("RegisteredModel", "fraud")["metadata"].get("annotations", {})
+
+
+def test_a_rollback_of_a_change_that_is_under_way_keeps_what_holds_the_stage(side: Side, person: Person, fraud: Manifest):
+    side.patch("RegisteredModel", "fraud", {"spec": {"stages": {"production": {"version": "v1"}}}})
+    assert person.sees("rollback", "fraud", "--stage", "production", "--no-wait").startswith("Back to v2: it still holds the stage.\n")
+    assert asked_for(side, "v2")
+
+
+def test_a_rollback_without_a_version_before_is_refused(side: Side, person: Person, fraud: Manifest):
+    side.patch("RegisteredModel", "fraud", {"status": {"history": HISTORY[:1], "stages": held("v1", previous=None)}}, "/status")
+    side.patch("RegisteredModel", "fraud", {"spec": {"stages": {"production": {"version": "v1"}}}})
+    done = person.says("rollback", "fraud", "--stage", "production")
+    assert done.returncode == 3
+    assert "name one with --to" in done.stderr
+
+
+# --- refreshing ---------------------------------------------------------------------------------------
+def attempt(side: Side, name: str = "fraud") -> int:
+    return int(side.get("RegisteredModel", name)["spec"]["stages"]["production"].get("attempt", 0))
+
+
+def upgraded(side: Side) -> None:
+    """Writes the status as an operator of the next release does at its first look."""
+    serves(side, "v2", operatorRuntime={"image": NEW, "revision": 1})
+
+
+def test_a_stage_with_the_operators_runtime_is_not_refreshed(side: Side, person: Person, fraud: Manifest):
+    seen = person.sees("refresh", "fraud")
+    first = f"{side.namespace}/fraud  production: v2 is served with the operator's runtime already, {OLD}"
+    assert seen == f"{first}\nNothing is to be refreshed; nothing is written.\n"
+    assert attempt(side) == 0
+
+
+@pytest.mark.parametrize("words", [("fraud",), ("fraud", "--stage", "production"), ("--all",)], ids=" ".join)
+def test_a_refresh_raises_attempt_by_one_and_is_followed_to_its_end(side: Side, person: Person, fraud: Manifest, words: tuple[str, ...]):
+    upgraded(side)
+
+    def operator(there: Side) -> None:
+        until(lambda: attempt(there) == 1, "a refresh is asked for")
+        serves(there, "v2", operatorRuntime={"image": NEW, "revision": 1}, stages=held("v2", NEW, attempt=1))
+
+    with side.meanwhile("RegisteredModel", "fraud", operator):
+        done = person.says("refresh", *words, "--yes")
+    assert done.returncode == 0, done.stderr
+    first = f"{side.namespace}/fraud  production: v2 is served with {OLD}; the operator's is {NEW}"
+    assert (done.stdout.splitlines()[0], done.stdout.splitlines()[-1]) == (first, f"production of {side.namespace}/fraud is refreshed.")
+    assert asked_for(side, "v2")
+
+
+def test_a_refresh_asks_first_and_needs_a_model_or_all(side: Side, person: Person, fraud: Manifest):
+    upgraded(side)
+    done = person.says("refresh", "fraud")
+    assert done.returncode == 2
+    assert "Refresh 1 stage? Nobody can be asked here: say --yes." in done.stderr
+    for words in ((), ("fraud", "--all"), ("--all", "--stage", "production")):
+        wrong = person.says("refresh", *words)
+        assert wrong.returncode == 2
+        assert "name a MODEL" in wrong.stderr
+    assert "nothing was changed" in person.sees("refresh", "fraud", "--dry-run")
+    assert person.says("refresh", "fraud", "--stage", "canary", "--yes").returncode == 3
+    assert attempt(side) == 0
+
+
+def test_a_refresh_that_fails_leaves_the_models_after_it_as_they_are(side: Side, person: Person, fraud: Manifest):
+    upgraded(side)
+    side.ours("RegisteredModel", "later", {"versions": VERSIONS, "stages": {"production": {"version": "v2"}}})
+    serves(side, "v2", "later", operatorRuntime={"image": NEW, "revision": 1})
+
+    def operator(there: Side) -> None:
+        until(lambda: attempt(there) == 1, "a refresh is asked for")
+        blocked = {"reason": "ServingFailed", "message": "v2 was rejected, and v2 is still serving.", "needsAction": True}
+        there.status("RegisteredModel", "fraud", "ServingFailed", ready=False, stages=held("v2", blocked=blocked))
+
+    with side.meanwhile("RegisteredModel", "fraud", operator):
+        done = person.says("refresh", "--all", "--yes")
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"Error: production of {side.namespace}/fraud: ServingFailed: v2 was rejected")
+    assert attempt(side, "later") == 0
