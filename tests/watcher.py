@@ -1,9 +1,9 @@
 """Ends every process of a test run once the run has ended, however it ended.
 
-pytest's fixtures end what they started, unless pytest is killed before they can. So a second process
-waits for pytest to end, and then ends whatever carries the run's mark in its environment: servers,
-their children, commands that a test was waiting for. Every process inherits the mark; only what
-must outlive the run is started without it.
+Fixtures end what they started, unless pytest is killed before they can. So a second process waits
+for pytest to end, and then ends whatever carries the run's mark in its environment: servers, their
+children, commands that a test was waiting for. Every process inherits the mark; only what must
+outlive the run is started without it.
 
     python watcher.py PID MARK      watch in the background; returns when it watches
 """

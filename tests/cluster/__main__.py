@@ -11,6 +11,8 @@ from tests.cluster.settings import Settings
 
 __all__ = ["main"]
 
+ALL = ", ".join(IMAGES)
+
 
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="python3 -m tests.cluster", description="A real Kubernetes cluster for the tests and the demo.")
@@ -18,7 +20,8 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("up", help="bring the cluster up; does nothing when it is")
     commands.add_parser("ready", help="bring the cluster up, with every image in it")
     images = commands.add_parser("images", help="build the project's images and load them into the cluster")
-    images.add_argument("names", nargs="*", metavar="image", help=f"any of {', '.join(IMAGES)}; all when none is named")
+    any_of = f"any of {ALL}; all when none is named"
+    images.add_argument("names", nargs="*", metavar="image", help=any_of)
     tools = commands.add_parser("tools", help="print the folder of kubectl, helm, kind, etcd and the rest; build what is missing")
     tools.add_argument("names", nargs="*", metavar="program", help="only these: kubectl helm; all when none is named")
     commands.add_parser("status", help="say what is there")
@@ -39,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
         elif options.command == "images":
             names = options.names or list(IMAGES)
             if unknown := sorted(set(names) - set(IMAGES)):
-                raise Failed(f"there is no image called {', '.join(unknown)}; there are {', '.join(IMAGES)}")
+                raise Failed(f"there is no image called {', '.join(unknown)}; there are {ALL}")
             bringup.images(names)
         elif options.command == "tools":
             print(bringup.programs(options.names) if options.names else bringup.tools())

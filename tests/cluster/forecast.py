@@ -40,7 +40,7 @@ class Forecast:
 
     @property
     def seconds(self) -> float:
-        """The time on two cores: all the work side by side, but never less than its longest chain."""
+        """The time on two cores: all work side by side, but never less than its longest chain."""
         chains: dict[str, float] = {}
         for step in self.steps:
             before = max((chains.get(name, 0.0) for name in step.after), default=0.0)

@@ -124,7 +124,8 @@ class Cluster:
         What is dropped is sent again a second later. Outside of the node somebody else could answer, such as this machine's proxy.
         """
         rule = f"FORWARD -d {SERVICES} -o eth0 -j DROP"
-        log.run(["docker", "exec", self.node, "sh", "-c", f"iptables -C {rule} 2>/dev/null || iptables -I {rule}"])
+        script = f"iptables -C {rule} 2>/dev/null || iptables -I {rule}"
+        log.run(["docker", "exec", self.node, "sh", "-c", script])
 
     def wait(self, seconds: float) -> list[str]:
         """Waits until nothing is wrong, or for that long; gives what still is. Says at most every five seconds what it waits for."""

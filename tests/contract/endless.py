@@ -1,4 +1,4 @@
-"""Tests that never end, for `test_ended.py`, which ends them. They run every server that a test can start."""
+"""Tests that never end, with every server that a test can start. `test_ended.py` ends them."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""However a test run is ended, no process of it is left: no server, no command, no child of theirs."""
+"""However a test run is ended, none of its processes is left: server, command, or their child."""
 
 import os
 import signal
@@ -49,15 +49,22 @@ def words(process: int) -> list[str]:
         return []
 
 
+def watched(process: int) -> int | None:
+    """The process that a watcher watches; None for another program."""
+    line = words(process)
+    at = next((index for index, word in enumerate(line) if word.endswith("/watcher.py")), None)
+    return None if at is None else int(line[at + 1])
+
+
 def family(process: int) -> set[Process]:
     """A process, those that it and its children started, and those that watch one of them."""
     everybody = processes()
     found = {each for each in everybody if each[0] == process}
-    while more := {each for each, parent in everybody.items() if parent in {at for at, _ in found}} - found:
+    numbers = {process}
+    while more := {each for each, parent in everybody.items() if parent in numbers} - found:
         found |= more
-    watched = {str(number) for number, _ in found}
-    watchers = {each for each in everybody if "watcher.py" in str(words(each[0])) and watched & {*words(each[0])}}
-    return found | watchers
+        numbers |= {number for number, _ in more}
+    return found | {each for each in everybody if watched(each[0]) in numbers}
 
 
 @contextmanager

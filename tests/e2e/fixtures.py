@@ -77,14 +77,15 @@ def operator(real_cluster: Kube, session: Session) -> Iterator[Kube]:
 
 
 def remove_what_is_left(kube: Kube, before: datetime) -> None:
-    """Remove the namespaces of a run that was killed, and wait for the room that their pods take."""
+    """Remove the namespaces of a run that was killed, and wait until their pods are gone."""
     left = [
         each["metadata"]["name"]
         for each in kube.list("Namespace", labels=LABEL)
         if datetime.fromisoformat(each["metadata"]["creationTimestamp"]) < before
     ]
     if left:
-        kube.kubectl("delete", "namespace", *left, "--ignore-not-found", "--timeout=300s", timeout=310)
+        words = ["delete", "namespace", *left, "--ignore-not-found", "--timeout=300s"]
+        kube.kubectl(*words, timeout=310)
 
 
 def open_to_tests(part: str) -> dict[str, object]:

@@ -66,7 +66,9 @@ def left_behind(kube: Kube) -> list[str]:
     kinds = "crd,clusterrole,clusterrolebinding,validatingadmissionpolicy,validatingadmissionpolicybinding,namespace,pv"
     names = kube.kubectl("get", kinds, "-o", "name").split()
     claims = kube.kubectl("get", "persistentvolumes", "-o", "jsonpath={.items[*].spec.claimRef.namespace}").split()
-    ours = [name for name in names if "modelyard" in name.replace(Settings.read().node, "") or name == "namespace/risk"]
+    node = Settings.read().node
+    ours = [name for name in names if "modelyard" in name.replace(node, "")]
+    ours += [name for name in names if name == "namespace/risk"]
     return [*ours, *(name for name in claims if name == install.NAMESPACE)]
 
 

@@ -67,7 +67,14 @@ def test_the_readme_alone_leads_from_pip_to_a_prediction(operator: Kube, tmp_pat
     words = [*command, PYTHON, "sh", "-s"]
     remove()
     try:
-        done = subprocess.run(words, input=script(wheel.name), capture_output=True, text=True, check=False, timeout=850)
+        done = subprocess.run(
+            words,
+            input=script(wheel.name),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=850,
+        )
     finally:
         remove()
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}\n{operator.explain('RegisteredModel', 'first', 'risk')}"

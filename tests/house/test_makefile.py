@@ -1,8 +1,11 @@
 """The Makefile's words: none is undocumented, and no folder of tests is left out of `make test`."""
 
+import os
 import re
 import subprocess
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 MAKEFILE = (ROOT / "Makefile").read_text()
@@ -19,3 +22,33 @@ def test_every_folder_of_tests_has_its_place_in_the_order():
     assert order
     there = {path.relative_to(ROOT / "tests").parts[0] for path in (ROOT / "tests").rglob("test_*.py")}
     assert there <= set(order[1].split())
+
+
+@pytest.mark.parametrize(
+    ("word", "given", "cluster"),
+    [
+        ("images", None, "modelyard"),
+        ("images", "modelyard-tests", "modelyard-tests"),
+        ("demo", "modelyard-tests", "modelyard"),
+        ("demo-down", "modelyard-tests", "modelyard"),
+        ("test", None, "modelyard-tests"),
+        ("test", "modelyard", "modelyard-tests"),
+        ("e2e", None, "modelyard-tests"),
+    ],
+)
+def test_demo_and_tests_have_a_cluster_each(
+    word: str,
+    given: str | None,
+    cluster: str,
+    tmp_path: Path,
+):
+    """Every program that a word starts says which cluster it was given."""
+    for name in ("python", "pytest"):
+        program = tmp_path / name
+        program.write_text('#!/bin/sh\necho "cluster=${MODELYARD_CLUSTER:-modelyard}"\n')
+        program.chmod(0o755)
+    environment = {key: value for key, value in os.environ.items() if key != "MODELYARD_CLUSTER"}
+    environment |= {"MODELYARD_CLUSTER": given} if given else {}
+    command = ["make", word, f"BIN={tmp_path}", "STAMP=made", "-o", "made"]
+    said = subprocess.check_output(command, cwd=ROOT, env=environment, text=True)
+    assert set(re.findall(r"cluster=(\S*)", said)) == {cluster}

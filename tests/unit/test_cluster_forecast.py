@@ -66,6 +66,9 @@ def test_every_step_that_is_known_to_be_slow_is_a_step(tmp_path: Path) -> None:
     assert SECONDS.keys() <= {each.name for each in bringup.plan(building=True).steps}
 
 
-@pytest.mark.parametrize(("seconds", "words"), [(3, "3 s"), (89, "89 s"), (91, "2 min"), (1020, "17 min")])
+TIMES = [(3, "3 s"), (89, "89 s"), (91, "2 min"), (1020, "17 min")]
+
+
+@pytest.mark.parametrize(("seconds", "words"), TIMES)
 def test_a_time_to_go_by(seconds: float, words: str) -> None:
     assert duration(seconds) == words

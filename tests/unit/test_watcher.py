@@ -33,7 +33,8 @@ def test_this_run_is_marked_and_what_outlives_it_is_not() -> None:
     inherited = subprocess.run(["sh", "-c", script], capture_output=True, check=True)
     assert inherited.stdout.decode().strip() == os.environ[watcher.MARK]
     environment = watcher.unmarked()
-    outliving = subprocess.run(["sh", "-c", script], env=environment, capture_output=True, check=True)
+    command = ["sh", "-c", script]
+    outliving = subprocess.run(command, env=environment, capture_output=True, check=True)
     assert outliving.stdout.decode().strip() == ""
     assert environment.keys() == os.environ.keys() - {watcher.MARK}
 
