@@ -92,6 +92,11 @@ STAGES: dict[str, tuple[RegisteredModel, State, str]] = {
     ),
     "the stage has no status yet": (model({}, wanted="v3"), State.UNDER_WAY, ""),
     "the model's name is taken": (asked(MOVING, conditions=stalled("NameTaken", "It is another's.")), State.FAILED, "It is another's."),
+    "the model's name is taken, and another stage needs action for another reason": (
+        asked(MOVING, others={"staging": {"blocked": IN_STAGING}}, conditions=stalled("NameTaken", "It is another's.")),
+        State.FAILED,
+        "It is another's.",
+    ),
     "the namespace has no connection": (
         asked(MOVING, conditions=stalled("ConnectionMissing", "Create the Secret.")),
         State.FAILED,

@@ -20,11 +20,13 @@ from tests.unit.builders import (
     training_run,
     waiting,
 )
-from tests.unit.test_registered_model_stages import A
+from tests.unit.models import AROUND, A, served
 
 JOB = training.job(training_run(), 1, "r1", RUNTIME)
 MODEL = registered_model(stages={"production": {"version": "va"}})
-DEPLOYMENT = live(serving.deployment(MODEL, "production", A, 2, RUNTIME, allow_code=False), {})
+WHAT = served(A)
+TEMPLATE = serving.template(MODEL, "production", WHAT, str(A.uri), RUNTIME.pull_policy)
+DEPLOYMENT = live(serving.deployment(MODEL, "production", WHAT, TEMPLATE, replicas=2, around=AROUND), {})
 
 NO_NODE = {
     "type": "PodScheduled",
