@@ -5,17 +5,15 @@ Every round checks what must always hold; `check_end` what must hold when nothin
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
 from copy import copy
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any
 
-from modelyard.api.digest import listing_digest
-from modelyard.api.registered_model import RegisteredModel, Stage, StageStatus
+from modelyard.api.registered_model import RegisteredModel, StageStatus
 from modelyard.controller import FINALIZER
-from modelyard.errors import Invalid, ModelyardError, Unavailable
-from modelyard.kube.names import IDENTITY_LABEL, STAGE_LABEL, STAGES_TAG, UID_TAG, VERSION_LABEL, VERSION_TAG
+from modelyard.errors import Invalid, ModelyardError
+from modelyard.kube.names import IDENTITY_LABEL, STAGE_LABEL, UID_TAG, VERSION_LABEL, VERSION_TAG
 from modelyard.kube.pods import Runtime
 from modelyard.plan import (
     Act,
@@ -34,30 +32,26 @@ from modelyard.plan import (
     SetTags,
     TransitionStage,
 )
-from modelyard.ports import ArtifactTree, StoredObject, Tenant, TrackedModel, TrackedVersion
+from modelyard.ports import TrackedModel, TrackedVersion
 from modelyard.registered_model.decide import decider
 from modelyard.registered_model.observation import Observation
 from modelyard.registered_model.observe import observe
 from modelyard.registered_model.serving import DRAIN
-from tests.unit.builders import BUCKET, NOW, RUNTIME, URL, artifacts, live, pod, registered_model, said, terminated, written
-from tests.unit.models import declared, digest
+from tests.unit.builders import NOW, RUNTIME, artifacts, live, pod, registered_model, terminated, written
+from tests.unit.model_world_ports import WorldPorts, at_once
+from tests.unit.model_world_told import LOST, Told, identity, is_served
+from tests.unit.models import declared
 
-STAGES, VERSIONS = ("production", "staging", "canary"), ("v1", "v2", "v3", "v4")
-BROKEN, LOST = "v3", "v4"
-"""One cannot be loaded; the artifacts of another are gone once it is registered."""
+VERSIONS = ("v1", "v2", "v3", LOST)
+BROKEN = "v3"
+"""It cannot be loaded."""
 SERVED = ("Deployment", "Service", "PodDisruptionBudget", "HorizontalPodAutoscaler", "ControllerRevision")
 QUIET = 3
 ROUNDS = 80
 _SAME_PLAN = 2
-ResultT = TypeVar("ResultT")
 
 
-def is_served(stage: Stage) -> bool:
-    """Tell whether a stage should have pods."""
-    return stage.serving.replicas > 0 or stage.serving.autoscaling is not None
-
-
-class World:
+class World(Told):
     """One RegisteredModel and everything around it.
 
     Attributes:
@@ -107,7 +101,7 @@ class World:
 
     def observed(self) -> Observation:
         """Return what `observe` sees; none of it waits for anything."""
-        return _now(observe(self.model, _Ports(self), self.now))
+        return at_once(observe(self.model, WorldPorts(self), self.now))
 
     # --- one round ------------------------------------------------------------------------------
     def look(self) -> bool:
@@ -365,111 +359,12 @@ class World:
         self.model = self.model.model_copy(update={"status": type(self.model.status)(), "metadata": about})
         self.children = {}
 
-    # --- small words ----------------------------------------------------------------------------
-    def status(self, stage: str) -> StageStatus:
-        return self.model.status.stages.get(stage) or StageStatus()
-
-    def effective(self, stage: str) -> str | None:
-        """Return the effective version."""
-        return self.status(stage).version
-
-    def deployment(self, stage: str, identity_: str) -> Manifest | None:
-        """Return the Deployment that serves an identity in a stage."""
-        return next((each for each in self.of_kind("Deployment", stage) if identity(each) == identity_), None)
-
-    def of_kind(self, kind: str, stage: str = "") -> list[Manifest]:
-        """Return the owned objects of a kind, of one stage where it is given."""
-        found = [each for each in self.children.values() if each["kind"] == kind]
-        return [each for each in found if stage in {"", each["metadata"]["labels"][STAGE_LABEL]}]
-
-    def routed(self, stage: str) -> str | None:
-        """Return the identity that the stage's Service selects."""
-        service = self.children.get(("Service", f"fraud-{stage}"))
-        return str(service["spec"]["selector"][IDENTITY_LABEL]) if service else None
-
-    def front(self, stage: str) -> str | None:
-        """Return the version that the stage's Service routes to."""
-        service = self.children.get(("Service", f"fraud-{stage}"))
-        return str(service["metadata"]["labels"][VERSION_LABEL]) if service else None
-
-    def number(self, version: str | None) -> str | None:
-        """Return MLflow's number of a recorded version."""
-        return next((each.mlflow_version for each in self.model.status.versions if each.name == version), None)
-
-    def uids(self) -> dict[tuple[str, str], Any]:
-        """Return uid and generation of what serves: it differs when anything was replaced or rolled."""
-        return {key: (each["metadata"]["uid"], each["metadata"]["generation"]) for key, each in self.children.items() if key[0] != "Pod"}
-
     def fork(self) -> World:
         """Return a copy that goes its own way."""
         other = copy(self)
         other.children, other.versions, other.events = dict(self.children), dict(self.versions), list(self.events)
         other.stored, other.unrouted, other.done = dict(self.stored), dict(self.unrouted), list(self.done)
         return other
-
-    def told(self) -> Any:
-        """Return what users can tell of the end, but for the time it took."""
-        history = [(entry.stage, entry.from_, entry.to, entry.outcome) for entry in self.model.status.history]
-        registry = {number: (there.stage, there.tags) for number, there in self.versions.items()}
-        return history, self.tracked, registry, sorted(self.children), said(self.model.status), self.model.status.summary
-
-    # --- the end --------------------------------------------------------------------------------
-    def check_end(self) -> None:
-        """Check what must hold when nothing is left to do, whatever happened on the way."""
-        self.check_registry()
-        self.check_serving()
-        bad = False
-        for stage, spec in self.model.spec.stages.items():
-            status = self.status(stage)
-            # A rejection does not end because the stage is scaled to nothing.
-            rejected = status.blocked is not None and spec.version in {each.version for each in status.rejected}
-            failing = spec.version in self.broken and (is_served(spec) or rejected)
-            bad = bad or failing or spec.version == LOST
-            assert failing or spec.version == LOST or self.effective(stage) == spec.version
-        assert said(self.model.status).startswith("Stalled" if bad else "Ready"), self.model.status.conditions
-        assert self.model.status.is_true("Synced")
-
-    def check_registry(self) -> None:
-        """Check that MLflow agrees with the status."""
-        assert self.tracked
-        effective = {stage: version for stage in STAGES if (version := self.effective(stage))}
-        assert self.tracked.aliases == {stage: self.number(version) for stage, version in effective.items()}, "I2"
-        assert set(self.model.status.stages) == set(self.model.spec.stages)
-        for version in self.model.status.versions:
-            if version.mlflow_version is None:
-                assert version.name == LOST
-                continue
-            there = self.versions[version.mlflow_version]
-            held = sorted(stage for stage, holder in effective.items() if holder == version.name)
-            assert list(version.stages) == held
-            assert there.source == version.uri
-            assert there.tags["modelyard.io/digest"] == version.digest
-            assert there.tags.get(STAGES_TAG, "") == ",".join(held)
-            if {"production", "staging"} & set(held):
-                assert there.stage == ("Production" if "production" in held else "Staging")
-            else:
-                assert there.stage in ({"None"} if held else {"None", "Archived"})
-
-    def check_serving(self) -> None:
-        """Check that exactly what is effective is served, from the template that was rolled out."""
-        serving = {s: self.status(s) for s in self.model.spec.stages if self.effective(s) and is_served(self.model.spec.stages[s])}
-        assert {(each["metadata"]["labels"][STAGE_LABEL], identity(each)) for each in self.of_kind("Deployment")} == {
-            (stage, status.runtime.identity) for stage, status in serving.items() if status.runtime
-        }
-        assert {name for kind, name in self.children if kind == "Service"} == {f"fraud-{stage}" for stage in serving}
-        for stage, status in serving.items():
-            assert status.effective
-            assert self.routed(stage) == status.effective.runtime.identity
-            (there,) = self.of_kind("Deployment", stage)
-            server = there["spec"]["template"]["spec"]["containers"][0]
-            assert server["image"] == status.effective.runtime.image
-            assert status.effective.digest == digest(status.effective.version[-1])
-            scaled = ("HorizontalPodAutoscaler", f"fraud-{stage}") in self.children
-            assert scaled == (self.model.spec.stages[stage].serving.autoscaling is not None)
-            assert not status.draining
-            assert status.candidate is None
-            kept = {status.effective.runtime.identity} | ({status.previous.runtime.identity} if status.previous else set())
-            assert {identity(each) for each in self.of_kind("ControllerRevision", stage)} <= kept
 
 
 def moves_of(plan: Plan[Any]) -> Any:
@@ -479,64 +374,3 @@ def moves_of(plan: Plan[Any]) -> Any:
     assert isinstance(plan, Record | Rest)
     recorded = plan.status.versions, plan.status.stages
     return recorded if isinstance(plan, Record) else []
-
-
-def identity(manifest: Manifest) -> str:
-    """Return the identity label of a serving object."""
-    return str(manifest["metadata"]["labels"][IDENTITY_LABEL])
-
-
-def _now(coroutine: Coroutine[Any, Any, ResultT]) -> ResultT:
-    """Run a coroutine that waits for nothing."""
-    try:
-        coroutine.send(None)
-    except StopIteration as end:
-        return end.value  # type: ignore[no-any-return]
-    raise AssertionError("it waits for something")
-
-
-class _Ports:
-    """`modelyard.ports.Ports` over a world; also its MLflow and its S3."""
-
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self.refusals = world.refusals
-
-    @property
-    def cluster(self) -> Any:
-        return self.world
-
-    async def tenant(self, namespace: str) -> Tenant:
-        there: Any = self
-        return Tenant(there, there, BUCKET, URL)
-
-    def answers(self, dependency: Any, operation: str) -> None:
-        if self.world.away == dependency:
-            raise Unavailable(dependency, operation, "risk.fraud")
-
-    async def model(self, name: str) -> TrackedModel | None:
-        self.answers("MLflow", "read model")
-        return self.world.tracked
-
-    async def versions(self, name: str) -> tuple[TrackedVersion, ...]:
-        self.answers("MLflow", "read versions of")
-        return tuple(self.world.versions.values())
-
-    def text(self, uri: str) -> str | None:
-        self.answers("S3", "list")
-        name = uri.rpartition("/")[2]
-        registered = any(each.source == uri for each in self.world.versions.values())
-        return None if name == LOST and registered else self.world.stored.get(uri)
-
-    async def read(self, uri: str, limit: int) -> bytes | None:
-        there = self.text(uri.removesuffix("/MLmodel"))
-        return None if there is None else b"flavors: {python_function: {}, xgboost: {data: model.ubj}}\n"
-
-    async def objects(self, uri: str) -> tuple[StoredObject, ...]:
-        there = self.text(uri)
-        return () if there is None else (StoredObject("MLmodel", 3, there),)
-
-    async def digest(self, uri: str) -> ArtifactTree | None:
-        there = self.text(uri)
-        listing = listing_digest([("MLmodel", 3, str(there))])
-        return None if there is None else ArtifactTree(digest(there), 3, 1, listing)

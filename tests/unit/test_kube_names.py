@@ -12,6 +12,7 @@ from tests.unit.builders import PROPERTY
 
 LONGEST = {kind.resource.KIND: kind.longest for kind in KINDS}
 LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+IDENTITY = "1f2e3d4c"
 POD_SUFFIX = len("-6b8c4f9d7c-x7x7x")
 """What a Deployment puts behind a pod's name; a Job puts six characters."""
 
@@ -62,7 +63,7 @@ def test_a_stage_s_address_is_never_shortened(model: str, stage: str):
 @PROPERTY
 @given(models, stages, versions)
 def test_a_version_s_deployment_and_its_pods_have_names_that_fit(model: str, stage: str, version: str):
-    name = names.version_workload(model, stage, version)
+    name = names.version_workload(model, stage, version, IDENTITY)
     assert LABEL.fullmatch(name)
     assert len(name) + POD_SUFFIX <= 63
 
@@ -77,7 +78,7 @@ def test_no_two_attempts_share_a_job(run: str, attempt: int, other: str, another
 @pytest.mark.parametrize("stage", ["production", "a-stage-with-a-name-that-is-30-c"[:30]])
 def test_versions_with_long_names_have_deployments_of_their_own(stage: str):
     """Only their ends differ, which a mere cut would lose."""
-    found = {names.version_workload("m" * 32, stage, "v" * 62 + end) for end in "0123456789"}
+    found = {names.version_workload("m" * 32, stage, "v" * 62 + end, IDENTITY) for end in "0123456789"}
     assert len(found) == 10
 
 
