@@ -8,12 +8,16 @@ from typing import Any
 
 import pytest
 
+from modelyard.kube.names import version_workload
 from modelyard.plan import Manifest
+from modelyard.registered_model import build
 from tests.fakes.cluster import controlled_by
 from tests.story.test_life import fraud
-from tests.story.world import NAMESPACE, World
+from tests.story.world import NAMESPACE, RUNTIME, World
 
-DEPLOYMENT, POD, SERVICE, NAME = "apps/v1/Deployment", "v1/Pod", "v1/Service", "fraud-production-v1"
+DEPLOYMENT, POD, SERVICE = "apps/v1/Deployment", "v1/Pod", "v1/Service"
+NAME = "v1"
+"""The Deployment of this version, where a Deployment is meant."""
 SELECTOR = {"pool": "serving"}
 
 
@@ -29,8 +33,19 @@ async def served(**serving: Any) -> World:
     return world
 
 
+def identity(world: World, version: str) -> str:
+    """Return the identity of what serves a version."""
+    found = next(each for each in world.status("registeredmodels", "fraud")["versions"] if each["name"] == version)
+    return build.served(version, found["digest"], RUNTIME).runtime.identity
+
+
+def named(world: World, scope: str, name: str) -> str:
+    """Return an object's name; that of a Deployment for a version."""
+    return version_workload("fraud", "production", name, identity(world, name)) if scope == DEPLOYMENT else name
+
+
 def live(world: World, scope: str, name: str, namespace: str = NAMESPACE) -> Manifest:
-    body = world.cluster.live(scope, namespace, name)
+    body = world.cluster.live(scope, namespace, named(world, scope, name))
     assert body is not None
     return body
 
@@ -53,7 +68,7 @@ ADDED: dict[str, Callable[[Manifest], Any]] = {
 @pytest.mark.parametrize("change", ADDED.values(), ids=ADDED)
 async def test_what_another_controller_adds_to_a_deployment_is_left_alone_and_costs_nothing(change: Callable[[Manifest], Any]) -> None:
     world = await served()
-    edited = world.cluster.edit(DEPLOYMENT, NAMESPACE, NAME, change)
+    edited = world.cluster.edit(DEPLOYMENT, NAMESPACE, named(world, DEPLOYMENT, NAME), change)
     await world.run(timedelta(seconds=30))
     assert world.calls.named("apply", "delete") == []
     assert len(world.calls.log) < 30
@@ -91,7 +106,7 @@ CHANGED: dict[str, tuple[str, str, Callable[[Manifest], Any]]] = {
 async def test_what_another_changes_of_ours_is_put_back_by_one_apply(scope: str, name: str, change: Callable[[Manifest], Any]) -> None:
     world = await served(nodeSelector=SELECTOR)
     before = live(world, scope, name)
-    world.cluster.edit(scope, NAMESPACE, name, change)
+    world.cluster.edit(scope, NAMESPACE, named(world, scope, name), change)
     await world.run(timedelta(seconds=30))
     after = live(world, scope, name)
     assert (after["spec"], after["metadata"]["labels"]) == (before["spec"], before["metadata"]["labels"])
@@ -113,7 +128,7 @@ async def test_a_deployment_with_our_labels_is_neither_deleted_nor_waited_for() 
     world = await served()
     ours = live(world, DEPLOYMENT, NAME)
     model = world.get("registeredmodels", "fraud")
-    for name, namespace, owner in (("theirs", NAMESPACE, None), (NAME, "theirs", model), ("theirs", "theirs", None)):
+    for name, namespace, owner in (("theirs", NAMESPACE, None), (ours["metadata"]["name"], "theirs", model), ("theirs", "theirs", None)):
         world.cluster.create(forged(ours, name, namespace, owner))
     await world.run()
     assert world.calls.named("apply", "delete") == []
@@ -121,7 +136,7 @@ async def test_a_deployment_with_our_labels_is_neither_deleted_nor_waited_for() 
     world.promote("fraud", "production", None)
     await world.run()
     left = {(body["metadata"]["namespace"], body["metadata"]["name"]) for body in world.cluster.all(DEPLOYMENT)}
-    assert left == {(NAMESPACE, "theirs"), ("theirs", NAME), ("theirs", "theirs")}
+    assert left == {(NAMESPACE, "theirs"), ("theirs", ours["metadata"]["name"]), ("theirs", "theirs")}
 
 
 async def test_a_pod_with_our_labels_says_nothing_about_our_version() -> None:
@@ -130,7 +145,8 @@ async def test_a_pod_with_our_labels_says_nothing_about_our_version() -> None:
     world.promote("fraud", "production", "v2")
     theirs = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": {"name": "theirs", "namespace": NAMESPACE}}
     above = world.cluster.create(theirs)
-    labels = live(world, DEPLOYMENT, NAME)["metadata"]["labels"] | {"modelyard.io/version": "v2"}
+    labels = live(world, DEPLOYMENT, NAME)["metadata"]["labels"]
+    labels = labels | {"modelyard.io/version": "v2", "modelyard.io/identity": identity(world, "v2")}
     ended = {"name": "model", "state": {"terminated": {"exitCode": 67, "message": '{"reason": "CodeModelForbidden"}'}}}
     for number, owner in enumerate((None, above, world.get("registeredmodels", "fraud"))):
         about = {"name": f"theirs-{number}", "namespace": NAMESPACE, "labels": labels, "creationTimestamp": "2100-01-01T00:00:00Z"}
@@ -157,10 +173,10 @@ async def test_a_job_with_our_labels_outlives_our_run() -> None:
 
 async def test_a_name_that_another_has_is_not_taken_though_it_carries_our_labels() -> None:
     world = await served()
-    theirs = forged(live(world, DEPLOYMENT, NAME), "fraud-production-v2")
+    theirs = forged(live(world, DEPLOYMENT, NAME), named(world, DEPLOYMENT, "v2"))
     world.cluster.create(theirs)
     world.promote("fraud", "production", "v2")
     await world.run()
     assert world.serving("fraud-production") == "v1"
-    assert "ownerReferences" not in live(world, DEPLOYMENT, "fraud-production-v2")["metadata"]
+    assert "ownerReferences" not in live(world, DEPLOYMENT, "v2")["metadata"]
     assert world.condition("registeredmodels", "fraud")[0] == "False"

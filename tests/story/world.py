@@ -26,6 +26,7 @@ from tests.fakes.tenants import FakeTenants
 __all__ = ["NAMESPACE", "Fate", "World", "manifest"]
 
 NAMESPACE = "risk"
+RUNTIME = Runtime("modelyard/runtime:test", "IfNotPresent", "0.0.0")
 _PLURALS = tuple(kind.resource.PLURAL for kind in KINDS)
 _MLMODEL = b'flavors:\n  xgboost: {}\n  python_function: {}\nsignature:\n  inputs: \'[{"type": "double", "name": "x"}]\'\n'
 _JOB, _POD, _DEPLOYMENT = "batch/v1/Job", "v1/Pod", "apps/v1/Deployment"
@@ -90,8 +91,7 @@ class World:
 
     # --- the operator -----------------------------------------------------------------------------------
     def _operator(self) -> Engine:
-        runtime = Runtime("modelyard/runtime:test", "IfNotPresent", "0.0.0")
-        kinds = (experiment.controller(), training_run.controller(runtime), registered_model.controller(runtime))
+        kinds = (experiment.controller(), training_run.controller(RUNTIME), registered_model.controller(RUNTIME))
         ports = _Ports(self.cluster, self.tenants)
         engine = Engine(kinds, ports, self.cluster, cache=self._cache, clock=self.clock, options=self._options, dice=lambda: 0.5)
         engine.open()
