@@ -266,7 +266,7 @@ def test_the_operator_has_no_right_that_is_too_wide(values):
             assert not {"pods/exec", "pods/log", "roles", "rolebindings"} & set(rule["resources"])
             if "secrets" in rule["resources"]:
                 assert rule["verbs"] == ["get"]
-                assert rule["resourceNames"] == ["modelyard-connection"]
+                assert rule["resourceNames"] == ["modelyard-connection", "modelyard-connection-pods"]
 
 
 def test_the_operator_may_reach_these_ports_and_no_others():
