@@ -104,6 +104,11 @@ class Tenant:
             f"{version} alone serves {stage} of {self.name}/{model}", look, seconds, lambda: self.explain("RegisteredModel", model)
         )
 
+    def stage(self, model: str = "fraud", stage: str = "production") -> dict[str, Any]:
+        """The status of a stage."""
+        found: dict[str, Any] = (self.status("RegisteredModel", model).get("stages") or {}).get(stage) or {}
+        return found
+
     def pods(self, stage: str = "production", model: str = "fraud") -> set[str]:
         """The versions that pods of a stage serve, those that are going included."""
         labels = f"modelyard.io/model={model},modelyard.io/stage={stage}"
@@ -137,10 +142,10 @@ class Tenant:
         return headers["modelyard-version"], body["predictions"]
 
     @contextmanager
-    def load(self, stage: str = "production", model: str = "fraud", name: str = "load") -> Iterator[Load]:
+    def load(self, stage: str = "production", model: str = "fraud", name: str = "load", rate: float = 50) -> Iterator[Load]:
         """A steady load on a stage's Service, from inside of the cluster."""
         url = f"http://{model}-{stage}.{self.name}/v1/models/{model}:predict"
-        with steady_load(self.kube, install.RUNTIME, self.name, url, {"instances": TABLE}, name=name) as load:
+        with steady_load(self.kube, install.RUNTIME, self.name, url, {"instances": TABLE}, rate, name) as load:
             yield load
 
     # --- outside ----------------------------------------------------------------------------------
