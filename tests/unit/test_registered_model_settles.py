@@ -189,7 +189,8 @@ def meddle(world: World, what: str, stage: str, number: str) -> None:
         for alias in gone:
             world.alias(alias, None)
     elif what == "forged" and there:
-        world.create("risk.fraud", f"s3://b/forged-{len(world.versions)}", None, dict(there.tags) | {"modelyard.io/digest": "sha256:" + "f" * 64})
+        tags = dict(there.tags) | {"modelyard.io/digest": "sha256:" + "f" * 64}
+        world.create("risk.fraud", f"s3://b/forged-{len(world.versions)}", None, tags)
     elif what == "child":
         deletable = sorted(key for key, child in world.children.items() if child["kind"] in SERVED)
         if deletable:
