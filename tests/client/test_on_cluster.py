@@ -65,7 +65,7 @@ def test_a_promoted_version_answers_in_every_protocol_and_back(fraud: Client, te
     assert fraud.models.set_stage("fraud", "v2", "production").stages() == {"production": "v2"}
     assert tenant.predict()[0] == "v2"
     fraud.models.predict("fraud", TABLE)
-    assert fraud.models.set_stage("fraud", "v1", "production").status.history[-1].reason == "RolledBack"
+    assert fraud.models.set_stage("fraud", "v1", "production").status.history[-1].outcome == "RolledBack"
     with pytest.raises(Refused):
         fraud.models.predict("fraud", [["text"] * 20])
 
