@@ -81,11 +81,12 @@ RICH = {
         stages={
             "production": {
                 "version": "v1",
+                "attempt": 1,
                 "serving": {
                     "replicas": 2,
                     "autoscaling": {"minReplicas": 1, "maxReplicas": 3, "targetCPUUtilizationPercentage": 70},
                     "resources": {"requests": {"cpu": "500m"}, "limits": {"memory": "1Gi"}},
-                    "runtime": {"workers": 2},
+                    "runtime": {"workers": 2, "update": "Always"},
                     "nodeSelector": {"pool": "serve"},
                     "tolerations": [{"key": "gpu", "operator": "Equal", "value": "yes", "effect": "NoSchedule"}],
                 },
@@ -173,7 +174,7 @@ def test_the_largest_objects_are_not_too_much_for_the_rules(cluster: Cluster):
         training_run("largest", parameters={f"p{i}": "x" * 460 for i in range(256)}, nodeSelector={f"k{i}": "v" * 63 for i in range(32)}),
         model(
             "largest",
-            versions={f"v-{i}": {"uri": "s3://bucket/" + "k" * 1000, "tags": tags} for i in range(60)},
+            versions={f"v-{i}": {"uri": "s3://bucket/" + "k" * 480, "tags": tags} for i in range(60)},
             stages={f"stage-{i}": {"version": "v-1"} for i in range(16)},
         ),
         experiment("largest", description="x" * 5000, tags=tags),

@@ -134,7 +134,8 @@ def test_defaults_show_in_the_object(cluster: Cluster):
     assert run["trainer"] == {"xgboost": {"task": "classification"}}
     assert (run["workers"], run["backoffLimit"], run["suspend"], run["ttlSecondsAfterFinished"]) == (1, 0, False, 86400)
     shown = cluster.check(model(stages={"production": {"version": "v1", "serving": {}}})).body["spec"]
-    assert shown == {"drift": "Revert", "deletionPolicy": "Retain", "stages": {"production": {"version": "v1", "serving": {"replicas": 1}}}}
+    stage = {"version": "v1", "attempt": 0, "serving": {"replicas": 1}}
+    assert shown == {"drift": "Revert", "deletionPolicy": "Retain", "stages": {"production": stage}}
 
 
 def test_status_keeps_no_default_that_nobody_observed(cluster: Cluster):
