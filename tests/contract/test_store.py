@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from modelyard.api.digest import FileDigest, tree_digest
+from modelyard.api.digest import FileDigest, listing_digest, tree_digest
 from modelyard.errors import Forbidden, Invalid
 from modelyard.ports import ArtifactTree, Usage
 from tests.contract.worlds import StoreWorld
@@ -72,14 +72,21 @@ async def test_objects_are_listed_by_relative_path(store: StoreWorld):
     assert before == after
 
 
+async def listing_of(store: StoreWorld, uri: str) -> str:
+    """The digest of what is listed below a prefix now."""
+    return listing_digest((each.path, each.size, each.etag) for each in await store.store.objects(uri))
+
+
 async def test_the_digest_is_that_of_every_byte_and_path(store: StoreWorld):
     uri = put_tree(store, store.own, "risk/fraud/model/")
-    expected = ArtifactTree(digest_of(TREE), sum(map(len, TREE.values())), 4)
+    listing = await listing_of(store, uri)
+    expected = ArtifactTree(digest_of(TREE), sum(map(len, TREE.values())), 4, listing)
     assert await store.store.digest(uri) == expected
     assert await store.store.digest(uri.rstrip("/")) == expected
     store.put(store.own, "risk/fraud/model/model.json", b"[]" * 1000)
     changed = await store.store.digest(uri)
-    assert changed == ArtifactTree(digest_of({**TREE, "model.json": b"[]" * 1000}), expected.bytes, 4)
+    assert changed == ArtifactTree(digest_of({**TREE, "model.json": b"[]" * 1000}), expected.bytes, 4, await listing_of(store, uri))
+    assert changed.listing_digest != listing
     assert await store.store.digest(f"s3://{store.own}/risk/none/") is None
 
 
@@ -87,7 +94,9 @@ async def test_large_objects_are_streamed(store: StoreWorld):
     large = {"a": b"\1" * (3 * 1024 * 1024 + 1), **{f"b{number}": bytes([number]) * 1_000_000 for number in range(6)}}
     for path, data in large.items():
         store.put(store.own, f"risk/large/{path}", data)
-    assert await store.store.digest(f"s3://{store.own}/risk/large/") == ArtifactTree(digest_of(large), sum(map(len, large.values())), 7)
+    uri = f"s3://{store.own}/risk/large/"
+    expected = ArtifactTree(digest_of(large), sum(map(len, large.values())), 7, await listing_of(store, uri))
+    assert await store.store.digest(uri) == expected
 
 
 async def test_folder_marks_are_no_files(store: StoreWorld):
