@@ -74,6 +74,18 @@ def test_a_pod_that_no_node_has_room_for_is_unschedulable():
     assert "Insufficient cpu" in found.message
 
 
+def test_a_new_template_s_pod_that_waits_is_seen_though_the_one_before_is_ready():
+    """Kubernetes counts it as updated before it runs, and the pod of the template before as ready."""
+    deployment = deployment_in(pods_of(stage_of("va"), A, ready=1))
+    deployment["status"] |= {"replicas": 2, "updatedReplicas": 1, "unavailableReplicas": 1}
+    no_node = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes match"}
+    stuck = pod(deployment, "Pending", conditions=[no_node])
+    found = health(deployment, [stuck])
+    assert (found.current, found.ready, found.reason) == (False, 1, "Unschedulable")
+    deployment["status"] |= {"replicas": 1, "unavailableReplicas": 0}
+    assert health(deployment, []).current
+
+
 def test_pods_that_cannot_even_be_created_say_why():
     quota = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "exceeded quota"}
     found = health(there(updatedReplicas=0, conditions=[quota]), [])

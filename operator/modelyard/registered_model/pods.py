@@ -48,7 +48,9 @@ def health(deployment: Manifest | None, pods: Iterable[Manifest]) -> Health:
     replicas = int(deployment["spec"].get("replicas", 1))
     seen = int(status.get("observedGeneration", 0)) >= int(deployment["metadata"].get("generation", 0))
     ready, available = int(status.get("readyReplicas", 0)), int(status.get("availableReplicas", 0))
-    current = seen and int(status.get("updatedReplicas", 0)) >= replicas
+    updated = int(status.get("updatedReplicas", 0))
+    # A pod of the new template counts as updated before it runs; until it does, one of the old template is left.
+    current = seen and updated >= replicas and int(status.get("replicas", updated)) <= updated
     if ready >= replicas and current:
         return Health(ready, available, current)
     found = workload_end(deployment, _current(deployment, pods) if seen else (), {FETCH, MODEL})
