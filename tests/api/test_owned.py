@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import chain
 
 import pytest
@@ -14,7 +14,7 @@ from modelyard.api.training_run import TrainingRun
 from modelyard.cache import Cache
 from modelyard.kube.applied import ATOMIC_MAPS, MERGE_KEYS, in_sync, item_key
 from modelyard.kube.owned import OWNED, OwnedKind
-from modelyard.kube.pods import Runtime, labels, owner
+from modelyard.kube.pods import Runtime
 from modelyard.registered_model import build as serving
 from modelyard.training_run import build as training
 from tests.api.objects import DIGEST, Manifest, model, training_run, without
@@ -33,27 +33,16 @@ SERVING: Manifest = {
 
 def built(model: RegisteredModel, run: TrainingRun) -> dict[str, Manifest]:
     """Return everything that the builders make, with every field that they know."""
-    version = model.status.versions[0]
-    meta = model.metadata
-    revision = {
-        "apiVersion": "apps/v1",
-        "kind": "ControllerRevision",
-        "metadata": {
-            "name": f"{NAME}-revision",
-            "namespace": meta.namespace,
-            "labels": labels(meta.uid, "serving"),
-            "ownerReferences": owner(model.KIND, meta.name, meta.uid),
-        },
-        "revision": 1,
-    }
-    deployment = serving.deployment(model, "production", version, 2, RUNTIME, allow_code=True)
-    scaler = serving.autoscaler(model, "production", "v1")
+    what = serving.served("v1", DIGEST, RUNTIME)
+    rolled_out = serving.template(model, "production", what, "s3://models/fraud", RUNTIME.pull_policy)
+    around = serving.Surroundings(allow_code=True, pods_secret="modelyard-connection-pods")
+    scaler = serving.autoscaler(model, "production", what)
     assert scaler is not None
     found = [
-        deployment,
-        revision | {"data": deployment["spec"]["template"]},
-        serving.service(model, "production", "v1"),
-        serving.disruption_budget(model, "production", "v1"),
+        serving.deployment(model, "production", what, rolled_out, replicas=2, around=around),
+        serving.revision(model, "production", what, rolled_out),
+        serving.service(model, "production", what),
+        serving.disruption_budget(model, "production", what),
         scaler,
         training.config_map(run),
         training.job(run, 1, "r1", RUNTIME),
@@ -62,7 +51,7 @@ def built(model: RegisteredModel, run: TrainingRun) -> dict[str, Manifest]:
 
 
 @pytest.fixture(scope="module")
-def made(cluster: Cluster) -> dict[str, Manifest]:
+def made(cluster: Cluster) -> Iterator[dict[str, Manifest]]:
     """Manifests of objects whose owners exist."""
     wanted = model(NAME, versions={"v1": {"uri": "s3://models/fraud"}}, stages={"production": {"version": "v1", "serving": SERVING}})
     trains = training_run(
@@ -79,9 +68,9 @@ def made(cluster: Cluster) -> dict[str, Manifest]:
     )
     answers = [cluster.create(each) for each in (wanted, trains)]
     assert all(answer.ok for answer in answers), [answer.message for answer in answers]
-    known = {"versions": [{"name": "v1", "uri": "s3://models/fraud", "digest": DIGEST}]}
-    owners = RegisteredModel.parse(answers[0].body | {"status": known}), TrainingRun.parse(answers[1].body)
-    return built(*owners)
+    yield built(RegisteredModel.parse(answers[0].body), TrainingRun.parse(answers[1].body))
+    for kind in ("RegisteredModel", "TrainingRun"):
+        cluster.request("DELETE", cluster.path(kind, NAME))
 
 
 @pytest.fixture
