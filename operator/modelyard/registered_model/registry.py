@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from modelyard.api.registered_model import RegisteredModel, VersionStatus
-from modelyard.kube.names import OUR_TAGS, STAGES_TAG, UID_TAG, mlflow_model_name
+from modelyard.kube.names import STAGES_TAG, UID_TAG, mlflow_model_name
 from modelyard.plan import DeleteAlias, SetAlias, SetTags, TagTarget, TransitionStage
 from modelyard.ports import ModelStage, TrackedVersion
 from modelyard.registered_model.observation import Observation
@@ -122,7 +122,7 @@ def _tags(registry: _Registry) -> Iterator[Move]:
             # After a backup was restored the copies are of the object before.
             yield Move(SetTags(target, changed), drift=there.tags.get(UID_TAG) == registry.model.metadata.uid)
         users = users_tags(registry.model, registry.seen, version)
-        if missing := {key: value for key, value in users.items() if not key.startswith(OUR_TAGS) and there.tags.get(key) != value}:
+        if missing := {key: value for key, value in users.items() if there.tags.get(key) != value}:
             yield Move(SetTags(target, missing))
 
 
