@@ -9,6 +9,7 @@ from modelyard.adapters import kubernetes_api
 from modelyard.adapters.connection import Tenants
 from modelyard.adapters.kubernetes import Kubernetes, Leases
 from modelyard.adapters.kubernetes_watch import WATCHED, Watch
+from modelyard.api.text import Words
 from modelyard.cache import Cache
 from modelyard.controller import AnyController
 from modelyard.engine import kopf_app
@@ -39,6 +40,9 @@ class _Ports:
 
     async def tenant(self, namespace: str) -> Tenant:
         return await self.tenants.tenant(namespace)
+
+    def words(self, namespace: str) -> Words:
+        return self.tenants.words(namespace)
 
 
 async def operate(settings: Settings, kinds: Iterable[AnyController] | None = None) -> None:

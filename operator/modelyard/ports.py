@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, Protocol
 
+from modelyard.api.text import Words
 from modelyard.errors import ModelyardError
 from modelyard.kube.names import CONNECTION_SECRET
 from modelyard.plan import Delete, Manifest, RunStatus
@@ -380,6 +381,13 @@ class Backends(Protocol):
             Invalid: There is no Secret, or it lacks a key; `operation` is `read connection`.
             Unavailable: Kubernetes did not answer.
 
+        """
+        ...
+
+    def words(self, namespace: str) -> Words:
+        """Return what cleans the texts of a namespace's pods and of its MLflow.
+
+        It knows the credentials that `tenant` read last; before that, no text is shown.
         """
         ...
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from modelyard.api.pod_end import Exit, PodReason
+from modelyard.api.text import Words, credentials, printable
 
 __all__ = ["Failure", "one_line", "report", "run", "run_until_stopped", "unwritable"]
 
@@ -56,7 +57,7 @@ def unwritable(error: OSError, what: str, otherwise: PodReason) -> Failure:
 
 def one_line(error: BaseException, limit: int = 600) -> str:
     """Return an exception as one line of at most `limit` characters."""
-    text = " ".join(f"{type(error).__name__}: {error}".split())
+    text = " ".join(printable(f"{type(error).__name__}: {error}", lines=True).split())
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
@@ -85,8 +86,9 @@ def run(main: Callable[[], None]) -> NoReturn:
     try:
         main()
     except Failure as failure:
-        print(failure, file=sys.stderr, flush=True)
-        report({"reason": failure.reason, "message": failure.message})
+        words = Words(credentials(os.environ))  # what MLflow and S3 answer may repeat them
+        print(words(str(failure)), file=sys.stderr, flush=True)
+        report({"reason": failure.reason, "message": words(failure.message)})
         sys.exit(failure.code)
     sys.exit(0)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
+from modelyard.api.text import Words
 from modelyard.errors import Invalid
 from modelyard.kube.names import CONNECTION_SECRET
 from modelyard.ports import Tenant
@@ -22,6 +23,7 @@ class FakeTenants:
         tracking: The MLflow.
         world: The object store: bucket to key to bytes.
         wrong: Namespaces whose Secret is missing or wrong, and what the error's detail says.
+        credentials: What the Secrets of all namespaces hold.
 
     """
 
@@ -39,6 +41,7 @@ class FakeTenants:
         self.tracking = FakeTracking(clock=clock, calls=self._call)
         self.world: dict[str, dict[str, bytes]] = {}
         self.wrong: dict[str, str] = {}
+        self.credentials: tuple[str, ...] = ()
         self._tenants: dict[str, Tenant] = {}
 
     @property
@@ -64,6 +67,10 @@ class FakeTenants:
         if namespace not in self._tenants:
             self._tenants[namespace] = Tenant(self.tracking, self.store(namespace), self.bucket, self._url)
         return self._tenants[namespace]
+
+    def words(self, namespace: str) -> Words:
+        """Return what cleans the texts of a namespace."""
+        return Words(self.credentials)
 
     async def close(self) -> None:
         """Close nothing."""

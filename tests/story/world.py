@@ -13,6 +13,7 @@ from typing import Any
 
 from modelyard import experiment, registered_model, training_run
 from modelyard.api.kinds import KINDS
+from modelyard.api.text import Words
 from modelyard.cache import Cache
 from modelyard.engine.engine import Engine, Options
 from modelyard.kube.pods import Runtime
@@ -44,6 +45,9 @@ class _Ports:
 
     async def tenant(self, namespace: str) -> Tenant:
         return await self._tenants.tenant(namespace)
+
+    def words(self, namespace: str) -> Words:
+        return self._tenants.words(namespace)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from modelyard.api.experiment import Experiment, ExperimentSpec, ExperimentStatu
 from modelyard.api.kinds import KINDS
 from modelyard.api.registered_model import RegisteredModel, RegisteredModelSpec, RegisteredModelStatus
 from modelyard.api.schema import crd
+from modelyard.api.text import Words
 from modelyard.api.training_run import TrainingRun, TrainingRunSpec, TrainingRunStatus
 from modelyard.engine import report
 from modelyard.errors import ModelyardError
@@ -294,6 +295,9 @@ class Around:
 
     async def tenant(self, namespace: str) -> Tenant:
         return await self.tenants.tenant(namespace)
+
+    def words(self, namespace: str) -> Words:
+        return self.tenants.words(namespace)
 
     def get(self, plural: str, namespace: str, name: str) -> Manifest | None:
         return next((found for found in self.select(plural, namespace) if found["metadata"]["name"] == name), None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from modelyard.api.text import Words
 from modelyard.cache import Cache, Key
 from modelyard.controller import Relation
 from modelyard.engine.engine import Engine, Options
@@ -74,6 +75,9 @@ class World:
     async def tenant(self, namespace: str) -> Tenant:
         self.tenants += 1
         return self.tenant_now
+
+    def words(self, namespace: str) -> Words:
+        return Words()
 
     async def settle(self, within: timedelta = timedelta()) -> int:
         return await settle(self.engine, self.clock, within)

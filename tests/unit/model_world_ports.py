@@ -6,6 +6,7 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from modelyard.api.digest import listing_digest
+from modelyard.api.text import Words
 from modelyard.errors import Unavailable
 from modelyard.ports import ArtifactTree, StoredObject, Tenant, TrackedModel, TrackedVersion
 from tests.unit.builders import BUCKET, URL
@@ -38,6 +39,9 @@ class WorldPorts:
     async def tenant(self, namespace: str) -> Tenant:
         there: Any = self
         return Tenant(there, there, BUCKET, URL)
+
+    def words(self, namespace: str) -> Words:
+        return Words()
 
     def answers(self, dependency: Any, operation: str) -> None:
         if self.world.away == dependency:

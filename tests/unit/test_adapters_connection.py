@@ -14,6 +14,7 @@ from aiohttp.test_utils import TestServer
 from modelyard.adapters.connection import Tenants, Timing
 from modelyard.adapters.connection_secret import REQUIRED, parse_connection
 from modelyard.adapters.mlflow import Credentials
+from modelyard.api.text import HIDDEN
 from modelyard.errors import Forbidden, Invalid, Unavailable
 
 GOOD = {
@@ -37,6 +38,7 @@ class Kubernetes:
     error: Exception | None = None
     gate: asyncio.Event | None = None
     for_pods: set[str] = field(default_factory=set)
+    pods: dict[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
 
     async def read(self, namespace: str, name: str) -> Mapping[str, str] | None:
         self.asked.append((namespace, name))
@@ -45,7 +47,7 @@ class Kubernetes:
         if self.error is not None:
             raise self.error
         if name == "modelyard-connection-pods":
-            return {} if namespace in self.for_pods else None
+            return self.pods.get(namespace, {}) if namespace in {*self.for_pods, *self.pods} else None
         return self.secrets.get(namespace)
 
     @property
@@ -367,3 +369,37 @@ async def test_no_request_carries_another_namespace_s_credential(world: World):
         number = what[-1]
         expected = Credentials("anna", f"pw-{number}").headers()["Authorization"]
         assert authorization == expected if what.startswith("ns-") else f"Credential=key-{number}/" in authorization
+
+
+# --- what must not be shown -----------------------------------------------------------------------
+async def test_texts_are_cleaned_by_the_secrets_that_are_read_anyway(world: World):
+    assert world.tenants.words("risk")("the-password") == HIDDEN
+    world.kubernetes.pods["risk"] = {"AWS_SECRET_ACCESS_KEY": "the-pods-key"}
+    await world.tenants.tenant("risk")
+    asked = list(world.kubernetes.asked)
+    words = world.tenants.words("risk")
+    assert words("the-password the-pods-key the-secret-key mlflow-artifacts risk anna") == "*** *** *** mlflow-artifacts risk anna"
+    assert world.tenants.words("other")("the-password") == HIDDEN
+    assert world.kubernetes.asked == asked, "no Secret is read for it"
+
+
+async def test_pods_of_before_a_rotation_may_show_the_old_keys(world: World):
+    await world.tenants.tenant("risk")
+    world.kubernetes.secrets["risk"] = GOOD | {"AWS_SECRET_ACCESS_KEY": "another-key"}
+    world.now += 61
+    await world.tenants.tenant("risk")
+    assert world.tenants.words("risk")("the-secret-key, another-key") == "***, ***"
+
+
+async def test_a_secret_that_opens_nothing_still_cleans(world: World):
+    await world.tenants.tenant("risk")
+    world.kubernetes.secrets["risk"] = {"AWS_SECRET_ACCESS_KEY": "another-key"}
+    world.now += 61
+    with pytest.raises(Invalid):
+        await world.tenants.tenant("risk")
+    assert world.tenants.words("risk")("the-secret-key, another-key") == "***, ***"
+    world.kubernetes.secrets["risk"] = None
+    world.now += 61
+    with pytest.raises(Invalid):
+        await world.tenants.tenant("risk")
+    assert world.tenants.words("risk")("the-secret-key, another-key") == "***, ***"

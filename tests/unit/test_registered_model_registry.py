@@ -394,6 +394,6 @@ def test_the_history_says_why_if_it_was_said_of_this_very_change():
         ("v2", "better on the holdout"),
         ("v1", None),
         ("v2", None),
-        (None, "retired [31m"),
+        (None, "retired"),
         ("v1", None),
     ]

@@ -138,7 +138,7 @@ def ended(run: TrainingRun, world: Observation) -> TrainingRun:
     ("status", "tags", "words"),
     [
         ("FAILED", {FAILURE_TAG: "ValueError: no column amount"}, "ValueError: no column amount"),
-        ("KILLED", {FAILURE_TAG: "KeyboardInterrupt\n\x1b[31mat line 3\x00"}, "KeyboardInterrupt  [31mat line 3"),
+        ("KILLED", {FAILURE_TAG: "KeyboardInterrupt\n\x1b[31mat line 3\x00"}, "KeyboardInterrupt at line 3"),
         ("FAILED", {}, f"Its MLflow run was closed as FAILED, and its tag {FAILURE_TAG} does not say why."),
         ("KILLED", {FAILURE_TAG: " \n"}, f"Its MLflow run was closed as KILLED, and its tag {FAILURE_TAG} does not say why."),
         ("FAILED", {FAILURE_TAG: "x" * 5000}, "x" * 1000),

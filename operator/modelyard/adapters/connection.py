@@ -1,7 +1,8 @@
 """From a namespace to its clients: the Secret `modelyard-connection`, and one MLflow and one S3 client for it.
 
-Both Secrets are read by name; of `modelyard-connection-pods` only whether it exists. Clients are never
-shared between namespaces (I9), and no credential is logged or shown by a repr.
+Both Secrets are read by name; `modelyard-connection-pods` opens nothing here: that it exists counts, and that
+its credentials must not be shown. Clients are never shared between namespaces (I9), and no credential is logged
+or shown by a repr.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from modelyard.adapters.mlflow import Mlflow
 from modelyard.adapters.offload import Pool
 from modelyard.adapters.s3 import S3, Deadlines
 from modelyard.adapters.s3_client import Clients
+from modelyard.api.text import Words, credentials
 from modelyard.errors import Invalid
 from modelyard.kube.names import CONNECTION_SECRET, PODS_SECRET
 from modelyard.ports import Tenant
@@ -30,6 +32,8 @@ ReadSecret = Callable[[str, str], Awaitable[Mapping[str, str] | None]]
 
 _S3_THREADS = 32
 _DIGEST_THREADS = 8
+_CREDENTIALS = 64
+"""How many credentials of a namespace are kept out of texts, those of earlier Secrets included."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,7 @@ class _Entry:
     digest: str = ""
     wrong: Invalid | None = None
     tenant: Tenant | None = None
+    words: Words = field(default_factory=lambda: Words(unknown=True))
     close: Callable[[], Awaitable[None]] | None = field(default=None, repr=False)
 
 
@@ -120,6 +125,11 @@ class Tenants:
                 raise Invalid(wrong.dependency, wrong.operation, wrong.subject, wrong.detail)
             return entry.tenant
 
+    def words(self, namespace: str) -> Words:
+        """Return what cleans a namespace's texts, by the Secrets as `tenant` read them last. Reads nothing."""
+        entry = self._entries.get(namespace)
+        return entry.words if entry is not None else Words(unknown=True)
+
     async def close(self) -> None:
         """Close all clients, each when its calls have ended; those that do not end in time are cut off."""
         entries, self._entries = list(self._entries.values()), {}
@@ -139,6 +149,7 @@ class Tenants:
         values = await self._secret(namespace, CONNECTION_SECRET)
         pods = await self._secret(namespace, PODS_SECRET) if values is not None else None
         pods_secret = CONNECTION_SECRET if pods is None else PODS_SECRET
+        entry.words = _words(namespace, values or {}, pods or {}, entry.words)
         digest = hashlib.sha256(json.dumps([pods_secret, *sorted((values or {}).items())]).encode()).hexdigest()
         if entry.tenant is None or digest != entry.digest:
             # What the old Secret opened must not outlive it, whether or not the new one is right.
@@ -190,3 +201,10 @@ class Tenants:
         for namespace, entry in list(self._entries.items()):
             if now - entry.used > self._timing.idle and not entry.lock.locked():
                 self._retire(self._entries.pop(namespace))
+
+
+def _words(namespace: str, values: Mapping[str, str], pods: Mapping[str, str], before: Words) -> Words:
+    """Return what cleans a namespace's texts: pods that began before the Secret was changed may show the old values."""
+    names = {namespace, values.get("MODELYARD_BUCKET", ""), values.get("MLFLOW_TRACKING_USERNAME", "")}
+    now = dict.fromkeys((*credentials(values, names), *credentials(pods, names)))
+    return Words(tuple(dict.fromkeys((*now, *before.values)))[:_CREDENTIALS])

@@ -18,6 +18,7 @@ from kubernetes.aio.client.rest import RESTClientObject
 from modelyard.adapters.instrument import Missing, Observe, Probe
 from modelyard.api.base import GROUP, VERSION
 from modelyard.api.kinds import KINDS as OWN
+from modelyard.api.text import printable
 from modelyard.errors import Ambiguous, Conflict, Forbidden, Invalid, ModelyardError, Unavailable
 from modelyard.kube.owned import OWNED
 from modelyard.plan import Manifest
@@ -276,4 +277,4 @@ def _message(raw: bytes) -> str:
         message = str(json.loads(raw).get("message", ""))
     except (ValueError, AttributeError):
         return ""
-    return "".join(char if char.isprintable() else " " for char in message)[:_MESSAGE_LIMIT]
+    return printable(message)[:_MESSAGE_LIMIT]

@@ -10,6 +10,8 @@ from typing import Any
 
 import yaml
 
+from modelyard.api.text import printable
+
 __all__ = ["dumped", "loaded_all"]
 
 _BINARY, _BOOL, _FLOAT, _INT, _SET, _TIMESTAMP = (
@@ -26,6 +28,21 @@ class _Dumper(yaml.SafeDumper):
         """Write no anchors."""
         del data
         return True
+
+    def analyze_scalar(self, scalar: str) -> Any:
+        """Write a text with characters that cannot be seen in double quotes, which escape them."""
+        analysis: Any = super().analyze_scalar(scalar)  # type: ignore[no-untyped-call]
+        if printable(scalar, lines=True) != scalar:
+            analysis.special_characters = True
+            analysis.allow_flow_plain = analysis.allow_block_plain = False
+            analysis.allow_single_quoted = analysis.allow_block = False
+        return analysis
+
+    def write_double_quoted(self, text: str, split: bool = True) -> None:
+        """Write a text in double quotes; where it hides characters, all but ASCII is escaped."""
+        unicode, self.allow_unicode = self.allow_unicode, printable(text, lines=True) == text
+        super().write_double_quoted(text, split)  # type: ignore[no-untyped-call]
+        self.allow_unicode = unicode
 
 
 _Dumper.add_implicit_resolver(_FLOAT, _NUMBER, list("-+.0123456789"))

@@ -9,6 +9,8 @@ from typing import Any
 
 import yaml
 
+from modelyard.api.text import printable
+
 __all__ = ["MLMODEL_LIMIT", "MLModel", "read_mlmodel"]
 
 MLMODEL_LIMIT = 1024 * 1024
@@ -121,5 +123,5 @@ def _column(column: dict[str, Any]) -> str:
 
 
 def _shown(text: str, limit: int) -> str:
-    """Cut it, and drop what no terminal should get and no database takes."""
-    return "".join(character for character in text[:limit] if character.isprintable())
+    """Cut it, and drop what no reader can see and no database takes."""
+    return printable(text[:limit])

@@ -11,6 +11,7 @@ from os import environ
 from typing import Any
 
 from modelyard import __version__
+from modelyard.api.text import printable
 from modelyard.cli.exits import Exit, code_of
 from modelyard.cli.groups import group
 
@@ -85,11 +86,12 @@ def _ended_by(error: Exception) -> int:
     from modelyard.client.errors import ClientError  # noqa: PLC0415
 
     if isinstance(error, (ClientError, OSError, ValueError)) and "MODELYARD_DEBUG" not in environ:
-        sys.stderr.write(f"Error: {error}\n")
+        sys.stderr.write(f"Error: {printable(str(error), lines=True)}\n")
     elif "MODELYARD_DEBUG" in environ:
         raise error
     else:
         sys.stderr.write(
-            f"Error: this is a bug in modelyard: {type(error).__name__}: {error}\nMODELYARD_DEBUG=1 shows where; please report it.\n"
+            f"Error: this is a bug in modelyard: {type(error).__name__}: {printable(str(error), lines=True)}\n"
+            "MODELYARD_DEBUG=1 shows where; please report it.\n"
         )
     return code_of(error)

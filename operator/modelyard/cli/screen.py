@@ -2,14 +2,27 @@
 
 import json
 import sys
+from collections.abc import Iterator
 from typing import Any
 
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 
 from modelyard.api.document import dumped
+from modelyard.api.text import escaped, printable
 from modelyard.cli.options import Format, Where
 
 __all__ = ["Screen"]
+
+
+class _Console(Console):
+    """A console on which no text moves the cursor, colours or hides anything: only our own styles do."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        """Draw; texts lose the characters that a reader cannot see."""
+        for segment in super().render(renderable, options):
+            text, style, control = segment
+            yield segment if control else Segment(printable(text, lines=True), style)
 
 _PLAIN_WIDTH = 80
 """Where standard output is no screen, as in a pipe or a log."""
@@ -20,8 +33,8 @@ class Screen:
 
     def __init__(self, where: Where) -> None:
         self.where = where
-        self.out = Console(highlight=False, soft_wrap=False, width=None if sys.stdout.isatty() else self._columns(), markup=False)
-        self.told = Console(stderr=True, highlight=False, markup=False)
+        self.out = _Console(highlight=False, soft_wrap=False, width=None if sys.stdout.isatty() else self._columns(), markup=False)
+        self.told = _Console(stderr=True, highlight=False, markup=False)
         self.live = sys.stdout.isatty() and not where.document and not self.out.is_dumb_terminal
 
     @staticmethod
@@ -54,9 +67,11 @@ class Screen:
 
     def document(self, value: Any) -> None:
         """Print data as `-o` says: JSON or YAML."""
-        text = dumped(value) if self.where.output is Format.YAML else json.dumps(value, indent=2, ensure_ascii=False) + "\n"
-        sys.stdout.write(text)
+        if self.where.output is Format.YAML:
+            sys.stdout.write(dumped(value))
+        else:
+            sys.stdout.write(escaped(json.dumps(value, indent=2, ensure_ascii=False)) + "\n")
 
     def names(self, names: list[str]) -> None:
         """Print one name a line, for `-o name`."""
-        sys.stdout.write("".join(f"{name}\n" for name in names))
+        sys.stdout.write("".join(f"{printable(name)}\n" for name in names))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Literal
 
+from modelyard.api.text import printable
 from modelyard.client.text import UNKNOWN, number
 
 __all__ = ["Badge", "Bar", "Row", "Tone", "bar", "card", "html_table", "in_notebook", "plain"]
@@ -43,28 +44,32 @@ Row = Mapping[str, Any]
 def html_table(rows: Sequence[Row], empty: str) -> str:
     """Return rows as an HTML table; `empty` if there are none."""
     if not rows:
-        return f"<i>{html.escape(empty)}</i>"
-    head = "".join(f'<th style="{_CELL}">{html.escape(column)}</th>' for column in rows[0])
+        return f"<i>{_html(empty)}</i>"
+    head = "".join(f'<th style="{_CELL}">{_html(column)}</th>' for column in rows[0])
     body = "".join("<tr>" + "".join(f'<td style="{_CELL}">{_cell(value)}</td>' for value in row.values()) + "</tr>" for row in rows)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def card(title: str, badge: Badge | None, message: str, fields: Row) -> str:
     """Return one object as HTML: what it is, where it stands, and what is to be known of it."""
-    said = f"<div>{html.escape(message)}</div>" if message else ""
+    said = f"<div>{_html(message)}</div>" if message else ""
     lines = "".join(
-        f'<tr><th style="{_CELL}">{html.escape(name)}</th><td style="{_CELL}">{_cell(value)}</td></tr>' for name, value in fields.items()
+        f'<tr><th style="{_CELL}">{_html(name)}</th><td style="{_CELL}">{_cell(value)}</td></tr>' for name, value in fields.items()
     )
-    return f"<div><b>{html.escape(title)}</b> {_cell(badge) if badge else ''}{said}<table><tbody>{lines}</tbody></table></div>"
+    return f"<div><b>{_html(title)}</b> {_cell(badge) if badge else ''}{said}<table><tbody>{lines}</tbody></table></div>"
 
 
 def _cell(value: Any) -> str:
     if isinstance(value, Badge):
         back, fore = _COLOURS[value.tone]
-        return f'<span style="background:{back};color:{fore};border-radius:8px;padding:1px 8px">{html.escape(value.text)}</span>'
+        return f'<span style="background:{back};color:{fore};border-radius:8px;padding:1px 8px">{_html(value.text)}</span>'
     if isinstance(value, list | tuple) and value:
         return " ".join(_cell(each) for each in value)
-    return html.escape(plain(value))
+    return _html(plain(value))
+
+
+def _html(text: str) -> str:
+    return html.escape(printable(text, lines=True))
 
 
 def plain(value: Any) -> str:
@@ -73,7 +78,7 @@ def plain(value: Any) -> str:
         return ", ".join(plain(each) for each in value) or UNKNOWN
     if value is None:
         return UNKNOWN
-    return number(value) if isinstance(value, float) else str(value)
+    return number(value) if isinstance(value, float) else printable(str(value), lines=True)
 
 
 def in_notebook() -> bool:
@@ -111,4 +116,4 @@ def _bar(title: str, done: float | None, words: str) -> str:
     back, fore = _COLOURS["quiet"][0], "#3b7dd8"
     line = f'<div style="background:{back};border-radius:4px;height:8px;width:320px">'
     line += f'<div style="background:{fore};border-radius:4px;height:8px;width:{percent:.0f}%"></div></div>'
-    return f"<div><b>{html.escape(title)}</b> {html.escape(words)}{line}</div>"
+    return f"<div><b>{_html(title)}</b> {_html(words)}{line}</div>"

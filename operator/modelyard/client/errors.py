@@ -13,11 +13,19 @@ A wrong argument is a ValueError, as everywhere in Python. How an answer of the 
 (`client/kube/answers.py`).
 """
 
+from modelyard.api.text import printable
+
 __all__ = ["ClientError", "Failed", "Missing", "NotAllowed", "NotFound", "Refused", "TimedOut", "Unreachable"]
 
 
 class ClientError(Exception):
-    """Base of all errors that the client raises. Its text is for people, and ends with what to do."""
+    """Base of all errors that the client raises. Its text is for people, and ends with what to do.
+
+    What a model, MLflow or an object says in it has no control characters: it ends on a terminal.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(printable(text, lines=True))
 
 
 class NotFound(ClientError):
@@ -77,7 +85,7 @@ class Failed(ClientError):
     """
 
     def __init__(self, subject: str, reason: str, message: str) -> None:
-        self.reason, self.message = reason, message
+        self.reason, self.message = printable(reason), printable(message, lines=True)
         super().__init__(f"{subject}: {reason}" + (f": {message}" if message else ""))
 
 

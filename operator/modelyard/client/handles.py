@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 from modelyard.api.base import GROUP, VERSION, Condition, Meta, Resource
+from modelyard.api.text import printable
 from modelyard.client import display, text
 from modelyard.client.errors import Failed, TimedOut
 from modelyard.client.kube import Kube, Manifest
@@ -176,7 +177,7 @@ class Handle(Generic[ResourceT]):
         return display.Badge(self.reason or "New", tone)
 
     def __repr__(self) -> str:
-        return f"<{self.RESOURCE.KIND} {self.namespace}/{self.name}: {self.reason or 'New'}>"
+        return f"<{self.RESOURCE.KIND} {self.namespace}/{self.name}: {printable(self.reason) or 'New'}>"
 
     def _repr_html_(self) -> str:
         return display.card(f"{self.RESOURCE.KIND} {self.namespace}/{self.name}", self.badge, self.message, self.fields())

@@ -5,6 +5,8 @@ import logging
 import sys
 from datetime import UTC, datetime
 
+from modelyard.api.text import printable
+
 __all__ = ["configure"]
 
 
@@ -25,7 +27,7 @@ class _Json(logging.Formatter):
 
 class _Text(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        text = super().format(record)
+        text = printable(super().format(record), lines=True)
         return f"{text} [{record.key}]" if hasattr(record, "key") else text
 
 

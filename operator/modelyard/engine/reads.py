@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any, Literal, cast
 
+from modelyard.api.text import Words
 from modelyard.engine.clock import Clock
 from modelyard.errors import ModelyardError
 from modelyard.ports import Backends, Cluster, Store, Tenant, Tracking
@@ -60,6 +61,10 @@ class ObjectPorts:
             self._tenants[namespace] = clients
             self._asked.add(namespace)
         return self._tenants[namespace]
+
+    def words(self, namespace: str) -> Words:
+        """Return what cleans the texts of the namespace's pods and of its MLflow."""
+        return self._backends.words(namespace)
 
     def refused(self, kind: str, name: str, error: ModelyardError) -> None:
         """Note that the API server refused an apply."""

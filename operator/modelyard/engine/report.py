@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from modelyard.api.base import Status
+from modelyard.api.text import printable
 from modelyard.plan import Event, Manifest
 
 __all__ = ["conditions_of", "dumped", "ill", "merge", "transitions"]
@@ -84,7 +85,7 @@ def conditions_of(status: Mapping[str, Any]) -> dict[str, Manifest]:
 def _stamped(before: Manifest | None, condition: Manifest, generation: int, now: datetime) -> Manifest:
     kept = before is not None and before["status"] == condition["status"] and before.get("lastTransitionTime")
     time = kept or now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    message = str(condition.get("message", ""))[:_MESSAGE_LIMIT]
+    message = printable(str(condition.get("message", "")), lines=True)[:_MESSAGE_LIMIT]
     return condition | {"message": message, "observedGeneration": generation, "lastTransitionTime": time}
 
 

@@ -6,6 +6,7 @@ The history is for people: no rule reads it.
 from datetime import datetime
 
 from modelyard.api.registered_model import HistoryEntry, Outcome, ServedVersion
+from modelyard.api.text import printable
 from modelyard.kube.names import REASON_ANNOTATION
 from modelyard.plan import Event
 from modelyard.registered_model.view import StageView
@@ -55,7 +56,7 @@ def _reason(view: StageView, version: str) -> str | None:
     The annotation stays on the object, so the same text for the same version counts once.
     """
     said, _, why = view.model.metadata.annotations.get(REASON_ANNOTATION + view.name, "").partition(":")
-    reason = "".join(letter for letter in why.strip()[:_REASON] if letter.isprintable())
+    reason = printable(why)[:_REASON].strip()
     history = reversed(view.model.status.history)
     before = next((each for each in history if each.stage == view.name and each.reason), None)
     told = before is not None and (before.to or "none", before.reason) == (version, reason)

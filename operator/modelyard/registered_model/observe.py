@@ -14,6 +14,7 @@ from modelyard.api.registered_model import RegisteredModel, VersionStatus
 from modelyard.api.training_run import TrainingRun
 from modelyard.errors import Forbidden, Invalid, ModelyardError
 from modelyard.kube.names import ADOPT_ANNOTATION, ALLOW_CODE_LABEL, CONNECTION_SECRET, UID_TAG, mlflow_model_name
+from modelyard.kube.pod_words import cleaned
 from modelyard.plan import Manifest
 from modelyard.ports import Ports, Tenant, TrackedModel, TrackedVersion
 from modelyard.registered_model.declarations import declarations
@@ -36,15 +37,16 @@ async def observe(model: RegisteredModel, ports: Ports, _now: datetime) -> Obser
     labels = await ports.cluster.namespace_labels(meta.namespace)
     found = Observation(
         declarations=declarations(model, runs),
-        owned=ports.cluster.owned(meta.uid),
         refusals=ports.refusals,
         allow_code=labels.get(ALLOW_CODE_LABEL) == "true",
     )
     try:
         tenant = await ports.tenant(meta.namespace)
-        return await _external(model, found, {run.metadata.name: run for run in runs}, tenant)
+        found = await _external(model, found, {run.metadata.name: run for run in runs}, tenant)
     except ModelyardError as error:
-        return replace(found, dependency_error=error)
+        found = replace(found, dependency_error=error)
+    words = ports.words(meta.namespace)  # by the Secret as it was read now
+    return replace(found, owned=tuple(cleaned(each, words) for each in ports.cluster.owned(meta.uid)))
 
 
 def _concerns(model: RegisteredModel, run: Manifest) -> bool:

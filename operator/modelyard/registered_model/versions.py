@@ -12,6 +12,7 @@ from modelyard.api.base import as_name
 from modelyard.api.blocker import VERSION_MESSAGE, Blocker, VersionBlocker
 from modelyard.api.registered_model import HeldStage, KnownVersion, ModelVersionSpec, RegisteredModel, StageStatus, VersionStatus
 from modelyard.api.registered_model import ModelReason as Reason
+from modelyard.api.text import printable
 from modelyard.controller import FINALIZER
 from modelyard.kube.names import (
     ADOPT_ANNOTATION,
@@ -225,8 +226,8 @@ def _told(name: str, digest: str, there: TrackedVersion) -> VersionStatus:
         uri=there.source[:500],
         digest=digest,
         bytes=int(size) if size.isdecimal() and len(size) < 19 else None,
-        flavor=tags.get(FLAVOR_TAG, "")[:64] or None,
-        signature=tags.get(SIGNATURE_TAG, "")[:480] or None,
+        flavor=printable(tags.get(FLAVOR_TAG, ""))[:64] or None,
+        signature=printable(tags.get(SIGNATURE_TAG, ""))[:480] or None,
         registered_time=there.created,
     )
 

@@ -66,7 +66,7 @@ def _external(
     """Carry on an attempt without a Job: its MLflow run says how it ended."""
     if tracked.status == "FINISHED":
         return _complete(run, observation, tracked, now)
-    failure = external.failure(run, tracked, observation.attempt, now)
+    failure = external.failure(run, observation, now)
     if failure is not None:
         return decide_failed(run, observation, failure, now, runtime)
     if missing := _unlogged(run, tracked):

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from modelyard.api.base import condition
 from modelyard.api.conditions import progressing
+from modelyard.api.text import Words
 from modelyard.api.training_run import Failure, TrainingRun, TrainingRunStatus
 from modelyard.api.training_run import TrainingReason as Reason
 from modelyard.kube.names import FAILURE_TAG, HEARTBEAT_ANNOTATION
@@ -45,13 +46,14 @@ def last_heartbeat(run: TrainingRun, tracked: TrackedRun, now: datetime) -> date
     return max(times, default=now)
 
 
-def failure(run: TrainingRun, tracked: TrackedRun, attempt: int, now: datetime) -> Failure | None:
-    """Return why the attempt has failed, or has to be given up; None while it trains."""
+def failure(run: TrainingRun, observation: Observation, now: datetime) -> Failure | None:
+    """Return why the newest attempt has failed, or has to be given up; None while it trains."""
+    attempt, tracked = observation.attempt, observation.runs[observation.attempt]
     recorded = run.status.failure
     if recorded is not None and recorded.attempt != attempt:
         recorded = None
     if tracked.status in {"FAILED", "KILLED"}:
-        return _closed(tracked, attempt, recorded)
+        return _closed(tracked, observation.words, attempt, recorded)
     ends = _ends(run, tracked)
     if ends is not None and now >= ends:
         found = outcome.too_late(run.spec.active_deadline_seconds)
@@ -90,9 +92,9 @@ def training(run: TrainingRun, observation: Observation, tracked: TrackedRun, no
     return Rest(status, requeue_after=min(waits))
 
 
-def _closed(tracked: TrackedRun, attempt: int, recorded: Failure | None) -> Failure:
+def _closed(tracked: TrackedRun, words: Words, attempt: int, recorded: Failure | None) -> Failure:
     """Return the failure of an attempt whose MLflow run the trainer, or a user, closed."""
-    reason = _printable(tracked.tags.get(FAILURE_TAG, ""))
+    reason = words(tracked.tags.get(FAILURE_TAG, ""))[:_MESSAGE_LIMIT].strip()
     if reason:
         return Failure(reason=Reason.FAILED, message=reason, attempt=attempt)
     message = f"Its MLflow run was closed as {tracked.status}, and its tag {FAILURE_TAG} does not say why."
@@ -126,8 +128,3 @@ def _time(text: str) -> datetime | None:
 
 def _timestamp(time: datetime) -> str:
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _printable(text: str) -> str:
-    kept = (char if char.isprintable() else " " for char in text[:_MESSAGE_LIMIT])
-    return "".join(kept).strip()

@@ -1,10 +1,11 @@
 """What is known of Kubernetes, MLflow and S3 when a TrainingRun is decided on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from modelyard.api.experiment import Experiment
 from modelyard.api.mlmodel import MLModel
 from modelyard.api.registered_model import RegisteredModel
+from modelyard.api.text import Words
 from modelyard.kube.names import CONNECTION_SECRET
 from modelyard.plan import Manifest
 from modelyard.ports import ArtifactTree, TrackedRun
@@ -35,6 +36,7 @@ class Observation:
         referenced: Runs that a model version came from; read for a deletion.
         tracking_url: The address of MLflow.
         pods_secret: The Secret with the connection of the pods.
+        words: Cleans what MLflow says; what pods say is clean in `owned`.
 
     """
 
@@ -47,6 +49,7 @@ class Observation:
     referenced: frozenset[str] = frozenset()
     tracking_url: str = ""
     pods_secret: str = CONNECTION_SECRET
+    words: Words = field(default_factory=Words)
 
     @property
     def attempt(self) -> int:

@@ -10,6 +10,7 @@ from modelyard.api.registered_model import RegisteredModel
 from modelyard.api.training_run import TrainingRun
 from modelyard.kube.jobs import failed, succeeded
 from modelyard.kube.names import ATTEMPT_TAG, UID_TAG
+from modelyard.kube.pod_words import cleaned
 from modelyard.plan import Manifest
 from modelyard.ports import Ports, Tenant, TrackedRun
 from modelyard.training_run.observation import FoundModel, Observation
@@ -31,9 +32,10 @@ async def observe(run: TrainingRun, ports: Ports, _now: datetime) -> Observation
     observation = Observation(
         experiment=Experiment.parse(experiment) if experiment else None,
         registered_model=RegisteredModel.parse(model) if model else None,
-        owned=ports.cluster.owned(meta.uid),
+        owned=(),
         runs={},
     )
+    observation = _owned(observation, run, ports)
     deleting = meta.deletion_timestamp is not None
     ended = run.status.completion_time is not None and not deleting
     tracked_id = _tracked_experiment(run, observation.experiment)
@@ -41,6 +43,7 @@ async def observe(run: TrainingRun, ports: Ports, _now: datetime) -> Observation
         return observation
     tenant = await ports.tenant(meta.namespace)
     runs = await _runs(tenant, tracked_id, run)
+    observation = _owned(observation, run, ports)  # the Secret has been read now
     found = replace(observation, runs=runs, tracking_url=tenant.tracking_url, pods_secret=tenant.pods_secret)
     if deleting:
         return replace(found, referenced=await _referenced(tenant, runs))
@@ -51,6 +54,13 @@ async def observe(run: TrainingRun, ports: Ports, _now: datetime) -> Observation
         script=await _script(run, ports),
         model=await _model(tenant, newest) if newest and trained else None,
     )
+
+
+def _owned(observation: Observation, run: TrainingRun, ports: Ports) -> Observation:
+    """Read what the run owns, without the credentials that are known."""
+    words = ports.words(run.metadata.namespace)
+    owned = tuple(cleaned(each, words) for each in ports.cluster.owned(run.metadata.uid))
+    return replace(observation, owned=owned, words=words)
 
 
 def _tracked_experiment(run: TrainingRun, experiment: Experiment | None) -> str | None:

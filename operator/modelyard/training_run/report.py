@@ -5,6 +5,7 @@ from datetime import datetime
 
 from modelyard.api.base import Condition, condition
 from modelyard.api.conditions import stalled
+from modelyard.api.text import Words
 from modelyard.api.training_run import (
     DatasetStatus,
     Failure,
@@ -60,8 +61,8 @@ def known(
             "attempt": attempt,
             "mlflow": _mlflow(observation, tracked),
             "job": name,
-            "parameters": _parameters(run, tracked),
-            "metrics": _metrics(tracked),
+            "parameters": _parameters(run, tracked, observation.words),
+            "metrics": _metrics(tracked, observation.words),
             "progress": progress or (old.progress if same else None),
             "dataset": outcome.dataset(pods) or _dataset(tracked) or old.dataset,
             "model": _artifact(observation) or old.model,
@@ -85,18 +86,18 @@ def _mlflow(observation: Observation, tracked: TrackedRun) -> MlflowRun:
     return MlflowRun(run_id=tracked.id, experiment_id=tracked.experiment, url=url)
 
 
-def _metrics(tracked: TrackedRun) -> tuple[Metric, ...]:
+def _metrics(tracked: TrackedRun, words: Words) -> tuple[Metric, ...]:
     shown = sorted(name for name in tracked.metrics if name != PROGRESS_METRIC and not name.startswith("system/"))
-    values = ((name, tracked.metrics[name]) for name in shown[:_METRICS_LIMIT])
-    return tuple(Metric(name=name, value=f"{value:.6g}") for name, value in values)
+    values = {words(name): tracked.metrics[name] for name in shown[:_METRICS_LIMIT]}
+    return tuple(Metric(name=name, value=f"{value:.6g}") for name, value in values.items())
 
 
-def _parameters(run: TrainingRun, tracked: TrackedRun) -> dict[str, str]:
+def _parameters(run: TrainingRun, tracked: TrackedRun, words: Words) -> dict[str, str]:
     """Return those of the spec, then what a script logged, as far as the status has room."""
     logged = tracked.parameters
     ours_first = sorted(logged, key=lambda name: (name not in run.spec.parameters, name))
     shown = sorted(ours_first[:_PARAMETERS_LIMIT])
-    return {name: logged[name][:_PARAMETER_LIMIT] for name in shown}
+    return {words(name): words(logged[name], lines=True)[:_PARAMETER_LIMIT] for name in shown}
 
 
 def _dataset(tracked: TrackedRun) -> DatasetStatus | None:

@@ -1,0 +1,168 @@
+"""Text that others wrote: without credentials, and without characters that a reader cannot see.
+
+A pod's log, MLflow's answer and an MLflow parameter are a stranger's words. They are cleaned where
+they enter the operator, and once more where the command line and a notebook print them. Standard
+library only, for pods import it. Which text is a stranger's belongs to the callers.
+"""
+
+import base64
+import json
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from html import escape
+from itertools import islice
+from urllib.parse import quote, quote_plus, urlsplit
+
+__all__ = ["HIDDEN", "MASK", "Words", "credentials", "escaped", "printable"]
+
+MASK = "***"
+"""What stands for a credential."""
+HIDDEN = "(not shown: the namespace's Secrets could not be read, and the text may hold their values)"
+"""What stands for a text whose credentials are unknown."""
+_SHORTEST = 8
+"""Characters of a value that is taken for a credential. Shorter ones are ordinary words."""
+_PIECE, _PIECES = 1024, 32
+"""A longer value is looked for piece by piece, which bounds the work; so does their number."""
+_TORN = 4
+"""Characters of a credential that count where a text was cut within it."""
+
+_CONTROL = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor
+    r"|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)"  # OSC, DCS, ...
+)
+"""Whole control sequences of terminals; what is left of a broken one loses its control characters."""
+_INVISIBLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
+"""Printable in Unicode's eyes, and of no width: default-ignorable marks, fillers, the blank of Braille."""
+_ENCODED = re.compile("%[0-9A-F]{2}")
+_CREDENTIAL = re.compile(
+    r"(?:^|[_.-])(?:PASSWORD|PASSWD|PASSPHRASE|PASS|PWD|TOKEN|SECRET|KEY|CREDENTIALS?|AUTH)(?:$|[_.-])",
+    re.IGNORECASE,
+)
+
+
+def printable(text: str, *, lines: bool = False) -> str:
+    """Return a text without what cannot be seen: control sequences, bidi and zero-width characters.
+
+    Args:
+        text: Anything.
+        lines: Keep line breaks and tabs; otherwise each becomes a space.
+
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    plain = _INVISIBLE.sub("", _CONTROL.sub("", text).replace("\r\n", "\n"))
+    return "".join(map(_kept if lines else _kept_in_line, plain))
+
+
+def escaped(document: str) -> str:
+    r"""Return a JSON document in which no text hides a character: `\u202e` instead of the character."""
+    return "".join(char if char == "\n" or printable(char) == char else json.dumps(char)[1:-1] for char in document)
+
+
+def credentials(values: Mapping[str, str], known: Collection[str] = ()) -> tuple[str, ...]:
+    """Return the values that prove who somebody is.
+
+    Args:
+        values: A Secret's data, or a process's environment. A key's name says what its value is:
+            one with PASSWORD, TOKEN, SECRET, KEY and the like is a credential; so is the password
+            within an address.
+        known: Names that are everywhere and no secrets, such as the namespace's.
+
+    """
+    found = [value for key, value in values.items() if _CREDENTIAL.search(key)]
+    found += filter(None, map(_password, values.values()))
+    fits = dict.fromkeys(value for each in found if len(value := each.strip()) >= _SHORTEST)
+    pieces = (piece for value in fits if value not in known for piece in _pieces(value))
+    return tuple(islice(pieces, _PIECES))
+
+
+@dataclass(frozen=True)
+class Words:
+    """Clean texts of one namespace: credentials become `***`, and `printable` does the rest.
+
+    Attributes:
+        values: The credentials; a text may hold them as they are, in base64, URL-encoded, in JSON or XML.
+        unknown: The credentials could not be read: no text is shown.
+
+    """
+
+    values: tuple[str, ...] = field(default=(), repr=False)
+    unknown: bool = False
+
+    def __call__(self, text: str, *, lines: bool = False) -> str:
+        """Return a text that may be shown; see `printable` for `lines`."""
+        if not text:
+            return text
+        if self.unknown:
+            return HIDDEN
+        # First of all what is invisible: it may stand within a credential.
+        clean = printable(text, lines=lines)
+        for form in self._forms:
+            clean = clean.replace(form, MASK)
+        return self._torn(clean)
+
+    @cached_property
+    def _forms(self) -> tuple[str, ...]:
+        """What to look for, the longest first: one form may hold another."""
+        return tuple(sorted({form for value in self.values for form in _forms(value)}, key=len, reverse=True))
+
+    def _torn(self, text: str) -> str:
+        """Mask what is left of a credential in which the text begins or ends: logs are cut anywhere."""
+        head = max((_overlap(form, text) for form in self._forms), default=0)
+        if head:
+            text = MASK + text[head:]
+        tail = max((_overlap(text, form) for form in self._forms), default=0)
+        return text[: len(text) - tail] + MASK if tail else text
+
+
+def _pieces(value: str) -> Iterable[str]:
+    """Cut a value into pieces that are none of them too short to be looked for."""
+    last = max(0, len(value) - _SHORTEST)
+    starts = [start for start in range(0, len(value), _PIECE) if start <= last]
+    return (value[start:end] for start, end in zip(starts, [*starts[1:], len(value)], strict=True))
+
+
+def _kept(char: str) -> str:
+    return char if char in "\n\t" else _kept_in_line(char)
+
+
+def _kept_in_line(char: str) -> str:
+    return char if char.isprintable() else " " if char.isspace() else ""
+
+
+def _password(value: str) -> str | None:
+    try:
+        return urlsplit(value).password if "://" in value else None
+    except ValueError:
+        return None
+
+
+def _forms(value: str) -> Iterable[str]:
+    """Return a credential as programs write it: plain, URL-encoded, in JSON, in XML, in base64."""
+    encoded = {quote(value, safe="", errors="replace"), quote(value, errors="replace"), quote_plus(value, errors="replace")}
+    lower = {_ENCODED.sub(lambda found: found[0].lower(), form) for form in encoded}
+    written = {json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1], escape(value), escape(value, quote=False)}
+    return {value, *encoded, *lower, *written, *_base64(value)}
+
+
+def _base64(value: str) -> Iterable[str]:
+    """Return what a value looks like within base64, behind 0, 1 or 2 bytes of something else."""
+    raw, forms = value.encode("utf-8", "surrogatepass"), set()
+    for before in range(3):
+        whole = base64.b64encode(bytes(before) + raw).decode().rstrip("=")
+        # The characters that share bits with the neighbours are left out.
+        first = (before * 8 + 5) // 6
+        last = (before + len(raw)) * 8 // 6
+        forms |= {whole[first:last], whole[first:last].translate(_URL_SAFE)}
+    return forms
+
+
+_URL_SAFE = str.maketrans("+/", "-_")
+
+
+def _overlap(first: str, second: str) -> int:
+    """Return how many characters at the end of `first` are the beginning of `second`, if enough."""
+    longest = min(len(first), len(second))
+    return next((size for size in range(longest, _TORN - 1, -1) if first.endswith(second[:size])), 0)

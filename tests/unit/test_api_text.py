@@ -1,0 +1,144 @@
+"""Texts of strangers: what a credential looks like in them, and what no reader could see."""
+
+from __future__ import annotations
+
+import base64
+import json
+from html import escape
+from urllib.parse import quote, quote_plus
+
+import pytest
+
+from modelyard.api.text import HIDDEN, Words, credentials, escaped, printable
+
+SECRET = 's3cr/t+k"ey=<ü> 1'
+WORDS = Words((SECRET,))
+
+
+# --- what cannot be seen --------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("plain text, 100 %", "plain text, 100 %"),
+        ("Größe 日本 😀", "Größe 日本 😀"),
+        ("\x1b[31mred\x1b[0m", "red"),
+        ("\x9b31mred", "red"),
+        ("a\x1b]52;c;cm0gLXJm\x07b", "ab"),
+        ("a\x1b]8;;http://evil\x1b\\b", "ab"),
+        ("a\x9d52;c;cm0gLXJm\x9cb", "ab"),
+        ("a\x1bPq\x1b\\b", "ab"),
+        ("a\x1b]52;never ended", "a]52;never ended"),
+        ("\x1b\x9b", ""),
+        ("user\u202etxt.exe\u2066", "usertxt.exe"),
+        ("pay\u200bload\u2060\ufeff\u00ad\u3164\u115f\u034f", "payload"),
+        ("one\ntwo\r\nthree\tfour\x00\x08", "one two three four"),
+        ("\ud800\ue000\U0010ffff", ""),
+        ("a\u00a0b\u2028c", "a b c"),
+    ],
+)
+def test_what_a_reader_cannot_see_is_dropped(text: str, kept: str):
+    assert printable(text) == kept
+
+
+def test_a_log_keeps_its_lines():
+    assert printable("one\r\n\ttwo\x1b[1m\n\x00three", lines=True) == "one\n\ttwo\nthree"
+
+
+def test_a_document_shows_hidden_characters_as_escapes():
+    value = {"note": "a\u202eb\x9b31m\x1b[0m ü\n"}
+    shown = escaped(json.dumps(value, indent=2, ensure_ascii=False))
+    assert json.loads(shown) == value
+    assert "\\u202eb\\u009b31m\\u001b[0m ü" in shown
+
+
+# --- credentials ----------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "shown",
+    [
+        SECRET,
+        quote(SECRET),
+        quote(SECRET, safe=""),
+        quote_plus(SECRET),
+        quote(SECRET).lower(),
+        json.dumps(SECRET)[1:-1],
+        json.dumps(SECRET, ensure_ascii=False)[1:-1],
+        escape(SECRET),
+        "\u200b".join(SECRET),
+        "\x1b[31m".join(SECRET),
+    ],
+)
+def test_a_credential_is_masked_however_it_is_written(shown: str):
+    assert WORDS(f"AWS_SECRET_ACCESS_KEY={shown}; retrying") == "AWS_SECRET_ACCESS_KEY=***; retrying"
+
+
+@pytest.mark.parametrize("before", ["", "a", "an", "ann", "anna:"])
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
+def test_a_credential_within_base64_is_masked(before: str, encode):
+    secret = "correct-horse-battery~~??>>"
+    shown = encode(f"{before}{secret}".encode()).decode()
+    masked = Words((secret,))(f"Authorization: Basic {shown}")
+    assert "***" in masked
+    left = masked.removeprefix("Authorization: Basic ").partition("***")
+    assert len(left[0]) <= len(before) * 4 / 3 + 2
+    assert len(left[2]) <= 4
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ('/t+k"ey=<ü> 1 was wrong', "*** was wrong"),
+        ("the key is s3cr/t+", "the key is ***"),
+        ("the key is s3c", "the key is s3c"),  # three characters say nothing
+    ],
+)
+def test_a_credential_in_which_a_log_was_cut_is_masked(text: str, kept: str):
+    assert WORDS(text) == kept
+
+
+def test_two_credentials_of_which_one_holds_the_other():
+    assert Words(("password", "password-of-anna"))("password-of-anna, password") == "***, ***"
+
+
+def test_without_the_credentials_nothing_is_shown():
+    assert Words(unknown=True)("Traceback") == HIDDEN
+    assert Words(unknown=True)("") == ""
+
+
+def test_what_is_a_credential_says_its_key():
+    values = {
+        "AWS_SECRET_ACCESS_KEY": "secret-key-1",
+        "AWS_SESSION_TOKEN": "session-token",
+        "MLFLOW_TRACKING_PASSWORD": "mlflow-password",
+        "MLFLOW_TRACKING_TOKEN": "mlflow-token",
+        "AWS_ACCESS_KEY_ID": "access-key-1",
+        "HF_TOKEN": "hf_token_of_the_team",
+        "PROXY": "http://anna:within-a-url@proxy",
+        "SHORT_PASSWORD": "seven77",
+        "OTHER_KEY": "risk-team",
+        "MLFLOW_TRACKING_URI": "http://mlflow:5000",
+        "MLFLOW_TRACKING_USERNAME": "anna-the-user",
+        "MODELYARD_BUCKET": "mlflow-artifacts",
+        "AWS_DEFAULT_REGION": "eu-central-1",
+        "KEYBOARD": "qwertzuiop",
+    }
+    assert set(credentials(values, {"risk-team"})) == {
+        "secret-key-1",
+        "session-token",
+        "mlflow-password",
+        "mlflow-token",
+        "access-key-1",
+        "hf_token_of_the_team",
+        "within-a-url",
+    }
+
+
+def test_a_long_credential_is_masked_and_the_work_is_bounded():
+    token = "".join(f"{index:05}" for index in range(3000))
+    words = Words(credentials({"TOKEN": token}))
+    assert set(words(f"<{token}>")) == set("<*>")
+    assert len(credentials({f"TOKEN_{index}": f"{index}" * 9000 for index in range(1, 10)})) == 32
+
+
+def test_a_repr_shows_no_credential():
+    assert SECRET not in repr(WORDS)
+    assert "s3cr" not in repr(WORDS)
