@@ -59,7 +59,7 @@ def test_a_live_screen_moves_by_our_own_doing_only(capsys: pytest.CaptureFixture
 
 @pytest.mark.parametrize("form", [Format.JSON, Format.YAML])
 def test_a_document_holds_hidden_characters_as_escapes(capsys: pytest.CaptureFixture[str], form: Format):
-    value = {"status": {"message": f"{HOSTILE} ü\nmore", "parameters": {HOSTILE: "1"}}}
+    value = {"bidi": "a\u202eb", "status": {"message": f"{HOSTILE} ü\nmore", "parameters": {HOSTILE: "1"}}}
     Screen(Where(output=form)).document(value)
     out = capsys.readouterr().out
     assert clean(out)

@@ -57,11 +57,31 @@ def with_code(described: dict[str, Any]) -> None:
     described["flavors"]["xgboost"]["code"] = "code"
 
 
+def another_class(described: dict[str, Any]) -> None:
+    described["flavors"]["xgboost"]["model_class"] = "os.abort"
+
+
+def a_class_that_is_none(described: dict[str, Any]) -> None:
+    described["flavors"]["xgboost"]["model_class"] = ["os.abort"]
+
+
+def another_place(described: dict[str, Any]) -> None:
+    described["flavors"]["python_function"]["data"] = "inner"
+
+
+def one_more_flavour(described: dict[str, Any]) -> None:
+    described["flavors"]["onnx"] = {"data": "model.ubj"}
+
+
 BROKEN = [
     ("columns in another order than the features", backwards, "LoadFailed", "features"),
     ("a column too few in the signature", narrower, "LoadFailed", "19 columns"),
     ("a booster outside of the folder, a loader of its own", elsewhere, "CodeModelForbidden", "this model runs code"),
-    ("code beside the model", with_code, "CodeModelForbidden", "mlflow.xgboost"),
+    ("a class that is no model", another_class, "CodeModelForbidden", "os.abort"),
+    ("a list of classes", a_class_that_is_none, "CodeModelForbidden", "os.abort"),
+    ("two places for the model", another_place, "CodeModelForbidden", "inner"),
+    ("a flavour that is not in the table", one_more_flavour, "CodeModelForbidden", "onnx"),
+    ("code beside the model", with_code, "CodeModelForbidden", "folder with code"),
     ("no flavour that can be served", lambda described: described.update(flavors={"spark": {}}), "LoadFailed", "spark"),
     ("a signature that is none", lambda described: described.update(signature={"inputs": "3"}), "LoadFailed", "signature"),
 ]
@@ -115,9 +135,55 @@ def test_a_flavour_that_is_not_installed_is_named(models, tmp_path):
 
     model = changed(models, "classifier", tmp_path, lightgbm)
     (model / "model.lgb").write_text("tree")
+    for allowed, reason in ({}, "CodeModelForbidden"), (ALLOWED, "LoadFailed"):
+        ended = serve(tmp_path, model, **allowed)
+        assert (ended.code, ended.said["reason"]) == (67, reason)
+        assert "lightgbm" in ended.said["message"]
+
+
+def hostile(models: Path, folder: Path, name: str = "inner/MLmodel") -> Path:
+    """A model that MLflow's own loader reads by a second MLmodel file, whose class ends the process."""
+    model = changed(models, "classifier", folder, another_place)
+    second = model / name
+    second.parent.mkdir(parents=True, exist_ok=True)
+    second.write_text("flavors: {xgboost: {data: model.ubj, model_class: os.abort}}")
+    return model
+
+
+@pytest.mark.parametrize("name", ["inner/MLmodel", "inner/deep/mlmodel"])
+def test_a_second_mlmodel_is_refused_and_named(models, tmp_path, name):
+    ended = serve(tmp_path, hostile(models, tmp_path, name))
+    assert (ended.code, ended.said["reason"]) == (67, "CodeModelForbidden")
+    assert name in ended.said["message"]
+
+
+@pytest.mark.parametrize("fits", [True, False])
+def test_a_second_mlmodel_is_refused_though_the_first_is_plain(models, tmp_path, fits):
+    """Whether a booster alone can serve it (`fits`) or MLflow's schema is needed makes no difference."""
+
+    def texts(described: dict[str, Any]) -> None:
+        described["signature"]["inputs"] = json.dumps([{"type": "string", "name": "a"}])
+
+    model = changed(models, "classifier", tmp_path, (lambda _: None) if fits else texts)
+    (model / "inner").mkdir()
+    shutil.copy(model / "MLmodel", model / "inner")
     ended = serve(tmp_path, model)
-    assert (ended.code, ended.said["reason"]) == (67, "LoadFailed")
-    assert "lightgbm" in ended.said["message"]
+    assert (ended.code, ended.said["reason"]) == (67, "CodeModelForbidden")
+    assert "inner/MLmodel" in ended.said["message"]
+
+
+def test_xgboost_is_loaded_by_ourselves_where_mlflow_answers(models, tmp_path):
+    """A prediction's parameters are MLflow's business; the model's class and file are not."""
+
+    def parameters(described: dict[str, Any]) -> None:
+        described["signature"]["params"] = json.dumps([{"name": "output_margin", "type": "boolean", "default": True, "shape": None}])
+        del described["flavors"]["python_function"]["data"]
+
+    model = changed(models, "classifier", tmp_path, parameters)
+    with serving(tmp_path / "run", model) as server:
+        assert "mlflow_pyfunc" in server.log
+        margins = server.invoke(split(WIDE, ROWS)).json["predictions"]
+    assert all(isinstance(margin, float) for margin in margins)
 
 
 @pytest.mark.parametrize("name", ["MODELYARD_WORKERS", "MODELYARD_DRAIN_SECONDS", "MODELYARD_MAX_REQUEST_BYTES"])

@@ -31,7 +31,7 @@ class _Dumper(yaml.SafeDumper):
 
     def analyze_scalar(self, scalar: str) -> Any:
         """Write a text with characters that cannot be seen in double quotes, which escape them."""
-        analysis: Any = super().analyze_scalar(scalar)  # type: ignore[no-untyped-call]
+        analysis: Any = super().analyze_scalar(scalar)
         if printable(scalar, lines=True) != scalar:
             analysis.special_characters = True
             analysis.allow_flow_plain = analysis.allow_block_plain = False
@@ -41,7 +41,7 @@ class _Dumper(yaml.SafeDumper):
     def write_double_quoted(self, text: str, split: bool = True) -> None:
         """Write a text in double quotes; where it hides characters, all but ASCII is escaped."""
         unicode, self.allow_unicode = self.allow_unicode, printable(text, lines=True) == text
-        super().write_double_quoted(text, split)  # type: ignore[no-untyped-call]
+        super().write_double_quoted(text, split)
         self.allow_unicode = unicode
 
 

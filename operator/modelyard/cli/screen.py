@@ -24,6 +24,7 @@ class _Console(Console):
             text, style, control = segment
             yield segment if control else Segment(printable(text, lines=True), style)
 
+
 _PLAIN_WIDTH = 80
 """Where standard output is no screen, as in a pipe or a log."""
 

@@ -17,11 +17,13 @@ from typing import Any
 
 from modelyard.api.artifacts import Location, S3Kind, is_folder_mark, parse_uri, read_s3_error, unwritable
 from modelyard.api.digest import FileDigest, tree_digest
+from modelyard.api.flavors import MLMODEL, why_code
+from modelyard.api.mlmodel import MLMODEL_LIMIT
 from modelyard.api.pod_end import PodReason
 from modelyard.client.errors import ClientError, Failed, NotAllowed, Unreachable
 from modelyard.client.packages import need
 
-__all__ = ["Item", "Piece", "fetch", "pieces"]
+__all__ = ["Item", "Piece", "fetch", "pieces", "why_code_in"]
 
 _STREAMS = 8
 _PIECE = 32 * 1024 * 1024
@@ -83,6 +85,21 @@ def fetch(connection: Mapping[str, str], uri: str, digest: str, folder: Path, se
     """
     with closing(_client(connection)) as s3:
         return _fetched(_Tree(s3, uri, folder, seen, size), uri, digest, folder)
+
+
+def why_code_in(folder: Path) -> str:
+    """Say why loading the model in a folder runs code that came with it; empty: it is data."""
+    import yaml  # noqa: PLC0415 - a download does without
+
+    try:
+        text = (folder / MLMODEL).read_bytes()
+        if len(text) > MLMODEL_LIMIT:
+            return f"its MLmodel file is longer than {MLMODEL_LIMIT} bytes"
+        flavors = {str(name): dict(flavor) for name, flavor in dict(yaml.safe_load(text)["flavors"]).items()}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, yaml.YAMLError):
+        return "its MLmodel file cannot be read"
+    files = frozenset(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return why_code(flavors, files)
 
 
 def _fetched(tree: "_Tree", uri: str, digest: str, folder: Path) -> Path:

@@ -222,22 +222,31 @@ class Models:
             words = "{} of {}".format
             return artifacts.fetch(local, uri, digest, folder, lambda a, b: move(a / b if b else 1.0, words(text.size(a), text.size(b))))
 
-    def load(self, name: str, which: str = "production", *, flavor: str = "auto") -> Any:
-        """Download a version, check it, and load it on this machine. A model can be code: load what you trust.
+    def load(self, name: str, which: str = "production", *, flavor: str = "auto", allow_code: bool = False) -> Any:
+        """Download a version, check it, and load it on this machine.
 
         Args:
             name: The model.
             which: A stage, a version, or latest.
             flavor: `auto`: by its own flavour, such as an XGBClassifier; `pyfunc`: MLflow's common form, with `.predict`.
+            allow_code: Load a model that is code, as every pickle is: it runs with your rights. Say so only of
+                what you trust.
 
         Raises:
             Missing: MLflow, or the flavour's package, is not installed.
+            Refused: Loading it runs code that came with it, and `allow_code` is not set.
             Failed: The bytes are not those that were registered.
 
         """
         mlflow = need("mlflow", "Loading a model")
         version = self.get(name, which)
         folder = self._fetched(version, _cache() / str(version.status.digest).replace(":", "-"), None)
+        if not allow_code and (why := artifacts.why_code_in(folder)):
+            subject = f"{version.name} of {version.model.namespace}/{version.model.name}"
+            raise Refused(
+                f"Loading {subject} runs code that came with it: {why}. If you trust who registered it, write"
+                f" client.models.load({name!r}, {which!r}, allow_code=True)."
+            )
         own = version.status.flavor or ""
         if flavor == "pyfunc" or (flavor == "auto" and own in {"", "python_function"}):
             return mlflow.pyfunc.load_model(str(folder))

@@ -8,19 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from modelyard.api.flavors import MLMODEL, XGBOOST_CLASSES, why_code
 from modelyard.api.pod_end import PodReason
 from modelyard_runtime.outcome import Failure, one_line
 from modelyard_runtime.serve.signature import Signature, parse
 
 __all__ = ["Artifact", "load_failed", "read"]
 
-# Loaders that read data and run none of the model's own code. Whatever is not named here may unpickle; scikit-learn's skops format
-# trusts the types that the model itself names, so it is no better.
-_DATA_ONLY = frozenset({"mlflow.xgboost", "mlflow.lightgbm", "mlflow.catboost", "mlflow.onnx"})
-_ESTIMATORS = frozenset(
-    {"XGBModel", "XGBClassifier", "XGBRegressor", "XGBRanker", "XGBRFClassifier", "XGBRFRegressor"},
-)
-_CLASSES = {"xgboost": frozenset({"xgboost.core.Booster"} | {f"xgboost.sklearn.{name}" for name in _ESTIMATORS})}
 _NUMBERS = frozenset({"double", "float", "long", "integer", "boolean"})
 
 
@@ -33,29 +27,17 @@ class Artifact:
     signature: Signature | None
     example: bytes | None
     """The input example, as a body of /invocations."""
+    code: str
+    """Why loading the model runs code that came with it, as every pickle does; empty: it is data."""
 
     @property
     def native_xgboost(self) -> Path | None:
-        """The booster's file, if XGBoost alone can serve this model as MLflow would."""
+        """The booster's file, if a booster alone answers as MLflow would."""
         flavor = self.flavors.get("xgboost")
-        if flavor is None or flavor.get("code") or self._class not in _CLASSES["xgboost"]:
+        if flavor is None or flavor.get("code") or self._class not in XGBOOST_CLASSES:
             return None
         path = self.folder / str(flavor.get("data", ""))
-        inside = path.resolve().is_relative_to(self.folder.resolve())
-        return path if path.suffix in {".json", ".ubj"} and inside and self._numbers_only else None
-
-    @property
-    def runs_code(self) -> bool:
-        """True if loading the model runs code that came with it, as every pickle does."""
-        pyfunc = self.flavors.get("python_function", {})
-        if any(flavor.get("code") for flavor in self.flavors.values()):
-            return True
-        loader = str(pyfunc.get("loader_module"))
-        if loader == "mlflow.xgboost":
-            return self._class not in _CLASSES["xgboost"]
-        if loader == "mlflow.lightgbm":
-            return bool(self.flavors.get("lightgbm", {}).get("model_class", "lightgbm.basic.Booster") != "lightgbm.basic.Booster")
-        return loader not in _DATA_ONLY
+        return path if path.suffix in {".json", ".ubj"} and not self.code and self._numbers_only else None
 
     @property
     def _class(self) -> str:
@@ -88,7 +70,7 @@ def read(folder: Path) -> Artifact:
     """
     import yaml  # noqa: PLC0415 - not needed by the process that only watches workers
 
-    path = folder / "MLmodel"
+    path = folder / MLMODEL
     try:
         raw = yaml.load(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - safe ones
         flavors = {str(name): dict(flavor) for name, flavor in dict(raw["flavors"]).items()}
@@ -100,7 +82,11 @@ def read(folder: Path) -> Artifact:
         raise load_failed(f"{path} is no MLmodel file: {one_line(error)}") from error
     if "python_function" not in flavors and "xgboost" not in flavors:
         raise load_failed(f"{path} has no flavour that can be served, only {', '.join(flavors) or 'none'}")
-    return Artifact(folder, flavors, signature, example)
+    return Artifact(folder, flavors, signature, example, why_code(flavors, _files(folder)))
+
+
+def _files(folder: Path) -> frozenset[str]:
+    return frozenset(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
 def _example(folder: Path, info: Mapping[str, Any]) -> bytes | None:

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from modelyard.api.pod_end import PodReason
-from modelyard.api.wire import ALLOW_CODE
-from modelyard_runtime.outcome import Failure, one_line
+from modelyard.api.flavors import MLMODEL
+from modelyard_runtime.outcome import one_line
 from modelyard_runtime.serve.artifact import Artifact, load_failed
 from modelyard_runtime.serve.predictor import Answer
 from modelyard_runtime.serve.signature import Signature, Tensor
@@ -25,28 +24,34 @@ __all__ = ["PyfuncModel", "load"]
 
 
 def load(artifact: Artifact) -> "PyfuncModel":
-    """Load a model by its python_function flavour.
+    """Load a model that may be loaded, behind MLflow's pyfunc interface.
 
     Raises:
-        Failure: CodeModelForbidden, LoadFailed.
+        Failure: LoadFailed.
 
     """
-    flavor = artifact.flavors.get("python_function")
-    if flavor is None:
-        raise load_failed("the model has no python_function flavour, and XGBoost alone cannot serve it")
-    allowed = os.environ.get(ALLOW_CODE, "").lower() == "true"
-    if artifact.runs_code and not allowed:
-        message = f"loading this model runs code that came with it ({flavor.get('loader_module')})"
-        raise Failure(PodReason.CODE_FORBIDDEN, message)
+    if artifact.code and "python_function" not in artifact.flavors:
+        raise load_failed("the model has no python_function flavour, by which MLflow loads models that are code")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    # MLflow's own switch for the same question; its default asks for trust in every pickle.
-    os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = str(allowed).lower()
     os.environ["_MLFLOW_IS_IN_SERVING_ENVIRONMENT"] = "true"
     try:
         pyfunc = importlib.import_module("mlflow.pyfunc")
-        return PyfuncModel(pyfunc.load_model(str(artifact.folder)), artifact.signature)
+        # MLflow looks for the model's class wherever python_function.data leads: only code is left to it.
+        model = pyfunc.load_model(str(artifact.folder)) if artifact.code else _xgboost(artifact, pyfunc)
+        return PyfuncModel(model, artifact.signature)
     except Exception as error:  # the model's code may raise anything
         raise load_failed(f"MLflow cannot load the model: {one_line(error)}") from error
+
+
+def _xgboost(artifact: Artifact, pyfunc: Any) -> Any:
+    """Load what `why_code` has found to be data: a class of XGBoost's own, and a file of the tree."""
+    flavor = artifact.flavors["xgboost"]
+    name = str(flavor.get("model_class", "Booster")).rpartition(".")[2]
+    model = getattr(importlib.import_module("xgboost"), name)()
+    model.load_model(artifact.folder / str(flavor["data"]))
+    described = importlib.import_module("mlflow.models").Model.load(str(artifact.folder / MLMODEL))
+    wrapper = importlib.import_module("mlflow.xgboost")._XGBModelWrapper  # noqa: SLF001 - how MLflow asks it
+    return pyfunc.PyFuncModel(model_meta=described, model_impl=wrapper(model))
 
 
 class PyfuncModel:

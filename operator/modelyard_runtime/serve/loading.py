@@ -4,12 +4,14 @@ How either kind of model is loaded does not belong here.
 """
 
 import gc
+import os
 import time
 from pathlib import Path
 
 import numpy as np
 
 from modelyard.api.pod_end import PodReason
+from modelyard.api.wire import ALLOW_CODE
 from modelyard_runtime.outcome import Failure, one_line
 from modelyard_runtime.serve.artifact import Artifact, read
 from modelyard_runtime.serve.predictor import Predictor
@@ -39,6 +41,13 @@ def load(folder: Path) -> Predictor:
 
 
 def _loaded(artifact: Artifact) -> Predictor:
+    """Load the model; refuse one that is code, unless the namespace allows it."""
+    allowed = os.environ.get(ALLOW_CODE, "").lower() == "true"
+    if artifact.code and not allowed:
+        message = f"loading this model runs code that came with it: {artifact.code}"
+        raise Failure(PodReason.CODE_FORBIDDEN, message)
+    # MLflow's own switch for the same question; its default asks for trust in every pickle.
+    os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = str(allowed).lower()
     if booster := artifact.native_xgboost:
         from modelyard_runtime.serve import native  # noqa: PLC0415 - a model needs one of the two
 
