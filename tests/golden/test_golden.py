@@ -34,10 +34,12 @@ def test_every_pod_is_closed(pod: dict[str, Any]):
     assert pod["automountServiceAccountToken"] is False
     assert pod["enableServiceLinks"] is False
     assert [volume["name"] for volume in pod["volumes"] if "emptyDir" in volume] == ["tmp", "modelyard"]
-    ours = [container for container in [*pod.get("initContainers", []), *pod["containers"]] if "modelyard/runtime" in container["image"]]
+    assert all(volume["emptyDir"].get("sizeLimit") for volume in pod["volumes"] if "emptyDir" in volume)
+    containers = [*pod.get("initContainers", []), *pod["containers"]]
+    assert all("memory" in container["resources"]["limits"] for container in containers)
+    ours = [container for container in containers if "modelyard/runtime" in container["image"]]
     for container in ours:
         assert container["securityContext"]["readOnlyRootFilesystem"] is True
-        assert "memory" in container["resources"]["limits"]
 
 
 def test_only_what_fetches_or_trains_gets_the_connection():

@@ -1,5 +1,9 @@
 """How Jobs stand, what runs in their pods, and what every pod of ours has."""
 
+from typing import Any
+
+import pytest
+
 from modelyard.kube.jobs import failed, image_id, of_kind, succeeded
 from modelyard.kube.pods import DEFAULT_RESOURCES, labels, owner, resources
 from modelyard.plan import Manifest
@@ -39,10 +43,25 @@ def test_the_image_that_runs():
     assert image_id(pod(JOB), "trainer") == ""
 
 
-def test_resources_are_the_user_s_or_ours_and_never_a_mixture():
-    """A request of ours above a limit of theirs would be refused."""
-    assert resources(training_run().spec.resources) == DEFAULT_RESOURCES
-    assert resources(training_run(resources={"limits": {"memory": "64Mi"}}).spec.resources) == {"limits": {"memory": "64Mi"}}
+@pytest.mark.parametrize(
+    ("said", "got"),
+    [
+        ({}, DEFAULT_RESOURCES),
+        ({"requests": {"cpu": "1m"}}, {"requests": {"cpu": "1m", "memory": "512Mi"}, "limits": {"memory": "2Gi"}}),
+        ({"requests": {"memory": "1Gi"}}, {"requests": {"cpu": "250m", "memory": "1Gi"}, "limits": {"memory": "2Gi"}}),
+        ({"requests": {"memory": "3G"}}, {"requests": {"cpu": "250m", "memory": "3G"}, "limits": {"memory": "3G"}}),
+        ({"requests": {"memory": 2**32}}, {"requests": {"cpu": "250m", "memory": 2**32}, "limits": {"memory": 2**32}}),
+        ({"limits": {"memory": "64Mi"}}, {"requests": {"cpu": "250m"}, "limits": {"memory": "64Mi"}}),
+        ({"limits": {"cpu": "2", "memory": "64Mi"}}, {"limits": {"cpu": "2", "memory": "64Mi"}}),
+        (
+            {"limits": {"cpu": "100m", "nvidia.com/gpu": 1}},
+            {"requests": {"memory": "512Mi"}, "limits": {"cpu": "100m", "nvidia.com/gpu": 1, "memory": "2Gi"}},
+        ),
+    ],
+)
+def test_what_resources_lack_is_filled_in(said: dict[str, Any], got: dict[str, Any]):
+    """No request is above its limit: such a pod would be refused."""
+    assert resources(training_run(resources=said).spec.resources) == got
 
 
 def test_children_name_their_owner_by_uid():

@@ -11,6 +11,8 @@ from typing import Annotated, Any, ClassVar, Generic, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from modelyard.api.rules import rule, rules
+
 __all__ = [
     "GROUP",
     "VERSION",
@@ -38,7 +40,18 @@ Name = Annotated[str, Field(min_length=1, max_length=63, pattern=_NAME)]
 Duration = Annotated[str, Field(max_length=16, pattern=r"^[0-9]+(s|m|h|d)$")]
 Number = Annotated[str, Field(max_length=32, pattern=r"^-?[0-9]+([.][0-9]+)?([eE][-+]?[0-9]+)?$")]
 TagValue = Annotated[str, Field(max_length=500)]
-Tags = Annotated[dict[str, TagValue], Field(max_length=64)]
+Tags = Annotated[
+    dict[str, TagValue],
+    Field(
+        max_length=64,
+        json_schema_extra=rules(
+            rule(
+                "self.all(key, !key.startsWith('mlflow.') && !key.startsWith('modelyard.io/'))",
+                "keys that begin with mlflow. or modelyard.io/ are MLflow's and modelyard's own: write another key, such as team.owner",
+            )
+        ),
+    ),
+]
 ConditionStatus = Literal["True", "False", "Unknown"]
 
 

@@ -154,7 +154,7 @@ class PodReason(StrEnum):
         "VolumeFull",
         Exit.NO_SPACE,
         _BLOCKED,
-        "Free disk space on the node, or raise resources.limits.ephemeral-storage where it is set.",
+        "Free disk space on the node, or write a larger resources.limits.ephemeral-storage.",
     )
     """The pod's volume is full, or the pod wrote more than its limit of ephemeral storage."""
     STORE_UNAVAILABLE = (

@@ -26,8 +26,18 @@ Labels = Annotated[dict[str, Label], Field(max_length=32)]
 class Resources(Schema):
     """Resources of a container, as in a pod."""
 
-    requests: Annotated[dict[str, Quantity], Field(max_length=16, description="What it is given at least.")] = Field(default_factory=dict)
-    limits: Annotated[dict[str, Quantity], Field(max_length=16, description="What it gets at most.")] = Field(default_factory=dict)
+    requests: Annotated[
+        dict[str, Quantity],
+        Field(max_length=16, description="What it is given at least. Absent: 250m of a processor and 512Mi of memory."),
+    ] = Field(default_factory=dict)
+    limits: Annotated[
+        dict[str, Quantity],
+        Field(
+            max_length=16,
+            description="What it gets at most. Absent: 2Gi of memory, or as much as it requests. ephemeral-storage is also"
+            " the size of each folder that the pod may write to.",
+        ),
+    ] = Field(default_factory=dict)
 
 
 class Toleration(Schema):

@@ -11,13 +11,12 @@ When an object is applied does not belong here, nor whose it is (`kube.owned`).
 
 import hashlib
 import json
-import re
 from collections.abc import Callable, Hashable
-from decimal import ROUND_UP, Decimal, DecimalException
 from functools import partial
 from typing import Any
 
 from modelyard.kube.names import APPLIED_ANNOTATION
+from modelyard.kube.quantities import quantity
 
 __all__ = ["ATOMIC_MAPS", "MERGE_KEYS", "in_sync", "item_key", "stamped"]
 
@@ -123,8 +122,8 @@ def _holds(ours: Any, live: Any, field: str = "") -> bool:
         return isinstance(live, dict) and _map_holds(ours, live, field)
     if isinstance(ours, list):
         return isinstance(live, list) and _list_holds(ours, live, field)
-    if field in _QUANTITIES and (quantity := _quantity(ours)) is not None:
-        return quantity == _quantity(live)
+    if field in _QUANTITIES and (amount := quantity(ours)) is not None:
+        return amount == quantity(live)
     return bool(ours == live)
 
 
@@ -143,37 +142,5 @@ def _list_holds(ours: list[Any], live: list[Any], field: str) -> bool:
     return len(ours) == len(live) and (ours == live or all(map(_holds, ours, live)))
 
 
-# --- quantities ---------------------------------------------------------------------------------------
-_SUFFIXES = {
-    "n": Decimal("1e-9"),
-    "u": Decimal("1e-6"),
-    "m": Decimal("1e-3"),
-    "": Decimal(1),
-    "k": Decimal("1e3"),
-    "M": Decimal("1e6"),
-    "G": Decimal("1e9"),
-    "T": Decimal("1e12"),
-    "P": Decimal("1e15"),
-    "E": Decimal("1e18"),
-    "Ki": Decimal(2**10),
-    "Mi": Decimal(2**20),
-    "Gi": Decimal(2**30),
-    "Ti": Decimal(2**40),
-    "Pi": Decimal(2**50),
-    "Ei": Decimal(2**60),
-}
-_QUANTITY = re.compile(r"([0-9]+(?:[.][0-9]+)?(?:[eE][-+]?[0-9]+)?)(n|u|m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei|)")
-_QUANTITIES = {"requests", "limits"}
-_FINEST, _GREATEST = Decimal("1e-9"), Decimal(2**63 - 1)
-
-
-def _quantity(value: Any) -> Decimal | None:
-    """As the API server keeps it: rounded up to billionths, and no more than 63 bits."""
-    match = _QUANTITY.fullmatch(str(value))
-    if match is None:
-        return None
-    try:
-        amount = Decimal(match[1]) * _SUFFIXES[match[2]]
-    except DecimalException:  # 1e9999999
-        return _GREATEST
-    return _GREATEST if amount >= _GREATEST else amount.quantize(_FINEST, ROUND_UP)
+_QUANTITIES = frozenset({"requests", "limits", "sizeLimit"})
+"""Fields whose values, or whose map's values, are resource quantities."""

@@ -6,10 +6,13 @@ from typing import Any
 
 from modelyard.api.pods import Resources
 from modelyard.kube.names import CONNECTION_SECRET, FIELD_MANAGER, MANAGED_BY, UID_LABEL
+from modelyard.kube.quantities import quantity
 
 __all__ = [
     "CONTAINER_SECURITY",
+    "DEFAULT_STORAGE",
     "POD_SECURITY",
+    "STORAGE",
     "Runtime",
     "connection",
     "env",
@@ -36,6 +39,9 @@ CONTAINER_SECURITY: dict[str, Any] = {
 }
 
 DEFAULT_RESOURCES: dict[str, dict[str, Any]] = {"requests": {"cpu": "250m", "memory": "512Mi"}, "limits": {"memory": "2Gi"}}
+STORAGE = "ephemeral-storage"
+DEFAULT_STORAGE = "20Gi"
+"""How much a pod may write to one of its folders."""
 
 _BASE_ENV = {
     "HOME": "/tmp",  # noqa: S108 - an emptyDir of the pod, the only place it may write to besides /modelyard
@@ -64,14 +70,28 @@ def connection(secret: str = CONNECTION_SECRET) -> list[dict[str, Any]]:
 
 
 def resources(wanted: Resources) -> dict[str, Any]:
-    """Return a container's resources; ours when the user says nothing at all."""
-    said = {side: dict(values) for side, values in (("requests", wanted.requests), ("limits", wanted.limits)) if values}
-    return said or DEFAULT_RESOURCES
+    """Return a container's resources: the user's, with ours for what is missing; memory always has a limit.
+
+    A request without its limit raises ours to itself where it is larger. A limit without its request is
+    left to Kubernetes, which requests as much. The processor has no limit of ours: it would only slow down.
+    """
+    requests, limits = dict(wanted.requests), dict(wanted.limits)
+    if not {"cpu"} & (requests.keys() | limits.keys()):
+        requests = {"cpu": DEFAULT_RESOURCES["requests"]["cpu"], **requests}
+    if "memory" not in limits:
+        asked = requests.setdefault("memory", DEFAULT_RESOURCES["requests"]["memory"])
+        limits["memory"] = _larger(DEFAULT_RESOURCES["limits"]["memory"], asked)
+    return {"requests": requests, "limits": limits} if requests else {"limits": limits}
 
 
-def scratch_volumes() -> list[dict[str, Any]]:
-    """Return the two places that a pod may write to."""
-    return [{"name": "tmp", "emptyDir": {}}, {"name": "modelyard", "emptyDir": {}}]
+def _larger(ours: str, theirs: int | str) -> int | str:
+    least, asked = quantity(ours), quantity(theirs)
+    return theirs if least is not None and asked is not None and asked > least else ours
+
+
+def scratch_volumes(tmp: int | str = DEFAULT_STORAGE, data: int | str = DEFAULT_STORAGE) -> list[dict[str, Any]]:
+    """Return the two places that a pod may write to, each with the size at which Kubernetes ends the pod."""
+    return [{"name": name, "emptyDir": {"sizeLimit": size}} for name, size in (("tmp", tmp), ("modelyard", data))]
 
 
 def scratch_mounts() -> list[dict[str, Any]]:

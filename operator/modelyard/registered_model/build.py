@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from modelyard.api import wire
+from modelyard.api.pods import Resources
 from modelyard.api.registered_model import ModelRuntime, OperatorRuntime, RegisteredModel, ServedVersion, Serving
 from modelyard.api.wire import FETCH, MODEL
 from modelyard.api.wire import SERVING_PORT as PORT
@@ -28,7 +29,9 @@ from modelyard.kube.names import (
 )
 from modelyard.kube.pods import (
     CONTAINER_SECURITY,
+    DEFAULT_STORAGE,
     POD_SECURITY,
+    STORAGE,
     Runtime,
     connection,
     env,
@@ -58,11 +61,12 @@ __all__ = [
     "template_in",
 ]
 
-REVISION = 1
+REVISION = 2
 """Raise it when the meaning of a serving pod changes: it is part of a runtime's identity."""
 _GRACE_SECONDS = 30
 _MIN_READY_SECONDS = 1
 """A kubelet on a busy node may revoke a new pod's readiness for a second."""
+_TMP_SIZE, _GIB = "2Gi", 1024**3
 _FETCH_RESOURCES = {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}}
 
 
@@ -106,6 +110,7 @@ def template(model: RegisteredModel, stage: str, what: ServedVersion, uri: str, 
         "name": MODEL,
         "command": _server_command(model, what),
         "env": env({wire.MODEL_NAME: name}),
+        "resources": resources(Resources()),
         "ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
         # A large model takes its time to start; a broken one says so and ends.
         "startupProbe": _probe(wire.READY_PATH, period=1, failures=600),
@@ -119,9 +124,16 @@ def template(model: RegisteredModel, stage: str, what: ServedVersion, uri: str, 
         "securityContext": POD_SECURITY,
         "initContainers": [common | fetch],
         "containers": [common | server],
-        "volumes": scratch_volumes(),
+        "volumes": scratch_volumes(_TMP_SIZE, _model_size(model, what)),
     }
     return {"metadata": {"labels": _labels(model, stage, what)}, "spec": pod}
+
+
+def _model_size(model: RegisteredModel, what: ServedVersion) -> str:
+    """Return room for the files of a version twice: those that are fetched again lie beside those that were wrong."""
+    sizes = (version.bytes for version in model.status.versions if version.digest == what.digest)
+    size = next((size for size in sizes if size is not None), None)
+    return DEFAULT_STORAGE if size is None else f"{2 * size // _GIB + 1}Gi"
 
 
 def _server_command(model: RegisteredModel, what: ServedVersion) -> list[str]:
@@ -140,15 +152,33 @@ def with_serving(rolled_out: Manifest, serving: Serving, around: Surroundings) -
     for container in pod["initContainers"]:
         container["envFrom"] = connection(around.pods_secret)
     server = next(container for container in pod["containers"] if container["name"] == MODEL)
-    server["resources"] = resources(serving.resources)
+    server["resources"] = _resources(serving.resources, rolled_out)
     server["env"] = [*server["env"], {"name": wire.WORKERS, "value": str(serving.runtime.workers)}]
     if around.allow_code:
         server["env"].append({"name": wire.ALLOW_CODE, "value": "true"})
+    if STORAGE in serving.resources.limits:
+        size = serving.resources.limits[STORAGE]
+        pod["volumes"] = [_sized(each, size) if each["name"] == "tmp" else each for each in pod["volumes"]]
     if serving.node_selector:
         pod["nodeSelector"] = dict(serving.node_selector)
     if serving.tolerations:
         pod["tolerations"] = [each.model_dump(by_alias=True, exclude_none=True) for each in serving.tolerations]
     return whole
+
+
+def _resources(wanted: Resources, rolled_out: Manifest) -> dict[str, Any]:
+    """Return the server's resources. A template of before revision 2 has none and is filled in as it was then:
+
+    an upgrade of the operator rolls no model.
+    """
+    server = next(each for each in rolled_out["spec"]["containers"] if each["name"] == MODEL)
+    said = {side: dict(values) for side, values in (("requests", wanted.requests), ("limits", wanted.limits)) if values}
+    return resources(wanted) if "resources" in server or not said else said
+
+
+def _sized(volume: Manifest, size: int | str) -> Manifest:
+    limited = "sizeLimit" in volume.get("emptyDir", {})
+    return volume | {"emptyDir": {"sizeLimit": size}} if limited else volume
 
 
 def revision(model: RegisteredModel, stage: str, what: ServedVersion, rolled_out: Manifest) -> Manifest:

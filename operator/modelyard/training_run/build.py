@@ -9,7 +9,9 @@ from modelyard.api.wire import DATA, TRAINER
 from modelyard.kube.names import CONNECTION_SECRET, RUN_LABEL, bounded, experiment_name, job_name
 from modelyard.kube.pods import (
     CONTAINER_SECURITY,
+    DEFAULT_STORAGE,
     POD_SECURITY,
+    STORAGE,
     Runtime,
     connection,
     env,
@@ -109,7 +111,8 @@ def _pod(run: TrainingRun, attempt: int, mlflow_run: str, runtime: Runtime, secr
         }
     )
     common = {"envFrom": connection(secret), "env": environment, "terminationMessagePolicy": "FallbackToLogsOnError"}
-    volumes: list[dict[str, Any]] = [*scratch_volumes(), {"name": "config", "configMap": {"name": _config_name(run)}}]
+    size = spec.resources.limits.get(STORAGE, DEFAULT_STORAGE)
+    volumes: list[dict[str, Any]] = [*scratch_volumes(size, size), {"name": "config", "configMap": {"name": _config_name(run)}}]
     if spec.trainer.script is not None:
         volumes.append({"name": "script", "configMap": {"name": spec.trainer.script.config_map}})
         mounts = [*mounts, {"name": "script", "mountPath": wire.SCRIPT_FOLDER, "readOnly": True}]
