@@ -1,13 +1,15 @@
 # modelyard/runtime: what runs in pods: trainer, scripts, fetchers, model server; and the demo's MLflow server.
 # Build from the repository's root: docker build -f operator/runtime.Dockerfile -t modelyard/runtime:dev .
 # Plain instructions only: Docker 20.10 without BuildKit builds it too.
+# By digest for a release: --build-arg BASE=python:3.13-slim@sha256:<digest>.
 ARG BASE=python:3.13-slim
 
 # What to install, from the lock file. A change of pyproject.toml that leaves this list alone rebuilds nothing after it.
 FROM ${BASE} AS locked
 ARG PIP_INDEX_URL
 ARG SSL_CERT_FILE
-RUN pip install --no-cache-dir --disable-pip-version-check uv==0.13.9
+COPY operator/uv.txt /src/
+RUN pip install --no-cache-dir --disable-pip-version-check --only-binary=:all: --require-hashes -r /src/uv.txt
 WORKDIR /src
 COPY pyproject.toml uv.lock ./
 RUN uv export --quiet --frozen --only-group runtime --no-emit-project --no-header --no-annotate --output-file requirements.txt
@@ -16,7 +18,8 @@ FROM ${BASE} AS dependencies
 ARG PIP_INDEX_URL
 ARG UV_DEFAULT_INDEX
 ARG SSL_CERT_FILE
-RUN pip install --no-cache-dir --disable-pip-version-check uv==0.13.9
+COPY operator/uv.txt /src/
+RUN pip install --no-cache-dir --disable-pip-version-check --only-binary=:all: --require-hashes -r /src/uv.txt
 COPY --from=locked /src/requirements.txt /src/requirements.txt
 # uv does not read pip's configuration: an index that is set for pip holds for both.
 RUN index="${UV_DEFAULT_INDEX:-${PIP_INDEX_URL:-$(pip config get global.index-url 2>/dev/null || true)}}" \
@@ -40,7 +43,7 @@ FROM ${BASE} AS code
 COPY operator/modelyard/__init__.py operator/modelyard/py.typed /opt/app/modelyard/
 # Of the operator only the names that both sides share.
 COPY operator/modelyard/api/__init__.py operator/modelyard/api/artifacts.py operator/modelyard/api/dataset.py operator/modelyard/api/digest.py \
-     operator/modelyard/api/pod_end.py operator/modelyard/api/trainers.py operator/modelyard/api/wire.py /opt/app/modelyard/api/
+     operator/modelyard/api/flavors.py operator/modelyard/api/pod_end.py operator/modelyard/api/text.py operator/modelyard/api/trainers.py operator/modelyard/api/wire.py /opt/app/modelyard/api/
 COPY operator/modelyard_runtime /opt/app/modelyard_runtime
 RUN python3 -m compileall -q --invalidation-mode unchecked-hash /opt/app
 

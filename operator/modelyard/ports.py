@@ -385,10 +385,7 @@ class Backends(Protocol):
         ...
 
     def words(self, namespace: str) -> Words:
-        """Return what cleans the texts of a namespace's pods and of its MLflow.
-
-        It knows the credentials that `tenant` read last; before that, no text is shown.
-        """
+        """Return what cleans a namespace's texts, by the credentials that `tenant` read last; before that, none is shown."""
         ...
 
 
@@ -397,8 +394,5 @@ class Ports(Backends, Protocol):
 
     @property
     def refusals(self) -> Mapping[tuple[str, str], ModelyardError]:
-        """The applies that the API server refused in this reconcile, by kind and name.
-
-        Only a kind with `Controller.survives_refusals` sees any.
-        """
+        """The refused applies of this reconcile, by kind and name: seen by kinds with `Controller.survives_refusals`."""
         ...

@@ -22,6 +22,8 @@ EXPERIMENTS = {
     "tag that is a number": (experiment(tags={"year": 2026}), "spec.tags.year in body must be of type string"),
     "tag that is too long": (experiment(tags={"note": "a" * 501}), "spec.tags.note: Too long: may not be more than 500"),
     "too many tags": (experiment(tags={f"t{i}": "" for i in range(65)}), "spec.tags: Too many: 65: must have at most 64 items"),
+    "tag of MLflow's own": (experiment(tags={"mlflow.user": "x"}), "write another key, such as team.owner"),
+    "tag of our own": (experiment(tags={"team": "x", "modelyard.io/uid": "x"}), "write another key, such as team.owner"),
     "text too long": (experiment(description=LONG), "spec.description: Too long: may not be more than 5000"),
     "objective without metric": (experiment(objective={"goal": "Maximize"}), "spec.objective.metric: Required value"),
     "objective with an empty metric": (experiment(objective={"metric": ""}), "spec.objective.metric"),
@@ -112,6 +114,11 @@ RUNS = {
 }
 
 MODELS = {
+    "tag of MLflow's own": (model(tags={"mlflow.note.content": "x"}), "write another key, such as team.owner"),
+    "version with a tag of our own": (
+        model(versions={"v1": {"runId": "abc", "tags": {"modelyard.io/digest": "x"}}}),
+        "write another key, such as team.owner",
+    ),
     "version without a source": (model(versions={"v1": {}}), "name exactly one source: trainingRun, runId or uri"),
     "version with two sources": (
         model(versions={"v1": {"runId": "abc", "uri": "s3://models/fraud"}}),

@@ -1,7 +1,10 @@
 """Whatever an object says, a terminal, a document and a notebook show it and do nothing else."""
 
 import json
+import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 import yaml
@@ -19,6 +22,17 @@ from modelyard.client.table import facts, rows_table, table
 
 HOSTILE = "a\x1b]52;c;cm0gLXJm\x1b\\b\x9b31mc\u202ed\u200be\x1b[2J"
 HIDDEN = "\x1b\x9b\u202e\u200b"
+
+
+@contextmanager
+def environment(**values: str) -> Iterator[None]:
+    before = dict(os.environ)
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def clean(text: str) -> bool:
@@ -42,10 +56,9 @@ def test_a_screen_shows_no_hidden_character(capsys: pytest.CaptureFixture[str], 
     assert clean(out + err)
 
 
-def test_a_live_screen_moves_by_our_own_doing_only(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("FORCE_COLOR", "1")
-    monkeypatch.setenv("TERM", "xterm")
-    screen = Screen(Where())
+def test_a_live_screen_moves_by_our_own_doing_only(capsys: pytest.CaptureFixture[str]):
+    with environment(FORCE_COLOR="1", TERM="xterm"):
+        screen = Screen(Where())
     screen.live = True
     with Teller(screen) as teller:
         teller.now(Text(HOSTILE, style="red"), "")
@@ -72,9 +85,9 @@ def test_an_error_shows_no_hidden_character():
     assert clean(Failed("x", HOSTILE, HOSTILE).message)
 
 
-def test_an_error_that_ends_a_command_shows_no_hidden_character(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("KUBECONFIG", f"/nowhere/{HOSTILE}")
-    assert main(["status"]) != 0
+def test_an_error_that_ends_a_command_shows_no_hidden_character(capsys: pytest.CaptureFixture[str]):
+    with environment(KUBECONFIG=f"/nowhere/{HOSTILE}"):
+        assert main(["status"]) != 0
     err = capsys.readouterr().err
     assert "Error" in err
     assert clean(err)

@@ -132,3 +132,44 @@ def test_wrong_keys_are_not_allowed_and_nobody_is_unreachable(tree: Tree, tmp_pa
 def test_a_gateway_s_word_that_nothing_is_there_is_not_the_store_s(tree: Tree, tmp_path: Path):
     with nobody() as store, pytest.raises(Unreachable, match="No S3 answers"):
         tree.fetch(tmp_path / "model", MLFLOW_S3_ENDPOINT_URL=store.url)
+
+
+# --- what must not be written -----------------------------------------------------------------------------
+@pytest.mark.parametrize("path", [".git/hooks/post-checkout", "code/.vscode/tasks.json", ".git", "a/.GIT./config", ".envrc"])
+def test_a_tree_that_meddles_with_a_tool_is_not_written(tree: Tree, tmp_path: Path, path: str):
+    hostile = Tree(tree.s3, servers.Minio(tree.connection["MLFLOW_S3_ENDPOINT_URL"]), FILES | {path: b"#!/bin/sh\n"})
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".git" / "config").write_text("[core]\n")
+    before = there(tmp_path)
+    with pytest.raises(Failed, match="belongs to a tool") as caught:
+        hostile.fetch(tmp_path)
+    assert (caught.value.reason, path in str(caught.value)) == ("ArtifactInvalid", True)
+    assert there(tmp_path) == before
+
+
+@pytest.mark.parametrize("where", [".git", ".git/hooks", "repository/.hg/store"])
+def test_nothing_is_written_into_a_repository(tree: Tree, tmp_path: Path, where: str):
+    (tmp_path / where).mkdir(parents=True)
+    with pytest.raises(Failed, match="Name another folder"):
+        tree.fetch(tmp_path / where)
+    (tmp_path / "link").symlink_to(tmp_path / where)
+    with pytest.raises(Failed, match="Name another folder"):
+        tree.fetch(tmp_path / "link")
+    assert there(tmp_path) == {}
+
+
+def test_a_link_in_the_folder_leads_nowhere_else(tree: Tree, tmp_path: Path):
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "data").symlink_to(tmp_path / ".git")
+    with pytest.raises(Failed, match="symbolic link"):
+        tree.fetch(tmp_path / "model")
+    assert there(tmp_path) == {}
+
+
+def test_a_folder_below_a_repository_is_written(tree: Tree, tmp_path: Path):
+    (tmp_path / ".git").mkdir()
+    harmless = {".gitattributes": b"x", ".cache/huggingface/x": b"x", "data/.gitignore": b"*"}
+    plain = Tree(tree.s3, servers.Minio(tree.connection["MLFLOW_S3_ENDPOINT_URL"]), FILES | harmless)
+    plain.fetch(tmp_path)
+    assert there(tmp_path) == FILES | harmless

@@ -14,7 +14,6 @@ from aiohttp.test_utils import TestServer
 from modelyard.adapters.connection import Tenants, Timing
 from modelyard.adapters.connection_secret import REQUIRED, parse_connection
 from modelyard.adapters.mlflow import Credentials
-from modelyard.api.text import HIDDEN
 from modelyard.errors import Forbidden, Invalid, Unavailable
 
 GOOD = {
@@ -369,37 +368,3 @@ async def test_no_request_carries_another_namespace_s_credential(world: World):
         number = what[-1]
         expected = Credentials("anna", f"pw-{number}").headers()["Authorization"]
         assert authorization == expected if what.startswith("ns-") else f"Credential=key-{number}/" in authorization
-
-
-# --- what must not be shown -----------------------------------------------------------------------
-async def test_texts_are_cleaned_by_the_secrets_that_are_read_anyway(world: World):
-    assert world.tenants.words("risk")("the-password") == HIDDEN
-    world.kubernetes.pods["risk"] = {"AWS_SECRET_ACCESS_KEY": "the-pods-key"}
-    await world.tenants.tenant("risk")
-    asked = list(world.kubernetes.asked)
-    words = world.tenants.words("risk")
-    assert words("the-password the-pods-key the-secret-key mlflow-artifacts risk anna") == "*** *** *** mlflow-artifacts risk anna"
-    assert world.tenants.words("other")("the-password") == HIDDEN
-    assert world.kubernetes.asked == asked, "no Secret is read for it"
-
-
-async def test_pods_of_before_a_rotation_may_show_the_old_keys(world: World):
-    await world.tenants.tenant("risk")
-    world.kubernetes.secrets["risk"] = GOOD | {"AWS_SECRET_ACCESS_KEY": "another-key"}
-    world.now += 61
-    await world.tenants.tenant("risk")
-    assert world.tenants.words("risk")("the-secret-key, another-key") == "***, ***"
-
-
-async def test_a_secret_that_opens_nothing_still_cleans(world: World):
-    await world.tenants.tenant("risk")
-    world.kubernetes.secrets["risk"] = {"AWS_SECRET_ACCESS_KEY": "another-key"}
-    world.now += 61
-    with pytest.raises(Invalid):
-        await world.tenants.tenant("risk")
-    assert world.tenants.words("risk")("the-secret-key, another-key") == "***, ***"
-    world.kubernetes.secrets["risk"] = None
-    world.now += 61
-    with pytest.raises(Invalid):
-        await world.tenants.tenant("risk")
-    assert world.tenants.words("risk")("the-secret-key, another-key") == "***, ***"

@@ -25,6 +25,7 @@ from modelyard.api.artifacts import (
     S3Kind,
     is_bucket,
     is_folder_mark,
+    meddling,
     parse_uri,
     read_s3_error,
     safe_path,
@@ -324,3 +325,34 @@ def test_what_s3_s_errors_mean(code: str, status: int, kind: S3Kind):
 
 def test_an_answer_without_anything_is_unclear():
     assert read_s3_error({}).kind is S3Kind.UNCLEAR
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        ".git/config",
+        ".git",
+        "code/.git",
+        "sub/.git/hooks/pre-commit",
+        ".GIT/config",
+        ".git./config",
+        ".git /config",
+        "git~1/config",
+        "GIT~2",
+        ".github/workflows/x.yaml",
+        ".vscode/settings.json",
+        ".idea/x",
+        ".ssh/authorized_keys",
+        ".hg/hgrc",
+        ".envrc",
+        "code/.pdbrc",
+        ".Netrc",
+    ],
+)
+def test_paths_that_a_tool_would_obey(path: str):
+    assert meddling(["MLmodel", path, "model.ubj"]) == path
+
+
+def test_paths_that_no_tool_obeys():
+    paths = ["MLmodel", "data/x.ubj", ".gitattributes", "a/.gitignore", ".cache/x", ".ipynb_checkpoints/x", "git~x", "x.git/a"]
+    assert meddling(paths) == ""

@@ -24,18 +24,28 @@ several templates need the same.
 */}}
 {{- define "modelyard.minioKeys" -}}
 {{- if not (hasKey .Values.demo "drawnKeys") -}}
-{{- $there := (lookup "v1" "Secret" .Release.Namespace (include "modelyard.minioName" .)).data | default dict -}}
+{{- $secret := lookup "v1" "Secret" .Release.Namespace (include "modelyard.minioName" .) -}}
+{{- $there := $secret.data | default dict -}}
 {{- $user := .Values.demo.minio.rootUser | default (get $there "MINIO_ROOT_USER" | b64dec) | default "modelyard" -}}
 {{- $password := .Values.demo.minio.rootPassword | default (get $there "MINIO_ROOT_PASSWORD" | b64dec) | default (randAlphaNum 32) -}}
-{{- $_ := set .Values.demo "drawnKeys" (dict "user" $user "password" $password) -}}
+{{- $mark := dig "metadata" "annotations" "modelyard.io/keys" "0" $secret -}}
+{{- if and $there (or (ne $user (get $there "MINIO_ROOT_USER" | b64dec)) (ne $password (get $there "MINIO_ROOT_PASSWORD" | b64dec))) -}}
+{{- $mark = atoi $mark | add1 | toString -}}
+{{- else if not (or $there .Values.demo.minio.rootPassword) -}}
+{{- $mark = randNumeric 8 | trimAll "0" | default "1" -}}
+{{- end -}}
+{{- $_ := set .Values.demo "drawnKeys" (dict "user" $user "password" $password "mark" $mark) -}}
 {{- end -}}
 {{- .Values.demo.drawnKeys | toJson -}}
 {{- end -}}
 
-{{/* Changes when the keys do, and with it the pods that hold them; too short to guess a password by. */}}
+{{/*
+Changes when the keys do, and with it the pods that hold them. A count, kept with the Secret, and nothing made of the keys: a hash of a
+password tells whoever may read pods when a guess is right. What renders without a cluster (helm template, Argo CD) cannot count.
+*/}}
 {{- define "modelyard.minioKeysMark" -}}
 {{- if not .Values.demo.minio.existingSecret -}}
-modelyard.io/keys: {{ include "modelyard.minioKeys" . | sha256sum | trunc 8 | quote }}
+modelyard.io/keys: {{ (include "modelyard.minioKeys" . | fromJson).mark | quote }}
 {{- end -}}
 {{- end -}}
 

@@ -16,6 +16,7 @@ __all__ = [
     "S3Kind",
     "is_bucket",
     "is_folder_mark",
+    "meddling",
     "parse_uri",
     "read_s3_error",
     "safe_path",
@@ -28,6 +29,52 @@ _KEY_LIMIT = 1024
 """Bytes that S3 allows a key."""
 _NAME_LIMIT = 255
 """Bytes that file systems allow a name."""
+_HARMLESS_FOLDERS = frozenset({".cache", ".ipynb_checkpoints"})
+"""Folders that tools leave in a model's tree, and run nothing of."""
+_TOOL_FILES = frozenset(
+    [
+        ".git",
+        ".gitmodules",
+        ".gitconfig",
+        ".hg",
+        ".svn",
+        ".jj",
+        ".hgrc",
+        ".envrc",
+        ".env",
+        ".netrc",
+        ".npmrc",
+        ".yarnrc",
+        ".yarnrc.yml",
+        ".pypirc",
+        ".condarc",
+        ".pdbrc",
+        ".bashrc",
+        ".bash_profile",
+        ".bash_login",
+        ".bash_logout",
+        ".profile",
+        ".zshrc",
+        ".zshenv",
+        ".zprofile",
+        ".zlogin",
+        ".inputrc",
+        ".vimrc",
+        ".exrc",
+        ".nvimrc",
+        ".pre-commit-config.yaml",
+        ".tool-versions",
+        ".mise.toml",
+        ".python-version",
+        ".dir-locals.el",
+        ".pythonstartup",
+        ".gdbinit",
+        ".lldbinit",
+    ]
+)
+"""Files that a tool obeys in the folder where it is started, or that stand for one of its folders."""
+_SHORT_GIT = re.compile(r"git~[0-9]+")
+"""Windows' short name of `.git`."""
 _SHOWN = 120
 """Characters of a path that a message repeats."""
 
@@ -118,6 +165,26 @@ def unwritable(paths: Iterable[str]) -> str:
     if clash is not None:
         return f"{_shown(clash)} is a file and a folder at once"
     return ""
+
+
+def meddling(paths: Iterable[str]) -> str:
+    """Name a path that would change what a tool does in the folder that it is written to; empty: none.
+
+    A folder whose name begins with a dot belongs to a tool, and what lies in it is often run: a hook of
+    Git, a task of an editor. So are some files. Upper case and dots at the end make no difference, for
+    some file systems ignore them.
+    """
+    return next((path for path in sorted(paths) if _meddles([_folded(each) for each in path.split("/")])), "")
+
+
+def _meddles(segments: list[str]) -> bool:
+    *folders, file = segments
+    foreign = any((each.startswith(".") and each not in _HARMLESS_FOLDERS) or _SHORT_GIT.fullmatch(each) for each in folders)
+    return foreign or file in _TOOL_FILES or _SHORT_GIT.fullmatch(file) is not None
+
+
+def _folded(segment: str) -> str:
+    return segment.casefold().rstrip(". ")
 
 
 def _shown(path: str) -> str:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from modelyard.api.artifacts import Location, S3Kind, is_folder_mark, parse_uri, read_s3_error, unwritable
+from modelyard.api.artifacts import Location, S3Kind, is_folder_mark, meddling, parse_uri, read_s3_error, unwritable
 from modelyard.api.digest import FileDigest, tree_digest
 from modelyard.api.flavors import MLMODEL, why_code
 from modelyard.api.mlmodel import MLMODEL_LIMIT
@@ -29,6 +29,7 @@ _STREAMS = 8
 _PIECE = 32 * 1024 * 1024
 """Bytes of one request; a larger file is fetched in several, side by side."""
 _CHUNK = 256 * 1024
+_REPOSITORIES = frozenset({".git", ".hg", ".svn", ".jj"})
 Seen = Callable[[int, int], None]
 
 
@@ -164,6 +165,7 @@ class _Tree:
             raise Failed(self._uri, PodReason.ARTIFACT_MISSING, "nothing lies there any more.")
         if complaint := unwritable(item.path for item in items):
             raise Failed(self._uri, PodReason.ARTIFACT_INVALID, f"{complaint}.")
+        _check_target(self._uri, self._folder, [item.path for item in items])
         return items
 
     def _item(self, listed: Mapping[str, Any]) -> Item:
@@ -206,6 +208,25 @@ class _Tree:
         with self._lock:
             self._done += count
             self._seen(self._done, self._size)
+
+
+def _check_target(uri: str, folder: Path, paths: Sequence[str]) -> None:
+    """Refuse to write what a tool would obey, and into what is a tool's own.
+
+    Raises:
+        Failed: ArtifactInvalid; nothing has been written.
+
+    """
+    if path := meddling(paths):
+        message = f"{path[:120]!r} belongs to a tool, which may run it. Nothing was written. Register the model without it."
+        raise Failed(uri, PodReason.ARTIFACT_INVALID, message)
+    root = folder.resolve()
+    if tool := next((part for part in root.parts if part.casefold() in _REPOSITORIES), None):
+        raise Failed(uri, PodReason.ARTIFACT_INVALID, f"{folder} lies in {tool}, which belongs to a tool. Name another folder.")
+    leads_out = next((path for path in paths if (root / path).parent.resolve() != root.joinpath(path).parent), None)
+    if leads_out is not None:
+        message = f"{leads_out[:120]!r} would be written elsewhere: a folder in {folder} is a symbolic link. Name another folder."
+        raise Failed(uri, PodReason.ARTIFACT_INVALID, message)
 
 
 def _place(uri: str) -> Location:

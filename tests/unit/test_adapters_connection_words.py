@@ -1,0 +1,51 @@
+"""The credentials of a namespace's Secrets, and the texts that must not show them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from modelyard.api.text import HIDDEN
+from modelyard.errors import Invalid
+from tests.unit.test_adapters_connection import GOOD, World
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    made = World()
+    yield made
+    await made.tenants.close()
+
+
+async def test_texts_are_cleaned_by_the_secrets_that_are_read_anyway(world: World):
+    assert world.tenants.words("risk")("the-password") == HIDDEN
+    world.kubernetes.pods["risk"] = {"AWS_SECRET_ACCESS_KEY": "the-pods-key"}
+    await world.tenants.tenant("risk")
+    asked = list(world.kubernetes.asked)
+    words = world.tenants.words("risk")
+    assert words("the-password the-pods-key the-secret-key mlflow-artifacts risk anna") == "*** *** *** mlflow-artifacts risk anna"
+    assert world.tenants.words("other")("the-password") == HIDDEN
+    assert world.kubernetes.asked == asked, "no Secret is read for it"
+
+
+async def test_pods_of_before_a_rotation_may_show_the_old_keys(world: World):
+    await world.tenants.tenant("risk")
+    world.kubernetes.secrets["risk"] = GOOD | {"AWS_SECRET_ACCESS_KEY": "another-key"}
+    world.now += 61
+    await world.tenants.tenant("risk")
+    assert world.tenants.words("risk")("the-secret-key, another-key") == "***, ***"
+
+
+async def test_a_secret_that_opens_nothing_still_cleans(world: World):
+    await world.tenants.tenant("risk")
+    world.kubernetes.secrets["risk"] = {"AWS_SECRET_ACCESS_KEY": "another-key"}
+    world.now += 61
+    with pytest.raises(Invalid):
+        await world.tenants.tenant("risk")
+    assert world.tenants.words("risk")("the-secret-key, another-key") == "***, ***"
+    world.kubernetes.secrets["risk"] = None
+    world.now += 61
+    with pytest.raises(Invalid):
+        await world.tenants.tenant("risk")
+    assert world.tenants.words("risk")("the-secret-key, another-key") == "***, ***"
