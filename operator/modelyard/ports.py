@@ -102,7 +102,12 @@ class Objects(Protocol):
         ...
 
     async def event(self, body: Manifest, reason: str, message: str, *, warning: bool) -> None:
-        """Record an event about an object; one that cannot be recorded is logged and forgotten."""
+        """Record an event about an object; one that is refused is logged and forgotten.
+
+        Raises:
+            Unavailable: Kubernetes takes nothing now, or this process may not write now.
+
+        """
         ...
 
 

@@ -18,7 +18,7 @@ from modelyard.adapters.instrument import Missing
 from modelyard.adapters.kubernetes_api import APPLY, JSON_PATCH, KINDS, Api, Gone, Kind, kind_of
 from modelyard.api.base import GROUP, VERSION
 from modelyard.cache import Cache
-from modelyard.errors import Conflict, Invalid, ModelyardError, Unavailable
+from modelyard.errors import Ambiguous, Conflict, Invalid, ModelyardError, Unavailable
 from modelyard.kube.applied import stamped
 from modelyard.kube.names import FIELD_MANAGER
 from modelyard.kube.owned import parent_of
@@ -212,7 +212,12 @@ class Kubernetes:
             logger.info("What has changed could not be read: %s", error)
 
     async def event(self, body: Manifest, reason: str, message: str, *, warning: bool) -> None:
-        """Record an event; one that cannot be recorded is logged and forgotten."""
+        """Record an event; one that is refused is logged and forgotten.
+
+        Raises:
+            Unavailable: Kubernetes takes nothing now, or this process may not write now.
+
+        """
         meta = body["metadata"]
         kind = KINDS["events.k8s.io/v1", "Event"]
         event = {
@@ -237,6 +242,8 @@ class Kubernetes:
         try:
             await self._api.write("POST", kind.path(meta["namespace"]), "record Event", f"{meta['namespace']}/{meta['name']}", event)
         except ModelyardError as error:
+            if isinstance(error, Unavailable) and not isinstance(error, Ambiguous):
+                raise
             logger.warning("An event is lost: %s", error)
 
     # --- the start ----------------------------------------------------------------------------------------
