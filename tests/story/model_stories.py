@@ -34,6 +34,14 @@ async def a_version_is_registered_and_promoted(world: World) -> None:
     await world.run()
 
 
+@STORIES.reaching("RegisteredModel ScaledToZero")
+async def a_stage_is_scaled_to_nothing(world: World) -> None:
+    registers(world, production="v1")
+    await world.run()
+    world.patch("registeredmodels", "fraud", lambda spec: spec["stages"]["production"].update(serving={"replicas": 0}))
+    await world.run()
+
+
 @STORIES.reaching("RegisteredModel WaitingForVersion")
 async def a_stage_asks_for_a_version_that_still_trains(world: World) -> None:
     registers(world, fate=RUNNING, production="v1")

@@ -58,6 +58,8 @@ class ModelReason(StrEnum):
 
     SERVING = "Serving"
     """Every stage serves what the spec asks for, and MLflow agrees."""
+    SCALED_TO_ZERO = "ScaledToZero"
+    """A stage has a version and, as its spec asks, no pods: nobody answers for it."""
     REGISTERED = "Registered"
     """The model is in MLflow; no stage has a version, so nothing is served."""
     REGISTERING = "Registering"
