@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from modelyard.cache import Cache, Change, Key
+from modelyard.cache import Cache, Change
 
 SCOPE = "v1/ConfigMap"
 

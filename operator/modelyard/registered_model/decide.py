@@ -69,8 +69,7 @@ def decider(runtime: Runtime) -> Decide:
             return Rest(model.status.model_copy(update={"conditions": said}), requeue_after=_LOOK_AGAIN)
         versions = known(model, seen)
         decisions = {name: decide_stage(_view(model, seen, versions, runtime, name), now) for name in _stage_names(model, seen)}
-        status = _status(model, seen, versions, decisions, now)
-        status = status.model_copy(update={"operator_runtime": operator_runtime(runtime)})
+        status = _status(model, seen, versions, decisions, now, runtime=runtime)
         if seen.dependency_error is not None:
             return _without_dependencies(model, status, decisions, seen.dependency_error)
         if (taken := _taken(model, seen)) is not None:
@@ -246,6 +245,8 @@ def _status(
     versions: tuple[VersionStatus, ...],
     decisions: Mapping[str, StageDecision],
     now: datetime,
+    *,
+    runtime: Runtime,
 ) -> RegisteredModelStatus:
     name = mlflow_model_name(model.metadata.namespace, model.metadata.name)
     stages = {
@@ -262,6 +263,7 @@ def _status(
             "versions": full,
             "older_versions": older,
             "stages": stages,
+            "operator_runtime": operator_runtime(runtime),
             "history": (*model.status.history, *entries)[-history.LENGTH :],
             "summary": _summary(stages),
         }

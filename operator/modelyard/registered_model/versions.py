@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from modelyard.api.base import as_name
-from modelyard.api.blocker import VERSION_MESSAGE, Blocker, VersionBlocker
+from modelyard.api.blocker import Blocker, VersionBlocker
 from modelyard.api.registered_model import HeldStage, KnownVersion, ModelVersionSpec, RegisteredModel, StageStatus, VersionStatus
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.controller import FINALIZER
@@ -120,21 +120,21 @@ def _observed(version: VersionStatus, tracked: TrackedVersion | None, seen: Obse
     where = f"below {(version.uri or '')[:160]}"
     if version.uri is None:
         message = f"MLflow has lost {version.name}, and where it is stored was not kept. Declare it as another version."
-        blocked = VersionBlocker(reason=Reason.VERSION_INVALID, message=message[:VERSION_MESSAGE], needs_action=True)
+        blocked = VersionBlocker.of(Reason.VERSION_INVALID, message, needs_action=True)
     elif unread:
         pass  # a version that is not in use is not read, so nothing is said of its bytes
     elif isinstance(artifacts, Blocker):
         blocked = artifacts
     elif artifacts is None:
         message = f"Nothing is stored {where} any longer. Restore it; it is checked again automatically."
-        blocked = VersionBlocker(reason=Reason.ARTIFACT_MISSING, message=message[:VERSION_MESSAGE], needs_action=True)
+        blocked = VersionBlocker.of(Reason.ARTIFACT_MISSING, message, needs_action=True)
     elif artifacts.digest != version.digest:
         message = f"What is stored {where} is not what was registered. Restore it, or declare another version."
-        blocked = VersionBlocker(reason=Reason.ARTIFACT_DIGEST_MISMATCH, message=message[:VERSION_MESSAGE], needs_action=True)
+        blocked = VersionBlocker.of(Reason.ARTIFACT_DIGEST_MISMATCH, message, needs_action=True)
     else:
         listing = artifacts.listing_digest
     if tracked is not None and not tracked.ready and blocked is None:
-        blocked = VersionBlocker(reason=Reason.WAITING_FOR_VERSION, message="MLflow has not finished registering it.")
+        blocked = VersionBlocker.of(Reason.WAITING_FOR_VERSION, "MLflow has not finished registering it.")
     registered = version.registered_time or (tracked.created if tracked else None)
     return version.model_copy(
         update={
@@ -152,7 +152,7 @@ def _declared(declaration: Declaration, seen: Observation, *, full: bool) -> Ver
     status = VersionStatus(name=declaration.version, training_run=wanted.training_run, run_id=wanted.run_id, uri=wanted.uri)
     if full:
         message = f"This model has {_KEPT + _OLDER} versions, and no more are recorded. Register it in another RegisteredModel."
-        blocked = VersionBlocker(reason=Reason.VERSION_INVALID, message=message[:VERSION_MESSAGE], needs_action=True)
+        blocked = VersionBlocker.of(Reason.VERSION_INVALID, message, needs_action=True)
         return status.model_copy(update={"blocked": blocked})
     if not isinstance(source, Source):
         return status.model_copy(update={"blocked": source})
