@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Generic, Literal, TypeVar
 
+from modelyard.api.run_status import RunStatus
+
 __all__ = [
     "Act",
     "Action",
@@ -48,7 +50,6 @@ __all__ = [
 
 StatusT = TypeVar("StatusT")
 Manifest = dict[str, Any]
-RunStatus = Literal["FINISHED", "FAILED", "KILLED"]
 
 
 # --- owned objects: idempotent, any number in a round -------------------------------------------

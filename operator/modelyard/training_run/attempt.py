@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 from modelyard.api.base import condition
 from modelyard.api.conditions import progressing, stalled
+from modelyard.api.run_status import RunStatus
 from modelyard.api.training_run import TrainingReason as Reason
 from modelyard.api.training_run import TrainingRun, TrainingRunStatus
 from modelyard.kube.applied import in_sync
@@ -44,7 +45,7 @@ def decide_attempt(
     runtime: Runtime,
 ) -> Plan[TrainingRunStatus]:
     """Carry the newest attempt on, in the cluster or outside of it."""
-    if tracked.deleted and tracked.status in {"RUNNING", "SCHEDULED"}:
+    if tracked.deleted and tracked.is_open:
         message = (
             f"The MLflow run of attempt {observation.attempt} was deleted in MLflow. Restore it"
             " there; the run then continues automatically."
@@ -64,7 +65,7 @@ def _external(
     runtime: Runtime,
 ) -> Plan[TrainingRunStatus]:
     """Carry on an attempt without a Job: its MLflow run says how it ended."""
-    if tracked.status == "FINISHED":
+    if tracked.has_finished:
         return _complete(run, observation, tracked, now)
     failure = external.failure(run, tracked, observation.attempt, now)
     if failure is not None:
@@ -106,10 +107,10 @@ def _without_job(
     recorded = recorded_failure(run, observation)
     if recorded is not None and recorded.reason == Reason.INVALID_RESOURCES:
         return decide_failed(run, observation, recorded, now, runtime)
-    if tracked.status in {"FAILED", "KILLED"}:
+    if tracked.has_failed:
         failure = recorded or vanished(observation)
         return decide_failed(run, observation, failure, now, runtime)
-    if tracked.status == "FINISHED":
+    if tracked.has_finished:
         return _complete(run, observation, tracked, now)
     if missing := _unlogged(run, tracked):
         return Act((LogParameters(tracked.id, missing),))
@@ -159,8 +160,8 @@ def _unlogged(run: TrainingRun, tracked: TrackedRun) -> dict[str, str]:
 
 def _complete(run: TrainingRun, observation: Observation, tracked: TrackedRun, now: datetime) -> Plan[TrainingRunStatus]:
     """Close the MLflow run if its process did not, and record the end (`ended` follows)."""
-    if tracked.status != "FINISHED":
-        return Act((FinishRun(tracked.id, "FINISHED"),))
+    if not tracked.has_finished:
+        return Act((FinishRun(tracked.id, RunStatus.FINISHED),))
     conditions = (
         condition("Succeeded", True, Reason.SUCCEEDED, "Trained."),
         *progressing(Reason.REGISTERING, "Trained; the registration is checked next."),

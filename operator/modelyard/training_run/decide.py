@@ -5,6 +5,7 @@ from datetime import datetime
 
 from modelyard.api.base import DeletionPolicy
 from modelyard.api.conditions import CONNECTION_OPERATION, stalled, trouble
+from modelyard.api.run_status import RunStatus
 from modelyard.api.training_run import TrainingRun, TrainingRunStatus
 from modelyard.errors import ModelyardError
 from modelyard.kube.names import UID_TAG
@@ -45,8 +46,8 @@ def finalize(run: TrainingRun, observation: Observation, _now: datetime) -> Plan
     uid = run.metadata.uid
     ours = [tracked for tracked in observation.runs.values() if tracked.tags.get(UID_TAG) == uid and not tracked.deleted]
     for tracked in ours:
-        if tracked.status in {"RUNNING", "SCHEDULED"}:
-            return Act((FinishRun(tracked.id, "KILLED"),))
+        if tracked.is_open:
+            return Act((FinishRun(tracked.id, RunStatus.KILLED),))
     delete = run.spec.deletion_policy is DeletionPolicy.DELETE
     for tracked in ours:
         if delete and tracked.id not in observation.referenced:

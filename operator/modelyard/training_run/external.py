@@ -50,7 +50,7 @@ def failure(run: TrainingRun, tracked: TrackedRun, attempt: int, now: datetime) 
     recorded = run.status.failure
     if recorded is not None and recorded.attempt != attempt:
         recorded = None
-    if tracked.status in {"FAILED", "KILLED"}:
+    if tracked.has_failed:
         return _closed(tracked, attempt, recorded)
     ends = _ends(run, tracked)
     if ends is not None and now >= ends:

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 from modelyard.api.conditions import progressing
+from modelyard.api.run_status import RunStatus
 from modelyard.api.training_run import Failure, TrainingRun, TrainingRunStatus
 from modelyard.api.training_run import TrainingReason as Reason
 from modelyard.errors import Invalid, ModelyardError
@@ -43,9 +44,8 @@ def decide_failed(
     if run.status.failure != failure:
         status = known(run, observation, progressing(Reason.RETRYING, message))
         return Record(status.model_copy(update={"failure": failure}))
-    closed = tracked.status in {"FAILED", "KILLED"}
-    if not closed or (tracked.end is None and not tracked.deleted):
-        return Act((FinishRun(tracked.id, "FAILED"),))
+    if not tracked.has_failed or (tracked.end is None and not tracked.deleted):
+        return Act((FinishRun(tracked.id, RunStatus.FAILED),))
     if outcome.final(failure) or attempt > run.spec.backoff_limit:
         return _give_up(run, observation, failure, tracked.end or now)
     pause = min(_RETRY_BASE * 2 ** (attempt - 1), _RETRY_CAP)

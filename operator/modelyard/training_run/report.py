@@ -5,6 +5,7 @@ from datetime import datetime
 
 from modelyard.api.base import Condition, condition
 from modelyard.api.conditions import stalled
+from modelyard.api.run_status import RunStatus
 from modelyard.api.training_run import (
     DatasetStatus,
     Failure,
@@ -140,7 +141,7 @@ def _progress(tracked: TrackedRun, began: datetime | None, now: datetime | None)
     percent = int(value)
     if percent == 100:
         return Progress(percent=percent, message="Done.")
-    if now is None or began is None or percent < 10 or tracked.status != "RUNNING":
+    if now is None or began is None or percent < 10 or tracked.status != RunStatus.RUNNING:
         return Progress(percent=percent, message=f"{percent}% done.")
     left = (now - began).total_seconds() * (100 - percent) / percent
     eta = max(10, round(left / 10) * 10)
