@@ -17,6 +17,7 @@ from modelyard.training_run.ended import decide_ended
 from modelyard.training_run.failed import decide_lost, refused_job
 from modelyard.training_run.observation import Observation
 from modelyard.training_run.start import decide_start
+from modelyard.training_run.view import AttemptView
 
 __all__ = ["decider", "finalize", "in_sync", "on_error"]
 
@@ -33,7 +34,7 @@ def decider(runtime: Runtime) -> Decide:
         if run.status.attempt > observation.attempt:
             return decide_lost(run, observation, now)
         if observation.newest is not None:
-            return decide_attempt(run, observation, observation.newest, now, runtime)
+            return decide_attempt(AttemptView(run, observation, observation.newest, runtime, now))
         return decide_start(run, observation, now, runtime)
 
     return decide
