@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 from modelyard.api.run_status import OPEN, UNSUCCESSFUL, RunStatus
 from modelyard.errors import ModelyardError
 from modelyard.kube.names import CONNECTION_SECRET
-from modelyard.plan import Delete, Manifest
+from modelyard.plan import Delete, Manifest, Suspend
 
 __all__ = [
     "ArtifactTree",
@@ -66,6 +66,10 @@ class Cluster(Protocol):
 
     async def delete(self, namespace: str, child: Delete) -> None:
         """Delete an owned object if it still has that uid; one that is gone is no error."""
+        ...
+
+    async def suspend(self, namespace: str, job: Suspend) -> None:
+        """Set an owned Job's `suspend`, and nothing else; `Conflict` if it no longer has that uid."""
         ...
 
     async def secret(self, namespace: str, name: str) -> Mapping[str, str] | None:

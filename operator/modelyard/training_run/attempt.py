@@ -21,6 +21,7 @@ from modelyard.plan import (
     Record,
     Rest,
     SetTags,
+    Suspend,
     TagTarget,
 )
 from modelyard.training_run import build, external, jobs, outcome
@@ -113,14 +114,14 @@ def _active(view: AttemptView, job: Manifest) -> Plan[TrainingRunStatus]:
     return Rest(status, requeue_after=_METRICS_POLL)
 
 
-def _suspend_or_resume(run: TrainingRun, job: Manifest) -> Apply | Delete | None:
+def _suspend_or_resume(run: TrainingRun, job: Manifest) -> Delete | Suspend | None:
     """Make the Job's `suspend` as the spec says. A Job in a queue can only be deleted from it."""
     if build.queued(run):
         held = run.spec.suspend and not job["metadata"].get("deletionTimestamp")
         return jobs.delete(job) if held else None
     if bool(job["spec"].get("suspend")) == run.spec.suspend:
         return None
-    return Apply(build.switched(job, suspend=run.spec.suspend))
+    return Suspend(job["metadata"]["name"], job["metadata"]["uid"], run.spec.suspend)
 
 
 def _unlogged(view: AttemptView) -> dict[str, str]:
