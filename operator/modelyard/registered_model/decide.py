@@ -281,7 +281,8 @@ def _summary(stages: Mapping[str, StageStatus]) -> str:
 def _requeue_after(status: RegisteredModelStatus, decisions: Mapping[str, StageDecision]) -> timedelta | None:
     """Return when to look again; what a version waits for by itself is reported by a watch."""
     waits = [decision.requeue_after for decision in decisions.values() if decision.requeue_after is not None]
-    if any(version.blocked is not None and version.blocked.needs_action for version in status.versions):
+    blockers = [version.blocked for version in status.versions if version.blocked is not None]
+    if any(blocker.needs_action and blocker.reason != Reason.VERSION_TAKEN for blocker in blockers):
         waits.append(_LOOK_AGAIN)
     return min(waits, default=None)
 

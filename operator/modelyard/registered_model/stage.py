@@ -11,6 +11,7 @@ from modelyard.plan import Apply, Delete
 from modelyard.registered_model import build, promotion, serving
 from modelyard.registered_model.history import entry
 from modelyard.registered_model.promotion import Step
+from modelyard.registered_model.versions import may_start
 from modelyard.registered_model.view import StageView
 
 __all__ = ["StageDecision", "decide_stage"]
@@ -189,7 +190,8 @@ def _unwell(view: StageView, stable: ServedVersion) -> Blocker | None:
         message = f"{stable.version} is still serving. MLflow has lost it; it is being registered again."
         return Blocker.of(Reason.REGISTERING, message)
     if known.blocked is not None:
-        message = f"{stable.version} is still serving, but no new pod of it could start. {known.blocked.message}"
+        but = "" if may_start(known) else ", but no new pod of it could start"
+        message = f"{stable.version} is still serving{but}. {known.blocked.message}"
         return Blocker.of(known.blocked.reason, message, needs_action=known.blocked.needs_action)
     pods, wanted = serving.standing(view, stable), serving.replicas(view, stable)
     if pods.ready >= wanted and pods.current:

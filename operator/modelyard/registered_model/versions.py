@@ -28,12 +28,13 @@ from modelyard.kube.names import (
 from modelyard.plan import CreateVersion
 from modelyard.ports import TrackedVersion
 from modelyard.registered_model.build import served_by
-from modelyard.registered_model.declarations import Declaration
+from modelyard.registered_model.declarations import Declaration, contradicted
 from modelyard.registered_model.observation import Artifacts, Observation, Source, is_empty
 
 __all__ = [
     "copied_tags",
     "known",
+    "may_start",
     "next_registration",
     "rebuilt",
     "split",
@@ -91,6 +92,7 @@ def known(model: RegisteredModel, seen: Observation) -> tuple[VersionStatus, ...
     older = [_revived(each, tracked) for each in model.status.older_versions if each.name in used]
     recorded = [version for version in (*model.status.versions, *older) if version.digest is not None]
     found = [_observed(version, tracked.get(version.name), seen) for version in recorded]
+    found = [contradicted(version, model.spec.versions.get(version.name)) for version in found]
     names = {version.name for version in found} | {version.name for version in model.status.older_versions}
     full = len(names) >= _KEPT + _OLDER
     found += [_declared(each, seen, full=full) for each in seen.declarations.values() if each.version not in names]
@@ -106,10 +108,12 @@ def _used(model: RegisteredModel) -> set[str | None]:
 
 
 def _revived(older: KnownVersion, tracked: Mapping[str, TrackedVersion]) -> VersionStatus:
-    """Return an older version in full; where it is stored is MLflow's word, its bytes are the record's."""
+    """Return an older version in full; where it is from is MLflow's word, its bytes are the record's."""
     there = tracked.get(older.name)
-    uri = there.source[:500] if there else None
-    return VersionStatus(name=older.name, mlflow_version=older.mlflow_version, digest=older.digest, uri=uri)
+    if there is None:
+        return VersionStatus(name=older.name, mlflow_version=older.mlflow_version, digest=older.digest)
+    told = _told(older.name, older.digest, there)
+    return told.model_copy(update={"mlflow_version": older.mlflow_version})
 
 
 def _observed(version: VersionStatus, tracked: TrackedVersion | None, seen: Observation) -> VersionStatus:
@@ -144,6 +148,11 @@ def _observed(version: VersionStatus, tracked: TrackedVersion | None, seen: Obse
             "blocked": blocked,
         }
     )
+
+
+def may_start(version: VersionStatus) -> bool:
+    """Tell whether new pods of a recorded version may start: its bytes are in place, as recorded."""
+    return version.blocked is None or version.blocked.reason == Reason.VERSION_TAKEN
 
 
 def _declared(declaration: Declaration, seen: Observation, *, full: bool) -> VersionStatus:
