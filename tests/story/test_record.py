@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from modelyard.api.registered_model import RegisteredModel
 from modelyard.plan import Manifest
 from tests.story.model_stories import registers
+from tests.story.stories import MINUTE
 from tests.story.world import NAMESPACE, World
 
 OTHER = "s3://mlflow-artifacts/risk/another-tree"
@@ -86,3 +89,78 @@ async def test_the_sources_of_a_version_are_named_however_long_they_are():
     assert version.blocked is not None
     assert "s3://mlflow-artifacts/risk/x" in version.blocked.message
     assert "/the-end. Declare that under another name, and remove this one." in version.blocked.message
+
+
+# --- a status that was lost -----------------------------------------------------------------------------
+MODEL = f"{NAMESPACE}.fraud"
+
+
+def lose_the_status(world: World) -> None:
+    """Have the object be as it is after a restore that left out its status."""
+    world.cluster.edit("registeredmodels", NAMESPACE, "fraud", lambda body: body.update(status={}))
+
+
+def serving_objects(world: World) -> set[tuple[str, str, str]]:
+    scopes = ("apps/v1/Deployment", "v1/Service", "policy/v1/PodDisruptionBudget", "apps/v1/ControllerRevision")
+    found = (each for scope in scopes for each in world.cluster.all(scope))
+    return {(each["kind"], each["metadata"]["name"], each["metadata"]["uid"]) for each in found}
+
+
+async def another_has_the_name(world: World) -> None:
+    await world.tracking.set_model_tags(MODEL, {"modelyard.io/uid": "uid-of-another"}, None)
+
+
+@pytest.mark.parametrize("is_lost", [False, True], ids=["status", "no-status"])
+async def test_what_serves_stays_while_another_object_has_the_name(is_lost: bool):
+    world = await served()
+    before = serving_objects(world)
+    await another_has_the_name(world)
+    if is_lost:
+        lose_the_status(world)
+    await world.run(6 * MINUTE)
+    assert world.condition("registeredmodels", "fraud", "Stalled") == ("True", "NameTaken")
+    assert serving_objects(world) == before
+
+    world.cluster.edit("registeredmodels", NAMESPACE, "fraud", adopting)
+    await world.run(6 * MINUTE)
+    assert world.condition("registeredmodels", "fraud") == ("True", "Serving")
+    assert serving_objects(world) == before
+    assert world.status("registeredmodels", "fraud")["stages"]["production"]["version"] == "v1"
+
+
+def adopting(body: Manifest) -> None:
+    body["metadata"].setdefault("annotations", {})["modelyard.io/adopt"] = "true"
+
+
+@pytest.mark.parametrize("is_declared", [True, False])
+async def test_what_serves_stays_though_neither_the_status_nor_mlflow_tells_of_it(is_declared: bool):
+    """The Deployment says which bytes it serves; the version is registered again if its source still has them."""
+    world = await served()
+    before = serving_objects(world)
+    await world.tracking.delete_model(MODEL)
+    if not is_declared:
+        world.cluster.remove("trainingruns", NAMESPACE, "run")
+    lose_the_status(world)
+    await world.run(6 * MINUTE)
+    assert serving_objects(world) == before
+    status = world.status("registeredmodels", "fraud")
+    assert status["stages"]["production"]["version"] == "v1"
+    if is_declared:
+        assert world.condition("registeredmodels", "fraud") == ("True", "Serving")
+        assert [each["digest"] for each in status["versions"]] == [status["stages"]["production"]["digest"]]
+    else:
+        assert world.condition("registeredmodels", "fraud", "Stalled") == ("True", "VersionUnknown")
+        assert "v1 is still serving, but its record is lost" in message(world)
+
+
+async def test_what_serves_stays_though_a_tag_says_that_another_version_does():
+    world = await served()
+    before = serving_objects(world)
+    (version,) = await world.tracking.versions(MODEL)
+    await world.tracking.set_version_tags(MODEL, version.version, {"modelyard.io/stages": ""})
+    world.promote("fraud", "production", "v9")
+    lose_the_status(world)
+    await world.run(6 * MINUTE)
+    assert serving_objects(world) == before
+    assert world.status("registeredmodels", "fraud")["stages"]["production"]["version"] == "v1"
+    assert world.condition("registeredmodels", "fraud", "Stalled") == ("True", "VersionUnknown")
