@@ -9,7 +9,7 @@ import pytest
 from modelyard.api.registered_model import RegisteredModel
 from modelyard.plan import Manifest
 from tests.story.model_stories import registers
-from tests.story.stories import MINUTE
+from tests.story.stories import MINUTE, UNAVAILABLE, answers
 from tests.story.world import NAMESPACE, World
 
 OTHER = "s3://mlflow-artifacts/risk/another-tree"
@@ -164,3 +164,53 @@ async def test_what_serves_stays_though_a_tag_says_that_another_version_does():
     assert serving_objects(world) == before
     assert world.status("registeredmodels", "fraud")["stages"]["production"]["version"] == "v1"
     assert world.condition("registeredmodels", "fraud", "Stalled") == ("True", "VersionUnknown")
+
+
+# --- more stages than a status holds --------------------------------------------------------------------
+STAGES = 16
+
+
+def names(prefix: str) -> list[str]:
+    return [f"{prefix}{number}" for number in range(STAGES)]
+
+
+async def with_every_stage_held() -> World:
+    world = World()
+    registers(world, stages={name: {"version": "v1"} for name in names("a")})
+    await world.run()
+    held = world.status("registeredmodels", "fraud")["stages"]
+    assert {name for name, stage in held.items() if stage["version"] == "v1"} == set(names("a"))
+    return world
+
+
+def rename(world: World, prefix: str) -> None:
+    stages = {name: {"version": "v1"} for name in names(prefix)}
+    world.patch("registeredmodels", "fraud", lambda spec: spec.update(stages=stages))
+
+
+@pytest.mark.parametrize("is_down", [False, True], ids=["", "mlflow-down"])
+async def test_sixteen_held_stages_are_renamed_at_once(is_down: bool):
+    world = await with_every_stage_held()
+    if is_down:
+        answers(world, UNAVAILABLE, "model", "versions")
+    rename(world, "b")
+    await world.run(6 * MINUTE)
+    world.check_statuses()
+    if is_down:
+        assert {name for name in names("a") if world.serving(f"fraud-{name}") == "v1"} == set(names("a"))
+        rename(world, "c")
+        rename(world, "b")
+        world.restart()
+        await world.run(6 * MINUTE)
+        world.check_statuses()
+        held = world.status("registeredmodels", "fraud")["stages"]
+        assert {name for name, stage in held.items() if stage.get("version")} == set(names("a")), "none is forgotten"
+        world.calls.on_call = lambda *_: None
+        await world.run(11 * MINUTE)
+    world.check_statuses()
+    status = world.status("registeredmodels", "fraud")
+    assert world.condition("registeredmodels", "fraud") == ("True", "Serving")
+    assert set(status["stages"]) == set(names("b"))
+    assert {name for name in names("b") if world.serving(f"fraud-{name}") == "v1"} == set(names("b"))
+    assert [name for name in names("a") if world.serving(f"fraud-{name}")] == []
+    assert len(world.cluster.all("apps/v1/Deployment")) == STAGES

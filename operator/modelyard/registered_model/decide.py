@@ -47,6 +47,9 @@ __all__ = ["Decide", "decider", "finalize", "in_sync", "in_sync_with", "on_error
 _LOOK_AGAIN = timedelta(seconds=15)
 """How often something is checked that no watch reports: artifacts that are missing, MLflow that is away."""
 
+_STAGES = 16
+"""How many stages the status has room for."""
+
 ModelPlan = Plan[RegisteredModelStatus]
 
 
@@ -98,9 +101,15 @@ def _view(model: RegisteredModel, seen: Observation, versions: tuple[VersionStat
 
 
 def _stage_names(model: RegisteredModel, seen: Observation) -> list[str]:
-    """Return the stages of the spec, and those of which a status or serving objects are left."""
-    serving = {stage for stage in map(stage_of, seen.owned) if stage is not None}
-    return sorted({*model.spec.stages, *model.status.stages, *serving})
+    """Return the stages to decide on: those of the spec, and those of which anything is left.
+
+    The status has room for as many as the spec. A removed stage keeps its place while it holds a
+    version (it is cleared when MLflow answers), and stages that are new in the spec wait for one.
+    """
+    kept = {name for name, stage in model.status.stages.items() if name in model.spec.stages or stage.version}
+    new = sorted(model.spec.stages.keys() - kept)[: _STAGES - len(kept)]
+    left = {*model.status.stages, *filter(None, map(stage_of, seen.owned))} - model.spec.stages.keys()
+    return sorted({*kept, *new, *left})
 
 
 # --- the four ways a round can go -----------------------------------------------------------------
@@ -232,11 +241,7 @@ def _status(
     runtime: Runtime,
 ) -> RegisteredModelStatus:
     name = mlflow_model_name(model.metadata.namespace, model.metadata.name)
-    stages = {
-        stage: decision.status
-        for stage, decision in decisions.items()
-        if stage in model.spec.stages or decision.status.version or decision.actions
-    }
+    stages = {stage: decision.status for stage, decision in decisions.items() if stage in model.spec.stages or decision.status.version}
     full, older = split(model, with_held(versions, stages, now), stages)
     entries = tuple(decision.entry for decision in decisions.values() if decision.entry)
     return model.status.model_copy(
