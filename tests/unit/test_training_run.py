@@ -182,6 +182,23 @@ def test_a_status_has_room_for_what_a_script_logs():
     status = written(run, plan).status
     assert (len(status.parameters), len(status.metrics)) == (256, 32)
     assert status.parameters["zz"] == "1", "those of the spec come first"
+    assert status.omitted_parameters == 45
+    assert max(map(len, status.parameters.values())) <= 1024
+    assert status.parameters["p000"] == "x" * 984 + "... and 6016 more characters"
+
+
+def test_a_value_that_fits_stays_whole_and_a_name_that_does_not_is_left_out():
+    run = training_run(parameters={"long": "y" * 6000, "unlogged": "z"})
+    logged = {"fits": "x" * 1024, "over": "x" * 1025, "n" * 250: "1", "n" * 251: "1", "long": "y" * 6000, "unlogged": "z"}
+    after = written(run, decide(run, training(run, running(run), parameters=logged), NOW))
+    shown = after.status.parameters
+    assert set(shown) == set(logged) - {"n" * 251}
+    assert after.status.omitted_parameters == 1
+    assert (shown["fits"], shown["over"]) == ("x" * 1024, "x" * 984 + "... and 41 more characters")
+    assert after.parameters["long"] == "y" * 6000, "the spec has it whole"
+    other = after.model_copy(update={"spec": training_run(parameters={"long": "other"}).spec})
+    assert other.parameters["long"] == shown["long"], "MLflow has another one, and that is what counts"
+    assert written(run, decide(run, training(run, running(run), parameters={"a": "1"} | logged), NOW)).status.omitted_parameters == 1
 
 
 def test_the_image_that_runs_is_written_down_once():
