@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, Protocol
 
+from modelyard.api.run_status import OPEN, UNSUCCESSFUL, RunStatus
 from modelyard.errors import ModelyardError
 from modelyard.kube.names import CONNECTION_SECRET
-from modelyard.plan import Delete, Manifest, RunStatus
+from modelyard.plan import Delete, Manifest, Suspend
 
 __all__ = [
     "ArtifactTree",
@@ -65,6 +66,10 @@ class Cluster(Protocol):
 
     async def delete(self, namespace: str, child: Delete) -> None:
         """Delete an owned object if it still has that uid; one that is gone is no error."""
+        ...
+
+    async def suspend(self, namespace: str, job: Suspend) -> None:
+        """Set an owned Job's `suspend`, and nothing else; `Conflict` if it no longer has that uid."""
         ...
 
     async def secret(self, namespace: str, name: str) -> Mapping[str, str] | None:
@@ -130,7 +135,7 @@ class TrackedRun:
     id: str
     experiment: str
     name: str
-    status: Literal["RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED"]
+    status: RunStatus
     deleted: bool
     start: datetime | None
     end: datetime | None
@@ -139,6 +144,21 @@ class TrackedRun:
     metrics: Mapping[str, float] = field(default_factory=dict)
     artifact_uri: str = ""
     models: tuple[str, ...] = ()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nothing has closed it."""
+        return self.status in OPEN
+
+    @property
+    def has_finished(self) -> bool:
+        """Whether it was closed as trained."""
+        return self.status == RunStatus.FINISHED
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it was closed without a result."""
+        return self.status in UNSUCCESSFUL
 
 
 @dataclass(frozen=True)

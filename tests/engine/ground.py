@@ -19,6 +19,7 @@ from tests.fakes.cluster import FakeCluster, controlled_by
 
 __all__ = [
     "DEPLOYMENTS",
+    "JOBS",
     "MAPS",
     "REPLICA_SETS",
     "SERVICES",
@@ -27,6 +28,7 @@ __all__ = [
     "Ground",
     "config_map",
     "deployment",
+    "job",
     "names",
     "owned",
     "real",
@@ -34,7 +36,7 @@ __all__ = [
     "there",
 ]
 
-TOYS, MAPS, DEPLOYMENTS = "experiments", "v1/ConfigMap", "apps/v1/Deployment"
+TOYS, MAPS, DEPLOYMENTS, JOBS = "experiments", "v1/ConfigMap", "apps/v1/Deployment", "batch/v1/Job"
 SERVICES, REPLICA_SETS = "v1/Service", "apps/v1/ReplicaSet"
 
 
@@ -112,7 +114,7 @@ class Real:
         return await self.admin.must("PATCH", self._path(scope, name), patch, "application/merge-patch+json")
 
     async def remove(self, scope: str, name: str) -> None:
-        await self.admin.must("DELETE", self._path(scope, name))
+        await self.admin.must("DELETE", self._path(scope, name), {"propagationPolicy": "Background"})
 
     async def older(self, body: Manifest) -> None:
         path = self._path(f"{body['apiVersion']}/{body['kind']}", body["metadata"]["name"])
@@ -149,6 +151,12 @@ def deployment(name: str, owner: Manifest, containers: list[Manifest], selector:
     template = {"metadata": {"labels": {"app": selector}}, "spec": {"containers": containers} | pod}
     spec = {"replicas": 1, "selector": {"matchLabels": {"app": selector}}, "template": template}
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta(name, owner), "spec": spec}
+
+
+def job(name: str, owner: Manifest, image: str = "a") -> Manifest:
+    pod = {"restartPolicy": "Never", "containers": [{"name": "one", "image": image}]}
+    spec = {"suspend": False, "backoffLimit": 0, "template": {"spec": pod}}
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": meta(name, owner), "spec": spec}
 
 
 def service(name: str, owner: Manifest) -> Manifest:

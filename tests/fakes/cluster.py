@@ -19,7 +19,7 @@ from modelyard.cache import Cache
 from modelyard.errors import Conflict, Invalid, ModelyardError
 from modelyard.kube.applied import ATOMIC_MAPS, item_key, stamped
 from modelyard.kube.owned import parent_of
-from modelyard.plan import Delete, Manifest
+from modelyard.plan import Delete, Manifest, Suspend
 from tests.fakes.calls import Call, Calls, Hook
 from tests.fakes.clock import FakeClock
 
@@ -130,6 +130,20 @@ class FakeCluster:
             self._cache.put(place[0], _copy(left))
         else:
             self._cache.remove(*place, child.uid)
+
+    async def suspend(self, namespace: str, job: Suspend) -> None:
+        place = ("batch/v1/Job", namespace, job.name)
+        async with self._call("suspend", namespace, job):
+            live = self._objects.get(place)
+            if live is None:
+                self._cache.remove(*place, job.uid)
+                raise Conflict("Kubernetes", "suspend Job", job.name, "it is gone")
+            if live["metadata"]["uid"] != job.uid:
+                raise Conflict("Kubernetes", "suspend Job", job.name, "another one has its name now")
+            body = _copy(live)
+            body["spec"]["suspend"] = job.suspend
+            body = self._store(body)
+        self._cache.put(place[0], _copy(body))
 
     async def secret(self, namespace: str, name: str) -> Mapping[str, str] | None:
         async with self._call("secret", namespace, name):

@@ -50,7 +50,7 @@ TABLE: dict[str, dict[tuple[str, str, str], str]] = {
     "RegisteredModel": {
         HEALTHY: "Serving Registered",
         WAITS: "Registering WaitingForVersion Promoting NotServing Unschedulable MLflowUnavailable StoreUnavailable",
-        BROKEN: "VersionUnknown VersionInvalid ArtifactMissing ArtifactDigestMismatch ServingFailed CodeModelForbidden "
+        BROKEN: "VersionUnknown VersionInvalid VersionTaken ArtifactMissing ArtifactDigestMismatch ServingFailed CodeModelForbidden "
         "ArtifactInvalid ImagePullFailed ConfigurationMissing OutOfMemory VolumeFull QuotaExceeded PodRefused "
         "NameTaken ConnectionMissing ConnectionRefused RequestRefused",
         GOING: "Deleting",

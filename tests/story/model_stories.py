@@ -61,6 +61,14 @@ async def a_version_comes_from_a_run_that_failed(world: World) -> None:
     await world.run()
 
 
+@STORIES.reaching("RegisteredModel VersionTaken")
+async def a_version_is_declared_again_from_another_source(world: World) -> None:
+    registers(world, production="v1")
+    await world.run()
+    world.patch("registeredmodels", "fraud", lambda spec: spec.update(versions={"v1": {"uri": "s3://mlflow-artifacts/risk/other"}}))
+    await world.run()
+
+
 @STORIES.reaching("RegisteredModel ArtifactMissing")
 async def there_is_nothing_where_a_version_should_be(world: World) -> None:
     world.apply(manifest("Experiment", "fraud"))

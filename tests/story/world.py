@@ -6,13 +6,19 @@ and notebooks, which train what no Job does. They act between the operator's pas
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from typing import Any
+
+import jsonschema
+from jsonschema.protocols import Validator
 
 from modelyard import experiment, registered_model, training_run
 from modelyard.api.kinds import KINDS
+from modelyard.api.schema import crd
 from modelyard.cache import Cache
 from modelyard.engine.engine import Engine, Options
 from modelyard.kube.pods import Runtime
@@ -35,6 +41,12 @@ _JOB, _POD, _DEPLOYMENT = "batch/v1/Job", "v1/Pod", "apps/v1/Deployment"
 def manifest(kind: str, name: str, **spec: Any) -> Manifest:
     """Return an object as a user writes it."""
     return {"apiVersion": "modelyard.io/v1alpha1", "kind": kind, "metadata": {"name": name, "namespace": NAMESPACE}, "spec": spec}
+
+
+@cache
+def _schema(kind: str) -> Validator:
+    version = crd(next(each for each in KINDS if kind == each.resource.KIND))["spec"]["versions"][0]
+    return jsonschema.Draft202012Validator(version["schema"]["openAPIV3Schema"]["properties"]["status"])
 
 
 class _Ports:
@@ -169,6 +181,11 @@ class World:
         """Every reason that a status write gave, as `TrainingRun Scheduling`."""
         writes = (call.arguments for call in self.calls.named("write_status"))
         return {f"{body['kind']} {condition['reason']}" for body, status in writes for condition in status["conditions"]}
+
+    def check_statuses(self) -> None:
+        """Check that the API server would have taken every status that was written."""
+        for body, status in {json.dumps(call.arguments): call.arguments for call in self.calls.named("write_status")}.values():
+            _schema(body["kind"]).validate(status)
 
     def serving(self, service: str) -> str | None:
         """Return the version whose pods a Service selects; None when there is no Service."""

@@ -22,7 +22,7 @@ from modelyard.errors import Ambiguous, Conflict, Invalid, ModelyardError, Unava
 from modelyard.kube.applied import stamped
 from modelyard.kube.names import FIELD_MANAGER
 from modelyard.kube.owned import parent_of
-from modelyard.plan import Delete, Manifest
+from modelyard.plan import Delete, Manifest, Suspend
 
 __all__ = ["Kubernetes", "Leases"]
 
@@ -114,6 +114,26 @@ class Kubernetes:
             self._cache.remove(kind.scope, namespace, child.name, child.uid)
         else:  # it is still there, on its way out
             self._cache.put(kind.scope, answer)
+
+    async def suspend(self, namespace: str, job: Suspend) -> None:
+        """Set an owned Job's `suspend`, if it still has that uid."""
+        kind, subject = KINDS["batch/v1", "Job"], f"{namespace}/{job.name}"
+        path, operation = kind.path(namespace, job.name), f"suspend {kind.kind}"
+        patch = [
+            {"op": "test", "path": "/metadata/uid", "value": job.uid},
+            {"op": "add", "path": "/spec/suspend", "value": job.suspend},
+        ]
+        params = {"fieldManager": FIELD_MANAGER}
+        try:
+            answer = await self._api.write("PATCH", path, operation, subject, patch, content_type=JSON_PATCH, params=params)
+        except Missing:
+            self._cache.remove(kind.scope, namespace, job.name, job.uid)
+            raise Conflict("Kubernetes", operation, subject, "it is gone") from None
+        except Invalid as error:
+            if _TEST_FAILED in error.detail:
+                raise Conflict("Kubernetes", operation, subject, "another one has its name now") from None
+            raise
+        self._cache.put(kind.scope, answer)
 
     async def secret(self, namespace: str, name: str) -> Mapping[str, str] | None:
         """Return a Secret's data, decoded; None when there is none."""

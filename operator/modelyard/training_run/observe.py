@@ -94,7 +94,7 @@ def _trained(newest: TrackedRun, owned: tuple[Manifest, ...]) -> bool:
     Its Job is complete, or was deleted after the run was closed as finished.
     """
     jobs = [each for each in owned if each["kind"] == "Job"]
-    return any(map(succeeded, jobs)) or (newest.status == "FINISHED" and all(map(failed, jobs)))
+    return any(map(succeeded, jobs)) or (newest.has_finished and all(map(failed, jobs)))
 
 
 async def _script(run: TrainingRun, ports: Ports) -> str | None:
