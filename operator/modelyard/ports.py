@@ -72,6 +72,13 @@ class Cluster(Protocol):
         """Set an owned Job's `suspend`, and nothing else; `Conflict` if it no longer has that uid."""
         ...
 
+    async def creation_error(self, namespace: str, uid: str) -> str | None:
+        """Return why Kubernetes last could not create a pod for a Job, at most 1,024 characters; None if it said nothing.
+
+        Only events say it, and anybody in the namespace may write one: it is good for a message.
+        """
+        ...
+
     async def secret(self, namespace: str, name: str) -> Mapping[str, str] | None:
         """Return a Secret's data, decoded; None when there is none."""
         ...

@@ -53,6 +53,9 @@ class Ground(Protocol):
     async def edit(self, scope: str, name: str, patch: Manifest) -> Manifest: ...
     async def remove(self, scope: str, name: str) -> None: ...
     async def older(self, body: Manifest) -> None: ...
+    async def tell(self, body: Manifest, reason: str, note: str, minute: int) -> None:
+        """Record an event about an object as Kubernetes' controllers do, at a minute of an hour."""
+        ...
 
 
 class Fake:
@@ -61,6 +64,7 @@ class Fake:
         self.port = FakeCluster(self.cache)
         self.port.secrets["risk", "there"] = {"KEY": "value"}
         self.owner = self.port.create(manifest("owner"))
+        self.told: dict[str, tuple[int, str]] = {}
 
     async def create(self, body: Manifest) -> Manifest:
         return self.port.create(body)
@@ -85,6 +89,12 @@ class Fake:
         """Apply as a release did that stamped nothing."""
         self.port.create(body)
 
+    async def tell(self, body: Manifest, reason: str, note: str, minute: int) -> None:
+        if reason == "FailedCreate":
+            uid = body["metadata"]["uid"]
+            self.told[uid] = max(self.told.get(uid, (0, "")), (minute, note))
+            self.port.creation_errors[uid] = self.told[uid][1]
+
 
 class Real:
     """No watch runs here: what the cache knows, it knows by our own writes."""
@@ -105,6 +115,21 @@ class Real:
         made = await self.admin.must("POST", path, body)
         self.cache.put(scope, made)
         return made
+
+    async def tell(self, body: Manifest, reason: str, note: str, minute: int) -> None:
+        meta = body["metadata"]
+        when = f"2026-11-28T07:{minute:02}:00Z"
+        about = {key: meta[key] for key in ("name", "namespace", "uid")}
+        event = {
+            "metadata": {"generateName": f"{meta['name']}.", "namespace": meta["namespace"]},
+            "involvedObject": {"apiVersion": body["apiVersion"], "kind": body["kind"], **about},
+            "reason": reason,
+            "message": note,
+            "type": "Warning",
+            "firstTimestamp": when,
+            "lastTimestamp": when,
+        }
+        await self.admin.must("POST", f"/api/v1/namespaces/{meta['namespace']}/events", event)
 
     async def live(self, scope: str, name: str) -> Manifest | None:
         status, body = await self.admin.request("GET", self._path(scope, name))

@@ -244,6 +244,18 @@ async def test_a_secret_is_read_by_name(ground: Ground) -> None:
     assert await ground.port.secret("risk", "nowhere") is None
 
 
+async def test_why_a_job_has_no_pod_is_what_was_told_last(ground: Ground, name: str) -> None:
+    made = await ground.create(manifest(name))
+    uid = made["metadata"]["uid"]
+    assert await ground.port.creation_error("risk", uid) is None
+    await ground.tell(made, "FailedCreate", "exceeded quota: old", 1)
+    await ground.tell(made, "FailedCreate", "exceeded quota: new", 3)
+    await ground.tell(made, "FailedCreate", "exceeded quota: between", 2)
+    await ground.tell(made, "SuccessfulCreate", "created pod", 4)
+    assert await ground.port.creation_error("risk", uid) == "exceeded quota: new"
+    assert await ground.port.creation_error("risk", "another") is None
+
+
 async def test_an_event_is_recorded_or_forgotten_but_never_an_error(ground: Ground, name: str) -> None:
     made = await ground.create(manifest(name))
     await ground.port.event(made, "Reason", "A message.", warning=False)

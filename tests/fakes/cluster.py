@@ -44,6 +44,7 @@ class FakeCluster:
         secrets: Data by namespace and name.
         labels: Labels by namespace.
         refuses: What a quota, a policy or validation says to an apply, by kind and name.
+        creation_errors: Why Kubernetes cannot create a Job's pod, by the Job's uid.
         deaf: While True, no change reaches the cache, except our own writes' answers. `relisten` brings it up to date.
 
     """
@@ -61,6 +62,7 @@ class FakeCluster:
         self.labels: dict[str, dict[str, str]] = {}
         self.refuses: dict[tuple[str, str], ModelyardError] = {}
         self.deaf = False
+        self.creation_errors: dict[str, str] = {}
 
     @property
     def calls(self) -> list[Call]:
@@ -144,6 +146,10 @@ class FakeCluster:
             body["spec"]["suspend"] = job.suspend
             body = self._store(body)
         self._cache.put(place[0], _copy(body))
+
+    async def creation_error(self, namespace: str, uid: str) -> str | None:
+        async with self._call("creation_error", namespace, uid):
+            return self.creation_errors.get(uid)
 
     async def secret(self, namespace: str, name: str) -> Mapping[str, str] | None:
         async with self._call("secret", namespace, name):

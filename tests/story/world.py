@@ -65,11 +65,13 @@ class Fate:
     Attributes:
         pod: The status of the pod; None: there is none.
         failed: Why the Job has failed, or the Deployment's pod cannot be created; empty: neither.
+        refused: Why the Job's pod cannot be created, as an event says it; empty: no event.
 
     """
 
     pod: Manifest | None = None
     failed: str = ""
+    refused: str = ""
 
 
 class World:
@@ -229,6 +231,8 @@ class World:
             return False
         if fate.pod is not None:
             self.cluster.start_pod(job, **fate.pod)
+        if fate.refused:
+            self.cluster.creation_errors[job["metadata"]["uid"]] = fate.refused
         started = self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
         ends = [{"type": "Failed", "status": "True", "reason": fate.failed}] if fate.failed else []
         status = {"startTime": started, "active": int(fate.pod is not None), "conditions": ends}

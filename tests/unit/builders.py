@@ -284,6 +284,7 @@ class Around:
         self.objects, self.children = objects, children
         self.config_maps, self.labels = config_maps or {}, labels or {}
         self.refusals: dict[tuple[str, str], ModelyardError] = {}
+        self.creation_errors: dict[str, str] = {}
         self.tenants = FakeTenants(BUCKET, url=URL)
         self.tracking, self.store = self.tenants.tracking, self.tenants.store(NAMESPACE)
         self.tenants.world[BUCKET] = {}
@@ -307,6 +308,9 @@ class Around:
 
     async def config_map(self, namespace: str, name: str) -> dict[str, str] | None:
         return self.config_maps.get(name)
+
+    async def creation_error(self, namespace: str, uid: str) -> str | None:
+        return self.creation_errors.get(uid)
 
     async def namespace_labels(self, namespace: str) -> dict[str, str]:
         return self.labels

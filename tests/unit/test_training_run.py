@@ -244,13 +244,16 @@ def began(run: TrainingRun, seconds: int, *pods: Manifest, **counts: int) -> Obs
 
 
 def test_a_job_that_gets_no_pod_says_how_to_see_why():
-    """A quota, Pod Security: the Job's events say it, and only those."""
     run = training_run()
     early = decide(run, began(run, 29), NOW)
     assert (said(early), early.requeue_after) == ("Reconciling Scheduling", timedelta(seconds=1))
     late = decide(run, began(run, 30), NOW)
     assert said(late) == "Stalled NoPod"
     assert "kubectl describe job fraud-1-1 -n risk" in message(late)
+    told = replace(began(run, 30), creation_error='pods "x" is forbidden: exceeded quota: team')
+    refused = decide(run, told, NOW)
+    assert said(refused) == "Stalled QuotaExceeded"
+    assert "exceeded quota: team" in message(refused)
     assert said(decide(run, began(run, 99, running(run)), NOW)) == "Reconciling Training", "it was let in"
 
 

@@ -30,6 +30,8 @@ logger = logging.getLogger("modelyard.kubernetes")
 
 _LABELS_AGE = 60.0
 _NOTE_LIMIT = 1000
+_EVENTS = 20
+"""Kubernetes joins the events of one cause, and Jobs try once a minute."""
 _TEST_FAILED = "the server rejected our request due to an error in our request"  # all that it says of a `test` that failed
 _OWN: Mapping[str, Kind] = {kind.plural: kind for kind in KINDS.values() if kind.api_version == f"{GROUP}/{VERSION}"}
 
@@ -134,6 +136,15 @@ class Kubernetes:
                 raise Conflict("Kubernetes", operation, subject, "another one has its name now") from None
             raise
         self._cache.put(kind.scope, answer)
+
+    async def creation_error(self, namespace: str, uid: str) -> str | None:
+        """Return the note of the newest `FailedCreate` event of a Job."""
+        kind = KINDS["events.k8s.io/v1", "Event"]
+        selector = f"regarding.uid={uid},reason=FailedCreate"
+        params = {"fieldSelector": selector, "limit": str(_EVENTS)}
+        answer = await self._api.read(kind.path(namespace), "list Event", f"{namespace}/{uid}", params)
+        newest = max(answer.get("items") or (), key=_told_at, default=None)
+        return None if newest is None else str(newest.get("note") or "")[:_NOTE_LIMIT] or None
 
     async def secret(self, namespace: str, name: str) -> Mapping[str, str] | None:
         """Return a Secret's data, decoded; None when there is none."""
@@ -275,6 +286,12 @@ class Kubernetes:
             return tuple(plurals)
         served = {resource["name"] for resource in answer["resources"]}
         return tuple(plural for plural in plurals if plural not in served)
+
+
+def _told_at(event: Manifest) -> str:
+    """Return when an event was told last; events of core/v1 have other fields for it."""
+    series = event.get("series") or {}
+    return str(series.get("lastObservedTime") or event.get("deprecatedLastTimestamp") or event.get("eventTime") or "")
 
 
 class Leases:

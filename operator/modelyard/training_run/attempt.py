@@ -102,7 +102,7 @@ def _active(view: AttemptView, job: Manifest) -> Plan[TrainingRunStatus]:
     if view.run.spec.suspend:
         return suspended(view.run, view.observation)
     pods = jobs.pods_of(view.observation.owned, job)
-    waiting = outcome.waiting(job, pods, view.now, ran=IMAGE_TAG in view.tracked.tags)
+    waiting = outcome.waiting(job, pods, view.now, ran=IMAGE_TAG in view.tracked.tags, creation_error=view.observation.creation_error)
     if waiting is not None:
         conditions = (stalled if waiting.stalled else progressing)(waiting.reason, waiting.message)
         return Rest(known(view.run, view.observation, conditions), requeue_after=waiting.again)
