@@ -3,10 +3,15 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from modelyard.api.registered_model import ModelVersionSpec, RegisteredModel
+from modelyard.api.blocker import VersionBlocker
+from modelyard.api.registered_model import ModelReason as Reason
+from modelyard.api.registered_model import ModelVersionSpec, RegisteredModel, VersionStatus
 from modelyard.api.training_run import TrainingRun
 
-__all__ = ["Declaration", "declarations"]
+__all__ = ["Declaration", "contradicted", "declarations"]
+
+_URI = 84
+"""Characters of a URI in a message that names two of them."""
 
 
 @dataclass(frozen=True)
@@ -59,3 +64,32 @@ def _failed(run: TrainingRun) -> bool:
 def _rank(run: TrainingRun) -> tuple[bool, str, str]:
     end = run.status.completion_time
     return end is None, str(end or run.metadata.creation_timestamp), run.metadata.name
+
+
+def contradicted(version: VersionStatus, declared: ModelVersionSpec | None) -> VersionStatus:
+    """Return a recorded version, blocked if `spec.versions` declares it from another source.
+
+    A version that is blocked already says why.
+    """
+    if declared is None or version.blocked is not None or not declared.contradicts(version):
+        return version
+    message = (
+        f"It was registered from {_source(version, declared)}, and stays so; spec.versions declares"
+        f" it from {_source(declared)}. Declare that under another name, and remove this one."
+    )
+    blocker = VersionBlocker.of(Reason.VERSION_TAKEN, message, needs_action=True)
+    return version.model_copy(update={"blocked": blocker})
+
+
+def _source(of: VersionStatus | ModelVersionSpec, against: ModelVersionSpec | None = None) -> str:
+    """Name a source; by its URI if the other one is a URI."""
+    if against is not None and against.uri is not None:
+        return _short(of.uri or "")
+    if of.training_run is not None:
+        return f"the TrainingRun {of.training_run}"
+    return f"the MLflow run {of.run_id}" if of.run_id is not None else _short(of.uri or "")
+
+
+def _short(uri: str) -> str:
+    """Leave out the middle of a long URI."""
+    return uri if len(uri) <= _URI else f"{uri[: _URI // 3]}...{uri[3 + _URI // 3 - _URI :]}"

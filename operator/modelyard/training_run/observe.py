@@ -13,12 +13,14 @@ from modelyard.kube.names import ATTEMPT_TAG, UID_TAG
 from modelyard.kube.pod_words import cleaned
 from modelyard.plan import Manifest
 from modelyard.ports import Ports, Tenant, TrackedRun
+from modelyard.training_run import outcome
+from modelyard.training_run.jobs import job_of_attempt
 from modelyard.training_run.observation import FoundModel, Observation
 
 __all__ = ["observe"]
 
 
-async def observe(run: TrainingRun, ports: Ports, _now: datetime) -> Observation:
+async def observe(run: TrainingRun, ports: Ports, now: datetime) -> Observation:
     """Read Kubernetes, and MLflow and S3 unless the TrainingRun has ended.
 
     Raises:
@@ -52,6 +54,7 @@ async def observe(run: TrainingRun, ports: Ports, _now: datetime) -> Observation
     return replace(
         found,
         script=await _script(run, ports),
+        creation_error=await _creation_error(run, ports, found, now),
         model=await _model(tenant, newest) if newest and trained else None,
     )
 
@@ -104,7 +107,15 @@ def _trained(newest: TrackedRun, owned: tuple[Manifest, ...]) -> bool:
     Its Job is complete, or was deleted after the run was closed as finished.
     """
     jobs = [each for each in owned if each["kind"] == "Job"]
-    return any(map(succeeded, jobs)) or (newest.status == "FINISHED" and all(map(failed, jobs)))
+    return any(map(succeeded, jobs)) or (newest.has_finished and all(map(failed, jobs)))
+
+
+async def _creation_error(run: TrainingRun, ports: Ports, seen: Observation, now: datetime) -> str | None:
+    job = job_of_attempt(seen.owned, run.metadata.name, seen.attempt)
+    if job is None or not outcome.is_podless(job, now):
+        return None
+    error = await ports.cluster.creation_error(run.metadata.namespace, job["metadata"]["uid"])
+    return None if error is None else seen.words(error)
 
 
 async def _script(run: TrainingRun, ports: Ports) -> str | None:
