@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, Protocol
 
-from modelyard.api.run_status import OPEN, UNSUCCESSFUL, RunStatus
+from modelyard.api.run_status import RunStanding, RunStatus
 from modelyard.errors import ModelyardError
 from modelyard.kube.names import CONNECTION_SECRET
 from modelyard.plan import Delete, Manifest, Suspend
@@ -59,8 +59,7 @@ class Cluster(Protocol):
     async def apply(self, manifest: Manifest) -> None:
         """Server-side apply with our field manager, by force; the answer is visible to `owned` at once.
 
-        The manifest is stamped on the way (`kube.applied`). `Invalid` if an object of that name exists
-        that the manifest's owner does not control.
+        Stamped on the way (`kube.applied`). `Invalid` if an object of that name has another controller, or none.
         """
         ...
 
@@ -136,7 +135,7 @@ class TrackedExperiment:
 
 
 @dataclass(frozen=True)
-class TrackedRun:
+class TrackedRun(RunStanding):
     """An MLflow run as it is now: parameters, the newest value of each metric, the logged models that it put out."""
 
     id: str
@@ -151,21 +150,6 @@ class TrackedRun:
     metrics: Mapping[str, float] = field(default_factory=dict)
     artifact_uri: str = ""
     models: tuple[str, ...] = ()
-
-    @property
-    def is_open(self) -> bool:
-        """Whether nothing has closed it."""
-        return self.status in OPEN
-
-    @property
-    def has_finished(self) -> bool:
-        """Whether it was closed as trained."""
-        return self.status == RunStatus.FINISHED
-
-    @property
-    def has_failed(self) -> bool:
-        """Whether it was closed without a result."""
-        return self.status in UNSUCCESSFUL
 
 
 @dataclass(frozen=True)

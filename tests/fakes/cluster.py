@@ -137,14 +137,10 @@ class FakeCluster:
         place = ("batch/v1/Job", namespace, job.name)
         async with self._call("suspend", namespace, job):
             live = self._objects.get(place)
-            if live is None:
+            if live is None or live["metadata"]["uid"] != job.uid:
                 self._cache.remove(*place, job.uid)
                 raise Conflict("Kubernetes", "suspend Job", job.name, "it is gone")
-            if live["metadata"]["uid"] != job.uid:
-                raise Conflict("Kubernetes", "suspend Job", job.name, "another one has its name now")
-            body = _copy(live)
-            body["spec"]["suspend"] = job.suspend
-            body = self._store(body)
+            body = self._store(_copy(live) | {"spec": _copy(live["spec"]) | {"suspend": job.suspend}})
         self._cache.put(place[0], _copy(body))
 
     async def creation_error(self, namespace: str, uid: str) -> str | None:
