@@ -9,7 +9,7 @@ MLflow does not check that an open run has a process; who closes one that has no
 
 from enum import StrEnum
 
-__all__ = ["RunStanding", "RunStatus"]
+__all__ = ["OPEN", "UNSUCCESSFUL", "RunStatus"]
 
 
 class RunStatus(StrEnum):
@@ -22,26 +22,5 @@ class RunStatus(StrEnum):
     KILLED = "KILLED"
 
 
-_OPEN = frozenset({RunStatus.RUNNING, RunStatus.SCHEDULED})
-_UNSUCCESSFUL = frozenset({RunStatus.FAILED, RunStatus.KILLED})
-
-
-class RunStanding:
-    """Base of a value that has the status of a run: what it means."""
-
-    status: RunStatus
-
-    @property
-    def is_open(self) -> bool:
-        """Whether nothing has closed the run."""
-        return self.status in _OPEN
-
-    @property
-    def has_finished(self) -> bool:
-        """Whether it was closed as trained."""
-        return self.status == RunStatus.FINISHED
-
-    @property
-    def has_failed(self) -> bool:
-        """Whether it was closed without a result."""
-        return self.status in _UNSUCCESSFUL
+OPEN = frozenset({RunStatus.RUNNING, RunStatus.SCHEDULED})
+UNSUCCESSFUL = frozenset({RunStatus.FAILED, RunStatus.KILLED})
