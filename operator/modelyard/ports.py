@@ -5,15 +5,16 @@ every write `Conflict` and `Ambiguous` besides. Retrying is the engine's busines
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Protocol
 
-from modelyard.api.run_status import OPEN, UNSUCCESSFUL, RunStatus
+from modelyard.api.run_status import RunStatus
 from modelyard.api.text import Words
 from modelyard.errors import ModelyardError
 from modelyard.kube.names import CONNECTION_SECRET
 from modelyard.plan import Delete, Manifest, Suspend
+from modelyard.tracked import LoggedModel, ModelStage, TrackedExperiment, TrackedModel, TrackedRun, TrackedVersion
 
 __all__ = [
     "ArtifactTree",
@@ -33,8 +34,6 @@ __all__ = [
     "Tracking",
     "Usage",
 ]
-
-ModelStage = Literal["None", "Staging", "Production", "Archived"]
 
 
 # --- Kubernetes -----------------------------------------------------------------------------------
@@ -125,85 +124,6 @@ class Objects(Protocol):
 
 
 # --- MLflow -----------------------------------------------------------------------------------------
-@dataclass(frozen=True)
-class TrackedExperiment:
-    """An MLflow experiment as it is now."""
-
-    id: str
-    name: str
-    location: str
-    deleted: bool
-    tags: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class TrackedRun:
-    """An MLflow run as it is now: parameters, the newest value of each metric, the logged models that it put out."""
-
-    id: str
-    experiment: str
-    name: str
-    status: RunStatus
-    deleted: bool
-    start: datetime | None
-    end: datetime | None
-    tags: Mapping[str, str]
-    parameters: Mapping[str, str] = field(default_factory=dict)
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    artifact_uri: str = ""
-    models: tuple[str, ...] = ()
-
-    @property
-    def is_open(self) -> bool:
-        """Whether nothing has closed it."""
-        return self.status in OPEN
-
-    @property
-    def has_finished(self) -> bool:
-        """Whether it was closed as trained."""
-        return self.status == RunStatus.FINISHED
-
-    @property
-    def has_failed(self) -> bool:
-        """Whether it was closed without a result."""
-        return self.status in UNSUCCESSFUL
-
-
-@dataclass(frozen=True)
-class LoggedModel:
-    """A model that a run logged (MLflow 3): its id `m-...`, where its artifacts lie, and the name it was logged under."""
-
-    id: str
-    uri: str
-    name: str
-    run: str | None
-    created: datetime | None = None
-
-
-@dataclass(frozen=True)
-class TrackedModel:
-    """A registered model as it is now; aliases map to version numbers."""
-
-    name: str
-    description: str
-    tags: Mapping[str, str]
-    aliases: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class TrackedVersion:
-    """A registered version as it is now; `version` is MLflow's own number."""
-
-    model: str
-    version: str
-    source: str
-    run: str | None
-    stage: ModelStage
-    ready: bool
-    tags: Mapping[str, str]
-    created: datetime | None = None
-
-
 class Tracking(Protocol):
     """One tenant's MLflow."""
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from modelyard.api.training_status import shortened
+from modelyard.client.runs import RunHandle
 from modelyard.client.training import Training, TrainingOptions, training_run
 
 
@@ -89,3 +91,11 @@ def test_a_generated_name_is_short_enough_for_a_run(tmp_path: Path, fixed: bool)
     options = TrainingOptions(experiment="e" * 63, script=tmp_path / "train.py" if fixed else None)
     metadata = training_run(options).manifest["metadata"]
     assert len(metadata["name"]) == 50 if fixed else len(metadata["generateName"]) == 45
+
+
+def test_a_run_says_how_many_parameters_its_status_leaves_out_and_shows_those_of_the_spec_whole():
+    body = made(parameters={"text": "x" * 2000}).manifest
+    about = {"name": "fraud-1", "namespace": "risk", "uid": "u", "creationTimestamp": "2026-01-01T00:00:00Z"}
+    status = {"parameters": {"depth": "6", "text": shortened("x" * 2000)}, "omittedParameters": 145}
+    run = RunHandle(None, body | {"metadata": about, "status": status})
+    assert run.fields()["parameters"] == ["depth=6", f"text={'x' * 2000}", "and 145 more in MLflow"]

@@ -17,9 +17,10 @@ from modelyard.api.base import GROUP
 from modelyard.api.kinds import KINDS
 from modelyard.cache import Cache
 from modelyard.errors import Conflict, Invalid, ModelyardError
-from modelyard.kube.applied import ATOMIC_MAPS, item_key, stamped
+from modelyard.kube.applied import stamped
 from modelyard.kube.owned import parent_of
 from modelyard.plan import Delete, Manifest, Suspend
+from tests.fakes.applying import copied, merged
 from tests.fakes.calls import Call, Calls, Hook
 from tests.fakes.clock import FakeClock
 
@@ -102,7 +103,7 @@ class FakeCluster:
 
     async def apply(self, manifest: Manifest) -> None:
         async with self._call("apply", manifest):
-            desired = _copy(stamped(manifest))
+            desired = copied(stamped(manifest))
             desired.pop("status", None)
             refusal = self.refuses.get((desired["kind"], desired["metadata"]["name"]))
             if refusal is not None:
@@ -114,12 +115,12 @@ class FakeCluster:
                 body = self._born(desired)
             else:
                 previous = self._applied.get(live["metadata"]["uid"], {})
-                body = _merged(live, desired, previous)
+                body = merged(live, desired, previous)
                 _check_immutable(live, body)
                 body["metadata"] |= {key: live["metadata"][key] for key in ("uid", "resourceVersion", "creationTimestamp")}
             body = self._store(body)
             self._applied[body["metadata"]["uid"]] = desired
-        self._cache.put(_scope(body), _copy(body))
+        self._cache.put(_scope(body), copied(body))
 
     async def delete(self, namespace: str, child: Delete) -> None:
         async with self._call("delete", namespace, child):
@@ -129,7 +130,7 @@ class FakeCluster:
                 self._delete(place)
         left = self._objects.get(place)
         if left is not None and left["metadata"]["uid"] == child.uid:  # on its way out
-            self._cache.put(place[0], _copy(left))
+            self._cache.put(place[0], copied(left))
         else:
             self._cache.remove(*place, child.uid)
 
@@ -137,15 +138,11 @@ class FakeCluster:
         place = ("batch/v1/Job", namespace, job.name)
         async with self._call("suspend", namespace, job):
             live = self._objects.get(place)
-            if live is None:
+            if live is None or live["metadata"]["uid"] != job.uid:
                 self._cache.remove(*place, job.uid)
                 raise Conflict("Kubernetes", "suspend Job", job.name, "it is gone")
-            if live["metadata"]["uid"] != job.uid:
-                raise Conflict("Kubernetes", "suspend Job", job.name, "another one has its name now")
-            body = _copy(live)
-            body["spec"]["suspend"] = job.suspend
-            body = self._store(body)
-        self._cache.put(place[0], _copy(body))
+            body = self._store(copied(live) | {"spec": copied(live["spec"]) | {"suspend": job.suspend}})
+        self._cache.put(place[0], copied(body))
 
     async def creation_error(self, namespace: str, uid: str) -> str | None:
         async with self._call("creation_error", namespace, uid):
@@ -170,12 +167,12 @@ class FakeCluster:
             bodies = [body for (scope, _, _), body in sorted(self._objects.items(), key=lambda item: item[0]) if scope == plural]
             begin = int(token or 0)
             end = begin + _PAGE
-            return _copy(bodies[begin:end]), str(end) if end < len(bodies) else ""
+            return copied(bodies[begin:end]), str(end) if end < len(bodies) else ""
 
     async def write_status(self, body: Manifest, status: Manifest) -> Manifest:
         async with self._call("write_status", body, status):
             live = self._newest(body, "write status of")
-            return _copy(self._store(_copy(live) | {"status": _copy(status)}))
+            return copied(self._store(copied(live) | {"status": copied(status)}))
 
     async def set_finalizers(self, body: Manifest, finalizers: tuple[str, ...]) -> Manifest:
         async with self._call("set_finalizers", body, finalizers):
@@ -183,9 +180,9 @@ class FakeCluster:
             added = set(finalizers) - set(live["metadata"].get("finalizers", ()))
             if added and "deletionTimestamp" in live["metadata"]:
                 raise Invalid("Kubernetes", "set finalizers of", live["metadata"]["name"], "no finalizer may be added: it is being deleted")
-            changed = _copy(live)
+            changed = copied(live)
             changed["metadata"]["finalizers"] = list(finalizers)
-            stored = _copy(self._store(changed))
+            stored = copied(self._store(changed))
             self._bury(_place(live))
             return stored
 
@@ -197,15 +194,15 @@ class FakeCluster:
     def create(self, manifest: Manifest) -> Manifest:
         """Create an object; a status is dropped, as the API server does."""
         assert _place(manifest) not in self._objects, f"{_place(manifest)} exists"
-        return _copy(self._store(self._born({k: v for k, v in _copy(manifest).items() if k != "status"})))
+        return copied(self._store(self._born({k: v for k, v in copied(manifest).items() if k != "status"})))
 
     def live(self, scope: str, namespace: str, name: str) -> Manifest | None:
         """Return an object as the API server has it, whatever the cache believes."""
-        return _copy(self._objects.get((scope, namespace, name)))
+        return copied(self._objects.get((scope, namespace, name)))
 
     def all(self, scope: str) -> list[Manifest]:
         """Return all objects of a plural, or of `<apiVersion>/<Kind>`."""
-        return [_copy(body) for (each, _, _), body in self._objects.items() if each == scope]
+        return [copied(body) for (each, _, _), body in self._objects.items() if each == scope]
 
     def peek(self, scope: str) -> list[Manifest]:
         """Return all objects of a scope themselves: to be looked at, never changed."""
@@ -213,9 +210,9 @@ class FakeCluster:
 
     def edit(self, scope: str, namespace: str, name: str, change: Callable[[Manifest], Any]) -> Manifest:
         """Change an object in place, status and spec alike; the generation goes up when the spec changed."""
-        body = _copy(self._objects[scope, namespace, name])
+        body = copied(self._objects[scope, namespace, name])
         change(body)
-        return _copy(self._store(body))
+        return copied(self._store(body))
 
     def remove(self, scope: str, namespace: str, name: str) -> None:
         """Delete an object; with a finalizer it only begins to go."""
@@ -240,7 +237,7 @@ class FakeCluster:
                     "labels": labels,
                     "ownerReferences": [controlled_by(owner)],
                 },
-                "spec": _copy(template["spec"]),
+                "spec": copied(template["spec"]),
             }
         )
         return self.edit(*_place(pod), lambda body: body.update(status=status)) if status else pod
@@ -295,7 +292,7 @@ class FakeCluster:
             self._cache.remove(_scope(body), meta["namespace"], meta["name"], meta["uid"])
             raise Conflict("Kubernetes", operation, meta["name"], "it is gone")
         if live["metadata"]["resourceVersion"] != body["metadata"]["resourceVersion"]:
-            self._cache.put(_scope(live), _copy(live))
+            self._cache.put(_scope(live), copied(live))
             raise Conflict("Kubernetes", operation, live["metadata"]["name"], "it has changed")
         return live
 
@@ -311,11 +308,11 @@ class FakeCluster:
         body["metadata"]["resourceVersion"] = str(self._version)
         self._objects[place] = body
         if not self.deaf:
-            self._cache.put(place[0], _copy(body))
+            self._cache.put(place[0], copied(body))
         return body
 
     def _delete(self, place: tuple[str, str, str]) -> None:
-        body = _copy(self._objects[place])
+        body = copied(self._objects[place])
         if body["metadata"].get("finalizers"):
             body["metadata"].setdefault("deletionTimestamp", self._clock.now().strftime("%Y-%m-%dT%H:%M:%SZ"))
             self._store(body)
@@ -362,40 +359,6 @@ def _scope(body: Manifest) -> str:
 
 def _place(body: Manifest) -> tuple[str, str, str]:
     return _scope(body), body["metadata"]["namespace"], body["metadata"]["name"]
-
-
-def _merged(live: Any, desired: Any, previous: Any, field: str = "") -> Any:
-    """Server-side apply by one manager: ours win, what we said before and say no more goes, what others said stays."""
-    if isinstance(live, dict) and isinstance(desired, dict) and field not in ATOMIC_MAPS:
-        before = previous if isinstance(previous, dict) else {}
-        kept = {key: value for key, value in live.items() if key in desired or key not in before}
-        ours = {key: _merged(kept.get(key), value, before.get(key), key) for key, value in desired.items()}
-        return kept | ours
-    if isinstance(live, list) and isinstance(desired, list):
-        before = previous if isinstance(previous, list) else []
-        key_of = item_key(field, [*live, *desired, *before])
-        if key_of is not None:
-            return _merged_items(live, desired, before, key_of)
-    return _copy(desired)
-
-
-def _merged_items(live: list[Any], desired: list[Any], previous: list[Any], key_of: Callable[[Manifest], Any]) -> list[Any]:
-    ours, theirs, before = ({key_of(each): each for each in items} for items in (desired, live, previous))
-    kept = [
-        _merged(item, ours[key], before.get(key)) if key in ours else item
-        for key, item in theirs.items()
-        if key in ours or key not in before
-    ]
-    return kept + [_copy(item) for key, item in ours.items() if key not in theirs]
-
-
-def _copy(value: Any) -> Any:
-    """Copy JSON: `copy.deepcopy` took three quarters of a story's time."""
-    if isinstance(value, dict):
-        return {key: _copy(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_copy(item) for item in value]
-    return value
 
 
 def _check_immutable(live: Manifest, body: Manifest) -> None:

@@ -44,8 +44,8 @@ TABLE: dict[str, dict[tuple[str, str, str], str]] = {
         "MLflowUnavailable StoreUnavailable",
         HELD: "Suspended",
         BROKEN: "ImagePullFailed ConfigurationMissing VersionTaken NoModel Failed OutOfMemory DeadlineExceeded ScriptInvalid "
-        "InvalidParameters InvalidResources NoPod QuotaExceeded PodRefused VolumeFull HeartbeatLost DatasetDigestMismatch DatasetUnavailable DatasetInvalid "
-        "ExperimentGone ConnectionMissing ConnectionRefused RequestRefused",
+        "InvalidParameters InvalidResources NoPod QuotaExceeded PodRefused VolumeFull HeartbeatLost "
+        "DatasetDigestMismatch DatasetUnavailable DatasetInvalid ExperimentGone ConnectionMissing ConnectionRefused RequestRefused",
     },
     "RegisteredModel": {
         HEALTHY: "Serving ScaledToZero Registered",

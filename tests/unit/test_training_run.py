@@ -183,7 +183,6 @@ def test_a_status_has_room_for_what_a_script_logs():
     assert (len(status.parameters), len(status.metrics)) == (256, 32)
     assert status.parameters["zz"] == "1", "those of the spec come first"
     assert status.omitted_parameters == 45
-    assert max(map(len, status.parameters.values())) <= 1024
     assert status.parameters["p000"] == "x" * 984 + "... and 6016 more characters"
 
 

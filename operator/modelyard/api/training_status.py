@@ -83,8 +83,12 @@ class Failure(Schema):
     log: Annotated[str, Field(max_length=4096, description="The last lines of the failing container.")] = ""
 
 
-PARAMETERS, PARAMETER_NAME, PARAMETER_VALUE = 256, 250, 1024
-"""How many parameters a status holds, and how many characters of a name and of a value."""
+PARAMETERS = 256
+"""How many parameters a status holds."""
+PARAMETER_NAME = 250
+"""Characters of a parameter's name at most, as in MLflow."""
+PARAMETER_VALUE = 1024
+"""Characters of a parameter's value that a status holds."""
 
 
 def shortened(value: str) -> str:
