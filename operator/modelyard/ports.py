@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, Protocol
 
+from modelyard.api.artifacts import Reach
 from modelyard.errors import ModelyardError
 from modelyard.kube.names import CONNECTION_SECRET
 from modelyard.plan import Delete, Manifest, RunStatus
@@ -178,6 +179,10 @@ class Tracking(Protocol):
         """Find an experiment by name, a soft-deleted one too; one that is not deleted wins."""
         ...
 
+    async def experiment_by_id(self, id_: str) -> TrackedExperiment | None:
+        """Return an experiment, soft-deleted ones too."""
+        ...
+
     async def create_experiment(self, name: str, location: str, tags: Mapping[str, str]) -> str:
         """Create an experiment and return its id."""
         ...
@@ -326,7 +331,7 @@ class ArtifactTree:
 
 
 class Store(Protocol):
-    """One tenant's S3. Every URI is `s3://<bucket>/<key>`; one outside of the allowed buckets is `Forbidden`."""
+    """One tenant's S3. Every URI is `s3://<bucket>/<key>`; one beyond the tenant's reach is `Forbidden`."""
 
     async def create_bucket(self, bucket: str) -> None:
         """Create a bucket; one that is ours already is no error."""
@@ -359,7 +364,7 @@ class Tenant:
 
     tracking: Tracking
     store: Store
-    bucket: str
+    reach: Reach
     tracking_url: str
     pods_secret: str = CONNECTION_SECRET
     """The Secret that the namespace's pods get: `modelyard-connection-pods` where it exists."""

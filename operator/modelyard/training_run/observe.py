@@ -49,6 +49,7 @@ async def observe(run: TrainingRun, ports: Ports, _now: datetime) -> Observation
     return replace(
         found,
         script=await _script(run, ports),
+        dataset=_dataset(run, tenant),
         model=await _model(tenant, newest) if newest and trained else None,
     )
 
@@ -106,16 +107,25 @@ async def _script(run: TrainingRun, ports: Ports) -> str | None:
     return None if text is None else "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
+def _dataset(run: TrainingRun, tenant: Tenant) -> str:
+    """Hold a dataset that a pod would read against what the namespace may read."""
+    dataset = run.spec.dataset
+    if dataset is None or dataset.uri is None or not run.spec.trainer.kind.in_cluster:
+        return ""
+    return tenant.reach.complaint(dataset.uri)
+
+
 async def _model(tenant: Tenant, run: TrackedRun) -> FoundModel | None:
     """Return the model that the run logged last.
 
-    MLflow 3 has logged models; with MLflow 2 the model is the run's artifact `model`.
+    MLflow 3 has logged models; with MLflow 2 the model is the run's artifact `model`. Where it is,
+    a pod said: what the namespace may not read is no model of this run.
     """
     uri = f"{run.artifact_uri.rstrip('/')}/model"
     if run.models:
         logged = await tenant.tracking.logged_model(run.models[-1])
         uri = logged.uri if logged else uri
-    if not uri.startswith("s3://"):
+    if tenant.reach.complaint(uri):
         return None
     text = await tenant.store.read(f"{uri.rstrip('/')}/MLmodel", MLMODEL_LIMIT)
     if text is None:
