@@ -43,14 +43,14 @@ TABLE: dict[str, dict[tuple[str, str, str], str]] = {
         WAITS: "WaitingForExperiment Queued Scheduling Unschedulable Training Retrying Registering WaitingForModel "
         "MLflowUnavailable StoreUnavailable",
         HELD: "Suspended",
-        BROKEN: "ImagePullFailed ConfigurationMissing VersionTaken NoModel Failed OutOfMemory DeadlineExceeded ScriptInvalid "
+        BROKEN: "ImagePullFailed ConfigurationMissing VersionTaken VersionHeld NoModel Failed OutOfMemory DeadlineExceeded ScriptInvalid "
         "InvalidParameters InvalidResources NoPod VolumeFull HeartbeatLost DatasetDigestMismatch DatasetUnavailable DatasetInvalid "
         "ExperimentGone ConnectionMissing ConnectionRefused RequestRefused",
     },
     "RegisteredModel": {
         HEALTHY: "Serving Registered",
         WAITS: "Registering WaitingForVersion Promoting NotServing Unschedulable MLflowUnavailable StoreUnavailable",
-        BROKEN: "VersionUnknown VersionInvalid ArtifactMissing ArtifactDigestMismatch ServingFailed CodeModelForbidden "
+        BROKEN: "VersionUnknown VersionInvalid VersionHeld ArtifactMissing ArtifactDigestMismatch ServingFailed CodeModelForbidden "
         "ArtifactInvalid ImagePullFailed ConfigurationMissing OutOfMemory VolumeFull QuotaExceeded PodRefused "
         "NameTaken ConnectionMissing ConnectionRefused RequestRefused",
         GOING: "Deleting",

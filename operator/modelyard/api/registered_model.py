@@ -68,6 +68,8 @@ class ModelReason(StrEnum):
     """A stage asks for a version that nothing declares."""
     VERSION_INVALID = "VersionInvalid"
     """A version cannot be registered from its source; the message says why."""
+    VERSION_HELD = "VersionHeld"
+    """The declaration that holds the name of a version is gone, and a stage asks for the name; the message says how to free it."""
     ARTIFACT_MISSING = "ArtifactMissing"
     """The artifacts of a version are no longer in S3."""
     ARTIFACT_DIGEST_MISMATCH = "ArtifactDigestMismatch"

@@ -40,6 +40,7 @@ __all__ = [
     "mlflow_model_name",
     "owner_tags",
     "serving_name",
+    "version_holder",
     "version_workload",
 ]
 
@@ -116,6 +117,11 @@ def job_name(run: str, attempt: int) -> str:
 def serving_name(model: str, stage: str) -> str:
     """Return the name of a stage's Service, autoscaler and disruption budget, which is its address too."""
     return bounded(f"{model}-{stage}")
+
+
+def version_holder(run: str) -> str:
+    """Return what holds a version's name for a TrainingRun that does not exist yet; once it does, its uid."""
+    return f"trainingruns/{run}"
 
 
 def version_workload(model: str, stage: str, version: str, identity: str) -> str:
