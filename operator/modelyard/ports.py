@@ -1,7 +1,7 @@
 """The seams: what the kinds may ask of Kubernetes, MLflow and S3, and the small values that come back.
 
-No vendor's type crosses a port, and no vendor's error: adapters translate both. Every read may raise `Invalid` or `Unavailable`,
-every write `Conflict` and `Ambiguous` besides. Retrying is the engine's business, never an adapter's.
+No vendor's type crosses a port, and no vendor's error: adapters translate both, and never retry. Every
+read may raise `Invalid` or `Unavailable`, every write `Conflict` and `Ambiguous` besides.
 """
 
 from collections.abc import Iterable, Mapping
@@ -51,8 +51,8 @@ class Cluster(Protocol):
     def owned(self, uid: str) -> tuple[Manifest, ...]:
         """Return the objects that one of our own objects owns, each with apiVersion and kind.
 
-        Owned is what lies in the owner's namespace and has a controller reference to the owner's uid,
-        and pods by way of their ReplicaSet or Job. Labels alone make nothing owned.
+        Owned is what is in the owner's namespace and has a controller reference to the owner's uid,
+        and pods by way of their ReplicaSet or Job. Of a ConfigMap it is the metadata alone.
         """
         ...
 
@@ -394,8 +394,5 @@ class Ports(Backends, Protocol):
 
     @property
     def refusals(self) -> Mapping[tuple[str, str], ModelyardError]:
-        """The applies that the API server refused in this reconcile, by kind and name.
-
-        Only a kind with `Controller.survives_refusals` sees any.
-        """
+        """The refused applies of this reconcile, by kind and name (`Controller.survives_refusals`)."""
         ...

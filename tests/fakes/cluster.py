@@ -28,7 +28,7 @@ __all__ = ["FakeCluster", "Killed", "controlled_by"]
 _OWN = {kind.resource.KIND: kind.resource.PLURAL for kind in KINDS}
 _PAGE = 500
 # What the API server refuses to change, by kind: a path into the object.
-_IMMUTABLE = {"Job": ("spec", "template"), "Deployment": ("spec", "selector")}
+_IMMUTABLE = {"Job": ("spec", "template"), "Deployment": ("spec", "selector"), "ConfigMap": ("data",)}
 
 
 class Killed(BaseException):
@@ -380,7 +380,7 @@ def _copy(value: Any) -> Any:
 
 def _check_immutable(live: Manifest, body: Manifest) -> None:
     path = _IMMUTABLE.get(body["kind"])
-    if path is None:
+    if path is None or (body["kind"] == "ConfigMap" and not live.get("immutable")):
         return
     old, new = live, body
     for step in path:

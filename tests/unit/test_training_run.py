@@ -12,7 +12,7 @@ from modelyard.errors import Forbidden, Invalid, ModelyardError, Unavailable
 from modelyard.plan import Apply, CreateRun, Delete, LogParameters, Manifest, Plan, SetTags, TagTarget
 from modelyard.ports import TrackedRun
 from modelyard.training_run import build, controller
-from modelyard.training_run.decide import decider, in_sync, on_error
+from modelyard.training_run.decide import decider, finalize, in_sync, on_error
 from modelyard.training_run.observation import Observation
 from tests.unit.builders import (
     HOUR,
@@ -31,6 +31,7 @@ from tests.unit.builders import (
     registered_model,
     said,
     status_of,
+    terminated,
     tracked_run,
     training_run,
     waiting,
@@ -154,8 +155,14 @@ def test_then_the_job_is_made_beside_its_configuration():
 
 def test_a_job_that_somebody_deleted_is_made_again_for_the_same_attempt():
     run = written(training_run(), decide(training_run(), training(training_run()), NOW))
-    plan = decide(run, observed(live(build.config_map(run)), runs=(attempt(),)), NOW)
-    assert "Job/fraud-1-1" in applied(plan)
+    assert run.status.job_uid == "uid-job-fraud-1-1"
+    gone = observed(live(build.config_map(run)), runs=(attempt(),))
+    # That the recorded one is gone is recorded first: the next one has another uid.
+    run = written(run, decide(run, gone, NOW))
+    assert run.status.job_uid is None
+    plan = decide(run, gone, NOW)
+    assert list(applied(plan)) == ["ConfigMap/fraud-1-config", "Job/fraud-1-1"]
+    assert deleted(plan) == ["ConfigMap/fraud-1-config"]
 
 
 # --- while it trains ------------------------------------------------------------------------------------
@@ -205,8 +212,50 @@ def test_a_configuration_that_somebody_deleted_or_changed_is_put_back():
     run = training_run()
     world = training(run)
     config, there = world.owned
-    for left in [(there,), (config | {"data": {}}, there)]:
-        assert list(applied(decide(run, replace(world, owned=left), NOW))) == ["ConfigMap/fraud-1-config"]
+    other = config | {"metadata": config["metadata"] | {"annotations": {"modelyard.io/content": "0"}}}
+    older = config | {"metadata": config["metadata"] | {"annotations": {}}}
+    for left, gone in [((there,), []), ((other, there), ["ConfigMap/fraud-1-config"]), ((older, there), ["ConfigMap/fraud-1-config"])]:
+        plan = decide(run, replace(world, owned=left), NOW)
+        assert list(applied(plan)) == ["ConfigMap/fraud-1-config"]
+        assert deleted(plan) == gone, "its data cannot be changed"
+
+
+# --- Jobs that the operator did not create ----------------------------------------------------------
+def strange(run: TrainingRun, mlflow_run: str = "none", **about: Any) -> Manifest:
+    """Return a complete Job of the attempt's name that names the run its controller."""
+    return live(build.job(run, 1, mlflow_run, RUNTIME), {"conditions": [{"type": "Complete", "status": "True"}]}, **about)
+
+
+def test_a_complete_job_that_trains_another_mlflow_run_says_nothing_and_is_deleted():
+    run = training_run()
+    world = observed(live(build.config_map(run)), strange(run, uid="uid-strange"), runs=(attempt(),))
+    plan = decide(run, world, NOW)
+    assert actions(plan) == (Delete("batch/v1", "Job", "fraud-1-1", "uid-strange"),)
+
+
+def test_a_complete_job_that_took_the_recorded_one_s_place_says_nothing_and_is_deleted():
+    run = written(training_run(), decide(training_run(), training(training_run()), NOW))
+    world = observed(live(build.config_map(run)), strange(run, "r1", uid="uid-strange"), runs=(attempt(),))
+    plan = decide(run, world, NOW)
+    assert actions(plan) == (Delete("batch/v1", "Job", "fraud-1-1", "uid-strange"),)
+    # One that cannot go is waited for, and deleted once.
+    going = strange(run, "r1", uid="uid-strange", deletionTimestamp="2026-01-01T12:00:00Z")
+    plan = decide(run, observed(live(build.config_map(run)), going, runs=(attempt(),)), NOW)
+    assert said(plan) == "Reconciling Scheduling"
+    assert actions(plan) == ()
+
+
+def test_jobs_of_other_names_and_their_pods_are_not_looked_at():
+    run = training_run()
+    others = [live(build.job(run, 1, "r1", RUNTIME) | {"metadata": {"name": f"x{n}", "namespace": "risk"}}, uid=f"u{n}") for n in range(40)]
+    pods = [pod(each, "Failed", name=f"x{n}", statuses=[terminated(1, '{"reason": "DatasetInvalid"}')]) for n, each in enumerate(others)]
+    for each in pods:
+        each["metadata"]["labels"]["job-name"] = "fraud-1-1"
+    world = training(run, *others, *pods)
+    expected = decide(run, training(run), NOW)
+    assert decide(run, world, NOW) == expected
+    dying = training_run(about={"deletion_timestamp": NOW})
+    assert deleted(finalize(dying, world, NOW)) == ["Job/fraud-1-1"]
 
 
 @pytest.mark.parametrize(

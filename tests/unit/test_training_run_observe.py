@@ -34,7 +34,15 @@ async def began(there: Around, number: int = 1, **changes: Any) -> TrackedRun:
     """An attempt's run in MLflow."""
     id_ = await there.tracking.create_run("1", f"fraud-1-{number}", OURS | {"modelyard.io/attempt": str(number)})
     there.tracking.runs_by_id[id_] = replace(there.tracking.runs_by_id[id_], **changes)
+    there.children = tuple(_training(child, number, id_) for child in there.children)
     return there.tracking.runs_by_id[id_]
+
+
+def _training(child: Manifest, number: int, run: str) -> Manifest:
+    """Return the attempt's Job as it trains this MLflow run; anything else as it is."""
+    if child["kind"] != "Job" or child["metadata"]["name"] != f"fraud-1-{number}":
+        return child
+    return live(build.job(training_run(), number, run, RUNTIME), child["status"])
 
 
 def recorded(run: TrainingRun, world: Observation) -> TrainingRun:
@@ -61,7 +69,8 @@ async def test_runs_are_ours_by_uid_and_counted_by_attempt():
     there = await around()
     first, second = await began(there), await began(there, 2)
     await there.tracking.create_run("1", "foreign", OURS | {"modelyard.io/uid": "uid-other", "modelyard.io/attempt": "3"})
-    await there.tracking.create_run("1", "odd", OURS | {"modelyard.io/attempt": "many"})
+    for odd in ("many", "0", "-1", "007", "100", "9" * 5000, "\u0663"):
+        await there.tracking.create_run("1", "odd", OURS | {"modelyard.io/attempt": odd})
     world = await observe(training_run(), there, NOW)
     assert (world.runs, world.attempt, world.newest) == ({1: first, 2: second}, 2, second)
 

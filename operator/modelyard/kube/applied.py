@@ -17,9 +17,9 @@ from decimal import ROUND_UP, Decimal, DecimalException
 from functools import partial
 from typing import Any
 
-from modelyard.kube.names import APPLIED_ANNOTATION
+from modelyard.kube.names import APPLIED_ANNOTATION, CONTENT_ANNOTATION
 
-__all__ = ["ATOMIC_MAPS", "MERGE_KEYS", "in_sync", "item_key", "stamped"]
+__all__ = ["ATOMIC_MAPS", "MERGE_KEYS", "in_sync", "item_key", "same_content", "stamped", "with_content"]
 
 Manifest = dict[str, Any]
 
@@ -66,6 +66,25 @@ def in_sync(manifest: Manifest, live: Manifest) -> bool:
     """
     said = (live["metadata"].get("annotations") or {}).get(APPLIED_ANNOTATION)
     return said == _fields_hash(manifest) and _holds(manifest, live)
+
+
+def with_content(config_map: Manifest) -> Manifest:
+    """Return a ConfigMap that nobody changes afterwards, with a hash of its data in an annotation.
+
+    Only the metadata of ConfigMaps is watched: what their data is, the annotation says. It is believed
+    because the API server keeps the data of an immutable one.
+    """
+    text = json.dumps(config_map["data"], sort_keys=True, separators=(",", ":"))
+    annotations = {CONTENT_ANNOTATION: hashlib.sha256(text.encode()).hexdigest()[:16]}
+    meta = config_map["metadata"]
+    annotations = (meta.get("annotations") or {}) | annotations
+    return config_map | {"immutable": True, "metadata": meta | {"annotations": annotations}}
+
+
+def same_content(config_map: Manifest, live: Manifest) -> bool:
+    """Return whether a live ConfigMap, of which only the metadata is known, was applied with this data."""
+    ours, theirs = config_map["metadata"]["annotations"], live["metadata"].get("annotations") or {}
+    return bool(ours[CONTENT_ANNOTATION] == theirs.get(CONTENT_ANNOTATION))
 
 
 # --- which fields we say ------------------------------------------------------------------------------

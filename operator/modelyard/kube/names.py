@@ -13,6 +13,7 @@ __all__ = [
     "CODE_TAG",
     "COMPONENT_LABEL",
     "CONNECTION_SECRET",
+    "CONTENT_ANNOTATION",
     "DIGEST_TAG",
     "FAILURE_TAG",
     "FIELD_MANAGER",
@@ -65,6 +66,8 @@ REASON_ANNOTATION = "reason.modelyard.io/"
 HEARTBEAT_ANNOTATION = "modelyard.io/heartbeat"
 APPLIED_ANNOTATION = "modelyard.io/applied"
 """On each owned object: a hash of the fields with which it was last applied (`kube.applied`)."""
+CONTENT_ANNOTATION = "modelyard.io/content"
+"""On a ConfigMap of ours: a hash of its data, which the operator does not keep in memory."""
 
 OUR_TAGS = "modelyard.io/"
 UID_TAG = "modelyard.io/uid"

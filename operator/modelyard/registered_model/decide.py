@@ -45,6 +45,8 @@ __all__ = ["Decide", "decider", "finalize", "in_sync", "in_sync_with", "on_error
 
 _LOOK_AGAIN = timedelta(seconds=15)
 """How often something is checked that no watch reports: artifacts that are missing, MLflow that is away."""
+_STAGES_LEFT = 4
+"""Stages a round that only labels of owned objects name, such as those of a status that was lost."""
 
 ModelPlan = Plan[RegisteredModelStatus]
 
@@ -97,9 +99,13 @@ def _view(model: RegisteredModel, seen: Observation, versions: tuple[VersionStat
 
 
 def _stage_names(model: RegisteredModel, seen: Observation) -> list[str]:
-    """Return the stages of the spec, and those of which a status or serving objects are left."""
-    serving = {stage for stage in map(_stage_of, seen.owned) if stage is not None}
-    return sorted({*model.spec.stages, *model.status.stages, *serving})
+    """Return the stages of the spec, and those of which a status or serving objects are left.
+
+    Labels name any number of the last ones: a few in a round.
+    """
+    named = {*model.spec.stages, *model.status.stages}
+    left = {stage for stage in map(_stage_of, seen.owned) if stage is not None} - named
+    return sorted({*named, *sorted(left)[:_STAGES_LEFT]})
 
 
 # --- the four ways a round can go -----------------------------------------------------------------
@@ -251,7 +257,7 @@ def _status(
     stages = {
         stage: decision.status
         for stage, decision in decisions.items()
-        if stage in model.spec.stages or decision.status.version or decision.actions
+        if stage in model.spec.stages or (stage in model.status.stages and (decision.status.version or decision.actions))
     }
     full, older = split(model, with_held(versions, stages, now), stages)
     entries = tuple(decision.entry for decision in decisions.values() if decision.entry)

@@ -6,8 +6,8 @@ from modelyard.api.base import condition
 from modelyard.api.conditions import progressing, stalled
 from modelyard.api.training_run import TrainingReason as Reason
 from modelyard.api.training_run import TrainingRun, TrainingRunStatus
-from modelyard.kube.applied import in_sync
-from modelyard.kube.jobs import failed, image_id, of_kind, succeeded
+from modelyard.kube.applied import same_content
+from modelyard.kube.jobs import failed, image_id, succeeded
 from modelyard.kube.names import IMAGE_TAG
 from modelyard.kube.pods import Runtime
 from modelyard.plan import (
@@ -82,7 +82,9 @@ def _in_cluster(
     runtime: Runtime,
 ) -> Plan[TrainingRunStatus]:
     """Carry on an attempt whose Job says how it ended."""
-    job = jobs.job_of_attempt(observation.owned, run.metadata.name, observation.attempt)
+    if (foreign := jobs.impostor(run, observation)) is not None:
+        return _impostor(run, observation, foreign)
+    job = jobs.job_of_attempt(run, observation)
     if job is None:
         return _without_job(run, observation, tracked, now, runtime)
     if missing := _unlogged(run, tracked):
@@ -115,15 +117,27 @@ def _without_job(
         return Act((LogParameters(tracked.id, missing),))
     if run.spec.suspend:
         return suspended(run, observation)
+    if jobs.is_recorded(run, observation.attempt):  # the next one has another uid
+        message = "The Job was deleted; another is created."
+        return Record(known(run, observation, progressing(Reason.SCHEDULING, message)))
     job = build.job(run, observation.attempt, tracked.id, runtime, observation.pods_secret)
-    return Act((Apply(build.config_map(run)), Apply(job)))
+    return Act((*_config(run, observation), Apply(job)))
+
+
+def _impostor(run: TrainingRun, observation: Observation, job: Manifest) -> Plan[TrainingRunStatus]:
+    """Delete a Job that has the attempt's name, names this run its controller, and is not ours."""
+    if not job["metadata"].get("deletionTimestamp"):
+        return Act((jobs.delete(job),))
+    name = job["metadata"]["name"]
+    message = f"Waiting until a Job {name} is gone that the operator did not create."
+    return Rest(known(run, observation, progressing(Reason.SCHEDULING, message)))
 
 
 def _active(run: TrainingRun, observation: Observation, job: Manifest, tracked: TrackedRun, now: datetime) -> Plan[TrainingRunStatus]:
     """Suspend or resume a Job that has not ended, as the spec says; report what its pod does."""
-    config = build.config_map(run)
-    if not any(in_sync(config, each) for each in of_kind(observation.owned, "ConfigMap")):
-        return Act((Apply(config),))
+    config = jobs.named(observation, build.config_map(run))
+    if config is None or not same_content(build.config_map(run), config):
+        return Act(_config(run, observation))
     if (change := _suspend_or_resume(run, job)) is not None:
         return Act((change,))
     if run.spec.suspend:
@@ -139,6 +153,14 @@ def _active(run: TrainingRun, observation: Observation, job: Manifest, tracked: 
     message = f"Training, attempt {observation.attempt}."
     status = known(run, observation, progressing(Reason.TRAINING, message), now)
     return Rest(status, requeue_after=_METRICS_POLL)
+
+
+def _config(run: TrainingRun, observation: Observation) -> tuple[Apply | Delete, ...]:
+    """Return what makes the ConfigMap. One that is there is replaced: its data cannot be changed, and is not known."""
+    wanted = build.config_map(run)
+    there = jobs.named(observation, wanted)
+    gone = [jobs.delete(there)] if there is not None and not there["metadata"].get("deletionTimestamp") else []
+    return (*gone, Apply(wanted))
 
 
 def _suspend_or_resume(run: TrainingRun, job: Manifest) -> Apply | Delete | None:

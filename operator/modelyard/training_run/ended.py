@@ -21,7 +21,7 @@ __all__ = ["decide_ended"]
 def decide_ended(run: TrainingRun, observation: Observation, now: datetime) -> Plan[TrainingRunStatus]:
     """Delete the Jobs when their time is up, and report how the run ended."""
     ttl, end = run.spec.ttl_seconds_after_finished, run.status.completion_time
-    left = jobs.not_deleted(observation.owned)
+    left = jobs.not_deleted(run, observation)
     status = _status(run, observation)
     if ttl is None or end is None or not left:
         return Rest(status)

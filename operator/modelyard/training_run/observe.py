@@ -1,6 +1,7 @@
 """Read what a TrainingRun depends on: its Experiment, Jobs and pods, MLflow runs, its model."""
 
 import hashlib
+import re
 from dataclasses import replace
 from datetime import datetime
 
@@ -10,11 +11,14 @@ from modelyard.api.registered_model import RegisteredModel
 from modelyard.api.training_run import TrainingRun
 from modelyard.kube.jobs import failed, succeeded
 from modelyard.kube.names import ATTEMPT_TAG, UID_TAG
-from modelyard.plan import Manifest
 from modelyard.ports import Ports, Tenant, TrackedRun
+from modelyard.training_run import jobs
 from modelyard.training_run.observation import FoundModel, Observation
 
 __all__ = ["observe"]
+
+_ATTEMPT = re.compile(r"[1-9][0-9]?")
+"""An attempt as its tag has it; `spec.backoffLimit` allows 21. Whoever trains can write tags."""
 
 
 async def observe(run: TrainingRun, ports: Ports, _now: datetime) -> Observation:
@@ -45,7 +49,7 @@ async def observe(run: TrainingRun, ports: Ports, _now: datetime) -> Observation
     if deleting:
         return replace(found, referenced=await _referenced(tenant, runs))
     newest = found.newest
-    trained = newest is not None and _trained(newest, found.owned)
+    trained = newest is not None and _trained(run, newest, found)
     return replace(
         found,
         script=await _script(run, ports),
@@ -78,7 +82,7 @@ async def _runs(tenant: Tenant, experiment: str, run: TrainingRun) -> dict[int, 
     by_attempt: dict[int, TrackedRun] = {}
     for each in found:  # newest first
         attempt = each.tags.get(ATTEMPT_TAG, "")
-        if attempt.isdecimal() and each.tags.get(UID_TAG) == uid:
+        if _ATTEMPT.fullmatch(attempt) and each.tags.get(UID_TAG) == uid:
             by_attempt[int(attempt)] = each
     return by_attempt
 
@@ -89,13 +93,15 @@ async def _referenced(tenant: Tenant, runs: dict[int, TrackedRun]) -> frozenset[
     return frozenset([id_ for id_ in ids if await tenant.tracking.versions_of_run(id_)])
 
 
-def _trained(newest: TrackedRun, owned: tuple[Manifest, ...]) -> bool:
+def _trained(run: TrainingRun, newest: TrackedRun, found: Observation) -> bool:
     """Tell whether the model can no longer change.
 
     Its Job is complete, or was deleted after the run was closed as finished.
     """
-    jobs = [each for each in owned if each["kind"] == "Job"]
-    return any(map(succeeded, jobs)) or (newest.status == "FINISHED" and all(map(failed, jobs)))
+    job = jobs.job_of_attempt(run, found)
+    if job is not None and succeeded(job):
+        return True
+    return newest.status == "FINISHED" and (job is None or failed(job) is not None)
 
 
 async def _script(run: TrainingRun, ports: Ports) -> str | None:

@@ -16,7 +16,8 @@ from modelyard.api.training_run import (
     TrainingRunStatus,
 )
 from modelyard.api.wire import DATASET_TAGS, PROGRESS_METRIC
-from modelyard.kube.jobs import of_kind, running_since
+from modelyard.kube.jobs import running_since
+from modelyard.plan import Manifest
 from modelyard.ports import TrackedRun
 from modelyard.training_run import jobs, outcome
 from modelyard.training_run.build import TRAINER
@@ -50,16 +51,17 @@ def known(
     if tracked is None:
         return old.model_copy(update={"conditions": conditions})
     same = old.attempt == attempt
-    job = jobs.job_of_attempt(observation.owned, run.metadata.name, attempt)
+    job = jobs.job_of_attempt(run, observation)
     name = job["metadata"]["name"] if job is not None else old.job if same else None
-    progress = _progress(tracked, _began(run, observation, tracked), now)
-    pods = of_kind(observation.owned, "Pod")
+    pods = jobs.pods_of(observation.owned, job)
+    progress = _progress(tracked, _began(run, pods, tracked), now)
     return old.model_copy(
         update={
             "conditions": conditions,
             "attempt": attempt,
             "mlflow": _mlflow(observation, tracked),
             "job": name,
+            "job_uid": job["metadata"]["uid"] if job is not None else None,
             "parameters": _parameters(run, tracked),
             "metrics": _metrics(tracked),
             "progress": progress or (old.progress if same else None),
@@ -120,11 +122,10 @@ def _artifact(observation: Observation) -> ModelArtifact | None:
     )
 
 
-def _began(run: TrainingRun, observation: Observation, tracked: TrackedRun) -> datetime | None:
+def _began(run: TrainingRun, pods: list[Manifest], tracked: TrackedRun) -> datetime | None:
     """Return when the trainer itself started; the MLflow run is older by the pod's start."""
     if not run.spec.trainer.kind.in_cluster:
         return tracked.start
-    pods = of_kind(observation.owned, "Pod")
     return next((since for pod in pods if (since := running_since(pod, TRAINER))), None)
 
 
