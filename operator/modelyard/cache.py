@@ -93,7 +93,7 @@ class Cache:
         """
         self._objects: dict[str, dict[str, dict[str, Manifest]]] = {plural: {} for plural in own}
         self._own = frozenset(self._objects)
-        self._controlled: dict[Parent, tuple[_Place, ...]] = {}
+        self._controlled: dict[Parent, dict[_Place, None]] = {}
         self._keys: dict[str, Key] = {}
         self._gone: OrderedDict[str, int] = OrderedDict()
         self._listeners: list[Callable[[Change], None]] = []
@@ -234,14 +234,12 @@ class Cache:
 
     def _move(self, place: _Place, before: Parent | None, after: Parent | None) -> None:
         """Have an object below another parent."""
-        if before is not None:
-            rest = tuple(each for each in self._controlled.get(before, ()) if each != place)
-            if rest:
-                self._controlled[before] = rest
-            else:
-                self._controlled.pop(before, None)
+        if before is not None and (places := self._controlled.get(before)) is not None:
+            places.pop(place, None)
+            if not places:
+                del self._controlled[before]
         if after is not None:
-            self._controlled[after] = (*self._controlled.get(after, ()), place)
+            self._controlled.setdefault(after, {})[place] = None
 
     def _owners(self, *parents: Parent | None) -> tuple[Key, ...]:
         """Return our own objects above these, as far as they are known."""

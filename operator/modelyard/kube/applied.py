@@ -69,22 +69,23 @@ def in_sync(manifest: Manifest, live: Manifest) -> bool:
 
 
 def with_content(config_map: Manifest) -> Manifest:
-    """Return a ConfigMap that nobody changes afterwards, with a hash of its data in an annotation.
+    """Return a ConfigMap with a hash of its data in an annotation.
 
-    Only the metadata of ConfigMaps is watched: what their data is, the annotation says. It is believed
-    because the API server keeps the data of an immutable one.
+    Only the metadata of ConfigMaps is watched: what their data was when it was applied, the annotation
+    says. Data that nobody may change afterwards is `immutable`.
     """
     text = json.dumps(config_map["data"], sort_keys=True, separators=(",", ":"))
     annotations = {CONTENT_ANNOTATION: hashlib.sha256(text.encode()).hexdigest()[:16]}
     meta = config_map["metadata"]
     annotations = (meta.get("annotations") or {}) | annotations
-    return config_map | {"immutable": True, "metadata": meta | {"annotations": annotations}}
+    return config_map | {"metadata": meta | {"annotations": annotations}}
 
 
 def same_content(config_map: Manifest, live: Manifest) -> bool:
-    """Return whether a live ConfigMap, of which only the metadata is known, was applied with this data."""
+    """Return whether a live ConfigMap, of which only the metadata is known, was applied as this one."""
     ours, theirs = config_map["metadata"]["annotations"], live["metadata"].get("annotations") or {}
-    return bool(ours[CONTENT_ANNOTATION] == theirs.get(CONTENT_ANNOTATION))
+    expected = {APPLIED_ANNOTATION: _fields_hash(config_map), CONTENT_ANNOTATION: ours[CONTENT_ANNOTATION]}
+    return all(theirs.get(key) == value for key, value in expected.items())
 
 
 # --- which fields we say ------------------------------------------------------------------------------

@@ -70,7 +70,7 @@ def config_map(run: TrainingRun) -> Manifest:
             wire.RUN_FILE: json.dumps(content, sort_keys=True),
         },
     }
-    return with_content(found)
+    return with_content(found | {"immutable": True})
 
 
 def job(run: TrainingRun, attempt: int, mlflow_run: str, runtime: Runtime, secret: str = CONNECTION_SECRET) -> Manifest:
