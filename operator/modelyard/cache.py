@@ -135,10 +135,6 @@ class Cache:
             if place.scope in _PARENTS:
                 yield from self._below(Parent(*place, body["metadata"]["uid"]))
 
-    def locate(self, uid: str) -> Key | None:
-        """Return the key of one of our own objects by its uid."""
-        return self._keys.get(uid)
-
     # --- learning -------------------------------------------------------------------------------------
     def put(self, scope: str, body: Manifest) -> bool:
         """Take in what was seen; return whether it was news.

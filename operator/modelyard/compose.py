@@ -8,6 +8,7 @@ from modelyard import __version__, experiment, registered_model, training_run
 from modelyard.adapters import kubernetes_api
 from modelyard.adapters.connection import Tenants
 from modelyard.adapters.kubernetes import Kubernetes, Leases
+from modelyard.adapters.kubernetes_known import answers
 from modelyard.adapters.kubernetes_watch import WATCHED, Watch
 from modelyard.cache import Cache
 from modelyard.controller import AnyController
@@ -96,7 +97,7 @@ def _parts(  # noqa: PLR0917 - the root holds everything
             cache,
             plurals,
             settings.namespaces,
-            lambda: (api.host, api.session()),
+            lambda: (api.host, api.session(answers(cache))),
             stop=stop,
             signals=signals,
             restarted=metrics.watch_restarted,

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Generic, Literal, TypeVar
 
+from modelyard.api.run_status import RunStatus
+
 __all__ = [
     "Act",
     "Action",
@@ -36,19 +38,20 @@ __all__ = [
     "FinishRun",
     "LogParameters",
     "Manifest",
+    "Owned",
     "Plan",
     "Record",
     "Rest",
     "RestoreExperiment",
     "SetAlias",
     "SetTags",
+    "Suspend",
     "TagTarget",
     "TransitionStage",
 ]
 
 StatusT = TypeVar("StatusT")
 Manifest = dict[str, Any]
-RunStatus = Literal["FINISHED", "FAILED", "KILLED"]
 
 
 # --- owned objects: idempotent, any number in a round -------------------------------------------
@@ -67,6 +70,19 @@ class Delete:
     kind: str
     name: str
     uid: str
+
+
+@dataclass(frozen=True)
+class Suspend:
+    """Suspend or resume an owned Job, if it still has this uid; all else of it stays as it is.
+
+    A Job is never applied a second time: its template is immutable, and another release may build
+    it otherwise.
+    """
+
+    name: str
+    uid: str
+    suspend: bool
 
 
 # --- external effects: at most one in a round ---------------------------------------------------
@@ -244,7 +260,8 @@ External = (
     | SetAlias
     | DeleteAlias
 )
-Action = Apply | Delete | External
+Owned = Apply | Delete | Suspend
+Action = Owned | External
 
 
 # --- the plan -----------------------------------------------------------------------------------
@@ -266,7 +283,7 @@ class Act:
 
     def __post_init__(self) -> None:
         """Check the rule that crash-safety rests on."""
-        external = [action for action in self.actions if not isinstance(action, Apply | Delete)]
+        external = [action for action in self.actions if not isinstance(action, Owned)]
         assert self.actions, "a round that does nothing is a Rest"
         assert len(external) <= 1, f"a round has at most one external effect, this one has {external}"
 

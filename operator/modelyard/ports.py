@@ -10,9 +10,10 @@ from datetime import datetime
 from typing import Literal, Protocol
 
 from modelyard.api.artifacts import Reach
+from modelyard.api.run_status import OPEN, UNSUCCESSFUL, RunStatus
 from modelyard.errors import ModelyardError
 from modelyard.kube.names import CONNECTION_SECRET
-from modelyard.plan import Delete, Manifest, RunStatus
+from modelyard.plan import Delete, Manifest, Suspend
 
 __all__ = [
     "ArtifactTree",
@@ -68,6 +69,17 @@ class Cluster(Protocol):
         """Delete an owned object if it still has that uid; one that is gone is no error."""
         ...
 
+    async def suspend(self, namespace: str, job: Suspend) -> None:
+        """Set an owned Job's `suspend`, and nothing else; `Conflict` if it no longer has that uid."""
+        ...
+
+    async def creation_error(self, namespace: str, uid: str) -> str | None:
+        """Return why Kubernetes last could not create a pod for a Job, at most 1,024 characters; None if it said nothing.
+
+        Only events say it, and anybody in the namespace may write one: it is good for a message.
+        """
+        ...
+
     async def secret(self, namespace: str, name: str) -> Mapping[str, str] | None:
         """Return a Secret's data, decoded; None when there is none."""
         ...
@@ -103,7 +115,12 @@ class Objects(Protocol):
         ...
 
     async def event(self, body: Manifest, reason: str, message: str, *, warning: bool) -> None:
-        """Record an event about an object; one that cannot be recorded is logged and forgotten."""
+        """Record an event about an object; one that is refused is logged and forgotten.
+
+        Raises:
+            Unavailable: Kubernetes takes nothing now, or this process may not write now.
+
+        """
         ...
 
 
@@ -126,7 +143,7 @@ class TrackedRun:
     id: str
     experiment: str
     name: str
-    status: Literal["RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED"]
+    status: RunStatus
     deleted: bool
     start: datetime | None
     end: datetime | None
@@ -135,6 +152,21 @@ class TrackedRun:
     metrics: Mapping[str, float] = field(default_factory=dict)
     artifact_uri: str = ""
     models: tuple[str, ...] = ()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nothing has closed it."""
+        return self.status in OPEN
+
+    @property
+    def has_finished(self) -> bool:
+        """Whether it was closed as trained."""
+        return self.status == RunStatus.FINISHED
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it was closed without a result."""
+        return self.status in UNSUCCESSFUL
 
 
 @dataclass(frozen=True)

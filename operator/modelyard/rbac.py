@@ -79,7 +79,13 @@ RIGHTS = (
         "The namespace's connection to MLflow and S3, and whether its pods have one of their own; read by name: no list, no watch.",
         names=(CONNECTION_SECRET, PODS_SECRET),
     ),
-    Right(Scope.SERVED, "events.k8s.io", ("events",), ("create",), "Transitions are told to users as events."),
+    Right(
+        Scope.SERVED,
+        "events.k8s.io",
+        ("events",),
+        ("create", "list"),
+        "Transitions are told to users as events; those of a Job without a pod are asked why it has none.",
+    ),
     Right(Scope.CLUSTER, "", ("namespaces",), ("get",), "Its label says whether models that run code of their own are allowed."),
     Right(Scope.OWN, "coordination.k8s.io", ("leases",), ("get", "create", "update"), "One replica works, the others wait for its lease."),
 )

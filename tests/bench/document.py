@@ -45,7 +45,7 @@ RECONCILE = (
     ("memory, idle, after a restart, MB", "restart resident", True, ""),
     ("memory with no objects, MB", "empty", True, ""),
     ("memory an object, KB", "bytes", True, "B5: 12 KB"),
-    ("CPU, idle, percent of a core", "idle", False, ""),
+    ("CPU, idle, after a restart, percent of a core", "idle", False, "B12: 1"),
 )
 ROLLOUT = (
     ("apply to the first answer, s", "apply", "B11: 1 s more"),

@@ -30,6 +30,7 @@ EXPERIMENT = "modelyard's Experiment, MLflow and S3"
 PATIENCE = 120.0
 CALM = 0.05
 UNREST = 12.0
+IDLE = 30.0
 STOP = 60.0
 
 
@@ -125,8 +126,15 @@ class Running:
                 raise RuntimeError(f"{self.subject.name} looked at {found} of {count} objects:\n{self.log.read_text()[-3000:]}")
             await asyncio.sleep(max(0.02, 4 * (now - asked)))
 
-    async def until_calm(self) -> float:
-        """Wait until it is at work and uses no CPU to speak of, or so much for ever; return how much, in parts of a core.
+    async def idle(self) -> float:
+        """Return what it uses when nothing happens, in parts of a core: over seconds, for the system counts CPU in hundredths."""
+        begun, before = time.monotonic(), self.usage.cpu
+        await asyncio.sleep(IDLE)  # not for a condition: it is measured so long
+        self.check()
+        return (self.usage.cpu - before) / (time.monotonic() - begun)
+
+    async def until_calm(self) -> None:
+        """Wait until it is at work and uses no CPU to speak of, or so much for ever.
 
         Resyncs of many objects are work that never ends, so this does not wait for its end.
         """
@@ -141,7 +149,6 @@ class Running:
             await asyncio.sleep(1)
             self.check()
             used = self.usage.cpu - before
-        return used
 
     async def _at_work(self) -> bool:
         try:

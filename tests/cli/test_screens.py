@@ -185,6 +185,7 @@ SCREENS: dict[str, RenderableType] = {
     "runs-show-ended": runs.show(DONE, NOW, 80),
     "runs-show-failed": runs.show(FAILED, NOW, 80),
     "runs-show-new": runs.show(run(status={}), NOW, 80),
+    "runs-show-many-parameters": runs.show(run(status=ended_status(omittedParameters=145)), NOW, 80),
     "experiments-list": table(experiments.HEADS, [experiments.row(experiment(), NOW)], 80),
     "experiments-list-wide": table(experiments.WIDE_HEADS, [experiments.row(experiment(), NOW, wide=True)], None),
     "experiments-show": experiments.show(experiment(), [run(), DONE], NOW, 80),

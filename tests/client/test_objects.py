@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from modelyard.api.training_status import shortened
 from modelyard.client.client import Client
 from modelyard.client.errors import Failed, NotAllowed, NotFound, Refused, TimedOut
 from tests.client.side import Side
@@ -393,3 +394,11 @@ def test_a_notebook_shows_tables_and_badges_and_escapes_what_others_wrote(client
     assert "production v1" in repr(table)
     assert list(table.frame().columns)[:2] == ["namespace", "name"]
     assert "v1" in client.models.versions("fraud")._repr_html_()
+
+
+def test_a_run_says_how_many_parameters_its_status_leaves_out(client: Client, side: Side):
+    run(side, "wide", parameters={"text": "x" * 2000})
+    assert client.runs.get("wide").fields()["parameters"] == ["text=" + "x" * 2000]
+    cut = {"depth": "6", "text": shortened("x" * 2000)}
+    side.status("TrainingRun", "wide", "Succeeded", "words", ready=True, parameters=cut, omittedParameters=145)
+    assert client.runs.get("wide").fields()["parameters"] == ["depth=6", "text=" + "x" * 2000, "and 145 more in MLflow"]

@@ -15,6 +15,7 @@ from tests.cluster.console import Console, Log
 from tests.cluster.engine import Engine
 from tests.cluster.load import load, node_has
 from tests.cluster.settings import NODE_IMAGE, Settings
+from tests.harness import until
 
 pytestmark = pytest.mark.e2e
 
@@ -132,3 +133,52 @@ def test_an_image_is_loaded_once_and_then_only_what_changed(tmp_path: Path) -> N
     assert load(NODE, IMAGE, log, tmp_path) < 100_000
     assert node_has(NODE, IMAGE, second)
     assert output(pod("second", IMAGE, "cat /small; stat -c %s /big")) == "two5000000\n"
+
+
+def docker(*words: str) -> str:
+    done = subprocess.run(["docker", *words], capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def names() -> Iterator[tuple[str, str]]:
+    found = ("cluster-test-node", "cluster-test-other")
+    yield found
+    subprocess.run(["docker", "rm", "-f", *found], capture_output=True, check=False)
+
+
+def test_a_node_keeps_its_first_address_when_the_engine_gives_it_another(names: tuple[str, str]) -> None:
+    """After the engine began anew two clusters have each other's addresses, if they started in another order."""
+    if not built_here():
+        pytest.skip("kind's own node image rewrites its files instead")
+    node, other = names
+
+    def addresses(device: str) -> list[str]:
+        said = docker("exec", node, "ip", "-4", "-json", "address", "show", "dev", device)
+        return [each["local"] for each in json.loads(said)[0]["addr_info"]]
+
+    def started(times: int) -> None:
+        def said() -> bool | None:
+            logged = subprocess.run(["docker", "logs", node], capture_output=True, text=True, check=True)
+            return logged.stderr.count("starting init") == times or None
+
+        until(said, f"the node has started {times} times", 60)
+
+    run = ("run", "--detach", "--network", "kind", "--name")
+    entrypoint = ("--entrypoint", "/usr/local/bin/entrypoint", NODE_IMAGE, "sleep", "infinity")
+    docker(*run, node, "--privileged", "--cgroupns", "private", *entrypoint)
+    started(1)
+    (first,) = addresses("eth0")
+    docker("kill", node)
+    docker(*run, other, "--entrypoint", "sleep", NODE_IMAGE, "infinity")
+    docker("start", node)
+    started(2)
+    assert first not in addresses("eth0")
+    assert first in addresses("lo")
+    docker("kill", node)
+    docker("rm", "--force", other)
+    docker("start", node)
+    started(3)
+    assert addresses("eth0") == [first]
+    assert first not in addresses("lo")

@@ -6,7 +6,7 @@ import pytest
 
 from tests.demo.kube import condition
 from tests.e2e.fixtures import Trained
-from tests.e2e.tenant import Tenant
+from tests.e2e.tenant import SERVING, Tenant
 
 pytestmark = pytest.mark.e2e
 
@@ -34,16 +34,14 @@ def test_a_pod_that_the_quota_refuses_is_told_and_trains_when_it_is_let_in(tenan
     tenant.experiment()
     tenant.kube.apply(quota(tenant, "0"), namespace=tenant.name)
     tenant.run("crowded", trainer=NOTHING, dataset=None, resources=SMALL)
-    message = tenant.says("TrainingRun", "crowded", "NoPod")["message"]
-    command = message[message.index("kubectl describe job") :].partition(". ")[0].split()
-    assert "exceeded quota" in tenant.kube.kubectl(*command[1:])
+    assert "exceeded quota: pods" in tenant.says("TrainingRun", "crowded", "QuotaExceeded")["message"]
     tenant.kube.apply(quota(tenant, "5"), namespace=tenant.name)
     # Kubernetes tries again when it likes: at most a minute after the last time.
     body = tenant.ready("TrainingRun", "crowded", 240)
     assert condition(body, "Stalled")["status"] == "False"
 
 
-def test_a_stage_whose_new_pod_no_node_fits_says_so(tenant: Tenant, trained: Trained):
+def test_what_keeps_a_stage_s_pods_from_running_is_told_apart(tenant: Tenant, trained: Trained):
     """The pods of before serve all the while."""
     tenant.model(stages={"production": "v1"}, versions={"v1": {"uri": tenant.copy_model(trained.v1, "v1")}})
     tenant.serves("v1")
@@ -54,6 +52,14 @@ def test_a_stage_whose_new_pod_no_node_fits_says_so(tenant: Tenant, trained: Tra
     serving(nodeSelector={"modelyard.io/no-such": "node"})
     said = tenant.says("RegisteredModel", "fraud", "Unschedulable", "Reconciling")
     assert "node" in said["message"]
-    serving(nodeSelector=None)
+    serving(nodeSelector=None, resources={"requests": {"memory": "20Mi"}, "limits": {"memory": "20Mi"}})
+    assert "limits.memory" in tenant.says("RegisteredModel", "fraud", "OutOfMemory")["message"]
+    serving(resources=SERVING["resources"])
     tenant.serves("v1")
+    tenant.kube.apply(quota(tenant, "1"), namespace=tenant.name)
+    serving(replicas=2)
+    assert "exceeded quota" in tenant.says("RegisteredModel", "fraud", "QuotaExceeded")["message"]
     assert tenant.predict()[0] == "v1"
+    tenant.kube.kubectl("delete", "resourcequota", "pods", "-n", tenant.name)
+    # Kubernetes tries again when it likes: at most some minutes after the last time.
+    tenant.serves("v1", seconds=300)

@@ -19,6 +19,7 @@ from tests.fakes.cluster import FakeCluster, controlled_by
 
 __all__ = [
     "DEPLOYMENTS",
+    "JOBS",
     "MAPS",
     "REPLICA_SETS",
     "SERVICES",
@@ -27,6 +28,7 @@ __all__ = [
     "Ground",
     "config_map",
     "deployment",
+    "job",
     "names",
     "owned",
     "real",
@@ -34,7 +36,7 @@ __all__ = [
     "there",
 ]
 
-TOYS, MAPS, DEPLOYMENTS = "experiments", "v1/ConfigMap", "apps/v1/Deployment"
+TOYS, MAPS, DEPLOYMENTS, JOBS = "experiments", "v1/ConfigMap", "apps/v1/Deployment", "batch/v1/Job"
 SERVICES, REPLICA_SETS = "v1/Service", "apps/v1/ReplicaSet"
 
 
@@ -51,6 +53,9 @@ class Ground(Protocol):
     async def edit(self, scope: str, name: str, patch: Manifest) -> Manifest: ...
     async def remove(self, scope: str, name: str) -> None: ...
     async def older(self, body: Manifest) -> None: ...
+    async def tell(self, body: Manifest, reason: str, note: str, minute: int) -> None:
+        """Record an event about an object as Kubernetes' controllers do, at a minute of an hour."""
+        ...
 
 
 class Fake:
@@ -59,6 +64,7 @@ class Fake:
         self.port = FakeCluster(self.cache)
         self.port.secrets["risk", "there"] = {"KEY": "value"}
         self.owner = self.port.create(manifest("owner"))
+        self.told: dict[str, tuple[int, str]] = {}
 
     async def create(self, body: Manifest) -> Manifest:
         return self.port.create(body)
@@ -83,6 +89,12 @@ class Fake:
         """Apply as a release did that stamped nothing."""
         self.port.create(body)
 
+    async def tell(self, body: Manifest, reason: str, note: str, minute: int) -> None:
+        if reason == "FailedCreate":
+            uid = body["metadata"]["uid"]
+            self.told[uid] = max(self.told.get(uid, (0, "")), (minute, note))
+            self.port.creation_errors[uid] = self.told[uid][1]
+
 
 class Real:
     """No watch runs here: what the cache knows, it knows by our own writes."""
@@ -104,6 +116,21 @@ class Real:
         self.cache.put(scope, made)
         return made
 
+    async def tell(self, body: Manifest, reason: str, note: str, minute: int) -> None:
+        meta = body["metadata"]
+        when = f"2026-11-28T07:{minute:02}:00Z"
+        about = {key: meta[key] for key in ("name", "namespace", "uid")}
+        event = {
+            "metadata": {"generateName": f"{meta['name']}.", "namespace": meta["namespace"]},
+            "involvedObject": {"apiVersion": body["apiVersion"], "kind": body["kind"], **about},
+            "reason": reason,
+            "message": note,
+            "type": "Warning",
+            "firstTimestamp": when,
+            "lastTimestamp": when,
+        }
+        await self.admin.must("POST", f"/api/v1/namespaces/{meta['namespace']}/events", event)
+
     async def live(self, scope: str, name: str) -> Manifest | None:
         status, body = await self.admin.request("GET", self._path(scope, name))
         return body if status == 200 else None
@@ -112,7 +139,7 @@ class Real:
         return await self.admin.must("PATCH", self._path(scope, name), patch, "application/merge-patch+json")
 
     async def remove(self, scope: str, name: str) -> None:
-        await self.admin.must("DELETE", self._path(scope, name))
+        await self.admin.must("DELETE", self._path(scope, name), {"propagationPolicy": "Background"})
 
     async def older(self, body: Manifest) -> None:
         path = self._path(f"{body['apiVersion']}/{body['kind']}", body["metadata"]["name"])
@@ -149,6 +176,12 @@ def deployment(name: str, owner: Manifest, containers: list[Manifest], selector:
     template = {"metadata": {"labels": {"app": selector}}, "spec": {"containers": containers} | pod}
     spec = {"replicas": 1, "selector": {"matchLabels": {"app": selector}}, "template": template}
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta(name, owner), "spec": spec}
+
+
+def job(name: str, owner: Manifest, image: str = "a") -> Manifest:
+    pod = {"restartPolicy": "Never", "containers": [{"name": "one", "image": image}]}
+    spec = {"suspend": False, "backoffLimit": 0, "template": {"spec": pod}}
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": meta(name, owner), "spec": spec}
 
 
 def service(name: str, owner: Manifest) -> Manifest:

@@ -132,11 +132,11 @@ class User:
 
         await until(is_gone, f"{name} is gone")
 
-    async def holder(self) -> str:
-        """Who holds the lease; nobody is empty."""
+    async def holder(self) -> str | None:
+        """Who holds the lease; None for nobody."""
         path = "/apis/coordination.k8s.io/v1/namespaces/modelyard-system/leases/modelyard"
         status, body = await self.request("GET", path)
-        return str(body["spec"].get("holderIdentity", "")) if status == 200 else ""
+        return (body["spec"].get("holderIdentity") or None) if status == 200 else None
 
 
 @asynccontextmanager

@@ -12,9 +12,9 @@ import pytest
 
 from modelyard.errors import Conflict, Invalid
 from modelyard.kube.names import FIELD_MANAGER, MANAGED_BY, UID_LABEL
-from modelyard.plan import Delete, Manifest
+from modelyard.plan import Delete, Manifest, Suspend
 from tests.cluster.apiserver import ApiServer
-from tests.engine.ground import DEPLOYMENTS, MAPS, TOYS, Ground, config_map, deployment, names, owned, real, there
+from tests.engine.ground import DEPLOYMENTS, JOBS, MAPS, TOYS, Ground, config_map, deployment, job, names, owned, real, there
 from tests.engine.toy import manifest
 from tests.fakes.cluster import controlled_by
 
@@ -91,6 +91,35 @@ async def test_a_status_is_not_applied(ground: Ground, name: str) -> None:
     await ground.port.apply(deployment(name, ground.owner, [{"name": "one", "image": "a"}]) | {"status": {"replicas": 7}})
     live = await there(ground, DEPLOYMENTS, name)
     assert live.get("status", {}).get("replicas") != 7
+
+
+# --- suspend --------------------------------------------------------------------------------------------
+async def test_a_job_is_suspended_and_resumed_and_nothing_else_of_it_changes(ground: Ground, name: str) -> None:
+    await ground.port.apply(job(name, ground.owner))
+    await ground.edit(JOBS, name, {"metadata": {"labels": {"theirs": "1"}}, "spec": {"backoffLimit": 3}})
+    before = await there(ground, JOBS, name)
+    for suspend in (True, False):
+        await ground.port.suspend("risk", Suspend(name, before["metadata"]["uid"], suspend))
+        after = await there(ground, JOBS, name)
+        assert after["spec"] == before["spec"] | {"suspend": suspend}
+        assert after["metadata"]["labels"] == before["metadata"]["labels"]
+        assert [child["spec"]["suspend"] for child in owned(ground)] == [suspend]
+
+
+async def test_another_job_of_the_same_name_is_not_suspended(ground: Ground, name: str) -> None:
+    await ground.port.apply(job(name, ground.owner))
+    with pytest.raises(Conflict):
+        await ground.port.suspend("risk", Suspend(name, "another-uid", suspend=True))
+    assert (await there(ground, JOBS, name))["spec"]["suspend"] is False
+
+
+async def test_a_job_that_is_gone_is_not_suspended_and_is_forgotten(ground: Ground, name: str) -> None:
+    await ground.port.apply(job(name, ground.owner))
+    (uid,) = [child["metadata"]["uid"] for child in owned(ground)]
+    await ground.remove(JOBS, name)
+    with pytest.raises(Conflict):
+        await ground.port.suspend("risk", Suspend(name, uid, suspend=True))
+    assert names(ground) == set()
 
 
 # --- delete ---------------------------------------------------------------------------------------------
@@ -217,6 +246,18 @@ async def test_a_secret_is_read_by_name(ground: Ground) -> None:
     assert await ground.port.secret("risk", "nowhere") is None
 
 
+async def test_why_a_job_has_no_pod_is_what_was_told_last(ground: Ground, name: str) -> None:
+    made = await ground.create(manifest(name))
+    uid = made["metadata"]["uid"]
+    assert await ground.port.creation_error("risk", uid) is None
+    await ground.tell(made, "FailedCreate", "exceeded quota: old", 1)
+    await ground.tell(made, "FailedCreate", "exceeded quota: new", 3)
+    await ground.tell(made, "FailedCreate", "exceeded quota: between", 2)
+    await ground.tell(made, "SuccessfulCreate", "created pod", 4)
+    assert await ground.port.creation_error("risk", uid) == "exceeded quota: new"
+    assert await ground.port.creation_error("risk", "another") is None
+
+
 async def test_an_event_is_recorded_or_forgotten_but_never_an_error(ground: Ground, name: str) -> None:
     made = await ground.create(manifest(name))
     await ground.port.event(made, "Reason", "A message.", warning=False)
@@ -239,6 +280,7 @@ async def test_nothing_is_written_behind_the_fence(server: ApiServer, name: str)
         writes: list[Callable[[], Any]] = [
             lambda: made.port.apply(config_map(name, made.owner, {})),
             lambda: made.port.delete("risk", Delete("v1", "ConfigMap", name, "x")),
+            lambda: made.port.suspend("risk", Suspend(name, "x", suspend=True)),
             lambda: made.port.write_status(manifest(name), {}),
         ]
         with pytest.raises(Conflict):

@@ -19,7 +19,7 @@ from modelyard.cache import Cache
 from modelyard.errors import Conflict, Invalid, ModelyardError
 from modelyard.kube.applied import ATOMIC_MAPS, item_key, stamped
 from modelyard.kube.owned import parent_of
-from modelyard.plan import Delete, Manifest
+from modelyard.plan import Delete, Manifest, Suspend
 from tests.fakes.calls import Call, Calls, Hook
 from tests.fakes.clock import FakeClock
 
@@ -44,6 +44,7 @@ class FakeCluster:
         secrets: Data by namespace and name.
         labels: Labels by namespace.
         refuses: What a quota, a policy or validation says to an apply, by kind and name.
+        creation_errors: Why Kubernetes cannot create a Job's pod, by the Job's uid.
         deaf: While True, no change reaches the cache, except our own writes' answers. `relisten` brings it up to date.
 
     """
@@ -62,6 +63,7 @@ class FakeCluster:
         self.labels: dict[str, dict[str, str]] = {}
         self.refuses: dict[tuple[str, str], ModelyardError] = {}
         self.deaf = False
+        self.creation_errors: dict[str, str] = {}
 
     @property
     def calls(self) -> list[Call]:
@@ -131,6 +133,24 @@ class FakeCluster:
             self._cache.put(place[0], _copy(left))
         else:
             self._cache.remove(*place, child.uid)
+
+    async def suspend(self, namespace: str, job: Suspend) -> None:
+        place = ("batch/v1/Job", namespace, job.name)
+        async with self._call("suspend", namespace, job):
+            live = self._objects.get(place)
+            if live is None:
+                self._cache.remove(*place, job.uid)
+                raise Conflict("Kubernetes", "suspend Job", job.name, "it is gone")
+            if live["metadata"]["uid"] != job.uid:
+                raise Conflict("Kubernetes", "suspend Job", job.name, "another one has its name now")
+            body = _copy(live)
+            body["spec"]["suspend"] = job.suspend
+            body = self._store(body)
+        self._cache.put(place[0], _copy(body))
+
+    async def creation_error(self, namespace: str, uid: str) -> str | None:
+        async with self._call("creation_error", namespace, uid):
+            return self.creation_errors.get(uid)
 
     async def secret(self, namespace: str, name: str) -> Mapping[str, str] | None:
         async with self._call("secret", namespace, name):

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
+from modelyard.api.run_status import RunStatus
 from modelyard.errors import Ambiguous, Conflict, Invalid
-from modelyard.plan import RunStatus
 from modelyard.ports import LoggedModel, ModelStage, TrackedExperiment, TrackedModel, TrackedRun, TrackedVersion
 from tests.fakes.calls import Call, Calls, Hook
 

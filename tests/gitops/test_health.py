@@ -44,13 +44,15 @@ TABLE: dict[str, dict[tuple[str, str, str], str]] = {
         "MLflowUnavailable StoreUnavailable",
         HELD: "Suspended",
         BROKEN: "ImagePullFailed ConfigurationMissing VersionTaken VersionHeld NoModel Failed OutOfMemory DeadlineExceeded ScriptInvalid "
-        "InvalidParameters InvalidResources NoPod VolumeFull HeartbeatLost DatasetDigestMismatch DatasetUnavailable DatasetInvalid "
+        "InvalidParameters InvalidResources NoPod QuotaExceeded PodRefused VolumeFull HeartbeatLost DatasetDigestMismatch "
+        "DatasetUnavailable DatasetInvalid "
         "ExperimentGone ConnectionMissing ConnectionRefused RequestRefused",
     },
     "RegisteredModel": {
-        HEALTHY: "Serving Registered",
+        HEALTHY: "Serving ScaledToZero Registered",
         WAITS: "Registering WaitingForVersion Promoting NotServing Unschedulable MLflowUnavailable StoreUnavailable",
-        BROKEN: "VersionUnknown VersionInvalid VersionHeld ArtifactMissing ArtifactDigestMismatch ServingFailed CodeModelForbidden "
+        BROKEN: "VersionUnknown VersionInvalid VersionHeld VersionTaken ArtifactMissing ArtifactDigestMismatch ServingFailed "
+        "CodeModelForbidden "
         "ArtifactInvalid ImagePullFailed ConfigurationMissing OutOfMemory VolumeFull QuotaExceeded PodRefused "
         "NameTaken ConnectionMissing ConnectionRefused RequestRefused",
         GOING: "Deleting",

@@ -34,6 +34,14 @@ async def a_version_is_registered_and_promoted(world: World) -> None:
     await world.run()
 
 
+@STORIES.reaching("RegisteredModel ScaledToZero")
+async def a_stage_is_scaled_to_nothing(world: World) -> None:
+    registers(world, production="v1")
+    await world.run()
+    world.patch("registeredmodels", "fraud", lambda spec: spec["stages"]["production"].update(serving={"replicas": 0}))
+    await world.run()
+
+
 @STORIES.reaching("RegisteredModel WaitingForVersion")
 async def a_stage_asks_for_a_version_that_still_trains(world: World) -> None:
     registers(world, fate=RUNNING, production="v1")
@@ -60,6 +68,14 @@ async def the_run_that_a_stage_waits_for_is_created_again(world: World) -> None:
 async def a_version_comes_from_a_run_that_failed(world: World) -> None:
     trains(world, fate=ends(1))
     world.apply(manifest("RegisteredModel", "fraud", versions={"v1": {"trainingRun": "run"}}, stages={"production": {"version": "v1"}}))
+    await world.run()
+
+
+@STORIES.reaching("RegisteredModel VersionTaken")
+async def a_version_is_declared_again_from_another_source(world: World) -> None:
+    registers(world, production="v1")
+    await world.run()
+    world.patch("registeredmodels", "fraud", lambda spec: spec.update(versions={"v1": {"uri": "s3://mlflow-artifacts/risk/other"}}))
     await world.run()
 
 

@@ -132,8 +132,20 @@ async def the_script_is_missing(world: World) -> None:
 
 
 @STORIES.reaching("TrainingRun NoPod")
-async def a_quota_refuses_the_pod(world: World) -> None:
+async def a_job_gets_no_pod_and_nothing_says_why(world: World) -> None:
     trains(world, fate=Fate())
+    await world.run()
+
+
+@STORIES.reaching("TrainingRun QuotaExceeded")
+async def a_quota_refuses_the_pod(world: World) -> None:
+    trains(world, fate=Fate(refused='Error creating: pods "run-1-x" is forbidden: exceeded quota: pods'))
+    await world.run()
+
+
+@STORIES.reaching("TrainingRun PodRefused")
+async def pod_security_refuses_the_pod(world: World) -> None:
+    trains(world, fate=Fate(refused='Error creating: pods "run-1-x" is forbidden: violates PodSecurity'))
     await world.run()
 
 

@@ -6,6 +6,7 @@ The operator is killed at every write of them; its watch is deaf; Kubernetes is 
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -172,3 +173,20 @@ async def test_after_any_write_the_end_is_the_same(blow: str, undisturbed: tuple
         assert world.restarts == (blow == "killed")
         await nothing_twice(world)
         assert await end(world) == wanted, f"{blow}: write {number}"
+
+
+async def test_parameters_that_a_notebook_logs_never_make_a_status_too_large():
+    world = World()
+    world.apply(
+        manifest("Experiment", "fraud"), manifest("TrainingRun", "wide", experiment="fraud", trainer=ELSEWHERE, parameters={"z": "1"})
+    )
+    world.notebooks["wide"] = ["beat"] * 4 + ["well"]
+    await world.run(timedelta(seconds=30))
+    run = world.status("trainingruns", "wide")["mlflow"]["runId"]
+    await world.tracking.log_parameters(run, {f"{number:0250}": "x" * 6000 for number in range(400)})
+    await world.run(timedelta(minutes=3))
+    world.check_statuses()
+    status = world.status("trainingruns", "wide")
+    assert world.condition("trainingruns", "wide") == ("True", "Succeeded")
+    assert (len(status["parameters"]), status["parameters"]["z"], status["omittedParameters"]) == (256, "1", 145)
+    assert len(json.dumps(status)) < 512 * 1024

@@ -20,6 +20,7 @@ async def test_a_story_gives_the_reasons_that_it_names_and_none_that_is_not_docu
     story = STORIES[name]
     world = World(Options(deadline=story.deadline))
     await story.live(world)
+    world.check_statuses()
     engines = {each for each in world.reasons if f"Every kind {each.split()[1]}" in EVERY_KIND}
     given = (world.reasons - engines) | {f"Every kind {each.split()[1]}" for each in engines}
     assert given >= story.reaches, "reached otherwise"

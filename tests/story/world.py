@@ -6,13 +6,19 @@ and notebooks, which train what no Job does. They act between the operator's pas
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from typing import Any
+
+import jsonschema
+from jsonschema.protocols import Validator
 
 from modelyard import experiment, registered_model, training_run
 from modelyard.api.kinds import KINDS
+from modelyard.api.schema import crd
 from modelyard.cache import Cache
 from modelyard.engine.engine import Engine, Options
 from modelyard.kube.pods import Runtime
@@ -37,6 +43,12 @@ def manifest(kind: str, name: str, **spec: Any) -> Manifest:
     return {"apiVersion": "modelyard.io/v1alpha1", "kind": kind, "metadata": {"name": name, "namespace": NAMESPACE}, "spec": spec}
 
 
+@cache
+def _schema(kind: str) -> Validator:
+    version = crd(next(each for each in KINDS if kind == each.resource.KIND))["spec"]["versions"][0]
+    return jsonschema.Draft202012Validator(version["schema"]["openAPIV3Schema"]["properties"]["status"])
+
+
 class _Ports:
     def __init__(self, cluster: Cluster, tenants: FakeTenants) -> None:
         self.cluster = cluster
@@ -53,11 +65,13 @@ class Fate:
     Attributes:
         pod: The status of the pod; None: there is none.
         failed: Why the Job has failed, or the Deployment's pod cannot be created; empty: neither.
+        refused: Why the Job's pod cannot be created, as an event says it; empty: no event.
 
     """
 
     pod: Manifest | None = None
     failed: str = ""
+    refused: str = ""
 
 
 class World:
@@ -170,6 +184,11 @@ class World:
         writes = (call.arguments for call in self.calls.named("write_status"))
         return {f"{body['kind']} {condition['reason']}" for body, status in writes for condition in status["conditions"]}
 
+    def check_statuses(self) -> None:
+        """Check that the API server would have taken every status that was written."""
+        for body, status in {json.dumps(call.arguments): call.arguments for call in self.calls.named("write_status")}.values():
+            _schema(body["kind"]).validate(status)
+
     def serving(self, service: str) -> str | None:
         """Return the version whose pods a Service selects; None when there is no Service."""
         found = self.cluster.live("v1/Service", NAMESPACE, service)
@@ -212,6 +231,8 @@ class World:
             return False
         if fate.pod is not None:
             self.cluster.start_pod(job, **fate.pod)
+        if fate.refused:
+            self.cluster.creation_errors[job["metadata"]["uid"]] = fate.refused
         started = self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
         ends = [{"type": "Failed", "status": "True", "reason": fate.failed}] if fate.failed else []
         status = {"startTime": started, "active": int(fate.pod is not None), "conditions": ends}

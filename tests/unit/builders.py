@@ -26,7 +26,7 @@ from modelyard.kube.applied import stamped
 from modelyard.kube.names import STAGES_TAG, VERSION_TAG, mlflow_model_name, owner_tags
 from modelyard.kube.owned import parent_of
 from modelyard.kube.pods import Runtime
-from modelyard.plan import Act, Action, Apply, Delete, External, Manifest, Plan, Record, Rest
+from modelyard.plan import Act, Action, Apply, Delete, External, Manifest, Owned, Plan, Record, Rest
 from modelyard.ports import ArtifactTree, Tenant, TrackedExperiment, TrackedModel, TrackedRun, TrackedVersion
 from tests.fakes.tenants import FakeTenants
 
@@ -126,7 +126,7 @@ def actions(plan: Plan[Any]) -> tuple[Action, ...]:
 
 def outside(plan: Plan[Any]) -> External | None:
     """Return the one external effect of a plan, if it has one."""
-    return next((action for action in actions(plan) if not isinstance(action, Apply | Delete)), None)
+    return next((action for action in actions(plan) if not isinstance(action, Owned)), None)
 
 
 def applied(plan: Plan[Any]) -> dict[str, Manifest]:
@@ -290,6 +290,7 @@ class Around:
         self.objects, self.children = objects, children
         self.config_maps, self.labels = config_maps or {}, labels or {}
         self.refusals: dict[tuple[str, str], ModelyardError] = {}
+        self.creation_errors: dict[str, str] = {}
         self.tenants = FakeTenants(BUCKET, url=URL)
         self.tracking, self.store = self.tenants.tracking, self.tenants.store(NAMESPACE)
         self.tenants.world[BUCKET] = {}
@@ -313,6 +314,9 @@ class Around:
 
     async def config_map(self, namespace: str, name: str) -> dict[str, str] | None:
         return self.config_maps.get(name)
+
+    async def creation_error(self, namespace: str, uid: str) -> str | None:
+        return self.creation_errors.get(uid)
 
     async def namespace_labels(self, namespace: str) -> dict[str, str]:
         return self.labels

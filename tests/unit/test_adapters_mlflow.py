@@ -14,6 +14,7 @@ from aiohttp.test_utils import TestServer
 from modelyard.adapters.instrument import Probe
 from modelyard.adapters.mlflow import Credentials, Mlflow
 from modelyard.adapters.mlflow_shapes import quoted
+from modelyard.api.run_status import RunStatus
 from modelyard.errors import Ambiguous, Conflict, Forbidden, Invalid, ModelyardError, Unavailable
 from tests.servers import free_port
 
@@ -199,6 +200,19 @@ async def test_plain_text_where_tls_is_meant():
             await client.create_run("1", "r", {})
         assert type(caught.value) is Unavailable
         await client.close()
+
+
+@pytest.mark.parametrize("status", [*RunStatus, "PAUSED"])
+async def test_a_run_has_one_of_the_statuses_of_mlflow_or_this_is_not_mlflow(status: str):
+    info = {"run_id": "r1", "experiment_id": "1", "status": status, "lifecycle_stage": "active"}
+    async with mlflow(answering(200, json.dumps({"run": {"info": info}}))) as client:
+        if status == "PAUSED":
+            with pytest.raises(Unavailable):
+                await client.run("r1")
+        else:
+            found = await client.run("r1")
+            assert found is not None
+            assert (found.is_open, found.has_finished, found.has_failed).count(True) == 1
 
 
 @pytest.mark.parametrize(

@@ -76,11 +76,11 @@ def test_three_failures_in_a_row_shut_the_gate_and_one_success_opens_it() -> Non
     assert not gate.blocks(0.25, held=19)
 
 
-def test_a_shut_gate_is_tried_every_two_seconds_at_the_latest() -> None:
+def test_a_shut_gate_is_tried_every_second_at_the_latest() -> None:
     gate = Gate()
     for _ in range(50):
         gate.failed(100.0, 0)
-    assert gate.until == 102.0
+    assert gate.until == 101.0
 
 
 def test_who_asks_to_be_left_alone_is() -> None:

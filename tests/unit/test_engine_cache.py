@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from modelyard.cache import Cache, Change, Key
+from modelyard.cache import Cache, Change
 
 SCOPE = "v1/ConfigMap"
 
@@ -43,8 +43,13 @@ def test_the_end_of_an_earlier_object_does_not_take_its_successor_along() -> Non
     known.put("toys", body(uid="u1", version=1))
     known.put("toys", body(uid="u2", version=5))
     assert not known.remove("toys", "a", "x", "u1")
-    assert known.locate("u1") is None
-    assert known.locate("u2") == Key("toys", "a", "x")
+    for uid in ("u1", "u2"):
+        reference = {"apiVersion": "modelyard.io/v1alpha1", "kind": "Toy", "name": "x", "uid": uid, "controller": True}
+        owned = body(name=f"of-{uid}", uid=f"of-{uid}", apiVersion="v1", kind="ConfigMap")
+        owned["metadata"]["ownerReferences"] = [reference]
+        known.put(SCOPE, owned)
+    assert known.owned("u1") == ()
+    assert [each["metadata"]["name"] for each in known.owned("u2")] == ["of-u2"]
 
 
 def test_what_is_gone_does_not_rise_again_by_a_late_answer() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from modelyard.controller import FINALIZER
+from modelyard.errors import Unavailable
 from tests.engine.toy import manifest
 from tests.unit.engine_world import DOWN, MINUTE, World
 
@@ -208,3 +209,12 @@ async def test_an_event_that_cannot_be_told_stops_nobody(world: World) -> None:
     await world.settle()
     assert [event[2] for event in world.cluster.events] == ["Synced", "Toy"]
     assert world.condition("Ready") == ("True", "Synced")
+
+
+async def test_an_event_waits_while_kubernetes_takes_none(world: World) -> None:
+    world.cluster.create(manifest())
+    world.cluster.fail_next("event", Unavailable("Kubernetes", "record Event", "risk/fraud", "away"))
+    await world.settle()
+    assert world.cluster.events == [], "what follows keeps its order"
+    await world.settle()
+    assert [event[2] for event in world.cluster.events] == ["Created", "Synced", "Toy"]

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from modelyard.api.base import condition
-from modelyard.api.registered_model import RegisteredModel
+from modelyard.api.registered_model import ModelVersionSpec, RegisteredModel, VersionStatus
 from modelyard.api.training_run import TrainingRun, TrainingRunStatus
-from modelyard.registered_model.declarations import declarations
+from modelyard.registered_model.declarations import contradicted, declarations
 from tests.unit.builders import MINUTE, NOW, artifacts, registered_model, training_run
 from tests.unit.models import declared, record, recording
 
@@ -149,3 +149,25 @@ def test_a_training_run_that_is_named_before_it_exists_holds_the_name_by_its_nam
     assert first.held_by == "trainingruns/legit"
     comes = declarations(waiting(first.held_by, training_run="legit", versions=named), [run("legit", version="v9")])["v1"]
     assert (comes.held_by, comes.blocker) == ("uid-legit", None)
+
+
+@pytest.mark.parametrize(
+    ("source", "recorded", "contradicts"),
+    [
+        ({"uri": "s3://bucket/a"}, {"uri": "s3://bucket/a/"}, False),
+        ({"uri": "s3://bucket/a"}, {"uri": "s3://bucket/a", "run_id": "r1", "training_run": "t"}, False),
+        ({"uri": "s3://bucket/a"}, {"uri": "s3://bucket/b"}, True),
+        ({"runId": "r1", "path": "m"}, {"uri": "s3://bucket/a", "run_id": "r1"}, False),
+        ({"runId": "r2"}, {"uri": "s3://bucket/a", "run_id": "r1"}, True),
+        ({"runId": "r1"}, {"uri": "s3://bucket/a"}, True),
+        ({"trainingRun": "t"}, {"uri": "s3://bucket/a", "run_id": "r1", "training_run": "t"}, False),
+        ({"trainingRun": "u"}, {"uri": "s3://bucket/a", "run_id": "r1", "training_run": "t"}, True),
+        ({"trainingRun": "t"}, {"uri": "s3://bucket/a", "run_id": "r1"}, True),
+    ],
+)
+def test_a_source_contradicts_the_record_if_the_version_came_from_elsewhere(source: Any, recorded: Any, contradicts: bool):
+    version, declared = VersionStatus(name="v1", **recorded), ModelVersionSpec.model_validate(source)
+    assert declared.contradicts(version) == contradicts
+    found = contradicted(version, declared)
+    assert (found.blocked is not None) == contradicts
+    assert contradicted(version, None) == version

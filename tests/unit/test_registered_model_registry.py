@@ -303,7 +303,8 @@ def test_a_version_deleted_in_mlflow_and_declared_again_with_another_source_is_t
     again = next(action for action in moves(world) if isinstance(action, CreateVersion))
     assert (again.source, again.tags["modelyard.io/digest"]) == (artifacts("v1"), "sha256:" + "1" * 64)
     assert world.uids() == uids
-    world.check_end()
+    world.check_registry()
+    assert said(world.model.status) == "Stalled VersionTaken"
 
 
 def test_a_version_lost_with_its_bytes_is_not_registered_with_others():

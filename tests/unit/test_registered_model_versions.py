@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from modelyard.api.blocker import VERSION_MESSAGE, Blocker, VersionBlocker
+from modelyard.api.blocker import Blocker, VersionBlocker
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.api.registered_model import RegisteredModel
 from modelyard.plan import Act, CreateVersion, Record, Rest, SetTags, TagTarget
@@ -195,7 +195,7 @@ def test_a_stage_that_wants_it_says_why_and_whether_somebody_has_to_act(blocker:
 
 
 def test_a_message_of_any_length_fits_the_status():
-    text = ("There is no MLmodel file below s3://" + "x" * 1100)[:VERSION_MESSAGE]
+    text = ("There is no MLmodel file below s3://" + "x" * 1100)[: VersionBlocker.LIMIT]
     long = VersionBlocker(reason=Reason.ARTIFACT_MISSING, message=text, needs_action=True)
     model = recording(registered_model(versions=declared("v3"), stages={"production": {"version": "v3"}}))
     written(model, decide(model, around(model, sources={"v3": long}), NOW))

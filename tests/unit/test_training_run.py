@@ -9,7 +9,7 @@ import pytest
 from modelyard.api.experiment import ExperimentStatus
 from modelyard.api.training_run import TrainingRun
 from modelyard.errors import Forbidden, Invalid, ModelyardError, Unavailable
-from modelyard.plan import Apply, CreateRun, Delete, LogParameters, Manifest, Plan, SetTags, TagTarget
+from modelyard.plan import Apply, CreateRun, Delete, LogParameters, Manifest, Owned, Plan, SetTags, Suspend, TagTarget
 from modelyard.ports import TrackedRun
 from modelyard.training_run import build, controller
 from modelyard.training_run.decide import decider, finalize, in_sync, on_error
@@ -196,6 +196,23 @@ def test_a_status_has_room_for_what_a_script_logs():
     status = written(run, plan).status
     assert (len(status.parameters), len(status.metrics)) == (256, 32)
     assert status.parameters["zz"] == "1", "those of the spec come first"
+    assert status.omitted_parameters == 45
+    assert max(map(len, status.parameters.values())) <= 1024
+    assert status.parameters["p000"] == "x" * 984 + "... and 6016 more characters"
+
+
+def test_a_value_that_fits_stays_whole_and_a_name_that_does_not_is_left_out():
+    run = training_run(parameters={"long": "y" * 6000, "unlogged": "z"})
+    logged = {"fits": "x" * 1024, "over": "x" * 1025, "n" * 250: "1", "n" * 251: "1", "long": "y" * 6000, "unlogged": "z"}
+    after = written(run, decide(run, training(run, running(run), parameters=logged), NOW))
+    shown = after.status.parameters
+    assert set(shown) == set(logged) - {"n" * 251}
+    assert after.status.omitted_parameters == 1
+    assert (shown["fits"], shown["over"]) == ("x" * 1024, "x" * 984 + "... and 41 more characters")
+    assert after.parameters["long"] == "y" * 6000, "the spec has it whole"
+    other = after.model_copy(update={"spec": training_run(parameters={"long": "other"}).spec})
+    assert other.parameters["long"] == shown["long"], "MLflow has another one, and that is what counts"
+    assert written(run, decide(run, training(run, running(run), parameters={"a": "1"} | logged), NOW)).status.omitted_parameters == 1
 
 
 def test_the_image_that_runs_is_written_down_once():
@@ -283,13 +300,16 @@ def began(run: TrainingRun, seconds: int, *pods: Manifest, **counts: int) -> Obs
 
 
 def test_a_job_that_gets_no_pod_says_how_to_see_why():
-    """A quota, Pod Security: the Job's events say it, and only those."""
     run = training_run()
     early = decide(run, began(run, 29), NOW)
     assert (said(early), early.requeue_after) == ("Reconciling Scheduling", timedelta(seconds=1))
     late = decide(run, began(run, 30), NOW)
     assert said(late) == "Stalled NoPod"
     assert "kubectl describe job fraud-1-1 -n risk" in message(late)
+    told = replace(began(run, 30), creation_error='pods "x" is forbidden: exceeded quota: team')
+    refused = decide(run, told, NOW)
+    assert said(refused) == "Stalled QuotaExceeded"
+    assert "exceeded quota: team" in message(refused)
     assert said(decide(run, began(run, 99, running(run)), NOW)) == "Reconciling Training", "it was let in"
 
 
@@ -327,23 +347,22 @@ def test_suspending_ends_the_pod_and_resuming_starts_another_in_the_same_run():
     run, held = training_run(), training_run(suspend=True)
     world = training(run, running(run))
     ending = decide(held, world, NOW)
-    there = applied(ending)["Job/fraud-1-1"]
-    assert there["spec"]["suspend"] is True
-    world = replace(world, owned=(world.owned[0], live(there)))
+    there = next(each for each in world.owned if each["kind"] == "Job")
+    uid = there["metadata"]["uid"]
+    assert actions(ending) == (Suspend("fraud-1-1", uid, True),)
+    there = there | {"spec": there["spec"] | {"suspend": True}}
+    world = replace(world, owned=(world.owned[0], there))
     assert said(decide(held, world, NOW)) == "Reconciling Suspended"
-    assert applied(decide(run, world, NOW))["Job/fraud-1-1"]["spec"]["suspend"] is False
+    assert actions(decide(run, world, NOW)) == (Suspend("fraud-1-1", uid, False),)
 
 
 @pytest.mark.parametrize("suspend", [False, True])
 def test_a_job_of_an_earlier_release_can_still_be_suspended_and_resumed(suspend: bool):
-    """A Job's template never changes; this release may build it with another image."""
-    run = training_run(suspend=suspend)
-    older = decider(replace(RUNTIME, image="modelyard/runtime:0.9"))
-    made = applied(older(training_run(suspend=not suspend), observed(runs=(attempt(),)), NOW)) if suspend else None
-    there = live(made["Job/fraud-1-1"] if made else build.job(training_run(suspend=True), 1, "r1", replace(RUNTIME, image="old:1")))
-    there["spec"] |= {"selector": {"matchLabels": {"controller-uid": "x"}}}
-    switched = applied(decide(run, observed(live(build.config_map(run)), there, runs=(attempt(),)), NOW))["Job/fraud-1-1"]
-    assert switched["spec"] == there["spec"] | {"suspend": suspend}
+    """A Job's template never changes, and this release would build it with another image: nothing else of it is said."""
+    run, before = training_run(suspend=suspend), training_run(suspend=not suspend)
+    there = live(build.job(before, 1, "r1", replace(RUNTIME, image="modelyard/runtime:0.9")))
+    plan = decide(run, observed(live(build.config_map(run)), there, runs=(attempt(),)), NOW)
+    assert actions(plan) == (Suspend("fraud-1-1", there["metadata"]["uid"], suspend),)
 
 
 def test_a_suspended_run_says_the_same_for_ever():
@@ -414,7 +433,7 @@ def test_nothing_is_asked_twice_of_an_unchanged_world():
 def test_only_jobs_and_configuration_of_ours_are_ever_written():
     run = training_run(suspend=True)
     for action in actions(decide(run, training(training_run(), running(run)), NOW)):
-        assert isinstance(action, Apply | Delete)
+        assert isinstance(action, Owned)
         if isinstance(action, Apply):
             assert action.manifest["metadata"]["ownerReferences"][0]["uid"] == "uid-fraud-1"
 

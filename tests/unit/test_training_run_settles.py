@@ -27,6 +27,7 @@ from modelyard.plan import (
     Manifest,
     Record,
     SetTags,
+    Suspend,
     TagTarget,
 )
 from modelyard.ports import TrackedRun
@@ -133,6 +134,10 @@ class World:
                 self.change(run, deleted=True)
             case Apply(manifest):
                 self.apply(manifest)
+            case Suspend(name, uid, suspend):
+                there = self.children["Job", name]
+                assert there["metadata"]["uid"] == uid
+                self.children["Job", name] = there | {"spec": there["spec"] | {"suspend": suspend}}
             case Delete("batch/v1", "Job", name, uid):
                 assert self.children["Job", name]["metadata"]["uid"] == uid
                 self.children = {key: child for key, child in self.children.items() if not self.below(child, name)}

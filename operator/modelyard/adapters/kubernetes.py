@@ -18,11 +18,11 @@ from modelyard.adapters.instrument import Missing
 from modelyard.adapters.kubernetes_api import APPLY, JSON_PATCH, KINDS, Api, Gone, Kind, kind_of
 from modelyard.api.base import GROUP, VERSION
 from modelyard.cache import Cache
-from modelyard.errors import Conflict, Invalid, ModelyardError, Unavailable
+from modelyard.errors import Ambiguous, Conflict, Invalid, ModelyardError, Unavailable
 from modelyard.kube.applied import stamped
 from modelyard.kube.names import FIELD_MANAGER
 from modelyard.kube.owned import parent_of
-from modelyard.plan import Delete, Manifest
+from modelyard.plan import Delete, Manifest, Suspend
 
 __all__ = ["Kubernetes", "Leases"]
 
@@ -30,6 +30,8 @@ logger = logging.getLogger("modelyard.kubernetes")
 
 _LABELS_AGE = 60.0
 _NOTE_LIMIT = 1000
+_EVENTS = 20
+"""Kubernetes joins the events of one cause, and Jobs try once a minute."""
 _TEST_FAILED = "the server rejected our request due to an error in our request"  # all that it says of a `test` that failed
 _OWN: Mapping[str, Kind] = {kind.plural: kind for kind in KINDS.values() if kind.api_version == f"{GROUP}/{VERSION}"}
 
@@ -114,6 +116,35 @@ class Kubernetes:
             self._cache.remove(kind.scope, namespace, child.name, child.uid)
         else:  # it is still there, on its way out
             self._cache.put(kind.scope, answer)
+
+    async def suspend(self, namespace: str, job: Suspend) -> None:
+        """Set an owned Job's `suspend`, if it still has that uid."""
+        kind, subject = KINDS["batch/v1", "Job"], f"{namespace}/{job.name}"
+        path, operation = kind.path(namespace, job.name), f"suspend {kind.kind}"
+        patch = [
+            {"op": "test", "path": "/metadata/uid", "value": job.uid},
+            {"op": "add", "path": "/spec/suspend", "value": job.suspend},
+        ]
+        params = {"fieldManager": FIELD_MANAGER}
+        try:
+            answer = await self._api.write("PATCH", path, operation, subject, patch, content_type=JSON_PATCH, params=params)
+        except Missing:
+            self._cache.remove(kind.scope, namespace, job.name, job.uid)
+            raise Conflict("Kubernetes", operation, subject, "it is gone") from None
+        except Invalid as error:
+            if _TEST_FAILED in error.detail:
+                raise Conflict("Kubernetes", operation, subject, "another one has its name now") from None
+            raise
+        self._cache.put(kind.scope, answer)
+
+    async def creation_error(self, namespace: str, uid: str) -> str | None:
+        """Return the note of the newest `FailedCreate` event of a Job."""
+        kind = KINDS["events.k8s.io/v1", "Event"]
+        selector = f"regarding.uid={uid},reason=FailedCreate"
+        params = {"fieldSelector": selector, "limit": str(_EVENTS)}
+        answer = await self._api.read(kind.path(namespace), "list Event", f"{namespace}/{uid}", params)
+        newest = max(answer.get("items") or (), key=_told_at, default=None)
+        return None if newest is None else str(newest.get("note") or "")[:_NOTE_LIMIT] or None
 
     async def secret(self, namespace: str, name: str) -> Mapping[str, str] | None:
         """Return a Secret's data, decoded; None when there is none."""
@@ -212,7 +243,12 @@ class Kubernetes:
             logger.info("What has changed could not be read: %s", error)
 
     async def event(self, body: Manifest, reason: str, message: str, *, warning: bool) -> None:
-        """Record an event; one that cannot be recorded is logged and forgotten."""
+        """Record an event; one that is refused is logged and forgotten.
+
+        Raises:
+            Unavailable: Kubernetes takes nothing now, or this process may not write now.
+
+        """
         meta = body["metadata"]
         kind = KINDS["events.k8s.io/v1", "Event"]
         event = {
@@ -237,6 +273,8 @@ class Kubernetes:
         try:
             await self._api.write("POST", kind.path(meta["namespace"]), "record Event", f"{meta['namespace']}/{meta['name']}", event)
         except ModelyardError as error:
+            if isinstance(error, Unavailable) and not isinstance(error, Ambiguous):
+                raise
             logger.warning("An event is lost: %s", error)
 
     # --- the start ----------------------------------------------------------------------------------------
@@ -248,6 +286,12 @@ class Kubernetes:
             return tuple(plurals)
         served = {resource["name"] for resource in answer["resources"]}
         return tuple(plural for plural in plurals if plural not in served)
+
+
+def _told_at(event: Manifest) -> str:
+    """Return when an event was told last; events of core/v1 have other fields for it."""
+    series = event.get("series") or {}
+    return str(series.get("lastObservedTime") or event.get("deprecatedLastTimestamp") or event.get("eventTime") or "")
 
 
 class Leases:

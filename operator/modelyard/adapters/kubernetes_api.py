@@ -133,14 +133,18 @@ class Api:
         self._timeout = aiohttp.ClientTimeout(total=deadline, sock_connect=_CONNECT)
         self._session = self.session()
 
-    def session(self) -> aiohttp.ClientSession:
-        """Return a new session with the same server: it carries the credentials, as fresh as the client keeps them. Close it yourself."""
+    def session(self, answers: type[aiohttp.ClientResponse] = aiohttp.ClientResponse) -> aiohttp.ClientSession:
+        """Return a new session with the same server. Close it yourself.
+
+        It carries the credentials, as fresh as the client keeps them; `answers` is the class of its responses.
+        """
         return aiohttp.ClientSession(
             base_url=self.host,
             connector=aiohttp.TCPConnector(limit=0, ssl=self._ssl),
             proxy=self._configuration.proxy,
             headers={"Accept": "application/json", "User-Agent": "modelyard"},
             middlewares=(self._authorize,),
+            response_class=answers,
         )
 
     async def close(self) -> None:

@@ -31,7 +31,7 @@ WATCHED: tuple[Kind, ...] = tuple(KINDS[each.api_version, each.kind] for each in
 _STREAM = 290  # seconds after which the API server ends a stream in good order
 _SILENCE = 75.0  # it sends a bookmark every minute
 _SHORTEST_PAUSE = 0.2
-_LONGEST_PAUSE = 3.0
+_LONGEST_PAUSE = 1.5
 _ABSENT = 30.0  # seconds between two attempts at an API that may be absent
 _OURS = f"{MANAGED_BY}={FIELD_MANAGER},{UID_LABEL}"
 _METADATA = JSON + ";as={};g=meta.k8s.io;v=v1"

@@ -8,8 +8,8 @@ from datetime import datetime
 from modelyard.adapters.instrument import Missing
 from modelyard.adapters.mlflow_rest import Ask, Json
 from modelyard.adapters.mlflow_shapes import Part, moment, nothing, pairs, quoted, tags_of
+from modelyard.api.run_status import RunStatus
 from modelyard.errors import Invalid
-from modelyard.plan import RunStatus
 from modelyard.ports import LoggedModel, TrackedRun
 
 __all__ = ["Runs"]
@@ -60,7 +60,9 @@ class Runs(Part):
         if "`" in metric:
             return ()
         order = f"metrics.`{metric}` {'DESC' if greatest else 'ASC'}"
-        return await self._search_runs(experiment, "attributes.status = 'FINISHED'", order, limit, keep=lambda run: metric in run.metrics)
+        return await self._search_runs(
+            experiment, f"attributes.status = '{RunStatus.FINISHED}'", order, limit, keep=lambda run: metric in run.metrics
+        )
 
     async def _search_runs(
         self,
@@ -180,7 +182,7 @@ def _run(run: Json) -> TrackedRun:
         id=info["run_id"],
         experiment=str(info["experiment_id"]),
         name=info.get("run_name", ""),
-        status=info["status"],
+        status=RunStatus(info["status"]),
         deleted=info["lifecycle_stage"] == "deleted",
         start=moment(info.get("start_time")),
         end=moment(info.get("end_time")),

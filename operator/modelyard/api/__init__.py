@@ -5,5 +5,5 @@
 - CRDs: `schema`, `structural`, `rules`, `advice`, `document`.
 - Shared with pods, standard library only: `wire` (names), `pod_end` (why a pod ended), `artifacts`
   (S3's addresses, paths and errors), `digest`, `dataset`.
-- `mlmodel` reads a model's description.
+- Of MLflow: `mlmodel` reads a model's description, `run_status` says what a run's status means.
 """

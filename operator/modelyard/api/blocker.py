@@ -1,32 +1,40 @@
 """Why something is not as its spec asks: a reason as data, from which conditions are derived."""
 
-from typing import Annotated
+from typing import Annotated, ClassVar, Self
 
 from pydantic import Field
 
 from modelyard.api.base import Condition, Schema
 from modelyard.api.conditions import progressing, stalled
 
-__all__ = ["MESSAGE", "VERSION_MESSAGE", "Blocker", "VersionBlocker", "blocked"]
-
-MESSAGE = 1024
-"""Greatest length of a message, in characters."""
-VERSION_MESSAGE = 320
-"""The same for a version: a status holds those of many."""
+__all__ = ["Blocker", "VersionBlocker", "blocked"]
 
 
 class Blocker(Schema):
     """What stands between an object, a stage or a version and what its spec asks for."""
 
+    LIMIT: ClassVar[int] = 1024
+    """Greatest length of the message, in characters."""
+
     reason: Annotated[str, Field(max_length=40, description="Why, as one CamelCase word; docs/conditions.md lists them.")]
-    message: Annotated[str, Field(max_length=MESSAGE, description="What is the case, and what to do.")]
+    message: Annotated[str, Field(max_length=LIMIT, description="What is the case, and what to do.")]
     needs_action: Annotated[bool, Field(description="True: it stays so until a user acts. False: it ends by itself.")] = False
+
+    @classmethod
+    def of(cls, reason: str, message: str, *, needs_action: bool = False) -> Self:
+        """Return a blocker whose message is cut at the bound of the status, `LIMIT` characters.
+
+        Messages quote names and errors of any length, so this is how decisions make blockers.
+        """
+        return cls(reason=reason, message=message[: cls.LIMIT], needs_action=needs_action)
 
 
 class VersionBlocker(Blocker):
     """What blocks a version."""
 
-    message: Annotated[str, Field(max_length=VERSION_MESSAGE, description="What is the case, and what to do.")]
+    LIMIT: ClassVar[int] = 320  # a status holds those of many versions
+
+    message: Annotated[str, Field(max_length=LIMIT, description="What is the case, and what to do.")]
 
 
 def blocked(blocker: Blocker) -> tuple[Condition, ...]:

@@ -58,6 +58,8 @@ class ModelReason(StrEnum):
 
     SERVING = "Serving"
     """Every stage serves what the spec asks for, and MLflow agrees."""
+    SCALED_TO_ZERO = "ScaledToZero"
+    """A stage has a version and, as its spec asks, no pods: nobody answers for it."""
     REGISTERED = "Registered"
     """The model is in MLflow; no stage has a version, so nothing is served."""
     REGISTERING = "Registering"
@@ -70,6 +72,8 @@ class ModelReason(StrEnum):
     """A version cannot be registered from its source; the message says why."""
     VERSION_HELD = "VersionHeld"
     """The declaration that holds the name of a version is gone, and a stage asks for the name; the message says how to free it."""
+    VERSION_TAKEN = "VersionTaken"
+    """spec.versions declares a version that was registered from another source; the registered one stays as it is."""
     ARTIFACT_MISSING = "ArtifactMissing"
     """The artifacts of a version are no longer in S3."""
     ARTIFACT_DIGEST_MISMATCH = "ArtifactDigestMismatch"
@@ -159,6 +163,17 @@ class ModelVersionSpec(Schema):
         ),
     ] = None
     tags: Annotated[Tags, Field(description="Tags of the version in MLflow.")] = Field(default_factory=dict)
+
+    def contradicts(self, recorded: VersionStatus) -> bool:
+        """Tell whether a recorded version came from another source than this one.
+
+        Two artifact paths of one run are not told apart: the record has no path.
+        """
+        if self.training_run is not None:
+            return self.training_run != recorded.training_run
+        if self.run_id is not None:
+            return self.run_id != recorded.run_id
+        return (self.uri or "").rstrip("/") != (recorded.uri or "").rstrip("/")
 
 
 class Autoscaling(Schema):

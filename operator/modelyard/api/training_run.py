@@ -1,15 +1,26 @@
 """TrainingRun: one training, as a Job, and the MLflow run that records it."""
 
-from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from modelyard.api.base import DeletionPolicy, Name, Resource, Schema, Status
+from modelyard.api.base import DeletionPolicy, Name, Resource, Schema
 from modelyard.api.pods import Labels, Resources, Toleration
 from modelyard.api.rules import immutable, listed, rule, rules
 from modelyard.api.trainers import TRAINERS, TrainerKind
+from modelyard.api.training_status import (
+    PARAMETERS,
+    DatasetStatus,
+    Failure,
+    Metric,
+    MlflowRun,
+    ModelArtifact,
+    Progress,
+    Registered,
+    TrainingRunStatus,
+    shortened,
+)
 
 __all__ = [
     "Container",
@@ -54,8 +65,12 @@ class TrainingReason(StrEnum):
     """The image cannot be pulled."""
     CONFIGURATION_MISSING = "ConfigurationMissing"
     """The pod waits for a ConfigMap, Secret or key that is not there."""
+    QUOTA_EXCEEDED = "QuotaExceeded"
+    """The namespace's quota refuses the pod."""
+    POD_REFUSED = "PodRefused"
+    """Pod Security, a LimitRange or another admission rule refuses the pod."""
     NO_POD = "NoPod"
-    """The Job has had no pod for 30 s; a quota, Pod Security or another rule of the namespace may refuse it."""
+    """The Job has had no pod for 30 s, and Kubernetes does not say why."""
     TRAINING = "Training"
     """The pod runs; with the trainer external, the MLflow run is open."""
     RETRYING = "Retrying"
@@ -240,7 +255,7 @@ class TrainingRunSpec(Schema):
     parameters: Annotated[
         dict[str, Annotated[str, Field(max_length=6000)]],
         Field(
-            max_length=256,
+            max_length=PARAMETERS,
             description="Hyper-parameters, as strings: logged to MLflow, given to the trainer as MODELYARD_PARAMETERS and as a file.",
             # As JSON they take eight characters more each; what JSON escapes besides, the operator counts (`training_run.build`).
             json_schema_extra=rules(rule("self.map(k, k.size() + self[k].size() + 8).sum() <= 120 * 1024 - 21", _PARAMETERS)),
@@ -289,95 +304,22 @@ class TrainingRunSpec(Schema):
     register_: Annotated[Register | None, Field(alias="register", description="Registers the model on success.")] = None
 
 
-class MlflowRun(Schema):
-    """The run of the current attempt."""
-
-    run_id: Annotated[str, Field(max_length=64, description="MLflow's run id.")]
-    experiment_id: Annotated[str, Field(max_length=64, description="MLflow's experiment id.")]
-    url: Annotated[str, Field(max_length=2048, description="Where to look at it.")]
-
-
-class Metric(Schema):
-    """The newest value of a metric."""
-
-    name: Annotated[str, Field(max_length=250, description="Its name in MLflow.")]
-    value: Annotated[str, Field(max_length=32, description="Its newest value.")]
-
-
-class Progress(Schema):
-    """How far the run is: from the metric modelyard.progress (0 to 100), which the trainer logs and any script may."""
-
-    percent: Annotated[int, Field(ge=0, le=100, description="How much is done.")]
-    eta_seconds: Annotated[int | None, Field(ge=0, description="Seconds to the end, if it goes on like this.")] = None
-    message: Annotated[str, Field(max_length=256, description="The same in words.")] = ""
-
-
-class DatasetStatus(Schema):
-    """The dataset as it was read."""
-
-    digest: Annotated[str, Field(max_length=71, description="sha256 of its bytes.")]
-    rows: Annotated[int, Field(ge=0, description="How many rows it has.", json_schema_extra={"format": "int64"})]
-
-
-class ModelArtifact(Schema):
-    """The model that the run logged."""
-
-    uri: Annotated[str, Field(max_length=1024, description="Where its artifact tree lies.")]
-    digest: Annotated[str, Field(max_length=71, description="Digest of the tree.")]
-    bytes: Annotated[int, Field(ge=0, description="Size of the tree.", json_schema_extra={"format": "int64"})]
-    flavor: Annotated[str, Field(max_length=64, description="Its MLflow flavour, such as xgboost.")] = ""
-    listing_digest: Annotated[
-        str | None, Field(max_length=71, description="SHA-256 over paths, sizes and ETags of the listing; changes when any object changes.")
-    ] = None
-
-
-class Registered(Schema):
-    """The version that the model became."""
-
-    model: Annotated[Name, Field(description="The RegisteredModel.")]
-    version: Annotated[Name, Field(description="The version.")]
-
-
-class Failure(Schema):
-    """Why the last attempt failed."""
-
-    attempt: Annotated[int, Field(ge=1, description="The attempt that failed.")] = 1
-    reason: Annotated[str, Field(max_length=63, description="One word.")]
-    message: Annotated[str, Field(max_length=2048, description="What happened.")]
-    exit_code: Annotated[int | None, Field(description="The container's exit code.")] = None
-    log: Annotated[str, Field(max_length=4096, description="The last lines of the failing container.")] = ""
-
-
-class TrainingRunStatus(Status):
-    """How far it is and what came of it."""
-
-    mlflow: Annotated[MlflowRun | None, Field(description="The MLflow run of the current attempt.")] = None
-    attempt: Annotated[int, Field(ge=0, description="The attempt that runs or ran last, counted from 1.")] = 0
-    job: Annotated[str | None, Field(max_length=63, description="Its Job.")] = None
-    job_uid: Annotated[
-        str | None,
-        Field(alias="jobUID", max_length=64, description="The uid of its Job; another Job of that name says nothing of the run."),
-    ] = None
-    parameters: Annotated[
-        dict[str, Annotated[str, Field(max_length=6000)]], Field(max_length=256, description="Parameters as MLflow has them.")
-    ] = Field(default_factory=dict)
-    metrics: Annotated[
-        tuple[Metric, ...], Field(max_length=32, description="The newest values of its metrics.", json_schema_extra=listed("name"))
-    ] = ()
-    progress: Annotated[Progress | None, Field(description="How far it is.")] = None
-    dataset: Annotated[DatasetStatus | None, Field(description="The dataset as it was read.")] = None
-    model: Annotated[ModelArtifact | None, Field(description="The model that it logged.")] = None
-    registered: Annotated[Registered | None, Field(description="The version that the model became.")] = None
-    start_time: Annotated[datetime | None, Field(description="When the first attempt started.")] = None
-    completion_time: Annotated[datetime | None, Field(description="When it ended, well or not.")] = None
-    failure: Annotated[Failure | None, Field(description="Why the last attempt failed.")] = None
-
-
 class TrainingRun(Resource[TrainingRunSpec, TrainingRunStatus]):
     """One training, as a Job, and the MLflow run that records it."""
 
     KIND: ClassVar[str] = "TrainingRun"
     PLURAL: ClassVar[str] = "trainingruns"
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """What it trains with: as MLflow has it, or as the spec says while nothing is logged.
+
+        A value that the status has cut is whole if it is the spec's.
+        """
+        ours, logged = self.spec.parameters, self.status.parameters
+        if not logged:
+            return dict(ours)
+        return {name: ours[name] if name in ours and shortened(ours[name]) == value else value for name, value in logged.items()}
 
     def trainer_settings(self) -> dict[str, Any]:
         """Return the trainer as its pod reads it: one key, its settings below."""

@@ -17,6 +17,7 @@ from types import FrameType
 from typing import Any
 
 from modelyard.api.dataset import tagged
+from modelyard.api.run_status import RunStatus
 from modelyard.api.wire import PROGRESS_METRIC
 from modelyard.client import profile as figures
 from modelyard.client.errors import ClientError, Failed, NotFound, Refused, Unreachable
@@ -179,7 +180,7 @@ def recording(kube: Kube, reach: Reach, name: str, run_id: str) -> Iterator[Loca
         closing = _Closing(run, mlflow)
         with _told("begin the run"):
             mlflow.start_run(run_id=run_id)
-        stack.callback(closing.close, "KILLED", "the block was left without a word")
+        stack.callback(closing.close, RunStatus.KILLED, "the block was left without a word")
         heart = stack.enter_context(_beating(kube, name, kube.namespace))
         stack.enter_context(_terminable())
         try:
@@ -190,7 +191,7 @@ def recording(kube: Kube, reach: Reach, name: str, run_id: str) -> Iterator[Loca
         if heart.ended is not None:
             closing.leave()
             raise heart.ended
-        closing.close("FINISHED")
+        closing.close(RunStatus.FINISHED)
 
 
 class _Closing:
@@ -202,7 +203,7 @@ class _Closing:
         self._open = True
         atexit.register(self._at_exit)
 
-    def close(self, status: str, why: str = "") -> None:
+    def close(self, status: RunStatus, why: str = "") -> None:
         """Close it, with a few words on why it did not end well.
 
         Raises:
@@ -229,7 +230,7 @@ class _Closing:
             "interrupted" if isinstance(error, KeyboardInterrupt) else "the process ended" if killed else f"{type(error).__name__}: {error}"
         )
         try:
-            self.close("KILLED" if killed else "FAILED", why)
+            self.close(RunStatus.KILLED if killed else RunStatus.FAILED, why)
         except Exception as second:  # noqa: BLE001 - the first one is what matters
             error.add_note(f"modelyard could not close the run {self._run.name}: {second}. The operator does it in 90 s.")
 
@@ -240,11 +241,11 @@ class _Closing:
         atexit.unregister(self._at_exit)
         with suppress(Exception):
             while self._mlflow.active_run() is not None:
-                self._mlflow.end_run("FAILED")
+                self._mlflow.end_run(RunStatus.FAILED)
 
     def _at_exit(self) -> None:
         with suppress(Exception):
-            self.close("KILLED", "the process ended")
+            self.close(RunStatus.KILLED, "the process ended")
 
 
 class _Heart(threading.Thread):

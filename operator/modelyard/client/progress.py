@@ -14,7 +14,7 @@ from typing import Any
 
 from modelyard.api.base import Condition
 from modelyard.api.blocker import Blocker
-from modelyard.api.registered_model import ModelReason, RegisteredModel, StageStatus, StepState, StepStatus
+from modelyard.api.registered_model import ModelReason, ModelVersionSpec, RegisteredModel, StageStatus, StepState, StepStatus
 from modelyard.client.errors import Failed
 
 __all__ = [
@@ -225,8 +225,7 @@ def version_registration(model: RegisteredModel, version: str, declared: Mapping
         return Progress(State.SUPERSEDED, "Another user has since removed it from spec.versions.", "Superseded")
     status = next((each for each in model.status.versions if each.name == version), None)
     if status is not None and status.mlflow_version is not None:
-        given = {"trainingRun": status.training_run, "runId": status.run_id, "uri": (status.uri or "").rstrip("/")}
-        if any(given[key] != str(value).rstrip("/") for key, value in declared.items() if key in given):
+        if ModelVersionSpec.model_validate(declared).contradicts(status):
             message = "Another source was registered under this name before. Declare this one under another name."
             return Progress(State.FAILED, message, "VersionTaken")
         return Progress(State.DONE)

@@ -79,13 +79,17 @@ class RunHandle(Handle[TrainingRun]):
             "age": self.age,
         }
 
+    def _omitted(self) -> list[str]:
+        omitted = self.object.status.omitted_parameters
+        return [f"and {omitted} more in MLflow"] if omitted else []
+
     def fields(self) -> dict[str, Any]:
         """Return what is to be known of it."""
         status, spec = self.object.status, self.object.spec
         return {
             "experiment": spec.experiment,
             "trainer": next(iter(self.object.trainer_settings()), None),
-            "parameters": [f"{key}={value}" for key, value in (status.parameters or spec.parameters).items()],
+            "parameters": [*(f"{key}={value}" for key, value in self.object.parameters.items()), *self._omitted()],
             "metrics": text.metrics(self.metrics.items()),
             "model": _model(status.model),
             "registered": f"{status.registered.model} {status.registered.version}" if status.registered else None,
@@ -346,7 +350,7 @@ def _looked_up(run: RunHandle, name: str) -> Any:
     status = run.object.status
     head, _, rest = name.partition(".")
     if rest and head in {"metrics", "parameters", "params", "labels"}:
-        parameters = {**run.object.spec.parameters, **status.parameters}
+        parameters = {**run.object.spec.parameters, **run.object.parameters}
         known: dict[str, Mapping[str, Any]] = {"metrics": run.metrics, "labels": run.metadata.labels}
         return known.get(head, parameters).get(rest)
     simple: dict[str, Any] = {

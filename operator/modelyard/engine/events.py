@@ -8,6 +8,7 @@ import logging
 from collections import OrderedDict, deque
 
 from modelyard.engine.clock import Clock
+from modelyard.errors import Unavailable
 from modelyard.plan import Event, Manifest
 from modelyard.ports import Objects
 
@@ -20,10 +21,14 @@ _REMEMBERED = 20_000
 _BACKLOG = 1_000
 _BURST = 100.0
 _PER_SECOND = 10.0
+_AGAIN = 1.0
 
 
 class Recorder:
-    """Takes events in at any rate, and posts ten a second after a burst of a hundred; what does not fit is dropped, and counted."""
+    """Takes events in at any rate, and posts ten a second after a burst of a hundred.
+
+    What Kubernetes cannot take now waits; what does not fit is dropped, and counted.
+    """
 
     def __init__(self, objects: Objects, clock: Clock) -> None:
         """Make one that has said nothing yet."""
@@ -51,9 +56,9 @@ class Recorder:
         self._more.set()
 
     async def flush(self) -> None:
-        """Post all that is waiting, at any rate."""
-        while self._backlog:
-            await self._post()
+        """Post all that is waiting, at any rate, as long as Kubernetes takes it."""
+        while self._backlog and await self._post():
+            pass
 
     async def run(self) -> None:
         """Post what comes, for ever."""
@@ -68,13 +73,19 @@ class Recorder:
                     await asyncio.sleep((1.0 - tokens) / _PER_SECOND)
                     continue
                 tokens -= 1.0
-                await self._post()
+                if not await self._post():
+                    await asyncio.sleep(_AGAIN)
 
-    async def _post(self) -> None:
+    async def _post(self) -> bool:
+        """Post one; tell whether Kubernetes takes events. What it could not take now waits."""
         body, event = self._backlog.popleft()
         try:
             await self._objects.event(body, event.reason, event.message, warning=event.warning)
+        except Unavailable:
+            self._backlog.appendleft((body, event))
+            return False
         except Exception:  # an event is never worth more than a line
             logger.exception(
                 "An event is lost", extra={"key": f"{body['kind']} {body['metadata']['namespace']}/{body['metadata']['name']}"}
             )
+        return True

@@ -7,7 +7,7 @@ __all__ = ["Gate"]
 
 _STRIKES = 3
 _FIRST = 0.25
-_LONGEST = 2.0
+_LONGEST = 1.0
 
 
 class Gate:

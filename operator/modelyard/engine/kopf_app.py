@@ -153,7 +153,7 @@ def _settings(silence: float) -> kopf.OperatorSettings:
     settings.watching.chunk_size = 500
     settings.networking.request_timeout = 30
     settings.networking.connect_timeout = 5
-    settings.networking.error_backoffs = Endless(0.2, 0.5, 1, 1, 2)
+    settings.networking.error_backoffs = Endless(0.2, 0.5, 1)
     settings.persistence.diffbase_storage = _NoDiffs()
     settings.persistence.progress_storage = _NoProgress()
     settings.queueing.idle_timeout = 0.5  # an object's task, and its queue, are memory

@@ -22,6 +22,7 @@ from modelyard.plan import (
     RestoreExperiment,
     SetAlias,
     SetTags,
+    Suspend,
     TagTarget,
     TransitionStage,
 )
@@ -48,6 +49,9 @@ async def perform(action: Action, namespace: str, cluster: Cluster, tenant: Call
         return
     if isinstance(action, Delete):
         await cluster.delete(namespace, action)
+        return
+    if isinstance(action, Suspend):
+        await cluster.suspend(namespace, action)
         return
     clients = await tenant()
     tracking, store = clients.tracking, clients.store

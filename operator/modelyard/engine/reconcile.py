@@ -22,7 +22,7 @@ from modelyard.engine.perform import perform
 from modelyard.engine.reads import ObjectPorts
 from modelyard.engine.result import Outcome, ReconcileResult
 from modelyard.errors import Conflict, Forbidden, Invalid, ModelyardError, Unavailable
-from modelyard.plan import Act, Apply, CreateBucket, Delete, Event, Finalize, Manifest, Plan, Record, Rest
+from modelyard.plan import Act, Apply, CreateBucket, Delete, Event, Finalize, Manifest, Owned, Plan, Record, Rest, Suspend
 from modelyard.ports import Backends, Objects
 
 __all__ = ["Reconciler", "fingerprint"]
@@ -156,7 +156,7 @@ class Reconciler:
 
     async def _act(self, controller: AnyController, key: Key, body: Manifest, plan: Act, ports: ObjectPorts) -> None:
         """Carry the actions out, in order. For a kind that survives it, a refused apply does not stop the others."""
-        external = any(not isinstance(action, Apply | Delete) for action in plan.actions)
+        external = any(not isinstance(action, Owned) for action in plan.actions)
         if external and FINALIZER not in _finalizers(body) and not _deleting(body):
             self._fence()
             self._cache.put(key.plural, await self._objects.set_finalizers(body, (*_finalizers(body), FINALIZER)))
@@ -170,7 +170,7 @@ class Reconciler:
                     raise
                 ports.refused(action.manifest["kind"], action.manifest["metadata"]["name"], error)
             finally:
-                if not isinstance(action, Apply | Delete):
+                if not isinstance(action, Owned):
                     ports.written("S3" if isinstance(action, CreateBucket) else "MLflow")
         for event in plan.events:
             self._recorder.record(body, event)
@@ -296,6 +296,8 @@ def _written(plan: Plan[Any]) -> str:
         match action:
             case Apply(manifest):
                 names.append(f"{manifest['kind']} {manifest['metadata']['name']}")
+            case Suspend(name):
+                names.append(f"suspend of the Job {name}")
             case Delete():
                 names.append(f"the deletion of {action.kind} {action.name}")
             case _:

@@ -174,7 +174,7 @@ def _status(experiment: Experiment, observation: Observation) -> ExperimentStatu
     meta, tracked, usage = experiment.metadata, observation.tracked, observation.usage
     assert tracked is not None, "the MLflow experiment is created first"
     assert usage is not None, "the bucket is created first"
-    states = [run.status for run in observation.runs]
+    runs = observation.runs
     url = f"{observation.tracking_url}/#/experiments/{tracked.id}"
     prefix = experiment_prefix(observation.bucket, meta.namespace, meta.name)
     return experiment.status.model_copy(
@@ -182,12 +182,12 @@ def _status(experiment: Experiment, observation: Observation) -> ExperimentStatu
             "mlflow": MlflowExperiment(id=tracked.id, name=tracked.name, url=url),
             "artifacts": Artifacts(uri=prefix, objects=usage.objects, bytes=usage.bytes),
             "runs": RunCounts(
-                running=sum(state in {"RUNNING", "SCHEDULED"} for state in states),
-                finished=states.count("FINISHED"),
-                failed=sum(state in {"FAILED", "KILLED"} for state in states),
+                running=sum(run.is_open for run in runs),
+                finished=sum(run.has_finished for run in runs),
+                failed=sum(run.has_failed for run in runs),
                 deleted=observation.deleted_runs,
             ),
-            "best_run": _best(experiment, (*observation.runs, *observation.older)),
+            "best_run": _best(experiment, (*runs, *observation.older)),
         }
     )
 

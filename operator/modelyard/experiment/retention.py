@@ -18,7 +18,7 @@ def best_first(objective: Objective | None, runs: Iterable[TrackedRun]) -> list[
 
     With an objective, runs without its metric are left out.
     """
-    finished = [run for run in runs if run.status == "FINISHED"]
+    finished = [run for run in runs if run.has_finished]
     if objective is None:
         return sorted(finished, key=lambda run: run.end or _LONG_AGO, reverse=True)
     ranked = [run for run in finished if not isnan(run.metrics.get(objective.metric, nan))]

@@ -13,7 +13,7 @@ from typing import Any
 from modelyard.api.pod_end import PodReason
 from modelyard.kube.jobs import failed
 
-__all__ = ["PodEnd", "Termination", "pod_end", "terminations", "workload_end"]
+__all__ = ["PodEnd", "Termination", "not_created", "pod_end", "terminations", "workload_end"]
 
 Manifest = dict[str, Any]
 
@@ -224,11 +224,15 @@ def _waiting(pod: Manifest) -> PodEnd | None:
 
 
 def _refused(workload: Manifest) -> PodEnd | None:
-    """Read why a Deployment's pods cannot be created. For a Job, Kubernetes only writes events."""
+    """Read why a Deployment's pods cannot be created. Of a Job, only events say it."""
     found = _condition(workload, "ReplicaFailure", "True")
     if found is None:
         return None
-    message = str(found.get("message") or "Its pods cannot be created.")
+    return not_created(str(found.get("message") or "Its pods cannot be created."))
+
+
+def not_created(message: str) -> PodEnd:
+    """Say why Kubernetes cannot create a pod, from what it says."""
     reason = PodReason.QUOTA_EXCEEDED if "exceeded quota" in message else PodReason.POD_REFUSED
     return PodEnd(reason, message, ended=False)
 

@@ -9,6 +9,7 @@ To read in this order:
     serving, build  which objects serve a stage, and how they look
     pods            how pods stand
     versions        what is recorded of versions
+    restored        the same, rebuilt after the status was lost
     registry        what MLflow lacks of it
     conditions, history
     declarations, observation, observe, sources   what is read, and from where (the last two do I/O)

@@ -21,10 +21,14 @@ def standing(model: RegisteredModel, stages: Mapping[str, StageStatus]) -> tuple
     if blockers:
         message = " ".join(blocker.message for blocker in blockers)
         return blocked(blockers[0].model_copy(update={"message": message}))
-    serving = [f"{name}: {stage.version}" for name, stage in stages.items() if stage.version]
-    if not serving:
+    held = {name: stage for name, stage in stages.items() if stage.version}
+    if not held:
         return ready(Reason.REGISTERED, f"{model.metadata.name} is registered; no stage has a version.")
-    return ready(Reason.SERVING, f"{', '.join(serving)}.")
+    said = ", ".join(f"{name}: {stage.version}{'' if stage.desired_replicas else ' without pods'}" for name, stage in held.items())
+    if idle := [name for name, stage in held.items() if not stage.desired_replicas]:
+        message = f"{said}. Nobody answers for {' and '.join(idle)}: serving.replicas is 0."
+        return ready(Reason.SCALED_TO_ZERO, message)
+    return ready(Reason.SERVING, f"{said}.")
 
 
 def _of_stage(name: str, blocker: Blocker) -> Blocker:

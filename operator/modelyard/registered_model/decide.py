@@ -15,7 +15,7 @@ from modelyard.api.registered_model import Drift, RegisteredModel, RegisteredMod
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.errors import ModelyardError
 from modelyard.kube import tags
-from modelyard.kube.names import ADOPT_ANNOTATION, OUR_TAGS, STAGE_LABEL, UID_TAG, mlflow_model_name, owner_tags
+from modelyard.kube.names import ADOPT_ANNOTATION, OUR_TAGS, UID_TAG, mlflow_model_name, owner_tags
 from modelyard.kube.pods import Runtime
 from modelyard.plan import (
     Act,
@@ -34,11 +34,12 @@ from modelyard.plan import (
     TagTarget,
 )
 from modelyard.registered_model import conditions, history
-from modelyard.registered_model.build import Surroundings, operator_runtime, served_by
+from modelyard.registered_model.build import Surroundings, operator_runtime
 from modelyard.registered_model.observation import Observation, is_empty
 from modelyard.registered_model.registry import moves
+from modelyard.registered_model.restored import restored, stage_of
 from modelyard.registered_model.stage import StageDecision, decide_stage
-from modelyard.registered_model.versions import known, next_registration, rebuilt, split, told_stages, tracked_by_name, with_held
+from modelyard.registered_model.versions import known, next_registration, split, with_held
 from modelyard.registered_model.view import StageView
 
 __all__ = ["Decide", "decider", "finalize", "in_sync", "in_sync_with", "on_error"]
@@ -47,6 +48,9 @@ _LOOK_AGAIN = timedelta(seconds=15)
 """How often something is checked that no watch reports: artifacts that are missing, MLflow that is away."""
 _STAGES_LEFT = 4
 """Stages a round that only labels of owned objects name, such as those of a status that was lost."""
+
+_STAGES = 16
+"""How many stages the status has room for."""
 
 ModelPlan = Plan[RegisteredModelStatus]
 
@@ -63,19 +67,19 @@ def decider(runtime: Runtime) -> Decide:
     """Return the decision for pods of this runtime."""
 
     def decide(model: RegisteredModel, seen: Observation, now: datetime) -> ModelPlan:
-        if (restored := _restored(model, seen, now)) is not None:
-            return Record(restored)
-        if is_empty(model) and seen.dependency_error is not None:
-            # A status that was lost is rebuilt once MLflow answers: it stays empty, and what serves is left alone.
-            said = conditions.dependency_down(model, {}, seen.dependency_error)
-            return Rest(model.status.model_copy(update={"conditions": said}), requeue_after=_LOOK_AGAIN)
+        taken = _taken(model, seen)
+        if is_empty(model) and (seen.dependency_error is not None or taken is not None):
+            # A status that was lost is rebuilt once MLflow answers, or its model there is ours: until
+            # then it stays empty, and what serves is left alone.
+            return _out_of_reach(model, seen, taken)
+        if (rebuilt := restored(model, seen, now)) is not None:
+            return Record(rebuilt)
         versions = known(model, seen)
         decisions = {name: decide_stage(_view(model, seen, versions, runtime, name), now) for name in _stage_names(model, seen)}
-        status = _status(model, seen, versions, decisions, now)
-        status = status.model_copy(update={"operator_runtime": operator_runtime(runtime)})
+        status = _status(model, seen, versions, decisions, now, runtime=runtime)
         if seen.dependency_error is not None:
             return _without_dependencies(model, status, decisions, seen.dependency_error)
-        if (taken := _taken(model, seen)) is not None:
+        if taken is not None:
             return _name_taken(model, decisions, taken)
         if any(decision.record for decision in decisions.values()):
             return _recording(status, decisions)
@@ -90,7 +94,7 @@ def _view(model: RegisteredModel, seen: Observation, versions: tuple[VersionStat
         model=model,
         status=model.status.stages.get(name) or StageStatus(),
         versions={version.name: version for version in versions},
-        owned=tuple(each for each in seen.owned if _stage_of(each) == name),
+        owned=tuple(each for each in seen.owned if stage_of(each) == name),
         runtime=runtime,
         around=Surroundings(seen.allow_code, seen.pods_secret),
         refusals=seen.refusals,
@@ -99,13 +103,17 @@ def _view(model: RegisteredModel, seen: Observation, versions: tuple[VersionStat
 
 
 def _stage_names(model: RegisteredModel, seen: Observation) -> list[str]:
-    """Return the stages of the spec, and those of which a status or serving objects are left.
+    """Return the stages to decide on: those of the spec, and those of which anything is left.
 
-    Labels name any number of the last ones: a few in a round.
+    The status has room for as many as the spec. A removed stage keeps its place while it holds a
+    version (it is cleared when MLflow answers), and stages that are new in the spec wait for one.
+    Labels of owned objects name any number of others: a few in a round.
     """
-    named = {*model.spec.stages, *model.status.stages}
-    left = {stage for stage in map(_stage_of, seen.owned) if stage is not None} - named
-    return sorted({*named, *sorted(left)[:_STAGES_LEFT]})
+    kept = {name for name, stage in model.status.stages.items() if name in model.spec.stages or stage.version}
+    new = sorted(model.spec.stages.keys() - kept)[: _STAGES - len(kept)]
+    labelled = {*filter(None, map(stage_of, seen.owned))} - model.spec.stages.keys() - model.status.stages.keys()
+    left = model.status.stages.keys() - model.spec.stages.keys()
+    return sorted({*kept, *new, *left, *sorted(labelled)[:_STAGES_LEFT]})
 
 
 # --- the four ways a round can go -----------------------------------------------------------------
@@ -131,6 +139,14 @@ def _without_dependencies(
         return Act(actions)
     said = conditions.dependency_down(model, status.stages, error)
     return Rest(status.model_copy(update={"conditions": said}), requeue_after=_LOOK_AGAIN)
+
+
+def _out_of_reach(model: RegisteredModel, seen: Observation, taken: str | None) -> ModelPlan:
+    """Wait for what a status is rebuilt from."""
+    if seen.dependency_error is None:
+        return _name_taken(model, {}, taken or "")
+    said = conditions.dependency_down(model, {}, seen.dependency_error)
+    return Rest(model.status.model_copy(update={"conditions": said}), requeue_after=_LOOK_AGAIN)
 
 
 def _name_taken(model: RegisteredModel, decisions: Mapping[str, StageDecision], message: str) -> ModelPlan:
@@ -219,46 +235,17 @@ def _taken(model: RegisteredModel, seen: Observation) -> str | None:
 
 
 # --- the status ---------------------------------------------------------------------------------
-def _restored(model: RegisteredModel, seen: Observation, now: datetime) -> RegisteredModelStatus | None:
-    """Return the status that MLflow's tags tell of, for an object whose status is empty altogether."""
-    versions = rebuilt(model, seen)
-    if not versions:
-        return None
-    restored = model.model_copy(update={"status": model.status.model_copy(update={"versions": versions})})
-    digests = {version.name: version.digest for version in versions}
-    serving = {(_stage_of(each), what.version) for each in seen.owned if (what := served_by(each)) is not None}
-    stages: dict[str, StageStatus] = {}
-    for name, there in tracked_by_name(restored, seen.versions).items():
-        for stage in told_stages(there):
-            # A version that neither serves nor is asked for is not started because a tag says so.
-            wanted = model.spec.stages.get(stage)
-            if wanted is not None and (wanted.version == name or (stage, name) in serving):
-                stages.setdefault(stage, StageStatus(version=name, digest=digests[name], since_time=now))
-    full, older = split(model, with_held(versions, stages, now), stages)
-    said = (*conditions.registering(), conditions.following())
-    name = mlflow_model_name(model.metadata.namespace, model.metadata.name)
-    update = {"mlflow_name": name, "versions": full, "older_versions": older, "stages": stages, "conditions": said}
-    return model.status.model_copy(update=update)
-
-
-def _stage_of(owned: Manifest) -> str | None:
-    found: str | None = (owned["metadata"].get("labels") or {}).get(STAGE_LABEL)
-    return found
-
-
 def _status(
     model: RegisteredModel,
     seen: Observation,
     versions: tuple[VersionStatus, ...],
     decisions: Mapping[str, StageDecision],
     now: datetime,
+    *,
+    runtime: Runtime,
 ) -> RegisteredModelStatus:
     name = mlflow_model_name(model.metadata.namespace, model.metadata.name)
-    stages = {
-        stage: decision.status
-        for stage, decision in decisions.items()
-        if stage in model.spec.stages or (stage in model.status.stages and (decision.status.version or decision.actions))
-    }
+    stages = {stage: decision.status for stage, decision in decisions.items() if stage in model.spec.stages or decision.status.version}
     full, older = split(model, with_held(versions, stages, now), stages)
     entries = tuple(decision.entry for decision in decisions.values() if decision.entry)
     return model.status.model_copy(
@@ -268,6 +255,7 @@ def _status(
             "versions": full,
             "older_versions": older,
             "stages": stages,
+            "operator_runtime": operator_runtime(runtime),
             "history": (*model.status.history, *entries)[-history.LENGTH :],
             "summary": _summary(stages),
         }
@@ -285,7 +273,8 @@ def _summary(stages: Mapping[str, StageStatus]) -> str:
 def _requeue_after(status: RegisteredModelStatus, decisions: Mapping[str, StageDecision]) -> timedelta | None:
     """Return when to look again; what a version waits for by itself is reported by a watch."""
     waits = [decision.requeue_after for decision in decisions.values() if decision.requeue_after is not None]
-    if any(version.blocked is not None and version.blocked.needs_action for version in status.versions):
+    blockers = [version.blocked for version in status.versions if version.blocked is not None]
+    if any(blocker.needs_action and blocker.reason != Reason.VERSION_TAKEN for blocker in blockers):
         waits.append(_LOOK_AGAIN)
     return min(waits, default=None)
 
@@ -334,7 +323,7 @@ def in_sync(model: RegisteredModel, owned: tuple[Manifest, ...]) -> bool:
         return False
     if any(stage.candidate is not None or stage.draining for stage in status.stages.values()):
         return False
-    serving = {_stage_of(each) for each in owned if each["kind"] == "Deployment"}
+    serving = {stage_of(each) for each in owned if each["kind"] == "Deployment"}
     return all(name in serving for name, stage in status.stages.items() if stage.desired_replicas)
 
 

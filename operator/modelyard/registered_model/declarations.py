@@ -11,13 +11,16 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from modelyard.api.blocker import VERSION_MESSAGE, Blocker, VersionBlocker
+from modelyard.api.blocker import VersionBlocker
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.api.registered_model import ModelVersionSpec, RegisteredModel, VersionStatus
 from modelyard.api.training_run import TrainingRun
 from modelyard.kube.names import version_holder
 
-__all__ = ["Declaration", "declarations"]
+__all__ = ["Declaration", "contradicted", "declarations"]
+
+_URI = 84
+"""Characters of a URI in a message that names two of them."""
 
 _SHOWN = 120
 """Characters of a source that a message repeats."""
@@ -41,7 +44,7 @@ class Declaration:
     source: ModelVersionSpec
     ignored: tuple[str, ...] = ()
     held_by: str | None = None
-    blocker: Blocker | None = None
+    blocker: VersionBlocker | None = None
 
 
 @dataclass(frozen=True)
@@ -174,7 +177,7 @@ def _held(name: str, claims: list[_Claim], status: VersionStatus, stages: list[s
         f" it once no stage asks for it: set {', '.join(sorted(stages))[:60]} to another version or"
         f" none, then to {name} again."
     )
-    blocker = VersionBlocker(reason=Reason.VERSION_HELD, message=message[:VERSION_MESSAGE], needs_action=True)
+    blocker = VersionBlocker.of(Reason.VERSION_HELD, message, needs_action=True)
     others = tuple(claim.source.training_run for claim in claims if claim.source.training_run)
     return Declaration(name, source, others, status.held_by, blocker)
 
@@ -186,3 +189,33 @@ def _holder(status: VersionStatus) -> str:
     if status.run_id is not None:
         return f"a declaration of the MLflow run {status.run_id[:_SHOWN]}"
     return f"a declaration of {(status.uri or '')[:_SHOWN]}"
+
+
+# --- what is recorded already ---------------------------------------------------------------------
+def contradicted(version: VersionStatus, declared: ModelVersionSpec | None) -> VersionStatus:
+    """Return a recorded version, blocked if `spec.versions` declares it from another source.
+
+    A version that is blocked already says why.
+    """
+    if declared is None or version.blocked is not None or not declared.contradicts(version):
+        return version
+    message = (
+        f"It was registered from {_source(version, declared)}, and stays so; spec.versions declares"
+        f" it from {_source(declared)}. Declare that under another name, and remove this one."
+    )
+    blocker = VersionBlocker.of(Reason.VERSION_TAKEN, message, needs_action=True)
+    return version.model_copy(update={"blocked": blocker})
+
+
+def _source(of: VersionStatus | ModelVersionSpec, against: ModelVersionSpec | None = None) -> str:
+    """Name a source; by its URI if the other one is a URI."""
+    if against is not None and against.uri is not None:
+        return _short(of.uri or "")
+    if of.training_run is not None:
+        return f"the TrainingRun {of.training_run}"
+    return f"the MLflow run {of.run_id}" if of.run_id is not None else _short(of.uri or "")
+
+
+def _short(uri: str) -> str:
+    """Leave out the middle of a long URI."""
+    return uri if len(uri) <= _URI else f"{uri[: _URI // 3]}...{uri[3 + _URI // 3 - _URI :]}"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from modelyard.api.blocker import VERSION_MESSAGE, Blocker, VersionBlocker
+from modelyard.api.blocker import Blocker, VersionBlocker
 from modelyard.api.digest import listing_digest
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.api.registered_model import RegisteredModel, VersionStatus
@@ -112,7 +112,7 @@ async def _artifacts(version: VersionStatus, tenant: Tenant) -> Artifacts | Bloc
         tree = await tenant.store.digest(str(version.uri))
     except Forbidden as error:
         message = f"{error}. Correct the keys in the Secret {CONNECTION_SECRET}."
-        return VersionBlocker(reason=Reason.CONNECTION_REFUSED, message=message[:VERSION_MESSAGE], needs_action=True)
+        return VersionBlocker.of(Reason.CONNECTION_REFUSED, message, needs_action=True)
     except Invalid as error:
-        return VersionBlocker(reason=Reason.ARTIFACT_MISSING, message=f"{error}."[:VERSION_MESSAGE], needs_action=True)
+        return VersionBlocker.of(Reason.ARTIFACT_MISSING, f"{error}.", needs_action=True)
     return None if tree is None else Artifacts(listing, tree.digest)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from modelyard.api.blocker import MESSAGE, Blocker
+from modelyard.api.blocker import Blocker
 from modelyard.api.registered_model import Draining, Rejection, ServedVersion, StageStatus, StepState
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.errors import ModelyardError
@@ -99,12 +99,12 @@ def _inadmissible(view: StageView) -> Blocker | None:
             f"Nothing declares the version {desired}. Declare it in spec.versions, or register it from a TrainingRun."
             f" There are: {', '.join(sorted(view.versions)) or 'none yet'}."
         )
-        return Blocker(reason=Reason.VERSION_UNKNOWN, message=message[:MESSAGE], needs_action=True)
+        return Blocker.of(Reason.VERSION_UNKNOWN, message, needs_action=True)
     if version.blocked is not None:
         message = f"{desired} cannot be promoted. {version.blocked.message}"
-        return Blocker(reason=version.blocked.reason, message=message[:MESSAGE], needs_action=version.blocked.needs_action)
+        return Blocker.of(version.blocked.reason, message, needs_action=version.blocked.needs_action)
     if version.mlflow_version is None or version.digest is None:
-        return Blocker(reason=Reason.WAITING_FOR_VERSION, message=f"{desired} is being registered.")
+        return Blocker.of(Reason.WAITING_FOR_VERSION, f"{desired} is being registered.")
     return _rejection(view)
 
 
@@ -122,7 +122,7 @@ def _rejection(view: StageView) -> Blocker | None:
                 f"{wanted.version} was rejected, and {stable}. {rejection.message} It is tried again when the stage's spec"
                 f" changes, or when stages.{view.name}.attempt is raised above {rejection.attempt}."
             )
-            return Blocker(reason=rejection.reason, message=message[:MESSAGE], needs_action=True)
+            return Blocker.of(rejection.reason, message, needs_action=True)
     return None
 
 
@@ -159,7 +159,7 @@ def _start(view: StageView, now: datetime) -> Step:
     if actions or steady < replicas or not pods.current:
         stable = f" next to {view.status.version}, which is still serving" if view.status.version else ""
         message = f"{candidate.version} is starting{stable}: {detail}. {pods.message}".strip()
-        blocker = Blocker(reason=pods.reason or Reason.PROMOTING, message=message[:MESSAGE], needs_action=pods.stalled)
+        blocker = Blocker.of(pods.reason or Reason.PROMOTING, message, needs_action=pods.stalled)
         state = StepState.FAILED if pods.stalled else StepState.ACTIVE
         return Step("start", state, detail, actions, blocker)
     return Step("start", StepState.DONE, detail)
@@ -197,19 +197,19 @@ def _switch(view: StageView, _now: datetime) -> Step:
         return _held("switch", view)
     if (error := serving.refused(view, actions)) is not None:
         return refused_step("switch", error)
-    blocker = Blocker(reason=Reason.PROMOTING, message=f"{candidate.version} is ready and receives all traffic now.")
+    blocker = Blocker.of(Reason.PROMOTING, f"{candidate.version} is ready and receives all traffic now.")
     return Step("switch", StepState.ACTIVE, blocker.message[:_DETAIL], actions, blocker)
 
 
 def _held(name: str, view: StageView) -> Step:
     message = f"{view.desired} is ready, and the stage switches to it when MLflow and S3 answer."
-    return Step(name, StepState.WAITING, message[:_DETAIL], blocker=Blocker(reason=Reason.PROMOTING, message=message))
+    return Step(name, StepState.WAITING, message[:_DETAIL], blocker=Blocker.of(Reason.PROMOTING, message))
 
 
 def refused_step(name: str, error: ModelyardError) -> Step:
     """Return a step whose apply the API server refused."""
     message = f"Kubernetes refused to {error.operation} {error.subject}: {error.detail}. It is retried automatically."
-    blocker = Blocker(reason=Reason.REQUEST_REFUSED, message=message[:MESSAGE], needs_action=True)
+    blocker = Blocker.of(Reason.REQUEST_REFUSED, message, needs_action=True)
     return Step(name, StepState.FAILED, message[:_DETAIL], blocker=blocker, requeue_after=_RETRY_REFUSED)
 
 

@@ -9,6 +9,7 @@ from modelyard.kube.applied import in_sync
 from modelyard.plan import Apply, Delete, Manifest
 from modelyard.registered_model import build
 from modelyard.registered_model.pods import Health, health
+from modelyard.registered_model.versions import may_start
 from modelyard.registered_model.view import StageView, identity_of
 
 __all__ = ["DRAIN", "draining", "everything", "expired", "fronts", "refused", "replicas", "routes", "standing", "workload"]
@@ -51,7 +52,7 @@ def workload(view: StageView, what: ServedVersion) -> tuple[Apply, ...]:
     A version that must not be served gets no new pods, and the pods that it has are left alone.
     """
     known = view.versions.get(what.version)
-    if known is None or known.blocked is not None or known.uri is None or known.digest != what.digest:
+    if known is None or not may_start(known) or known.uri is None or known.digest != what.digest:
         return ()
     template = _template(view, what, known.uri)
     wanted = [build.revision(view.model, view.name, what, template)]

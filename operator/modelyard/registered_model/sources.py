@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from modelyard.api.blocker import VERSION_MESSAGE, Blocker, VersionBlocker
+from modelyard.api.blocker import Blocker, VersionBlocker
 from modelyard.api.digest import listing_digest
 from modelyard.api.mlmodel import MLMODEL_LIMIT, read_mlmodel
 from modelyard.api.registered_model import ModelReason as Reason
@@ -51,7 +51,7 @@ async def _training_run(name: str, runs: Mapping[str, TrainingRun], tenant: Tena
         return source
     if source.tree.digest != model.digest:
         message = f"The model of the TrainingRun {name} has changed since it was logged. Train again."
-        return VersionBlocker(reason=Reason.ARTIFACT_DIGEST_MISMATCH, message=message[:VERSION_MESSAGE], needs_action=True)
+        return VersionBlocker.of(Reason.ARTIFACT_DIGEST_MISMATCH, message, needs_action=True)
     tracked = await tenant.tracking.run(run.status.mlflow.run_id)
     logged = await _logged(tracked, tenant) if tracked else []
     model_id = next((each.id for each in logged if each.uri.rstrip("/") == source.uri.rstrip("/")), None)
@@ -104,13 +104,13 @@ async def _tree(uri: str, tenant: Tenant, known: ArtifactTree | None = None, lis
         tree = await tenant.store.digest(uri)
     if text is None or tree is None:
         message = f"There is no MLmodel file below {uri[:200]}. Put the model there, or declare another version."
-        return VersionBlocker(reason=Reason.ARTIFACT_MISSING, message=message[:VERSION_MESSAGE], needs_action=True)
+        return VersionBlocker.of(Reason.ARTIFACT_MISSING, message, needs_action=True)
     return Source(uri, tree, read_mlmodel(text))
 
 
 def _waiting(message: str) -> Blocker:
-    return VersionBlocker(reason=Reason.WAITING_FOR_VERSION, message=message[:VERSION_MESSAGE])
+    return VersionBlocker.of(Reason.WAITING_FOR_VERSION, message)
 
 
 def _invalid(message: str) -> Blocker:
-    return VersionBlocker(reason=Reason.VERSION_INVALID, message=message[:VERSION_MESSAGE], needs_action=True)
+    return VersionBlocker.of(Reason.VERSION_INVALID, message, needs_action=True)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from modelyard.api.blocker import MESSAGE, Blocker
+from modelyard.api.blocker import Blocker
 from modelyard.api.registered_model import HistoryEntry, ServedVersion, StageStatus, StepState, StepStatus
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.kube.names import serving_name
@@ -11,6 +11,7 @@ from modelyard.plan import Apply, Delete
 from modelyard.registered_model import build, promotion, serving
 from modelyard.registered_model.history import entry
 from modelyard.registered_model.promotion import Step
+from modelyard.registered_model.versions import may_start
 from modelyard.registered_model.view import StageView
 
 __all__ = ["StageDecision", "decide_stage"]
@@ -73,7 +74,7 @@ def _recovered(view: StageView) -> StageDecision | None:
     if view.desired != version:
         return None
     message = f"{version} is effective, but neither its record nor a Deployment says which bytes it is. Promote another version."
-    blocker = Blocker(reason=Reason.VERSION_UNKNOWN, message=message, needs_action=True)
+    blocker = Blocker.of(Reason.VERSION_UNKNOWN, message, needs_action=True)
     return StageDecision(view.status.model_copy(update={"desired": view.desired, "blocked": blocker}))
 
 
@@ -83,7 +84,7 @@ def _cleared(view: StageView, now: datetime) -> StageDecision:
     if stable is not None:
         if view.dependencies_down:
             message = "The stage is cleared when MLflow and S3 answer."
-            blocker = Blocker(reason=Reason.PROMOTING, message=message)
+            blocker = Blocker.of(Reason.PROMOTING, message)
             return StageDecision(view.status.model_copy(update={"desired": None, "blocked": blocker}))
         empty = StageStatus(since_time=now, previous=stable, attempt=view.attempt, rejected=view.status.rejected)
         return StageDecision(empty, entry=entry(view, None, now), record=True)
@@ -181,22 +182,23 @@ def _unwell(view: StageView, stable: ServedVersion) -> Blocker | None:
     known = view.versions.get(stable.version)
     if known is not None and known.digest not in {None, stable.digest}:
         message = f"{stable.version} is still serving, but its bytes are not those of its record. Promote another version."
-        return Blocker(reason=Reason.ARTIFACT_DIGEST_MISMATCH, message=message, needs_action=True)
+        return Blocker.of(Reason.ARTIFACT_DIGEST_MISMATCH, message, needs_action=True)
     if known is None or (known.mlflow_version is None and known.blocked is None and not view.dependencies_down):
         if known is None or known.digest is None:
             message = f"{stable.version} is still serving, but its record is lost. Promote another version."
-            return Blocker(reason=Reason.VERSION_UNKNOWN, message=message, needs_action=True)
+            return Blocker.of(Reason.VERSION_UNKNOWN, message, needs_action=True)
         message = f"{stable.version} is still serving. MLflow has lost it; it is being registered again."
-        return Blocker(reason=Reason.REGISTERING, message=message)
+        return Blocker.of(Reason.REGISTERING, message)
     if known.blocked is not None:
-        message = f"{stable.version} is still serving, but no new pod of it could start. {known.blocked.message}"
-        return Blocker(reason=known.blocked.reason, message=message[:MESSAGE], needs_action=known.blocked.needs_action)
+        but = "" if may_start(known) else ", but no new pod of it could start"
+        message = f"{stable.version} is still serving{but}. {known.blocked.message}"
+        return Blocker.of(known.blocked.reason, message, needs_action=known.blocked.needs_action)
     pods, wanted = serving.standing(view, stable), serving.replicas(view, stable)
     if pods.ready >= wanted and pods.current:
         return None
     why = pods.message or ("Pods are starting." if pods.ready < wanted else "They are being replaced, because the spec has changed.")
     message = f"{pods.ready} of {wanted} pods of {stable.version} are ready. {why}"
-    return Blocker(reason=pods.reason or Reason.NOT_SERVING, message=message[:MESSAGE], needs_action=pods.stalled)
+    return Blocker.of(pods.reason or Reason.NOT_SERVING, message, needs_action=pods.stalled)
 
 
 def _steps(view: StageView, progress: tuple[Step, ...], now: datetime) -> tuple[StepStatus, ...]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from modelyard.api.base import as_name
-from modelyard.api.blocker import VERSION_MESSAGE, Blocker, VersionBlocker
+from modelyard.api.blocker import Blocker, VersionBlocker
 from modelyard.api.registered_model import HeldStage, KnownVersion, ModelVersionSpec, RegisteredModel, StageStatus, VersionStatus
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.controller import FINALIZER
@@ -28,12 +28,13 @@ from modelyard.kube.names import (
 from modelyard.plan import CreateVersion
 from modelyard.ports import TrackedVersion
 from modelyard.registered_model.build import served_by
-from modelyard.registered_model.declarations import Declaration
+from modelyard.registered_model.declarations import Declaration, contradicted
 from modelyard.registered_model.observation import Artifacts, Observation, Source, is_empty
 
 __all__ = [
     "copied_tags",
     "known",
+    "may_start",
     "next_registration",
     "rebuilt",
     "split",
@@ -96,6 +97,7 @@ def known(model: RegisteredModel, seen: Observation) -> tuple[VersionStatus, ...
     older = [_revived(each, tracked) for each in model.status.older_versions if each.name in used]
     recorded = [version for version in (*model.status.versions, *older) if version.digest is not None]
     found = [_observed(version, tracked.get(version.name), seen) for version in recorded]
+    found = [contradicted(version, model.spec.versions.get(version.name)) for version in found]
     names = {version.name for version in found} | {version.name for version in model.status.older_versions}
     full = len(names) >= _KEPT + _OLDER
     found += [_declared(each, seen, full=full) for each in seen.declarations.values() if each.version not in names]
@@ -111,10 +113,12 @@ def _used(model: RegisteredModel) -> set[str | None]:
 
 
 def _revived(older: KnownVersion, tracked: Mapping[str, TrackedVersion]) -> VersionStatus:
-    """Return an older version in full; where it is stored is MLflow's word, its bytes are the record's."""
+    """Return an older version in full; where it is from is MLflow's word, its bytes are the record's."""
     there = tracked.get(older.name)
-    uri = there.source[:500] if there else None
-    return VersionStatus(name=older.name, mlflow_version=older.mlflow_version, digest=older.digest, uri=uri)
+    if there is None:
+        return VersionStatus(name=older.name, mlflow_version=older.mlflow_version, digest=older.digest)
+    told = _told(older.name, older.digest, there)
+    return told.model_copy(update={"mlflow_version": older.mlflow_version})
 
 
 def _observed(version: VersionStatus, tracked: TrackedVersion | None, seen: Observation) -> VersionStatus:
@@ -125,21 +129,21 @@ def _observed(version: VersionStatus, tracked: TrackedVersion | None, seen: Obse
     where = f"below {(version.uri or '')[:160]}"
     if version.uri is None:
         message = f"MLflow has lost {version.name}, and where it is stored was not kept. Declare it as another version."
-        blocked = VersionBlocker(reason=Reason.VERSION_INVALID, message=message[:VERSION_MESSAGE], needs_action=True)
+        blocked = VersionBlocker.of(Reason.VERSION_INVALID, message, needs_action=True)
     elif unread:
         pass  # a version that is not in use is not read, so nothing is said of its bytes
     elif isinstance(artifacts, Blocker):
         blocked = artifacts
     elif artifacts is None:
         message = f"Nothing is stored {where} any longer. Restore it; it is checked again automatically."
-        blocked = VersionBlocker(reason=Reason.ARTIFACT_MISSING, message=message[:VERSION_MESSAGE], needs_action=True)
+        blocked = VersionBlocker.of(Reason.ARTIFACT_MISSING, message, needs_action=True)
     elif artifacts.digest != version.digest:
         message = f"What is stored {where} is not what was registered. Restore it, or declare another version."
-        blocked = VersionBlocker(reason=Reason.ARTIFACT_DIGEST_MISMATCH, message=message[:VERSION_MESSAGE], needs_action=True)
+        blocked = VersionBlocker.of(Reason.ARTIFACT_DIGEST_MISMATCH, message, needs_action=True)
     else:
         listing = artifacts.listing_digest
     if tracked is not None and not tracked.ready and blocked is None:
-        blocked = VersionBlocker(reason=Reason.WAITING_FOR_VERSION, message="MLflow has not finished registering it.")
+        blocked = VersionBlocker.of(Reason.WAITING_FOR_VERSION, "MLflow has not finished registering it.")
     registered = version.registered_time or (tracked.created if tracked else None)
     return version.model_copy(
         update={
@@ -149,6 +153,11 @@ def _observed(version: VersionStatus, tracked: TrackedVersion | None, seen: Obse
             "blocked": blocked,
         }
     )
+
+
+def may_start(version: VersionStatus) -> bool:
+    """Tell whether new pods of a recorded version may start: its bytes are in place, as recorded."""
+    return version.blocked is None or version.blocked.reason == Reason.VERSION_TAKEN
 
 
 def _declared(declaration: Declaration, seen: Observation, *, full: bool) -> VersionStatus:
@@ -165,7 +174,7 @@ def _declared(declaration: Declaration, seen: Observation, *, full: bool) -> Ver
         return status.model_copy(update={"blocked": declaration.blocker})
     if full:
         message = f"This model has {_KEPT + _OLDER} versions, and no more are recorded. Register it in another RegisteredModel."
-        blocked = VersionBlocker(reason=Reason.VERSION_INVALID, message=message[:VERSION_MESSAGE], needs_action=True)
+        blocked = VersionBlocker.of(Reason.VERSION_INVALID, message, needs_action=True)
         return status.model_copy(update={"blocked": blocked})
     if not isinstance(source, Source):
         return status.model_copy(update={"blocked": source})

@@ -1,6 +1,7 @@
 """TrainingRun, the kind. It imports no other kind.
 
-In reading order: `observation` (what is known), `decide` (which of the modules below decides),
+In reading order: `observation` (what is known), `view` (the newest
+attempt with it), `decide` (which of the modules below decides),
 `start` (before an attempt), `attempt` (while it runs), `failed` (after it failed), `external`
 (an attempt that runs outside of the cluster), `ended` (after the last attempt), `outcome` (what
 a Job and its pods say), `report` (the status), `build` (the Job), `observe` (the only module that

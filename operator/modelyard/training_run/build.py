@@ -22,7 +22,7 @@ from modelyard.kube.pods import (
 )
 from modelyard.plan import Manifest
 
-__all__ = ["DATA", "TRAINER", "config_map", "job", "queued", "switched", "too_large"]
+__all__ = ["DATA", "TRAINER", "config_map", "job", "queued", "too_large"]
 
 _PARAMETERS_LIMIT = 120 * 1024
 """Bytes of the environment variable, name and all. Linux starts no process with one of 128 KiB."""
@@ -89,13 +89,6 @@ def job(run: TrainingRun, attempt: int, mlflow_run: str, runtime: Runtime, secre
     if spec.active_deadline_seconds is not None:
         body["activeDeadlineSeconds"] = spec.active_deadline_seconds
     return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": body}
-
-
-def switched(live: Manifest, *, suspend: bool) -> Manifest:
-    """Return a Job that is there, suspended or let go on. All else stays, and must: our own release may build it otherwise by now."""
-    meta = live["metadata"]
-    metadata = {key: meta[key] for key in ("name", "namespace", "labels", "ownerReferences")}
-    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": live["spec"] | {"suspend": suspend}}
 
 
 def _pod(run: TrainingRun, attempt: int, mlflow_run: str, runtime: Runtime, secret: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from modelyard.api.base import DeletionPolicy
 from modelyard.api.conditions import CONNECTION_OPERATION, stalled, trouble
+from modelyard.api.run_status import RunStatus
 from modelyard.api.training_run import TrainingRun, TrainingRunStatus
 from modelyard.errors import ModelyardError
 from modelyard.kube.names import UID_TAG
@@ -16,6 +17,7 @@ from modelyard.training_run.ended import decide_ended
 from modelyard.training_run.failed import decide_lost, refused_job
 from modelyard.training_run.observation import Observation
 from modelyard.training_run.start import decide_start
+from modelyard.training_run.view import AttemptView
 
 __all__ = ["decider", "finalize", "in_sync", "on_error"]
 
@@ -32,7 +34,7 @@ def decider(runtime: Runtime) -> Decide:
         if run.status.attempt > observation.attempt:
             return decide_lost(run, observation, now)
         if observation.newest is not None:
-            return decide_attempt(run, observation, observation.newest, now, runtime)
+            return decide_attempt(AttemptView(run, observation, observation.newest, runtime, now))
         return decide_start(run, observation, now, runtime)
 
     return decide
@@ -45,8 +47,8 @@ def finalize(run: TrainingRun, observation: Observation, _now: datetime) -> Plan
     uid = run.metadata.uid
     ours = [tracked for tracked in observation.runs.values() if tracked.tags.get(UID_TAG) == uid and not tracked.deleted]
     for tracked in ours:
-        if tracked.status in {"RUNNING", "SCHEDULED"}:
-            return Act((FinishRun(tracked.id, "KILLED"),))
+        if tracked.is_open:
+            return Act((FinishRun(tracked.id, RunStatus.KILLED),))
     delete = run.spec.deletion_policy is DeletionPolicy.DELETE
     for tracked in ours:
         if delete and tracked.id not in observation.referenced:

@@ -15,8 +15,8 @@ from modelyard.kube.names import FAILURE_TAG, HEARTBEAT_ANNOTATION
 from modelyard.plan import Rest
 from modelyard.ports import TrackedRun
 from modelyard.training_run import outcome
-from modelyard.training_run.observation import Observation
 from modelyard.training_run.report import known
+from modelyard.training_run.view import AttemptView
 
 __all__ = ["failure", "last_heartbeat", "training"]
 
@@ -45,12 +45,13 @@ def last_heartbeat(run: TrainingRun, tracked: TrackedRun, now: datetime) -> date
     return max(times, default=now)
 
 
-def failure(run: TrainingRun, tracked: TrackedRun, attempt: int, now: datetime) -> Failure | None:
+def failure(view: AttemptView) -> Failure | None:
     """Return why the attempt has failed, or has to be given up; None while it trains."""
+    run, tracked, attempt, now = view.run, view.tracked, view.attempt, view.now
     recorded = run.status.failure
     if recorded is not None and recorded.attempt != attempt:
         recorded = None
-    if tracked.status in {"FAILED", "KILLED"}:
+    if tracked.has_failed:
         return _closed(tracked, attempt, recorded)
     ends = _ends(run, tracked)
     if ends is not None and now >= ends:
@@ -69,13 +70,14 @@ def failure(run: TrainingRun, tracked: TrackedRun, attempt: int, now: datetime) 
     return None
 
 
-def training(run: TrainingRun, observation: Observation, tracked: TrackedRun, now: datetime) -> Rest[TrainingRunStatus]:
+def training(view: AttemptView) -> Rest[TrainingRunStatus]:
     """Report that it trains, and reconcile again when that would change without any event.
 
     A missing heartbeat is written to the status before it counts. The API server refuses that write if
     the object has changed since, and it is then observed again: a run whose heartbeats an interrupted
     watch did not deliver is not closed.
     """
+    run, tracked, now = view.run, view.tracked, view.now
     last, ends = last_heartbeat(run, tracked, now), _ends(run, tracked)
     message = "Training runs outside of the cluster; the run ends when its MLflow run is closed."
     conditions = progressing(Reason.TRAINING, message)
@@ -86,7 +88,7 @@ def training(run: TrainingRun, observation: Observation, tracked: TrackedRun, no
         conditions = (*progressing(Reason.TRAINING, message), silent)
         turn = max(last + _LOST, (_noticed(run) or now) + _NOTICE)
     waits = [_METRICS_POLL, turn - now, *([ends - now] if ends is not None else [])]
-    status = known(run, observation, conditions, now).model_copy(update={"failure": None})
+    status = known(run, view.observation, conditions, now).model_copy(update={"failure": None})
     return Rest(status, requeue_after=min(waits))
 
 

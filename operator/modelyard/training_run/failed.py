@@ -3,17 +3,18 @@
 from datetime import datetime, timedelta
 
 from modelyard.api.conditions import progressing
+from modelyard.api.run_status import RunStatus
 from modelyard.api.training_run import Failure, TrainingRun, TrainingRunStatus
 from modelyard.api.training_run import TrainingReason as Reason
 from modelyard.errors import Invalid, ModelyardError
 from modelyard.kube.jobs import failed, succeeded
 from modelyard.kube.names import job_name
-from modelyard.kube.pods import Runtime
 from modelyard.plan import Act, FinishRun, Manifest, Plan, Record, Rest
 from modelyard.training_run import jobs, outcome
 from modelyard.training_run.observation import Observation
 from modelyard.training_run.report import failed_for_good, known
 from modelyard.training_run.start import start_attempt
+from modelyard.training_run.view import AttemptView
 
 __all__ = [
     "decide_failed",
@@ -30,31 +31,25 @@ _IN_POD = "spec.template.spec."
 """How the API server names fields of a Job's pod."""
 
 
-def decide_failed(
-    run: TrainingRun,
-    observation: Observation,
-    failure: Failure,
-    now: datetime,
-    runtime: Runtime,
-) -> Plan[TrainingRunStatus]:
+def decide_failed(view: AttemptView, failure: Failure) -> Plan[TrainingRunStatus]:
     """Record why the attempt failed, close its MLflow run, then start another or give up."""
-    attempt, tracked = observation.attempt, observation.runs[observation.attempt]
+    run, observation = view.run, view.observation
+    attempt, tracked = view.attempt, view.tracked
     message = f"Attempt {attempt} failed: {failure.message}"
     if run.status.failure != failure:
         status = known(run, observation, progressing(Reason.RETRYING, message))
         return Record(status.model_copy(update={"failure": failure}))
-    closed = tracked.status in {"FAILED", "KILLED"}
-    if not closed or (tracked.end is None and not tracked.deleted):
-        return Act((FinishRun(tracked.id, "FAILED"),))
+    if not tracked.has_failed or (tracked.end is None and not tracked.deleted):
+        return Act((FinishRun(tracked.id, RunStatus.FAILED),))
     if outcome.final(failure) or attempt > run.spec.backoff_limit:
-        return _give_up(run, observation, failure, tracked.end or now)
+        return _give_up(view, failure)
     pause = min(_RETRY_BASE * 2 ** (attempt - 1), _RETRY_CAP)
-    wait = (tracked.end or now) + pause - now
+    wait = (tracked.end or view.now) + pause - view.now
     if wait > timedelta(0):
         message += f" Attempt {attempt + 1} of {run.spec.backoff_limit + 1} follows."
         status = known(run, observation, progressing(Reason.RETRYING, message))
         return Rest(status, requeue_after=wait)
-    return start_attempt(run, observation, tracked.experiment, runtime)
+    return start_attempt(run, observation, tracked.experiment, view.runtime)
 
 
 def decide_lost(run: TrainingRun, observation: Observation, now: datetime) -> Plan[TrainingRunStatus]:
@@ -67,27 +62,27 @@ def decide_lost(run: TrainingRun, observation: Observation, now: datetime) -> Pl
     return Record(failed_for_good(run.status, failure, message, now))
 
 
-def why_failed(run: TrainingRun, observation: Observation, job: Manifest) -> Failure:
+def why_failed(view: AttemptView, job: Manifest) -> Failure:
     """Say why a Job failed. What a pod said of its end stays recorded when the pod is gone."""
-    pods = jobs.pods_of(observation.owned, job)
-    found = outcome.failure(job, pods, run.spec.active_deadline_seconds)
+    pods = jobs.pods_of(view.observation.owned, job)
+    found = outcome.failure(job, pods, view.run.spec.active_deadline_seconds)
     if found is None:
-        found = vanished(observation)
-    found = found.model_copy(update={"attempt": observation.attempt})
-    recorded = recorded_failure(run, observation)
+        found = vanished(view)
+    found = found.model_copy(update={"attempt": view.attempt})
+    recorded = recorded_failure(view)
     return recorded if recorded is not None and not outcome.told(found) else found
 
 
-def recorded_failure(run: TrainingRun, observation: Observation) -> Failure | None:
+def recorded_failure(view: AttemptView) -> Failure | None:
     """Return the recorded failure if it is this attempt's."""
-    recorded = run.status.failure
-    return recorded if recorded and recorded.attempt == observation.attempt else None
+    recorded = view.run.status.failure
+    return recorded if recorded and recorded.attempt == view.attempt else None
 
 
-def vanished(observation: Observation) -> Failure:
+def vanished(view: AttemptView) -> Failure:
     """Return the failure of an attempt whose Job was deleted before its end was observed."""
     message = "The Job was deleted before the operator observed how it ended."
-    return Failure(reason=Reason.FAILED, message=message, attempt=observation.attempt)
+    return Failure(reason=Reason.FAILED, message=message, attempt=view.attempt)
 
 
 def refused_job(run: TrainingRun, error: ModelyardError) -> Failure | None:
@@ -111,7 +106,8 @@ def refused_job(run: TrainingRun, error: ModelyardError) -> Failure | None:
     return Failure(reason=Reason.INVALID_RESOURCES, message=message, attempt=attempt)
 
 
-def _give_up(run: TrainingRun, observation: Observation, failure: Failure, end: datetime) -> Record[TrainingRunStatus]:
-    tried = "" if observation.attempt == 1 else f" This was attempt {observation.attempt}."
-    status = known(run, observation, ())
+def _give_up(view: AttemptView, failure: Failure) -> Record[TrainingRunStatus]:
+    tried = "" if view.attempt == 1 else f" This was attempt {view.attempt}."
+    status = known(view.run, view.observation, ())
+    end = view.tracked.end or view.now
     return Record(failed_for_good(status, failure, failure.message + tried, end))

@@ -36,6 +36,7 @@ class Observation:
         referenced: Runs that a model version came from; read for a deletion.
         tracking_url: The address of MLflow.
         pods_secret: The Secret with the connection of the pods.
+        creation_error: Why Kubernetes could not create a pod; read for a Job that has none for a while.
 
     """
 
@@ -49,6 +50,7 @@ class Observation:
     referenced: frozenset[str] = frozenset()
     tracking_url: str = ""
     pods_secret: str = CONNECTION_SECRET
+    creation_error: str | None = None
 
     @property
     def attempt(self) -> int:

@@ -12,7 +12,7 @@ from modelyard.api.training_run import TrainingRun
 from modelyard.kube.jobs import failed, succeeded
 from modelyard.kube.names import ATTEMPT_TAG, UID_TAG
 from modelyard.ports import Ports, Tenant, TrackedRun
-from modelyard.training_run import jobs
+from modelyard.training_run import jobs, outcome
 from modelyard.training_run.observation import FoundModel, Observation
 
 __all__ = ["observe"]
@@ -21,7 +21,7 @@ _ATTEMPT = re.compile(r"[1-9][0-9]?")
 """An attempt as its tag has it; `spec.backoffLimit` allows 21. Whoever trains can write tags."""
 
 
-async def observe(run: TrainingRun, ports: Ports, _now: datetime) -> Observation:
+async def observe(run: TrainingRun, ports: Ports, now: datetime) -> Observation:
     """Read Kubernetes, and MLflow and S3 unless the TrainingRun has ended.
 
     Raises:
@@ -54,6 +54,7 @@ async def observe(run: TrainingRun, ports: Ports, _now: datetime) -> Observation
         found,
         script=await _script(run, ports),
         dataset=_dataset(run, tenant),
+        creation_error=await _creation_error(run, ports, found, now),
         model=await _model(tenant, newest) if newest and trained else None,
     )
 
@@ -101,7 +102,14 @@ def _trained(run: TrainingRun, newest: TrackedRun, found: Observation) -> bool:
     job = jobs.job_of_attempt(run, found)
     if job is not None and succeeded(job):
         return True
-    return newest.status == "FINISHED" and (job is None or failed(job) is not None)
+    return newest.has_finished and (job is None or failed(job) is not None)
+
+
+async def _creation_error(run: TrainingRun, ports: Ports, seen: Observation, now: datetime) -> str | None:
+    job = jobs.job_of_attempt(run, seen)
+    if job is None or not outcome.is_podless(job, now):
+        return None
+    return await ports.cluster.creation_error(run.metadata.namespace, job["metadata"]["uid"])
 
 
 async def _script(run: TrainingRun, ports: Ports) -> str | None:

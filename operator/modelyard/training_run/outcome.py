@@ -8,14 +8,15 @@ from modelyard.api.pod_end import PodReason
 from modelyard.api.training_run import DatasetStatus, Failure
 from modelyard.api.training_run import TrainingReason as Reason
 from modelyard.kube.jobs import failed, podless_since, running_since
-from modelyard.kube.pod_state import PodEnd, pod_end, terminations, workload_end
+from modelyard.kube.pod_state import PodEnd, not_created, pod_end, terminations, workload_end
 from modelyard.plan import Manifest
 from modelyard.training_run.build import DATA, TRAINER
 
-__all__ = ["Waiting", "dataset", "failure", "final", "told", "too_late", "waiting"]
+__all__ = ["Waiting", "dataset", "failure", "final", "is_podless", "told", "too_late", "waiting"]
 
 _POD_COMES = timedelta(seconds=30)
 """A Job's first pod is created within a second; one that is missing after this long was refused."""
+_ASK_AGAIN = timedelta(minutes=1)
 _MESSAGE_LIMIT = 2048
 _ANOTHER = " A corrected run is another TrainingRun."
 _CONTAINERS = frozenset({DATA, TRAINER})
@@ -48,7 +49,13 @@ def told(found: Failure) -> bool:
     return found.exit_code is not None or found.reason != Reason.FAILED
 
 
-def waiting(job: Manifest, pods: Iterable[Manifest], now: datetime, *, ran: bool) -> Waiting | None:
+def is_podless(job: Manifest, now: datetime) -> bool:
+    """Tell whether a Job has had no pod for so long that something must keep Kubernetes from creating one."""
+    since = podless_since(job)
+    return since is not None and now - since >= _POD_COMES
+
+
+def waiting(job: Manifest, pods: Iterable[Manifest], now: datetime, *, ran: bool, creation_error: str | None = None) -> Waiting | None:
     """Say why an active Job does not train yet; None when it trains.
 
     Args:
@@ -56,6 +63,7 @@ def waiting(job: Manifest, pods: Iterable[Manifest], now: datetime, *, ran: bool
         pods: Its pods.
         now: The time.
         ran: Whether a pod of it has trained before: the next one may take its time, which nothing tells from a refusal.
+        creation_error: Why Kubernetes could not create a pod, if it said so.
 
     """
     if job.get("spec", {}).get("suspend"):
@@ -71,19 +79,23 @@ def waiting(job: Manifest, pods: Iterable[Manifest], now: datetime, *, ran: bool
         since = podless_since(job)
         left = None if ran or there or since is None else since + _POD_COMES - now
         if left is not None and left <= timedelta(0):
-            return Waiting(Reason.NO_POD, _no_pod(job), stalled=True)
+            return _without_pod(job, creation_error)
         return Waiting(Reason.SCHEDULING, "The pod is being started.", again=left)
     return None
 
 
-def _no_pod(job: Manifest) -> str:
-    """Kubernetes says why in events of the Job only, which are nobody's to read but the user's."""
+def _without_pod(job: Manifest, creation_error: str | None) -> Waiting:
+    """Say why a Job has no pod. Kubernetes tells it in events only, and keeps those for an hour."""
+    if creation_error is not None:
+        found = not_created(creation_error)
+        return Waiting(_REASONS[found.reason], found.text(), stalled=found.needs_action, again=_ASK_AGAIN)
     meta = job["metadata"]
-    return (
-        f"Kubernetes has made no pod for the Job in {_POD_COMES.seconds} s: most often a quota, a LimitRange or Pod Security of the"
-        f" namespace refuses it. See why: kubectl describe job {meta['name']} -n {meta['namespace']}."
-        " When the pod is let in, the run goes on by itself."
+    message = (
+        f"Kubernetes has created no pod for the Job in {_POD_COMES.seconds} s, and does not say why:"
+        f" kubectl describe job {meta['name']} -n {meta['namespace']}."
+        " When the pod is admitted, the run continues automatically."
     )
+    return Waiting(Reason.NO_POD, message, stalled=True, again=_ASK_AGAIN)
 
 
 def dataset(pods: Iterable[Manifest]) -> DatasetStatus | None:

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from modelyard.api.base import Condition, condition
 from modelyard.api.conditions import stalled
+from modelyard.api.run_status import RunStatus
 from modelyard.api.training_run import (
     DatasetStatus,
     Failure,
@@ -15,6 +16,7 @@ from modelyard.api.training_run import (
     TrainingRun,
     TrainingRunStatus,
 )
+from modelyard.api.training_status import PARAMETER_NAME, PARAMETERS, shortened
 from modelyard.api.wire import DATASET_TAGS, PROGRESS_METRIC
 from modelyard.kube.jobs import running_since
 from modelyard.plan import Manifest
@@ -26,8 +28,6 @@ from modelyard.training_run.observation import Observation
 __all__ = ["failed_for_good", "known"]
 
 _METRICS_LIMIT = 32
-_PARAMETERS_LIMIT = 256
-_PARAMETER_LIMIT = 6000
 _DIGEST, _ROWS = re.compile(r"sha256:[0-9a-f]{64}"), re.compile(r"[0-9]{1,18}")
 
 
@@ -62,7 +62,7 @@ def known(
             "mlflow": _mlflow(observation, tracked),
             "job": name,
             "job_uid": job["metadata"]["uid"] if job is not None else None,
-            "parameters": _parameters(run, tracked),
+            **_parameters(run, tracked),
             "metrics": _metrics(tracked),
             "progress": progress or (old.progress if same else None),
             "dataset": outcome.dataset(pods) or _dataset(tracked) or old.dataset,
@@ -93,12 +93,13 @@ def _metrics(tracked: TrackedRun) -> tuple[Metric, ...]:
     return tuple(Metric(name=name, value=f"{value:.6g}") for name, value in values)
 
 
-def _parameters(run: TrainingRun, tracked: TrackedRun) -> dict[str, str]:
+def _parameters(run: TrainingRun, tracked: TrackedRun) -> dict[str, object]:
     """Return those of the spec, then what a script logged, as far as the status has room."""
     logged = tracked.parameters
-    ours_first = sorted(logged, key=lambda name: (name not in run.spec.parameters, name))
-    shown = sorted(ours_first[:_PARAMETERS_LIMIT])
-    return {name: logged[name][:_PARAMETER_LIMIT] for name in shown}
+    named = (name for name in logged if len(name) <= PARAMETER_NAME)
+    ours_first = sorted(named, key=lambda name: (name not in run.spec.parameters, name))
+    shown = {name: shortened(logged[name]) for name in sorted(ours_first[:PARAMETERS])}
+    return {"parameters": shown, "omitted_parameters": len(logged) - len(shown) or None}
 
 
 def _dataset(tracked: TrackedRun) -> DatasetStatus | None:
@@ -141,7 +142,7 @@ def _progress(tracked: TrackedRun, began: datetime | None, now: datetime | None)
     percent = int(value)
     if percent == 100:
         return Progress(percent=percent, message="Done.")
-    if now is None or began is None or percent < 10 or tracked.status != "RUNNING":
+    if now is None or began is None or percent < 10 or tracked.status != RunStatus.RUNNING:
         return Progress(percent=percent, message=f"{percent}% done.")
     left = (now - began).total_seconds() * (100 - percent) / percent
     eta = max(10, round(left / 10) * 10)

@@ -66,14 +66,14 @@ def _side(session: Session, model: RegisteredModel, version: str, name: str, mis
     """Return what is known of one version: from its object, from its TrainingRun, from MLflow."""
     status = next(each for each in model.status.versions if each.name == version)
     run = _run(session, status)
-    parameters = dict(run.status.parameters) if run else {}
+    parameters = run.parameters if run else {}
     metrics = {metric.name: float(metric.value) for metric in run.status.metrics} if run else {}
     run_id = status.run_id or (run.status.mlflow.run_id if run and run.status.mlflow else None)
     histories: dict[str, list[tuple[float, float]]] = {}
     if curves and run_id:
         try:
             tracked = outside.tracked(session, run_id)
-            parameters, metrics, histories = tracked.parameters | parameters, tracked.metrics | metrics, tracked.curves
+            parameters, metrics, histories = parameters | tracked.parameters, tracked.metrics | metrics, tracked.curves
         except ClientError as error:
             missing.append(f"No curves: {error}")
     return views.Side(name, facts(status, run), parameters, metrics, histories)

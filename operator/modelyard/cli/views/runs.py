@@ -103,9 +103,11 @@ def show(run: TrainingRun, now: datetime, width: int) -> RenderableType:
     if condition and condition.message:
         parts.append(Text(condition.message))
     parts += [Text(), facts(told)]
-    for title, values in (("parameters", status.parameters or run.spec.parameters), ("metrics", _values(run))):
+    for title, values in (("parameters", run.parameters), ("metrics", _values(run))):
         if values:
             parts += [Text(), table((title.upper(), "VALUE"), [[key, value] for key, value in sorted(values.items())], width)]
+        if title == "parameters" and status.omitted_parameters:
+            parts.append(Text(f"and {status.omitted_parameters} more in MLflow", style="dim"))
     return Group(*parts, *_failure(run))
 
 

@@ -1,0 +1,86 @@
+"""Answers of the API server without what the cache knows already: for Kopf, to which each object costs a task and a millisecond.
+
+Kopf lists all objects of our kinds when it starts and whenever its watch has expired, and hears of every
+write of ours a second time. The operator's own list and the answers to its writes are in the cache by then.
+What is left out is judged by uid and resourceVersion, so a change never is.
+"""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+
+from modelyard.cache import Cache, version_of
+from modelyard.plan import Manifest
+
+__all__ = ["answers"]
+
+
+def answers(cache: Cache) -> type[aiohttp.ClientResponse]:
+    """Return the class of the answers of a session that lists and watches our own kinds.
+
+    Args:
+        cache: What is known. It must have been filled by a list before the session is used.
+
+    """
+
+    class _Answer(aiohttp.ClientResponse):
+        """A list comes without the objects that are known; a change that is known comes as a bookmark."""
+
+        async def json(self, **options: Any) -> Any:
+            answer = await super().json(**options)
+            if isinstance(answer, dict) and isinstance(answer.get("items"), list):
+                plural = self.url.name
+                answer["items"] = [item for item in answer["items"] if not _known(cache, plural, item)]
+            return answer
+
+        async def start(self, connection: Any) -> aiohttp.ClientResponse:
+            await super().start(connection)
+            if self.status == 200 and self.url.query.get("watch") == "true":
+                self.content = _Changes(self.content, cache, self.url.name)  # type: ignore[assignment]
+            return self
+
+    return _Answer
+
+
+class _Changes:
+    """A watch's stream, read in chunks of whole lines."""
+
+    def __init__(self, stream: aiohttp.StreamReader, cache: Cache, plural: str) -> None:
+        self._stream = stream
+        self._cache = cache
+        self._plural = plural
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    async def iter_chunked(self, size: int) -> AsyncIterator[bytes]:
+        rest = b""
+        async for chunk in self._stream.iter_chunked(size):
+            *lines, rest = (rest + chunk).split(b"\n")
+            if lines:
+                yield b"".join(self._line(line) + b"\n" for line in lines)
+        if rest:
+            yield rest
+
+    def _line(self, line: bytes) -> bytes:
+        """Return a line of the stream as it came, or as a bookmark of the same resourceVersion."""
+        try:
+            event = json.loads(line)
+            body = event["object"]
+            if event["type"] not in {"ADDED", "MODIFIED"} or not _known(self._cache, self._plural, body):
+                return line
+            meta = {"resourceVersion": body["metadata"]["resourceVersion"]}
+            return json.dumps({"type": "BOOKMARK", "object": {"metadata": meta}}).encode()
+        except (ValueError, KeyError, TypeError):
+            return line  # Kopf says what it makes of it
+
+
+def _known(cache: Cache, plural: str, body: Manifest) -> bool:
+    """Tell whether the cache has this state of an object, or a later one."""
+    meta = body["metadata"]
+    found = cache.get(plural, meta["namespace"], meta["name"])
+    if found is None or found["metadata"]["uid"] != meta["uid"]:
+        return False
+    return version_of(body) <= version_of(found)

@@ -1,0 +1,122 @@
+"""The status of a TrainingRun: how far it is, and what came of it."""
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import Field
+
+from modelyard.api.base import Name, Schema, Status
+from modelyard.api.rules import listed
+
+__all__ = [
+    "PARAMETERS",
+    "PARAMETER_NAME",
+    "PARAMETER_VALUE",
+    "DatasetStatus",
+    "Failure",
+    "Metric",
+    "MlflowRun",
+    "ModelArtifact",
+    "Progress",
+    "Registered",
+    "TrainingRunStatus",
+    "shortened",
+]
+
+
+class MlflowRun(Schema):
+    """The run of the current attempt."""
+
+    run_id: Annotated[str, Field(max_length=64, description="MLflow's run id.")]
+    experiment_id: Annotated[str, Field(max_length=64, description="MLflow's experiment id.")]
+    url: Annotated[str, Field(max_length=2048, description="Where to look at it.")]
+
+
+class Metric(Schema):
+    """The newest value of a metric."""
+
+    name: Annotated[str, Field(max_length=250, description="Its name in MLflow.")]
+    value: Annotated[str, Field(max_length=32, description="Its newest value.")]
+
+
+class Progress(Schema):
+    """How far the run is: from the metric modelyard.progress (0 to 100), which the trainer logs and any script may."""
+
+    percent: Annotated[int, Field(ge=0, le=100, description="How much is done.")]
+    eta_seconds: Annotated[int | None, Field(ge=0, description="Seconds to the end, if it goes on like this.")] = None
+    message: Annotated[str, Field(max_length=256, description="The same in words.")] = ""
+
+
+class DatasetStatus(Schema):
+    """The dataset as it was read."""
+
+    digest: Annotated[str, Field(max_length=71, description="sha256 of its bytes.")]
+    rows: Annotated[int, Field(ge=0, description="How many rows it has.", json_schema_extra={"format": "int64"})]
+
+
+class ModelArtifact(Schema):
+    """The model that the run logged."""
+
+    uri: Annotated[str, Field(max_length=1024, description="Where its artifact tree lies.")]
+    digest: Annotated[str, Field(max_length=71, description="Digest of the tree.")]
+    bytes: Annotated[int, Field(ge=0, description="Size of the tree.", json_schema_extra={"format": "int64"})]
+    flavor: Annotated[str, Field(max_length=64, description="Its MLflow flavour, such as xgboost.")] = ""
+    listing_digest: Annotated[
+        str | None, Field(max_length=71, description="SHA-256 over paths, sizes and ETags of the listing; changes when any object changes.")
+    ] = None
+
+
+class Registered(Schema):
+    """The version that the model became."""
+
+    model: Annotated[Name, Field(description="The RegisteredModel.")]
+    version: Annotated[Name, Field(description="The version.")]
+
+
+class Failure(Schema):
+    """Why the last attempt failed."""
+
+    attempt: Annotated[int, Field(ge=1, description="The attempt that failed.")] = 1
+    reason: Annotated[str, Field(max_length=63, description="One word.")]
+    message: Annotated[str, Field(max_length=2048, description="What happened.")]
+    exit_code: Annotated[int | None, Field(description="The container's exit code.")] = None
+    log: Annotated[str, Field(max_length=4096, description="The last lines of the failing container.")] = ""
+
+
+PARAMETERS, PARAMETER_NAME, PARAMETER_VALUE = 256, 250, 1024
+"""How many parameters a status holds, and how many characters of a name and of a value."""
+
+
+def shortened(value: str) -> str:
+    """Return a parameter's value as the status has it: a long one is cut, and says by how much."""
+    if len(value) <= PARAMETER_VALUE:
+        return value
+    kept = PARAMETER_VALUE - 40
+    return f"{value[:kept]}... and {len(value) - kept} more characters"
+
+
+class TrainingRunStatus(Status):
+    """How far it is and what came of it."""
+
+    mlflow: Annotated[MlflowRun | None, Field(description="The MLflow run of the current attempt.")] = None
+    attempt: Annotated[int, Field(ge=0, description="The attempt that runs or ran last, counted from 1.")] = 0
+    job: Annotated[str | None, Field(max_length=63, description="Its Job.")] = None
+    job_uid: Annotated[
+        str | None,
+        Field(alias="jobUID", max_length=64, description="The uid of its Job; another Job of that name says nothing of the run."),
+    ] = None
+    parameters: Annotated[
+        dict[str, Annotated[str, Field(max_length=PARAMETER_VALUE)]],
+        Field(max_length=PARAMETERS, description="Parameters as MLflow has them; long values are cut, and say so."),
+    ] = Field(default_factory=dict)
+    omitted_parameters: Annotated[int | None, Field(ge=0, description="How many more parameters MLflow has, if there is no room.")] = None
+    metrics: Annotated[
+        tuple[Metric, ...], Field(max_length=32, description="The newest values of its metrics.", json_schema_extra=listed("name"))
+    ] = ()
+    progress: Annotated[Progress | None, Field(description="How far it is.")] = None
+    dataset: Annotated[DatasetStatus | None, Field(description="The dataset as it was read.")] = None
+    model: Annotated[ModelArtifact | None, Field(description="The model that it logged.")] = None
+    registered: Annotated[Registered | None, Field(description="The version that the model became.")] = None
+    start_time: Annotated[datetime | None, Field(description="When the first attempt started.")] = None
+    completion_time: Annotated[datetime | None, Field(description="When it ended, well or not.")] = None
+    failure: Annotated[Failure | None, Field(description="Why the last attempt failed.")] = None

@@ -1,0 +1,63 @@
+"""A status that was lost, rebuilt from what serves and from MLflow's tags. Pure.
+
+Nothing else says what serves: without its status a promoted version is one that nobody promoted, and
+its pods would be deleted as left over. So the status is rebuilt before any stage is decided on.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from modelyard.api.registered_model import RegisteredModel, RegisteredModelStatus, ServedVersion, StageStatus
+from modelyard.kube.names import IDENTITY_LABEL, STAGE_LABEL, mlflow_model_name
+from modelyard.plan import Manifest
+from modelyard.registered_model import conditions
+from modelyard.registered_model.build import served_by
+from modelyard.registered_model.observation import Observation, is_empty
+from modelyard.registered_model.versions import rebuilt, split, told_stages, tracked_by_name, with_held
+
+__all__ = ["restored", "stage_of"]
+
+
+def restored(model: RegisteredModel, seen: Observation, now: datetime) -> RegisteredModelStatus | None:
+    """Return the rebuilt status; None unless it is empty altogether and something tells of it.
+
+    A stage of the spec whose Service routes to a Deployment of ours holds what that serves. The
+    versions, and stages that have no pods, are those that MLflow's tags tell of.
+    """
+    if not is_empty(model):
+        return None
+    versions, stages = rebuilt(model, seen), {}
+    for stage, what in _serving(seen.owned):
+        if stage in model.spec.stages:
+            whole = {"version": what.version, "digest": what.digest, "runtime": what.runtime}
+            stages[stage] = StageStatus(**whole, since_time=now)
+    if not versions and not stages:
+        return None
+    told = model.model_copy(update={"status": model.status.model_copy(update={"versions": versions})})
+    digests = {version.name: version.digest for version in versions}
+    for name, there in tracked_by_name(told, seen.versions).items():
+        for stage in told_stages(there):
+            # A version that neither serves nor is asked for is not started because a tag says so.
+            wanted = model.spec.stages.get(stage)
+            if wanted is not None and wanted.version == name:
+                stages.setdefault(stage, StageStatus(version=name, digest=digests[name], since_time=now))
+    full, older = split(model, with_held(versions, stages, now), stages)
+    said = (*conditions.registering(), conditions.following())
+    name = mlflow_model_name(model.metadata.namespace, model.metadata.name)
+    update = {"mlflow_name": name, "versions": full, "older_versions": older, "stages": stages, "conditions": said}
+    return model.status.model_copy(update=update)
+
+
+def _serving(owned: tuple[Manifest, ...]) -> Iterator[tuple[str, ServedVersion]]:
+    """Go through the stages whose Service routes to a Deployment, with what that serves."""
+    routed = {(stage_of(each), (each["spec"].get("selector") or {}).get(IDENTITY_LABEL)) for each in owned if each["kind"] == "Service"}
+    for each in owned:
+        stage, what = stage_of(each), served_by(each) if each["kind"] == "Deployment" else None
+        if stage is not None and what is not None and (stage, what.runtime.identity) in routed:
+            yield stage, what
+
+
+def stage_of(owned: Manifest) -> str | None:
+    """Return the stage that an object serves."""
+    found: str | None = (owned["metadata"].get("labels") or {}).get(STAGE_LABEL)
+    return found
