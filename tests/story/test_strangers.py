@@ -118,7 +118,8 @@ async def test_ten_thousand_strangers_are_neither_deleted_nor_waited_for(namespa
     assert [call.arguments[1].name for call in world.calls.named("delete")] == ["run-1"]
 
 
-async def test_a_model_s_strangers_are_deleted_a_few_at_a_time_and_fit_its_status():
+@pytest.mark.parametrize("stages", [1, 80])
+async def test_a_model_s_strangers_are_deleted_a_few_at_a_time_and_fit_its_status(stages: int):
     """They name our model their controller, so they are ours to delete; what serves does not wait for them."""
     world = World()
     world.apply(manifest("RegisteredModel", "fraud"))
@@ -126,7 +127,7 @@ async def test_a_model_s_strangers_are_deleted_a_few_at_a_time_and_fit_its_statu
     model = world.get("registeredmodels", "fraud")
     world.cluster.deaf = True
     for number in range(400):
-        theirs: Any = stranger("ReplicaSet", f"x-{number}", model, NAMESPACE, forged=True, **{STAGE_LABEL: f"s{number % 80}"})
+        theirs: Any = stranger("ReplicaSet", f"x-{number}", model, NAMESPACE, forged=True, **{STAGE_LABEL: f"s{number % stages}"})
         world.cluster.create(theirs | {"kind": "ControllerRevision"})
     world.cluster.relisten()
     world.calls.log.clear()
@@ -134,4 +135,6 @@ async def test_a_model_s_strangers_are_deleted_a_few_at_a_time_and_fit_its_statu
     assert world.condition("registeredmodels", "fraud") == ("True", "Registered")
     assert [body for body in world.cluster.all("apps/v1/ControllerRevision") if "x-" in body["metadata"]["name"]] == []
     assert len(world.calls.named("delete")) == 400
+    rounds = " ".join(call.operation for call in world.calls.named("delete", "namespace_labels")).split("namespace_labels")
+    assert max(each.count("delete") for each in rounds) <= 50
     assert all(len(status["stages"]) <= 16 for _, status in (call.arguments for call in world.calls.named("write_status")))
