@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from modelyard.api.base import GROUP
+from modelyard.kube.names import APPLIED_ANNOTATION, CONTENT_ANNOTATION
 from modelyard.kube.owned import OWNED, Parent, parent_of
 from modelyard.plan import Manifest
 
@@ -20,8 +21,12 @@ __all__ = ["Cache", "Change", "Key", "version_of"]
 _TOMBSTONES = 4096
 _FOREVER = sys.maxsize
 _METADATA_ONLY = frozenset(each.scope for each in OWNED if each.metadata_only)
+_LINKS = frozenset(each.scope for each in OWNED if each.link)
 _PARENTS = frozenset(scope for each in OWNED for scope in each.through)
-_IDENTITY = ("name", "namespace", "uid", "resourceVersion", "ownerReferences")
+_IDENTITY = ("name", "namespace", "uid", "resourceVersion", "ownerReferences", "deletionTimestamp")
+_OUR_ANNOTATIONS = (APPLIED_ANNOTATION, CONTENT_ANNOTATION)
+_ANNOTATION = 80
+"""Characters that are kept of an annotation of ours, whose values are hashes."""
 _NEVER_READ = {"managedFields", "selfLink"}
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
@@ -88,7 +93,7 @@ class Cache:
         """
         self._objects: dict[str, dict[str, dict[str, Manifest]]] = {plural: {} for plural in own}
         self._own = frozenset(self._objects)
-        self._controlled: dict[Parent, tuple[_Place, ...]] = {}
+        self._controlled: dict[Parent, dict[_Place, None]] = {}
         self._keys: dict[str, Key] = {}
         self._gone: OrderedDict[str, int] = OrderedDict()
         self._listeners: list[Callable[[Change], None]] = []
@@ -125,7 +130,7 @@ class Cache:
     def _below(self, parent: Parent) -> Iterator[Manifest]:
         for place in self._controlled.get(parent, ()):
             body = self._objects[place.scope][place.namespace][place.name]
-            if place.scope not in _METADATA_ONLY:
+            if place.scope not in _LINKS:
                 yield body
             if place.scope in _PARENTS:
                 yield from self._below(Parent(*place, body["metadata"]["uid"]))
@@ -141,9 +146,12 @@ class Cache:
         old, version = self.get(scope, namespace, name), version_of(body)
         if version <= self._gone.get(uid, -1) or (old is not None and version <= version_of(old)):
             return False
-        body = _trimmed(body, metadata_only=scope in _METADATA_ONLY)
-        before = None if old is None else self._parent(scope, old)
         after = self._parent(scope, body)
+        # Labels select what is watched, and anybody writes them: what nothing of ours controls is
+        # known by its name alone, whatever it holds.
+        is_stranger = scope not in self._own and after is None
+        body = _trimmed(body, metadata_only=is_stranger or scope in _METADATA_ONLY)
+        before = None if old is None else self._parent(scope, old)
         owners = self._owners(before, after)
         self._objects.setdefault(scope, {}).setdefault(namespace, {})[name] = body
         if scope in self._own:
@@ -152,7 +160,7 @@ class Cache:
             self._keys[uid] = Key(scope, namespace, name)
         elif before != after:
             self._move(_Place(scope, namespace, name), before, after)
-        elif scope in _METADATA_ONLY and old is not None and old["metadata"]["uid"] == uid:
+        elif scope in _LINKS and old is not None and old["metadata"]["uid"] == uid:
             return True  # it is below the same object as before, and nothing else of it is read
         self._tell(Change(scope, scope in self._own, old, body, owners))
         return True
@@ -222,14 +230,12 @@ class Cache:
 
     def _move(self, place: _Place, before: Parent | None, after: Parent | None) -> None:
         """Have an object below another parent."""
-        if before is not None:
-            rest = tuple(each for each in self._controlled.get(before, ()) if each != place)
-            if rest:
-                self._controlled[before] = rest
-            else:
-                self._controlled.pop(before, None)
+        if before is not None and (places := self._controlled.get(before)) is not None:
+            places.pop(place, None)
+            if not places:
+                del self._controlled[before]
         if after is not None:
-            self._controlled[after] = (*self._controlled.get(after, ()), place)
+            self._controlled.setdefault(after, {})[place] = None
 
     def _owners(self, *parents: Parent | None) -> tuple[Key, ...]:
         """Return our own objects above these, as far as they are known."""
@@ -264,7 +270,9 @@ def _trimmed(body: Manifest, *, metadata_only: bool) -> Manifest:
     """
     meta: Manifest = body["metadata"]
     if metadata_only:
-        meta = {key: meta[key] for key in _IDENTITY if key in meta}
+        said = meta.get("annotations") or {}
+        ours = {key: said[key][:_ANNOTATION] for key in _OUR_ANNOTATIONS if key in said}
+        meta = {key: meta[key] for key in _IDENTITY if key in meta} | ({"annotations": ours} if ours else {})
         body = {"apiVersion": body["apiVersion"], "kind": body["kind"]}
     else:
         meta = {key: value for key, value in meta.items() if key not in _NEVER_READ}

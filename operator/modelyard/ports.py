@@ -1,7 +1,7 @@
 """The seams: what the kinds may ask of Kubernetes, MLflow and S3, and the small values that come back.
 
-No vendor's type crosses a port, and no vendor's error: adapters translate both. Every read may raise `Invalid` or `Unavailable`,
-every write `Conflict` and `Ambiguous` besides. Retrying is the engine's business, never an adapter's.
+No vendor's type crosses a port, and no vendor's error: adapters translate both, and never retry. Every
+read may raise `Invalid` or `Unavailable`, every write `Conflict` and `Ambiguous` besides.
 """
 
 from collections.abc import Iterable, Mapping
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from modelyard.api.artifacts import Reach
 from modelyard.api.run_status import RunStatus
 from modelyard.api.text import Words
 from modelyard.errors import ModelyardError
@@ -51,8 +52,8 @@ class Cluster(Protocol):
     def owned(self, uid: str) -> tuple[Manifest, ...]:
         """Return the objects that one of our own objects owns, each with apiVersion and kind.
 
-        Owned is what lies in the owner's namespace and has a controller reference to the owner's uid,
-        and pods by way of their ReplicaSet or Job. Labels alone make nothing owned.
+        Owned is what is in the owner's namespace and has a controller reference to the owner's uid,
+        and pods by way of their ReplicaSet or Job. Of a ConfigMap it is the metadata alone.
         """
         ...
 
@@ -129,6 +130,10 @@ class Tracking(Protocol):
 
     async def experiment(self, name: str) -> TrackedExperiment | None:
         """Find an experiment by name, a soft-deleted one too; one that is not deleted wins."""
+        ...
+
+    async def experiment_by_id(self, id_: str) -> TrackedExperiment | None:
+        """Return an experiment, soft-deleted ones too."""
         ...
 
     async def create_experiment(self, name: str, location: str, tags: Mapping[str, str]) -> str:
@@ -279,7 +284,7 @@ class ArtifactTree:
 
 
 class Store(Protocol):
-    """One tenant's S3. Every URI is `s3://<bucket>/<key>`; one outside of the allowed buckets is `Forbidden`."""
+    """One tenant's S3. Every URI is `s3://<bucket>/<key>`; one beyond the tenant's reach is `Forbidden`."""
 
     async def create_bucket(self, bucket: str) -> None:
         """Create a bucket; one that is ours already is no error."""
@@ -312,7 +317,7 @@ class Tenant:
 
     tracking: Tracking
     store: Store
-    bucket: str
+    reach: Reach
     tracking_url: str
     pods_secret: str = CONNECTION_SECRET
     """The Secret that the namespace's pods get: `modelyard-connection-pods` where it exists."""
@@ -346,5 +351,5 @@ class Ports(Backends, Protocol):
 
     @property
     def refusals(self) -> Mapping[tuple[str, str], ModelyardError]:
-        """The refused applies of this reconcile, by kind and name: seen by kinds with `Controller.survives_refusals`."""
+        """The refused applies of this reconcile, by kind and name (`Controller.survives_refusals`)."""
         ...

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from modelyard.api import wire
+from modelyard.api.artifacts import Reach, read_places
 from modelyard.api.pod_end import PodReason
 from modelyard.api.trainers import TRAINERS
 from modelyard_runtime.outcome import Failure
@@ -49,6 +50,25 @@ class RunConfig:
     task: Task | None
     """What a tabular trainer learns; None for the other trainers."""
     dataset: DatasetSpec | None
+    namespace: str = ""
+    """Where the TrainingRun is; empty: not said."""
+
+    @property
+    def reach(self) -> Reach | None:
+        """What the namespace may read of S3; None when its connection names no bucket.
+
+        Raises:
+            Failure: InvalidConfiguration, when MODELYARD_READ_BUCKETS cannot be read.
+
+        """
+        bucket = os.environ.get("MODELYARD_BUCKET")
+        if not bucket or not self.namespace:
+            return None
+        try:
+            shared = read_places(os.environ.get("MODELYARD_READ_BUCKETS", ""))
+        except ValueError as error:
+            raise _invalid(f"MODELYARD_READ_BUCKETS: {error}") from error
+        return Reach(bucket, self.namespace, shared)
 
 
 def dataset_folder() -> Path:
@@ -67,7 +87,10 @@ def configuration() -> RunConfig:
     if wrong := [name for name, value in parameters.items() if not isinstance(value, str)]:
         raise _invalid(f"parameters.json: {wrong[0]} is not a string")
     trainer, task = _trainer(_member(run, "trainer"))
-    return RunConfig(parameters=parameters, trainer=trainer, task=task, dataset=_dataset(_member(run, "dataset")))
+    dataset, namespace = _dataset(_member(run, "dataset")), _member(run, "run").get("namespace", "")
+    if not isinstance(namespace, str):
+        raise _invalid("run.json: run.namespace is not a string")
+    return RunConfig(parameters=parameters, trainer=trainer, task=task, dataset=dataset, namespace=namespace)
 
 
 def _trainer(raw: Mapping[str, Any]) -> tuple[str, Task | None]:

@@ -60,7 +60,7 @@ def prepare(config: RunConfig, dataset: DatasetSpec) -> tuple[Path, str]:
         folder.mkdir(parents=True, exist_ok=True)
         for stale in (folder / f"dataset{known}" for known in _SUFFIXES):
             stale.unlink(missing_ok=True)
-        sha256 = _fetched(dataset.uri, partial) if dataset.uri else _made(config, dataset, partial)
+        sha256 = _fetched(dataset.uri, config, partial) if dataset.uri else _made(config, dataset, partial)
         digest = f"sha256:{sha256}"
         if dataset.digest and digest != dataset.digest:
             message = (
@@ -89,11 +89,14 @@ def _suffix(dataset: DatasetSpec) -> str:
     return suffix
 
 
-def _fetched(uri: str, path: Path) -> str:
+def _fetched(uri: str, config: RunConfig, path: Path) -> str:
     try:
         place = parse_uri(uri)
     except ValueError as error:
         raise invalid(f"spec.dataset.uri: {error}") from error
+    reach = config.reach
+    if reach is not None and not reach.reads(place):  # as the operator did, by this pod's own connection
+        raise Failure(PodReason.DATASET_UNAVAILABLE, f"spec.dataset.uri: {reach.outside}")
     print(f"fetching {uri}", flush=True)
     sha256, size = s3.save(s3.client(), place.bucket, place.key, path, lambda _: None)
     print(f"fetched {size} bytes", flush=True)

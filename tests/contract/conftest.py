@@ -15,8 +15,9 @@ from modelyard.adapters.connection import Timing
 from modelyard.adapters.instrument import Probe
 from modelyard.adapters.mlflow import Credentials, Mlflow
 from modelyard.adapters.offload import Pool
-from modelyard.adapters.s3 import S3, Deadlines, Reach
+from modelyard.adapters.s3 import S3, Deadlines
 from modelyard.adapters.s3_client import Clients, Keys
+from modelyard.api.artifacts import Location, Reach
 from tests import servers
 from tests.contract.worlds import FakeStoreWorld, FakeWorld, RealStoreWorld, RealWorld, StoreWorld, World
 from tests.fakes.mlflow import FakeTracking
@@ -77,7 +78,7 @@ async def store(request: pytest.FixtureRequest, name: str) -> AsyncIterator[Stor
     """S3: the fake and the real one, each with an empty bucket of its own that the namespace `risk` writes to, and one that it reads."""
     own, other = f"own-{name}", f"other-{name}"
     if request.param == "fake":
-        yield FakeStoreWorld(FakeStore(own, "risk", frozenset({other}), world={own: {}, other: {}}), own, other)
+        yield FakeStoreWorld(FakeStore(own, "risk", frozenset({Location(other, "")}), world={own: {}, other: {}}), own, other)
         return
     server: servers.Minio = request.getfixturevalue("minio")
     hand = server.s3()
@@ -87,7 +88,7 @@ async def store(request: pytest.FixtureRequest, name: str) -> AsyncIterator[Stor
     probe = Probe("S3", lambda *_: None)
     client = S3(
         keys,
-        Reach(own, "risk", frozenset({other})),
+        Reach(own, "risk", frozenset({Location(other, "")})),
         probe,
         clients=Clients(),
         pool=Pool("S3", 8),

@@ -11,8 +11,9 @@ import pytest
 from modelyard.adapters.instrument import Probe
 from modelyard.adapters.mlflow import Credentials, Mlflow
 from modelyard.adapters.offload import Pool
-from modelyard.adapters.s3 import S3, Reach
+from modelyard.adapters.s3 import S3
 from modelyard.adapters.s3_client import Clients, Keys
+from modelyard.api.artifacts import Reach
 from modelyard.ports import LoggedModel
 from tests import servers
 from tests.contract.conftest import Mlflows

@@ -20,7 +20,10 @@ async def test_an_unknown_name_is_none(world: World, name: str):
 async def test_what_was_created_is_found(world: World, name: str, form: str):
     full = form.format(name)
     id_ = await world.tracking.create_experiment(full, f"s3://mlflow-artifacts/{name}", TAGS)
-    assert await world.tracking.experiment(full) == TrackedExperiment(id_, full, f"s3://mlflow-artifacts/{name}", deleted=False, tags=TAGS)
+    there = TrackedExperiment(id_, full, f"s3://mlflow-artifacts/{name}", deleted=False, tags=TAGS)
+    assert await world.tracking.experiment(full) == there
+    assert await world.tracking.experiment_by_id(id_) == there
+    assert await world.tracking.experiment_by_id("987654321") is None
 
 
 async def test_a_name_is_given_once(world: World, name: str):

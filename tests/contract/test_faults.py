@@ -11,8 +11,9 @@ import pytest
 from modelyard.adapters.instrument import Probe
 from modelyard.adapters.mlflow import Credentials, Mlflow
 from modelyard.adapters.offload import Pool
-from modelyard.adapters.s3 import S3, Deadlines, Reach
+from modelyard.adapters.s3 import S3, Deadlines
 from modelyard.adapters.s3_client import Clients, Keys
+from modelyard.api.artifacts import Reach
 from modelyard.errors import Ambiguous, Forbidden, Invalid, ModelyardError, Unavailable
 from tests import servers
 from tests.contract.conftest import Mlflows

@@ -36,7 +36,7 @@ async def test_a_bucket_is_there_or_not(store: StoreWorld):
     assert await store.store.usage(uri) == Usage(0, 0)
 
 
-async def test_only_named_buckets_are_touched(store: StoreWorld):
+async def test_only_the_own_folder_and_named_buckets_are_touched(store: StoreWorld):
     for call in (
         store.store.create_bucket("elsewhere"),
         store.store.create_bucket(store.other),
@@ -45,6 +45,10 @@ async def test_only_named_buckets_are_touched(store: StoreWorld):
         store.store.digest("s3://elsewhere/risk/"),
         store.store.read("s3://elsewhere/risk/x", 10),
         store.store.delete_prefix("s3://elsewhere/risk/fraud/"),
+        store.store.usage(f"s3://{store.own}/"),
+        store.store.objects(f"s3://{store.own}/cards/fraud/"),
+        store.store.digest(f"s3://{store.own}/riskier/"),
+        store.store.read(f"s3://{store.own}/cards/fraud/x", 10),
     ):
         with pytest.raises(Forbidden):
             await call
@@ -57,7 +61,7 @@ async def test_usage_counts_what_is_below_and_not_beside(store: StoreWorld):
     assert await store.store.usage(uri) == expected
     assert await store.store.usage(uri.rstrip("/")) == expected
     assert await store.store.usage(f"s3://{store.own}/risk/none/") == Usage(0, 0)
-    assert await store.store.usage(f"s3://{store.own}/") == Usage(5, expected.bytes + 6)
+    assert await store.store.usage(f"s3://{store.own}/risk") == Usage(5, expected.bytes + 6)
 
 
 async def test_objects_are_listed_by_relative_path(store: StoreWorld):
@@ -137,7 +141,7 @@ async def test_an_object_is_read_up_to_a_limit(store: StoreWorld):
         await store.store.read(uri, 4)
     assert await store.store.read(f"s3://{store.own}/risk/none", 5) is None
     assert await store.store.read(f"s3://{store.own}/risk/", 5) is None
-    assert await store.store.read(f"s3://{store.own}", 5) is None
+    assert await store.store.read(f"s3://{store.other}", 5) is None
 
 
 async def test_a_bucket_that_is_gone_is_said_and_nothing_is_left_to_delete(store: StoreWorld):

@@ -23,8 +23,10 @@ from tests.fakes.cluster import controlled_by
 async def test_apply_creates_and_is_seen_at_once(ground: Ground, name: str) -> None:
     await ground.port.apply(config_map(name, ground.owner, {"a": "1"}))
     seen = owned(ground)
-    assert [(child["apiVersion"], child["kind"], child["data"]) for child in seen] == [("v1", "ConfigMap", {"a": "1"})]
+    assert [(child["apiVersion"], child["kind"]) for child in seen] == [("v1", "ConfigMap")]
     assert seen[0]["metadata"]["uid"]
+    assert "data" not in seen[0], "of a ConfigMap only the metadata is kept"
+    assert (await there(ground, MAPS, name))["data"] == {"a": "1"}
 
 
 async def test_applying_the_same_again_changes_nothing(ground: Ground, name: str) -> None:

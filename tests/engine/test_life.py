@@ -6,6 +6,7 @@ import asyncio
 
 from modelyard.controller import FINALIZER
 from modelyard.engine.report import conditions_of
+from modelyard.kube.names import CONTENT_ANNOTATION
 from tests.cluster.apiserver import ApiServer
 from tests.engine.proxy import Proxy
 from tests.engine.rig import Operator, User, operator, until
@@ -40,12 +41,16 @@ async def test_what_others_do_to_children_is_undone_at_once(server: ApiServer, a
         await admin.create("fraud", value="red", children=2, outside=False)
         await admin.ready("fraud")
         path = "/api/v1/namespaces/risk/configmaps/"
-        await admin.must("PATCH", path + "fraud-0", {"data": {"value": "scribble"}}, "application/merge-patch+json")
+        await admin.must(
+            "PATCH", path + "fraud-0", {"metadata": {"annotations": {CONTENT_ANNOTATION: "scribble"}}}, "application/merge-patch+json"
+        )
         await admin.must("DELETE", path + "fraud-1")
 
         async def repaired() -> bool:
             children = [await admin.config_map(name) for name in ("fraud-0", "fraud-1")]
-            return all(child is not None and child["data"] == {"value": "red"} for child in children)
+            there = [child for child in children if child is not None]
+            said = [child["metadata"]["annotations"][CONTENT_ANNOTATION] for child in there]
+            return len(there) == 2 and "scribble" not in said and all(child["data"] == {"value": "red"} for child in there)
 
         await until(repaired, "both children are as they should be")
 

@@ -16,7 +16,7 @@ from modelyard.adapters.kubernetes import Kubernetes
 from modelyard.adapters.kubernetes_api import KINDS, Api, Kind, configuration
 from modelyard.adapters.kubernetes_watch import WATCHED, Watch
 from modelyard.cache import Cache, Change, Key
-from modelyard.kube.applied import in_sync
+from modelyard.kube.applied import same_content, with_content
 from modelyard.kube.names import FIELD_MANAGER, MANAGED_BY, UID_LABEL
 from modelyard.plan import Manifest
 from tests.cluster.apiserver import ApiServer
@@ -189,7 +189,7 @@ async def test_an_object_whose_label_another_takes_away_is_put_back_by_one_apply
     toy = await admin.create(name, outside=False)
     side.cache.put(TOYS, toy)
     await side.watch(MAPS)
-    made = config_map(name, toy, {"a": "1"})
+    made = with_content(config_map(name, toy, {"a": "1"}))
     await side.port.apply(made)
     await admin.must("PATCH", MAPS.path("risk", name), {"metadata": {"labels": {UID_LABEL: None}}}, "application/merge-patch+json")
 
@@ -203,7 +203,8 @@ async def test_an_object_whose_label_another_takes_away_is_put_back_by_one_apply
     await side.port.apply(config_map(f"{name}-later", toy, {}))
     await until(lambda: side.knows(MAPS, f"{name}-later"), "the watch has caught up")
     (known,) = [body for body in side.cache.owned(toy["metadata"]["uid"]) if body["metadata"]["name"] == name]
-    assert in_sync(made, known)
+    assert same_content(made, known)
+    assert "data" not in known, "of a ConfigMap only the metadata is kept"
 
 
 # --- an API that may be absent ------------------------------------------------------------------------

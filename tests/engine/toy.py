@@ -153,7 +153,9 @@ def _config_maps(toy: Toy, observation: Observation) -> list[Action]:
     current = {each["metadata"]["name"]: each for each in observation.owned if each["kind"] == "ConfigMap"}
     manifests = [_config_map(toy, name) for name in sorted(wanted)]
     out: list[Action] = [
-        Apply(each) for each in manifests if (there := current.get(each["metadata"]["name"])) is None or not applied.in_sync(each, there)
+        Apply(each)
+        for each in manifests
+        if (there := current.get(each["metadata"]["name"])) is None or not applied.same_content(each, there)
     ]
     surplus = current.keys() - wanted - observation.refused
     gone = [current[name] for name in sorted(surplus) if "deletionTimestamp" not in current[name]["metadata"]]
@@ -162,7 +164,7 @@ def _config_maps(toy: Toy, observation: Observation) -> list[Action]:
 
 def _config_map(toy: Toy, name: str) -> Manifest:
     meta = toy.metadata
-    return {
+    made = {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {
@@ -173,6 +175,7 @@ def _config_map(toy: Toy, name: str) -> Manifest:
         },
         "data": {"value": toy.spec.value},
     }
+    return applied.with_content(made)
 
 
 def manifest(name: str = "fraud", namespace: str = "risk", **spec: Any) -> Manifest:

@@ -29,7 +29,7 @@ __all__ = ["FakeCluster", "Killed", "controlled_by"]
 _OWN = {kind.resource.KIND: kind.resource.PLURAL for kind in KINDS}
 _PAGE = 500
 # What the API server refuses to change, by kind: a path into the object.
-_IMMUTABLE = {"Job": ("spec", "template"), "Deployment": ("spec", "selector")}
+_IMMUTABLE = {"Job": ("spec", "template"), "Deployment": ("spec", "selector"), "ConfigMap": ("data",)}
 
 
 class Killed(BaseException):
@@ -58,6 +58,7 @@ class FakeCluster:
         self._applied: dict[str, Manifest] = {}
         self._version = 0
         self._made = 0
+        self._collecting = False
         self.events: list[tuple[str, str, str, str, bool]] = []
         self.secrets: dict[tuple[str, str], dict[str, str]] = {}
         self.labels: dict[str, dict[str, str]] = {}
@@ -329,14 +330,23 @@ class FakeCluster:
             self._delete(place)
 
     def _collect(self) -> None:
-        """Delete what belongs to an object that is gone."""
-        for place, body in list(self._objects.items()):
-            owners = body["metadata"].get("ownerReferences") or ()
-            if place in self._objects and owners and all(not self._alive(owner["uid"]) for owner in owners):
+        """Delete what belongs to an object that is gone, and what belongs to that."""
+        if self._collecting:
+            return
+        self._collecting = True
+        gone = True
+        while gone:
+            uids = {body["metadata"]["uid"] for body in self._objects.values()}
+            orphans = [place for place, body in self._objects.items() if _is_orphan(body, uids)]
+            for place in orphans:
                 self._delete(place)
+            gone = any(place not in self._objects for place in orphans)
+        self._collecting = False
 
-    def _alive(self, uid: str) -> bool:
-        return any(body["metadata"]["uid"] == uid for body in self._objects.values())
+
+def _is_orphan(body: Manifest, uids: set[str]) -> bool:
+    owners = body["metadata"].get("ownerReferences") or ()
+    return bool(owners) and all(owner["uid"] not in uids for owner in owners)
 
 
 def controlled_by(owner: Manifest) -> Manifest:
@@ -363,7 +373,7 @@ def _place(body: Manifest) -> tuple[str, str, str]:
 
 def _check_immutable(live: Manifest, body: Manifest) -> None:
     path = _IMMUTABLE.get(body["kind"])
-    if path is None:
+    if path is None or (body["kind"] == "ConfigMap" and not live.get("immutable")):
         return
     old, new = live, body
     for step in path:

@@ -68,6 +68,10 @@ class FakeTracking:
         async with self._call("experiment", name):
             return next((found for found in self.experiments.values() if found.name == name), None)
 
+    async def experiment_by_id(self, id_: str) -> TrackedExperiment | None:
+        async with self._call("experiment_by_id", id_):
+            return self.experiments.get(id_)
+
     async def create_experiment(self, name: str, location: str, tags: Mapping[str, str]) -> str:
         async with self._call("create_experiment", name, location, dict(tags)):
             if any(found.name == name for found in self.experiments.values()):

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 
-from modelyard.adapters.s3 import Reach
 from modelyard.adapters.s3_uri import parse_uri
-from modelyard.api.artifacts import Location, is_folder_mark, unwritable
+from modelyard.api.artifacts import Location, Reach, is_folder_mark, unwritable
 from modelyard.api.digest import FileDigest, listing_digest, tree_digest
 from modelyard.errors import Forbidden, Invalid
 from modelyard.ports import ArtifactTree, StoredObject, Usage
@@ -27,14 +26,18 @@ class FakeStore:
         self,
         bucket: str,
         folder: str,
-        readable: frozenset[str] = frozenset(),
+        shared: frozenset[Location] = frozenset(),
         *,
         world: dict[str, dict[str, bytes]] | None = None,
         calls: Calls | None = None,
     ) -> None:
-        self._reach = Reach(bucket, folder, readable)
+        self._reach = Reach(bucket, folder, shared)
         self._call = calls or Calls()
         self.world: dict[str, dict[str, bytes]] = {} if world is None else world
+
+    @property
+    def reach(self) -> Reach:
+        return self._reach
 
     @property
     def calls(self) -> list[Call]:
@@ -118,8 +121,8 @@ class FakeStore:
         return {key.removeprefix(prefix): data for key, data in below.items() if not is_folder_mark(key, len(data))}
 
     def _readable(self, place: Location) -> Location:
-        if place.bucket != self._reach.bucket and place.bucket not in self._reach.readable:
-            raise Forbidden("S3", "read", str(place))
+        if not self._reach.reads(place):
+            raise Forbidden("S3", "read", str(place), self._reach.outside)
         return place
 
     def _writable(self, place: Location) -> Location:

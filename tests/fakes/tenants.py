@@ -65,7 +65,7 @@ class FakeTenants:
         if namespace in self.wrong:
             raise Invalid("Kubernetes", "read connection", f"{namespace}/{CONNECTION_SECRET}", self.wrong[namespace])
         if namespace not in self._tenants:
-            self._tenants[namespace] = Tenant(self.tracking, self.store(namespace), self.bucket, self._url)
+            self._tenants[namespace] = Tenant(self.tracking, self.store(namespace), self.store(namespace).reach, self._url)
         return self._tenants[namespace]
 
     def words(self, namespace: str) -> Words:

@@ -43,14 +43,16 @@ TABLE: dict[str, dict[tuple[str, str, str], str]] = {
         WAITS: "WaitingForExperiment Queued Scheduling Unschedulable Training Retrying Registering WaitingForModel "
         "MLflowUnavailable StoreUnavailable",
         HELD: "Suspended",
-        BROKEN: "ImagePullFailed ConfigurationMissing VersionTaken NoModel Failed OutOfMemory DeadlineExceeded ScriptInvalid "
-        "InvalidParameters InvalidResources NoPod QuotaExceeded PodRefused VolumeFull HeartbeatLost "
-        "DatasetDigestMismatch DatasetUnavailable DatasetInvalid ExperimentGone ConnectionMissing ConnectionRefused RequestRefused",
+        BROKEN: "ImagePullFailed ConfigurationMissing VersionTaken VersionHeld NoModel Failed OutOfMemory DeadlineExceeded ScriptInvalid "
+        "InvalidParameters InvalidResources NoPod QuotaExceeded PodRefused VolumeFull HeartbeatLost DatasetDigestMismatch "
+        "DatasetUnavailable DatasetInvalid "
+        "ExperimentGone ConnectionMissing ConnectionRefused RequestRefused",
     },
     "RegisteredModel": {
         HEALTHY: "Serving ScaledToZero Registered",
         WAITS: "Registering WaitingForVersion Promoting NotServing Unschedulable MLflowUnavailable StoreUnavailable",
-        BROKEN: "VersionUnknown VersionInvalid VersionTaken ArtifactMissing ArtifactDigestMismatch ServingFailed CodeModelForbidden "
+        BROKEN: "VersionUnknown VersionInvalid VersionHeld VersionTaken ArtifactMissing ArtifactDigestMismatch ServingFailed "
+        "CodeModelForbidden "
         "ArtifactInvalid ImagePullFailed ConfigurationMissing OutOfMemory VolumeFull QuotaExceeded PodRefused "
         "NameTaken ConnectionMissing ConnectionRefused RequestRefused",
         GOING: "Deleting",

@@ -16,6 +16,7 @@ from modelyard_runtime.learning import estimator, evaluate, fit, split, table
 from modelyard_runtime.outcome import Failure
 from modelyard_runtime.parameters import convert
 from tests.runtime.programs import environment, program
+from tests.servers import free_port
 
 RUN = '{"trainer": {"xgboost": {}}, "dataset": %s}'
 ALIASES = TRAINERS["xgboost"].aliases
@@ -48,6 +49,37 @@ def test_a_configuration_that_makes_no_sense_is_named(tmp_path, run, parameters,
         assert named in ended.said["message"]
     else:
         assert ended.code == 0
+
+
+@pytest.mark.parametrize(
+    ("uri", "connection", "ends"),
+    [
+        ("s3://user:pw@bucket/risk/k.csv", {}, (67, "DatasetInvalid")),
+        ("s3://bucket/risk/../k.csv", {}, (67, "DatasetInvalid")),
+        ("s3://bucket/risk//k.csv", {}, (67, "DatasetInvalid")),
+        ("s3://bucket/risk/a\\u0007.csv", {}, (67, "DatasetInvalid")),
+        ("s3://bucket/other/k.csv", {}, (66, "DatasetUnavailable")),
+        ("s3://datasets/k.csv", {"MODELYARD_READ_BUCKETS": "raw,datasets/cards"}, (66, "DatasetUnavailable")),
+        ("s3://datasets/k.csv", {"MODELYARD_READ_BUCKETS": "../x"}, (67, "InvalidConfiguration")),
+        ("s3://bucket/risk/k.csv", {}, (69, "StoreUnavailable")),
+        ("s3://datasets/k.csv", {"MODELYARD_READ_BUCKETS": "raw,datasets"}, (69, "StoreUnavailable")),
+    ],
+)
+def test_a_pod_reads_the_addresses_that_the_operator_takes_and_no_others(tmp_path, uri, connection, ends):
+    """The last two are read: by a store that nobody runs."""
+    run = '{"trainer": {"script": {}}, "run": {"namespace": "risk"}, "dataset": {"name": "cards", "uri": "%s"}}'
+    (tmp_path / "run.json").write_text(run % uri)
+    (tmp_path / "parameters.json").write_text("{}")
+    nowhere = {"MLFLOW_S3_ENDPOINT_URL": f"http://127.0.0.1:{free_port()}", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+    env = {
+        "MODELYARD_CONFIG": str(tmp_path),
+        "MODELYARD_BUCKET": "bucket",
+        "MODELYARD_DATASET_PATH": str(tmp_path / "data"),
+        "MLFLOW_RUN_ID": "r",
+    }
+    ended = program(tmp_path, "data", env=env | nowhere | connection)
+    assert (ended.code, ended.said["reason"]) == ends
+    assert "pw" not in ended.said["message"]
 
 
 def test_a_message_fits_into_a_termination_message(tmp_path):

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from modelyard.errors import Forbidden, Invalid, Unavailable
-from tests.story.stories import MINUTE, RUNNING, UNAVAILABLE, Live, Stories, Story, answers, ends, trains, waits
+from tests.story.stories import MINUTE, RUNNING, TRAINER, UNAVAILABLE, Live, Stories, Story, answers, ends, trains, waits
 from tests.story.world import NAMESPACE, Fate, World, manifest
 
 __all__ = ["STORIES"]
@@ -51,6 +51,16 @@ async def a_stage_asks_for_a_version_that_still_trains(world: World) -> None:
 @STORIES.reaching("RegisteredModel VersionUnknown")
 async def a_stage_asks_for_a_version_that_nobody_declares(world: World) -> None:
     world.apply(manifest("RegisteredModel", "fraud", stages={"production": {"version": "v9"}}))
+    await world.run()
+
+
+@STORIES.reaching("RegisteredModel VersionHeld")
+async def the_run_that_a_stage_waits_for_is_created_again(world: World) -> None:
+    registers(world, fate=RUNNING, production="v1")
+    await world.run()
+    world.cluster.remove("trainingruns", NAMESPACE, "run")
+    await world.run()
+    world.apply(manifest("TrainingRun", "run", experiment="fraud", trainer=TRAINER, register={"model": "fraud", "version": "v1"}))
     await world.run()
 
 

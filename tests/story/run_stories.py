@@ -240,6 +240,15 @@ async def two_runs_register_the_same_version(world: World) -> None:
     await world.run()
 
 
+@STORIES.reaching("TrainingRun VersionHeld")
+async def a_run_is_through_before_the_one_that_holds_its_version(world: World) -> None:
+    world.apply(manifest("RegisteredModel", "fraud"))
+    trains(world, fate=RUNNING, register={"model": "fraud", "version": "v1"})
+    await world.run()
+    world.apply(manifest("TrainingRun", "later", experiment="fraud", trainer=TRAINER, register={"model": "fraud", "version": "v1"}))
+    await world.run()
+
+
 @STORIES.reaching("TrainingRun NoModel")
 async def a_run_logs_no_model(world: World) -> None:
     trains(world, trainer={"external": {}}, register={"model": "fraud", "version": "v1"})

@@ -179,8 +179,13 @@ def pod(owner: Manifest, phase: str = "Running", *, name: str = "", statuses: It
     init = [{k: v for k, v in each.items() if k != "init"} for each in statuses if each.get("init")]
     main = [each for each in statuses if not each.get("init")]
     labels = dict(owner["spec"]["template"]["metadata"]["labels"])
+    about: Manifest = {}
     if owner["kind"] == "Job":
         labels["job-name"] = owner["metadata"]["name"]
+        uid = owner["metadata"].get("uid") or f"uid-job-{owner['metadata']['name']}"
+        about["ownerReferences"] = [
+            {"apiVersion": "batch/v1", "kind": "Job", "name": owner["metadata"]["name"], "uid": uid, "controller": True}
+        ]
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -190,7 +195,8 @@ def pod(owner: Manifest, phase: str = "Running", *, name: str = "", statuses: It
             "uid": f"uid-pod-{name or owner['metadata']['name']}",
             "labels": labels,
             "creationTimestamp": "2026-01-01T12:00:00Z",
-        },
+        }
+        | about,
         "spec": {},
         "status": {"phase": phase, "initContainerStatuses": init, "containerStatuses": main} | status,
     }

@@ -46,7 +46,7 @@ class World:
         """Have the namespace's connection lead to this MLflow."""
         self.tracking = tracking
         store = FakeStore("bucket", "risk", calls=self.calls, world={"bucket": {}})
-        self.tenant_now = Tenant(tracking, store, "bucket", "http://mlflow.test")
+        self.tenant_now = Tenant(tracking, store, store.reach, "http://mlflow.test")
 
     def restart(self) -> None:
         """Begin a new operator, which knows nothing."""

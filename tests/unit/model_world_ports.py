@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from modelyard.api.artifacts import Reach
 from modelyard.api.digest import listing_digest
 from modelyard.api.text import Words
 from modelyard.errors import Unavailable
 from modelyard.ports import ArtifactTree, StoredObject, Tenant, TrackedModel, TrackedVersion
-from tests.unit.builders import BUCKET, URL
+from tests.unit.builders import BUCKET, NAMESPACE, URL
 from tests.unit.model_world_told import LOST
 from tests.unit.models import digest
 
@@ -38,7 +39,7 @@ class WorldPorts:
 
     async def tenant(self, namespace: str) -> Tenant:
         there: Any = self
-        return Tenant(there, there, BUCKET, URL)
+        return Tenant(there, there, Reach(BUCKET, NAMESPACE), URL)
 
     def words(self, namespace: str) -> Words:
         return Words()

@@ -14,6 +14,7 @@ from aiohttp.test_utils import TestServer
 from modelyard.adapters.connection import Tenants, Timing
 from modelyard.adapters.connection_secret import REQUIRED, parse_connection
 from modelyard.adapters.mlflow import Credentials
+from modelyard.api.artifacts import Location, Reach
 from modelyard.errors import Forbidden, Invalid, Unavailable
 
 GOOD = {
@@ -73,11 +74,11 @@ async def world() -> AsyncIterator[World]:
 
 # --- what it holds ------------------------------------------------------------------------------
 def test_a_good_secret_is_read():
-    found = parse_connection("risk", {**GOOD, "MODELYARD_READ_BUCKETS": "datasets, raw-data", "AWS_DEFAULT_REGION": "eu-central-1"})
+    found = parse_connection("risk", {**GOOD, "MODELYARD_READ_BUCKETS": "datasets, raw-data/cards", "AWS_DEFAULT_REGION": "eu-central-1"})
     assert found.tracking_url == "http://mlflow.modelyard:5050"
     assert found.credentials == Credentials("anna", "the-password", "")
     assert (found.keys.endpoint, found.keys.region) == ("http://minio.modelyard:9000", "eu-central-1")
-    assert (found.reach.bucket, found.reach.folder, found.reach.readable) == ("mlflow-artifacts", "risk", {"datasets", "raw-data"})
+    assert found.reach == Reach("mlflow-artifacts", "risk", frozenset({Location("datasets", ""), Location("raw-data", "cards")}))
 
 
 def test_a_missing_secret_says_what_to_create():
@@ -117,7 +118,9 @@ def test_missing_keys_are_named(key: str, value: str | None):
         ("MODELYARD_BUCKET", "Bucket", "no bucket name"),
         ("MODELYARD_BUCKET", "bucket/folder", "no bucket name"),
         ("MODELYARD_BUCKET", "s3://bucket", "no bucket name"),
-        ("MODELYARD_READ_BUCKETS", "datasets,../x", "no bucket name"),
+        ("MODELYARD_READ_BUCKETS", "datasets,../x", "its bucket must be"),
+        ("MODELYARD_READ_BUCKETS", "datasets,shared/../risk", "must not hold empty, . or .."),
+        ("MODELYARD_READ_BUCKETS", "anna:the-password@datasets", "must not hold a user"),
         ("AWS_DEFAULT_REGION", "eu central", "no region"),
         ("AWS_SECRET_ACCESS_KEY", "the-secret-key\n", "line break"),
         ("MLFLOW_TRACKING_PASSWORD", " the-password", "begins or ends"),
@@ -142,7 +145,7 @@ def test_good_addresses(url: str):
 # --- how long it is believed -----------------------------------------------------------------------
 async def test_a_tenant_is_opened_once_and_its_secret_read_once_a_minute(world: World):
     first = await world.tenants.tenant("risk")
-    assert (first.bucket, first.tracking_url) == ("mlflow-artifacts", "http://mlflow.modelyard:5050")
+    assert (first.reach.bucket, first.tracking_url) == ("mlflow-artifacts", "http://mlflow.modelyard:5050")
     for world.now in (1000.0, 1030.0, 1059.9):
         assert await world.tenants.tenant("risk") is first
     assert world.kubernetes.asked == [("risk", "modelyard-connection"), ("risk", "modelyard-connection-pods")]
@@ -199,7 +202,7 @@ async def test_a_missing_secret_is_found_soon_after_it_was_made(world: World):
     assert len(world.kubernetes.asked) == 1, "five thousand objects must not read it five thousand times"
     world.kubernetes.secrets["cards"] = GOOD
     world.now += 2
-    assert (await world.tenants.tenant("cards")).bucket == "mlflow-artifacts"
+    assert (await world.tenants.tenant("cards")).reach.bucket == "mlflow-artifacts"
 
 
 async def test_a_secret_that_goes_wrong_closes_what_it_opened(world: World):
@@ -210,7 +213,7 @@ async def test_a_secret_that_goes_wrong_closes_what_it_opened(world: World):
         await world.tenants.tenant("risk")
     world.kubernetes.secrets["risk"] = GOOD
     world.now += 2
-    assert (await world.tenants.tenant("risk")).bucket == "mlflow-artifacts"
+    assert (await world.tenants.tenant("risk")).reach.bucket == "mlflow-artifacts"
 
 
 async def test_kubernetes_away_is_said_and_heals(world: World):
@@ -219,7 +222,7 @@ async def test_kubernetes_away_is_said_and_heals(world: World):
         with pytest.raises(Unavailable):
             await world.tenants.tenant("risk")
     world.kubernetes.error = None
-    assert (await world.tenants.tenant("risk")).bucket == "mlflow-artifacts"
+    assert (await world.tenants.tenant("risk")).reach.bucket == "mlflow-artifacts"
 
 
 async def test_idle_namespaces_lose_their_clients(world: World):
@@ -360,7 +363,7 @@ async def test_no_request_carries_another_namespace_s_credential(world: World):
         async def work(number: int) -> None:
             tenant = await world.tenants.tenant(f"ns-{number}")
             assert await tenant.tracking.experiment(f"ns-{number}") is None
-            assert await tenant.store.usage(f"s3://bucket-{number}/x/") is None
+            assert await tenant.store.usage(f"s3://bucket-{number}/ns-{number}/x/") is None
 
         await asyncio.gather(*(work(number) for _ in range(8) for number in range(5)))
     assert len(seen) == 80

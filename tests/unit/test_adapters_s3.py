@@ -11,8 +11,9 @@ import urllib3.exceptions
 
 from modelyard.adapters.instrument import Missing, Probe
 from modelyard.adapters.offload import Pool
-from modelyard.adapters.s3 import S3, Deadlines, Reach
+from modelyard.adapters.s3 import S3, Deadlines
 from modelyard.adapters.s3_client import BLOCKING_ERRORS, Clients, Keys, translate
+from modelyard.api.artifacts import Location, Reach
 from modelyard.errors import Ambiguous, Conflict, Forbidden, Invalid, ModelyardError, Unavailable
 from tests.servers import free_port
 
@@ -71,7 +72,7 @@ CLIENTS = Clients()  # loads boto3's description of S3 once
 
 def make(endpoint: str, deadlines: Deadlines | None = None) -> S3:
     keys = Keys(endpoint, "the-access-key", "the-secret-key", "the-session-token")
-    reach = Reach("bucket", "risk", frozenset({"datasets"}))
+    reach = Reach("bucket", "risk", frozenset({Location("datasets", "")}))
     probe = Probe("S3", lambda *_: None)
     return S3(keys, reach, probe, clients=CLIENTS, pool=Pool("S3", 4), bulk=Pool("S3", 4), deadlines=deadlines)
 
@@ -114,6 +115,19 @@ async def test_a_silent_store_ends_with_the_deadline_and_the_loop_goes_on():
     release.set()
     server.close()
     await server.wait_closed()
+    await store.close()
+
+
+@pytest.mark.parametrize("uri", ["s3://bucket/other/x", "s3://bucket/riskier/x", "s3://bucket/x", "s3://bucket/", "s3://another/risk/x"])
+async def test_what_is_beyond_the_folder_is_refused_before_a_request(uri: str):
+    calls: list[object] = []
+    keys = Keys("http://127.0.0.1:9", "a", "b")
+    probe = Probe("S3", lambda *_: calls.append(1))
+    store = S3(keys, Reach("bucket", "risk"), probe, clients=CLIENTS, pool=Pool("S3", 4), bulk=Pool("S3", 4))
+    for call in (store.usage(uri), store.objects(uri), store.read(uri, 10), store.digest(uri)):
+        with pytest.raises(Forbidden, match="outside of what this namespace may read, s3://bucket/risk/"):
+            await call
+    assert calls == []
     await store.close()
 
 

@@ -17,11 +17,12 @@ from hypothesis import strategies as st
 
 from modelyard.adapters.instrument import Probe
 from modelyard.adapters.offload import Pool
-from modelyard.adapters.s3 import S3, Reach
+from modelyard.adapters.s3 import S3
 from modelyard.adapters.s3_client import Keys
 from modelyard.adapters.s3_uri import parse_uri as operator_reads
 from modelyard.api.artifacts import (
     Location,
+    Reach,
     S3Kind,
     is_bucket,
     is_folder_mark,

@@ -113,3 +113,31 @@ def test_objects_are_found_by_namespace() -> None:
     known.put("toys", body("y", "u2", namespace="b"))
     assert [each["metadata"]["name"] for each in known.select("toys", "b")] == ["y"]
     assert known.select("toys", "c") == ()
+
+
+def test_of_a_config_map_only_the_metadata_is_kept_and_of_its_annotations_what_is_ours() -> None:
+    known, _ = cache()
+    known.put("toys", body("fraud", "u1"))
+    owner = {"apiVersion": "modelyard.io/v1alpha1", "kind": "Toy", "name": "fraud", "uid": "u1", "controller": True}
+    said = {"modelyard.io/content": "c" * 5000, "modelyard.io/applied": "a", "theirs": "x" * 200_000}
+    made = body("x", "u2") | {"apiVersion": "v1", "kind": "ConfigMap", "data": {"k": "x" * 1_000_000}}
+    made["metadata"] |= {"ownerReferences": [owner], "annotations": said, "labels": {"l": "y"}}
+    known.put(SCOPE, made)
+    (kept,) = known.owned("u1")
+    assert len(str(kept)) < 500
+    assert kept["metadata"]["annotations"] == {"modelyard.io/content": "c" * 80, "modelyard.io/applied": "a"}
+
+
+def test_of_what_nothing_of_ours_controls_only_the_name_is_kept() -> None:
+    """Labels select what is watched, and anybody writes them: 700 Jobs of a megabyte are not kept."""
+    known, told = cache()
+    job = {"apiVersion": "batch/v1", "kind": "Job", "spec": {"env": "x" * 1_000_000}}
+    theirs = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "d", "uid": "u9", "controller": True}
+    for name, references in (("a", []), ("b", [theirs]), ("c", [theirs | {"controller": False}])):
+        made = body(name, f"uid-{name}") | job
+        made["metadata"]["ownerReferences"] = references
+        known.put("batch/v1/Job", made)
+        kept = known.get("batch/v1/Job", "a", name)
+        assert kept is not None
+        assert len(str(kept)) < 400
+    assert all(change.owners == () for change in told)

@@ -6,6 +6,7 @@ import pytest
 
 from modelyard.controller import FINALIZER
 from modelyard.errors import Unavailable
+from modelyard.plan import Manifest
 from tests.engine.toy import manifest
 from tests.unit.engine_world import DOWN, MINUTE, World
 
@@ -107,10 +108,16 @@ async def test_a_change_of_the_spec_is_carried_out_at_once(world: World) -> None
     assert child["data"] == {"value": "red"}
 
 
+def rewritten(child: Manifest) -> None:
+    """Have another client apply other data to a ConfigMap of ours; the annotation is all that is watched of it."""
+    child["data"] = {"value": "theirs"}
+    child["metadata"]["annotations"].pop("modelyard.io/content")
+
+
 async def test_a_child_that_somebody_changed_or_deleted_is_repaired_at_once(world: World) -> None:
     world.cluster.create(manifest(value="red", children=2))
     await world.settle()
-    world.cluster.edit("v1/ConfigMap", "risk", "fraud-0", lambda body: body.update(data={"value": "blue"}))
+    world.cluster.edit("v1/ConfigMap", "risk", "fraud-0", rewritten)
     world.cluster.remove("v1/ConfigMap", "risk", "fraud-1")
     await world.settle()
     assert [child["data"] for child in world.cluster.all("v1/ConfigMap")] == [{"value": "red"}, {"value": "red"}]

@@ -195,6 +195,11 @@ async def test_a_record_that_comes_back_ends_the_reconcile_too(world: World) -> 
     assert "(its status)" in conditions_of(world.toy()["status"])["Reconciling"]["message"]
 
 
+def rewritten(child: Manifest) -> None:
+    child["data"] = {"value": "theirs"}
+    child["metadata"]["annotations"].pop("modelyard.io/content")
+
+
 async def test_what_another_controller_reverts_each_time_ends_the_reconcile(world: World) -> None:
     """The plans between differ: what counts is that one of them comes back."""
 
@@ -205,10 +210,10 @@ async def test_what_another_controller_reverts_each_time_ends_the_reconcile(worl
     def fight(operation: str, phase: Phase) -> None:
         if (operation, phase) == ("apply", "before"):
             number = world.count("apply") % 2
-            world.cluster.edit("v1/ConfigMap", "risk", f"fraud-{number}", lambda body: body.update(data={"value": "theirs"}))
+            world.cluster.edit("v1/ConfigMap", "risk", f"fraud-{number}", rewritten)
 
     world.calls.on_call = fight
-    world.cluster.edit("v1/ConfigMap", "risk", "fraud-0", lambda body: body.update(data={"value": "theirs"}))
+    world.cluster.edit("v1/ConfigMap", "risk", "fraud-0", rewritten)
     step = await world.engine.step()
     assert step is not None
     assert step[1] == "failed"

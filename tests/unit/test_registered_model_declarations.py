@@ -6,21 +6,29 @@ from typing import Any
 import pytest
 
 from modelyard.api.base import condition
-from modelyard.api.registered_model import ModelVersionSpec, VersionStatus
+from modelyard.api.registered_model import ModelVersionSpec, RegisteredModel, VersionStatus
 from modelyard.api.training_run import TrainingRun, TrainingRunStatus
 from modelyard.registered_model.declarations import contradicted, declarations
 from tests.unit.builders import MINUTE, NOW, artifacts, registered_model, training_run
 from tests.unit.models import declared, record, recording
 
 
-def run(name: str, version: str = "v1", *, ended: timedelta | None = timedelta(0), well: bool = True, model: str = "fraud") -> TrainingRun:
-    """Return a TrainingRun that registers a version, and finished so long ago."""
+def run(
+    name: str,
+    version: str = "v1",
+    *,
+    ended: timedelta | None = timedelta(0),
+    well: bool = True,
+    model: str = "fraud",
+    age: timedelta = timedelta(days=1),
+) -> TrainingRun:
+    """Return a TrainingRun that registers a version, was created and finished so long ago."""
     status = (
         TrainingRunStatus()
         if ended is None
         else TrainingRunStatus(conditions=(condition("Succeeded", well, "Succeeded" if well else "Failed"),), completion_time=NOW - ended)
     )
-    about = {"creation_timestamp": NOW - timedelta(days=1)}
+    about = {"creation_timestamp": NOW - age}
     return training_run(name, about=about, status=status, register={"model": model, "version": version})
 
 
@@ -39,16 +47,18 @@ def test_the_spec_comes_before_any_run():
     assert declarations(registered_model(versions={"v1": {"trainingRun": "fraud-1"}}), [run("fraud-1")])["v1"].ignored == ()
 
 
-def test_of_several_runs_the_one_that_finished_first_declares_the_version_whatever_their_order():
+def test_of_several_runs_the_one_that_was_there_first_declares_the_version_whatever_their_order():
+    """Which of them has finished does not matter: who comes later may be quicker."""
     runs = [
-        run("late", ended=MINUTE),
-        run("early", ended=2 * MINUTE),
-        run("trains", ended=None),
-        run("broken", ended=3 * MINUTE, well=False),
+        run("a-late", ended=2 * MINUTE, age=MINUTE),
+        run("early", ended=None, age=3 * MINUTE),
+        run("trains", ended=None, age=2 * MINUTE),
+        run("broken", ended=3 * MINUTE, well=False, age=4 * MINUTE),
     ]
     for order in (runs, runs[::-1]):
         found = declarations(registered_model(), order)["v1"]
-        assert (found.source.training_run, set(found.ignored)) == ("early", {"late", "trains"})
+        assert (found.source.training_run, set(found.ignored)) == ("early", {"a-late", "trains"})
+        assert found.held_by == "uid-early"
 
 
 def test_a_run_that_still_trains_is_waited_for_and_one_that_failed_is_not():
@@ -57,12 +67,88 @@ def test_a_run_that_still_trains_is_waited_for_and_one_that_failed_is_not():
 
 
 def test_a_version_that_is_recorded_keeps_its_source():
-    """An earlier run may come back: restored from a backup, applied again. What is merely declared can still change."""
-    runs = [run("early", ended=MINUTE), run("late")]
-    held = recording(registered_model(), record("v1", "1", training_run="late"))
-    assert declarations(held, runs)["v1"].source.training_run == "late"
+    """An earlier run may come back: restored from a backup, applied again."""
+    runs = [run("early", age=2 * MINUTE), run("late", age=MINUTE)]
+    recorded = recording(registered_model(), record("v1", "1", training_run="late"))
+    assert declarations(recorded, runs)["v1"].source.training_run == "late"
     waits = recording(registered_model(), record("v1", training_run="late", digest=None))
-    assert declarations(waits, runs)["v1"].source.training_run == "early"
+    assert declarations(waits, runs)["v1"].source.training_run == "early", "by a status of an earlier release, nothing holds it"
+
+
+# --- who holds a name that waits ------------------------------------------------------------------
+def waiting(held_by: str | None, *, asked: bool = True, versions: dict[str, Any] | None = None, **source: Any) -> RegisteredModel:
+    """Return a model whose v1 waits, held by this; production asks for it, if it does."""
+    stages = {"production": {"version": "v1" if asked else None}}
+    model = registered_model(stages=stages, versions=versions or {})
+    return recording(model, record("v1", digest=None, uri=None, held_by=held_by).model_copy(update=source))
+
+
+def test_who_held_the_name_first_holds_it_though_another_was_there_earlier_or_has_finished():
+    held = waiting("uid-legit", training_run="legit")
+    runs = [run("legit", ended=None, age=MINUTE), run("evil", age=2 * MINUTE)]
+    found = declarations(held, runs)["v1"]
+    assert (found.source.training_run, found.held_by, found.blocker) == ("legit", "uid-legit", None)
+    # Nor does it lose it to what the spec declares later.
+    found = declarations(waiting("uid-legit", training_run="legit", versions=declared("v1")), runs)["v1"]
+    assert (found.source.training_run, found.blocker) == ("legit", None)
+
+
+def test_a_holder_that_fails_frees_the_name():
+    runs = [run("legit", well=False, age=2 * MINUTE), run("next", age=MINUTE)]
+    found = declarations(waiting("uid-legit", training_run="legit", versions={"v1": {"trainingRun": "legit"}}), runs)["v1"]
+    assert (found.source.training_run, found.held_by, found.blocker) == ("next", "uid-next", None)
+    # With no other, the failed one stands as what it is, and holds nothing.
+    alone = declarations(waiting("uid-legit", training_run="legit", versions={"v1": {"trainingRun": "legit"}}), runs[:1])["v1"]
+    assert (alone.source.training_run, alone.held_by, alone.blocker) == ("legit", None, None)
+
+
+LOST: dict[str, tuple[RegisteredModel, list[TrainingRun], str]] = {
+    "another TrainingRun": (waiting("uid-gone", training_run="gone"), [run("evil")], "the TrainingRun gone (uid uid-gone)"),
+    "another of its name": (waiting("uid-old", training_run="legit"), [run("legit")], "the TrainingRun legit (uid uid-old)"),
+    "the named one, created again": (
+        waiting("uid-old", training_run="legit", versions={"v1": {"trainingRun": "legit"}}),
+        [run("legit", version="v9")],
+        "the TrainingRun legit (uid uid-old)",
+    ),
+    "the spec, declared again": (
+        waiting("sha256:0000000000000000", uri="s3://models/risk/a", versions=declared("v1")),
+        [],
+        "a declaration of s3://models/risk/a",
+    ),
+    "the spec, declared again as a run": (waiting("sha256:00", run_id="r1", versions=declared("v1")), [], "of the MLflow run r1"),
+    "nothing": (waiting("uid-gone", training_run="gone"), [], "the TrainingRun gone"),
+}
+
+
+@pytest.mark.parametrize("what", LOST)
+def test_a_holder_that_is_gone_holds_the_name_as_long_as_a_stage_asks_for_it(what: str):
+    model, runs, holder = LOST[what]
+    found = declarations(model, runs)["v1"]
+    assert found.blocker is not None
+    assert (found.blocker.reason, found.blocker.needs_action) == ("VersionHeld", True)
+    assert holder in found.blocker.message
+    assert "set production to another version" in found.blocker.message
+    assert found.held_by == model.status.versions[0].held_by
+    # When the stage lets go, the name is free, for who is there.
+    idle = model.model_copy(update={"spec": model.spec.model_copy(update={"stages": {}})})
+    free = declarations(idle, runs).get("v1")
+    assert (free is None) == (what == "nothing")
+    assert free is None or (free.blocker, free.held_by == found.held_by) == (None, False)
+
+
+def test_a_declaration_that_comes_back_as_it_was_holds_the_name():
+    versions = {"v1": {"runId": "r1", "tags": {"team": "fraud"}}}
+    first = declarations(registered_model(versions=versions), [])["v1"]
+    again = waiting(first.held_by, run_id="r1", versions={"v1": {"runId": "r1", "path": "model"}})
+    assert declarations(again, [])["v1"].blocker is None
+
+
+def test_a_training_run_that_is_named_before_it_exists_holds_the_name_by_its_name_and_then_by_its_uid():
+    named = {"v1": {"trainingRun": "legit"}}
+    first = declarations(registered_model(versions=named), [])["v1"]
+    assert first.held_by == "trainingruns/legit"
+    comes = declarations(waiting(first.held_by, training_run="legit", versions=named), [run("legit", version="v9")])["v1"]
+    assert (comes.held_by, comes.blocker) == ("uid-legit", None)
 
 
 @pytest.mark.parametrize(

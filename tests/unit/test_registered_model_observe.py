@@ -262,12 +262,52 @@ async def test_a_tree_that_no_pod_could_write_is_not_registered_and_the_path_is_
 
 
 @pytest.mark.parametrize(
-    ("lies", "reason"), [(uri("nothing"), "ArtifactMissing"), ("s3://somebody-elses/models/m", "VersionInvalid")], ids=["empty", "foreign"]
+    ("lies", "reason"),
+    [
+        (uri("nothing"), "ArtifactMissing"),
+        ("s3://somebody-elses/models/m", "VersionInvalid"),
+        (f"s3://{BUCKET}/other/fraud/m", "VersionInvalid"),
+        (f"s3://{BUCKET}/riskier/fraud/m", "VersionInvalid"),
+        (f"s3://{BUCKET}/m", "VersionInvalid"),
+    ],
+    ids=["empty", "another bucket", "another namespace", "a name that begins so", "no folder"],
 )
-async def test_an_address_without_a_model_or_beyond_the_tenant_s_buckets_is_refused(lies: str, reason: str):
-    found = await resolved(await registry(), uri=lies)
+async def test_an_address_without_a_model_or_beyond_the_tenant_s_folder_is_refused(lies: str, reason: str):
+    there = await registry()
+    if "nothing" not in lies:
+        there.put_model(lies)
+    there.tenants.calls.clear()
+    found = await resolved(there, uri=lies)
     assert isinstance(found, Blocker)
     assert found.reason == reason
+    # What is beyond its folder is not asked for: the keys of several namespaces may be the same.
+    assert reason == "ArtifactMissing" or not [call for call in there.tenants.calls if call.operation in {"read", "objects", "digest"}]
+
+
+@pytest.mark.parametrize(
+    ("run_says", "experiment_says", "takes"),
+    [
+        ("risk", None, True),
+        (None, "risk", True),
+        ("risk", "other", True),
+        (None, None, False),
+        (None, "other", False),
+        ("other", "risk", False),
+    ],
+)
+async def test_a_run_of_mlflow_is_of_the_namespace_that_it_or_its_experiment_names(
+    run_says: str | None, experiment_says: str | None, *, takes: bool
+):
+    there = await registry()
+    tags = {"modelyard.io/namespace": experiment_says} if experiment_says else {}
+    id_ = await there.tracking.create_experiment("a notebook's", f"s3://{BUCKET}/risk/notebook", tags)
+    run = await there.tracking.create_run(id_, "r", {"modelyard.io/namespace": run_says} if run_says else {})
+    there.log_model(run)
+    found = await resolved(there, run_id=run)
+    assert isinstance(found, Source) == takes
+    if isinstance(found, Blocker):
+        assert (found.reason, found.needs_action) == ("VersionInvalid", True)
+        assert ("modelyard.io/namespace" in found.message) == (run_says is None and experiment_says is None)
 
 
 async def test_artifacts_without_an_mlmodel_file_are_no_model():

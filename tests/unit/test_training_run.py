@@ -121,6 +121,13 @@ def test_a_script_that_is_not_there_is_named_and_looked_for():
     assert plan.requeue_after is not None, "no watch tells of somebody's ConfigMap"
 
 
+def test_nothing_is_made_for_a_dataset_that_the_namespace_may_not_read():
+    plan = decide(training_run(), observed(dataset="it is outside of what this namespace may read"), NOW)
+    assert said(plan) == "Stalled DatasetUnavailable"
+    assert "spec.dataset.uri: it is outside of" in message(plan)
+    assert plan.requeue_after is not None, "no watch tells of the connection"
+
+
 def test_nothing_is_made_for_a_run_that_is_suspended_from_the_start():
     plan = decide(training_run(suspend=True), observed(), NOW)
     assert said(plan) == "Reconciling Suspended"
@@ -147,8 +154,14 @@ def test_then_the_job_is_made_beside_its_configuration():
 
 def test_a_job_that_somebody_deleted_is_made_again_for_the_same_attempt():
     run = written(training_run(), decide(training_run(), training(training_run()), NOW))
-    plan = decide(run, observed(live(build.config_map(run)), runs=(attempt(),)), NOW)
-    assert "Job/fraud-1-1" in applied(plan)
+    assert run.status.job_uid == "uid-job-fraud-1-1"
+    gone = observed(live(build.config_map(run)), runs=(attempt(),))
+    # That the recorded one is gone is recorded first: the next one has another uid.
+    run = written(run, decide(run, gone, NOW))
+    assert run.status.job_uid is None
+    plan = decide(run, gone, NOW)
+    assert list(applied(plan)) == ["ConfigMap/fraud-1-config", "Job/fraud-1-1"]
+    assert deleted(plan) == ["ConfigMap/fraud-1-config"]
 
 
 # --- while it trains ------------------------------------------------------------------------------------
@@ -214,8 +227,12 @@ def test_a_configuration_that_somebody_deleted_or_changed_is_put_back():
     run = training_run()
     world = training(run)
     config, there = world.owned
-    for left in [(there,), (config | {"data": {}}, there)]:
-        assert list(applied(decide(run, replace(world, owned=left), NOW))) == ["ConfigMap/fraud-1-config"]
+    other = config | {"metadata": config["metadata"] | {"annotations": {"modelyard.io/content": "0"}}}
+    older = config | {"metadata": config["metadata"] | {"annotations": {}}}
+    for left, gone in [((there,), []), ((other, there), ["ConfigMap/fraud-1-config"]), ((older, there), ["ConfigMap/fraud-1-config"])]:
+        plan = decide(run, replace(world, owned=left), NOW)
+        assert list(applied(plan)) == ["ConfigMap/fraud-1-config"]
+        assert deleted(plan) == gone, "its data cannot be changed"
 
 
 @pytest.mark.parametrize(

@@ -181,7 +181,7 @@ def test_a_job_goes_when_its_time_is_up_and_not_before():
 
 
 def test_all_attempts_jobs_go():
-    run = trained(ttl_seconds_after_finished=0)
+    run = trained(ttl_seconds_after_finished=0, backoff_limit=1)
     jobs = [job(build.job(run, number, f"r{number}", RUNTIME), "Failed") for number in (1, 2)]
     assert deleted(decide(run, observed(*jobs), NOW)) == ["Job/fraud-1-1", "Job/fraud-1-2"]
 

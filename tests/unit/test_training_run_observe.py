@@ -34,7 +34,15 @@ async def began(there: Around, number: int = 1, **changes: Any) -> TrackedRun:
     """An attempt's run in MLflow."""
     id_ = await there.tracking.create_run("1", f"fraud-1-{number}", OURS | {"modelyard.io/attempt": str(number)})
     there.tracking.runs_by_id[id_] = replace(there.tracking.runs_by_id[id_], **changes)
+    there.children = tuple(_training(child, number, id_) for child in there.children)
     return there.tracking.runs_by_id[id_]
+
+
+def _training(child: Manifest, number: int, run: str) -> Manifest:
+    """Return the attempt's Job as it trains this MLflow run; anything else as it is."""
+    if child["kind"] != "Job" or child["metadata"]["name"] != f"fraud-1-{number}":
+        return child
+    return live(build.job(training_run(), number, run, RUNTIME), child["status"])
 
 
 def recorded(run: TrainingRun, world: Observation) -> TrainingRun:
@@ -61,7 +69,8 @@ async def test_runs_are_ours_by_uid_and_counted_by_attempt():
     there = await around()
     first, second = await began(there), await began(there, 2)
     await there.tracking.create_run("1", "foreign", OURS | {"modelyard.io/uid": "uid-other", "modelyard.io/attempt": "3"})
-    await there.tracking.create_run("1", "odd", OURS | {"modelyard.io/attempt": "many"})
+    for odd in ("many", "0", "-1", "007", "100", "9" * 5000, "\u0663"):
+        await there.tracking.create_run("1", "odd", OURS | {"modelyard.io/attempt": odd})
     world = await observe(training_run(), there, NOW)
     assert (world.runs, world.attempt, world.newest) == ({1: first, 2: second}, 2, second)
 
@@ -145,11 +154,37 @@ async def test_a_model_of_an_older_mlflow_lies_below_its_run():
     assert model.uri == f"{run.artifact_uri}/model"
 
 
-@pytest.mark.parametrize("artifacts", ["", "mlflow-artifacts:/1/r/artifacts", "file:///etc"])
-async def test_only_s3_is_looked_into(artifacts: str):
+@pytest.mark.parametrize(
+    "artifacts", ["", "mlflow-artifacts:/1/r/artifacts", "file:///etc", f"s3://{BUCKET}/other/fraud", "s3://other/risk"]
+)
+async def test_a_model_is_looked_for_in_what_the_namespace_may_read_only(artifacts: str):
+    """Where a run's artifacts are, MLflow says, which everybody who trains may write to."""
     there = await around(children=(the_job("Complete"),))
     await began(there, status="FINISHED", artifact_uri=artifacts)
+    if artifacts.startswith("s3://"):
+        there.put_model(f"{artifacts}/model")
     assert (await observe(training_run(), there, NOW)).model is None
+
+
+@pytest.mark.parametrize(
+    ("uri", "says"),
+    [
+        (f"s3://{BUCKET}/risk/cards.csv", ""),
+        (f"s3://{BUCKET}/other/cards.csv", f"outside of what this namespace may read, s3://{BUCKET}/risk/"),
+        ("s3://datasets/cards.csv", "MODELYARD_READ_BUCKETS"),
+        ("s3://datasets/../keys.csv", "empty, . or .."),
+        (None, ""),
+    ],
+)
+async def test_a_dataset_is_held_against_what_the_namespace_may_read(uri: str | None, says: str):
+    there = await around()
+    dataset = {"name": "cards"} | ({"uri": uri} if uri else {})
+    found = (await observe(training_run(dataset=dataset), there, NOW)).dataset
+    assert says in found
+    assert bool(found) == bool(says)
+    # A notebook's run names its dataset, and nothing of ours reads it.
+    elsewhere = training_run(dataset=dataset, trainer={"external": {}})
+    assert (await observe(elsewhere, there, NOW)).dataset == ""
 
 
 @pytest.mark.parametrize(("text", "found"), [("print(1)", True), ("", True), (None, False)])

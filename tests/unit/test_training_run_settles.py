@@ -141,6 +141,8 @@ class World:
             case Delete("batch/v1", "Job", name, uid):
                 assert self.children["Job", name]["metadata"]["uid"] == uid
                 self.children = {key: child for key, child in self.children.items() if not self.below(child, name)}
+            case Delete("v1", "ConfigMap", name, uid):
+                assert self.children.pop(("ConfigMap", name))["metadata"]["uid"] == uid
             case _:
                 raise AssertionError(action)
 

@@ -185,7 +185,7 @@ class Tenants:
         async def close() -> None:
             await asyncio.gather(tracking.close(), store.close())
 
-        entry.tenant = Tenant(tracking, store, connection.reach.bucket, connection.tracking_url, pods_secret)
+        entry.tenant = Tenant(tracking, store, connection.reach, connection.tracking_url, pods_secret)
         entry.close = close
 
     def _retire(self, entry: _Entry) -> None:

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from modelyard.adapters.mlflow import Credentials
-from modelyard.adapters.s3 import Reach
 from modelyard.adapters.s3_client import Keys
-from modelyard.api.artifacts import is_bucket
+from modelyard.api.artifacts import Location, Reach, is_bucket, read_places
 from modelyard.errors import Invalid
 from modelyard.kube.names import CONNECTION_SECRET
 
@@ -69,7 +68,7 @@ def parse_connection(namespace: str, values: Mapping[str, str] | None) -> Connec
             session_token=values.get("AWS_SESSION_TOKEN", ""),
             region=_region(namespace, values),
         ),
-        reach=Reach(_bucket(namespace, "MODELYARD_BUCKET", values["MODELYARD_BUCKET"]), namespace, _read_buckets(namespace, values)),
+        reach=Reach(_bucket(namespace, values["MODELYARD_BUCKET"]), namespace, _shared(namespace, values)),
     )
 
 
@@ -103,15 +102,18 @@ def _credentials(namespace: str, values: Mapping[str, str]) -> Credentials:
     return Credentials(username, password, token)
 
 
-def _bucket(namespace: str, key: str, name: str) -> str:
+def _bucket(namespace: str, name: str) -> str:
     if not is_bucket(name):
-        raise _invalid(namespace, f"{key} is no bucket name: 3 to 63 lower case letters, digits, dots and dashes")
+        raise _invalid(namespace, "MODELYARD_BUCKET is no bucket name: 3 to 63 lower case letters, digits, dots and dashes")
     return name
 
 
-def _read_buckets(namespace: str, values: Mapping[str, str]) -> frozenset[str]:
-    names = (name.strip() for name in values.get("MODELYARD_READ_BUCKETS", "").split(","))
-    return frozenset(_bucket(namespace, "MODELYARD_READ_BUCKETS", name) for name in names if name)
+def _shared(namespace: str, values: Mapping[str, str]) -> frozenset[Location]:
+    try:
+        return read_places(values.get("MODELYARD_READ_BUCKETS", ""))
+    except ValueError as error:
+        advice = f"write buckets or <bucket>/<folder>, separated by commas; of one of them, {error}"
+        raise _invalid(namespace, f"MODELYARD_READ_BUCKETS cannot be read: {advice}") from None
 
 
 def _region(namespace: str, values: Mapping[str, str]) -> str:

@@ -22,6 +22,18 @@ class Experiments(Part):
         except Missing:
             return None
 
+    async def experiment_by_id(self, id_: str) -> TrackedExperiment | None:
+        """Return an experiment, soft-deleted ones too. One request."""
+        try:
+            return await self._rest.read(
+                Ask("read experiment", id_),
+                "experiments/get",
+                query={"experiment_id": id_},
+                parse=_experiment,
+            )
+        except Missing:
+            return None
+
     async def create_experiment(self, name: str, location: str, tags: Mapping[str, str]) -> str:
         """Create an experiment and return its id. One request.
 

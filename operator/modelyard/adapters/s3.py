@@ -15,7 +15,7 @@ from modelyard.adapters.offload import Lifeline, Pool, Share
 from modelyard.adapters.s3_blocking import delete_below, hash_object, listed
 from modelyard.adapters.s3_client import BLOCKING_ERRORS, Clients, Keys, strange, translate
 from modelyard.adapters.s3_uri import parse_uri
-from modelyard.api.artifacts import Location, unwritable
+from modelyard.api.artifacts import Location, Reach, unwritable
 from modelyard.api.digest import FileDigest, listing_digest, tree_digest
 from modelyard.errors import Forbidden, Invalid, Unavailable
 from modelyard.ports import ArtifactTree, StoredObject, Usage
@@ -23,28 +23,12 @@ from modelyard.ports import ArtifactTree, StoredObject, Usage
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-__all__ = ["S3", "Deadlines", "Reach", "parse_uri"]
+__all__ = ["S3", "Deadlines", "parse_uri"]
 
 T = TypeVar("T")
 
 _CALLS = 8
 _DIGESTS = 4
-
-
-@dataclass(frozen=True)
-class Reach:
-    """Where a tenant may read and write.
-
-    Attributes:
-        bucket: Its own bucket: the only one that is ever written to.
-        folder: The first segment of its keys, its namespace: the only one below which anything is ever deleted.
-        readable: Other buckets that it may read.
-
-    """
-
-    bucket: str
-    folder: str
-    readable: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -211,8 +195,8 @@ class S3:
 
     # --- where --------------------------------------------------------------------------------------
     def _readable(self, place: Location, operation: str) -> Location:
-        if place.bucket != self._reach.bucket and place.bucket not in self._reach.readable:
-            raise Forbidden("S3", operation, str(place), "the connection reads MODELYARD_BUCKET and MODELYARD_READ_BUCKETS only")
+        if not self._reach.reads(place):
+            raise Forbidden("S3", operation, str(place), self._reach.outside)
         return place
 
     def _writable(self, place: Location, operation: str) -> Location:

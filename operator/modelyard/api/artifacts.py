@@ -1,4 +1,4 @@
-"""One rule for addresses in S3, paths of an artifact tree and S3's errors.
+"""One rule for addresses in S3, who may read them, paths of an artifact tree and S3's errors.
 
 The operator, the pods and the client share it; standard library only, for pods import it. Requests
 belong to `adapters.s3`, `modelyard_runtime.s3` and `client.artifacts`.
@@ -12,12 +12,14 @@ from typing import Any
 
 __all__ = [
     "Location",
+    "Reach",
     "S3Answer",
     "S3Kind",
     "is_bucket",
     "is_folder_mark",
     "meddling",
     "parse_uri",
+    "read_places",
     "read_s3_error",
     "safe_path",
     "unwritable",
@@ -92,9 +94,69 @@ class Location:
         """The key as a folder: every key below it starts with this."""
         return self.key if not self.key or self.key.endswith("/") else self.key + "/"
 
+    def is_below(self, folder: "Location") -> bool:
+        """Tell whether this is in a folder, or is the folder itself."""
+        return self.bucket == folder.bucket and self.prefix.startswith(folder.prefix)
+
     def __str__(self) -> str:
         """Write the URI."""
         return f"s3://{self.bucket}/{self.key}"
+
+
+@dataclass(frozen=True)
+class Reach:
+    """The part of S3 that the objects of one namespace may name.
+
+    Keys may open more than that: one pair of keys may serve several namespaces. So a URI is held
+    against this before any request is made with them.
+
+    Attributes:
+        bucket: Its own bucket: the only one that is ever written to.
+        folder: The first segment of its keys there, the namespace.
+        shared: What it may read besides: other buckets, or folders of any bucket.
+
+    """
+
+    bucket: str
+    folder: str
+    shared: frozenset[Location] = frozenset()
+
+    @property
+    def own(self) -> Location:
+        """The namespace's own folder."""
+        return Location(self.bucket, f"{self.folder}/")
+
+    def reads(self, place: Location) -> bool:
+        """Tell whether the namespace's objects may be read from here."""
+        return any(place.is_below(folder) for folder in (self.own, *self.shared))
+
+    def complaint(self, uri: str) -> str:
+        """Return why a URI may not be read, and what to do; empty: it may be."""
+        try:
+            place = parse_uri(uri)
+        except ValueError as error:
+            return str(error)
+        return "" if self.reads(place) else self.outside
+
+    @property
+    def outside(self) -> str:
+        """What is wrong with a place that may not be read, and what to do."""
+        return (
+            f"it is outside of what this namespace may read, {self.own} and what"
+            " MODELYARD_READ_BUCKETS of the Secret modelyard-connection names; add its bucket or"
+            " folder there"
+        )
+
+
+def read_places(text: str) -> frozenset[Location]:
+    """Read MODELYARD_READ_BUCKETS: buckets or `<bucket>/<folder>`, separated by commas.
+
+    Raises:
+        ValueError: One of them is neither. The message does not repeat it.
+
+    """
+    names = (name.strip() for name in text.split(","))
+    return frozenset(parse_uri(f"s3://{name}") for name in names if name)
 
 
 def parse_uri(uri: str) -> Location:

@@ -91,6 +91,14 @@ class VersionStatus(Schema):
         tuple[HeldStage, ...],
         Field(max_length=4, description="Stages that it holds, and those that it held last.", json_schema_extra=listed("stage")),
     ] = ()
+    held_by: Annotated[
+        str | None,
+        Field(
+            max_length=80,
+            description="The declaration that holds the name until the version is recorded: the uid of a TrainingRun, trainingruns/<name>"
+            " of one that does not exist yet, or a hash of the source in spec.versions.",
+        ),
+    ] = None
     blocked: Annotated[VersionBlocker | None, Field(description="Why it is not registered or must not be served.")] = None
 
     @property

@@ -70,6 +70,8 @@ class ModelReason(StrEnum):
     """A stage asks for a version that nothing declares."""
     VERSION_INVALID = "VersionInvalid"
     """A version cannot be registered from its source; the message says why."""
+    VERSION_HELD = "VersionHeld"
+    """The declaration that holds the name of a version is gone, and a stage asks for the name; the message says how to free it."""
     VERSION_TAKEN = "VersionTaken"
     """spec.versions declares a version that was registered from another source; the registered one stays as it is."""
     ARTIFACT_MISSING = "ArtifactMissing"

@@ -83,6 +83,8 @@ class TrainingReason(StrEnum):
     """Trained; the RegisteredModel that spec.register names does not exist."""
     VERSION_TAKEN = "VersionTaken"
     """Trained; the RegisteredModel has another run under the version that spec.register names."""
+    VERSION_HELD = "VersionHeld"
+    """Trained; an earlier declaration holds the name of the version that spec.register names. If it fails, the model is registered."""
     NO_MODEL = "NoModel"
     """spec.register is set, but the run logged no model."""
     FAILED = "Failed"

@@ -105,6 +105,10 @@ class TrainingRunStatus(Status):
     mlflow: Annotated[MlflowRun | None, Field(description="The MLflow run of the current attempt.")] = None
     attempt: Annotated[int, Field(ge=0, description="The attempt that runs or ran last, counted from 1.")] = 0
     job: Annotated[str | None, Field(max_length=63, description="Its Job.")] = None
+    job_uid: Annotated[
+        str | None,
+        Field(alias="jobUID", max_length=64, description="The uid of its Job; another Job of that name says nothing of the run."),
+    ] = None
     parameters: Annotated[
         dict[str, Annotated[str, Field(max_length=PARAMETER_VALUE)]],
         Field(max_length=PARAMETERS, description="Parameters as MLflow has them; long values are cut, and say so."),

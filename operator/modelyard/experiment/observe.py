@@ -26,10 +26,10 @@ async def observe(experiment: Experiment, ports: Ports, now: datetime) -> Observ
     """
     meta = experiment.metadata
     tenant = await ports.tenant(meta.namespace)
-    prefix = experiment_prefix(tenant.bucket, meta.namespace, meta.name)
+    prefix = experiment_prefix(tenant.reach.bucket, meta.namespace, meta.name)
     usage = await tenant.store.usage(prefix)
     tracked = await tenant.tracking.experiment(experiment_name(meta.namespace, meta.name))
-    observation = Observation(tenant.bucket, tracked, tenant.tracking_url, usage=usage)
+    observation = Observation(tenant.reach.bucket, tracked, tenant.tracking_url, usage=usage)
     if tracked is None or tracked.deleted or usage is None:
         return observation
     runs, deleted = await _runs(experiment.status.runs, tracked.id, tenant.tracking)

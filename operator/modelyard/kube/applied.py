@@ -15,10 +15,10 @@ from collections.abc import Callable, Hashable
 from functools import partial
 from typing import Any
 
-from modelyard.kube.names import APPLIED_ANNOTATION
+from modelyard.kube.names import APPLIED_ANNOTATION, CONTENT_ANNOTATION
 from modelyard.kube.quantities import quantity
 
-__all__ = ["ATOMIC_MAPS", "MERGE_KEYS", "in_sync", "item_key", "stamped"]
+__all__ = ["ATOMIC_MAPS", "MERGE_KEYS", "in_sync", "item_key", "same_content", "stamped", "with_content"]
 
 Manifest = dict[str, Any]
 
@@ -65,6 +65,26 @@ def in_sync(manifest: Manifest, live: Manifest) -> bool:
     """
     said = (live["metadata"].get("annotations") or {}).get(APPLIED_ANNOTATION)
     return said == _fields_hash(manifest) and _holds(manifest, live)
+
+
+def with_content(config_map: Manifest) -> Manifest:
+    """Return a ConfigMap with a hash of its data in an annotation.
+
+    Only the metadata of ConfigMaps is watched: what their data was when it was applied, the annotation
+    says. Data that nobody may change afterwards is `immutable`.
+    """
+    text = json.dumps(config_map["data"], sort_keys=True, separators=(",", ":"))
+    annotations = {CONTENT_ANNOTATION: hashlib.sha256(text.encode()).hexdigest()[:16]}
+    meta = config_map["metadata"]
+    annotations = (meta.get("annotations") or {}) | annotations
+    return config_map | {"metadata": meta | {"annotations": annotations}}
+
+
+def same_content(config_map: Manifest, live: Manifest) -> bool:
+    """Return whether a live ConfigMap, of which only the metadata is known, was applied as this one."""
+    ours, theirs = config_map["metadata"]["annotations"], live["metadata"].get("annotations") or {}
+    expected = {APPLIED_ANNOTATION: _fields_hash(config_map), CONTENT_ANNOTATION: ours[CONTENT_ANNOTATION]}
+    return all(theirs.get(key) == value for key, value in expected.items())
 
 
 # --- which fields we say ------------------------------------------------------------------------------

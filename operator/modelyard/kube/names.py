@@ -13,6 +13,7 @@ __all__ = [
     "CODE_TAG",
     "COMPONENT_LABEL",
     "CONNECTION_SECRET",
+    "CONTENT_ANNOTATION",
     "DIGEST_TAG",
     "FAILURE_TAG",
     "FIELD_MANAGER",
@@ -40,6 +41,7 @@ __all__ = [
     "mlflow_model_name",
     "owner_tags",
     "serving_name",
+    "version_holder",
     "version_workload",
 ]
 
@@ -64,6 +66,8 @@ REASON_ANNOTATION = "reason.modelyard.io/"
 HEARTBEAT_ANNOTATION = "modelyard.io/heartbeat"
 APPLIED_ANNOTATION = "modelyard.io/applied"
 """On each owned object: a hash of the fields with which it was last applied (`kube.applied`)."""
+CONTENT_ANNOTATION = "modelyard.io/content"
+"""On a ConfigMap of ours: a hash of its data, which the operator does not keep in memory."""
 
 OUR_TAGS = "modelyard.io/"
 UID_TAG = "modelyard.io/uid"
@@ -116,6 +120,11 @@ def job_name(run: str, attempt: int) -> str:
 def serving_name(model: str, stage: str) -> str:
     """Return the name of a stage's Service, autoscaler and disruption budget, which is its address too."""
     return bounded(f"{model}-{stage}")
+
+
+def version_holder(run: str) -> str:
+    """Return what holds a version's name for a TrainingRun that does not exist yet; once it does, its uid."""
+    return f"trainingruns/{run}"
 
 
 def version_workload(model: str, stage: str, version: str, identity: str) -> str:

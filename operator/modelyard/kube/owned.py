@@ -32,8 +32,9 @@ class OwnedKind:
         why: What the operator needs that for, in a sentence.
         through: The scopes of the kinds that stand between such an object and ours, for what a
             controller of Kubernetes makes. Empty: our own object is its controller.
-        metadata_only: Watched for its metadata alone: it says whose the objects below it are, and
-            is not itself among what `Cluster.owned` returns.
+        metadata_only: Watched for its metadata alone; nothing else of it is kept in memory.
+        link: It only says whose the objects below it are, and is not itself among what
+            `Cluster.owned` returns.
         optional: The cluster may lack this API. It is watched as soon as it is installed.
 
     """
@@ -45,6 +46,7 @@ class OwnedKind:
     why: str
     through: tuple[str, ...] = ()
     metadata_only: bool = False
+    link: bool = False
     optional: bool = False
 
     @property
@@ -64,7 +66,14 @@ class OwnedKind:
 
 
 OWNED = (
-    OwnedKind("v1", "ConfigMap", "configmaps", _KEEP, "Holds the parameters of a run."),
+    OwnedKind(
+        "v1",
+        "ConfigMap",
+        "configmaps",
+        _KEEP,
+        "Holds the parameters of a run; only the metadata is watched.",
+        metadata_only=True,
+    ),
     OwnedKind("v1", "Service", "services", _KEEP, "Is the address of a stage."),
     OwnedKind("apps/v1", "Deployment", "deployments", _KEEP, "Serves a version."),
     OwnedKind(
@@ -97,6 +106,7 @@ OWNED = (
         "Says which Deployment a pod belongs to; only the metadata is read.",
         through=(_DEPLOYMENT,),
         metadata_only=True,
+        link=True,
     ),
     OwnedKind(
         "v1",

@@ -33,9 +33,9 @@ _READS_LAST = timedelta(seconds=15)
 
 
 def _models_of_run(run: Manifest, cluster: Cluster) -> Iterable[str]:
-    """Return the model that a run registers with, and those that name it: when it is new, and when it has ended."""
+    """Return the model that a run registers with, and those that name it: when it is new, when it has ended, and when it goes."""
     meta, status = run["metadata"], run.get("status") or {}
-    if status.get("attempt") and not status.get("completionTime"):
+    if status.get("attempt") and not (status.get("completionTime") or meta.get("deletionTimestamp")):
         return
     registers = (run["spec"].get("register") or {}).get("model")
     if registers:

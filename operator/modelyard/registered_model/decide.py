@@ -46,6 +46,8 @@ __all__ = ["Decide", "decider", "finalize", "in_sync", "in_sync_with", "on_error
 
 _LOOK_AGAIN = timedelta(seconds=15)
 """How often something is checked that no watch reports: artifacts that are missing, MLflow that is away."""
+_STAGES_LEFT = 4
+"""Stages a round that only labels of owned objects name, such as those of a status that was lost."""
 
 _STAGES = 16
 """How many stages the status has room for."""
@@ -105,11 +107,13 @@ def _stage_names(model: RegisteredModel, seen: Observation) -> list[str]:
 
     The status has room for as many as the spec. A removed stage keeps its place while it holds a
     version (it is cleared when MLflow answers), and stages that are new in the spec wait for one.
+    Labels of owned objects name any number of others: a few in a round.
     """
     kept = {name for name, stage in model.status.stages.items() if name in model.spec.stages or stage.version}
     new = sorted(model.spec.stages.keys() - kept)[: _STAGES - len(kept)]
-    left = {*model.status.stages, *filter(None, map(stage_of, seen.owned))} - model.spec.stages.keys()
-    return sorted({*kept, *new, *left})
+    labelled = {*filter(None, map(stage_of, seen.owned))} - model.spec.stages.keys() - model.status.stages.keys()
+    left = model.status.stages.keys() - model.spec.stages.keys()
+    return sorted({*kept, *new, *left, *sorted(labelled)[:_STAGES_LEFT]})
 
 
 # --- the four ways a round can go -----------------------------------------------------------------

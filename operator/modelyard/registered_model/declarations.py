@@ -1,17 +1,29 @@
-"""Which versions there should be, and the source of each. Pure."""
+"""Which versions there should be, the source of each, and which declaration holds a name. Pure.
 
-from collections.abc import Iterable
+Until a version is recorded, its name is held by the declaration that was there first, and the status
+says by which (`heldBy`). So a stage that waits for a name gets what it was first declared with, not
+what happens to be finished first. The hold ends when the holder fails, or when it is gone and no
+stage asks for the name: whoever may change the stage decides that.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from modelyard.api.blocker import VersionBlocker
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.api.registered_model import ModelVersionSpec, RegisteredModel, VersionStatus
 from modelyard.api.training_run import TrainingRun
+from modelyard.kube.names import version_holder
 
 __all__ = ["Declaration", "contradicted", "declarations"]
 
 _URI = 84
 """Characters of a URI in a message that names two of them."""
+
+_SHOWN = 120
+"""Characters of a source that a message repeats."""
 
 
 @dataclass(frozen=True)
@@ -22,38 +34,98 @@ class Declaration:
         version: The version's name.
         source: Where it comes from.
         ignored: TrainingRuns that register under the same name and lose.
+        held_by: What holds the name: the uid of a TrainingRun, or a hash of the source; None: nothing.
+        blocker: Why the version cannot be registered, though it is declared: another declaration
+            holds its name.
 
     """
 
     version: str
     source: ModelVersionSpec
     ignored: tuple[str, ...] = ()
+    held_by: str | None = None
+    blocker: VersionBlocker | None = None
+
+
+@dataclass(frozen=True)
+class _Claim:
+    """One declaration of a version: its source, what it holds the name with, and whether it failed."""
+
+    source: ModelVersionSpec
+    key: str
+    failed: bool = False
+
+    def holds(self, held_by: str | None) -> bool:
+        """Tell whether the recorded holder is this declaration.
+
+        A TrainingRun that did not exist yet is recorded by its name, and by its uid from then on.
+        """
+        run = self.source.training_run
+        return held_by is not None and (held_by == self.key or (run is not None and held_by == version_holder(run)))
 
 
 def declarations(model: RegisteredModel, runs: Iterable[TrainingRun]) -> dict[str, Declaration]:
     """Return the declaration of each version.
 
-    `spec.versions` comes first. Then, of the TrainingRuns that register under a name, the one that
-    was recorded with it, else the one that succeeded first; one that still trains is waited for.
+    For a recorded version `spec.versions` comes first, then the TrainingRun that it came from. For
+    one that waits, the recorded holder; without one, `spec.versions`, then the oldest TrainingRun
+    that registers under the name. A TrainingRun that still trains is waited for.
     """
-    found = {name: Declaration(name, source) for name, source in model.spec.versions.items()}
-    recorded = {version.name: version.training_run for version in model.status.versions if version.digest}
-    registering = [run for run in runs if _registers_with(run, model) and not _failed(run)]
-    for run in sorted(registering, key=lambda run: (recorded.get(_version(run)) != run.metadata.name, *_rank(run))):
-        version = _version(run)
-        if (first := found.get(version)) is None:
-            found[version] = Declaration(version, ModelVersionSpec(training_run=run.metadata.name))
-        elif first.source.training_run != run.metadata.name:
-            found[version] = Declaration(version, first.source, (*first.ignored, run.metadata.name))
+    claims = _claims(model, list(runs))
+    statuses = {version.name: version for version in model.status.versions}
+    asked = _asked(model)
+    found = {}
+    for name in dict.fromkeys((*claims, *statuses)):
+        status, claimed = statuses.get(name), claims.get(name, [])
+        is_declared = name in model.spec.versions
+        is_there = is_declared or any(not claim.failed for claim in claimed)
+        if status is not None and status.digest is not None:
+            if is_there:
+                found[name] = _recorded(name, claimed, status, is_declared=is_declared)
+        elif status is not None and _is_lost(status, claimed) and name in asked:
+            found[name] = _held(name, claimed, status, asked[name])
+        elif is_there:
+            found[name] = _first(name, claimed, status)
     return found
 
 
-def _registers_with(run: TrainingRun, model: RegisteredModel) -> bool:
-    return run.spec.register_ is not None and run.spec.register_.model == model.metadata.name
+def _asked(model: RegisteredModel) -> dict[str, list[str]]:
+    """Return the stages that ask for each version."""
+    asked: dict[str, list[str]] = {}
+    for name, stage in model.spec.stages.items():
+        if stage.version is not None:
+            asked.setdefault(stage.version, []).append(name)
+    return asked
 
 
-def _version(run: TrainingRun) -> str:
-    return run.spec.register_.version if run.spec.register_ else ""
+# --- who declares ---------------------------------------------------------------------------------
+def _claims(model: RegisteredModel, runs: list[TrainingRun]) -> dict[str, list[_Claim]]:
+    """Return the declarations of each version, in the order in which they come."""
+    by_name = {run.metadata.name: run for run in runs}
+    claims = {name: [_declared(source, by_name)] for name, source in model.spec.versions.items()}
+    for run in sorted(_registering(model, runs), key=_age):
+        version = run.spec.register_.version if run.spec.register_ else ""
+        source = ModelVersionSpec(training_run=run.metadata.name)
+        if all(claim.source.training_run != run.metadata.name for claim in claims.get(version, ())):
+            claims.setdefault(version, []).append(_Claim(source, run.metadata.uid, _failed(run)))
+    return claims
+
+
+def _declared(source: ModelVersionSpec, runs: Mapping[str, TrainingRun]) -> _Claim:
+    if source.training_run is None:
+        return _Claim(source, _hash(source))
+    run = runs.get(source.training_run)
+    if run is None:
+        return _Claim(source, version_holder(source.training_run))
+    return _Claim(source, run.metadata.uid, _failed(run))
+
+
+def _registering(model: RegisteredModel, runs: Iterable[TrainingRun]) -> Iterator[TrainingRun]:
+    """Return the TrainingRuns that register with the model."""
+    for run in runs:
+        register = run.spec.register_
+        if register is not None and register.model == model.metadata.name:
+            yield run
 
 
 def _failed(run: TrainingRun) -> bool:
@@ -61,11 +133,65 @@ def _failed(run: TrainingRun) -> bool:
     return ended is not None and ended.status == "False"
 
 
-def _rank(run: TrainingRun) -> tuple[bool, str, str]:
-    end = run.status.completion_time
-    return end is None, str(end or run.metadata.creation_timestamp), run.metadata.name
+def _age(run: TrainingRun) -> tuple[str, str]:
+    return str(run.metadata.creation_timestamp or ""), run.metadata.name
 
 
+def _hash(source: ModelVersionSpec) -> str:
+    """Return a hash of where a version comes from; tags are not part of it."""
+    where = json.dumps([source.run_id, source.path or "model", source.uri])
+    return f"sha256:{hashlib.sha256(where.encode()).hexdigest()[:16]}"
+
+
+# --- who holds ------------------------------------------------------------------------------------
+def _first(name: str, claims: list[_Claim], status: VersionStatus | None) -> Declaration:
+    """Return the declaration that holds a name: the recorded holder, else the first that has not failed."""
+    free = [claim for claim in claims if not claim.failed]
+    held_by = status.held_by if status is not None else None
+    winner = next((claim for claim in free if claim.holds(held_by)), (free or claims)[0])
+    return Declaration(name, winner.source, _others(claims, winner), None if winner.failed else winner.key)
+
+
+def _recorded(name: str, claims: list[_Claim], status: VersionStatus, *, is_declared: bool) -> Declaration:
+    """Return the declaration of a version that is recorded: nothing else can become it."""
+    same = (claim for claim in claims if claim.source.training_run == status.training_run)
+    winner = claims[0] if is_declared else next(same, claims[0])
+    return Declaration(name, winner.source, _others(claims, winner), status.held_by)
+
+
+def _others(claims: list[_Claim], winner: _Claim) -> tuple[str, ...]:
+    rest = (claim.source.training_run for claim in claims if claim is not winner and not claim.failed)
+    return tuple(run for run in rest if run is not None)
+
+
+def _is_lost(status: VersionStatus, claims: list[_Claim]) -> bool:
+    """Tell whether the recorded holder is gone: deleted, or declared again as something else."""
+    return status.held_by is not None and not any(claim.holds(status.held_by) for claim in claims)
+
+
+def _held(name: str, claims: list[_Claim], status: VersionStatus, stages: list[str]) -> Declaration:
+    """Return the declaration of a name that is held by one that is gone, so that none registers."""
+    source = ModelVersionSpec.model_construct(training_run=status.training_run, run_id=status.run_id, uri=status.uri)
+    message = (
+        f"{name} is held by {_holder(status)}, which is gone. Another declaration registers under"
+        f" it once no stage asks for it: set {', '.join(sorted(stages))[:60]} to another version or"
+        f" none, then to {name} again."
+    )
+    blocker = VersionBlocker.of(Reason.VERSION_HELD, message, needs_action=True)
+    others = tuple(claim.source.training_run for claim in claims if claim.source.training_run)
+    return Declaration(name, source, others, status.held_by, blocker)
+
+
+def _holder(status: VersionStatus) -> str:
+    if status.training_run is not None:
+        uid = status.held_by if status.held_by != version_holder(status.training_run) else None
+        return f"the TrainingRun {status.training_run}" + (f" (uid {uid})" if uid else "")
+    if status.run_id is not None:
+        return f"a declaration of the MLflow run {status.run_id[:_SHOWN]}"
+    return f"a declaration of {(status.uri or '')[:_SHOWN]}"
+
+
+# --- what is recorded already ---------------------------------------------------------------------
 def contradicted(version: VersionStatus, declared: ModelVersionSpec | None) -> VersionStatus:
     """Return a recorded version, blocked if `spec.versions` declares it from another source.
 

@@ -81,7 +81,7 @@ async def _sources(
     recorded |= {version.name for version in model.status.older_versions}
     sources: dict[str, Source | Blocker] = {}
     for name, declaration in found.declarations.items():
-        if name in recorded:
+        if name in recorded or declaration.blocker is not None:
             continue
         sources[name] = await resolve(declaration, runs, tenant, model.metadata.namespace)
         if isinstance(sources[name], Source):

@@ -19,6 +19,9 @@ DRAIN = timedelta(seconds=15)
 
 _ORDER = {"Service": 0, "HorizontalPodAutoscaler": 1, "PodDisruptionBudget": 2, "Deployment": 3, "ControllerRevision": 4}
 """Owned objects in deletion order: the Service first, so that no request reaches a terminating pod."""
+_DELETES = 50
+"""Deletions of one stage in a round: more objects than that are not the operator's own work, and
+what serves must not wait for them."""
 _FRONTS = {"Service", "HorizontalPodAutoscaler", "PodDisruptionBudget"}
 
 
@@ -121,9 +124,6 @@ def _is_there(view: StageView, manifest: Manifest) -> bool:
 
 
 def _deletes(objects: Iterable[Manifest]) -> tuple[Delete, ...]:
-    ordered = sorted(objects, key=lambda each: _ORDER[each["kind"]])
-    return tuple(
-        Delete(each["apiVersion"], each["kind"], each["metadata"]["name"], each["metadata"]["uid"])
-        for each in ordered
-        if not each["metadata"].get("deletionTimestamp")
-    )
+    there = (each for each in objects if not each["metadata"].get("deletionTimestamp"))
+    ordered = sorted(there, key=lambda each: _ORDER[each["kind"]])
+    return tuple(Delete(each["apiVersion"], each["kind"], each["metadata"]["name"], each["metadata"]["uid"]) for each in ordered[:_DELETES])

@@ -60,14 +60,32 @@ async def _training_run(name: str, runs: Mapping[str, TrainingRun], tenant: Tena
 
 async def _run(run_id: str, path: str, tenant: Tenant, namespace: str) -> Source | Blocker:
     tracked = await tenant.tracking.run(run_id)
-    if tracked is None or tracked.tags.get(NAMESPACE_TAG, namespace) != namespace:
+    whose = await _namespace_of(tracked, tenant) if tracked else ""
+    if tracked is None or whose not in {"", namespace}:
         return _invalid(f"MLflow has no run {run_id} of this namespace. Declare another version with a run that exists.")
+    if not whose:
+        return _invalid(
+            f"The run {run_id} says of no namespace that it is its. In MLflow, set the tag"
+            f" {NAMESPACE_TAG} of the run or of its experiment to {namespace}."
+        )
     logged = next((model for model in reversed(await _logged(tracked, tenant)) if model.name == path), None)
     uri = logged.uri if logged else f"{tracked.artifact_uri.rstrip('/')}/{path}"
     source = await _tree(uri, tenant)
     if isinstance(source, Blocker):
         return source
     return Source(source.uri, source.tree, source.mlmodel, run_id, None, logged.id if logged else None)
+
+
+async def _namespace_of(run: TrackedRun, tenant: Tenant) -> str:
+    """Return the namespace that a run belongs to; empty: none.
+
+    The run's own tag says it, else its experiment's: what a notebook logs into an Experiment of ours
+    has no tag of its own. A run of another system that says neither is not everybody's.
+    """
+    if own := run.tags.get(NAMESPACE_TAG):
+        return own
+    experiment = await tenant.tracking.experiment_by_id(run.experiment)
+    return experiment.tags.get(NAMESPACE_TAG, "") if experiment else ""
 
 
 async def _logged(run: TrackedRun, tenant: Tenant) -> list[LoggedModel]:

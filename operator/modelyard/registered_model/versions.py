@@ -85,9 +85,14 @@ def tracked_by_name(model: RegisteredModel, versions: Iterable[TrackedVersion]) 
 
 
 def known(model: RegisteredModel, seen: Observation) -> tuple[VersionStatus, ...]:
-    """Return what is known of each version now; while MLflow or S3 is away, what was known before."""
+    """Return what is known of each version now; while MLflow or S3 is away, what was known before.
+
+    Who holds the name of a version that is new is recorded then too.
+    """
     if seen.dependency_error is not None:
-        return model.status.versions
+        there = {version.name for version in model.status.versions} | {version.name for version in model.status.older_versions}
+        new = [each for each in seen.declarations.values() if each.version not in there]
+        return (*model.status.versions, *(_declared(each, seen, full=False) for each in new[:_WAITING]))
     tracked = tracked_by_name(model, seen.versions)
     used = _used(model)
     older = [_revived(each, tracked) for each in model.status.older_versions if each.name in used]
@@ -159,7 +164,15 @@ def may_start(version: VersionStatus) -> bool:
 def _declared(declaration: Declaration, seen: Observation, *, full: bool) -> VersionStatus:
     """Return a version that is not recorded yet; with its source found it is recorded by this."""
     source, wanted = seen.sources.get(declaration.version), declaration.source
-    status = VersionStatus(name=declaration.version, training_run=wanted.training_run, run_id=wanted.run_id, uri=wanted.uri)
+    status = VersionStatus(
+        name=declaration.version,
+        training_run=wanted.training_run,
+        run_id=wanted.run_id,
+        uri=wanted.uri,
+        held_by=declaration.held_by,
+    )
+    if declaration.blocker is not None:
+        return status.model_copy(update={"blocked": declaration.blocker})
     if full:
         message = f"This model has {_KEPT + _OLDER} versions, and no more are recorded. Register it in another RegisteredModel."
         blocked = VersionBlocker.of(Reason.VERSION_INVALID, message, needs_action=True)

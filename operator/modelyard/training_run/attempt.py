@@ -7,8 +7,8 @@ from modelyard.api.conditions import progressing, stalled
 from modelyard.api.run_status import RunStatus
 from modelyard.api.training_run import TrainingReason as Reason
 from modelyard.api.training_run import TrainingRun, TrainingRunStatus
-from modelyard.kube.applied import in_sync
-from modelyard.kube.jobs import failed, image_id, of_kind, succeeded
+from modelyard.kube.applied import same_content
+from modelyard.kube.jobs import failed, image_id, succeeded
 from modelyard.kube.names import IMAGE_TAG
 from modelyard.plan import (
     Act,
@@ -61,7 +61,10 @@ def _external(view: AttemptView) -> Plan[TrainingRunStatus]:
 
 def _in_cluster(view: AttemptView) -> Plan[TrainingRunStatus]:
     """Carry on an attempt whose Job says how it ended."""
-    job = jobs.job_of_attempt(view.observation.owned, view.run.metadata.name, view.attempt)
+    run, observation = view.run, view.observation
+    if (foreign := jobs.impostor(run, observation)) is not None:
+        return _impostor(view, foreign)
+    job = jobs.job_of_attempt(run, observation)
     if job is None:
         return _without_job(view)
     if missing := _unlogged(view):
@@ -88,15 +91,28 @@ def _without_job(view: AttemptView) -> Plan[TrainingRunStatus]:
         return Act((LogParameters(view.tracked.id, missing),))
     if view.run.spec.suspend:
         return suspended(view.run, view.observation)
+    if jobs.is_recorded(view.run, view.attempt):  # the next one has another uid
+        message = "The Job was deleted; another is created."
+        return Record(known(view.run, view.observation, progressing(Reason.SCHEDULING, message)))
     job = build.job(view.run, view.attempt, view.tracked.id, view.runtime, view.observation.pods_secret)
-    return Act((Apply(build.config_map(view.run)), Apply(job)))
+    return Act((*_config(view), Apply(job)))
+
+
+def _impostor(view: AttemptView, job: Manifest) -> Plan[TrainingRunStatus]:
+    """Delete a Job that has the attempt's name, names this run its controller, and is not ours."""
+    if not job["metadata"].get("deletionTimestamp"):
+        return Act((jobs.delete(job),))
+    name = job["metadata"]["name"]
+    message = f"Waiting until a Job {name} is gone that the operator did not create."
+    return Rest(known(view.run, view.observation, progressing(Reason.SCHEDULING, message)))
 
 
 def _active(view: AttemptView, job: Manifest) -> Plan[TrainingRunStatus]:
     """Suspend or resume a Job that has not ended, as the spec says; report what its pod does."""
-    config = build.config_map(view.run)
-    if not any(in_sync(config, each) for each in of_kind(view.observation.owned, "ConfigMap")):
-        return Act((Apply(config),))
+    wanted = build.config_map(view.run)
+    config = jobs.named(view.observation, wanted)
+    if config is None or not same_content(wanted, config):
+        return Act(_config(view))
     if (change := _suspend_or_resume(view.run, job)) is not None:
         return Act((change,))
     if view.run.spec.suspend:
@@ -112,6 +128,14 @@ def _active(view: AttemptView, job: Manifest) -> Plan[TrainingRunStatus]:
     message = f"Training, attempt {view.attempt}."
     status = known(view.run, view.observation, progressing(Reason.TRAINING, message), view.now)
     return Rest(status, requeue_after=_METRICS_POLL)
+
+
+def _config(view: AttemptView) -> tuple[Apply | Delete, ...]:
+    """Return what makes the ConfigMap. One that is there is replaced: its data cannot be changed, and is not known."""
+    wanted = build.config_map(view.run)
+    there = jobs.named(view.observation, wanted)
+    gone = [jobs.delete(there)] if there is not None and not there["metadata"].get("deletionTimestamp") else []
+    return (*gone, Apply(wanted))
 
 
 def _suspend_or_resume(run: TrainingRun, job: Manifest) -> Delete | Suspend | None:

@@ -6,6 +6,7 @@ from typing import Any
 from modelyard.api import wire
 from modelyard.api.training_run import Container, TrainingRun
 from modelyard.api.wire import DATA, TRAINER
+from modelyard.kube.applied import with_content
 from modelyard.kube.names import CONNECTION_SECRET, RUN_LABEL, bounded, experiment_name, job_name
 from modelyard.kube.pods import (
     CONTAINER_SECURITY,
@@ -62,7 +63,7 @@ def config_map(run: TrainingRun) -> Manifest:
         "dataset": dataset,
         "run": {"namespace": meta.namespace, "name": meta.name, "uid": meta.uid},
     }
-    return {
+    found = {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": _metadata(run, _config_name(run)),
@@ -71,6 +72,7 @@ def config_map(run: TrainingRun) -> Manifest:
             wire.RUN_FILE: json.dumps(content, sort_keys=True),
         },
     }
+    return with_content(found | {"immutable": True})
 
 
 def job(run: TrainingRun, attempt: int, mlflow_run: str, runtime: Runtime, secret: str = CONNECTION_SECRET) -> Manifest:

@@ -42,7 +42,7 @@ def decider(runtime: Runtime) -> Decide:
 
 def finalize(run: TrainingRun, observation: Observation, _now: datetime) -> Plan[TrainingRunStatus]:
     """Delete the Jobs, close an open MLflow run; with policy Delete, soft-delete the runs."""
-    if found := jobs.not_deleted(observation.owned):
+    if found := jobs.not_deleted(run, observation):
         return Act(tuple(map(jobs.delete, found)))
     uid = run.metadata.uid
     ours = [tracked for tracked in observation.runs.values() if tracked.tags.get(UID_TAG) == uid and not tracked.deleted]

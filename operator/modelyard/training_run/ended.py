@@ -10,6 +10,7 @@ from modelyard.api.conditions import progressing, ready, stalled
 from modelyard.api.registered_model import VersionStatus
 from modelyard.api.training_run import Registered, TrainingRun, TrainingRunStatus
 from modelyard.api.training_run import TrainingReason as Reason
+from modelyard.kube.names import version_holder
 from modelyard.plan import Act, Plan, Rest
 from modelyard.training_run import jobs
 from modelyard.training_run.observation import Observation
@@ -20,7 +21,7 @@ __all__ = ["decide_ended"]
 def decide_ended(run: TrainingRun, observation: Observation, now: datetime) -> Plan[TrainingRunStatus]:
     """Delete the Jobs when their time is up, and report how the run ended."""
     ttl, end = run.spec.ttl_seconds_after_finished, run.status.completion_time
-    left = jobs.not_deleted(observation.owned)
+    left = jobs.not_deleted(run, observation)
     status = _status(run, observation)
     if ttl is None or end is None or not left:
         return Rest(status)
@@ -58,6 +59,15 @@ def _registration(run: TrainingRun, observation: Observation) -> tuple[tuple[Con
         message = f"Trained. There is no RegisteredModel {register.model} in this namespace; the model is registered as soon as there is."
         return progressing(Reason.WAITING_FOR_MODEL, message), None
     version = next((v for v in model.status.versions if v.name == register.version), None)
+    if version is not None and _is_held(run, version):
+        message = (
+            f"Trained, but {name} is held by {_declarer(version)}, which was declared before this"
+            " one. If that fails, this one is registered. Or declare it under another version in"
+            f" the RegisteredModel: spec.versions.<name>.trainingRun: {run.metadata.name}."
+        )
+        if version.blocked is not None and version.blocked.reason == Reason.VERSION_HELD:
+            message = f"Trained, but not registered. {version.blocked.message}"
+        return stalled(Reason.VERSION_HELD, message), None
     if version is not None and _is_of_another(run, version):
         message = (
             f"Trained, but {name} is already the model of {_holder(run, version)}. Declare this"
@@ -76,6 +86,18 @@ def _registration(run: TrainingRun, observation: Observation) -> tuple[tuple[Con
 
 def _registered(registered: Registered) -> str:
     return f"Trained, and registered as {registered.version} of {registered.model}."
+
+
+def _is_held(run: TrainingRun, version: VersionStatus) -> bool:
+    """Tell whether another declaration holds the name of a version that is not recorded yet."""
+    ours = {None, run.metadata.uid, version_holder(run.metadata.name)}
+    return version.digest is None and version.mlflow_version is None and version.held_by not in ours
+
+
+def _declarer(version: VersionStatus) -> str:
+    if version.training_run is None:
+        return "a declaration in spec.versions"
+    return f"the TrainingRun {version.training_run} (uid {version.held_by})"
 
 
 def _is_of_another(run: TrainingRun, version: VersionStatus) -> bool:

@@ -54,7 +54,7 @@ def decide_failed(view: AttemptView, failure: Failure) -> Plan[TrainingRunStatus
 
 def decide_lost(run: TrainingRun, observation: Observation, now: datetime) -> Plan[TrainingRunStatus]:
     """End a run whose MLflow run was deleted permanently: an attempt never has a second one."""
-    active = [job for job in jobs.not_deleted(observation.owned) if not (succeeded(job) or failed(job))]
+    active = [job for job in jobs.not_deleted(run, observation) if not (succeeded(job) or failed(job))]
     if active:
         return Act(tuple(map(jobs.delete, active)))
     message = f"The MLflow run of attempt {run.status.attempt} was deleted permanently. Train again in another TrainingRun."

@@ -1,33 +1,87 @@
-"""A TrainingRun's Jobs and their pods among its owned objects. Pure."""
+"""A TrainingRun's Jobs and their pods among its owned objects. Pure.
+
+Owned is what names the TrainingRun as its controller, and whoever may edit the namespace can write
+that. So a Job counts as an attempt's only if it has the attempt's name and the uid that the status
+records; before that is recorded, if it trains the attempt's MLflow run, whose id cannot be known
+before the attempt begins. Any other Job of an attempt's name is deleted, and no other is looked at.
+"""
 
 from collections.abc import Iterable
 
+from modelyard.api import wire
+from modelyard.api.training_run import TrainingRun
 from modelyard.kube.jobs import of_kind
 from modelyard.kube.names import job_name
+from modelyard.kube.owned import parent_of
 from modelyard.plan import Delete, Manifest
+from modelyard.training_run.observation import Observation
 
-__all__ = ["delete", "job_of_attempt", "not_deleted", "pods_of"]
-
-
-def job_of_attempt(owned: Iterable[Manifest], run: str, attempt: int) -> Manifest | None:
-    """Return the Job of one attempt of the TrainingRun with this name."""
-    name = job_name(run, attempt)
-    return next((job for job in of_kind(owned, "Job") if job["metadata"]["name"] == name), None)
+__all__ = ["delete", "impostor", "is_recorded", "job_of_attempt", "named", "not_deleted", "pods_of"]
 
 
-def not_deleted(owned: Iterable[Manifest]) -> list[Manifest]:
-    """Return the Jobs that nobody has deleted yet."""
-    jobs = of_kind(owned, "Job")
-    return [job for job in jobs if not job["metadata"].get("deletionTimestamp")]
+def job_of_attempt(run: TrainingRun, observation: Observation) -> Manifest | None:
+    """Return the Job of the newest attempt; None when there is none that the operator created."""
+    job = _named(run, observation)
+    return job if job is not None and _counts(run, observation, job) else None
 
 
-def pods_of(owned: Iterable[Manifest], job: Manifest) -> list[Manifest]:
-    """Return the pods of one Job."""
-    name = job["metadata"]["name"]
-    pods = of_kind(owned, "Pod")
-    return [pod for pod in pods if pod["metadata"].get("labels", {}).get("job-name") == name]
+def impostor(run: TrainingRun, observation: Observation) -> Manifest | None:
+    """Return the Job that has the name of the newest attempt's and is not it."""
+    job = _named(run, observation)
+    return job if job is not None and not _counts(run, observation, job) else None
 
 
-def delete(job: Manifest) -> Delete:
-    """Return the action that deletes a Job with its pods."""
-    return Delete("batch/v1", "Job", job["metadata"]["name"], job["metadata"]["uid"])
+def is_recorded(run: TrainingRun, attempt: int) -> bool:
+    """Tell whether the status records which Job is this attempt's."""
+    return run.status.attempt == attempt and run.status.job_uid is not None
+
+
+def _named(run: TrainingRun, observation: Observation) -> Manifest | None:
+    name = job_name(run.metadata.name, observation.attempt)
+    jobs = of_kind(observation.owned, "Job")
+    return next((job for job in jobs if job["metadata"]["name"] == name), None)
+
+
+def _counts(run: TrainingRun, observation: Observation, job: Manifest) -> bool:
+    if is_recorded(run, observation.attempt):
+        return bool(job["metadata"]["uid"] == run.status.job_uid)
+    newest = observation.newest
+    return newest is not None and _mlflow_run(job) == newest.id
+
+
+def _mlflow_run(job: Manifest) -> str | None:
+    """Return the MLflow run that a Job's trainer is told; the template of a Job never changes."""
+    containers = job["spec"]["template"]["spec"].get("containers") or ()
+    trainers = (each for each in containers if each.get("name") == wire.TRAINER)
+    variables = (each for trainer in trainers for each in trainer.get("env") or ())
+    return next((each.get("value") for each in variables if each.get("name") == wire.RUN_ID), None)
+
+
+def not_deleted(run: TrainingRun, observation: Observation) -> list[Manifest]:
+    """Return the Jobs with the name of an attempt that no client has deleted yet."""
+    attempts = {*range(1, run.spec.backoff_limit + 2), run.status.attempt, observation.attempt}
+    names = {job_name(run.metadata.name, attempt) for attempt in attempts}
+    ours = (job for job in of_kind(observation.owned, "Job") if job["metadata"]["name"] in names)
+    return [job for job in ours if not job["metadata"].get("deletionTimestamp")]
+
+
+def pods_of(owned: Iterable[Manifest], job: Manifest | None) -> list[Manifest]:
+    """Return the pods that a Job controls; none without a Job."""
+    if job is None:
+        return []
+    parents = ((pod, parent_of(pod)) for pod in of_kind(owned, "Pod"))
+    uid = job["metadata"]["uid"]
+    return [pod for pod, parent in parents if parent is not None and parent.uid == uid]
+
+
+def named(observation: Observation, manifest: Manifest) -> Manifest | None:
+    """Return the owned object of a manifest's kind and name."""
+    name = manifest["metadata"]["name"]
+    found = of_kind(observation.owned, manifest["kind"])
+    return next((each for each in found if each["metadata"]["name"] == name), None)
+
+
+def delete(owned: Manifest) -> Delete:
+    """Return the action that deletes an owned object; a Job goes with its pods."""
+    meta = owned["metadata"]
+    return Delete(owned["apiVersion"], owned["kind"], meta["name"], meta["uid"])

@@ -32,6 +32,7 @@ class Observation:
         owned: Its ConfigMap, Jobs and pods.
         runs: Its MLflow runs by attempt; empty once it has ended, unless it is being deleted.
         script: The digest of the script's text; None while the ConfigMap or its key is missing.
+        dataset: Why the namespace may not read `spec.dataset.uri`, and what to do; empty: it may.
         model: The logged model; read when the Job is complete.
         referenced: Runs that a model version came from; read for a deletion.
         tracking_url: The address of MLflow.
@@ -46,6 +47,7 @@ class Observation:
     owned: tuple[Manifest, ...]
     runs: dict[int, TrackedRun]
     script: str | None = None
+    dataset: str = ""
     model: FoundModel | None = None
     referenced: frozenset[str] = frozenset()
     tracking_url: str = ""

@@ -1,6 +1,7 @@
 """Read what a TrainingRun depends on: its Experiment, Jobs and pods, MLflow runs, its model."""
 
 import hashlib
+import re
 from dataclasses import replace
 from datetime import datetime
 
@@ -11,13 +12,14 @@ from modelyard.api.training_run import TrainingRun
 from modelyard.kube.jobs import failed, succeeded
 from modelyard.kube.names import ATTEMPT_TAG, UID_TAG
 from modelyard.kube.pod_words import cleaned
-from modelyard.plan import Manifest
 from modelyard.ports import Ports, Tenant, TrackedRun
-from modelyard.training_run import outcome
-from modelyard.training_run.jobs import job_of_attempt
+from modelyard.training_run import jobs, outcome
 from modelyard.training_run.observation import FoundModel, Observation
 
 __all__ = ["observe"]
+
+_ATTEMPT = re.compile(r"[1-9][0-9]?")
+"""An attempt as its tag has it; `spec.backoffLimit` allows 21. Whoever trains can write tags."""
 
 
 async def observe(run: TrainingRun, ports: Ports, now: datetime) -> Observation:
@@ -50,10 +52,11 @@ async def observe(run: TrainingRun, ports: Ports, now: datetime) -> Observation:
     if deleting:
         return replace(found, referenced=await _referenced(tenant, runs))
     newest = found.newest
-    trained = newest is not None and _trained(newest, found.owned)
+    trained = newest is not None and _trained(run, newest, found)
     return replace(
         found,
         script=await _script(run, ports),
+        dataset=_dataset(run, tenant),
         creation_error=await _creation_error(run, ports, found, now),
         model=await _model(tenant, newest) if newest and trained else None,
     )
@@ -90,7 +93,7 @@ async def _runs(tenant: Tenant, experiment: str, run: TrainingRun) -> dict[int, 
     by_attempt: dict[int, TrackedRun] = {}
     for each in found:  # newest first
         attempt = each.tags.get(ATTEMPT_TAG, "")
-        if attempt.isdecimal() and each.tags.get(UID_TAG) == uid:
+        if _ATTEMPT.fullmatch(attempt) and each.tags.get(UID_TAG) == uid:
             by_attempt[int(attempt)] = each
     return by_attempt
 
@@ -101,17 +104,19 @@ async def _referenced(tenant: Tenant, runs: dict[int, TrackedRun]) -> frozenset[
     return frozenset([id_ for id_ in ids if await tenant.tracking.versions_of_run(id_)])
 
 
-def _trained(newest: TrackedRun, owned: tuple[Manifest, ...]) -> bool:
+def _trained(run: TrainingRun, newest: TrackedRun, found: Observation) -> bool:
     """Tell whether the model can no longer change.
 
     Its Job is complete, or was deleted after the run was closed as finished.
     """
-    jobs = [each for each in owned if each["kind"] == "Job"]
-    return any(map(succeeded, jobs)) or (newest.has_finished and all(map(failed, jobs)))
+    job = jobs.job_of_attempt(run, found)
+    if job is not None and succeeded(job):
+        return True
+    return newest.has_finished and (job is None or failed(job) is not None)
 
 
 async def _creation_error(run: TrainingRun, ports: Ports, seen: Observation, now: datetime) -> str | None:
-    job = job_of_attempt(seen.owned, run.metadata.name, seen.attempt)
+    job = jobs.job_of_attempt(run, seen)
     if job is None or not outcome.is_podless(job, now):
         return None
     error = await ports.cluster.creation_error(run.metadata.namespace, job["metadata"]["uid"])
@@ -127,16 +132,25 @@ async def _script(run: TrainingRun, ports: Ports) -> str | None:
     return None if text is None else "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
+def _dataset(run: TrainingRun, tenant: Tenant) -> str:
+    """Hold a dataset that a pod would read against what the namespace may read."""
+    dataset = run.spec.dataset
+    if dataset is None or dataset.uri is None or not run.spec.trainer.kind.in_cluster:
+        return ""
+    return tenant.reach.complaint(dataset.uri)
+
+
 async def _model(tenant: Tenant, run: TrackedRun) -> FoundModel | None:
     """Return the model that the run logged last.
 
-    MLflow 3 has logged models; with MLflow 2 the model is the run's artifact `model`.
+    MLflow 3 has logged models; with MLflow 2 the model is the run's artifact `model`. Where it is,
+    a pod said: what the namespace may not read is no model of this run.
     """
     uri = f"{run.artifact_uri.rstrip('/')}/model"
     if run.models:
         logged = await tenant.tracking.logged_model(run.models[-1])
         uri = logged.uri if logged else uri
-    if not uri.startswith("s3://"):
+    if tenant.reach.complaint(uri):
         return None
     text = await tenant.store.read(f"{uri.rstrip('/')}/MLmodel", MLMODEL_LIMIT)
     if text is None:

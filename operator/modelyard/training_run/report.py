@@ -19,7 +19,8 @@ from modelyard.api.training_run import (
 )
 from modelyard.api.training_status import PARAMETER_NAME, PARAMETERS, shortened
 from modelyard.api.wire import DATASET_TAGS, PROGRESS_METRIC
-from modelyard.kube.jobs import of_kind, running_since
+from modelyard.kube.jobs import running_since
+from modelyard.plan import Manifest
 from modelyard.ports import TrackedRun
 from modelyard.training_run import jobs, outcome
 from modelyard.training_run.build import TRAINER
@@ -51,16 +52,17 @@ def known(
     if tracked is None:
         return old.model_copy(update={"conditions": conditions})
     same = old.attempt == attempt
-    job = jobs.job_of_attempt(observation.owned, run.metadata.name, attempt)
+    job = jobs.job_of_attempt(run, observation)
     name = job["metadata"]["name"] if job is not None else old.job if same else None
-    progress = _progress(tracked, _began(run, observation, tracked), now)
-    pods = of_kind(observation.owned, "Pod")
+    pods = jobs.pods_of(observation.owned, job)
+    progress = _progress(tracked, _began(run, pods, tracked), now)
     return old.model_copy(
         update={
             "conditions": conditions,
             "attempt": attempt,
             "mlflow": _mlflow(observation, tracked),
             "job": name,
+            "job_uid": job["metadata"]["uid"] if job is not None else None,
             **_parameters(run, tracked, observation.words),
             "metrics": _metrics(tracked, observation.words),
             "progress": progress or (old.progress if same else None),
@@ -122,11 +124,10 @@ def _artifact(observation: Observation) -> ModelArtifact | None:
     )
 
 
-def _began(run: TrainingRun, observation: Observation, tracked: TrackedRun) -> datetime | None:
+def _began(run: TrainingRun, pods: list[Manifest], tracked: TrackedRun) -> datetime | None:
     """Return when the trainer itself started; the MLflow run is older by the pod's start."""
     if not run.spec.trainer.kind.in_cluster:
         return tracked.start
-    pods = of_kind(observation.owned, "Pod")
     return next((since for pod in pods if (since := running_since(pod, TRAINER))), None)
 
 

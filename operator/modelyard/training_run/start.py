@@ -44,11 +44,23 @@ def start_attempt(run: TrainingRun, observation: Observation, experiment: str, r
         )
         conditions = stalled(Reason.CONFIGURATION_MISSING, message)
         return Rest(known(run, observation, conditions), requeue_after=UNWATCHED_POLL)
+    if observation.dataset:
+        return _beyond(run, observation)
     tags = owner_tags(meta.namespace, meta.name, meta.uid) | {ATTEMPT_TAG: str(attempt)}
     if code := _code(run, observation, runtime):
         tags[CODE_TAG] = code
     name = meta.name if attempt == 1 else f"{meta.name}-{attempt}"
     return Act((CreateRun(experiment, name, tags),))
+
+
+def _beyond(run: TrainingRun, observation: Observation) -> Rest[TrainingRunStatus]:
+    """Report a dataset that the namespace may not read; its connection may come to name the place."""
+    message = (
+        f"Nothing is trained: spec.dataset.uri: {observation.dataset}. The run then continues"
+        " automatically. Or train on another dataset, in another TrainingRun."
+    )
+    conditions = stalled(Reason.DATASET_UNAVAILABLE, message)
+    return Rest(known(run, observation, conditions), requeue_after=UNWATCHED_POLL)
 
 
 def suspended(run: TrainingRun, observation: Observation) -> Rest[TrainingRunStatus]:

@@ -1,0 +1,154 @@
+"""A name that waits is held by the declaration that was there first, whoever is ready first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from modelyard.plan import Manifest
+from tests.story.stories import TRAINER, UNAVAILABLE, answers, ends
+from tests.story.world import NAMESPACE, World, manifest
+
+FRAUD = {"model": "fraud", "version": "v2"}
+
+
+def model(world: World, **spec: Any) -> None:
+    """Apply the Experiment, and the model whose production waits for v2."""
+    stages = {"production": {"version": "v2"}}
+    world.apply(manifest("Experiment", "fraud"), manifest("RegisteredModel", "fraud", **{"stages": stages} | spec))
+
+
+def run(name: str, *, suspend: bool = False, register: dict[str, str] | None = FRAUD) -> Manifest:
+    registers = {"register": register} if register else {}
+    return manifest("TrainingRun", name, experiment="fraud", trainer=TRAINER, suspend=suspend, **registers)
+
+
+def notebook(world: World, name: str) -> Manifest:
+    """Return a run that trains elsewhere, and is through at once."""
+    world.notebooks[name] = ["well"]
+    return manifest("TrainingRun", name, experiment="fraud", trainer={"external": {}}, register=FRAUD)
+
+
+def version(world: World) -> Manifest:
+    (found,) = world.status("registeredmodels", "fraud")["versions"]
+    return dict(found)
+
+
+def served(world: World) -> str | None:
+    """Return the TrainingRun whose model serves production; None when nothing does."""
+    stage = world.status("registeredmodels", "fraud")["stages"]["production"]
+    return version(world)["trainingRun"] if stage.get("version") == "v2" else None
+
+
+def resume(world: World, name: str) -> None:
+    world.patch("trainingruns", name, lambda spec: spec.update(suspend=False))
+
+
+def message(world: World, plural: str, name: str) -> str:
+    found = (each for each in world.status(plural, name)["conditions"] if each["type"] == "Stalled")
+    return str(next(found)["message"])
+
+
+async def test_what_is_ready_first_is_not_in_production_if_it_was_not_there_first():
+    world = World()
+    model(world)
+    world.apply(run("legit", suspend=True))
+    await world.run()
+    world.apply(notebook(world, "evil"))
+    await world.run()
+    assert served(world) is None
+    assert world.condition("trainingruns", "evil") == ("False", "VersionHeld")
+    uid = world.get("trainingruns", "legit")["metadata"]["uid"]
+    assert f"held by the TrainingRun legit (uid {uid})" in message(world, "trainingruns", "evil")
+    assert version(world)["heldBy"] == uid
+    resume(world, "legit")
+    await world.run()
+    assert served(world) == "legit"
+    assert world.condition("trainingruns", "evil") == ("False", "VersionTaken")
+
+
+async def test_whoever_fails_frees_the_name_for_the_next():
+    world = World()
+    model(world)
+    world.fates["legit"] = ends(1)
+    world.apply(run("legit", suspend=True))
+    await world.run()
+    world.apply(notebook(world, "next"))
+    await world.run()
+    assert served(world) is None
+    resume(world, "legit")
+    await world.run()
+    assert served(world) == "next"
+    assert world.condition("trainingruns", "next") == ("True", "Succeeded")
+
+
+@pytest.mark.parametrize("declared", [False, True], ids=["registers", "is named"])
+async def test_a_training_run_of_the_same_name_is_another(*, declared: bool):
+    """The one that v2 was declared with is deleted while it trains, and another is created under its name."""
+    world = World()
+    model(world, **({"versions": {"v2": {"trainingRun": "legit"}}} if declared else {}))
+    world.apply(run("legit", suspend=True, register=None if declared else FRAUD))
+    await world.run()
+    world.cluster.remove("trainingruns", NAMESPACE, "legit")
+    await world.run()
+    world.apply(run("legit", register=None if declared else FRAUD))
+    await world.run()
+    await released(world)
+    assert served(world) == "legit"
+
+
+async def released(world: World) -> None:
+    """Nothing serves, the model and its runs say who holds the name, and it is free when the stage lets go and asks again."""
+    assert served(world) is None
+    assert world.condition("registeredmodels", "fraud") == ("False", "VersionHeld")
+    assert "set production to another version or none, then to v2 again" in message(world, "registeredmodels", "fraud")
+    world.promote("fraud", "production", None)
+    await world.run()
+    world.promote("fraud", "production", "v2")
+    await world.run()
+
+
+async def test_a_version_that_is_removed_and_declared_again_is_another():
+    world = World()
+    model(world, versions={"v2": {"uri": "s3://mlflow-artifacts/risk/agreed"}})
+    await world.run()
+    assert world.condition("registeredmodels", "fraud") == ("False", "ArtifactMissing")
+    other = "s3://mlflow-artifacts/risk/other"
+    world.store.put(f"{other}/MLmodel", b"flavors: {xgboost: {}}\n")
+    world.patch("registeredmodels", "fraud", lambda spec: spec.update(versions={}))
+    await world.run()
+    world.patch("registeredmodels", "fraud", lambda spec: spec.update(versions={"v2": {"uri": other}}))
+    await world.run()
+    assert "a declaration of s3://mlflow-artifacts/risk/agreed" in message(world, "registeredmodels", "fraud")
+    await released(world)
+    assert version(world)["uri"] == other
+    assert world.status("registeredmodels", "fraud")["stages"]["production"]["version"] == "v2"
+
+
+async def test_a_name_that_no_stage_asks_for_is_free_when_its_holder_is_gone():
+    world = World()
+    model(world, stages={})
+    world.apply(run("legit", suspend=True))
+    await world.run()
+    world.cluster.remove("trainingruns", NAMESPACE, "legit")
+    world.apply(run("again"))
+    await world.run()
+    assert (version(world)["trainingRun"], world.condition("trainingruns", "again")) == ("again", ("True", "Succeeded"))
+
+
+async def test_who_was_there_first_is_recorded_while_mlflow_is_away():
+    world = World()
+    model(world)
+    await world.run()
+    answers(world, UNAVAILABLE, "model", "versions")
+    world.apply(run("legit", suspend=True))
+    await world.run()
+    world.cluster.remove("trainingruns", NAMESPACE, "legit")
+    await world.run()
+    world.apply(notebook(world, "evil"))
+    await world.run()
+    answers(world, UNAVAILABLE)
+    await world.run()
+    assert served(world) is None
+    assert world.condition("registeredmodels", "fraud") == ("False", "VersionHeld")
