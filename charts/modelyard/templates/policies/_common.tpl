@@ -1,0 +1,63 @@
+{{/*
+What several policies share. Accounts are constants that the chart renders, not parameters: a missing
+parameter would refuse every request, or switch the policy off.
+*/}}
+
+{{/* The operator's own account, as the API server calls it. */}}
+{{- define "modelyard.policies.operator" -}}
+system:serviceaccount:{{ .Release.Namespace }}:{{ include "modelyard.serviceAccountName" . }}
+{{- end -}}
+
+{{/*
+Deletions by accounts that act for nobody: a namespace that is deleted takes its objects with it, and the garbage collector carries out
+an earlier decision. Neither has a person's rights. (The last is the name of both where the controller manager has no account for each of
+its controllers.)
+*/}}
+{{- define "modelyard.policies.notDeletedByACollector" -}}
+- name: not-deleted-by-a-collector
+  expression: >-
+    request.operation != 'DELETE' || !(request.userInfo.username in ['system:serviceaccount:kube-system:namespace-controller',
+    'system:serviceaccount:kube-system:generic-garbage-collector', 'system:kube-controller-manager'])
+{{- end -}}
+
+{{/* Accounts that may change what serves: the operator's, Kubernetes' own, and those of policies.servingAccounts. */}}
+{{- define "modelyard.policies.machinery" -}}
+{{- concat (list (include "modelyard.policies.operator" .) "system:kube-scheduler" "system:kube-controller-manager") .Values.policies.servingAccounts | toJson -}}
+{{- end -}}
+
+{{- define "modelyard.policies.notByTheMachinery" -}}
+!(request.userInfo.username in {{ include "modelyard.policies.machinery" . }})
+&& !('system:serviceaccounts:kube-system' in request.userInfo.?groups.orValue([]))
+{{- end -}}
+
+{{/*
+Variables that say whether the request sets an owner reference that can become a deletion: a new one, or one that remains after another was
+removed. apiVersion, kind and name count as much as the uid; controller, blockOwnerDeletion and the order do not.
+*/}}
+{{- define "modelyard.policies.owners" -}}
+- name: owners
+  expression: "object == null ? [] : object.metadata.?ownerReferences.orValue([]).map(r, [r.apiVersion, r.kind, r.name, r.uid])"
+- name: ownersBefore
+  expression: "oldObject == null ? [] : oldObject.metadata.?ownerReferences.orValue([]).map(r, [r.apiVersion, r.kind, r.name, r.uid])"
+- name: adopted
+  expression: >-
+    variables.owners.exists(r, !(r in variables.ownersBefore))
+    || variables.owners.size() > 0 && variables.owners.size() < variables.ownersBefore.size()
+    && request.userInfo.username != 'system:serviceaccount:kube-system:generic-garbage-collector'
+{{- end -}}
+
+{{/*
+Variables may0 to may7, and the expression over them: whether the user may promote each stage in `touched` of the model that `right` names.
+An expression may ask the authorizer twice, so each variable asks for two stages; 16 cost 5,600,000.
+*/}}
+{{- define "modelyard.policies.mayPromote" -}}
+{{- range $pair := until 8 }}
+- name: may{{ $pair }}
+  expression: >-
+    variables.touched.all(s, variables.touched.indexOf(s) / 2 != {{ $pair }} || variables.right.subresource(s).check('promote').allowed())
+{{- end }}
+{{- end -}}
+
+{{- define "modelyard.policies.mayPromoteAll" -}}
+variables.may0 && variables.may1 && variables.may2 && variables.may3 && variables.may4 && variables.may5 && variables.may6 && variables.may7
+{{- end -}}
