@@ -44,7 +44,7 @@ def container(**changes: Any) -> Manifest:
 
 
 PRODUCTION = served("production")
-LIMITS = {"limits": {"cpu": "1"}}
+MORE = {"requests": {"cpu": "2m"}}
 EPHEMERAL = {"spec": {"ephemeralContainers": [{"name": "debug", "image": "i"}]}}
 RESTARTED = {"metadata": {"annotations": {"kubectl.kubernetes.io/restartedAt": "now"}}}
 FOREIGN = {"metadata": {"labels": {"team": "a"}, "annotations": {"cni.example.com/ip": "1"}, "finalizers": ["a.b/c"]}}
@@ -74,7 +74,7 @@ SERVING = [
     Row("serving", "addresses of an EndpointSlice", merge(at("EndpointSlice", "serves"), {"endpoints": [{"addresses": ["10.0.0.2"]}]}), NOT, MAY),
     Row("serving", "number of a ControllerRevision", merge(at("ControllerRevision", "serves"), {"revision": 9}), NOT, MAY),
     Row("serving", "ephemeral container", strategic(at("Pod", "serves", "ephemeralcontainers"), EPHEMERAL), NOT, MAY),
-    Row("serving", "resize", strategic(at("Pod", "serves", "resize"), {"spec": container(resources=LIMITS)}), NOT),
+    Row("serving", "resize", strategic(at("Pod", "serves", "resize"), {"spec": container(resources=MORE)}), NOT, MAY),
     Row("serving", "our labels by a Pod's status", merge(at("Pod", "serves", "status"), labelled(stage="staging")), NOT, "rita"),
     Row("serving", "our labels by a Service's status", merge(at("Service", "serves", "status"), labelled(stage=None)), NOT, "rita"),
     Row("serving", "our labels by the status of another Pod", merge(at("Pod", "plain", "status"), labelled(stage="production", model="fraud")), NOT, "rita"),
@@ -86,6 +86,8 @@ SERVING = [
     *(Row("serving", f"a {kind} that serves nothing", new(kind), allowed="dora") for kind in LABELLED),
 ]  # fmt: skip
 
+THREE = workload("CronJob", "new", served("staging"), PRODUCTION)
+THREE["spec"]["jobTemplate"]["metadata"] = {"labels": served("idle")}
 DEPLOYMENT = at("Deployment", "serves")
 WORKLOAD_ROWS = [
     *(Row("serving-workloads", f"{kind} created", new(kind, PRODUCTION), NOT, MAY, "may not create what serves stage production of fraud") for kind in WORKLOADS),
@@ -93,7 +95,7 @@ WORKLOAD_ROWS = [
     Row("serving-workloads", "labels of a CronJob's Jobs", json_patch(at("CronJob", "plain"), ("add", "/spec/jobTemplate/metadata", {"labels": PRODUCTION})), NOT, MAY),
     Row("serving-workloads", "labels in the template of another model", new("Deployment", pods=served("production", "other")), "fred", "rita"),
     Row("serving-workloads", "two stages: both rights", new("Deployment", served("staging"), PRODUCTION), "dora stan", "fred rita"),
-    Row("serving-workloads", "three stages", json_patch(DEPLOYMENT, ("replace", "/metadata/labels/modelyard.io~1stage", "staging"), ("replace", "/spec/template/metadata/labels/modelyard.io~1stage", "idle")), "dora rita", says="one stage of one model"),
+    Row("serving-workloads", "three stages", create(plural_path(THREE), THREE), "dora rita admin", says="one stage of one model"),
     *(Row("serving-workloads", f"labels put on a {kind}", merge(at(kind, "plain"), labelled(stage="production", model="fraud")), NOT, MAY) for kind in WORKLOADS),
     *(Row("serving-workloads", f"labels put into the template of a {kind}", merge(at(kind, "plain"), template(metadata={"labels": PRODUCTION})), NOT, MAY) for kind in ("Deployment", "DaemonSet", "StatefulSet", "ReplicationController")),
     Row("serving-workloads", "label removed", json_patch(DEPLOYMENT, ("remove", STAGE)), NOT, MAY),
@@ -138,7 +140,7 @@ HPA, SLICE = at("HorizontalPodAutoscaler", "plain"), at("EndpointSlice", "plain"
 FOUR = workload("HorizontalPodAutoscaler", "fraud-staging", {"kubernetes.io/service-name": "fraud-production"})
 FOUR["spec"]["scaleTargetRef"]["name"] = "fraud-idle-v1"
 NAMES_ROWS = [
-    *(Row("names", f"{kind} under a stage's name", new(kind, name=name), NOT, MAY, "names that begin with fraud-production") for kind in ("Service", "Deployment", "PodDisruptionBudget") for name in ("fraud-production", "fraud-production-v1")),
+    *(Row("names", f"{kind} named {name}", new(kind, name=name), NOT, MAY, "names that begin with fraud-production") for kind in ("Service", "Deployment", "PodDisruptionBudget") for name in ("fraud-production", "fraud-production-v1")),
     Row("names", "Service under staging's name", new("Service", name="fraud-staging"), "dora", "stan fred rita"),
     Row("names", "Service under another model's name", new("Service", name="other-production"), "dora stan fred", "rita"),
     Row("names", "by server-side apply", apply(plural_path(workload("Service", "x"), "fraud-production"), workload("Service", "fraud-production")), NOT, MAY),
@@ -146,7 +148,7 @@ NAMES_ROWS = [
     Row("names", "EndpointSlice of a stage's Service", merge(SLICE, {"metadata": {"labels": {"kubernetes.io/service-name": "fraud-production"}}}), NOT, MAY),
     Row("names", "EndpointSlice created for a stage's Service", new("EndpointSlice", {"kubernetes.io/service-name": "fraud-production"}), NOT, MAY),
     Row("names", "several stages at once", create(plural_path(FOUR), FOUR), "dora stan fred", "rita admin"),
-    *(Row("names", f"Service named {name}", new("Service", name=name), allowed="dora") for name in ("fraud-productions", "my-fraud-production", "fraud", "fraud-prod")),
+    *(Row("names", f"Service named {name}, which is no stage", new("Service", name=name), allowed="dora") for name in ("fraud-productions", "my-fraud-production", "fraud", "fraud-prod")),
     Row("names", "autoscaler of another Deployment", merge(HPA, targets("elsewhere-2")), allowed="dora"),
 ]  # fmt: skip
 

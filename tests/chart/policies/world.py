@@ -99,7 +99,7 @@ def served(stage: str, model: str | None = "fraud") -> dict[str, str]:
     return labels | ({"modelyard.io/model": model} if model else {})
 
 
-POD: Manifest = {"containers": [{"name": "c", "image": "i"}]}
+POD: Manifest = {"containers": [{"name": "c", "image": "i", "resources": {"requests": {"cpu": "1m"}}}]}
 
 
 def workload(kind: str, name: str, labels: dict[str, str] | None = None, pods: dict[str, str] | None = None) -> Manifest:
@@ -125,7 +125,7 @@ def workload(kind: str, name: str, labels: dict[str, str] | None = None, pods: d
         "ReplicaSet": ("apps/v1", {"spec": selected}),
         "DaemonSet": ("apps/v1", {"spec": selected}),
         "StatefulSet": ("apps/v1", {"spec": selected | {"serviceName": name}}),
-        "ControllerRevision": ("apps/v1", {"revision": 1, "data": {"a": "b"}}),
+        "ControllerRevision": ("apps/v1", {"revision": 1, "data": {}}),
         "Job": ("batch/v1", {"spec": job}),
         "CronJob": ("batch/v1", {"spec": {"schedule": "1 2 3 4 5", "jobTemplate": {"spec": job}}}),
         "PodDisruptionBudget": ("policy/v1", {"spec": {"selector": {"matchLabels": chosen}, "maxUnavailable": 1}}),
@@ -155,7 +155,7 @@ STAGES: Manifest = {
     "idle": {},
 }
 THERE: list[Manifest] = [
-    model("fraud", versions=VERSIONS, stages=STAGES),
+    ours("RegisteredModel", "fraud", {"versions": VERSIONS, "stages": STAGES}, labels={"team": "a"}),
     model("other", versions={"v1": {"runId": "r"}}, stages={"production": {"version": "v1"}}),
     model("empty", stages={"production": {}}),
     model("purging", deletionPolicy="Delete"),
@@ -198,7 +198,7 @@ class World:
     def populate(self) -> None:
         """Make roles, bindings, and what is there."""
         for name, rule in ROLES.items():
-            self._made(path_of(f"{RBAC}/clusterroles"), {"metadata": {"name": name}, "rules": [rule]})
+            self.made(path_of(f"{RBAC}/clusterroles"), {"metadata": {"name": name}, "rules": [rule]})
         for name, (user, roles) in PEOPLE.items():
             for role in ("wide", *roles):
                 self._bind(f"{name}-{role}", user, role)
@@ -207,7 +207,7 @@ class World:
         # The fence is tried where the operator could do harm.
         self._bind("op-everywhere", PEOPLE["op"][0], "wide", namespace=None)
         for manifest in THERE:
-            self._made(plural_path(manifest), manifest)
+            self.made(plural_path(manifest), manifest)
         for name, stages in EFFECTIVE.items():
             answer = self.people["op"].merge(path_of(MODELS, SPACE, name) + "/status", {"status": {"stages": stages}})
             assert answer.code == 200, answer.message
@@ -216,9 +216,10 @@ class World:
         subject = {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}
         reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role}
         kind = "rolebindings" if namespace else "clusterrolebindings"
-        self._made(path_of(f"{RBAC}/{kind}", namespace), {"metadata": {"name": name}, "roleRef": reference, "subjects": [subject]})
+        self.made(path_of(f"{RBAC}/{kind}", namespace), {"metadata": {"name": name}, "roleRef": reference, "subjects": [subject]})
 
-    def _made(self, path: str, body: Manifest) -> None:
+    def made(self, path: str, body: Manifest) -> None:
+        """Create an object as the administrator."""
         answer = self.admin.create(path, body)
         assert answer.code == 201, f"{path} {body['metadata']['name']}: {answer.message}"
 
@@ -227,11 +228,13 @@ class World:
 def world(folder: Path) -> Iterator[World]:
     """Run an API server with the chart, people and objects, for the length of a block."""
     values = folder / "values.json"
-    tenant = {"namespace": SPACE, "createNamespace": True, "existingSecret": True}
+    tenant = {"namespace": SPACE, "existingSecret": True}
     values.write_text(json.dumps({"tenants": [tenant], "policies": {"servingAccounts": [PEOPLE["named"][0]]}}))
-    with running() as server:
-        install(server.kubeconfig, values)
+    with running(arguments=["--allow-privileged=true"]) as server:
         there = World(Api(server))
+        # Not by the chart: Pod Security would refuse what the policies are to refuse.
+        there.made(path_of("v1/namespaces"), {"metadata": {"name": SPACE}})
+        install(server.kubeconfig, values)
         there.populate()
         yield there
 
