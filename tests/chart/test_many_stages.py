@@ -115,7 +115,7 @@ def test_a_release_manager_who_is_no_editor_does_too(people, change: Change):
 @each_change
 def test_an_editor_changes_none_of_them_and_is_told_which(people, change: Change):
     answer = change(people, people.as_user("dora-the-data-scientist"))
-    assert refused(answer, "dora-the-data-scientist may not change version or attempt of stage ", "the verb promote", *STAGES)
+    assert refused(answer, "dora-the-data-scientist may not change stage ", "the verb promote", *STAGES)
 
 
 @each_change
@@ -123,7 +123,7 @@ def test_an_editor_changes_none_of_them_and_is_told_which(people, change: Change
 def test_a_right_that_is_missing_for_one_stage_refuses_the_request(people, change: Change, user: str):
     """For each of the 16: none is forgotten, wherever it stands in the request."""
     answer = change(people, people.as_user(user))
-    assert refused(answer, f"{user} may not change version or attempt of stage ", LACKING[user], "the verb promote")
+    assert refused(answer, f"{user} may not change stage ", LACKING[user], "the verb promote")
 
 
 @pytest.mark.parametrize("user", LACKING)
@@ -141,7 +141,7 @@ def test_more_than_sixteen_stages_in_one_request_are_refused_in_a_sentence(peopl
     renamed = {f"other-{stage}": {"version": "v1"} for stage in STAGES}
     answer = people.merge(path, {"spec": {"stages": dict.fromkeys(STAGES) | renamed}})
     assert answer.code == 422
-    said = f"this request changes version or attempt of 32 stages of risk/{name}: one request may change 16 at most; split it"
+    said = f"this request changes 32 stages of risk/{name}: one request may change 16 at most; split it"
     assert said in answer.message
     assert people.merge(path, {"spec": {"stages": dict.fromkeys(STAGES)}}).code == 200
     assert people.merge(path, {"spec": {"stages": renamed}}).code == 200

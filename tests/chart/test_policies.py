@@ -25,7 +25,7 @@ def test_a_data_scientist_may_not_promote_by_patch_and_is_told_what_is_missing(a
     name = path.rsplit("/", 1)[1]
     assert refused(
         answer,
-        f"dora-the-data-scientist may not change version or attempt of stage production of risk/{name}: "
+        f"dora-the-data-scientist may not change stage production (version) of risk/{name}: "
         "it needs the verb promote on registeredmodels/<stage> in group modelyard.io",
     )
     assert admin.get(path).body["spec"]["stages"]["production"]["version"] == "v1"
@@ -86,7 +86,7 @@ def test_raising_the_attempt_of_a_stage_is_promoting(admin):
     """It tries a rejected version again, or replaces the pods of the effective one."""
     dora, path = admin.as_user("dora-the-data-scientist"), made(admin, {"production": {"version": "v1"}, "staging": {}})
     raised = {"spec": {"stages": {"production": {"attempt": 1}}}}
-    assert refused(dora.merge(path, raised), "dora-the-data-scientist may not change version or attempt of stage production of risk/")
+    assert refused(dora.merge(path, raised), "may not change stage production (attempt) of risk/")
     assert refused(dora.merge(path, {"spec": {"stages": {"new": {"attempt": 1}}}}), "stage new of risk/")
     assert admin.as_user("stan-of-staging").merge(path, {"spec": {"stages": {"staging": {"attempt": 1}}}}).code == 200
     assert admin.as_user("rita-the-release-manager").merge(path, raised).code == 200
@@ -169,16 +169,14 @@ def test_asking_for_deletion_outside_needs_the_verb_purge(admin, resource, plura
     name = next(names)
     path = path_of(resource, "risk", name)
     answer = dora.create(path_of(resource, "risk"), body(name, "Delete"))
-    assert refused(
-        answer, f"may not set deletionPolicy: Delete on {plural} risk/{name}", f"the verb purge on {plural} in group modelyard.io"
-    )
+    assert refused(answer, f"may not set deletionPolicy: Delete ({plural} risk/{name})", f"the verb purge on {plural} in group modelyard.io")
     assert dora.create(path_of(resource, "risk"), body(name, "Retain")).code == 201
     assert refused(dora.merge(path, DELETE), "may not set deletionPolicy: Delete")
     assert refused(dora.apply(path, body(name, "Delete")), "may not set deletionPolicy: Delete")
     assert lea.merge(path, DELETE).code == 200
     # What stands there already is not asked for again.
     assert dora.merge(path, {"spec": {"description": "other words"}}).code == 200
-    assert refused(dora.delete(path), f"may not delete {plural} risk/{name}", "with deletionPolicy: Retain it would stay")
+    assert refused(dora.delete(path), f"may not delete it ({plural} risk/{name})", "with deletionPolicy: Retain it would stay")
     assert dora.merge(path, RETAIN).code == 200
     assert dora.delete(path).code == 200
     assert lea.create(path_of(resource, "risk"), body(name, "Delete")).code == 201
@@ -198,12 +196,11 @@ def test_purging_by_collection_is_no_way_around(admin):
     "user",
     [
         "system:serviceaccount:kube-system:namespace-controller",
-        "system:serviceaccount:kube-system:generic-garbage-collector",
         "system:kube-controller-manager",
     ],
 )
-def test_what_ends_namespaces_and_collects_garbage_is_not_asked(admin, user):
-    """They have no right to promote or purge, and would try for ever. (This server's own controllers are administrators.)"""
+def test_what_ends_namespaces_is_not_asked(admin, user):
+    """They have no right to promote or purge, and would try for ever."""
     collector = admin.as_user(user)
     body = model(next(names), {"production": {"version": "v1"}}, deletionPolicy="Delete")
     body["metadata"]["labels"] = {"sweep": "collected"}
@@ -220,6 +217,22 @@ def test_what_ends_namespaces_and_collects_garbage_is_not_asked(admin, user):
         assert collector.delete(path_of(MODELS, "risk") + "?labelSelector=sweep%3Dcollected").code == 200
     else:
         assert collector.delete(path_of(MODELS, "risk", body["metadata"]["name"])).code == 200
+
+
+def test_the_garbage_collector_deletes_no_held_model_until_its_stage_is_cleared(admin, installed):
+    """The owner was there before the stage was held: an editor added it to an idle model, and deletes it."""
+    owner = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": next(names)}}
+    made_owner = admin.create(path_of("v1/configmaps", "risk"), owner).body["metadata"]
+    path, dora = made(admin, {"production": {}}), admin.as_user("dora-the-data-scientist")
+    reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": made_owner["name"], "uid": made_owner["uid"]}
+    assert dora.merge(path, {"metadata": {"ownerReferences": [reference]}}).code == 200
+    assert admin.as_user("rita-the-release-manager").merge(path, held("production", "v1")).code == 200
+    assert admin.delete(path_of("v1/configmaps", "risk", made_owner["name"])).code == 200
+    said, log = f"{path.rsplit('/', 1)[1]} holds production: the garbage collector", installed.folder / "kube-controller-manager.log"
+    eventually(lambda: said in log.read_text(), "the collector was refused")
+    assert admin.get(path).code == 200
+    assert admin.as_user("rita-the-release-manager").merge(path, held("production", None)).code == 200
+    eventually(lambda: admin.get(path).code == 404, "the idle model is collected")
 
 
 def test_those_are_asked_like_everybody_when_they_write(admin):

@@ -61,7 +61,7 @@ def test_promoting_needs_the_verb_on_the_stage(alice: Client, side: Side):
     turns = iter(["v1", "v2"] * 1000)
     error = denied(lambda: alice.models.set_stage("fraud", next(turns), "production", seconds=0))
     assert (error.verb, error.resource, error.namespace) == ("promote", "registeredmodels/production", side.namespace)
-    assert "alice may not change version or attempt of stage production" in str(error)
+    assert "alice may not change stage production (version) of" in str(error)
     assert "ValidatingAdmissionPolicy" not in str(error)
     assert not alice.kube.can("promote", "registeredmodels/production")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from tests.chart.api import RUNS, Manifest, path_of
@@ -14,7 +15,7 @@ from tests.golden.cases import CASES
 
 __all__ = ["ROWS"]
 
-FENCE = "operator-fence"
+fence = partial(Row, "operator-fence")
 BUILT = {name: objects for name, objects in CASES.items() if name != "training/long-name"}
 
 
@@ -121,27 +122,40 @@ SPEC, TYPE = "never a spec", "of type ClusterIP"
 ANNOTATED = {"metadata": {"annotations": {"example.com/a": "b"}}}
 ROWS = [
     *(
-        Row(FENCE, f"{name}: its {each['kind']}", applied(each), allowed="op")
+        fence(f"{name}: its {each['kind']}", applied(each), allowed="op")
         for name, objects in BUILT.items()
         for each in objects
     ),
-    *(Row(FENCE, f"pods with {what}", request, "op", says=says) for what, request, says in TEMPLATES),
-    Row(FENCE, "no owner", owner(), "op", says=OWN),
-    Row(FENCE, "an owner of another group", owner(REFERENCE | {"apiVersion": "example.com/v1"}), "op", says=OWN),
-    Row(FENCE, "an owner that is no controller", owner(REFERENCE | {"controller": False}), "op", says=OWN),
-    *(Row(FENCE, f"an object in {name}", placed(name), "op", says="system's namespaces") for name in ("kube-system", "kube-public", "modelyard-system")),
-    *(Row(FENCE, f"another's {kind} changed", merge(at(kind, "plain"), ANNOTATED), "op", says=OWN) for kind in ("Deployment", "Service", "Job")),
-    Row(FENCE, "another's Deployment deleted", delete(at("Deployment", "plain")), "op", says=OWN),
-    Row(FENCE, "another's Service taken over", merge(at("Service", "plain"), {"metadata": {"ownerReferences": [REFERENCE]}}), "op", says=OWN),
-    Row(FENCE, "a Service of type NodePort", service(type="NodePort"), "op", says=TYPE),
-    Row(FENCE, "a Service with external addresses", service(externalIPs=["1.2.3.4"]), "op", says=TYPE),
-    Row(FENCE, "a Service that selects anything", service(selector={"app": "other"}), "op", says=TYPE),
-    Row(FENCE, "a TrainingRun created", create(path_of(RUNS, SPACE), training_run("new")), "op", says=SPEC),
-    Row(FENCE, "a TrainingRun deleted", delete(path_of(RUNS, SPACE, "plain")), "op", says=SPEC),
-    Row(FENCE, "a spec changed", merge(FRAUD, {"spec": {"description": "x"}}), "op", says=SPEC),
-    Row(FENCE, "metadata of ours", json_patch(FRAUD, ("add", "/metadata/finalizers", ["modelyard.io/external-cleanup"])), allowed="op"),
-    Row(FENCE, "an annotation of a Pod that serves", merge(at("Pod", "serves"), ANNOTATED), allowed="op"),
-    Row(FENCE, "an annotation of another Pod", merge(at("Pod", "plain"), ANNOTATED), "op", says="nothing else of pods"),
-    Row(FENCE, "a label of a Pod that serves", merge(at("Pod", "serves"), {"metadata": {"labels": {"a": "b"}}}), "op", says="nothing else of pods"),
-    Row(FENCE, "what others do", merge(at("Deployment", "plain"), ANNOTATED), allowed="dora admin"),
+    *(fence(f"pods with {what}", request, "op", says=says) for what, request, says in TEMPLATES),
+    fence("no owner", owner(), "op", says=OWN),
+    fence("an owner of another group", owner(REFERENCE | {"apiVersion": "example.com/v1"}), "op",
+        says=OWN),
+    fence("an owner that is no controller", owner(REFERENCE | {"controller": False}), "op",
+        says=OWN),
+    *(fence(f"an object in {name}", placed(name), "op", says="system's namespaces")
+        for name in ("kube-system", "kube-public", "modelyard-system")),
+    *(fence(f"another's {kind} changed", merge(at(kind, "plain"), ANNOTATED), "op", says=OWN)
+        for kind in ("Deployment", "Service", "Job")),
+    fence("another's Deployment deleted", delete(at("Deployment", "plain")), "op", says=OWN),
+    fence("another's Service taken over",
+        merge(at("Service", "plain"), {"metadata": {"ownerReferences": [REFERENCE]}}), "op",
+        says=OWN),
+    fence("a Service of type NodePort", service(type="NodePort"), "op", says=TYPE),
+    fence("a Service with external addresses", service(externalIPs=["1.2.3.4"]), "op", says=TYPE),
+    fence("a Service that selects anything", service(selector={"app": "other"}), "op", says=TYPE),
+    fence("a TrainingRun created", create(path_of(RUNS, SPACE), training_run("new")), "op",
+        says=SPEC),
+    fence("a TrainingRun deleted", delete(path_of(RUNS, SPACE, "plain")), "op", says=SPEC),
+    fence("a spec changed", merge(FRAUD, {"spec": {"description": "x"}}), "op", says=SPEC),
+    fence("metadata of ours",
+        json_patch(FRAUD, ("add", "/metadata/finalizers", ["modelyard.io/external-cleanup"])),
+        allowed="op"),
+    fence("an annotation of a Pod that serves", merge(at("Pod", "serves"), ANNOTATED),
+        allowed="op"),
+    fence("an annotation of another Pod", merge(at("Pod", "plain"), ANNOTATED), "op",
+        says="nothing else of pods"),
+    fence("a label of a Pod that serves",
+        merge(at("Pod", "serves"), {"metadata": {"labels": {"a": "b"}}}), "op",
+        says="nothing else of pods"),
+    fence("what others do", merge(at("Deployment", "plain"), ANNOTATED), allowed="dora admin"),
 ]  # fmt: skip

@@ -21,8 +21,8 @@ __all__ = [
     "model",
     "served",
     "training_run",
-    "world",
     "workload",
+    "world",
 ]
 
 SPACE = "risk"

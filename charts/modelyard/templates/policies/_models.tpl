@@ -28,7 +28,7 @@ validations:
 - expression: >-
     {{ include "modelyard.policies.mayPromoteAll" . }}
   messageExpression: >-
-    'stage ' + variables.touched.join(', ') + ' of ' + params.metadata.name + ' asks for the version that ' + variables.run.metadata.name
+    variables.touched.map(s, 'stage ' + s).join(', ') + ' of ' + params.metadata.name + ' asks for the version that ' + variables.run.metadata.name
     + ' registers: ' + request.userInfo.username + ' needs the verb promote on registeredmodels/<stage> in group modelyard.io'
   message: "a stage asks for the version that this TrainingRun registers: it needs the verb promote on registeredmodels/<stage> in group modelyard.io"
   reason: Forbidden
