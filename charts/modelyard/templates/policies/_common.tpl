@@ -61,3 +61,40 @@ An expression may ask the authorizer twice, so each variable asks for two stages
 {{- define "modelyard.policies.mayPromoteAll" -}}
 variables.may0 && variables.may1 && variables.may2 && variables.may3 && variables.may4 && variables.may5 && variables.may6 && variables.may7
 {{- end -}}
+
+{{/*
+The table of ValidatingAdmissionPolicies. The spec of the policy NAME is the template modelyard.policies.NAME: a new one is a line here, a
+template, a value and its rows in tests/chart/policies.
+  value     the value below `policies` that switches it on
+  scoped    it excepts this release's operator, so it holds only in the namespaces that this release serves: two releases would refuse
+            each other's operator. The others hold in the whole cluster.
+  models    it reads every RegisteredModel of the request's namespace, as a parameter
+For all of them:
+- apiVersions names one version. Requests in other served versions are converted to it (matchPolicy: Equivalent, the default). With "*", a
+  later version with renamed fields would pass unchecked.
+- CEL allows two authorizer checks per expression (350,000 each of 1,000,000) and 28 per policy (of 10,000,000). A variable is an
+  expression of its own, so more checks need more variables.
+- A messageExpression has no authorizer, and no variable that has one. It is evaluated for every request, also for those that pass. If it
+  fails or exceeds 5 KiB, `message` is used.
+*/}}
+{{- define "modelyard.policies.enabled" -}}
+{{- $table := list
+  (dict "name" "promote" "value" "promote")
+  (dict "name" "purge" "value" "purge")
+  (dict "name" "keep" "value" "keep")
+  (dict "name" "runs" "value" "runs" "models" true)
+  (dict "name" "status" "value" "status" "scoped" true)
+  (dict "name" "serving" "value" "serving" "scoped" true)
+  (dict "name" "serving-workloads" "value" "serving" "scoped" true)
+  (dict "name" "serving-scale" "value" "serving" "scoped" true)
+  (dict "name" "names" "value" "names" "scoped" true "models" true)
+  (dict "name" "operator-fence" "value" "fence")
+}}
+{{- $enabled := list -}}
+{{- range $policy := $table -}}
+{{- if index $.Values.policies $policy.value -}}
+{{- $enabled = append $enabled (merge (dict "name" (printf "%s-%s" (include "modelyard.fullname" $) $policy.name) "spec" (printf "modelyard.policies.%s" $policy.name)) $policy) -}}
+{{- end -}}
+{{- end -}}
+{{- dict "items" $enabled | toJson -}}
+{{- end -}}

@@ -79,17 +79,17 @@ validations:
     !variables.template.hasValue() || variables.spec.?securityContext.?runAsNonRoot.orValue(false)
     && variables.spec.?securityContext.?seccompProfile.?type.orValue('') in ['RuntimeDefault', 'Localhost']
     && variables.containers.all(c, c.?securityContext.?privileged.orValue(false) == false && c.?securityContext.?allowPrivilegeEscalation.orValue(true) == false
-      && c.?securityContext.?capabilities.?drop.orValue([]).exists(d, d == 'ALL') && !c.?securityContext.?capabilities.?add.hasValue()
-      && c.?securityContext.?runAsNonRoot.orValue(true) && c.?securityContext.?procMount.orValue('Default') == 'Default'
-      && c.?securityContext.?seccompProfile.?type.orValue('RuntimeDefault') in ['RuntimeDefault', 'Localhost']
-      && c.?ports.orValue([]).all(p, p.?hostPort.orValue(0) == 0))
+    && c.?securityContext.?capabilities.?drop.orValue([]).exists(d, d == 'ALL') && !c.?securityContext.?capabilities.?add.hasValue()
+    && c.?securityContext.?runAsNonRoot.orValue(true) && c.?securityContext.?procMount.orValue('Default') == 'Default'
+    && c.?securityContext.?seccompProfile.?type.orValue('RuntimeDefault') in ['RuntimeDefault', 'Localhost']
+    && c.?ports.orValue([]).all(p, p.?hostPort.orValue(0) == 0))
   message: "pods of the operator keep Pod Security's level restricted"
   reason: Forbidden
 - expression: >-
     variables.containers.all(c, c.?envFrom.orValue([]).all(e, e.?secretRef.?name.orValue('modelyard-connection').startsWith('modelyard-connection'))
-      && c.?env.orValue([]).all(e, e.?valueFrom.?secretKeyRef.?name.orValue('modelyard-connection').startsWith('modelyard-connection')))
+    && c.?env.orValue([]).all(e, e.?valueFrom.?secretKeyRef.?name.orValue('modelyard-connection').startsWith('modelyard-connection')))
     && variables.volumes.all(v, v.?secret.?secretName.orValue('modelyard-connection').startsWith('modelyard-connection')
-      && v.?projected.?sources.orValue([]).all(s, s.?secret.?name.orValue('modelyard-connection').startsWith('modelyard-connection')))
+    && v.?projected.?sources.orValue([]).all(s, s.?secret.?name.orValue('modelyard-connection').startsWith('modelyard-connection')))
   message: "pods of the operator read no Secret but modelyard-connection*"
   reason: Forbidden
 - expression: >-

@@ -47,19 +47,19 @@ variables:
 - name: changes
   expression: >-
     variables.stages.map(s, {'stage': dyn(s), 'fields': dyn(
-      variables.new[?s].orValue({}).filter(f, !(f in variables.free)
-        && variables.new[s][f] != variables.old[?s][?f].orValue(variables.stageDefaults[?f].orValue(null)))
-      + variables.old[?s].orValue({}).filter(f, !(f in variables.free) && !(f in variables.new[?s].orValue({}))
-        && variables.old[s][f] != variables.stageDefaults[?f].orValue(null) && variables.old[s][f] != null)
-      + variables.new[?s].?serving.orValue({}).filter(f, !(f in variables.freeOfServing)
-        && variables.new[s].serving[f] != variables.old[?s].?serving[?f].orValue(variables.servingDefaults[?f].orValue(null)))
-        .map(f, 'serving.' + f)
-      + variables.old[?s].?serving.orValue({}).filter(f, !(f in variables.freeOfServing) && !(f in variables.new[?s].?serving.orValue({}))
-        && variables.old[s].serving[f] != variables.servingDefaults[?f].orValue(null)).map(f, 'serving.' + f)
-      + variables.redeclared.filter(v, v in [?variables.new[?s].?version, ?variables.old[?s].?version, ?variables.effective[?s].?version])
-        .map(v, 'versions.' + v)
-      + (s in variables.stopped ? ['serving.replicas'] : [])
-      + (s in variables.held ? variables.everywhere + (variables.adopted ? ['ownerReferences'] : []) : []))}).filter(c, c.fields.size() > 0)
+    variables.new[?s].orValue({}).filter(f, !(f in variables.free)
+    && variables.new[s][f] != variables.old[?s][?f].orValue(variables.stageDefaults[?f].orValue(null)))
+    + variables.old[?s].orValue({}).filter(f, !(f in variables.free) && !(f in variables.new[?s].orValue({}))
+    && variables.old[s][f] != variables.stageDefaults[?f].orValue(null) && variables.old[s][f] != null)
+    + variables.new[?s].?serving.orValue({}).filter(f, !(f in variables.freeOfServing)
+    && variables.new[s].serving[f] != variables.old[?s].?serving[?f].orValue(variables.servingDefaults[?f].orValue(null)))
+    .map(f, 'serving.' + f)
+    + variables.old[?s].?serving.orValue({}).filter(f, !(f in variables.freeOfServing) && !(f in variables.new[?s].?serving.orValue({}))
+    && variables.old[s].serving[f] != variables.servingDefaults[?f].orValue(null)).map(f, 'serving.' + f)
+    + variables.redeclared.filter(v, v in [?variables.new[?s].?version, ?variables.old[?s].?version, ?variables.effective[?s].?version])
+    .map(v, 'versions.' + v)
+    + (s in variables.stopped ? ['serving.replicas'] : [])
+    + (s in variables.held ? variables.everywhere + (variables.adopted ? ['ownerReferences'] : []) : []))}).filter(c, c.fields.size() > 0)
 - {name: touched, expression: "variables.changes.map(c, c.stage)"}
 - name: right
   expression: "authorizer.group('modelyard.io').resource('registeredmodels').namespace(request.namespace).name(variables.model)"

@@ -19,7 +19,7 @@ variables:
   expression: >-
     variables.after.?retention.orValue({}).filter(f, variables.after.retention[f] != variables.before.?retention[?f].orValue(null)
     && (string(variables.after.retention[f]).matches('^0+d$')
-      || string(variables.after.retention[f]).matches('^0*[0-9]{1,5}[smh]$') && duration(variables.after.retention[f]) < duration('24h')))
+    || string(variables.after.retention[f]).matches('^0*[0-9]{1,5}[smh]$') && duration(variables.after.retention[f]) < duration('24h')))
 - name: why
   expression: >-
     (object == null && variables.purged ? ['delete it'] : [])

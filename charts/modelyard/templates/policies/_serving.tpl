@@ -30,8 +30,8 @@ variables:
 - name: relabelled
   expression: >-
     !sets.equivalent(
-      variables.labels.filter(k, k.startsWith('modelyard.io/') || k == 'app.kubernetes.io/managed-by').map(k, k + '=' + variables.labels[k]),
-      variables.labelsBefore.filter(k, k.startsWith('modelyard.io/') || k == 'app.kubernetes.io/managed-by').map(k, k + '=' + variables.labelsBefore[k]))
+    variables.labels.filter(k, k.startsWith('modelyard.io/') || k == 'app.kubernetes.io/managed-by').map(k, k + '=' + variables.labels[k]),
+    variables.labelsBefore.filter(k, k.startsWith('modelyard.io/') || k == 'app.kubernetes.io/managed-by').map(k, k + '=' + variables.labelsBefore[k]))
 - name: harmless
   expression: >-
     oldObject != null && !variables.relabelled
@@ -86,8 +86,8 @@ variables:
     oldObject != null && variables.after.spec == variables.before.spec
     && variables.after.metadata.?ownerReferences == variables.before.metadata.?ownerReferences
     && sets.equivalent(
-      variables.labels[0].filter(k, k.startsWith('modelyard.io/') || k == 'app.kubernetes.io/managed-by').map(k, k + '=' + variables.labels[0][k]),
-      variables.labels[4].filter(k, k.startsWith('modelyard.io/') || k == 'app.kubernetes.io/managed-by').map(k, k + '=' + variables.labels[4][k]))
+    variables.labels[0].filter(k, k.startsWith('modelyard.io/') || k == 'app.kubernetes.io/managed-by').map(k, k + '=' + variables.labels[0][k]),
+    variables.labels[4].filter(k, k.startsWith('modelyard.io/') || k == 'app.kubernetes.io/managed-by').map(k, k + '=' + variables.labels[4][k]))
 - {name: served, expression: "variables.labels.filter(l, 'modelyard.io/stage' in l)"}
 - name: names
   expression: "variables.served.map(l, l['modelyard.io/stage'] + ' of ' + l[?'modelyard.io/model'].orValue('(no label modelyard.io/model)'))"
