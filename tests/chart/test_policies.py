@@ -171,7 +171,9 @@ def test_asking_for_deletion_outside_needs_the_verb_purge(admin, resource, plura
     name = next(names)
     path = path_of(resource, "risk", name)
     answer = dora.create(path_of(resource, "risk"), body(name, "Delete"))
-    assert refused(answer, f"may not set deletionPolicy: Delete ({plural} risk/{name})", f"the verb purge on {plural} in group modelyard.io")
+    assert refused(
+        answer, f"may not set deletionPolicy: Delete ({plural} risk/{name})", f"the verb purge on {plural} in group modelyard.io"
+    )
     assert dora.create(path_of(resource, "risk"), body(name, "Retain")).code == 201
     assert refused(dora.merge(path, DELETE), "may not set deletionPolicy: Delete")
     assert refused(dora.apply(path, body(name, "Delete")), "may not set deletionPolicy: Delete")
