@@ -17,7 +17,7 @@ import pytest
 
 from tests.chart.api import EXPERIMENTS, MODELS, RUNS, Api, eventually, path_of
 from tests.chart.conftest import wait_for_policies
-from tests.chart.helm import CHART, NAMESPACE, RELEASE, TEST_VALUES, Refused, documents, find, helm, install, kubectl
+from tests.chart.helm import CHART, NAMESPACE, RELEASE, ROOT, TEST_VALUES, Refused, documents, find, helm, install, kubectl
 from tests.chart.values import CREDIT, RISK, SETS
 from tests.cluster.apiserver import ApiServer
 
@@ -334,16 +334,18 @@ def test_the_hook_deletes_the_policies_where_the_crds_go(clean, values, tmp_path
     kubectl("delete", "--filename", "-", "--ignore-not-found", kubeconfig=clean.kubeconfig, stdin=manifest)
 
 
-def test_where_a_crd_is_gone_before_its_policies_others_objects_are_not_refused(clean):
+def test_where_the_crd_of_models_is_missing_only_our_own_kinds_are_refused(clean, values):
     """A policy whose parameters are of a kind that is not there fails: those on foreign kinds ignore that."""
     admin = Api(clean)
-    install(clean.kubeconfig)
-    kubectl("delete", "crd", "registeredmodels.modelyard.io", kubeconfig=clean.kubeconfig)
-    run = {"apiVersion": "modelyard.io/v1alpha1", "kind": "TrainingRun", "metadata": {"name": "a"}, **OBJECTS[RUNS]}
+    kubectl("apply", "--server-side", "-f", ROOT / "crds" / "modelyard.io_trainingruns.yaml", kubeconfig=clean.kubeconfig)
+    install(clean.kubeconfig, values(SETS["no CRDs"]))
+    run = {"apiVersion": "modelyard.io/v1alpha1", "metadata": {"name": "a"}, **OBJECTS[RUNS]}
+    refused = "failed to find resource referenced by paramKind"
     path = path_of(RUNS, "default") + "?dryRun=All"
-    eventually(lambda: admin.create(path, run).code == 403, "the policy on TrainingRuns has missed its parameters")
+    eventually(lambda: refused in admin.create(path, run).message, "the policy on TrainingRuns misses its parameters")
     service = {"metadata": {"name": "a"}, "spec": {"ports": [{"port": 80}]}}
-    assert admin.create(path_of("v1/services", "default") + "?dryRun=All", service).code == 201
+    answer = admin.create(path_of("v1/services", "default") + "?dryRun=All", service)
+    assert answer.code == 201, answer.message
 
 
 # --- what is said ------------------------------------------------------------------------------------
