@@ -34,7 +34,8 @@ def answer(code: int, message: str = "", reason: str = "", **details):
 def test_a_promotion_that_the_policy_denies_names_the_stages():
     text = (
         "registeredmodels.modelyard.io \"fraud\" is forbidden: ValidatingAdmissionPolicy 'modelyard-promote' with binding "
-        "'modelyard-promote' denied request: alice may not change stage production (version), stage staging (version, attempt) of risk/fraud: "
+        "'modelyard-promote' denied request: alice may not change stage production (version), "
+        "stage staging (version, attempt) of risk/fraud: "
         "it needs the verb promote on registeredmodels/<stage> in group modelyard.io"
     )
     found = answer(403, text, "Forbidden")
@@ -55,8 +56,8 @@ def test_another_change_that_needs_promote_names_its_stages():
 
 def test_a_purge_that_the_policy_denies_names_the_verb():
     text = (
-        "x denied request: alice may not delete it (experiments risk/fraud): what it made in MLflow would go too, which needs the verb purge on "
-        "experiments in group modelyard.io; with deletionPolicy: Retain it would stay"
+        "x denied request: alice may not delete it (experiments risk/fraud): what it made in MLflow would go too, which needs the verb "
+        "purge on experiments in group modelyard.io; with deletionPolicy: Retain it would stay"
     )
     found = answer(403, text, "Forbidden")
     assert (found.verb, found.resource, found.namespace) == ("purge", "experiments", "risk")

@@ -7,10 +7,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from modelyard.cli.commands.doctor import installed
+from modelyard.kube.policies import NAMES, problem
 from tests.chart.api import eventually, path_of
+from tests.chart.helm import NAMESPACE, RELEASE
 from tests.chart.policies import models, operator, serving
 from tests.chart.policies.row import Row, refused_by
-from tests.chart.policies.world import BINDINGS, World, world
+from tests.chart.policies.world import ADMISSION, BINDINGS, World, world
 
 pytestmark = pytest.mark.api
 
@@ -53,6 +56,18 @@ def test_a_case_is_refused_to_whom_it_should_be_and_to_nobody_else(there: World,
         if not (answer.code in {200, 201} if allowed else refused):
             wrong.append(f"{name}: {answer.code} {answer.message}")
     assert not wrong, "\n".join(wrong)
+
+
+def test_they_are_in_force_as_the_operator_is_told(there: World):
+    """The hashes are Helm's, the specs the API server's, with its defaults."""
+    deployment = there.admin.get(path_of("apps/v1/deployments", NAMESPACE, RELEASE)).body
+    wanted = installed(deployment)
+    assert [*wanted] == [f"{RELEASE}-{name}" for name in NAMES]
+    for name, hashes in wanted.items():
+        policy, binding = (there.admin.get(path_of(resource, name=name)).body for resource in (ADMISSION, BINDINGS))
+        assert problem(policy, binding, hashes) is None, name
+        policy["spec"]["failurePolicy"] = "Ignore" if policy["spec"]["failurePolicy"] == "Fail" else "Fail"
+        assert problem(policy, binding, hashes) == "the policy is not the one that was installed"
 
 
 def test_a_viewer_changes_nothing_of_all_this(there: World):

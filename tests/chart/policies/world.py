@@ -13,6 +13,7 @@ from tests.chart.helm import NAMESPACE, RELEASE, install
 from tests.cluster.apiserver import running
 
 __all__ = [
+    "ADMISSION",
     "BINDINGS",
     "PEOPLE",
     "SPACE",
@@ -27,6 +28,7 @@ __all__ = [
 
 SPACE = "risk"
 RBAC = "rbac.authorization.k8s.io/v1"
+ADMISSION = "admissionregistration.k8s.io/v1/validatingadmissionpolicies"
 BINDINGS = "admissionregistration.k8s.io/v1/validatingadmissionpolicybindings"
 KUBE_SYSTEM = "system:serviceaccount:kube-system"
 # Each may change everything of Kubernetes and of modelyard in the namespace, by RBAC: only the

@@ -93,8 +93,45 @@ For all of them:
 {{- $enabled := list -}}
 {{- range $policy := $table -}}
 {{- if index $.Values.policies $policy.value -}}
-{{- $enabled = append $enabled (merge (dict "name" (printf "%s-%s" (include "modelyard.fullname" $) $policy.name) "spec" (printf "modelyard.policies.%s" $policy.name)) $policy) -}}
+{{- $name := printf "%s-%s" (include "modelyard.fullname" $) $policy.name -}}
+{{- $enabled = append $enabled (merge (dict "name" $name "spec" (printf "modelyard.policies.%s" $policy.name)) $policy) -}}
 {{- end -}}
 {{- end -}}
 {{- dict "items" $enabled | toJson -}}
+{{- end -}}
+
+{{/* The spec of a policy's binding. Takes (dict "root" $ "policy" <an item of the table>). */}}
+{{- define "modelyard.policies.binding" -}}
+{{- $watched := (include "modelyard.watched" .root | fromJson).items -}}
+policyName: {{ .policy.name | quote }}
+validationActions: [Deny]
+{{- if .policy.models }}
+paramRef:
+  selector: {}
+  parameterNotFoundAction: Allow
+{{- end }}
+{{- if and .policy.scoped $watched }}
+matchResources:
+  namespaceSelector:
+    matchExpressions:
+    # The API server sets this label, and nobody can change it.
+    - key: kubernetes.io/metadata.name
+      operator: In
+      values:
+        {{- toYaml $watched | nindent 8 }}
+{{- end }}
+{{- end -}}
+
+{{/*
+What the operator compares with the policies in force (operator/modelyard/kube/policies.py): name=<policy>/<binding>, each the first 16 digits
+of the SHA-256 of its spec as JSON.
+*/}}
+{{- define "modelyard.policies.expected" -}}
+{{- $out := list -}}
+{{- range (include "modelyard.policies.enabled" . | fromJson).items -}}
+{{- $policy := include .spec $ | fromYaml | toJson | sha256sum | trunc 16 -}}
+{{- $binding := include "modelyard.policies.binding" (dict "root" $ "policy" .) | fromYaml | toJson | sha256sum | trunc 16 -}}
+{{- $out = append $out (printf "%s=%s/%s" .name $policy $binding) -}}
+{{- end -}}
+{{- join "," $out -}}
 {{- end -}}

@@ -4,6 +4,7 @@
 # `promote` on the stage. The operator's own rule (the first declaration counts) remains necessary: parameters come from a watch and can be a
 # moment old.
 failurePolicy: Fail
+paramKind: {apiVersion: modelyard.io/v1alpha1, kind: RegisteredModel}
 matchConstraints:
   resourceRules:
   - {apiGroups: [modelyard.io], apiVersions: [v1alpha1], operations: [CREATE, UPDATE, DELETE], resources: [trainingruns]}
@@ -41,6 +42,7 @@ validations:
 # Ignore: if the CRD of paramKind is missing, Fail would reject every matched request of the cluster, kube-system's EndpointSlices too.
 # Nothing that a user writes may therefore make an expression fail: the checks are counted, two to a variable.
 failurePolicy: Ignore
+paramKind: {apiVersion: modelyard.io/v1alpha1, kind: RegisteredModel}
 matchConstraints:
   resourceRules:
   - {apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [services]}
