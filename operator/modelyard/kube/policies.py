@@ -12,7 +12,8 @@ from typing import Any
 __all__ = ["BINDINGS", "GROUP", "NAMES", "POLICIES", "expected", "fingerprint", "problem"]
 
 GROUP = "admissionregistration.k8s.io"
-POLICIES, BINDINGS = "validatingadmissionpolicies", "validatingadmissionpolicybindings"
+POLICIES = "validatingadmissionpolicies"
+BINDINGS = "validatingadmissionpolicybindings"
 NAMES = (
     "promote",
     "purge",
