@@ -9,6 +9,7 @@ from modelyard.adapters import kubernetes_api
 from modelyard.adapters.connection import Tenants
 from modelyard.adapters.kubernetes import Kubernetes, Leases
 from modelyard.adapters.kubernetes_known import answers
+from modelyard.adapters.kubernetes_policies import Policies
 from modelyard.adapters.kubernetes_watch import WATCHED, Watch
 from modelyard.api.text import Words
 from modelyard.cache import Cache
@@ -20,6 +21,7 @@ from modelyard.engine.lease import Election
 from modelyard.engine.metrics import Metrics
 from modelyard.engine.process import Parts, Process
 from modelyard.kube.pods import Runtime
+from modelyard.kube.policies import expected
 from modelyard.ports import Cluster, Tenant
 from modelyard.settings import Settings
 
@@ -114,6 +116,7 @@ def _parts(  # noqa: PLR0917 - the root holds everything
         unserved=lambda: cluster.unserved(plurals),
         kopf=kopf,
         election=election,
+        policies=Policies(api, expected(settings.policies)).problems,
         metrics=metrics,
         audit=settings.audit,
         drain=settings.drain,

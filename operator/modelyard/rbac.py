@@ -14,6 +14,7 @@ from typing import Any
 from modelyard import generated
 from modelyard.api.base import GROUP
 from modelyard.api.kinds import KINDS
+from modelyard.kube import policies
 from modelyard.kube.names import CONNECTION_SECRET, PODS_SECRET
 from modelyard.kube.owned import OWNED
 
@@ -87,6 +88,14 @@ RIGHTS = (
         "Transitions are told to users as events; those of a Job without a pod are asked why it has none.",
     ),
     Right(Scope.CLUSTER, "", ("namespaces",), ("get",), "Its label says whether models that run code of their own are allowed."),
+    Right(
+        Scope.CLUSTER,
+        policies.GROUP,
+        (policies.POLICIES, policies.BINDINGS),
+        ("get",),
+        "A metric says whether the policies that were installed are in force; the chart puts in their names.",
+        names=tuple(f"modelyard-{name}" for name in policies.NAMES),
+    ),
     Right(Scope.OWN, "coordination.k8s.io", ("leases",), ("get", "create", "update"), "One replica works, the others wait for its lease."),
 )
 

@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from modelyard.kube.policies import expected
+
 __all__ = ["Settings"]
 
 Names = Annotated[tuple[str, ...], NoDecode]
@@ -26,6 +28,10 @@ class Settings(BaseSettings):
     operator_namespace: str = Field("modelyard-system", description="Namespace that the operator itself runs in.")
     runtime_image: str = Field("modelyard/runtime:0.1.0", description="Image of training and serving pods.")
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = Field("IfNotPresent", description="Pull policy of the runtime image.")
+
+    policies: str = Field(
+        "", description="Admission policies that were installed, `name=<hash of the policy>/<hash of the binding>` with commas between."
+    )
 
     # --- the loop -----------------------------------------------------------------------------------------
     workers: int = Field(20, ge=1, le=200, description="Objects that are reconciled at a time.")
@@ -60,3 +66,9 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(filter(None, (part.strip() for part in value.split(",")))) if isinstance(value, str) else value
+
+    @field_validator("policies")
+    @classmethod
+    def _readable(cls, value: str) -> str:
+        expected(value)
+        return value

@@ -74,6 +74,7 @@ class Guarded:
             "KUBECONFIG": str(self.kubeconfig),
             "PYTHONPATH": str(ROOT / "operator"),
             "MODELYARD_OPERATOR_NAMESPACE": OPERATOR,
+            "MODELYARD_POLICIES": "modelyard-promote=0/0",
             "MODELYARD_LISTEN_HEALTH": "0",
             "MODELYARD_LISTEN_METRICS": "0",
         }

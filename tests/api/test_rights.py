@@ -121,7 +121,7 @@ async def kubernetes(there: Guarded, worked: str, known: Cache) -> AsyncIterator
 
 
 async def test_the_operator_needs_all_of_its_rights_and_nothing_else(
-    there: Guarded, parents: list[Manifest], kubernetes: Kubernetes, known: Cache
+    there: Guarded, worked: str, parents: list[Manifest], kubernetes: Kubernetes, known: Cache
 ):
     run = next(each for each in parents if each["kind"] == "TrainingRun")
     known.put("trainingruns", run)
@@ -141,6 +141,8 @@ async def test_the_operator_needs_all_of_its_rights_and_nothing_else(
             await kubernetes.set_finalizers(body, ())
         await kubernetes.set_finalizers(newer, ())
 
+    # There is none of its name, and the operator looks for it when it begins to work.
+    assert "modelyard-promote is not in force: the policy is missing" in worked
     seen, refused = there.seen()
     assert [(each["verb"], each["requestURI"]) for each in refused] == []
     assert seen - needed() == set(), "done, and not in the table"

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import ssl
 import time
-import urllib.error
-import urllib.request
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from tests.cluster.apiserver import ApiServer
 
@@ -43,37 +44,38 @@ def path_of(resource: str, namespace: str | None = None, name: str | None = None
 
 
 class Api:
-    """An administrator's client, or somebody else's by impersonation."""
+    """An administrator's client, or somebody else's by impersonation. It keeps its connection, so it is for one thread."""
 
     def __init__(self, server: ApiServer, user: str | None = None, groups: Sequence[str] = ()) -> None:
         self._server = server
         self._headers = {"Authorization": f"Bearer {server.token}"}
         if user is not None:
             self._headers["Impersonate-User"] = user
-        self._groups = groups
-        self._opener = urllib.request.build_opener(
-            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=str(server.ca)))
-        )
+        if groups:
+            self._headers["Impersonate-Group"] = groups[0]
+        trusted = ssl.create_default_context(cafile=str(server.ca))
+        self._connection = http.client.HTTPSConnection(urlsplit(server.url).netloc, timeout=30, context=trusted)
+        weakref.finalize(self, self._connection.close)
 
     def as_user(self, user: str, *groups: str) -> Api:
         """A client that is taken for somebody else."""
         return Api(self._server, user, groups)
 
-    def ask(self, method: str, path: str, body: Manifest | None = None, content: str = "application/json") -> Answer:
+    def ask(self, method: str, path: str, body: Any = None, content: str = "application/json") -> Answer:
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(
-            self._server.url + path, data=data, method=method, headers=self._headers | {"Content-Type": content}
-        )
-        if self._groups:
-            request.add_header("Impersonate-Group", self._groups[0])
         try:
-            with self._opener.open(request, timeout=30) as answer:
-                return Answer(answer.status, json.load(answer))
-        except urllib.error.HTTPError as error:
-            with error:
-                text = error.read().decode()
-            # Where it serves no such kind at all, it answers in plain words.
-            return Answer(error.code, json.loads(text) if text.startswith("{") else {"message": text})
+            return self._asked(method, path, data, content)
+        except (http.client.RemoteDisconnected, ConnectionError):
+            # The server closed the idle connection, or was started anew: another one is opened.
+            self._connection.close()
+            return self._asked(method, path, data, content)
+
+    def _asked(self, method: str, path: str, data: bytes | None, content: str) -> Answer:
+        self._connection.request(method, path, data, self._headers | {"Content-Type": content})
+        answer = self._connection.getresponse()
+        text = answer.read().decode()
+        # Where it serves no such kind at all, it answers in plain words.
+        return Answer(answer.status, json.loads(text) if text.startswith("{") else {"message": text})
 
     def get(self, path: str) -> Answer:
         return self.ask("GET", path)

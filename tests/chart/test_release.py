@@ -17,7 +17,7 @@ import pytest
 
 from tests.chart.api import EXPERIMENTS, MODELS, RUNS, Api, eventually, path_of
 from tests.chart.conftest import wait_for_policies
-from tests.chart.helm import CHART, NAMESPACE, RELEASE, TEST_VALUES, Refused, helm, install, kubectl
+from tests.chart.helm import CHART, NAMESPACE, RELEASE, ROOT, TEST_VALUES, Refused, documents, find, helm, install, kubectl
 from tests.chart.values import CREDIT, RISK, SETS
 from tests.cluster.apiserver import ApiServer
 
@@ -205,7 +205,9 @@ def test_a_tenant_that_is_taken_out_loses_its_connection_and_keeps_its_namespace
 
 
 # --- before it is uninstalled -----------------------------------------------------------------------------
-def uninstaller(server: ApiServer, folder: Path, *arguments: str, token: str | None = None, seconds: int = 60) -> subprocess.Popen[str]:
+def uninstaller(
+    server: ApiServer, folder: Path, *arguments: str, token: str | None = None, seconds: int = 60, policies: str = ""
+) -> subprocess.Popen[str]:
     """The script of the hook, as its pod would run it."""
     folder.mkdir()
     (folder / "token").write_text(token or server.token)
@@ -216,6 +218,7 @@ def uninstaller(server: ApiServer, folder: Path, *arguments: str, token: str | N
         "KUBERNETES_SERVICE_PORT": port,
         "SERVICE_ACCOUNT": str(folder),
         "SECONDS_TO_WAIT": str(seconds),
+        "POLICIES": policies,
     }
     # No proxy stands between a pod and its API server.
     clean = {key: value for key, value in os.environ.items() if not key.lower().endswith("_proxy")}
@@ -242,6 +245,11 @@ def populate(admin: Api, namespace: str) -> list[str]:
         answer = admin.create(path_of(resource, namespace), {"apiVersion": "modelyard.io/v1alpha1", "metadata": metadata, **body})
         assert answer.code == 201, answer.message
     return [path_of(resource, namespace, "fraud") for resource in OBJECTS]
+
+
+def left_of(admin: Api, plural: str) -> set[str]:
+    """Names of the objects of a kind of admission."""
+    return {each["metadata"]["name"] for each in admin.get(path_of(f"admissionregistration.k8s.io/v1/{plural}")).body["items"]}
 
 
 def is_deleted(admin: Api, path: str) -> bool:
@@ -307,6 +315,37 @@ def test_the_hooks_rights_suffice(clean, values, tmp_path):
     assert other.returncode == 1
     assert "403" in out
     kubectl("delete", "--filename", "-", "--ignore-not-found", kubeconfig=clean.kubeconfig, stdin=manifest)
+
+
+def test_the_hook_deletes_the_policies_where_the_crds_go(clean, values, tmp_path):
+    admin = Api(clean)
+    install(clean.kubeconfig, values(SETS["nothing kept"]))
+    manifest = helm("get", "hooks", RELEASE, "--namespace", NAMESPACE, kubeconfig=clean.kubeconfig)
+    kubectl("apply", "--filename", "-", kubeconfig=clean.kubeconfig, stdin=manifest)
+    job = find(documents(manifest), "Job", f"{RELEASE}-uninstall")["spec"]["template"]["spec"]["containers"][0]
+    policies = next(each["value"] for each in job["env"] if each["name"] == "POLICIES")
+    assert set(policies.split()) == left_of(admin, "validatingadmissionpolicies") == left_of(admin, "validatingadmissionpolicybindings")
+    request = {"spec": {"expirationSeconds": 600}}
+    token = admin.create(f"{path_of('v1/serviceaccounts', NAMESPACE, f'{RELEASE}-uninstall')}/token", request).body["status"]["token"]
+    script = uninstaller(clean, tmp_path / "account", *job["command"][2:], token=token, policies=policies)
+    out, _ = script.communicate(timeout=60)
+    assert script.returncode == 0, out
+    assert not left_of(admin, "validatingadmissionpolicies") | left_of(admin, "validatingadmissionpolicybindings")
+    kubectl("delete", "--filename", "-", "--ignore-not-found", kubeconfig=clean.kubeconfig, stdin=manifest)
+
+
+def test_where_the_crd_of_models_is_missing_only_our_own_kinds_are_refused(clean, values):
+    """A policy whose parameters are of a kind that is not there fails: those on foreign kinds ignore that."""
+    admin = Api(clean)
+    kubectl("apply", "--server-side", "-f", ROOT / "crds" / "modelyard.io_trainingruns.yaml", kubeconfig=clean.kubeconfig)
+    install(clean.kubeconfig, values(SETS["no CRDs"]))
+    run = {"apiVersion": "modelyard.io/v1alpha1", "metadata": {"name": "a"}, **OBJECTS[RUNS]}
+    refused = "failed to find resource referenced by paramKind"
+    path = path_of(RUNS, "default") + "?dryRun=All"
+    eventually(lambda: refused in admin.create(path, run).message, "the policy on TrainingRuns misses its parameters")
+    service = {"metadata": {"name": "a"}, "spec": {"ports": [{"port": 80}]}}
+    answer = admin.create(path_of("v1/services", "default") + "?dryRun=All", service)
+    assert answer.code == 201, answer.message
 
 
 # --- what is said ------------------------------------------------------------------------------------

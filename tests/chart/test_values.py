@@ -92,6 +92,7 @@ def tenant(**changes: Any) -> dict[str, Any]:
         ({"tenants": {"risk": RISK}}, "at '/tenants': got object, want array"),
         ({"purge": {"olderThan": "1d12h"}}, "at '/purge/olderThan': '1d12h' does not match pattern '^[0-9]{1,6}[smhd]$'"),
         ({"purge": {"schedule": "nightly"}}, "at '/purge/schedule': 'nightly' does not match pattern"),
+        ({"policies": {"servingAccounts": ["a'b"]}}, "at '/policies/servingAccounts/0': 'a\\'b' does not match pattern"),
         (tenant(namespace=None), "at '/tenants/0': missing property 'namespace'"),
         (tenant(namespace="risk_1"), "at '/tenants/0/namespace': 'risk_1' does not match pattern"),
         (tenant(mlflow={"uri": "mlflow:5050"}), "at '/tenants/0/mlflow/uri': 'mlflow:5050' does not match pattern '^https?://"),
@@ -149,6 +150,11 @@ def test_a_wrong_value_is_refused_by_its_name(values, said):
             {"replicas": 2, "podDisruptionBudget": {"minAvailable": 2}},
             "podDisruptionBudget.minAvailable: 2 of 2 replicas lets no node be drained",
         ),
+        (
+            {"watchNamespaces": ["kube-system"]},
+            "kube-system: policies.fence keeps the operator out of the system's namespaces and its own; name another namespace for models",
+        ),
+        (tenant(namespace="modelyard-system"), "modelyard-system: policies.fence keeps the operator out of"),
         (
             {"serviceAccount": {"create": False}},
             "serviceAccount.name: name the ServiceAccount that is there, or set serviceAccount.create to true",

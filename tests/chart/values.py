@@ -66,7 +66,7 @@ SETS: dict[str, dict[str, Any]] = {
     "nothing kept of all": {"crds": {"keep": False}, "demo": {"enabled": True}},
     "no CRDs": {"crds": {"install": False}},
     "no hook": {"crds": {"keep": False}, "uninstallHook": {"enabled": False}},
-    "no policies": {"promotionPolicy": {"enabled": False}, "purgePolicy": {"enabled": False}},
+    "no policies": {"policies": dict.fromkeys(("promote", "purge", "keep", "runs", "status", "serving", "names", "fence"), False)},
     "no network policies": {"networkPolicy": {"enabled": False}, "demo": {"enabled": True}},
     "network": {
         "tenants": [RISK],

@@ -20,6 +20,7 @@ from modelyard.cli.views.doctor import Verdict
 from modelyard.cli.views.history import before as held_before
 from modelyard.client.errors import Failed
 from modelyard.client.progress import Progress, State
+from modelyard.kube.policies import NAMES
 from tests.cli.objects import (
     NOW,
     before,
@@ -322,6 +323,34 @@ def test_the_operator_is_judged_by_its_deployment(found: list[dict[str, Any]], v
     judged = doctor.operator(found)
     assert judged.verdict is verdict
     assert bool(judged.cure) is (verdict is not Verdict.GOOD)
+
+
+ALL = {f"yard-{name}": None for name in NAMES}
+
+
+@pytest.mark.parametrize(
+    ("problems", "verdict", "words"),
+    [
+        (ALL, Verdict.GOOD, "all 10 are in force"),
+        (ALL | {"yard-keep": "the binding is missing"}, Verdict.BAD, "yard-keep: the binding is missing"),
+        ({name: None for name in ALL if name != "yard-names"}, Verdict.WARNING, "Not installed: names."),
+        ({}, Verdict.WARNING, "Not installed: promote, purge"),
+    ],
+)
+def test_policies_are_judged_by_what_was_installed(problems: dict[str, str | None], verdict: Verdict, words: str):
+    judged = doctor.policies(problems)
+    assert judged.verdict is verdict
+    assert words in judged.words
+    assert bool(judged.cure) is (verdict is not Verdict.GOOD)
+
+
+def test_what_was_installed_is_read_from_the_operators_settings():
+    def operator(value: str | None) -> dict[str, Any]:
+        env = [{"name": "MODELYARD_POLICIES", "value": value}, {"name": "A", "valueFrom": {}}]
+        return {"spec": {"template": {"spec": {"containers": [{"env": env}, {}]}}}}
+
+    assert doctor.installed(operator("a-keep=1/2,a-runs=3/4")) == {"a-keep": ("1", "2"), "a-runs": ("3", "4")}
+    assert doctor.installed(operator(None)) == doctor.installed(operator("nonsense")) == {}
 
 
 def test_objects_that_nobody_looks_at():

@@ -34,20 +34,30 @@ def answer(code: int, message: str = "", reason: str = "", **details):
 def test_a_promotion_that_the_policy_denies_names_the_stages():
     text = (
         "registeredmodels.modelyard.io \"fraud\" is forbidden: ValidatingAdmissionPolicy 'modelyard-promote' with binding "
-        "'modelyard-promote' denied request: alice may not change version or attempt of stage production, staging of risk/fraud: "
+        "'modelyard-promote' denied request: alice may not change stage production (version), "
+        "stage staging (version, attempt) of risk/fraud: "
         "it needs the verb promote on registeredmodels/<stage> in group modelyard.io"
     )
     found = answer(403, text, "Forbidden")
     assert isinstance(found, NotAllowed)
     assert (found.verb, found.resource) == ("promote", "registeredmodels/production, registeredmodels/staging")
-    assert str(found).startswith("alice may not change version or attempt of stage production, staging of risk/fraud")
+    assert str(found).startswith("alice may not change stage production (version), stage staging (version, attempt) of risk/fraud")
     assert "ValidatingAdmissionPolicy" not in str(found)
+
+
+def test_another_change_that_needs_promote_names_its_stages():
+    text = "denied request: stage production, stage staging of fraud asks for the version that new registers: alice needs the verb"
+    assert answer(403, f"{text} promote on registeredmodels/<stage> in group modelyard.io").resource == (
+        "registeredmodels/production, registeredmodels/staging"
+    )
+    text = "denied request: names that begin with fraud-production belong to what serves that stage: alice needs the verb promote on"
+    assert answer(403, f"{text} registeredmodels/<stage> in group modelyard.io").resource == "registeredmodels/<stage>"
 
 
 def test_a_purge_that_the_policy_denies_names_the_verb():
     text = (
-        "x denied request: alice may not delete experiments risk/fraud: what it made in MLflow would go too, which needs the verb purge on "
-        "experiments in group modelyard.io; with deletionPolicy: Retain it would stay"
+        "x denied request: alice may not delete it (experiments risk/fraud): what it made in MLflow would go too, which needs the verb "
+        "purge on experiments in group modelyard.io; with deletionPolicy: Retain it would stay"
     )
     found = answer(403, text, "Forbidden")
     assert (found.verb, found.resource, found.namespace) == ("purge", "experiments", "risk")

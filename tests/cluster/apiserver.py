@@ -173,6 +173,8 @@ def controllers_command(binary: Path, folder: Path) -> list[str | Path]:
         f"--service-account-private-key-file={folder / 'service-accounts.key'}",
         f"--root-ca-file={folder / 'apiserver.crt'}",
         "--leader-elect=false",
+        # As on a real cluster: policies tell the controllers apart by their accounts.
+        "--use-service-account-credentials=true",
         "--secure-port=0",
         "--concurrent-gc-syncs=5",
     ]

@@ -20,7 +20,8 @@ FORBIDDEN_VERBS = {"*", "escalate", "bind", "impersonate", "approve", "sign", "d
 @pytest.mark.parametrize("right", RIGHTS, ids=lambda right: f"{right.group or 'core'}/{right.resources[0]}")
 def test_no_right_is_dangerous(right: Right):
     assert "*" not in (right.group, *right.resources)
-    assert right.group not in FORBIDDEN_GROUPS
+    # Admission is read, by name: whether the policies are in force.
+    assert right.group not in FORBIDDEN_GROUPS or (right.group.startswith("admission") and right.verbs == ("get",) and right.names)
     assert not FORBIDDEN_RESOURCES & set(right.resources)
     assert not FORBIDDEN_VERBS & set(right.verbs)
     assert right.why.endswith(".")

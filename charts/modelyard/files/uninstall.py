@@ -1,7 +1,8 @@
 """Deletes the objects that go with the release, while the operator is still there to clean up after them, and waits until they are gone.
 
 Run by `helm uninstall`, in a pod, with a ServiceAccount that may list and delete them. Arguments: the namespaces to empty; `--all` for
-every one. Environment besides Kubernetes' own: SECONDS_TO_WAIT, SERVICE_ACCOUNT (the folder of the account's token and authority).
+every one. Environment besides Kubernetes' own: SECONDS_TO_WAIT, SERVICE_ACCOUNT (the folder of the account's token and authority),
+POLICIES (ValidatingAdmissionPolicies and bindings that are deleted at the end, before helm deletes the CRDs: names with spaces between).
 """
 
 import json
@@ -19,6 +20,9 @@ GROUP = "/apis/modelyard.io/v1alpha1"
 # Models first: they are served from what the others made.
 KINDS = ("registeredmodels", "trainingruns", "experiments")
 SECONDS = int(os.environ.get("SECONDS_TO_WAIT", "240"))
+# Some policies read RegisteredModels as parameters. Without that CRD they would refuse the requests that they match.
+POLICIES = os.environ.get("POLICIES", "").split()
+ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 
 
 DEADLINE = time.monotonic() + SECONDS
@@ -77,6 +81,9 @@ def main() -> None:
             print(f"waiting for {told} objects to go", flush=True)
         time.sleep(1)
         objects = left(scopes)
+    for kind in ("validatingadmissionpolicybindings", "validatingadmissionpolicies"):
+        for name in POLICIES:
+            ask("DELETE", f"{ADMISSION}/{kind}/{name}")
     print("nothing is left that the operator would have to clean up")
 
 

@@ -51,6 +51,13 @@
 {{- if and .Values.podDisruptionBudget.enabled (ge (int .Values.podDisruptionBudget.minAvailable) (int .Values.replicas)) (gt (int .Values.replicas) 1) -}}
 {{- $wrong = append $wrong (printf "podDisruptionBudget.minAvailable: %v of %v replicas lets no node be drained; make it smaller" .Values.podDisruptionBudget.minAvailable .Values.replicas) -}}
 {{- end -}}
+{{- if .Values.policies.fence -}}
+{{- range $name := concat .Values.watchNamespaces (keys $seen) (ternary (list .Values.demo.tenant.namespace) list .Values.demo.enabled) | uniq -}}
+{{- if has $name (list "kube-system" "kube-public" "kube-node-lease" $.Release.Namespace) -}}
+{{- $wrong = append $wrong (printf "%s: policies.fence keeps the operator out of the system's namespaces and its own; name another namespace for models" $name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- if $wrong -}}
 {{- fail (printf "\n\nThe values do not fit together:\n- %s\n" (join "\n- " $wrong)) -}}
 {{- end -}}

@@ -40,6 +40,12 @@ class Metrics:
             "modelyard_watch_drift", "Changes that only the paged list brought to light.", ("kind",), registry=self.registry
         )
         self._dropped = Gauge("modelyard_events_dropped", "Kubernetes events that did not fit the budget.", registry=self.registry)
+        self._policies = Gauge(
+            "modelyard_policy_in_force",
+            "1 when an admission policy stands in the cluster as it was installed, 0 when not.",
+            ("policy",),
+            registry=self.registry,
+        )
         self.leader = Gauge("modelyard_leader", "1 when this process holds the lease.", registry=self.registry)
 
     def reconciled(self, kind: str, outcome: str, seconds: float) -> None:
@@ -56,6 +62,11 @@ class Metrics:
     def watch_restarted(self, resource: str, reason: str) -> None:
         """Count a stream that ended otherwise than in good order."""
         self._watches.labels(resource, reason).inc()
+
+    def policies_seen(self, problems: Mapping[str, str | None]) -> None:
+        """Say which policies are in force: those without a problem."""
+        for name, problem in problems.items():
+            self._policies.labels(name).set(problem is None)
 
     def drifted(self, kind: str, count: int) -> None:
         """Count what the watch had lost."""

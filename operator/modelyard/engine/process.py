@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol
 
@@ -42,6 +42,7 @@ class Parts:
         unserved: Returns which of our kinds the API server does not serve.
         kopf: Tells the cache of our own kinds until the event is set; given a function that takes the process's signals back.
         election: Who works; None: we do.
+        policies: Returns why an admission policy is not in force, by its name; None for one that is.
         metrics: Where it is counted.
         audit: Seconds between two comparisons with the API server's own list.
         drain: Seconds that work under way is given to end.
@@ -53,6 +54,7 @@ class Parts:
     unserved: Callable[[], Awaitable[tuple[str, ...]]]
     kopf: Callable[[asyncio.Event, Callable[[], None]], Awaitable[None]]
     election: Election | None
+    policies: Callable[[], Awaitable[Mapping[str, str | None]]]
     metrics: Metrics
     audit: float
     drain: float
@@ -90,6 +92,7 @@ class Process:
             if await self._cut_short(self._take_up()):
                 return
             tasks.append(asyncio.create_task(self._audit(), name="audit"))
+            tasks.append(asyncio.create_task(self._look_at_policies(), name="policies"))
             # Kopf leaves the tasks alone that it finds here; those that begin later end with it.
             await parts.kopf(self._stop, self._take_signals)
         finally:
@@ -163,6 +166,25 @@ class Process:
                 pause = _LOOK_AGAIN
             except Exception:
                 logger.exception("This is a bug: the list could not be compared")
+
+    async def _look_at_policies(self) -> None:
+        """Compare the admission policies with those that were installed, again and again."""
+        told: Mapping[str, str | None] = {}
+        while True:
+            try:
+                found = await self._parts.policies()
+            except ModelyardError as error:
+                logger.warning("The admission policies could not be read: %s", error)
+            except Exception:
+                logger.exception("This is a bug: the admission policies could not be compared")
+            else:
+                self._parts.metrics.policies_seen(found)
+                for name, problem in found.items():
+                    if problem != told.get(name):
+                        state = f"is not in force: {problem}" if problem else "is in force again"
+                        logger.warning("The admission policy %s %s", name, state)
+                told = found
+            await asyncio.sleep(self._parts.audit)
 
     # --- being watched ------------------------------------------------------------------------------------
     @property

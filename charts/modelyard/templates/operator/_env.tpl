@@ -11,6 +11,8 @@
   value: {{ .Values.runtime.image.pullPolicy | quote }}
 - name: MODELYARD_LEASE_NAME
   value: {{ include "modelyard.fullname" . | quote }}
+- name: MODELYARD_POLICIES
+  value: {{ include "modelyard.policies.expected" . | quote }}
 - name: MODELYARD_WORKERS
   value: {{ .Values.reconcile.workers | quote }}
 - name: MODELYARD_RESYNC

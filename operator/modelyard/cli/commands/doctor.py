@@ -1,9 +1,9 @@
-"""`doctor`: the connection, the kinds, the user's rights, the operator, the store; each finding with its cure.
+"""`doctor`: the connection, the kinds, the user's rights, the operator, its policies, the store; each finding with its cure.
 
 What cannot be looked at for lack of a right is said so, and is no illness.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -23,10 +23,14 @@ from modelyard.cli.options import Where
 from modelyard.cli.views.doctor import Finding, Verdict, document, findings
 from modelyard.client.errors import ClientError, NotAllowed, NotFound
 from modelyard.client.kube import Kind, Manifest
+from modelyard.kube.policies import BINDINGS, NAMES, POLICIES, expected, problem
+from modelyard.kube.policies import GROUP as ADMISSION
 
-__all__ = ["doctor", "missing_fields", "operator", "unseen"]
+__all__ = ["doctor", "installed", "missing_fields", "operator", "policies", "unseen"]
 
 _CRDS = Kind("apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions", namespaced=False)
+_POLICY = Kind(f"{ADMISSION}/v1", "ValidatingAdmissionPolicy", POLICIES, namespaced=False)
+_BINDING = Kind(f"{ADMISSION}/v1", "ValidatingAdmissionPolicyBinding", BINDINGS, namespaced=False)
 _OPERATOR = "app.kubernetes.io/name=modelyard,app.kubernetes.io/component=operator"
 _PATIENCE = timedelta(minutes=2)
 """How long a spec may be unseen before the operator is asked about; with a resync it has looked long before."""
@@ -64,7 +68,7 @@ def _looked(session: Session) -> Iterator[Finding]:
             return
     yield from _definitions(session)
     yield from _rights(session, objects)
-    yield _operator(session)
+    yield from _operator(session)
     yield from _objects(objects, now())
     yield from outside.findings(session)
 
@@ -135,12 +139,48 @@ def _can(session: Session, verb: str, resource: str) -> bool:
     return session.kube.can(verb, resource, name="modelyard-connection" if resource == "secrets" else "")
 
 
-def _operator(session: Session) -> Finding:
+def _operator(session: Session) -> Iterator[Finding]:
     try:
         found = session.kube.list("Deployment", all_namespaces=True, labels=_OPERATOR)
     except NotAllowed as error:
-        return Finding("operator", Verdict.UNKNOWN, f"Its deployment was not looked at: {error}")
-    return operator(found)
+        yield Finding("operator", Verdict.UNKNOWN, f"Its deployment was not looked at: {error}")
+        return
+    yield operator(found)
+    for each in found:
+        yield _policies(session, installed(each))
+
+
+def _policies(session: Session, wanted: Mapping[str, tuple[str, str]]) -> Finding:
+    def there(kind: Kind, name: str) -> Manifest | None:
+        try:
+            return session.kube.get(kind, name)
+        except NotFound:
+            return None
+
+    try:
+        return policies({name: problem(there(_POLICY, name), there(_BINDING, name), hashes) for name, hashes in wanted.items()})
+    except NotAllowed as error:
+        return Finding("policies", Verdict.UNKNOWN, f"They were not looked at: {error}")
+
+
+def installed(deployment: Manifest) -> dict[str, tuple[str, str]]:
+    """Return the policies that the chart installed with an operator, by the setting that tells it of them. Pure."""
+    containers = deployment["spec"]["template"]["spec"]["containers"]
+    settings = {each["name"]: each.get("value") for container in containers for each in container.get("env") or ()}
+    try:
+        return expected(settings.get("MODELYARD_POLICIES") or "")
+    except ValueError:
+        return {}
+
+
+def policies(problems: Mapping[str, str | None]) -> Finding:
+    """Say whether the policies are in force. Pure."""
+    cure = "Without them everybody who may edit may promote and purge: helm upgrade, with `policies` on (docs/concepts/security.md)."
+    if wrong := [f"{name}: {problem}" for name, problem in problems.items() if problem]:
+        return Finding("policies", Verdict.BAD, f"Not in force as installed: {'; '.join(wrong)}.", cure)
+    if lacking := [name for name in NAMES if not any(each.endswith(f"-{name}") for each in problems)]:
+        return Finding("policies", Verdict.WARNING, f"Not installed: {', '.join(lacking)}.", cure)
+    return Finding("policies", Verdict.GOOD, f"all {len(problems)} are in force")
 
 
 def operator(found: Sequence[Manifest]) -> Finding:

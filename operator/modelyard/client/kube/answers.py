@@ -54,7 +54,7 @@ _RBAC = re.compile(
 )
 _POLICY = re.compile(r"denied request: (?P<text>.*)", re.DOTALL)
 _OURS = re.compile(r"needs the verb (?P<verb>\S+) on (?P<resource>\S+) in group")
-_STAGES = re.compile(r"may not change version or attempt of stage (?P<stages>.+?) of \S+: it needs")
+_STAGE = re.compile(r"\bstage ([a-z0-9-]+)(?: \(|, | of )")
 _HEAD = re.compile(r'^(?:Invalid value|Unsupported value|Duplicate value): (?:"(?:[^"\\]|\\.)*"|\S+): ')
 _UNQUOTED = re.compile(r"^.+ in body must be of type string: \"(?P<kind>integer|number|boolean)\"$")
 _PATTERN = "in body should match"
@@ -118,8 +118,8 @@ def _forbidden(asked: Asked, message: str) -> ClientError:
     if not (ours := _OURS.search(text)):
         return Refused(f"{asked.subject} was refused: {text}")
     resource = ours["resource"]
-    if stages := _STAGES.search(text):
-        resource = ", ".join(f"registeredmodels/{stage}" for stage in stages["stages"].split(", "))
+    if stages := dict.fromkeys(_STAGE.findall(text)):
+        resource = ", ".join(f"registeredmodels/{stage}" for stage in stages)
         text = text.replace(ours["resource"], resource)
     return NotAllowed(text, verb=ours["verb"], resource=resource, namespace=asked.namespace)
 

@@ -1,0 +1,78 @@
+{{/* Policies that read the RegisteredModels of the request's namespace as parameters: one evaluation for each of them. */}}
+{{- define "modelyard.policies.runs" -}}
+# A TrainingRun that registers a version that a stage asks for, or that such a declared version comes from, is created and deleted only with
+# `promote` on the stage. The operator's own rule (the first declaration counts) remains necessary: parameters come from a watch and can be a
+# moment old.
+failurePolicy: Fail
+paramKind: {apiVersion: modelyard.io/v1alpha1, kind: RegisteredModel}
+matchConstraints:
+  resourceRules:
+  - {apiGroups: [modelyard.io], apiVersions: [v1alpha1], operations: [CREATE, UPDATE, DELETE], resources: [trainingruns]}
+matchConditions:
+{{ include "modelyard.policies.notDeletedByACollector" . }}
+variables:
+- {name: run, expression: "dyn(object != null ? object : oldObject)"}
+- {name: versions, expression: "dyn(params.spec).?versions.orValue({})"}
+- {name: stages, expression: "dyn(params.spec).?stages.orValue({})"}
+{{ include "modelyard.policies.owners" . }}
+# spec.register is immutable, so an update matters only if it adds an owner reference.
+- {name: matters, expression: "request.operation != 'UPDATE' || variables.owners.exists(r, !(r in variables.ownersBefore))"}
+- name: claimed
+  expression: >-
+    variables.versions.filter(v, variables.versions[v].?trainingRun.orValue('') == variables.run.metadata.name)
+    + (variables.run.spec.?register.?model.orValue('') == params.metadata.name ? [variables.run.spec.register.version] : [])
+- {name: touched, expression: "!variables.matters ? [] : variables.stages.filter(s, variables.stages[s].?version.orValue('') in variables.claimed)"}
+- name: right
+  expression: "authorizer.group('modelyard.io').resource('registeredmodels').namespace(request.namespace).name(params.metadata.name)"
+{{- include "modelyard.policies.mayPromote" . }}
+validations:
+- expression: >-
+    {{ include "modelyard.policies.mayPromoteAll" . }}
+  messageExpression: >-
+    variables.touched.map(s, 'stage ' + s).join(', ') + ' of ' + params.metadata.name + ' asks for the version that ' + variables.run.metadata.name
+    + ' registers: ' + request.userInfo.username + ' needs the verb promote on registeredmodels/<stage> in group modelyard.io'
+  message: "a stage asks for the version that this TrainingRun registers: it needs the verb promote on registeredmodels/<stage> in group modelyard.io"
+  reason: Forbidden
+{{- end -}}
+
+{{- define "modelyard.policies.names" -}}
+# Names, where labels do not help. Deleting the stage's Service is free; an unlabelled Service created under its name would then receive its
+# traffic. An EndpointSlice can add addresses to the Service, and an autoscaler scales the Deployment through kube-system's controller. So the
+# names <model>-<stage> and <model>-<stage>-... are reserved for accounts that may promote the stage. Shortened names are not covered.
+# Ignore: if the CRD of paramKind is missing, Fail would reject every matched request of the cluster, kube-system's EndpointSlices too.
+# Nothing that a user writes may therefore make an expression fail: the checks are counted, two to a variable.
+failurePolicy: Ignore
+paramKind: {apiVersion: modelyard.io/v1alpha1, kind: RegisteredModel}
+matchConstraints:
+  resourceRules:
+  - {apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [services]}
+  - {apiGroups: [apps], apiVersions: [v1], operations: [CREATE], resources: [deployments]}
+  - {apiGroups: [policy], apiVersions: [v1], operations: [CREATE], resources: [poddisruptionbudgets]}
+  - {apiGroups: [autoscaling], apiVersions: [v2], operations: [CREATE, UPDATE], resources: [horizontalpodautoscalers]}
+  - {apiGroups: [discovery.k8s.io], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [endpointslices]}
+matchConditions:
+- name: not-by-the-machinery
+  expression: >-
+    {{- include "modelyard.policies.notByTheMachinery" . | nindent 4 }}
+variables:
+- {name: after, expression: "dyn(object)"}
+- {name: stages, expression: "dyn(params.spec).?stages.orValue({})"}
+- name: names
+  expression: >-
+    [dyn(variables.after.metadata.name), dyn(variables.after.?spec.?scaleTargetRef.?name.orValue('')),
+    dyn(variables.after.metadata.?labels[?'kubernetes.io/service-name'].orValue(''))]
+- name: touched
+  expression: >-
+    variables.stages.filter(s, variables.names.exists(n, (n + '-').startsWith(params.metadata.name + '-' + s + '-')))
+- name: right
+  expression: "authorizer.group('modelyard.io').resource('registeredmodels').namespace(request.namespace).name(params.metadata.name)"
+{{- include "modelyard.policies.mayPromote" . }}
+validations:
+- expression: >-
+    {{ include "modelyard.policies.mayPromoteAll" . }}
+  messageExpression: >-
+    'names that begin with ' + variables.touched.map(s, params.metadata.name + '-' + s).join(', ') + ' belong to what serves that stage: '
+    + request.userInfo.username + ' needs the verb promote on registeredmodels/<stage> in group modelyard.io, or takes another name'
+  message: "names that begin with <model>-<stage> belong to what serves that stage: take another name"
+  reason: Forbidden
+{{- end -}}

@@ -1,0 +1,80 @@
+{{/* Changing what a stage asks for, by any road, needs `promote` on that stage. */}}
+{{- define "modelyard.policies.promote" -}}
+# Changing what a stage asks for, by any road, needs `promote` on that stage. The variable `changes` lists per stage what the request
+# changes. The operator is no exception: it never writes a spec.
+failurePolicy: Fail
+matchConstraints:
+  resourceRules:
+  - {apiGroups: [modelyard.io], apiVersions: [v1alpha1], operations: [CREATE, UPDATE, DELETE], resources: [registeredmodels]}
+matchConditions:
+{{ include "modelyard.policies.notDeletedByACollector" . }}
+variables:
+# request.name is absent in a deletecollection. The object's own name is always set, also with generateName.
+- {name: model, expression: "object != null ? object.metadata.name : oldObject.metadata.name"}
+- {name: after, expression: "object != null ? dyn(object.spec) : dyn({})"}
+- {name: before, expression: "oldObject != null ? dyn(oldObject.spec) : dyn({})"}
+- {name: new, expression: "variables.after.?stages.orValue({})"}
+- {name: old, expression: "variables.before.?stages.orValue({})"}
+- {name: effective, expression: "oldObject != null ? dyn(oldObject).?status.?stages.orValue({}) : dyn({})"}
+- {name: stages, expression: "variables.new.map(s, s) + variables.old.map(s, s).filter(s, !(s in variables.new))"}
+# Stages that ask for a version before this request, or have an effective one (only the operator writes the status).
+- name: held
+  expression: >-
+    variables.stages.filter(s, variables.old[?s].?version.orValue(null) != null || variables.effective[?s].?version.orValue(null) != null)
+- name: stopped
+  expression: >-
+    variables.held.filter(s, variables.new[?s].?serving.?replicas.orValue(1) == 0 && !variables.new[?s].?serving.?autoscaling.hasValue()
+    && (variables.old[?s].?serving.?replicas.orValue(1) != 0 || variables.old[?s].?serving.?autoscaling.hasValue()))
+# Versions whose declaration is added, changed or removed. On CREATE the change of the stage itself is enough.
+- name: redeclared
+  expression: >-
+    oldObject == null ? [] :
+    variables.after.?versions.orValue({}).filter(v, variables.after.versions[v] != variables.before.?versions[?v].orValue(null))
+    + variables.before.?versions.orValue({}).filter(v, !(v in variables.after.?versions.orValue({})))
+# Fields of the spec that apply to every stage, with the defaults of the CRD.
+- {name: defaults, expression: "{'drift': dyn('Revert')}"}
+- name: everywhere
+  expression: >-
+    object == null ? [] : variables.defaults.filter(f,
+    variables.after[?f].orValue(variables.defaults[f]) != variables.before[?f].orValue(variables.defaults[f]))
+{{ include "modelyard.policies.owners" . }}
+# Fields of a stage and of its `serving` that are free, and the defaults of the others that the CRD sets. A field that is added to the API
+# later is guarded by default. null, absent and the default are equal.
+- {name: free, expression: "['serving']"}
+- {name: freeOfServing, expression: "['replicas', 'autoscaling', 'resources', 'nodeSelector', 'tolerations']"}
+- {name: stageDefaults, expression: "dyn({'attempt': 0})"}
+- {name: servingDefaults, expression: "dyn({'runtime': {'workers': dyn(1), 'update': dyn('WithPromotion')}})"}
+- name: changes
+  expression: >-
+    variables.stages.map(s, {'stage': dyn(s), 'fields': dyn(
+    variables.new[?s].orValue({}).filter(f, !(f in variables.free)
+    && variables.new[s][f] != variables.old[?s][?f].orValue(variables.stageDefaults[?f].orValue(null)))
+    + variables.old[?s].orValue({}).filter(f, !(f in variables.free) && !(f in variables.new[?s].orValue({}))
+    && variables.old[s][f] != variables.stageDefaults[?f].orValue(null) && variables.old[s][f] != null)
+    + variables.new[?s].?serving.orValue({}).filter(f, !(f in variables.freeOfServing)
+    && variables.new[s].serving[f] != variables.old[?s].?serving[?f].orValue(variables.servingDefaults[?f].orValue(null)))
+    .map(f, 'serving.' + f)
+    + variables.old[?s].?serving.orValue({}).filter(f, !(f in variables.freeOfServing) && !(f in variables.new[?s].?serving.orValue({}))
+    && variables.old[s].serving[f] != variables.servingDefaults[?f].orValue(null)).map(f, 'serving.' + f)
+    + variables.redeclared.filter(v, v in [?variables.new[?s].?version, ?variables.old[?s].?version, ?variables.effective[?s].?version])
+    .map(v, 'versions.' + v)
+    + (s in variables.stopped ? ['serving.replicas'] : [])
+    + (s in variables.held ? variables.everywhere + (variables.adopted ? ['ownerReferences'] : []) : []))}).filter(c, c.fields.size() > 0)
+- {name: touched, expression: "variables.changes.map(c, c.stage)"}
+- name: right
+  expression: "authorizer.group('modelyard.io').resource('registeredmodels').namespace(request.namespace).name(variables.model)"
+{{- include "modelyard.policies.mayPromote" . }}
+validations:
+- expression: "variables.touched.size() <= 16"
+  messageExpression: >-
+    'this request changes ' + string(variables.touched.size()) + ' stages of ' + request.namespace + '/' + variables.model
+    + ': one request may change 16 at most; split it'
+  message: "one request may change 16 stages at most: split it"
+- expression: >-
+    {{ include "modelyard.policies.mayPromoteAll" . }}
+  messageExpression: >-
+    request.userInfo.username + ' may not change ' + variables.changes.map(c, 'stage ' + c.stage + ' (' + c.fields.join(', ') + ')').join(', ')
+    + ' of ' + request.namespace + '/' + variables.model + ': it needs the verb promote on registeredmodels/<stage> in group modelyard.io'
+  message: "this changes what stages ask for: it needs the verb promote on registeredmodels/<stage> in group modelyard.io"
+  reason: Forbidden
+{{- end -}}

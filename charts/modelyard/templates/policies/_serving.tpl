@@ -1,0 +1,137 @@
+{{/* Objects that serve a stage: who but the operator may write them. */}}
+{{- define "modelyard.policies.serving" -}}
+# Objects that serve a stage. The objectSelector is applied to the object before and after the change (removing the label counts), and excludes
+# all other pods of the cluster before any CEL is evaluated. Kubernetes' controllers and the kubelet pass by their groups. Other accounts may
+# change what does not affect serving (status, finalizers, foreign labels and annotations: CNI plugins, schedulers, Argo CD). Deletions and
+# evictions are not matched, so they stay free: the operator heals what was deleted.
+# The right is checked for the model that the label modelyard.io/model names; the selectors of Service and Deployment carry it.
+failurePolicy: Fail
+matchConstraints:
+  objectSelector: {matchExpressions: [{key: modelyard.io/stage, operator: Exists}]}
+  resourceRules:
+  # pods/*: ephemeralcontainers, resize, and status (which can change labels). Bindings, evictions and exec have no labels and never match.
+  - {apiGroups: [""], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [pods, pods/*, services, services/*]}
+  # The pod template that was rolled out is kept in a ControllerRevision.
+  - {apiGroups: [apps], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [controllerrevisions]}
+  - {apiGroups: [autoscaling], apiVersions: [v2], operations: [CREATE, UPDATE], resources: [horizontalpodautoscalers]}
+  - {apiGroups: [policy], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [poddisruptionbudgets]}
+  - {apiGroups: [discovery.k8s.io], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [endpointslices]}
+matchConditions:
+# policies.servingAccounts extends the first list (VPA or KEDA outside of kube-system). Nodes may update pods; a node never creates a pod of a stage.
+- name: not-by-the-machinery
+  expression: >-
+    {{- include "modelyard.policies.notByTheMachinery" . | nindent 4 }}
+    && !(request.operation == 'UPDATE' && 'system:nodes' in request.userInfo.?groups.orValue([]))
+variables:
+- {name: after, expression: "dyn(object)"}
+- {name: before, expression: "oldObject == null ? dyn({}) : dyn(oldObject)"}
+- {name: labels, expression: "variables.after.?metadata.?labels.orValue({})"}
+- {name: labelsBefore, expression: "variables.before.?metadata.?labels.orValue({})"}
+- name: relabelled
+  expression: >-
+    !sets.equivalent(
+    variables.labels.filter(k, k.startsWith('modelyard.io/') || k == 'app.kubernetes.io/managed-by').map(k, k + '=' + variables.labels[k]),
+    variables.labelsBefore.filter(k, k.startsWith('modelyard.io/') || k == 'app.kubernetes.io/managed-by').map(k, k + '=' + variables.labelsBefore[k]))
+- name: harmless
+  expression: >-
+    oldObject != null && !variables.relabelled
+    && ['spec', 'data', 'revision', 'endpoints', 'ports', 'addressType'].all(f, variables.after[?f] == variables.before[?f])
+    && variables.after.metadata.?ownerReferences == variables.before.metadata.?ownerReferences
+- name: served
+  expression: >-
+    (variables.relabelled ? [variables.labelsBefore, variables.labels] : [variables.labels]).filter(l, 'modelyard.io/stage' in l)
+validations:
+- expression: >-
+    variables.harmless || variables.served.all(l, authorizer.group('modelyard.io').resource('registeredmodels').subresource(l['modelyard.io/stage'])
+    .namespace(request.namespace).name(l[?'modelyard.io/model'].orValue('')).check('promote').allowed())
+  messageExpression: >-
+    request.userInfo.username + ' may not ' + (oldObject == null ? 'create' : 'change') + ' what serves stage '
+    + variables.served.map(l, l['modelyard.io/stage'] + ' of ' + l[?'modelyard.io/model'].orValue('(no label modelyard.io/model)')).join(', ')
+    + ': the operator does, and who has the verb promote on registeredmodels/<stage> in group modelyard.io'
+  message: "the operator changes what serves a stage, and who has the verb promote on registeredmodels/<stage> in group modelyard.io"
+  reason: Forbidden
+{{- end -}}
+
+{{- define "modelyard.policies.serving-workloads" -}}
+# Workloads. Controllers in kube-system create pods for every user, so the pod template is checked where a person writes it. Without this
+# policy, an unlabelled Deployment with the stage's labels in its template would receive production traffic. An objectSelector cannot look into
+# a template, hence the matchCondition.
+failurePolicy: Fail
+matchConstraints:
+  resourceRules:
+  - {apiGroups: [apps], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [deployments, replicasets, statefulsets, daemonsets]}
+  - {apiGroups: [batch], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [jobs, cronjobs]}
+  - {apiGroups: [""], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [replicationcontrollers]}
+matchConditions:
+- name: not-by-the-machinery
+  expression: >-
+    {{- include "modelyard.policies.notByTheMachinery" . | nindent 4 }}
+- name: of-a-stage
+  expression: >-
+    [dyn(object), dyn(oldObject)].exists(o, o != null
+    && [o, o.spec.?template.orValue({}), o.spec.?jobTemplate.orValue({}), o.spec.?jobTemplate.?spec.?template.orValue({})]
+    .exists(m, 'modelyard.io/stage' in m.?metadata.?labels.orValue({})))
+variables:
+- {name: after, expression: "dyn(object)"}
+- {name: before, expression: "oldObject == null ? dyn({'spec': {}}) : dyn(oldObject)"}
+# Labels of the object, its pods, its Jobs and their pods: before (0 to 3) and after (4 to 7).
+- name: labels
+  expression: >-
+    [variables.before, variables.before.spec.?template.orValue({}), variables.before.spec.?jobTemplate.orValue({}),
+    variables.before.spec.?jobTemplate.?spec.?template.orValue({}),
+    variables.after, variables.after.spec.?template.orValue({}), variables.after.spec.?jobTemplate.orValue({}),
+    variables.after.spec.?jobTemplate.?spec.?template.orValue({})].map(m, m.?metadata.?labels.orValue({}))
+- name: harmless
+  expression: >-
+    oldObject != null && variables.after.spec == variables.before.spec
+    && variables.after.metadata.?ownerReferences == variables.before.metadata.?ownerReferences
+    && sets.equivalent(
+    variables.labels[0].filter(k, k.startsWith('modelyard.io/') || k == 'app.kubernetes.io/managed-by').map(k, k + '=' + variables.labels[0][k]),
+    variables.labels[4].filter(k, k.startsWith('modelyard.io/') || k == 'app.kubernetes.io/managed-by').map(k, k + '=' + variables.labels[4][k]))
+- {name: served, expression: "variables.labels.filter(l, 'modelyard.io/stage' in l)"}
+- name: names
+  expression: "variables.served.map(l, l['modelyard.io/stage'] + ' of ' + l[?'modelyard.io/model'].orValue('(no label modelyard.io/model)'))"
+- name: distinct
+  expression: "[0, 1, 2, 3, 4, 5, 6, 7].filter(i, i < variables.names.size() && variables.names.indexOf(variables.names[i]) == i)"
+validations:
+- expression: "variables.harmless || variables.distinct.size() <= 2"
+  message: "an object and its pods serve one stage of one model"
+  reason: Invalid
+- expression: >-
+    variables.harmless || variables.distinct.size() > 2 || variables.distinct.map(i, variables.served[i]).all(l,
+    authorizer.group('modelyard.io').resource('registeredmodels').subresource(l['modelyard.io/stage'])
+    .namespace(request.namespace).name(l[?'modelyard.io/model'].orValue('')).check('promote').allowed())
+  messageExpression: >-
+    request.userInfo.username + ' may not ' + (oldObject == null ? 'create' : 'change') + ' what serves stage '
+    + variables.distinct.map(i, variables.names[i]).join(', ')
+    + ': the operator does, and who has the verb promote on registeredmodels/<stage> in group modelyard.io'
+  message: "the operator changes what serves a stage, and who has the verb promote on registeredmodels/<stage> in group modelyard.io"
+  reason: Forbidden
+{{- end -}}
+
+{{- define "modelyard.policies.serving-scale" -}}
+# kubectl scale, KEDA. The object of the subresource is a Scale, without labels. The API server fills its status.selector from the workload,
+# whatever the request contains, and that names stage and model.
+failurePolicy: Fail
+matchConstraints:
+  resourceRules:
+  - {apiGroups: [apps], apiVersions: [v1], operations: [UPDATE], resources: [deployments/scale, replicasets/scale, statefulsets/scale]}
+  - {apiGroups: [""], apiVersions: [v1], operations: [UPDATE], resources: [replicationcontrollers/scale]}
+matchConditions:
+- name: not-by-the-machinery
+  expression: >-
+    {{- include "modelyard.policies.notByTheMachinery" . | nindent 4 }}
+- {name: of-a-stage, expression: "dyn(oldObject).?status.?selector.orValue('').contains('modelyard.io/stage=')"}
+variables:
+- {name: labels, expression: "dyn(oldObject).status.selector.split(',')"}
+- {name: stage, expression: "variables.labels.filter(l, l.startsWith('modelyard.io/stage='))[0].split('=')[1]"}
+- {name: model, expression: "variables.labels.filter(l, l.startsWith('modelyard.io/model=')).map(l, l.split('=')[1]).join('')"}
+validations:
+- expression: >-
+    authorizer.group('modelyard.io').resource('registeredmodels').subresource(variables.stage).namespace(request.namespace).name(variables.model)
+    .check('promote').allowed()
+  messageExpression: >-
+    request.userInfo.username + ' may not scale what serves stage ' + variables.stage + ' of ' + variables.model
+    + ': it needs the verb promote on registeredmodels/<stage> in group modelyard.io'
+  reason: Forbidden
+{{- end -}}

@@ -1,0 +1,93 @@
+"""Whether the admission policies are in force: the specs that stand in the cluster against those that were installed. Pure.
+
+The chart says what it installed, as hashes, in the operator's setting `policies`. Reading the
+objects does not belong here (`adapters.kubernetes_policies`).
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["BINDINGS", "GROUP", "NAMES", "POLICIES", "expected", "fingerprint", "problem"]
+
+GROUP = "admissionregistration.k8s.io"
+POLICIES = "validatingadmissionpolicies"
+BINDINGS = "validatingadmissionpolicybindings"
+NAMES = (
+    "promote",
+    "purge",
+    "keep",
+    "runs",
+    "status",
+    "serving",
+    "serving-workloads",
+    "serving-scale",
+    "names",
+    "operator-fence",
+)
+"""The policies of the chart; each one's object is named after the release, such as `modelyard-promote`."""
+_DEFAULTS: Mapping[str, Any] = {
+    "matchPolicy": "Equivalent",
+    "namespaceSelector": {},
+    "objectSelector": {},
+    "scope": "*",
+}
+"""What the API server writes into a spec that leaves it out."""
+_ESCAPED = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
+
+
+def expected(setting: str) -> dict[str, tuple[str, str]]:
+    """Read the setting: the hashes of policy and binding, by the name of both.
+
+    Args:
+        setting: `name=<policy>/<binding>`, separated by commas; empty when none is installed.
+
+    Raises:
+        ValueError: It is something else.
+
+    """
+    out = {}
+    for part in filter(None, setting.split(",")):
+        name, sign, hashes = part.partition("=")
+        policy, slash, binding = hashes.partition("/")
+        if not (name and sign and slash and policy and binding):
+            raise ValueError(f"{part!r} is not <name>=<hash of the policy>/<hash of the binding>")
+        out[name] = (policy, binding)
+    return out
+
+
+def fingerprint(spec: Any) -> str:
+    """Return the first 16 hex digits of the SHA-256 of a spec, as Helm's `toJson` writes it."""
+    text = json.dumps(_bare(spec), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    for character, escaped in _ESCAPED.items():
+        text = text.replace(character, escaped)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def problem(policy: Mapping[str, Any] | None, binding: Mapping[str, Any] | None, wanted: tuple[str, str]) -> str | None:
+    """Say why a policy is not in force as it was installed; None when it is.
+
+    Args:
+        policy: The ValidatingAdmissionPolicy; None when there is none.
+        binding: Its binding; None when there is none.
+        wanted: The hashes of their specs.
+
+    """
+    for what, body, digest in (("policy", policy, wanted[0]), ("binding", binding, wanted[1])):
+        if body is None:
+            return f"the {what} is missing"
+        if body["metadata"].get("deletionTimestamp"):
+            return f"the {what} is being deleted"
+        if fingerprint(body.get("spec") or {}) != digest:
+            return f"the {what} is not the one that was installed"
+    return None
+
+
+def _bare(value: Any) -> Any:
+    """Return a value without the defaults that the API server adds."""
+    if isinstance(value, Mapping):
+        return {key: _bare(inner) for key, inner in value.items() if not (key in _DEFAULTS and inner == _DEFAULTS[key])}
+    if isinstance(value, list | tuple):
+        return [_bare(each) for each in value]
+    return value

@@ -1,0 +1,161 @@
+"""Cases of the fence around the operator's own account: what it makes passes, what could do harm does not."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from tests.chart.api import RUNS, Manifest, path_of
+from tests.chart.policies.row import Request, Row, apply, create, delete, json_patch, merge
+from tests.chart.policies.serving import at
+from tests.chart.policies.world import FRAUD, SPACE, plural_path, training_run
+from tests.golden.cases import CASES
+
+__all__ = ["ROWS"]
+
+fence = partial(Row, "operator-fence")
+BUILT = {name: objects for name, objects in CASES.items() if name != "training/long-name"}
+
+
+def applied(manifest: Manifest) -> Request:
+    """As the operator writes its objects."""
+    return apply(plural_path(manifest, manifest["metadata"]["name"]), manifest)
+
+
+def picked(name: str, kind: str) -> Manifest:
+    """A copy of an object that the operator makes."""
+    return copy.deepcopy(next(each for each in CASES[name] if each["kind"] == kind))
+
+
+JOB, SERVICE, CONFIG = picked("training/xgboost", "Job"), picked("serving/plain", "Service"), picked("training/xgboost", "ConfigMap")
+
+
+def changed(manifest: Manifest, change: Callable[[Manifest], Any]) -> Request:
+    out = copy.deepcopy(manifest)
+    change(out)
+    return applied(out)
+
+
+def pod(**fields: Any) -> Request:
+    """A Job whose pods differ from ours in these fields."""
+    return changed(JOB, lambda job: job["spec"]["template"]["spec"].update(fields))
+
+
+def container(place: str = "containers", **fields: Any) -> Request:
+    """... or whose containers do."""
+    return changed(JOB, lambda job: job["spec"]["template"]["spec"][place][0].update(fields))
+
+
+def volume(**source: Any) -> Request:
+    """... or that has one volume more."""
+    return changed(JOB, lambda job: job["spec"]["template"]["spec"]["volumes"].append({"name": "more", **source}))
+
+
+def security(place: str = "containers", **fields: Any) -> Request:
+    """... or whose containers have another security context."""
+    return changed(JOB, lambda job: job["spec"]["template"]["spec"][place][0]["securityContext"].update(fields))
+
+
+def projected(**source: Any) -> Request:
+    return volume(projected={"sources": [source]})
+
+
+CRON = {
+    **{key: value for key, value in JOB.items() if key not in {"kind", "spec"}},
+    "kind": "CronJob",
+    "spec": {
+        "schedule": "1 2 3 4 5",
+        "jobTemplate": {"spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]}}}},
+    },
+}
+UNCONFINED = {"type": "Unconfined"}
+TOKENS, NODE, RESTRICTED, SECRETS = "no service account token", "path or device of the node", "level restricted", "read no Secret but"
+TEMPLATES = [
+    ("a token", pod(automountServiceAccountToken=True), TOKENS),
+    ("no word about the token", changed(JOB, lambda job: job["spec"]["template"]["spec"].pop("automountServiceAccountToken")), TOKENS),
+    ("a service account", pod(serviceAccountName="other"), TOKENS),
+    ("a service account by its old name", pod(serviceAccount="other"), TOKENS),
+    ("a node's name", pod(nodeName="n1"), TOKENS),
+    ("the node's network", pod(hostNetwork=True), NODE),
+    ("the node's processes", pod(hostPID=True), NODE),
+    ("the node's shared memory", pod(hostIPC=True), NODE),
+    ("a path of the node", volume(hostPath={"path": "/"}), NODE),
+    ("a driver's volume", volume(csi={"driver": "example.com"}), NODE),
+    ("a share", volume(nfs={"server": "a", "path": "/"}), NODE),
+    ("a projected token", projected(serviceAccountToken={"path": "token"}), NODE),
+    ("privileges", security(privileged=True, allowPrivilegeEscalation=True), RESTRICTED),
+    ("privileges of an init container", security("initContainers", privileged=True, allowPrivilegeEscalation=True), RESTRICTED),
+    ("escalation", security(allowPrivilegeEscalation=True), RESTRICTED),
+    ("no word about escalation", container(securityContext={"capabilities": {"drop": ["ALL"]}}), RESTRICTED),
+    ("a capability", security(capabilities={"drop": ["ALL"], "add": ["NET_BIND_SERVICE"]}), RESTRICTED),
+    ("capabilities that are kept", security(capabilities={}), RESTRICTED),
+    ("root", pod(securityContext={"runAsNonRoot": False, "seccompProfile": {"type": "RuntimeDefault"}}), RESTRICTED),
+    ("root in a container", security(runAsNonRoot=False), RESTRICTED),
+    ("no seccomp profile", pod(securityContext={"runAsNonRoot": True}), RESTRICTED),
+    ("no seccomp profile in a container", security(seccompProfile=UNCONFINED), RESTRICTED),
+    ("a port of the node", container(ports=[{"containerPort": 80, "hostPort": 80}]), RESTRICTED),
+    ("another Secret as environment", container(envFrom=[{"secretRef": {"name": "other"}}]), SECRETS),
+    ("a key of another Secret", container(env=[{"name": "A", "valueFrom": {"secretKeyRef": {"name": "other", "key": "a"}}}]), SECRETS),
+    ("a volume of another Secret", volume(secret={"secretName": "other"}), SECRETS),
+    ("a projected other Secret", projected(secret={"name": "other"}), SECRETS),
+    ("a CronJob's pods", applied(CRON), TOKENS),
+]
+OWN = "what one of our kinds controls"
+REFERENCE = CONFIG["metadata"]["ownerReferences"][0]
+
+
+def owner(*references: Manifest) -> Request:
+    return changed(CONFIG, lambda body: body["metadata"].update(ownerReferences=list(references)))
+
+
+def placed(namespace: str) -> Request:
+    return changed(CONFIG, lambda body: body["metadata"].update(namespace=namespace))
+
+
+def service(**fields: Any) -> Request:
+    return changed(SERVICE, lambda body: body["spec"].update(fields))
+
+
+SPEC, TYPE = "never a spec", "of type ClusterIP"
+ANNOTATED = {"metadata": {"annotations": {"example.com/a": "b"}}}
+ROWS = [
+    *(
+        fence(f"{name}: its {each['kind']}", applied(each), allowed="op")
+        for name, objects in BUILT.items()
+        for each in objects
+    ),
+    *(fence(f"pods with {what}", request, "op", says=says) for what, request, says in TEMPLATES),
+    fence("no owner", owner(), "op", says=OWN),
+    fence("an owner of another group", owner(REFERENCE | {"apiVersion": "example.com/v1"}), "op",
+        says=OWN),
+    fence("an owner that is no controller", owner(REFERENCE | {"controller": False}), "op",
+        says=OWN),
+    *(fence(f"an object in {name}", placed(name), "op", says="system's namespaces")
+        for name in ("kube-system", "kube-public", "modelyard-system")),
+    *(fence(f"another's {kind} changed", merge(at(kind, "plain"), ANNOTATED), "op", says=OWN)
+        for kind in ("Deployment", "Service", "Job")),
+    fence("another's Deployment deleted", delete(at("Deployment", "plain")), "op", says=OWN),
+    fence("another's Service taken over",
+        merge(at("Service", "plain"), {"metadata": {"ownerReferences": [REFERENCE]}}), "op",
+        says=OWN),
+    fence("a Service of type NodePort", service(type="NodePort"), "op", says=TYPE),
+    fence("a Service with external addresses", service(externalIPs=["1.2.3.4"]), "op", says=TYPE),
+    fence("a Service that selects anything", service(selector={"app": "other"}), "op", says=TYPE),
+    fence("a TrainingRun created", create(path_of(RUNS, SPACE), training_run("new")), "op",
+        says=SPEC),
+    fence("a TrainingRun deleted", delete(path_of(RUNS, SPACE, "plain")), "op", says=SPEC),
+    fence("a spec changed", merge(FRAUD, {"spec": {"description": "x"}}), "op", says=SPEC),
+    fence("metadata of ours",
+        json_patch(FRAUD, ("add", "/metadata/finalizers", ["modelyard.io/external-cleanup"])),
+        allowed="op"),
+    fence("an annotation of a Pod that serves", merge(at("Pod", "serves"), ANNOTATED),
+        allowed="op"),
+    fence("an annotation of another Pod", merge(at("Pod", "plain"), ANNOTATED), "op",
+        says="nothing else of pods"),
+    fence("a label of a Pod that serves",
+        merge(at("Pod", "serves"), {"metadata": {"labels": {"a": "b"}}}), "op",
+        says="nothing else of pods"),
+    fence("what others do", merge(at("Deployment", "plain"), ANNOTATED), allowed="dora admin"),
+]  # fmt: skip

@@ -1,0 +1,100 @@
+"""The matrix: each case as each person, and every policy taken away once."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+import pytest
+
+from modelyard.cli.commands.doctor import installed
+from modelyard.kube.policies import NAMES, problem
+from tests.chart.api import eventually, path_of
+from tests.chart.helm import NAMESPACE, RELEASE
+from tests.chart.policies import models, operator, serving
+from tests.chart.policies.row import Row, refused_by
+from tests.chart.policies.world import ADMISSION, BINDINGS, World, world
+
+pytestmark = pytest.mark.api
+
+ROWS: list[Row] = [*models.ROWS, *serving.ROWS, *operator.ROWS]
+BY_POLICY: dict[str, list[Row]] = defaultdict(list)
+for each in ROWS:
+    if each.refused:
+        BY_POLICY[each.policy].append(each)
+POLICIES = [policy for policy in BY_POLICY if "|" not in policy]
+
+
+@pytest.fixture(scope="module")
+def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with world(tmp_path_factory.mktemp("matrix")) as running:
+        for policy in POLICIES:
+            wait(running, policy, refuses=True)
+        yield running
+
+
+def wait(there: World, policy: str, *, refuses: bool) -> None:
+    """A policy takes effect, or loses it, a moment after its binding: wait for that."""
+    probe = BY_POLICY[policy][0]
+    person = there.people[probe.refused.split()[0]]
+    eventually(lambda: (refused_by(probe.request.send(there.admin, person)) == policy) is refuses, f"{policy} is in force: {refuses}")
+
+
+def test_each_case_is_told_apart():
+    named = [(row.policy, row.what) for row in ROWS]
+    assert len(named) == len(set(named))
+    assert all(row.people for row in ROWS)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.policy}: {row.what}")
+def test_a_case_is_refused_to_whom_it_should_be_and_to_nobody_else(there: World, row: Row):
+    wrong = []
+    for name, allowed in row.people.items():
+        answer = row.request.send(there.admin, there.people[name])
+        by = refused_by(answer)
+        refused = by in row.policy.split("|") and row.says in answer.message
+        if not (answer.code in {200, 201} if allowed else refused):
+            wrong.append(f"{name}: {answer.code} {answer.message}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_they_are_in_force_as_the_operator_is_told(there: World):
+    """The hashes are Helm's, the specs the API server's, with its defaults."""
+    deployment = there.admin.get(path_of("apps/v1/deployments", NAMESPACE, RELEASE)).body
+    wanted = installed(deployment)
+    assert [*wanted] == [f"{RELEASE}-{name}" for name in NAMES]
+    for name, hashes in wanted.items():
+        policy, binding = (there.admin.get(path_of(resource, name=name)).body for resource in (ADMISSION, BINDINGS))
+        assert problem(policy, binding, hashes) is None, name
+        policy["spec"]["failurePolicy"] = "Ignore" if policy["spec"]["failurePolicy"] == "Fail" else "Fail"
+        assert problem(policy, binding, hashes) == "the policy is not the one that was installed"
+
+
+def test_a_viewer_changes_nothing_of_all_this(there: World):
+    for row in ROWS:
+        answer = row.request.send(there.admin, there.viewer)
+        assert answer.code == 403, row
+        assert "cannot" in answer.message
+        assert not refused_by(answer), row
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_without_its_policy_every_case_would_pass(there: World, policy: str):
+    """No case is refused for another reason, such as a right in RBAC or a name that is taken."""
+    path = path_of(BINDINGS, name=f"modelyard-{policy}")
+    binding = there.admin.get(path).body
+    assert there.admin.delete(path).code == 200
+    try:
+        wait(there, policy, refuses=False)
+        passed = []
+        for row in BY_POLICY[policy]:
+            if row.request.dry:
+                for name in row.refused.split():
+                    answer = row.request.send(there.admin, there.people[name])
+                    passed.append((row.what, name, answer.code in {200, 201}, answer.message))
+    finally:
+        meta = {"name": binding["metadata"]["name"], "labels": binding["metadata"]["labels"]}
+        assert there.admin.create(path_of(BINDINGS), binding | {"metadata": meta}).code == 201
+        wait(there, policy, refuses=True)
+    assert passed
+    assert [each for each in passed if not each[2]] == []

@@ -1,0 +1,245 @@
+"""Who asks in the matrix, and what is there: an API server with the chart, people and objects."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.chart.api import EXPERIMENTS, MODELS, RUNS, Api, Manifest, path_of
+from tests.chart.helm import NAMESPACE, RELEASE, install
+from tests.cluster.apiserver import running
+
+__all__ = [
+    "ADMISSION",
+    "BINDINGS",
+    "PEOPLE",
+    "SPACE",
+    "World",
+    "experiment",
+    "model",
+    "served",
+    "training_run",
+    "workload",
+    "world",
+]
+
+SPACE = "risk"
+RBAC = "rbac.authorization.k8s.io/v1"
+ADMISSION = "admissionregistration.k8s.io/v1/validatingadmissionpolicies"
+BINDINGS = "admissionregistration.k8s.io/v1/validatingadmissionpolicybindings"
+KUBE_SYSTEM = "system:serviceaccount:kube-system"
+# Each may change everything of Kubernetes and of modelyard in the namespace, by RBAC: only the
+# policies stand between. The second is the verb promote, and the third may purge.
+PEOPLE: dict[str, tuple[str, tuple[str, ...]]] = {
+    "dora": ("dora", ()),
+    "stan": ("stan", ("promote-staging",)),
+    "fred": ("fred", ("promote-fraud",)),
+    "rita": ("rita", (f"{RELEASE}-release-manager",)),
+    "gitops": ("system:serviceaccount:argocd:argocd-application-controller", (f"{RELEASE}-release-manager",)),
+    "named": ("system:serviceaccount:keda:keda-operator", ()),
+    "unnamed": ("system:serviceaccount:risk:default", ()),
+    "op": (f"system:serviceaccount:{NAMESPACE}:{RELEASE}", ()),
+    "admin": ("root", ("cluster-admin",)),
+    "gc": (f"{KUBE_SYSTEM}:generic-garbage-collector", ()),
+    "namespaces": (f"{KUBE_SYSTEM}:namespace-controller", ()),
+    "manager": ("system:kube-controller-manager", ()),
+    "hpa": (f"{KUBE_SYSTEM}:horizontal-pod-autoscaler", ()),
+    "replicasets": (f"{KUBE_SYSTEM}:replicaset-controller", ()),
+    "scheduler": ("system:kube-scheduler", ()),
+    "node": ("system:node:n1", ()),
+}
+GROUPS = {"node": ("system:nodes",)}
+ROLES: dict[str, Manifest] = {
+    # Not promote, not purge.
+    "wide": {
+        "apiGroups": ["", "apps", "batch", "autoscaling", "policy", "discovery.k8s.io", "modelyard.io"],
+        "resources": ["*"],
+        "verbs": ["get", "list", "create", "update", "patch", "delete", "deletecollection"],
+    },
+    "promote-staging": {
+        "apiGroups": ["modelyard.io"],
+        "resources": ["registeredmodels/staging"],
+        "verbs": ["promote"],
+    },
+    "promote-fraud": {
+        "apiGroups": ["modelyard.io"],
+        "resources": ["registeredmodels/production", "registeredmodels/staging"],
+        "resourceNames": ["fraud"],
+        "verbs": ["promote"],
+    },
+}
+
+
+# --- how objects look -----------------------------------------------------------------------------
+def ours(kind: str, name: str, spec: Manifest, **metadata: Any) -> Manifest:
+    meta = {"name": name, "namespace": SPACE, **metadata}
+    return {"apiVersion": "modelyard.io/v1alpha1", "kind": kind, "metadata": meta, "spec": spec}
+
+
+def model(name: str, **spec: Any) -> Manifest:
+    return ours("RegisteredModel", name, spec)
+
+
+def experiment(name: str, **spec: Any) -> Manifest:
+    return ours("Experiment", name, spec)
+
+
+def training_run(name: str, registers: str = "", **metadata: Any) -> Manifest:
+    """A TrainingRun that registers `model/version`, or nothing."""
+    spec: Manifest = {"experiment": "kept", "trainer": {"external": {}}}
+    if registers:
+        spec["register"] = dict(zip(("model", "version"), registers.split("/"), strict=True))
+    return ours("TrainingRun", name, spec, **metadata)
+
+
+def served(stage: str, model: str | None = "fraud") -> dict[str, str]:
+    """The labels of what serves a stage."""
+    labels = {"modelyard.io/uid": "uid-of-fraud", "modelyard.io/stage": stage, "modelyard.io/identity": "0a0a0a0a"}
+    return labels | ({"modelyard.io/model": model} if model else {})
+
+
+POD: Manifest = {"containers": [{"name": "c", "image": "i", "resources": {"requests": {"cpu": "1m"}}}]}
+
+
+def workload(kind: str, name: str, labels: dict[str, str] | None = None, pods: dict[str, str] | None = None) -> Manifest:
+    """An object of Kubernetes, with labels, and with others on its pods.
+
+    Args:
+        kind: `Pod`, `Deployment`, ...
+        name: Its name.
+        labels: The labels of the object itself.
+        pods: Labels of its pod template besides `app`; for Services and budgets, the selector.
+
+    """
+    chosen = {"app": name} | (pods or {})
+    template = {"metadata": {"labels": chosen}, "spec": POD}
+    job = {"template": {"metadata": {"labels": pods or {}}, "spec": POD | {"restartPolicy": "Never"}}}
+    selected = {"selector": {"matchLabels": chosen}, "template": template}
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "elsewhere"}
+    version, body = {
+        "Pod": ("v1", {"spec": POD}),
+        "Service": ("v1", {"spec": {"selector": chosen, "ports": [{"port": 80}]}}),
+        "ReplicationController": ("v1", {"spec": {"selector": chosen, "template": template}}),
+        "Deployment": ("apps/v1", {"spec": selected}),
+        "ReplicaSet": ("apps/v1", {"spec": selected}),
+        "DaemonSet": ("apps/v1", {"spec": selected}),
+        "StatefulSet": ("apps/v1", {"spec": selected | {"serviceName": name}}),
+        "ControllerRevision": ("apps/v1", {"revision": 1, "data": {}}),
+        "Job": ("batch/v1", {"spec": job}),
+        "CronJob": ("batch/v1", {"spec": {"schedule": "1 2 3 4 5", "jobTemplate": {"spec": job}}}),
+        "PodDisruptionBudget": ("policy/v1", {"spec": {"selector": {"matchLabels": chosen}, "maxUnavailable": 1}}),
+        "HorizontalPodAutoscaler": ("autoscaling/v2", {"spec": {"maxReplicas": 2, "scaleTargetRef": target}}),
+        "EndpointSlice": ("discovery.k8s.io/v1", {"addressType": "IPv4", "endpoints": [{"addresses": ["10.0.0.1"]}]}),
+    }[kind]
+    return {"apiVersion": version, "kind": kind, "metadata": {"name": name, "namespace": SPACE, "labels": labels or {}}, **body}
+
+
+def plural_path(manifest: Manifest, name: str | None = None) -> str:
+    """The path of an object's kind, or of the object."""
+    plural = {"poddisruptionbudget": "poddisruptionbudgets"}.get(manifest["kind"].lower(), manifest["kind"].lower() + "s")
+    return path_of(f"{manifest['apiVersion']}/{plural}", manifest["metadata"].get("namespace"), name)
+
+
+# --- what is there --------------------------------------------------------------------------------
+REFERENCES = [
+    {"apiVersion": "v1", "kind": "ConfigMap", "name": name, "uid": f"00000000-0000-0000-0000-00000000000{number}"}
+    for number, name in enumerate(("first", "second"), 1)
+]
+VERSIONS = {"v1": {"trainingRun": "source-of-v1"}, "v2": {"runId": "r2"}, "v3": {"runId": "r3"}, "v5": {"runId": "r5"}}
+STAGES: Manifest = {
+    "production": {"version": "v1", "serving": {"replicas": 2}},
+    "staging": {"version": "v2"},
+    # Nothing declares v9 yet.
+    "waiting": {"version": "v9"},
+    "idle": {},
+}
+THERE: list[Manifest] = [
+    ours("RegisteredModel", "fraud", {"versions": VERSIONS, "stages": STAGES}, labels={"team": "a"}),
+    model("other", versions={"v1": {"runId": "r"}}, stages={"production": {"version": "v1"}}),
+    model("empty", stages={"production": {}}),
+    model("purging", deletionPolicy="Delete"),
+    ours("RegisteredModel", "owned", {"stages": {"production": {"version": "v1"}}}, ownerReferences=REFERENCES),
+    # What the operator holds, though the spec asks for nothing any more.
+    model("cleared", versions={"v1": {"runId": "r"}}, stages={"production": {}}),
+    experiment("kept"),
+    experiment("purging", deletionPolicy="Delete"),
+    experiment("aged", retention={"runs": "30d", "keepBest": 3}),
+    training_run("plain"),
+    training_run("source-of-v1"),
+    training_run("source-of-v2", "fraud/v2"),
+    training_run("source-of-v8", "fraud/v8"),
+    *(
+        workload(kind, f"serves-{kind.lower()}", served("production"), served("production"))
+        for kind in (
+            "Pod", "Service", "ReplicationController", "Deployment", "ReplicaSet", "StatefulSet",
+            "ControllerRevision", "PodDisruptionBudget", "HorizontalPodAutoscaler", "EndpointSlice",
+        )
+    ),
+    *(
+        workload(kind, f"plain-{kind.lower()}")
+        for kind in (
+            "Pod", "Service", "ReplicationController", "Deployment", "ReplicaSet", "StatefulSet", "DaemonSet",
+            "Job", "CronJob", "PodDisruptionBudget", "HorizontalPodAutoscaler", "EndpointSlice",
+        )
+    ),
+]  # fmt: skip
+EFFECTIVE = {"fraud": {"production": {"version": "v5"}}, "cleared": {"production": {"version": "v1"}}}
+
+
+class World:
+    """The API server with the chart, and everybody's client."""
+
+    def __init__(self, admin: Api) -> None:
+        self.admin = admin
+        self.people = {name: admin.as_user(user, *GROUPS.get(name, ())) for name, (user, _) in PEOPLE.items()}
+        self.viewer = admin.as_user("vera")
+
+    def populate(self) -> None:
+        """Make roles, bindings, and what is there."""
+        for name, rule in ROLES.items():
+            self.made(path_of(f"{RBAC}/clusterroles"), {"metadata": {"name": name}, "rules": [rule]})
+        for name, (user, roles) in PEOPLE.items():
+            for role in ("wide", *roles):
+                self._bind(f"{name}-{role}", user, role)
+        self._bind("vera", "vera", "view")
+        self._bind("vera-of-ours", "vera", f"{RELEASE}-viewer")
+        # The fence is tried where the operator could do harm.
+        self._bind("op-everywhere", PEOPLE["op"][0], "wide", namespace=None)
+        for manifest in THERE:
+            self.made(plural_path(manifest), manifest)
+        for name, stages in EFFECTIVE.items():
+            answer = self.people["op"].merge(path_of(MODELS, SPACE, name) + "/status", {"status": {"stages": stages}})
+            assert answer.code == 200, answer.message
+
+    def _bind(self, name: str, user: str, role: str, namespace: str | None = SPACE) -> None:
+        subject = {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}
+        reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role}
+        kind = "rolebindings" if namespace else "clusterrolebindings"
+        self.made(path_of(f"{RBAC}/{kind}", namespace), {"metadata": {"name": name}, "roleRef": reference, "subjects": [subject]})
+
+    def made(self, path: str, body: Manifest) -> None:
+        """Create an object as the administrator."""
+        answer = self.admin.create(path, body)
+        assert answer.code == 201, f"{path} {body['metadata']['name']}: {answer.message}"
+
+
+@contextmanager
+def world(folder: Path) -> Iterator[World]:
+    """Run an API server with the chart, people and objects, for the length of a block."""
+    values = folder / "values.json"
+    tenant = {"namespace": SPACE, "existingSecret": True}
+    values.write_text(json.dumps({"tenants": [tenant], "policies": {"servingAccounts": [PEOPLE["named"][0]]}}))
+    with running(arguments=["--allow-privileged=true"]) as server:
+        there = World(Api(server))
+        # Not by the chart: Pod Security would refuse what the policies are to refuse.
+        there.made(path_of("v1/namespaces"), {"metadata": {"name": SPACE}})
+        install(server.kubeconfig, values)
+        there.populate()
+        yield there
+
+
+FRAUD, OTHER, EMPTY = (path_of(MODELS, SPACE, name) for name in ("fraud", "other", "empty"))
+ALL_MODELS, ALL_RUNS, ALL_EXPERIMENTS = (path_of(resource, SPACE) for resource in (MODELS, RUNS, EXPERIMENTS))
