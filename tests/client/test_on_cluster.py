@@ -28,11 +28,11 @@ def client(tenant: Tenant) -> Iterator[Client]:
 
 
 @pytest.fixture
-def fraud(client: Client, trained: Trained) -> Client:
+def fraud(client: Client, tenant: Tenant, trained: Trained) -> Client:
     """A model with two versions, of which v1 is in production."""
     client.models.create("fraud", stages={"production": {"serving": SERVING}})
     for version, uri in (("v1", trained.v1), ("v2", trained.v2)):
-        client.models.register("fraud", uri, version)
+        client.models.register("fraud", tenant.copy_model(uri, version), version)
     client.models.set_stage("fraud", "v1", "production")
     return client
 
@@ -89,8 +89,10 @@ assert list(found) == list(served), (found, served)
 def test_what_cannot_be_promoted_says_so(fraud: Client):
     with pytest.raises(Failed, match="VersionUnknown"):
         fraud.models.set_stage("fraud", "v9", "production", seconds=120)
+    with pytest.raises(Failed, match="MODELYARD_READ_BUCKETS"):
+        fraud.models.register("fraud", "s3://mlflow-artifacts/another-tenant/model", "v8", seconds=120)
     with pytest.raises(Failed, match="ArtifactMissing"):
-        fraud.models.register("fraud", "s3://mlflow-artifacts/none/at-all", "v9", seconds=120)
+        fraud.models.register("fraud", f"s3://mlflow-artifacts/{fraud.namespace}/at-all", "v9", seconds=120)
 
 
 def test_a_notebook_s_run_is_recorded_registered_and_restored(client: Client, tmp_path: Path):
