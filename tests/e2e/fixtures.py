@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,14 @@ from tests.e2e.tenant import LABEL, SESSION, SESSION_LABEL, Tenant, make_namespa
 # Drift is seen at the next resync: five minutes are right for a cluster, and too long for a test. So is a lease of 15 s for one whose
 # holder is killed over and over.
 LEASE = {"MODELYARD_LEASE_DURATION": "8", "MODELYARD_LEASE_DEADLINE": "6", "MODELYARD_LEASE_PERIOD": "2"}
-VALUES = {"reconcile": {"resyncSeconds": 15}, "extraEnv": [{"name": name, "value": value} for name, value in LEASE.items()]}
+LITTLE = {"resources": {"requests": {"cpu": "10m"}}}
+"""Three sessions share a node of two processors, of which Kubernetes itself requests one: what they use, they need not reserve."""
+VALUES: dict[str, Any] = {
+    **LITTLE,
+    "reconcile": {"resyncSeconds": 15},
+    "extraEnv": [{"name": name, "value": value} for name, value in LEASE.items()],
+    "demo": {"mlflow": LITTLE, "minio": LITTLE},
+}
 numbers = itertools.count(1)
 
 

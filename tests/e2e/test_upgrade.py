@@ -9,7 +9,7 @@ import pytest
 from tests.cluster.settings import Settings
 from tests.demo import install
 from tests.demo.kube import Kube
-from tests.e2e.fixtures import VALUES, Trained
+from tests.e2e.fixtures import LITTLE, VALUES, Trained
 from tests.e2e.tenant import Tenant
 from tests.e2e.written import run
 
@@ -27,7 +27,7 @@ def upgraded(operator: Kube) -> Iterator[dict[str, object]]:
     subprocess.run(["docker", "exec", Settings.read().node, "ctr", "-n", "k8s.io", "images", "tag", "--force", *names], check=True)
     # MLflow is in the same image, and stays as it is.
     mlflow = {"repository": REPOSITORY, "tag": install.RUNTIME.partition(":")[2]}
-    yield VALUES | {"runtime": {"image": {"tag": "next"}}, "demo": {"mlflow": {"image": mlflow}}}
+    yield VALUES | {"runtime": {"image": {"tag": "next"}}, "demo": VALUES["demo"] | {"mlflow": LITTLE | {"image": mlflow}}}
     install.install(operator, VALUES)
     install.wait_ready(operator)
 
