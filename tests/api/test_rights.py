@@ -133,6 +133,7 @@ async def test_the_operator_needs_all_of_its_rights_and_nothing_else(
         await kubernetes.delete(SERVED, Delete(api_version, kind, manifest["metadata"]["name"], uid))
     await kubernetes.namespace_labels(SERVED)
     await kubernetes.config_map(SERVED, "absent")
+    assert await kubernetes.creation_error(SERVED, run["metadata"]["uid"]) is None
     for parent in parents:
         path = there.cluster.path(parent["kind"], parent["metadata"]["name"], SERVED)
         body = there.cluster.request("GET", path).body

@@ -11,7 +11,6 @@ from os import environ
 from typing import Any
 
 from modelyard import __version__
-from modelyard.api.text import printable
 from modelyard.cli.exits import Exit, code_of
 from modelyard.cli.groups import group
 
@@ -83,6 +82,7 @@ def main(arguments: list[str], program: str = "modelyard") -> int:
 
 
 def _ended_by(error: Exception) -> int:
+    from modelyard.api.text import printable  # noqa: PLC0415
     from modelyard.client.errors import ClientError  # noqa: PLC0415
 
     if isinstance(error, (ClientError, OSError, ValueError)) and "MODELYARD_DEBUG" not in environ:
