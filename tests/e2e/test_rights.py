@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.cluster.console import Failed
+from tests.demo.kube import Failed
 from tests.e2e.fixtures import Trained
 from tests.e2e.tenant import Tenant
 
@@ -37,8 +37,8 @@ def test_what_serves_is_the_operator_s_and_evictions_and_restarts_go_on(tenant: 
         return tenant.kube.kubectl("--as", user, "-n", tenant.name, *words, stdin=stdin)
 
     model = ("patch", "registeredmodel", "fraud", "--type=merge", "-p")
-    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "mine", "labels": dict(each.split("=") for each in LABELS.split(","))}}
-    spec = {"containers": [{"name": "main", "image": "mine"}]}
+    labels = dict(each.split("=") for each in LABELS.split(","))
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "mine", "labels": labels}, "spec": {"ports": [{"port": 80}]}}
     refused: list[tuple[str, ...]] = [
         ("scale", name, "--replicas=0"),
         ("set", "env", name, "MLFLOW_TRACKING_URI=http://mine"),
@@ -46,13 +46,13 @@ def test_what_serves_is_the_operator_s_and_evictions_and_restarts_go_on(tenant: 
         (*model, json.dumps({"metadata": {"ownerReferences": [NOBODY]}})),
         (*model, '{"spec":{"drift":"Warn"}}'),
         (*model, '{"spec":{"stages":{"production":{"serving":{"replicas":0}}}}}'),
-        (*model, '{"spec":{"versions":{"v1":{"uri":"s3://mlflow-artifacts/mine"}}}}'),
+        (*model, '{"spec":{"versions":{"v1":null}}}'),
     ]
     for words in refused:
         with pytest.raises(Failed, match="promote on registeredmodels"):
             does("dora", *words)
     with pytest.raises(Failed, match="promote on registeredmodels"):
-        does("dora", "create", "-f", "-", stdin=json.dumps(pod | {"spec": spec}))
+        does("dora", "create", "-f", "-", stdin=json.dumps(service))
 
     # What a node's drain does to a pod, by somebody who may edit.
     (evicted,) = pods(tenant)
