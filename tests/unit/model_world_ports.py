@@ -22,7 +22,8 @@ def at_once(coroutine: Coroutine[Any, Any, ResultT]) -> ResultT:
     try:
         coroutine.send(None)
     except StopIteration as end:
-        return end.value  # type: ignore[no-any-return]
+        result: ResultT = end.value
+        return result
     raise AssertionError("it waits for something")
 
 

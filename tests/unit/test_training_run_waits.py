@@ -62,7 +62,7 @@ def test_a_pod_that_a_drained_node_took_with_it_was_not_refused():
     going["metadata"]["deletionTimestamp"] = "2026-01-01T12:00:00Z"
     assert said(decide(run, began(run, 999, going), NOW)) == "Reconciling Scheduling"
     ran = began(run, 999)
-    ran = replace(ran, runs={1: attempt(tags=ran.runs[1].tags | {"modelyard.io/image": "x"})})  # type: ignore[operator]
+    ran = replace(ran, runs={1: attempt(tags={**ran.runs[1].tags, "modelyard.io/image": "x"})})
     assert said(decide(run, ran, NOW)) == "Reconciling Scheduling"
 
 

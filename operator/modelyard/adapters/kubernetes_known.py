@@ -38,6 +38,7 @@ def answers(cache: Cache) -> type[aiohttp.ClientResponse]:
         async def start(self, connection: Any) -> aiohttp.ClientResponse:
             await super().start(connection)
             if self.status == 200 and self.url.query.get("watch") == "true":
+                # No StreamReader, but all that is asked of one for a watch.
                 self.content = _Changes(self.content, cache, self.url.name)  # type: ignore[assignment]
             return self
 

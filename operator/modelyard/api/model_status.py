@@ -11,6 +11,7 @@ from modelyard.api.blocker import Blocker, VersionBlocker
 from modelyard.api.rules import listed
 
 __all__ = [
+    "STAGES",
     "Draining",
     "HeldStage",
     "HistoryEntry",
@@ -26,6 +27,9 @@ __all__ = [
     "StepStatus",
     "VersionStatus",
 ]
+
+STAGES = 16
+"""How many stages a model has, in its spec and in its status."""
 
 
 class ModelRuntime(Schema):
@@ -241,7 +245,7 @@ class RegisteredModelStatus(Status):
         tuple[KnownVersion, ...],
         Field(max_length=448, description="The other versions, oldest first.", json_schema_extra=listed("name")),
     ] = ()
-    stages: Annotated[dict[str, StageStatus], Field(max_length=16, description="Stages by name.")] = Field(default_factory=dict)
+    stages: Annotated[dict[str, StageStatus], Field(max_length=STAGES, description="Stages by name.")] = Field(default_factory=dict)
     operator_runtime: Annotated[
         OperatorRuntime | None,
         Field(description="The operator's own runtime. A stage that serves with another one can be refreshed (modelyard refresh)."),

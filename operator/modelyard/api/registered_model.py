@@ -7,6 +7,7 @@ from pydantic import Field
 
 from modelyard.api.base import DeletionPolicy, Name, Resource, Schema, Tags
 from modelyard.api.model_status import (
+    STAGES,
     Draining,
     HeldStage,
     HistoryEntry,
@@ -270,7 +271,7 @@ class RegisteredModelSpec(Schema):
     stages: Annotated[
         dict[str, Stage],
         Field(
-            max_length=16,
+            max_length=STAGES,
             description="Stages by name. Changing a stage's version promotes; changing it back rolls back.",
             json_schema_extra=rules(
                 rule(

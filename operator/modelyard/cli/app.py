@@ -82,7 +82,7 @@ def main(arguments: list[str], program: str = "modelyard") -> int:
 
 
 def _ended_by(error: Exception) -> int:
-    from modelyard.api.text import printable  # noqa: PLC0415
+    from modelyard.api.text import printable  # noqa: PLC0415 - a word of help does without
     from modelyard.client.errors import ClientError  # noqa: PLC0415
 
     if isinstance(error, (ClientError, OSError, ValueError)) and "MODELYARD_DEBUG" not in environ:

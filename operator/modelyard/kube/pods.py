@@ -76,7 +76,7 @@ def resources(wanted: Resources) -> dict[str, Any]:
     left to Kubernetes, which requests as much. The processor has no limit of ours: it would only slow down.
     """
     requests, limits = dict(wanted.requests), dict(wanted.limits)
-    if not {"cpu"} & (requests.keys() | limits.keys()):
+    if "cpu" not in requests and "cpu" not in limits:
         requests = {"cpu": DEFAULT_RESOURCES["requests"]["cpu"], **requests}
     if "memory" not in limits:
         asked = requests.setdefault("memory", DEFAULT_RESOURCES["requests"]["memory"])

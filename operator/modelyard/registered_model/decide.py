@@ -11,6 +11,7 @@ from typing import Protocol
 from modelyard.api.base import Condition, DeletionPolicy, condition
 from modelyard.api.conditions import CONNECTION_OPERATION, progressing, stalled
 from modelyard.api.conditions import trouble as error_conditions
+from modelyard.api.model_status import STAGES
 from modelyard.api.registered_model import Drift, RegisteredModel, RegisteredModelStatus, StageStatus, VersionStatus
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.errors import ModelyardError
@@ -48,9 +49,6 @@ _LOOK_AGAIN = timedelta(seconds=15)
 """How often something is checked that no watch reports: artifacts that are missing, MLflow that is away."""
 _STAGES_LEFT = 4
 """Stages a round that only labels of owned objects name, such as those of a status that was lost."""
-
-_STAGES = 16
-"""How many stages the status has room for."""
 
 ModelPlan = Plan[RegisteredModelStatus]
 
@@ -110,7 +108,7 @@ def _stage_names(model: RegisteredModel, seen: Observation) -> list[str]:
     Labels of owned objects name any number of others: a few in a round.
     """
     kept = {name for name, stage in model.status.stages.items() if name in model.spec.stages or stage.version}
-    new = sorted(model.spec.stages.keys() - kept)[: _STAGES - len(kept)]
+    new = sorted(model.spec.stages.keys() - kept)[: STAGES - len(kept)]
     labelled = {*filter(None, map(stage_of, seen.owned))} - model.spec.stages.keys() - model.status.stages.keys()
     left = model.status.stages.keys() - model.spec.stages.keys()
     return sorted({*kept, *new, *left, *sorted(labelled)[:_STAGES_LEFT]})

@@ -37,9 +37,12 @@ def is_recorded(run: TrainingRun, attempt: int) -> bool:
 
 
 def _named(run: TrainingRun, observation: Observation) -> Manifest | None:
-    name = job_name(run.metadata.name, observation.attempt)
-    jobs = of_kind(observation.owned, "Job")
-    return next((job for job in jobs if job["metadata"]["name"] == name), None)
+    return _of_name(observation, "Job", job_name(run.metadata.name, observation.attempt))
+
+
+def _of_name(observation: Observation, kind: str, name: str) -> Manifest | None:
+    found = of_kind(observation.owned, kind)
+    return next((each for each in found if each["metadata"]["name"] == name), None)
 
 
 def _counts(run: TrainingRun, observation: Observation, job: Manifest) -> bool:
@@ -76,9 +79,7 @@ def pods_of(owned: Iterable[Manifest], job: Manifest | None) -> list[Manifest]:
 
 def named(observation: Observation, manifest: Manifest) -> Manifest | None:
     """Return the owned object of a manifest's kind and name."""
-    name = manifest["metadata"]["name"]
-    found = of_kind(observation.owned, manifest["kind"])
-    return next((each for each in found if each["metadata"]["name"] == name), None)
+    return _of_name(observation, manifest["kind"], manifest["metadata"]["name"])
 
 
 def delete(owned: Manifest) -> Delete:

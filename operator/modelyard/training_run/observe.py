@@ -39,12 +39,11 @@ async def observe(run: TrainingRun, ports: Ports, now: datetime) -> Observation:
         owned=(),
         runs={},
     )
-    observation = _owned(observation, run, ports)
     deleting = meta.deletion_timestamp is not None
     ended = run.status.completion_time is not None and not deleting
     tracked_id = _tracked_experiment(run, observation.experiment)
     if tracked_id is None or ended:
-        return observation
+        return _owned(observation, run, ports)
     tenant = await ports.tenant(meta.namespace)
     runs = await _runs(tenant, tracked_id, run)
     observation = _owned(observation, run, ports)  # the Secret has been read now
