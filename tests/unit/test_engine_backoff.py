@@ -38,6 +38,14 @@ def test_the_first_resyncs_after_a_start_are_spread_over_the_whole_interval() ->
     assert len(seconds) > 290
 
 
+def test_resyncs_share_their_moments_so_that_a_process_wakes_four_times_a_second_for_any_number_of_them() -> None:
+    pacer = Pacer(300, 50, random.Random(1).random)
+    for book in (pacer.first, pacer.next):
+        times = [book(1000.1) for _ in range(10_000)]
+        assert all((4 * time).is_integer() for time in times)
+        assert len(set(times)) > 240
+
+
 def test_a_full_second_sends_the_next_one_on() -> None:
     pacer = Pacer(300, 2, lambda: 0.5)
     assert [int(pacer.next(0.0)) for _ in range(5)] == [300, 300, 301, 301, 302]

@@ -1,11 +1,16 @@
 """When to look again: after a failure, and at the next resync. Pure, with the dice as an argument; the waiting is the queue's."""
 
+import math
 from collections.abc import Callable
 
 __all__ = ["Pacer", "backoff"]
 
 Dice = Callable[[], float]
 """Returns a number from 0 to 1, as `random.random`."""
+
+_BEAT = 0.25
+"""Seconds. The resyncs of one beat are done together: a look that finds nothing takes 0.08 ms beside
+others, and ten times as much where the process wakes for it alone and finds its caches cold."""
 
 
 def backoff(failures: int, dice: Dice, *, first: float = 1.0, longest: float = 60.0) -> float:
@@ -39,11 +44,11 @@ class Pacer:
 
     def next(self, now: float) -> float:
         """Book the resync after one that happened now: an interval later, a tenth of it earlier or later."""
-        return self.at(now, now + self._interval * (0.9 + 0.2 * self._dice()))
+        return self.at(now, _on_a_beat(now + self._interval * (0.9 + 0.2 * self._dice())))
 
     def first(self, now: float) -> float:
         """Book the first resync of an object that a start found settled: anywhere in the coming interval."""
-        return self.at(now, now + self._interval * self._dice())
+        return self.at(now, _on_a_beat(now + self._interval * self._dice()))
 
     def at(self, now: float, wanted: float) -> float:
         """Book a look at a moment, or in the first second after it that has room."""
@@ -59,3 +64,7 @@ class Pacer:
         if now - self._first > self._interval:
             self._booked = {second: count for second, count in self._booked.items() if second >= now}
             self._first = now
+
+
+def _on_a_beat(when: float) -> float:
+    return math.floor(when / _BEAT) * _BEAT
