@@ -82,7 +82,7 @@ async def test_an_object_that_another_controls_is_never_taken_over(ground: Groun
     forged = config_map(name, ground.owner, {"a": "1"})
     forged["metadata"]["ownerReferences"] = [controlled_by(other)]
     await ground.create(forged)
-    with pytest.raises(Invalid, match="there is one already"):
+    with pytest.raises(Invalid, match=f"there is one already, of the Experiment {name}-other; choose a name"):
         await ground.port.apply(config_map(name, ground.owner, {"a": "2"}))
     assert names(ground) == set()
 

@@ -18,7 +18,7 @@ from modelyard.api.kinds import KINDS
 from modelyard.cache import Cache
 from modelyard.errors import Conflict, Invalid, ModelyardError
 from modelyard.kube.applied import stamped
-from modelyard.kube.owned import parent_of
+from modelyard.kube.owned import parent_of, taken
 from modelyard.plan import Delete, Manifest, Suspend
 from tests.fakes.applying import copied, merged
 from tests.fakes.calls import Call, Calls, Hook
@@ -111,7 +111,7 @@ class FakeCluster:
                 raise refusal
             live = self._objects.get(_place(desired))
             if live is not None and parent_of(live) != parent_of(desired):
-                raise Invalid("Kubernetes", f"apply {desired['kind']}", desired["metadata"]["name"], "there is one already")
+                raise Invalid("Kubernetes", f"apply {desired['kind']}", desired["metadata"]["name"], taken(live))
             if live is None:
                 body = self._born(desired)
             else:

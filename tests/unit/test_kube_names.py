@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from modelyard.api.kinds import KINDS
 from modelyard.kube import names
-from tests.unit.builders import PROPERTY
+from modelyard.registered_model.build import served
+from tests.unit.builders import PROPERTY, RUNTIME
 
 LONGEST = {kind.resource.KIND: kind.longest for kind in KINDS}
 LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
@@ -95,3 +96,8 @@ def test_everything_outside_is_marked_with_its_owner():
         "modelyard.io/namespace": "risk",
         "modelyard.io/name": "fraud",
     }
+
+
+def test_a_stage_and_a_version_that_join_to_the_same_words_have_deployments_of_their_own():
+    one, other = (served(version, "sha256:a", RUNTIME).runtime.identity for version in ("canary-v1", "v1"))
+    assert names.version_workload("fraud", "eu", "canary-v1", one) != names.version_workload("fraud", "eu-canary", "v1", other)

@@ -21,7 +21,7 @@ from modelyard.cache import Cache
 from modelyard.errors import Ambiguous, Conflict, Invalid, ModelyardError, Unavailable
 from modelyard.kube.applied import stamped
 from modelyard.kube.names import FIELD_MANAGER
-from modelyard.kube.owned import parent_of
+from modelyard.kube.owned import parent_of, taken
 from modelyard.plan import Delete, Manifest, Suspend
 
 __all__ = ["Kubernetes", "Leases"]
@@ -100,8 +100,7 @@ class Kubernetes:
         except Missing:
             return
         if parent_of(found) != parent_of(manifest):
-            detail = "there is one already, and it is not this object's; delete it, or give this object another name"
-            raise Invalid("Kubernetes", f"apply {kind.kind}", subject, detail)
+            raise Invalid("Kubernetes", f"apply {kind.kind}", subject, taken(found))
 
     async def delete(self, namespace: str, child: Delete) -> None:
         """Delete an owned object if it still has that uid."""

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from modelyard.api.base import GROUP
 
-__all__ = ["BY_SCOPE", "OWNED", "OwnedKind", "Parent", "parent_of"]
+__all__ = ["BY_SCOPE", "OWNED", "OwnedKind", "Parent", "parent_of", "taken"]
 
 # Server-side apply is a patch, and a create too when the object does not exist; the get before the
 # first apply sees whether the name is free.
@@ -161,3 +161,17 @@ def parent_of(body: Mapping[str, Any]) -> Parent | None:
     else:
         return None
     return Parent(scope, meta["namespace"], found["name"], found["uid"])
+
+
+def taken(live: Mapping[str, Any]) -> str:
+    """Return why an object of ours cannot have the name of one that is not its own, and what to do.
+
+    Names are joined from others, so two of ours can meet: stage `eu-prod` of the model `fraud` and
+    stage `prod` of the model `fraud-eu` have one address.
+    """
+    references = live["metadata"].get("ownerReferences") or ()
+    found = next((each for each in references if each.get("controller")), None)
+    if found is None or not found["apiVersion"].startswith(f"{GROUP}/"):
+        return "there is one already, and it is not this object's; delete it, or give this object another name"
+    other = f"{found['kind']} {found['name']}"
+    return f"there is one already, of the {other}; choose a name for this object, or its stage, that does not join to the same"
