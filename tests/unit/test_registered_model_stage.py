@@ -162,15 +162,25 @@ def test_a_serving_field_that_the_spec_no_longer_says_is_taken_away():
     assert does(decided(stage_of("va", holds=A), *pods_of(old, A, routed=True))) == UP[1:]
 
 
+STORE = ("MLFLOW_S3_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+
+
 def test_a_namespace_s_second_secret_is_what_pods_get():
     model = stage_of("va", holds=A)
     view = view_of(model, *pods_of(model, A, routed=True))
     what = build.template(model, "production", served(A), str(A.uri), RUNTIME.pull_policy)
     whole = build.with_serving(what, view.serving, Surroundings(allow_code=True, pods_secret="modelyard-connection-pods"))
     (fetch,) = whole["spec"]["initContainers"]
-    assert fetch["envFrom"] == [{"secretRef": {"name": "modelyard-connection-pods"}}]
+    assert "envFrom" not in fetch, "whoever may write the Secret would set PYTHONWARNINGS, and run what he likes before the digest is checked"
+    given = {each["name"]: each["valueFrom"]["secretKeyRef"]["name"] for each in fetch["env"] if "valueFrom" in each}
+    assert given == dict.fromkeys((*STORE, "AWS_SESSION_TOKEN", "AWS_DEFAULT_REGION"), "modelyard-connection-pods")
+    assert all(fetch["env"].count(each) == 1 for each in fetch["env"])
     assert {"name": "MODELYARD_ALLOW_CODE_MODELS", "value": "true"} in whole["spec"]["containers"][0]["env"]
-    assert "envFrom" not in what["spec"]["initContainers"][0], "the template that is kept says nothing of the namespace"
+    assert fetch["env"] != what["spec"]["initContainers"][0]["env"], "the template that is kept says nothing of the namespace"
+    # One that an operator kept before revision 2 is applied as it was.
+    del what["spec"]["containers"][0]["resources"]
+    (fetch,) = build.with_serving(what, view.serving, view.around)["spec"]["initContainers"]
+    assert fetch["envFrom"] == [{"secretRef": {"name": "modelyard-connection"}}]
 
 
 def test_a_stage_that_has_too_few_pods_says_so_and_is_served_by_the_rest():

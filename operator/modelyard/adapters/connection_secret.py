@@ -54,7 +54,7 @@ def parse_connection(namespace: str, values: Mapping[str, str] | None) -> Connec
     missing = [key for key in REQUIRED if not values.get(key)]
     if missing:
         raise _invalid(namespace, f"it lacks {', '.join(missing)}")
-    # Not cut off in silence: the pods get the same values by envFrom, and would fail with them.
+    # Not cut off in silence: the pods get the same values, and would fail with them.
     ragged = [key for key in (*REQUIRED, *OPTIONAL) if values.get(key, "").strip() != values.get(key, "")]
     if ragged:
         raise _invalid(namespace, f"{', '.join(ragged)} begins or ends with a space or a line break")

@@ -21,6 +21,7 @@ __all__ = [
     "resources",
     "scratch_mounts",
     "scratch_volumes",
+    "store_keys",
 ]
 
 USER = 65532
@@ -48,6 +49,8 @@ _BASE_ENV = {
     "PYTHONUNBUFFERED": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
+_STORE = ("MLFLOW_S3_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+_STORE_OPTIONAL = ("AWS_SESSION_TOKEN", "AWS_DEFAULT_REGION")
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,19 @@ def env(values: Mapping[str, str]) -> list[dict[str, str]]:
 def connection(secret: str = CONNECTION_SECRET) -> list[dict[str, Any]]:
     """Return the `envFrom` that gives a container the connection to MLflow and S3."""
     return [{"secretRef": {"name": secret}}]
+
+
+def store_keys(secret: str) -> list[dict[str, Any]]:
+    """Return the environment that opens S3, key by key: what else is in the Secret does not reach the container.
+
+    For programs that are to do what we wrote, whoever may write the Secret: with `envFrom` a key such as
+    PYTHONWARNINGS or LD_PRELOAD has Python run something else before it runs us.
+    """
+    return [_secret_key(secret, name) for name in _STORE] + [_secret_key(secret, name, optional=True) for name in _STORE_OPTIONAL]
+
+
+def _secret_key(secret: str, key: str, **more: bool) -> dict[str, Any]:
+    return {"name": key, "valueFrom": {"secretKeyRef": {"name": secret, "key": key, **more}}}
 
 
 def resources(wanted: Resources) -> dict[str, Any]:

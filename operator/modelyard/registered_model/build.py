@@ -40,6 +40,7 @@ from modelyard.kube.pods import (
     resources,
     scratch_mounts,
     scratch_volumes,
+    store_keys,
 )
 from modelyard.plan import Manifest
 
@@ -149,10 +150,13 @@ def with_serving(rolled_out: Manifest, serving: Serving, around: Surroundings) -
     """Return a template with what the spec says of serving, and with what the namespace gives."""
     whole = deepcopy(rolled_out)
     pod = whole["spec"]
-    for container in pod["initContainers"]:
-        container["envFrom"] = connection(around.pods_secret)
     server = next(container for container in pod["containers"] if container["name"] == MODEL)
-    server["resources"] = _resources(serving.resources, rolled_out)
+    for container in pod["initContainers"]:
+        if _is_filled_in(server):
+            container["env"] = [*container["env"], *store_keys(around.pods_secret)]
+        else:
+            container["envFrom"] = connection(around.pods_secret)
+    server["resources"] = _resources(serving.resources, server)
     server["env"] = [*server["env"], {"name": wire.WORKERS, "value": str(serving.runtime.workers)}]
     if around.allow_code:
         server["env"].append({"name": wire.ALLOW_CODE, "value": "true"})
@@ -166,14 +170,18 @@ def with_serving(rolled_out: Manifest, serving: Serving, around: Surroundings) -
     return whole
 
 
-def _resources(wanted: Resources, rolled_out: Manifest) -> dict[str, Any]:
-    """Return the server's resources. A template of before revision 2 has none and is filled in as it was then:
+def _is_filled_in(server: Manifest) -> bool:
+    """Tell whether a kept template is of revision 2 or later: those say resources.
 
-    an upgrade of the operator rolls no model.
+    Older ones are applied as they were then: an upgrade of the operator rolls no model.
     """
-    server = next(each for each in rolled_out["spec"]["containers"] if each["name"] == MODEL)
+    return "resources" in server
+
+
+def _resources(wanted: Resources, server: Manifest) -> dict[str, Any]:
+    """Return the server's resources, filled in with ours."""
     said = {side: dict(values) for side, values in (("requests", wanted.requests), ("limits", wanted.limits)) if values}
-    return resources(wanted) if "resources" in server or not said else said
+    return resources(wanted) if _is_filled_in(server) or not said else said
 
 
 def _sized(volume: Manifest, size: int | str) -> Manifest:
