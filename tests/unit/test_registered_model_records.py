@@ -8,12 +8,14 @@ import pytest
 from modelyard.api.blocker import VersionBlocker
 from modelyard.api.registered_model import KnownVersion, RegisteredModel, StageStatus
 from modelyard.api.registered_model import ModelReason as Reason
+from modelyard.api.training_run import ModelArtifact, TrainingRunStatus
 from modelyard.controller import FINALIZER
 from modelyard.plan import Record, Rest
 from modelyard.registered_model.declarations import declarations
 from modelyard.registered_model.observation import Artifacts
 from modelyard.registered_model.versions import split
 from tests.unit.builders import (
+    DAY,
     NOW,
     artifacts,
     message,
@@ -23,6 +25,7 @@ from tests.unit.builders import (
     status_of,
     tracked_model,
     tracked_version,
+    training_run,
     written,
 )
 from tests.unit.models import (
@@ -199,7 +202,30 @@ def test_tags_that_contradict_what_is_known_are_not_believed():
     other = replace(tracked_version("3", "v3"), tags=dict(tracked_version("3", "v3").tags) | {"modelyard.io/name": "other"})
     assert set(versions_of(decide(restored(**PRODUCTION), observed(versions=(moved, short, other)), NOW))) == set()
     elsewhere = restored(versions={"v1": {"uri": "s3://mlflow-artifacts/risk/fraud/declared"}})
-    assert set(versions_of(decide(elsewhere, observed(versions=THERE), NOW))) == {"v2"}
+    assert set(versions_of(decide(elsewhere, observed(versions=THERE, declarations=declarations(elsewhere, ())), NOW))) == {"v2"}
+
+
+@pytest.mark.parametrize("is_registering", [False, True], ids=["the spec names the run", "the run registers"])
+@pytest.mark.parametrize("tags", [{}, {"modelyard.io/training-run": "fraud-001"}, {"modelyard.io/training-run": "other"}], ids=str)
+def test_tags_do_not_say_which_bytes_a_training_run_logged(tags: dict[str, str], is_registering: bool):
+    """Who may annotate the object and write to MLflow would decide what a release manager promotes as v1."""
+    forged = replace(THERE[0], tags={**THERE[0].tags, "modelyard.io/digest": digest("e"), **tags})
+    model = restored(**PRODUCTION, **({} if is_registering else {"versions": {"v1": {"trainingRun": "fraud-001"}}}))
+    register = {"model": "fraud", "version": "v1"} if is_registering else None
+    logged = ModelArtifact(uri=artifacts("v1"), digest=digest(), bytes=3)
+    run = training_run("fraud-001", register=register, status=TrainingRunStatus(model=logged))
+    for age, believed in ((2 * DAY, False), (DAY / 2, True)):
+        run = run.model_copy(update={"metadata": run.metadata.model_copy(update={"creation_timestamp": NOW - age})})
+        seen = observed(versions=(forged, THERE[1]), declarations=declarations(model, [run]), runs={"fraud-001": run})
+        plan = decide(model, seen, NOW)
+        assert ("v1" in versions_of(plan)) == believed, "a run that is younger than the version is another of its name"
+        assert isinstance(plan, Record)
+        if not believed:
+            assert all(stage.version is None for stage in plan.status.stages.values())
+    true = replace(THERE[0], tags={**THERE[0].tags, "modelyard.io/training-run": "fraud-001"})
+    run = run.model_copy(update={"metadata": run.metadata.model_copy(update={"creation_timestamp": NOW - 2 * DAY})})
+    seen = observed(versions=(true,), declarations=declarations(model, [run]), runs={"fraud-001": run})
+    assert versions_of(decide(model, seen, NOW))["v1"].digest == digest()
 
 
 def test_a_stage_that_a_tag_names_is_held_only_if_the_spec_asks_for_it_or_it_is_served():

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from modelyard.api.blocker import Blocker
 from modelyard.api.mlmodel import MLModel
 from modelyard.api.registered_model import RegisteredModel
+from modelyard.api.training_run import TrainingRun
 from modelyard.errors import ModelyardError
 from modelyard.kube.names import CONNECTION_SECRET
 from modelyard.plan import Manifest
@@ -62,6 +63,7 @@ class Observation:
             first one that can be recorded ends the search: a round records one.
         artifacts: For recorded versions in use, and those that MLflow has lost: what is in S3; None
             when nothing is; a Blocker when S3 refuses.
+        runs: The TrainingRuns that versions may come from, by name.
         allow_code: Whether the namespace allows models whose loading runs code.
         pods_secret: The Secret with the connection of the pods.
         tracking_url: MLflow's address.
@@ -76,6 +78,7 @@ class Observation:
     versions: tuple[TrackedVersion, ...] = ()
     sources: Mapping[str, Source | Blocker] = field(default_factory=dict)
     artifacts: Mapping[str, Artifacts | Blocker | None] = field(default_factory=dict)
+    runs: Mapping[str, TrainingRun] = field(default_factory=dict)
     allow_code: bool = False
     pods_secret: str = CONNECTION_SECRET
     tracking_url: str = ""

@@ -3,7 +3,7 @@
 MLflow or S3 being away is a value here, not an error: what is served is looked after all the same.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 
@@ -33,16 +33,18 @@ async def observe(model: RegisteredModel, ports: Ports, _now: datetime) -> Obser
 
     """
     meta = model.metadata
-    runs = [TrainingRun.parse(body) for body in ports.cluster.select("trainingruns", meta.namespace) if _concerns(model, body)]
+    concern = (body for body in ports.cluster.select("trainingruns", meta.namespace) if _concerns(model, body))
+    runs = {run.metadata.name: run for run in map(TrainingRun.parse, concern)}
     labels = await ports.cluster.namespace_labels(meta.namespace)
     found = Observation(
-        declarations=declarations(model, runs),
+        declarations=declarations(model, runs.values()),
+        runs=runs,
         refusals=ports.refusals,
         allow_code=labels.get(ALLOW_CODE_LABEL) == "true",
     )
     try:
         tenant = await ports.tenant(meta.namespace)
-        found = await _external(model, found, {run.metadata.name: run for run in runs}, tenant)
+        found = await _external(model, found, tenant)
     except ModelyardError as error:
         found = replace(found, dependency_error=error)
     words = ports.words(meta.namespace)  # by the Secret as it was read now
@@ -55,7 +57,7 @@ def _concerns(model: RegisteredModel, run: Manifest) -> bool:
     return named or (run["spec"].get("register") or {}).get("model") == model.metadata.name
 
 
-async def _external(model: RegisteredModel, found: Observation, runs: Mapping[str, TrainingRun], tenant: Tenant) -> Observation:
+async def _external(model: RegisteredModel, found: Observation, tenant: Tenant) -> Observation:
     name = mlflow_model_name(model.metadata.namespace, model.metadata.name)
     tracked = await tenant.tracking.model(name)
     found = replace(found, model=tracked, tracking_url=tenant.tracking_url, pods_secret=tenant.pods_secret)
@@ -65,7 +67,7 @@ async def _external(model: RegisteredModel, found: Observation, runs: Mapping[st
     read = _to_read(model, versions)
     artifacts = {version.name: await _artifacts(version, tenant) for version in read}
     found = replace(found, versions=versions, artifacts=artifacts)
-    return replace(found, sources=await _sources(model, found, runs, tenant))
+    return replace(found, sources=await _sources(model, found, tenant))
 
 
 def _is_ours(model: RegisteredModel, tracked: TrackedModel) -> bool:
@@ -74,16 +76,14 @@ def _is_ours(model: RegisteredModel, tracked: TrackedModel) -> bool:
     return adopted or tracked.tags.get(UID_TAG) == model.metadata.uid
 
 
-async def _sources(
-    model: RegisteredModel, found: Observation, runs: Mapping[str, TrainingRun], tenant: Tenant
-) -> dict[str, Source | Blocker]:
+async def _sources(model: RegisteredModel, found: Observation, tenant: Tenant) -> dict[str, Source | Blocker]:
     recorded = {version.name for version in model.status.versions if version.digest}
     recorded |= {version.name for version in model.status.older_versions}
     sources: dict[str, Source | Blocker] = {}
     for name, declaration in found.declarations.items():
         if name in recorded or declaration.blocker is not None:
             continue
-        sources[name] = await resolve(declaration, runs, tenant, model.metadata.namespace)
+        sources[name] = await resolve(declaration, found.runs, tenant, model.metadata.namespace)
         if isinstance(sources[name], Source):
             break
     return sources

@@ -199,7 +199,8 @@ def rebuilt(model: RegisteredModel, seen: Observation) -> tuple[VersionStatus, .
 
     They are the only record left, of an object that was restored from a backup. Never otherwise:
     whoever trains may be able to write tags. What else says which bytes a version is comes before
-    them: the uri that it is declared with, the Deployment that serves it.
+    them: the source that it is declared with, the status of the TrainingRun that it is from, the
+    Deployment that serves it.
     """
     if not is_empty(model) or not _may_rebuild(model, seen):
         return ()
@@ -207,8 +208,11 @@ def rebuilt(model: RegisteredModel, seen: Observation) -> tuple[VersionStatus, .
     found: dict[str, VersionStatus] = {}
     for there in seen.versions:
         name, digest = as_name(there.tags.get(VERSION_TAG)), there.tags.get(DIGEST_TAG, "")
-        if name and _tells_of(model, there) and len(digest) == len("sha256:") + 64:
-            found.setdefault(name, _told(name, served.get(name, digest), there))
+        if not name or len(digest) != len("sha256:") + 64 or not _tells_of(model, there):
+            continue
+        told = _told(name, served.get(name, digest), there)
+        if not _is_denied(told, seen, is_served=name in served):
+            found.setdefault(name, told)
     used = {stage.version for stage in model.spec.stages.values()}
     idle = [name for name in found if name not in used]
     dropped = set(idle[: max(0, len(found) - _KEPT - _OLDER)])
@@ -231,10 +235,24 @@ def _tells_of(model: RegisteredModel, there: TrackedVersion) -> bool:
     meta, tags = model.metadata, there.tags
     if (tags.get(NAMESPACE_TAG), tags.get(NAME_TAG), tags.get(URI_TAG)) != (meta.namespace, meta.name, there.source):
         return False
-    declared = model.spec.versions.get(tags[VERSION_TAG])
-    if declared is not None and declared.uri is not None and declared.uri.rstrip("/") != there.source.rstrip("/"):
-        return False
     return tags.get(UID_TAG) == meta.uid or meta.annotations.get(ADOPT_ANNOTATION) == "true"
+
+
+def _is_denied(told: VersionStatus, seen: Observation, *, is_served: bool) -> bool:
+    """Tell whether the declaration names another source, or the TrainingRun says that it logged other bytes.
+
+    A TrainingRun that was created after the version in MLflow is another one of its name.
+    """
+    declaration = seen.declarations.get(told.name)
+    source = declaration.source if declaration is not None else ModelVersionSpec(training_run=told.training_run)
+    run = seen.runs.get(source.training_run or "")
+    created = run.metadata.creation_timestamp if run is not None else None
+    if created is not None and told.registered_time is not None and created > told.registered_time:
+        return False
+    if declaration is not None and source.contradicts(told):
+        return True
+    logged = run.status.model if run is not None else None
+    return logged is not None and logged.digest != told.digest and not is_served
 
 
 def _told(name: str, digest: str, there: TrackedVersion) -> VersionStatus:
