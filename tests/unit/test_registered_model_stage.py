@@ -171,9 +171,7 @@ def test_a_namespace_s_second_secret_is_what_pods_get():
     what = build.template(model, "production", served(A), str(A.uri), RUNTIME.pull_policy)
     whole = build.with_serving(what, view.serving, Surroundings(allow_code=True, pods_secret="modelyard-connection-pods"))
     (fetch,) = whole["spec"]["initContainers"]
-    assert "envFrom" not in fetch, (
-        "whoever may write the Secret would set PYTHONWARNINGS, and run what he likes before the digest is checked"
-    )
+    assert "envFrom" not in fetch, "whoever may write the Secret would set PYTHONWARNINGS and run his own code"
     given = {each["name"]: each["valueFrom"]["secretKeyRef"]["name"] for each in fetch["env"] if "valueFrom" in each}
     assert given == dict.fromkeys((*STORE, "AWS_SESSION_TOKEN", "AWS_DEFAULT_REGION"), "modelyard-connection-pods")
     assert all(fetch["env"].count(each) == 1 for each in fetch["env"])

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from modelyard.kube.pods import POD_SECURITY
 from tests.chart.api import RUNS, Manifest, path_of
 from tests.chart.policies.row import Request, Row, apply, create, delete, json_patch, merge
 from tests.chart.policies.serving import at
@@ -71,6 +72,14 @@ CRON = {
     },
 }
 UNCONFINED = {"type": "Unconfined"}
+METADATA = {"host": "169.254.169.254", "port": 80}
+
+
+def unconfined(job: Manifest) -> None:
+    meta = job["spec"]["template"].setdefault("metadata", {})
+    meta.setdefault("annotations", {})["container.apparmor.security.beta.kubernetes.io/trainer"] = "unconfined"
+
+
 TOKENS, NODE, RESTRICTED, SECRETS = "no service account token", "path or device of the node", "level restricted", "read no Secret but"
 TEMPLATES = [
     ("a token", pod(automountServiceAccountToken=True), TOKENS),
@@ -95,6 +104,19 @@ TEMPLATES = [
     ("root in a container", security(runAsNonRoot=False), RESTRICTED),
     ("no seccomp profile", pod(securityContext={"runAsNonRoot": True}), RESTRICTED),
     ("no seccomp profile in a container", security(seccompProfile=UNCONFINED), RESTRICTED),
+    ("root by its number", pod(securityContext=POD_SECURITY | {"runAsUser": 0}), RESTRICTED),
+    ("root by its number in a container", security(runAsUser=0), RESTRICTED),
+    ("another SELinux type", pod(securityContext=POD_SECURITY | {"seLinuxOptions": {"type": "spc_t"}}), RESTRICTED),
+    ("another SELinux type in a container", security("initContainers", seLinuxOptions={"type": "spc_t"}), RESTRICTED),
+    ("no AppArmor profile", pod(securityContext=POD_SECURITY | {"appArmorProfile": UNCONFINED}), RESTRICTED),
+    ("no AppArmor profile in a container", security(appArmorProfile=UNCONFINED), RESTRICTED),
+    ("no AppArmor profile by the old annotation", changed(JOB, unconfined), RESTRICTED),
+    ("a sysctl", pod(securityContext=POD_SECURITY | {"sysctls": [{"name": "kernel.msgmax", "value": "1"}]}), RESTRICTED),
+    ("a probe of another host", container(livenessProbe={"httpGet": METADATA}), RESTRICTED),
+    ("a hook that asks another host", container(lifecycle={"postStart": {"httpGet": METADATA}}), RESTRICTED),
+    ("a claim of a device", pod(resourceClaims=[{"name": "a", "resourceClaimName": "b"}]), "no device of the node"),
+    ("a priority", pod(priorityClassName="system-node-critical"), "no priority"),
+    ("a runtime", pod(runtimeClassName="unsafe"), "no runtime"),
     ("a port of the node", container(ports=[{"containerPort": 80, "hostPort": 80}]), RESTRICTED),
     ("another Secret as environment", container(envFrom=[{"secretRef": {"name": "other"}}]), SECRETS),
     ("a key of another Secret", container(env=[{"name": "A", "valueFrom": {"secretKeyRef": {"name": "other", "key": "a"}}}]), SECRETS),

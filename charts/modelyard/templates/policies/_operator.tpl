@@ -85,6 +85,18 @@ validations:
     && c.?ports.orValue([]).all(p, p.?hostPort.orValue(0) == 0))
   message: "pods of the operator keep Pod Security's level restricted"
   reason: Forbidden
+# What the level allows within limits, the operator's pods do without: other profiles and sysctls of the kernel, and probes of other hosts.
+- expression: >-
+    ([variables.spec] + variables.containers).all(o, ['seLinuxOptions', 'appArmorProfile', 'windowsOptions', 'sysctls']
+    .all(f, !o.?securityContext[?f].hasValue()) && o.?securityContext.?runAsUser.orValue(1) != 0)
+    && !variables.after.?spec.?template.?metadata.?annotations.orValue({}).exists(a, a.startsWith('container.apparmor.security.beta.kubernetes.io/'))
+    && variables.containers.all(c, [c.?livenessProbe, c.?readinessProbe, c.?startupProbe, c.?lifecycle.?postStart, c.?lifecycle.?preStop]
+    .all(p, p.?httpGet.?host.orValue('') == '' && p.?tcpSocket.?host.orValue('') == ''))
+  message: "pods of the operator keep Pod Security's level restricted: no other profile, sysctl or user 0, and no probe of another host"
+  reason: Forbidden
+- expression: "!variables.spec.?resourceClaims.hasValue() && !variables.spec.?priorityClassName.hasValue() && !variables.spec.?runtimeClassName.hasValue()"
+  message: "pods of the operator claim no device of the node, and have no priority and no runtime of their own"
+  reason: Forbidden
 - expression: >-
     variables.containers.all(c, c.?envFrom.orValue([]).all(e, e.?secretRef.?name.orValue('modelyard-connection').startsWith('modelyard-connection'))
     && c.?env.orValue([]).all(e, e.?valueFrom.?secretKeyRef.?name.orValue('modelyard-connection').startsWith('modelyard-connection')))

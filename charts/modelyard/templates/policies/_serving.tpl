@@ -9,12 +9,12 @@ failurePolicy: Fail
 matchConstraints:
   objectSelector: {matchExpressions: [{key: modelyard.io/stage, operator: Exists}]}
   resourceRules:
-  # pods/*: ephemeralcontainers, resize, and status (which can change labels). Bindings, evictions and exec have no labels and never match.
+  # */status can change labels and owners. pods/*: ephemeralcontainers and resize too. Bindings, evictions and exec have no labels and never match.
   - {apiGroups: [""], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [pods, pods/*, services, services/*]}
   # The pod template that was rolled out is kept in a ControllerRevision.
   - {apiGroups: [apps], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [controllerrevisions]}
-  - {apiGroups: [autoscaling], apiVersions: [v2], operations: [CREATE, UPDATE], resources: [horizontalpodautoscalers]}
-  - {apiGroups: [policy], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [poddisruptionbudgets]}
+  - {apiGroups: [autoscaling], apiVersions: [v2], operations: [CREATE, UPDATE], resources: [horizontalpodautoscalers, horizontalpodautoscalers/status]}
+  - {apiGroups: [policy], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [poddisruptionbudgets, poddisruptionbudgets/status]}
   - {apiGroups: [discovery.k8s.io], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [endpointslices]}
 matchConditions:
 # policies.servingAccounts extends the first list (VPA or KEDA outside of kube-system). Nodes may update pods; a node never creates a pod of a stage.
@@ -62,6 +62,13 @@ matchConstraints:
   - {apiGroups: [apps], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [deployments, replicasets, statefulsets, daemonsets]}
   - {apiGroups: [batch], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [jobs, cronjobs]}
   - {apiGroups: [""], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [replicationcontrollers]}
+  # By the status, owners of all of them can be changed, and labels of all but Deployments.
+  - apiGroups: [apps]
+    apiVersions: [v1]
+    operations: [UPDATE]
+    resources: [deployments/status, replicasets/status, statefulsets/status, daemonsets/status]
+  - {apiGroups: [batch], apiVersions: [v1], operations: [UPDATE], resources: [jobs/status, cronjobs/status]}
+  - {apiGroups: [""], apiVersions: [v1], operations: [UPDATE], resources: [replicationcontrollers/status]}
 matchConditions:
 - name: not-by-the-machinery
   expression: >-
