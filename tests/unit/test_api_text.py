@@ -65,6 +65,10 @@ def test_a_document_shows_hidden_characters_as_escapes():
         escape(SECRET),
         "\u200b".join(SECRET),
         "\x1b[31m".join(SECRET),
+        json.dumps(SECRET)[1:-1].replace("/", "\\/"),
+        SECRET[:5] + "\n" + SECRET[5:],
+        SECRET[:5] + "\n    " + SECRET[5:9] + "\t" + SECRET[9:],
+        SECRET[:5] + "\r" + SECRET[5:],
     ],
 )
 def test_a_credential_is_masked_however_it_is_written(shown: str):
@@ -95,6 +99,23 @@ def test_a_credential_in_which_a_log_was_cut_is_masked(text: str, kept: str):
     assert WORDS(text) == kept
 
 
+def test_base64_that_is_wrapped_after_76_characters_is_masked():
+    secret = "correct-horse-battery-staple"
+    for before in range(40, 60):
+        shown = base64.encodebytes(b"a" * before + secret.encode() + b"z" * 40).decode()
+        masked = Words((secret,))(shown, lines=True)
+        left = base64.b64decode("".join(masked.replace("***", "").split()) + "==")
+        assert "***" in masked
+        assert b"horse" not in left
+
+
+def test_two_credentials_of_which_one_holds_the_other_over_two_lines():
+    """What is wrapped is masked from its first to its last character."""
+    words = Words(("password", "password-of-anna", "anna-and-more"))
+    assert words("a pass\nword-of-an\nna-and-more b", lines=True) == "a *** b"
+    assert words("a pass\nword and pass\nword-of-\nanna b", lines=True) == "a *** and *** b"
+
+
 def test_two_credentials_of_which_one_holds_the_other():
     assert Words(("password", "password-of-anna"))("password-of-anna, password") == "***, ***"
 
@@ -113,6 +134,12 @@ def test_what_is_a_credential_says_its_key():
         "AWS_ACCESS_KEY_ID": "access-key-1",
         "HF_TOKEN": "hf_token_of_the_team",
         "PROXY": "http://anna:within-a-url@proxy",
+        "PGPASSWORD": "postgres-password",
+        "apiKey": "camel-key",
+        "clientSecret": "camel-secret",
+        "APIKEY": "upper-key",
+        "DATABASE": "postgres://anna:within%2Furl@host/db",
+        "TOKENIZER": "bert-base-uncased",
         "SHORT_PASSWORD": "seven77",
         "OTHER_KEY": "risk-team",
         "MLFLOW_TRACKING_URI": "http://mlflow:5000",
@@ -129,6 +156,12 @@ def test_what_is_a_credential_says_its_key():
         "access-key-1",
         "hf_token_of_the_team",
         "within-a-url",
+        "postgres-password",
+        "camel-key",
+        "camel-secret",
+        "upper-key",
+        "within%2Furl",
+        "within/url",
     }
 
 

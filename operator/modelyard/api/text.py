@@ -8,12 +8,12 @@ library only, for pods import it. Which text is a stranger's belongs to the call
 import base64
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from html import escape
 from itertools import islice
-from urllib.parse import quote, quote_plus, urlsplit
+from urllib.parse import quote, quote_plus, unquote, urlsplit
 
 __all__ = ["HIDDEN", "MASK", "Words", "credentials", "escaped", "printable"]
 
@@ -36,10 +36,13 @@ _CONTROL = re.compile(
 _INVISIBLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
 """Printable in Unicode's eyes, and of no width: default-ignorable marks, fillers, the blank of Braille."""
 _ENCODED = re.compile("%[0-9A-F]{2}")
+_CAMEL = re.compile("(?<=[a-z0-9])(?=[A-Z])")
 _CREDENTIAL = re.compile(
-    r"(?:^|[_.-])(?:PASSWORD|PASSWD|PASSPHRASE|PASS|PWD|TOKEN|SECRET|KEY|CREDENTIALS?|AUTH)(?:$|[_.-])",
+    r"PASSWORD|PASSWD|PASSPHRASE|SECRET|CREDENTIAL|(?:API|ACCESS|PRIVATE|AUTH)KEY|TOKENS?(?:$|[_.-])"
+    r"|(?:^|[_.-])(?:PASS|PWD|KEY|AUTH|PAT|SAS|JWT|BEARER)(?:$|[_.-])",
     re.IGNORECASE,
 )
+"""In the name of a key, whose words in camel case are taken apart before."""
 
 
 def printable(text: str, *, lines: bool = False) -> str:
@@ -71,8 +74,8 @@ def credentials(values: Mapping[str, str], known: Collection[str] = ()) -> tuple
         known: Names that are everywhere and no secrets, such as the namespace's.
 
     """
-    found = [value for key, value in values.items() if _CREDENTIAL.search(key)]
-    found += filter(None, map(_password, values.values()))
+    found = [value for key, value in values.items() if _CREDENTIAL.search(_CAMEL.sub("_", key))]
+    found += (password for value in values.values() for password in _passwords(value))
     fits = dict.fromkeys(value for each in found if len(value := each.strip()) >= _SHORTEST)
     pieces = (piece for value in fits if value not in known for piece in _pieces(value))
     return tuple(islice(pieces, _PIECES))
@@ -101,12 +104,32 @@ class Words:
         clean = printable(text, lines=lines)
         for form in self._forms:
             clean = clean.replace(form, MASK)
-        return self._torn(clean)
+        return self._torn(self._wrapped(clean))
 
     @cached_property
     def _forms(self) -> tuple[str, ...]:
         """What to look for, the longest first: one form may hold another."""
         return tuple(sorted({form for value in self.values for form in _forms(value)}, key=len, reverse=True))
+
+    def _wrapped(self, text: str) -> str:
+        """Mask a credential that a program has wrapped: over two lines, or with white space in it."""
+        dense = "".join(text.split())
+        found = sorted(span for form in self._dense for span in _spans(form, dense))
+        if not found:
+            return text
+        where = [index for index, char in enumerate(text) if not char.isspace()]
+        parts, end = [], 0
+        for first, last in found:
+            if where[first] >= end:
+                parts += [text[end : where[first]], MASK]
+            end = max(end, where[last] + 1)
+        return "".join((*parts, text[end:]))
+
+    @cached_property
+    def _dense(self) -> tuple[str, ...]:
+        """The forms without white space, as far as enough is left of them."""
+        dense = dict.fromkeys("".join(form.split()) for form in self._forms)
+        return tuple(form for form in dense if len(form) >= _SHORTEST)
 
     def _torn(self, text: str) -> str:
         """Mask what is left of a credential in which the text begins or ends: logs are cut anywhere."""
@@ -132,11 +155,21 @@ def _kept_in_line(char: str) -> str:
     return char if char.isprintable() else " " if char.isspace() else ""
 
 
-def _password(value: str) -> str | None:
+def _passwords(value: str) -> Iterable[str]:
+    """Return the password within an address, as it is written and as it is meant."""
     try:
-        return urlsplit(value).password if "://" in value else None
+        password = urlsplit(value).password if "://" in value else None
     except ValueError:
-        return None
+        password = None
+    return () if password is None else dict.fromkeys((password, unquote(password)))
+
+
+def _spans(form: str, text: str) -> Iterator[tuple[int, int]]:
+    """Go through the places of a form: its first and last character."""
+    start = text.find(form)
+    while start >= 0:
+        yield start, start + len(form) - 1
+        start = text.find(form, start + len(form))
 
 
 def _forms(value: str) -> Iterable[str]:
@@ -144,6 +177,7 @@ def _forms(value: str) -> Iterable[str]:
     encoded = {quote(value, safe="", errors="replace"), quote(value, errors="replace"), quote_plus(value, errors="replace")}
     lower = {_ENCODED.sub(lambda found: found[0].lower(), form) for form in encoded}
     written = {json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1], escape(value), escape(value, quote=False)}
+    written |= {form.replace("/", "\\/") for form in written}  # as some programs write JSON
     return {value, *encoded, *lower, *written, *_base64(value)}
 
 
