@@ -5,9 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from modelyard.kube.names import serving_name, version_workload
 from tests.chart.api import Manifest
 from tests.chart.policies.row import Row, apply, create, delete, generate, json_patch, merge, put, strategic
-from tests.chart.policies.world import plural_path, served, workload
+from tests.chart.policies.world import LONG, plural_path, served, workload
 
 __all__ = ["ROWS"]
 
@@ -240,6 +241,17 @@ NAMES_ROWS = [
         "rita admin"),
     *(names(f"Service named {name}, which is no stage", new("Service", name=name), allowed="dora")
         for name in ("fraud-productions", "my-fraud-production", "fraud", "fraud-prod")),
+    *(names(f"{what} by a shortened name", request, "dora stan fred", "rita admin",
+        f"names that begin with {LONG}-production")
+        for what, request in {
+            "autoscaler": merge(HPA, targets(version_workload(LONG, "production", "v1", "0a0a0a0a"))),
+            "Deployment": new("Deployment", name=version_workload(LONG, "production", "v1", "0a0a0a0a")),
+            "Service": new("Service", name=serving_name(LONG, "production")),
+            "EndpointSlice": new("EndpointSlice",
+                {"kubernetes.io/service-name": serving_name(LONG, "production")}),
+        }.items()),
+    names("Service whose name is not shortened", new("Service", name=f"{LONG}-frontend"),
+        allowed="dora"),
     names("autoscaler of another Deployment", merge(HPA, targets("elsewhere-2")), allowed="dora"),
 ]  # fmt: skip
 

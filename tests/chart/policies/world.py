@@ -15,6 +15,7 @@ from tests.cluster.apiserver import running
 __all__ = [
     "ADMISSION",
     "BINDINGS",
+    "LONG",
     "PEOPLE",
     "SPACE",
     "World",
@@ -148,6 +149,7 @@ REFERENCES = [
     {"apiVersion": "v1", "kind": "ConfigMap", "name": name, "uid": f"00000000-0000-0000-0000-00000000000{number}"}
     for number, name in enumerate(("first", "second"), 1)
 ]
+LONG = "customer-churn-of-the-years"
 VERSIONS = {"v1": {"trainingRun": "source-of-v1"}, "v2": {"runId": "r2"}, "v3": {"runId": "r3"}, "v5": {"runId": "r5"}}
 STAGES: Manifest = {
     "production": {"version": "v1", "serving": {"replicas": 2}},
@@ -164,6 +166,7 @@ THERE: list[Manifest] = [
     ours("RegisteredModel", "owned", {"stages": {"production": {"version": "v1"}}}, ownerReferences=REFERENCES),
     # What the operator holds, though the spec asks for nothing any more.
     model("cleared", versions={"v1": {"runId": "r"}}, stages={"production": {}}),
+    model(LONG, stages={"production": {}}),
     experiment("kept"),
     experiment("purging", deletionPolicy="Delete"),
     experiment("aged", retention={"runs": "30d", "keepBest": 3}),

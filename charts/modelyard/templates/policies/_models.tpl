@@ -38,7 +38,8 @@ validations:
 {{- define "modelyard.policies.names" -}}
 # Names, where labels do not help. Deleting the stage's Service is free; an unlabelled Service created under its name would then receive its
 # traffic. An EndpointSlice can add addresses to the Service, and an autoscaler scales the Deployment through kube-system's controller. So the
-# names <model>-<stage> and <model>-<stage>-... are reserved for accounts that may promote the stage. Shortened names are not covered.
+# names <model>-<stage> and <model>-<stage>-... are reserved for accounts that may promote the stage; so are Deployments' names that are
+# shortened with a digest, after 28 characters (operator/modelyard/kube/names.py). Services' are not: model and stage have room in them.
 # Ignore: if the CRD of paramKind is missing, Fail would reject every matched request of the cluster, kube-system's EndpointSlices too.
 # Nothing that a user writes may therefore make an expression fail: the checks are counted, two to a variable.
 failurePolicy: Ignore
@@ -63,7 +64,9 @@ variables:
     dyn(variables.after.metadata.?labels[?'kubernetes.io/service-name'].orValue(''))]
 - name: touched
   expression: >-
-    variables.stages.filter(s, variables.names.exists(n, (n + '-').startsWith(params.metadata.name + '-' + s + '-')))
+    variables.stages.filter(s, variables.names.exists(n, (n + '-').startsWith(params.metadata.name + '-' + s + '-')
+    || (params.metadata.name + '-' + s).size() > 28 && n.matches('^' + ((params.metadata.name + '-' + s).substring(0, 28) + '$')
+    .replace('-$', '$').replace('-$', '$').replace('$', '-[0-9a-f]{8}-[0-9a-f]{8}'))))
 - name: right
   expression: "authorizer.group('modelyard.io').resource('registeredmodels').namespace(request.namespace).name(params.metadata.name)"
 {{- include "modelyard.policies.mayPromote" . }}
