@@ -8,8 +8,6 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from modelyard.api.flavors import MLMODEL
 from modelyard_runtime.outcome import one_line
 from modelyard_runtime.serve.artifact import Artifact, load_failed
@@ -130,4 +128,4 @@ def _tensors(specs: tuple[Tensor, ...], table: Table) -> "Array | dict[str, Arra
         return tensor_of(specs[0], next(iter(given.values())), "the input")
     if missing := [str(spec.name) for spec in specs if spec.name not in given]:
         raise Refused(f"the input lacks {missing[0]}, which the model's signature requires")
-    return {str(spec.name): tensor_of(spec, np.asarray(given[str(spec.name)]), str(spec.name)) for spec in specs}
+    return {str(spec.name): tensor_of(spec, given[str(spec.name)], str(spec.name)) for spec in specs}

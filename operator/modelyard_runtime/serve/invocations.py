@@ -14,8 +14,9 @@ from typing import Any
 import orjson
 
 from modelyard_runtime.outcome import one_line
+from modelyard_runtime.serve import pages
 from modelyard_runtime.serve.signature import Column
-from modelyard_runtime.serve.values import Columns, Records, Refused, Table, matrix_of
+from modelyard_runtime.serve.values import Columns, Matrix, Records, Refused, Table
 
 __all__ = ["decoded", "refusal", "table"]
 
@@ -34,7 +35,7 @@ def refusal(message: str, status: int) -> bytes:
     return orjson.dumps({"error_code": code, "message": message})
 
 
-def decoded(body: bytes) -> dict[str, Any]:
+def decoded(body: bytes | memoryview) -> dict[str, Any]:
     """Parse a JSON object. NaN and Infinity are taken: Python's clients write them.
 
     Raises:
@@ -45,7 +46,7 @@ def decoded(body: bytes) -> dict[str, Any]:
         value = orjson.loads(body)
     except orjson.JSONDecodeError:
         try:
-            value = json.loads(body)
+            value = json.loads(bytes(body))
         except (ValueError, RecursionError) as error:
             raise Refused(f"the body is not JSON: {one_line(error)}") from None
     if not isinstance(value, dict):
@@ -108,7 +109,7 @@ def _unnamed(rows: Sequence[Any], columns: Sequence[Column]) -> Table:
     if named:
         shown = ", ".join(named[:5])
         raise Refused(f"the rows have no column names and the model's columns do: {shown} ...; use dataframe_split with columns")
-    return matrix_of(rows)
+    return Matrix(rows)
 
 
 def _split(data: Any, columns: Sequence[Column]) -> Table:
@@ -120,13 +121,15 @@ def _split(data: Any, columns: Sequence[Column]) -> Table:
     if not isinstance(names, list) or any(not isinstance(row, list) or len(row) != len(names) for row in data["data"]):
         raise Refused("dataframe_split must have a list of columns, and as many values in every row of data")
     if names == [column.name for column in columns]:
-        return matrix_of(data["data"])
+        return Matrix(data["data"])
     return Columns({str(name): [row[index] for row in data["data"]] for index, name in enumerate(names)})
 
 
 def _csv(body: bytes) -> Table:
     try:
-        rows = [row for row in csv.reader(io.StringIO(body.decode("utf-8"), newline=""), strict=True) if row]
+        # Excel begins a file in UTF-8 with a byte order mark.
+        lines = io.TextIOWrapper(io.BytesIO(body), encoding="utf-8-sig", newline="")
+        rows = [row for row in csv.reader(lines, strict=True) if row]
     except (UnicodeDecodeError, csv.Error) as error:
         raise Refused(f"the body is not CSV in UTF-8: {error}") from None
     if not rows:
@@ -143,10 +146,16 @@ def _cell(text: str) -> str | None:
 
 def _parquet(body: bytes) -> Table:
     import pyarrow as pa  # noqa: PLC0415 - 60 MB that few servers are asked for
-    import pyarrow.parquet as pq  # noqa: PLC0415
 
     try:
-        found = pq.read_table(pa.BufferReader(body))
-        return Columns({name: found.column(name).to_pylist() for name in found.column_names})
+        found = pages.opened(body).read()
+        return Columns({name: _column(found.column(name)) for name in found.column_names})
     except (pa.ArrowException, OSError, ValueError) as error:
         raise Refused(f"the body is not a Parquet file: {one_line(error)}") from None
+
+
+def _column(column: Any) -> Any:
+    """Return a column's values: an array of numbers, or a list of what may be missing or is something else."""
+    kind = str(column.type)
+    numbers = kind in {"float", "double"} or (column.null_count == 0 and kind.lstrip("u").startswith("int"))
+    return column.to_numpy() if numbers else column.to_pylist()
