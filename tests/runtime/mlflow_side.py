@@ -91,6 +91,12 @@ def models(folder: Path) -> None:
     save(folder, "matrix", xgb.XGBRegressor(**fast).fit(wide.to_numpy(), target), input_example=wide.to_numpy()[:2])
     save(folder, "linear", xgb.XGBRegressor(booster="gblinear", n_estimators=8).fit(wide, target), input_example=wide.head(2))
 
+    unnamed = pd.DataFrame(wide.to_numpy()[:, :3])
+    save(folder, "unnamed", xgb.XGBClassifier(**fast).fit(unnamed, binary), input_example=unnamed.head(2))
+    holed = pd.DataFrame({"amount": table["amount"], "age": table["age"].astype("Int64"), "member": table["member"].astype("boolean")})
+    holed.loc[::3, "age"] = holed.loc[::4, "member"] = pd.NA
+    save(folder, "holed", gaps := xgb.XGBRegressor(**fast).fit(holed, target), signature=infer_signature(holed, gaps.predict(holed)))
+
     people = pd.DataFrame({"amount": [1.5, 2.5], "city": ["bonn", "cologne"]})
     signature = infer_signature(people, pd.DataFrame({"score": [1.5], "label": ["BONN"]}), {"factor": 1.0})
     save_code(folder, "scaled", Scaled(), signature=signature, input_example=(people, {"factor": 2.0}))

@@ -117,7 +117,7 @@ class Server:
         """One request on a connection of its own. A body that is no text is sent as JSON. Further headers: `_` stands for `-`."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
-            data = body if isinstance(body, str | bytes | None) else json.dumps(body)
+            data = body.encode() if isinstance(body, str) else body if isinstance(body, bytes | None) else json.dumps(body)
             told = {name.replace("_", "-"): value for name, value in headers.items()}
             connection.request(method, path, body=data, headers={"content-type": content_type} | told if data else told)
             answer = connection.getresponse()

@@ -102,7 +102,9 @@ def _json(body: Mapping[str, Any], columns: Sequence[Column]) -> Table:
 
 
 def _unnamed(rows: Sequence[Any], columns: Sequence[Column]) -> Table:
-    """Return rows without names, which a signature with names takes only if it has one column."""
+    """Return rows without names, which a signature with names takes only if it has one column, or its names are the places."""
+    if all(column.number == index for index, column in enumerate(columns)):
+        return Matrix(rows)
     named = [column.name for column in columns if column.name is not None]
     if len(named) == 1 and not any(isinstance(row, list) for row in rows):
         return Columns({named[0]: rows})

@@ -51,13 +51,13 @@ def limits(room: int, workers: int, *, body: int | None, headers: float, timeout
     Args:
         room: The container's memory, in bytes, see `memory`.
         workers: Processes.
-        body: Bytes of a body as configured; None: a sixteenth of the memory, at most 64 MiB.
+        body: Bytes of a body as configured, of which at most a quarter of the memory is taken; None: a sixteenth of it, at most 64 MiB.
         headers: Seconds.
         timeout: Seconds.
 
     """
     share = room // workers
-    largest = min(_LARGEST, share // 16) if body is None else body
+    largest = min(_LARGEST, share // 16) if body is None else min(body, share // 4)
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     return Limits(
         body=largest,

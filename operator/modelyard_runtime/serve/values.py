@@ -238,7 +238,11 @@ def _number(spec: Column, value: Any, label: str, row: int, *, lenient: bool) ->
 
 
 def _whole(spec: Column, numbers: Array, values: Any, label: str) -> Array:
-    """Return whole numbers or booleans; nothing is rounded, cut or guessed on the way."""
+    """Return whole numbers or booleans; nothing is rounded, cut or guessed on the way.
+
+    What is missing of an optional column is NaN, and the others are floats beside it.
+    """
+    missing = np.isnan(numbers) if numbers.dtype.kind == "f" and not spec.required else np.False_
     if spec.type == "boolean":
         wrong = ~np.isin(numbers, (0, 1))
         kind: Any = np.bool_
@@ -248,10 +252,11 @@ def _whole(spec: Column, numbers: Array, values: Any, label: str) -> Array:
         wrong = ~((numbers >= limits.min) & (numbers <= limits.max))
         if numbers.dtype.kind == "f":
             wrong |= numbers != np.rint(numbers)
+    wrong &= ~missing
     if wrong.any():
         row = int(np.argmax(wrong))
         raise _misfit(spec, label, row, values[row])
-    return numbers.astype(kind)
+    return numbers if missing.any() else numbers.astype(kind)
 
 
 def _objects(spec: Column, values: Any, label: str) -> Array:
