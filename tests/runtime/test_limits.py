@@ -8,98 +8,21 @@ import json
 import socket
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from tests.harness import until
-from tests.runtime.programs import Answer, Server, serving
-from tests.runtime.test_deadlines import MIB, POST, V1, V2, opened
+from tests.runtime.hostile import HOSTILE, PARQUET
+from tests.runtime.programs import Server, serving
+from tests.runtime.test_deadlines import MIB, POST, V1, opened
 from tests.runtime.test_invocations import ROWS, WIDE, columns
 from tests.runtime.test_weight import parquet
 
-PARQUET = "application/vnd.apache.parquet"
-
 
 # --- what a request becomes ------------------------------------------------------------------------
-@dataclass(frozen=True)
-class Hostile:
-    """A request that becomes far more than it is."""
-
-    model: str
-    ask: Callable[[Server], Answer]
-    status: int
-    named: str
-    figure: int
-    """MiB by which the server grew when it was measured, or 10."""
-
-
-def zeros() -> bytes:
-    return parquet(pa.table({name: np.zeros(5_000_000) for name in WIDE}), compression="zstd")
-
-
-def repeated() -> bytes:
-    """A long text, stored once, for each of many rows."""
-    index = pa.array(np.zeros(200_000, np.int32))
-    return parquet(pa.table({"amount": np.zeros(200_000), "city": pa.DictionaryArray.from_arrays(index, pa.array(["x" * 20_000]))}))
-
-
-def shaped(shape: list[int]) -> str:
-    return json.dumps({"inputs": [{"name": "x", "datatype": "FP64", "shape": shape, "data": [1.0]}]})
-
-
-def lists(server: Server) -> Answer:
-    return server.ask("POST", V1, b'{"instances":[' + b",".join([b"[]"] * 22_000_000) + b"]}")
-
-
-def texts(server: Server) -> Answer:
-    return server.invoke({"inputs": {"amount": [1.0] * 60_000, "city": ["x" * 20_000, *["y"] * 59_999]}})
-
-
-def texts_among_numbers() -> list[Any]:
-    return ["x" * 30_000, *[1] * 15_000]
-
-
-def deep() -> dict[str, Any]:
-    data: list[Any] = ["x"]
-    for _ in range(900):
-        data = [data]
-    return {"name": "feature_00", "datatype": "BYTES", "shape": [1], "data": data}
-
-
-def wide() -> dict[str, Any]:
-    return {"name": "x", "datatype": "FP64", "shape": [1, 15_001], "data": texts_among_numbers()}
-
-
-def packed(server: Server) -> Answer:
-    return server.invoke(gzip.compress(bytes(300 * MIB)), content_encoding="gzip")
-
-
-def posting(path: str, body: Callable[[], str]) -> Callable[[Server], Answer]:
-    return lambda server: server.ask("POST", path, body())
-
-
-FEWER = "fewer rows"
-HOSTILE = {
-    "a shape of a million sizes": Hostile("classifier", posting(V2, lambda: shaped([9] * 1_000_000)), 400, "dimensions", 30),
-    "a shape of sizes that are too large": Hostile("classifier", posting(V2, lambda: shaped([10**18] * 20)), 400, "shape", 10),
-    "millions of lists": Hostile("classifier", lists, 413, FEWER, 110),
-    "deep lists": Hostile("classifier", posting(V1, lambda: '{"instances":' + "[" * 500_000), 400, "JSON", 10),
-    "deep lists of texts": Hostile("classifier", lambda server: server.infer(deep()), 400, "lacks the column", 10),
-    "Parquet of zeros": Hostile("classifier", lambda server: server.invoke(zeros(), PARQUET), 413, FEWER, 60),
-    "gzip of nothing": Hostile("classifier", packed, 413, "uncompressed", 30),
-    "a long text among numbers": Hostile("classifier", lambda server: server.predict([texts_among_numbers()]), 400, "20 columns", 10),
-    "a long text in a tensor": Hostile("classifier", lambda server: server.infer(wide()), 400, "FP64", 10),
-    "CSV of commas": Hostile("classifier", lambda server: server.invoke("," * 20_000_000, "text/csv"), 413, FEWER, 60),
-    "texts of one long one, through MLflow": Hostile("scaled", texts, 413, FEWER, 30),
-    "Parquet of one long text, through MLflow": Hostile("scaled", lambda server: server.invoke(repeated(), PARQUET), 413, FEWER, 60),
-}
-
-
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_request_that_becomes_too_much_is_refused_before_it_does(limited: Callable[[str], Server], name: str):
     hostile = HOSTILE[name]

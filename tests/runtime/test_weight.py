@@ -106,7 +106,7 @@ def test_the_pages_of_a_file_say_what_it_becomes(options: dict[str, Any]):
 
 def test_a_footer_that_lies_is_not_believed():
     """The footer's own sizes are replaced by small ones; Arrow would allocate what the pages say."""
-    written = parquet(pa.table({"a": np.zeros(1_000_000)}), compression="zstd", use_dictionary=False)
+    written = parquet(pa.table({"a": ["x" * 8_000_000]}), compression="zstd", use_dictionary=False)
     honest = pq.ParquetFile(io.BytesIO(written)).metadata.row_group(0).column(0).total_uncompressed_size
     lying = written.replace(varint(2 * honest), varint(2 * 100, len(varint(2 * honest))))
     assert pq.ParquetFile(io.BytesIO(lying)).metadata.row_group(0).column(0).total_uncompressed_size == 100
@@ -129,6 +129,25 @@ NO_PARQUET = {"nothing": b"", "a word": b"PAR1", "no footer": b"PAR1" + bytes(10
 def test_what_is_no_parquet_is_refused(body: bytes):
     with pytest.raises(Refused, match="not a Parquet file"):
         pages.weigh(body)
+
+
+def test_a_footer_of_too_many_columns_is_not_read():
+    with pytest.raises(Refused, match="footer"):
+        pages.weigh(b"PAR1" + bytes(9 * MIB) + (9 * MIB).to_bytes(4, "little") + b"PAR1")
+
+
+def test_texts_are_found_wherever_mlflow_makes_an_array_of_them():
+    long, rows = "x" * 1000, 500
+    lists = {"a": [1.0] * rows, "b": [long, *["y"] * (rows - 1)]}
+    records = [{"a": 1.0, "b": long if row == 0 else "y"} for row in range(rows)]
+    for body in ({"inputs": lists}, {"instances": records}, {"inputs": [[[long], ["y"] * (rows - 1)]]}):
+        assert weight.written_out(json.dumps(body).encode()) == 4 * 1000 * rows
+        assert weight.written_out(json.dumps(body | {"params": {"a": float("nan")}}).encode()) == 4 * 1000 * rows
+
+
+def test_texts_are_looked_for_in_one_go():
+    """A hundred thousand rows, each with a key of its own, are no ten thousand million looks."""
+    assert weight.written_out(json.dumps({"instances": [{str(row): "x"} for row in range(100_000)]}).encode()) == 400_000
 
 
 def test_the_product_of_a_shape_is_multiplied_no_further_than_needed():

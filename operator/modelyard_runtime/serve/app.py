@@ -155,7 +155,11 @@ class App:
             if (model := self.model) is None:
                 raise Refused("the model is being loaded", 503)
             given = {name: value.decode("latin-1") for name, value in scope["headers"] if name in _HEADERS}
-            request = Request(body, given.get(b"content-type", ""), given.get(binary.HEADER))
+            request = Request(body)
+            if protocol == "mlflow":
+                request = Request(body, given.get(b"content-type", ""))
+            elif protocol == "v2":
+                request = Request(body, head=given.get(binary.HEADER))
             compressed = given.get(b"content-encoding", "").strip().lower().replace("identity", "")
             if model.quick and len(body) <= _QUICK_BYTES and not intake.is_slow(request, compressed):
                 answer = work(model, request)
@@ -164,8 +168,6 @@ class App:
             held.exchange(len(answer.body))
         except Refused as error:
             return Answer(refusal(error.message, error.status), error.status)
-        except TimeoutError:
-            return Answer(refusal(f"there was no prediction within {self.limits.timeout:g} s", 503), 503)
         except Exception as error:  # noqa: BLE001 - a model may raise anything, and the next request may be well
             traceback.print_exc()
             return Answer(refusal(f"the model failed: {one_line(error)}", 500), 500)

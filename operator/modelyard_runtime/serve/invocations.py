@@ -7,7 +7,6 @@ is never the invalid JSON `NaN`.
 
 import csv
 import io
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,10 +14,11 @@ import orjson
 
 from modelyard_runtime.outcome import one_line
 from modelyard_runtime.serve import pages
+from modelyard_runtime.serve.parsing import decoded
 from modelyard_runtime.serve.signature import Column
 from modelyard_runtime.serve.values import Columns, Matrix, Records, Refused, Table
 
-__all__ = ["decoded", "refusal", "table"]
+__all__ = ["refusal", "table"]
 
 _FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 _TYPES = ("text/csv", "application/json", "application/vnd.apache.parquet")
@@ -33,25 +33,6 @@ def refusal(message: str, status: int) -> bytes:
     """Return an error as MLflow words it."""
     code = "BAD_REQUEST" if 400 <= status < 500 else "TEMPORARILY_UNAVAILABLE" if status == 503 else "INTERNAL_ERROR"
     return orjson.dumps({"error_code": code, "message": message})
-
-
-def decoded(body: bytes | memoryview) -> dict[str, Any]:
-    """Parse a JSON object. NaN and Infinity are taken: Python's clients write them.
-
-    Raises:
-        Refused: It is none.
-
-    """
-    try:
-        value = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        try:
-            value = json.loads(bytes(body))
-        except (ValueError, RecursionError) as error:
-            raise Refused(f"the body is not JSON: {one_line(error)}") from None
-    if not isinstance(value, dict):
-        raise Refused(f"the body must be a JSON object, not {type(value).__name__}")
-    return value
 
 
 def table(body: bytes, content_type: str, columns: Sequence[Column]) -> Table:

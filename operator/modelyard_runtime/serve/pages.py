@@ -17,6 +17,8 @@ __all__ = ["opened", "texts", "weigh"]
 _CELL = 120
 """Bytes of a cell: Arrow's, a Python object and its places in lists and arrays."""
 _PAGES = 20_000
+_FOOTER = 8 << 20
+"""Bytes that describe some ten thousand columns; read, they become ten times as many."""
 _COLUMNS = 100_000
 _STRINGS = 16 << 20
 _DEPTH = 16
@@ -35,6 +37,8 @@ def opened(body: bytes) -> Any:
     import pyarrow as pa  # noqa: PLC0415 - 60 MB that few servers are asked for
     import pyarrow.parquet as pq  # noqa: PLC0415
 
+    if (footer := int.from_bytes(body[-8:-4], "little")) > _FOOTER:
+        raise Refused(f"the Parquet file's footer has {footer} bytes, {_FOOTER} are allowed; send fewer columns or row groups", 413)
     try:
         metadata = pq.ParquetFile(pa.BufferReader(body), thrift_container_size_limit=_COLUMNS, thrift_string_size_limit=_STRINGS).metadata
         return pq.ParquetFile(pa.BufferReader(body), metadata=metadata, read_dictionary=_texts(metadata))

@@ -70,18 +70,22 @@ class Reception:
         """Judge a request by what it becomes, and predict, beside the event loop.
 
         Raises:
-            Refused: It becomes too much.
-            TimeoutError: There is no answer in time.
+            Refused: It becomes too much, or is not predicted in time.
 
         """
-        limits = self._limits
-        async with asyncio.timeout(limits.timeout):
-            if compressed:
-                size = encoding.most(len(request.body), limits.body)
-                request = await self._apart(size, intake.unpacked, request, compressed, limits)
-            size = await self._apart(0, intake.weighed, model, request, limits)
-            size = await self._apart(size, intake.looked_into, model, request, size, limits)
-            return await self._apart(size, work, model, request)
+        limits, late = self._limits, asyncio.timeout(self._limits.timeout)
+        try:
+            async with late:
+                if compressed:
+                    size = encoding.most(len(request.body), limits.body)
+                    request = await self._apart(size, intake.unpacked, request, compressed, limits)
+                size = await self._apart(0, intake.weighed, model, request, limits)
+                size = await self._apart(size, intake.looked_into, model, request, size, limits)
+                return await self._apart(size, work, model, request)
+        except TimeoutError:
+            if not late.expired():  # the model's own
+                raise
+            raise Refused(f"there was no prediction within {limits.timeout:g} s; try again", 503) from None
 
     async def _apart(self, size: int, work: Callable[..., T], *arguments: Any) -> T:
         """Do work that takes so many bytes in a thread, when it is its turn."""

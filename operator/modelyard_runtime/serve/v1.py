@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from modelyard_runtime.serve.invocations import decoded
+from modelyard_runtime.serve.parsing import decoded
 from modelyard_runtime.serve.predictor import Answer, Predictor
 from modelyard_runtime.serve.values import Columns, Matrix, Records, Refused, Table
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from modelyard_runtime.serve import binary, weight
-from modelyard_runtime.serve.invocations import decoded
+from modelyard_runtime.serve.parsing import decoded
 from modelyard_runtime.serve.predictor import Answer, Predictor, Request
 from modelyard_runtime.serve.signature import NUMPY_TYPES, Column, Signature, Tensor, v2_datatype
 from modelyard_runtime.serve.v1 import dumps, plain

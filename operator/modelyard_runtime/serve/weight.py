@@ -5,6 +5,7 @@ Holding requests to them belongs to `budget`; what Parquet becomes is read from 
 """
 
 import math
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 import orjson
 
+from modelyard_runtime.serve.parsing import decoded
 from modelyard_runtime.serve.values import Refused
 
 __all__ = ["Weight", "csv", "json", "product", "tensors", "written_out"]
@@ -88,9 +90,9 @@ def written_out(body: bytes) -> int:
     MLflow makes such arrays of what pyfunc models are asked with.
     """
     try:
-        parsed = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return 0  # refused, or with NaN in it and weighed by the parser's user
+        parsed = decoded(body)
+    except Refused:
+        return 0  # as it will be again
     return sum(4 * count * longest for count, longest in _arrays(parsed))
 
 
@@ -131,9 +133,11 @@ def _arrays(value: Any, depth: int = 0) -> Iterator[tuple[int, int]]:
             yield from _arrays(each, depth + 1)
     elif isinstance(value, list) and value:
         if all(type(each) is dict for each in value):
-            names = {name for each in value for name in each}
-            for name in names:
-                yield from _arrays([each[name] for each in value if name in each], depth + 1)
+            columns: defaultdict[str, list[Any]] = defaultdict(list)
+            for each in value:
+                for name, cell in each.items():
+                    columns[name].append(cell)
+            yield from _arrays(columns, depth + 1)
         else:
             yield _extent(value)
 
