@@ -7,6 +7,7 @@ python -m tests.runtime.mlflow_side run <uri>           makes a run in a trackin
 
 import json
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,16 @@ class Shy(mlflow.pyfunc.PythonModel):
 
     def predict(self, context, model_input, params=None):
         raise RuntimeError("the lookup table is empty")
+
+
+class Patient(mlflow.pyfunc.PythonModel):
+    """Predicts when there is a file at the path that it is given."""
+
+    def predict(self, context, model_input, params=None):
+        for path in model_input["path"]:
+            while not Path(path).exists():
+                threading.Event().wait(0.05)
+        return model_input["path"]
 
 
 def features(columns: int) -> pd.DataFrame:
@@ -100,6 +111,8 @@ def models(folder: Path) -> None:
     people = pd.DataFrame({"amount": [1.5, 2.5], "city": ["bonn", "cologne"]})
     signature = infer_signature(people, pd.DataFrame({"score": [1.5], "label": ["BONN"]}), {"factor": 1.0})
     save_code(folder, "scaled", Scaled(), signature=signature, input_example=(people, {"factor": 2.0}))
+    there = pd.DataFrame({"path": ["/"]})
+    save_code(folder, "patient", Patient(), signature=infer_signature(there, there["path"]), input_example=there)
     save_code(folder, "shy", Shy(), signature=infer_signature(people))
 
 

@@ -3,11 +3,13 @@
 import json
 import socket
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from tests.harness import until
-from tests.runtime.programs import Server
+from tests.runtime.programs import Server, serving
 from tests.runtime.test_invocations import ROWS
 
 MIB = 1 << 20
@@ -120,3 +122,17 @@ def test_a_client_that_does_not_read_its_answer_is_dropped(hasty: Server):
         assert connection.recv(15) == b"HTTP/1.1 200 OK"
         until(lambda: gone(connection), "it is dropped", 60)
         assert hasty.get("/v2/health/live").status == 200
+
+
+def test_a_prediction_that_takes_too_long_is_given_up(models: Path, tmp_path: Path):
+    """The model waits for a file. Four threads are all there are: a fifth request waits for its turn, as long as it may."""
+    env = {"MODELYARD_ALLOW_CODE_MODELS": "true", "MODELYARD_TIMEOUT_SECONDS": "3"}
+    with serving(tmp_path / "run", models / "patient", env) as server, ThreadPoolExecutor() as pool:
+        wanted = {"dataframe_records": [{"path": str(tmp_path / "file")}]}
+        answers = [pool.submit(server.invoke, wanted) for _ in range(5)]
+        assert server.get("/v2/health/live").status == 200
+        found = [answer.result() for answer in answers]
+        assert {answer.status for answer in found} == {503}
+        assert {answer.json["message"] for answer in found} == {"there was no prediction within 3 s; try again"}
+        (tmp_path / "file").touch()
+        until(lambda: server.invoke(wanted).status == 200, "its threads are free again", 60)
