@@ -13,6 +13,12 @@ LONG = "a" * 5001
 SCRIPT = {"script": {"configMap": "train"}}
 EXTERNAL = {"external": {}}
 
+
+def runtime(**fields: object) -> Manifest:
+    """A model whose stage says this of its server."""
+    return model(stages={"p": {"serving": {"runtime": fields}}})
+
+
 EXPERIMENTS = {
     "no spec": (without(experiment(), "spec"), "spec: Required value"),
     "unknown field": (experiment(descripton="typo"), 'unknown field "spec.descripton"'),
@@ -158,6 +164,11 @@ MODELS = {
         "minReplicas must not be greater than maxReplicas",
     ),
     "scaling without an end": (model(stages={"p": {"serving": {"autoscaling": {}}}}), "autoscaling.maxReplicas: Required value"),
+    "bodies of no bytes": (runtime(maxBodyBytes="0"), "write a number of bytes, such as 8Mi"),
+    "bodies of fewer bytes": (runtime(maxBodyBytes=-1), "spec.stages.p.serving.runtime.maxBodyBytes"),
+    "bodies in another unit": (runtime(maxBodyBytes="8MB"), "write a number of bytes, such as 8Mi"),
+    "no time": (runtime(timeout="0s"), "write a whole number and s or m, such as 30s"),
+    "time in hours": (runtime(timeout="1h"), "write a whole number and s or m, such as 30s"),
     "unknown drift": (model(drift="Adopt"), 'supported values: "Revert", "Warn"'),
     "name that no Service can have": (model("1fraud"), "a RegisteredModel's name begins with a letter"),
     "name too long for its Services": (model("a" * 33), "at most 32 lower case letters, digits and dashes"),

@@ -86,7 +86,7 @@ RICH = {
                     "replicas": 2,
                     "autoscaling": {"minReplicas": 1, "maxReplicas": 3, "targetCPUUtilizationPercentage": 70},
                     "resources": {"requests": {"cpu": "500m"}, "limits": {"memory": "1Gi"}},
-                    "runtime": {"workers": 2, "update": "Always"},
+                    "runtime": {"workers": 2, "update": "Always", "maxBodyBytes": "8Mi", "timeout": "30s"},
                     "nodeSelector": {"pool": "serve"},
                     "tolerations": [{"key": "gpu", "operator": "Equal", "value": "yes", "effect": "NoSchedule"}],
                 },

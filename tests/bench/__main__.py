@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import document, download, reconcile, rollout, serving, start, tracking, trouble
+from tests.bench import document, download, hostile, reconcile, rollout, serving, start, tracking, trouble
 from tests.bench.build import programs
 from tests.bench.document import Measured
 from tests.bench.figures import Samples
@@ -20,7 +20,7 @@ from tests.cluster.settings import TESTS_CLUSTER, Settings
 
 __all__ = ["main"]
 
-SECTIONS = ("reconcile", "trouble", "tracking", "rollout", "serving", "download", "start")
+SECTIONS = ("reconcile", "trouble", "tracking", "rollout", "serving", "hostile", "download", "start")
 OBJECTS, ROUNDS = 1_000, 3
 
 
@@ -67,6 +67,9 @@ class Bench:
     def serving(self) -> Samples:
         return serving.measure(self.options.rounds, self.console)
 
+    def hostile(self) -> Samples:
+        return hostile.measure(self.options.rounds, self.console)
+
     def download(self) -> Samples:
         return download.measure(self.options.rounds, self.console)
 
@@ -81,6 +84,7 @@ class Bench:
             "tracking": self.tracking,
             "rollout": self.rollout,
             "serving": self.serving,
+            "hostile": self.hostile,
             "download": self.download,
             "start": self.start,
         }
@@ -90,6 +94,7 @@ class Bench:
             "tracking": document.tracking_table,
             "rollout": document.rollout_table,
             "serving": document.serving_table,
+            "hostile": document.hostile_table,
             "download": document.download_table,
             "start": document.start_table,
         }

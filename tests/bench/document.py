@@ -14,6 +14,7 @@ from tests.bench.subjects import CONTROLLER_RUNTIME, ENGINE, EXPERIMENT
 __all__ = [
     "Measured",
     "download_table",
+    "hostile_table",
     "put",
     "reconcile_table",
     "rollout_table",
@@ -140,6 +141,14 @@ def serving_table(samples: Samples, measured: Measured) -> str:
         cold.append([server.name, number(samples.median(name, "cold")), number(samples.median(name, "resident"))])
     second = table(["", "start to the first prediction, s", "memory after the load, MB"], cold)
     return f"{measured.line(samples.rounds)}\n\n{table(head, rows)}\n\n{second}"
+
+
+def hostile_table(samples: Samples, measured: Measured) -> str:
+    """What each request costs; the time is from its first byte to the answer, with making it."""
+    figures = ("grown", "seconds", "live")
+    rows = [[subject, *(number(samples.median(subject, figure)) for figure in figures)] for subject in samples.subjects]
+    head = ["", "memory, MiB", "seconds, with making it", "slowest answer of /v2/health/live, s"]
+    return f"{measured.line(samples.rounds)}\n\n{table(head, rows)}"
 
 
 def download_table(samples: Samples, measured: Measured) -> str:

@@ -59,7 +59,7 @@ SERVERS = (
         OURS,
         (
             *("-m", "modelyard_runtime.serve", "--model-dir", "{model}"),
-            *("--name", "fraud", "--version", "v1", "--port", "{port}"),
+            *("--name", "fraud", "--version", "v1", "--port", "{port}", "--metrics-port", "0"),
         ),
         (V2, V1, INVOCATIONS),
     ),

@@ -37,7 +37,7 @@ NAMED = [
 
 
 def test_its_values_render():
-    assert len(VALUES) == 3
+    assert len(VALUES) == 4
     merged = {key: value for block in VALUES for key, value in yaml.safe_load(block).items()}
     images = find(render(merged), "Deployment", RELEASE)["spec"]["template"]["spec"]["containers"][0]
     assert images["image"] == "registry.example.com/modelyard/operator:0.1.0"

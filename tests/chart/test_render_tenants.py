@@ -22,6 +22,7 @@ from tests.chart.helm import (
 )
 from tests.chart.rendered import env, every_set, named, secret
 from tests.chart.values import CREDIT, RISK, SETS
+from tests.golden.cases import PODS
 
 
 # --- tenants -----------------------------------------------------------------------------------------
@@ -94,9 +95,28 @@ def test_a_tenants_pods_reach_what_they_need():
     serving = find(objects, "NetworkPolicy", "modelyard-serving", "credit")["spec"]
     assert serving["podSelector"] == {"matchExpressions": [{"key": "modelyard.io/stage", "operator": "Exists"}]}
     assert {port["port"] for rule in serving["egress"] for port in rule.get("ports", [])} == {53, 80, 443, 9000}
-    assert serving["ingress"] == [{"ports": [{"protocol": "TCP", "port": 8080}]}]
+    own = {"podSelector": {}}
+    labels = {"app.kubernetes.io/name": "modelyard", "app.kubernetes.io/instance": RELEASE, "app.kubernetes.io/component": "operator"}
+    operator = {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": NAMESPACE}},
+        "podSelector": {"matchLabels": labels},
+    }
+    assert [(rule["ports"], rule["from"]) for rule in serving["ingress"]] == [
+        ([{"protocol": "TCP", "port": port}], [own, operator]) for port in (8080, 9090)
+    ]
     for namespace in ("risk", "vault"):
         assert find(objects, "NetworkPolicy", "modelyard-training", namespace)
+
+
+def test_peers_may_ask_for_what_they_are_named_for():
+    network = SETS["network"]["networkPolicy"]
+    objects = render({**SETS["network"], "tenants": [RISK]})
+    asked, scraped = find(objects, "NetworkPolicy", "modelyard-serving", "risk")["spec"]["ingress"]
+    assert asked["from"][2:] == network["servingFrom"]
+    assert scraped["from"][2:] == network["metricsFrom"]
+    pod = PODS["serving/plain/Deployment"]
+    ports = {each["name"]: each["containerPort"] for each in pod["containers"][0]["ports"]}
+    assert [ports["http"], ports["metrics"]] == [rule["ports"][0]["port"] for rule in (asked, scraped)]
 
 
 # --- the demo ----------------------------------------------------------------------------------------

@@ -204,6 +204,12 @@ def test_rows_of_csv():
     assert rows("a,b,c\n1,0.5,x\n2,,y\n", as_csv=True) == {"a": [1, 2], "b": [0.5, None], "c": ["x", "y"]}
 
 
+def test_a_byte_order_mark_is_no_part_of_the_first_name():
+    """Excel begins with it what it saves as CSV in UTF-8."""
+    assert rows("\ufeffa,b\n1,2\n", as_csv=True) == {"a": [1], "b": [2]}
+    assert rows('\ufeff[{"a": 1}]') == {"a": [1]}
+
+
 @pytest.mark.parametrize(("text", "csv"), [("a,b", False), ("[]", False), ("3", False), ("a,b\n", True), ("a,b\n1\n", True)])
 def test_what_is_no_rows_is_told(text: str, csv: bool):
     with pytest.raises(typer.BadParameter):

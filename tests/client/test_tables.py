@@ -22,6 +22,7 @@ from modelyard.client.packages import need
 from modelyard.client.table import rows_table, table
 from modelyard_runtime import dataset
 from modelyard_runtime.serve import invocations, v1, v2
+from modelyard_runtime.serve.predictor import Request
 
 ASKED = Asked("patch", "registeredmodels", "modelyard.io", "RegisteredModel", "risk", "fraud", "https://api", "dev")
 
@@ -184,7 +185,7 @@ def test_the_cluster_s_own_server_reads_what_is_sent_and_its_answer_is_read(data
             sums.invocations(body, "")
         return
     reply = {
-        "v2": lambda: v2.infer(sums, "m", "v1", body).body,
+        "v2": lambda: v2.infer(sums, "m", "v1", Request(body)).body,
         "v1": lambda: v1.predict(sums, body).body,
         "invocations": lambda: sums.invocations(body, ""),
     }[protocol]()

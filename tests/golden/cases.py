@@ -92,7 +92,7 @@ SERVING = {
                     "serving": {
                         "replicas": 3,
                         "resources": {"requests": {"cpu": "500m"}, "limits": {"cpu": "2", "memory": "1Gi"}},
-                        "runtime": {"workers": 4},
+                        "runtime": {"workers": 4, "max_body_bytes": "8Mi", "timeout": "30s"},
                         "node_selector": {"pool": "serving"},
                         "tolerations": [TOLERATION, {"key": "dedicated", "value": "models"}],
                     },

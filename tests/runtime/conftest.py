@@ -54,6 +54,30 @@ def served(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
 
 
 @pytest.fixture(scope="session")
+def limited(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Server]]:
+    """Gives the server of a model in a process that may map a gibibyte, two for one that imports pandas."""
+    known: dict[str, Server] = {}
+    allowed = {"MODELYARD_ALLOW_CODE_MODELS": "true"}
+    with ExitStack() as stack:
+
+        def server(name: str) -> Server:
+            if name not in known:
+                most = {"as": (2 if name in CODE else 1) << 30}
+                known[name] = stack.enter_context(serving(tmp_path_factory.mktemp(name), models / name, allowed, limits=most))
+            return known[name]
+
+        yield server
+
+
+@pytest.fixture(scope="session")
+def hasty(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with short deadlines."""
+    env = {"MODELYARD_HEADER_SECONDS": "1", "MODELYARD_TIMEOUT_SECONDS": "3"}
+    with serving(tmp_path_factory.mktemp("hasty"), models / "classifier", env) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Minio]:
     """A real MinIO with the bucket `datasets`."""
     with servers.minio(tmp_path_factory.mktemp("minio")) as server:

@@ -7,6 +7,7 @@ python -m tests.runtime.mlflow_side run <uri>           makes a run in a trackin
 
 import json
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,16 @@ class Shy(mlflow.pyfunc.PythonModel):
 
     def predict(self, context, model_input, params=None):
         raise RuntimeError("the lookup table is empty")
+
+
+class Patient(mlflow.pyfunc.PythonModel):
+    """Predicts when there is a file at the path that it is given."""
+
+    def predict(self, context, model_input, params=None):
+        for path in model_input["path"]:
+            while not Path(path).exists():
+                threading.Event().wait(0.05)
+        return model_input["path"]
 
 
 def features(columns: int) -> pd.DataFrame:
@@ -91,9 +102,17 @@ def models(folder: Path) -> None:
     save(folder, "matrix", xgb.XGBRegressor(**fast).fit(wide.to_numpy(), target), input_example=wide.to_numpy()[:2])
     save(folder, "linear", xgb.XGBRegressor(booster="gblinear", n_estimators=8).fit(wide, target), input_example=wide.head(2))
 
+    unnamed = pd.DataFrame(wide.to_numpy()[:, :3])
+    save(folder, "unnamed", xgb.XGBClassifier(**fast).fit(unnamed, binary), input_example=unnamed.head(2))
+    holed = pd.DataFrame({"amount": table["amount"], "age": table["age"].astype("Int64"), "member": table["member"].astype("boolean")})
+    holed.loc[::3, "age"] = holed.loc[::4, "member"] = pd.NA
+    save(folder, "holed", gaps := xgb.XGBRegressor(**fast).fit(holed, target), signature=infer_signature(holed, gaps.predict(holed)))
+
     people = pd.DataFrame({"amount": [1.5, 2.5], "city": ["bonn", "cologne"]})
     signature = infer_signature(people, pd.DataFrame({"score": [1.5], "label": ["BONN"]}), {"factor": 1.0})
     save_code(folder, "scaled", Scaled(), signature=signature, input_example=(people, {"factor": 2.0}))
+    there = pd.DataFrame({"path": ["/"]})
+    save_code(folder, "patient", Patient(), signature=infer_signature(there, there["path"]), input_example=there)
     save_code(folder, "shy", Shy(), signature=infer_signature(people))
 
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -66,10 +66,13 @@ def program(folder: Path, module: str, *arguments: str, env: Mapping[str, str] |
     return Ended(done.returncode, done.stdout, said(folder))
 
 
-def start(folder: Path, module: str, *arguments: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
-    """Start a program of the runtime with its output in the folder's file `log`."""
+def start(
+    folder: Path, module: str, *arguments: str, env: Mapping[str, str] | None = None, limits: Mapping[str, int] | None = None
+) -> subprocess.Popen[bytes]:
+    """Start a program of the runtime with its output in the folder's file `log`. `limits`: by prlimit's names."""
+    limit = ["prlimit", *(f"--{name}={most}" for name, most in limits.items()), "--"] if limits else []
     with (folder / "log").open("wb") as log:
-        command = [sys.executable, "-m", f"modelyard_runtime.{module}", *arguments]
+        command = [*limit, sys.executable, "-m", f"modelyard_runtime.{module}", *arguments]
         return subprocess.Popen(command, cwd=folder, env=environment(folder, env), stdout=log, stderr=log)
 
 
@@ -103,18 +106,20 @@ class Server:
     folder: Path
     process: "subprocess.Popen[bytes]"
     port: int
+    metrics_port: int
     name: str = "fraud"
 
     @property
     def log(self) -> str:
         return (self.folder / "log").read_text()
 
-    def ask(self, method: str, path: str, body: Any = None, content_type: str = "application/json") -> Answer:
-        """One request on a connection of its own. A body that is no text is sent as JSON."""
+    def ask(self, method: str, path: str, body: Any = None, content_type: str = "application/json", **headers: str) -> Answer:
+        """One request on a connection of its own. A body that is no text is sent as JSON. Further headers: `_` stands for `-`."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
-            data = body if isinstance(body, str | bytes | None) else json.dumps(body)
-            connection.request(method, path, body=data, headers={"content-type": content_type} if data else {})
+            data = body.encode() if isinstance(body, str) else body if isinstance(body, bytes | None) else json.dumps(body)
+            told = {name.replace("_", "-"): value for name, value in headers.items()}
+            connection.request(method, path, body=data, headers={"content-type": content_type} | told if data else told)
             answer = connection.getresponse()
             return Answer(answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read().decode())
         finally:
@@ -123,8 +128,24 @@ class Server:
     def get(self, path: str) -> Answer:
         return self.ask("GET", path)
 
-    def invoke(self, body: Any, content_type: str = "application/json") -> Answer:
-        return self.ask("POST", "/invocations", body, content_type)
+    def metrics(self) -> str:
+        return replace(self, port=self.metrics_port).get("/metrics").text
+
+    @contextmanager
+    def growth(self) -> Iterator[list[int]]:
+        """Gives a list that has in the end by how many bytes the process grew at most meanwhile."""
+
+        def peak() -> int:
+            status = Path(f"/proc/{self.process.pid}/status").read_text()
+            return int(status.partition("VmHWM:")[2].split()[0]) << 10
+
+        Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")  # the peak is what it holds now
+        before, found = peak(), list[int]()
+        yield found
+        found.append(peak() - before)
+
+    def invoke(self, body: Any, content_type: str = "application/json", **headers: str) -> Answer:
+        return self.ask("POST", "/invocations", body, content_type, **headers)
 
     def predict(self, instances: Any) -> Answer:
         return self.ask("POST", f"/v1/models/{self.name}:predict", {"instances": instances})
@@ -141,19 +162,23 @@ class Server:
 
 
 @contextmanager
-def serving(folder: Path, model: Path, env: Mapping[str, str] | None = None, *, ready: bool = True) -> Iterator[Server]:
-    """A model server, from when it is ready, or from when it listens."""
+def serving(
+    folder: Path, model: Path, env: Mapping[str, str] | None = None, *, ready: bool = True, limits: Mapping[str, int] | None = None
+) -> Iterator[Server]:
+    """A model server, from when it is ready, or from when it listens. `limits`: see `start`."""
     folder.mkdir(parents=True, exist_ok=True)
-    arguments = ("--model-dir", str(model), "--name", Server.name, "--version", "v3", "--runtime", "1f2e3d4c", "--port", "0")
-    process = start(folder, "serve", *arguments, env={"MODELYARD_MODEL": "risk.fraud", **(env or {})})
+    arguments = ("--model-dir", str(model), "--name", Server.name, "--version", "v3", "--runtime", "1f2e3d4c")
+    ports = ("--port", "0", "--metrics-port", "0")
+    process = start(folder, "serve", *arguments, *ports, env={"MODELYARD_MODEL": "risk.fraud", **(env or {})}, limits=limits)
 
-    def port() -> int | None:
+    def listens() -> list[int] | None:
         log = (folder / "log").read_text()
         assert process.poll() is None or "listening" in log, log
-        return int(log.partition("listening on port ")[2].split()[0]) if "listening on port" in log else None
+        words = ("listening on port ", "metrics on port ")
+        return [int(log.partition(each)[2].split()[0]) for each in words] if "listening on port" in log else None
 
     try:
-        server = Server(folder, process, until(port, "the server listens", PATIENCE))
+        server = Server(folder, process, *until(listens, "the server listens", PATIENCE))
         if ready:
             until(lambda: process.poll() is not None or server.get("/v2/health/ready").status == 200, "the server is ready", PATIENCE)
             assert process.poll() is None, server.log

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import xgboost as xgb
 
 from tests.runtime.programs import Server, mlflow_side
 
@@ -28,7 +29,7 @@ def columns(names: list[str], rows: list[list[Any]]) -> dict[str, list[Any]]:
     return {name: [row[index] for row in rows] for index, name in enumerate(names)}
 
 
-def split(names: list[str], rows: list[list[Any]]) -> dict[str, Any]:
+def split(names: list[Any], rows: list[list[Any]]) -> dict[str, Any]:
     return {"dataframe_split": {"columns": names, "data": rows}}
 
 
@@ -36,6 +37,7 @@ def csv(names: list[str], rows: list[list[Any]]) -> str:
     return "\n".join(",".join("" if value is None else str(value) for value in row) for row in [names, *rows])
 
 
+UNNAMED = [row[:3] for row in ROWS]
 BACKWARDS = split(WIDE[::-1], [row[::-1] for row in ROWS])
 HOLED = [[None if index % 7 == 0 else value for index, value in enumerate(row)] for row in ROWS]
 
@@ -71,6 +73,14 @@ TAKEN: list[tuple[str, str, Any, str]] = [
     ("matrix", "inputs", {"inputs": ROWS}, JSON),
     ("matrix", "split", split(WIDE, ROWS), JSON),
     ("matrix", "split without columns", {"dataframe_split": {"data": ROWS}}, JSON),
+    ("unnamed", "split", split([0, 1, 2], UNNAMED), JSON),
+    ("unnamed", "split in another order", split([2, 1, 0], [row[::-1] for row in UNNAMED]), JSON),
+    ("unnamed", "split without columns", {"dataframe_split": {"data": UNNAMED}}, JSON),
+    ("unnamed", "instances", {"instances": UNNAMED}, JSON),
+    ("unnamed", "inputs", {"inputs": UNNAMED}, JSON),
+    ("holed", "split", split(["amount", "age", "member"], [[1.5, 44, True]]), JSON),
+    ("holed", "CSV with a byte order mark", "\ufeffamount,age,member\n1.5,44,True", "text/csv"),
+    ("scaled", "CSV with a byte order mark", "\ufeffamount,city\n1.5,bonn", "text/csv"),
     ("scaled", "split", split(["amount", "city"], [[1.5, "bonn"]]), JSON),
     ("scaled", "parameters", {**split(["amount", "city"], [[1.5, "bonn"]]), "params": {"factor": 3.0}}, JSON),
     ("scaled", "CSV", "amount,city\n1.5,bonn", "text/csv"),
@@ -143,6 +153,49 @@ def test_a_row_that_is_too_short_is_not_filled_up(served: Callable[[str], Server
     answer = served("classifier").invoke(split(WIDE, [ROWS[0], ROWS[1][1:]]))
     assert answer.status == 400
     assert "as many values in every row" in answer.json["message"]
+
+
+def test_columns_without_names_are_also_known_by_their_numbers_as_text(served: Callable[[str], Server]):
+    """JSON has no other keys, and CSV no other names; MLflow refuses both."""
+    server = served("unnamed")
+    expected = server.invoke({"inputs": UNNAMED}).json
+    names = ["0", "1", "2"]
+    for body, kind in (
+        ({"dataframe_records": records(names, UNNAMED)}, JSON),
+        ({"inputs": columns(names, UNNAMED)}, JSON),
+        (split(names, UNNAMED), JSON),
+        (csv(names, UNNAMED), "text/csv"),
+    ):
+        assert server.invoke(body, kind).json == expected
+    assert server.predict(UNNAMED).json == server.predict(records(names, UNNAMED)).json == expected
+    metadata = server.get("/v2/models/fraud").json
+    assert [each["name"] for each in metadata["inputs"]] == names
+
+
+def test_what_is_missing_of_an_optional_column_is_missing_for_xgboost(served: Callable[[str], Server], models: Path):
+    """MLflow cannot convert it to whole numbers."""
+    rows = [[1.5, None, True], [250.0, 44, None], [80.0, 19, False], [90.0, None, None]]
+    names = ["amount", "age", "member"]
+    booster = xgb.Booster(model_file=models / "holed" / "model.ubj")
+    matrix = np.array([[np.nan if value is None else float(value) for value in row] for row in rows])
+    expected = booster.inplace_predict(matrix).tolist()
+    server = served("holed")
+    full = records(names, rows)
+    lacking = [{name: value for name, value in row.items() if value is not None} for row in full]
+    for body, kind in (
+        (split(names, rows), JSON),
+        ({"dataframe_records": full}, JSON),
+        ({"dataframe_records": lacking}, JSON),
+        ({"inputs": columns(names, rows)}, JSON),
+        (csv(names, rows), "text/csv"),
+    ):
+        assert server.invoke(body, kind).json["predictions"] == pytest.approx(expected)
+    for instances in (rows, full, lacking):
+        assert server.predict(instances).json["predictions"] == pytest.approx(expected)
+    one_by_one = [{"name": name, "datatype": "FP64", "shape": [4], "data": [row[at] for row in rows]} for at, name in enumerate(names)]
+    assert server.infer(*one_by_one).json["outputs"][0]["data"] == pytest.approx(expected)
+    wrong = server.predict([[1.5, 44.5, True], *rows])
+    assert (wrong.status, "age expects long; row 0 has 44.5" in wrong.json["error"]) == (400, True)
 
 
 def test_parquet_is_taken(served: Callable[[str], Server]):

@@ -24,7 +24,9 @@ ALLOWED = {"MODELYARD_ALLOW_CODE_MODELS": "true"}
 
 def serve(folder: Path, model: Path, **env: str) -> Ended:
     """A server that ends by itself."""
-    return program(folder, "serve", "--model-dir", str(model), "--name", "fraud", "--version", "v3", "--port", "0", env=env)
+    return program(
+        folder, "serve", "--model-dir", str(model), "--name", "fraud", "--version", "v3", "--port", "0", "--metrics-port", "0", env=env
+    )
 
 
 def changed(models: Path, name: str, folder: Path, change: Callable[[dict[str, Any]], Any]) -> Path:
@@ -303,7 +305,7 @@ def test_workers_share_a_port_and_their_figures_and_go_together(models, tmp_path
     with serving(tmp_path / "first", models / "classifier", {"MODELYARD_WORKERS": "2", "MODELYARD_DRAIN_SECONDS": "1"}) as server:
         assert len(workers(server)) == 2
         assert [server.predict(ROWS).status for _ in range(10)] == [200] * 10
-        page = server.get("/metrics").text
+        page = server.metrics()
         assert 'modelyard_requests_total{code="200",model="risk.fraud",protocol="v1",version="v3"} 10.0' in page
         assert 'modelyard_model_info{model="risk.fraud",platform="xgboost",version="v3"} 1.0' in page
         server.stop()

@@ -8,7 +8,7 @@ import pytest
 
 from modelyard_runtime.serve.signature import Column, Signature, Tensor, parse, v2_datatype
 from modelyard_runtime.serve.v1 import dumps, plain
-from modelyard_runtime.serve.values import Columns, Matrix, Records, Refused, cast, columns_of, matrix_of, tensor_of
+from modelyard_runtime.serve.values import Columns, Matrix, Records, Refused, cast, columns_of, tensor_of
 
 
 def columns(*specs: dict) -> dict:
@@ -102,7 +102,7 @@ def test_columns_come_in_the_order_of_the_signature():
     specs = [Column("a", "double"), Column("b", "double", required=False), Column("c", "double")]
     assert columns_of(Records([{"c": 3, "a": 1}, {"a": 4}]), specs) == [[1, 4], None, [3, None]]
     assert columns_of(Columns({"c": [3], "d": [0], "a": [1]}), specs) == [[1], None, [3]]
-    assert [column.tolist() for column in columns_of(matrix_of([[1, 2, 3]]), specs)] == [[1], [2], [3]]
+    assert [column.tolist() for column in columns_of(Matrix([[1, 2, 3]]), specs)] == [[1], [2], [3]]
     assert columns_of(Matrix(np.array([1, 2])), specs[:1])[0].tolist() == [1, 2]
 
 
@@ -121,7 +121,7 @@ def test_tables_that_do_not_fit(table, named):
 
 
 def test_one_text_among_numbers_leaves_the_others_numbers():
-    assert matrix_of([[1.5, "x"]]).array.tolist() == [[1.5, "x"]]
+    assert Matrix([[1.5, "x"]]).array.tolist() == [[1.5, "x"]]
 
 
 def test_tensors_have_a_shape():

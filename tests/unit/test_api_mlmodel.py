@@ -51,6 +51,10 @@ def test_of_many_columns_some_are_shown_and_all_are_counted():
     assert shown.endswith(", ... (20) -> ")
 
 
+def test_columns_without_names_are_shown_by_their_numbers():
+    assert read_mlmodel(signed([{"name": 0, "type": "double"}, {"name": 1, "type": "long"}])).signature == "0: double, 1: long -> "
+
+
 def test_tensors_are_shown_by_type_and_shape():
     tensor = {"type": "tensor", "tensor-spec": {"dtype": "float32", "shape": [-1, 28, 28]}}
     assert read_mlmodel(signed([tensor])).signature == "tensor(float32, [-1, 28, 28]) -> "

@@ -172,7 +172,7 @@ def test_what_others_add_to_a_deployment_of_ours_costs_nothing_and_each_change_o
     pod["initContainers"].insert(0, {"name": "init", "image": "proxy"})
     pod["volumes"].append({"name": "theirs", "emptyDir": {}})
     pod["containers"][0]["volumeMounts"].append({"name": "theirs", "mountPath": "/theirs"})
-    live["spec"]["template"]["metadata"]["annotations"] = {"kubectl.kubernetes.io/restartedAt": "now"}
+    live["spec"]["template"]["metadata"]["annotations"]["kubectl.kubernetes.io/restartedAt"] = "now"
     live["metadata"]["labels"]["theirs"] = "1"
     live["metadata"]["annotations"]["deployment.kubernetes.io/revision"] = "2"
     assert in_sync(ours, live)

@@ -12,3 +12,17 @@
   {{- end }}
 {{- end }}
 {{- end -}}
+
+{{/* Who may ask a serving pod: its namespace, the operator, and further peers. Takes (dict "root" $ "peers" list). */}}
+{{- define "modelyard.servedPeers" -}}
+- podSelector: {}
+- namespaceSelector:
+    matchLabels:
+      kubernetes.io/metadata.name: {{ .root.Release.Namespace | quote }}
+  podSelector:
+    matchLabels:
+      {{- include "modelyard.selector" (dict "root" .root "component" "operator") | nindent 6 }}
+{{- with .peers }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}

@@ -119,7 +119,8 @@ def _side(text: Any) -> str:
 def _column(column: dict[str, Any]) -> str:
     spec = column.get("tensor-spec")
     kind = f"tensor({spec.get('dtype')}, {spec.get('shape')})" if isinstance(spec, dict) else str(column.get("type"))
-    return f"{column['name']}: {kind}" if column.get("name") else kind
+    name = column.get("name")  # a number, of a DataFrame without names
+    return kind if name in (None, "") else f"{name}: {kind}"
 
 
 def _shown(text: str, limit: int) -> str:

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Annotated, ClassVar
 
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
 from modelyard.api.base import DeletionPolicy, Name, Resource, Schema, Tags
 from modelyard.api.model_status import (
@@ -198,10 +198,38 @@ class RuntimeUpdate(StrEnum):
     ALWAYS = "Always"
 
 
+BodyBytes = Annotated[
+    int | str,
+    WithJsonSchema(
+        {
+            "x-kubernetes-int-or-string": True,
+            "anyOf": [{"type": "integer", "minimum": 1}, {"type": "string"}],
+            "maxLength": 16,
+            "pattern": r"^[1-9][0-9]*(k|M|G|Ki|Mi|Gi)?$",
+        }
+    ),
+]
+
+
 class ServingRuntime(Schema):
     """How the model server runs."""
 
     workers: Annotated[int, Field(ge=1, le=64, description="Processes in a pod.")] = 1
+    max_body_bytes: Annotated[
+        BodyBytes | None,
+        Field(
+            description="Bytes that the body of a request may have, uncompressed, such as 8Mi; more is answered with 413. Absent: a"
+            " sixteenth of the memory of a process, at most 64Mi. A quarter of that memory is the limit in any case."
+        ),
+    ] = None
+    timeout: Annotated[
+        str | None,
+        Field(
+            max_length=5,
+            pattern=r"^[1-9][0-9]{0,3}(s|m)$",
+            description="Time for a request's body to arrive (408), for its prediction (503), and for its answer to be read. Absent: 60s.",
+        ),
+    ] = None
     update: Annotated[
         RuntimeUpdate,
         Field(

@@ -14,6 +14,8 @@ __all__ = [
     "DATASET_TAGS",
     "FETCH",
     "LIVE_PATH",
+    "MAX_BODY",
+    "METRICS_PORT",
     "MODEL",
     "MODEL_FOLDER",
     "MODEL_HEADER",
@@ -27,6 +29,7 @@ __all__ = [
     "RUN_ID",
     "SCRIPT_FOLDER",
     "SERVING_PORT",
+    "TIMEOUT",
     "TRAINER",
     "VERSION_HEADER",
     "WORKERS",
@@ -61,6 +64,10 @@ MODEL_NAME = "MODELYARD_MODEL"
 """The registered model's name in MLflow, `<namespace>.<name>`."""
 WORKERS = "MODELYARD_WORKERS"
 """Processes of a model server."""
+MAX_BODY = "MODELYARD_MAX_REQUEST_BYTES"
+"""Bytes that a request's body may have, uncompressed."""
+TIMEOUT = "MODELYARD_TIMEOUT_SECONDS"
+"""Seconds in which a request's body must arrive, and then those in which it must be predicted."""
 ALLOW_CODE = "MODELYARD_ALLOW_CODE_MODELS"
 """`true`: models may be loaded that run code which came with them."""
 
@@ -76,6 +83,8 @@ MODEL_FOLDER = "/modelyard/model"
 
 # --- HTTP -----------------------------------------------------------------------------------------
 SERVING_PORT = 8080
+METRICS_PORT = 9090
+"""Of a model server."""
 READY_PATH = "/v2/health/ready"
 LIVE_PATH = "/v2/health/live"
 VERSION_HEADER = "modelyard-version"

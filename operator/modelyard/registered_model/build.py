@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from modelyard.api import wire
+from modelyard.api.base import parse_duration
 from modelyard.api.pods import Resources
-from modelyard.api.registered_model import ModelRuntime, OperatorRuntime, RegisteredModel, ServedVersion, Serving
+from modelyard.api.registered_model import ModelRuntime, OperatorRuntime, RegisteredModel, ServedVersion, Serving, ServingRuntime
 from modelyard.api.wire import FETCH, MODEL
 from modelyard.api.wire import SERVING_PORT as PORT
 from modelyard.kube.names import (
@@ -42,6 +43,7 @@ from modelyard.kube.pods import (
     scratch_volumes,
     store_keys,
 )
+from modelyard.kube.quantities import quantity
 from modelyard.plan import Manifest
 
 __all__ = [
@@ -62,12 +64,14 @@ __all__ = [
     "template_in",
 ]
 
-REVISION = 2
+REVISION = 3
 """Raise it when the meaning of a serving pod changes: it is part of a runtime's identity."""
 _GRACE_SECONDS = 30
 _MIN_READY_SECONDS = 1
 """A kubelet on a busy node may revoke a new pod's readiness for a second."""
 _TMP_SIZE, _GIB = "2Gi", 1024**3
+_SCRAPED = {"prometheus.io/scrape": "true", "prometheus.io/port": str(wire.METRICS_PORT), "prometheus.io/path": "/metrics"}
+"""By these annotations a Prometheus that is set up for them finds the pods."""
 _FETCH_RESOURCES = {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}}
 
 
@@ -112,7 +116,7 @@ def template(model: RegisteredModel, stage: str, what: ServedVersion, uri: str, 
         "command": _server_command(model, what),
         "env": env({wire.MODEL_NAME: name}),
         "resources": resources(Resources()),
-        "ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
+        "ports": [_port("http", PORT), _port("metrics", wire.METRICS_PORT)],
         # A large model takes its time to start; a broken one says so and ends.
         "startupProbe": _probe(wire.READY_PATH, period=1, failures=600),
         "readinessProbe": _probe(wire.READY_PATH, period=1, failures=3),
@@ -127,7 +131,11 @@ def template(model: RegisteredModel, stage: str, what: ServedVersion, uri: str, 
         "containers": [common | server],
         "volumes": scratch_volumes(_TMP_SIZE, _model_size(model, what)),
     }
-    return {"metadata": {"labels": _labels(model, stage, what)}, "spec": pod}
+    return {"metadata": {"labels": _labels(model, stage, what), "annotations": _SCRAPED}, "spec": pod}
+
+
+def _port(name: str, number: int) -> dict[str, Any]:
+    return {"name": name, "containerPort": number, "protocol": "TCP"}
 
 
 def _model_size(model: RegisteredModel, what: ServedVersion) -> str:
@@ -139,7 +147,7 @@ def _model_size(model: RegisteredModel, what: ServedVersion) -> str:
 
 def _server_command(model: RegisteredModel, what: ServedVersion) -> list[str]:
     names = ["--name", model.metadata.name, "--version", what.version, "--runtime", what.runtime.identity]
-    return wire.program("serve", "--model-dir", wire.MODEL_FOLDER, *names, "--port", str(PORT))
+    return wire.program("serve", "--model-dir", wire.MODEL_FOLDER, *names, "--port", str(PORT), "--metrics-port", str(wire.METRICS_PORT))
 
 
 def _probe(path: str, *, period: int, failures: int) -> dict[str, Any]:
@@ -152,14 +160,13 @@ def with_serving(rolled_out: Manifest, serving: Serving, around: Surroundings) -
     pod = whole["spec"]
     server = next(container for container in pod["containers"] if container["name"] == MODEL)
     for container in pod["initContainers"]:
-        if _is_filled_in(server):
+        if _is_of_revision_3(server):
             container["env"] = [*container["env"], *store_keys(around.pods_secret)]
         else:
             container["envFrom"] = connection(around.pods_secret)
     server["resources"] = _resources(serving.resources, server)
-    server["env"] = [*server["env"], {"name": wire.WORKERS, "value": str(serving.runtime.workers)}]
-    if around.allow_code:
-        server["env"].append({"name": wire.ALLOW_CODE, "value": "true"})
+    told = _told(serving.runtime) | ({wire.ALLOW_CODE: "true"} if around.allow_code else {})
+    server["env"] = [*server["env"], *({"name": name, "value": value} for name, value in told.items())]
     if STORAGE in serving.resources.limits:
         size = serving.resources.limits[STORAGE]
         pod["volumes"] = [_sized(each, size) if each["name"] == "tmp" else each for each in pod["volumes"]]
@@ -170,18 +177,32 @@ def with_serving(rolled_out: Manifest, serving: Serving, around: Surroundings) -
     return whole
 
 
-def _is_filled_in(server: Manifest) -> bool:
-    """Tell whether a kept template is of revision 2 or later: those say resources.
+def _told(runtime: ServingRuntime) -> dict[str, str]:
+    """Return what the spec tells the model server. What it leaves out is left out here: a new field restarts no pod."""
+    found = {wire.WORKERS: str(runtime.workers)}
+    if (size := quantity(runtime.max_body_bytes)) is not None:
+        found[wire.MAX_BODY] = str(int(size))
+    if runtime.timeout is not None:
+        found[wire.TIMEOUT] = str(int(parse_duration(runtime.timeout).total_seconds()))
+    return found
 
-    Older ones are applied as they were then: an upgrade of the operator rolls no model.
-    """
+
+# Kept templates of earlier revisions are applied as they were then: an upgrade of the operator rolls no model. What was kept tells its
+# revision better than the record, which a restored status lacks.
+def _is_of_revision_2(server: Manifest) -> bool:
+    """Tell whether a template is of revision 2 or later: those say resources."""
     return "resources" in server
+
+
+def _is_of_revision_3(server: Manifest) -> bool:
+    """Tell whether a template is of revision 3 or later: those have a port for metrics."""
+    return any(port["containerPort"] == wire.METRICS_PORT for port in server.get("ports") or ())
 
 
 def _resources(wanted: Resources, server: Manifest) -> dict[str, Any]:
     """Return the server's resources, filled in with ours."""
     said = {side: dict(values) for side, values in (("requests", wanted.requests), ("limits", wanted.limits)) if values}
-    return resources(wanted) if _is_filled_in(server) or not said else said
+    return resources(wanted) if _is_of_revision_2(server) or not said else said
 
 
 def _sized(volume: Manifest, size: int | str) -> Manifest:

@@ -11,13 +11,14 @@ from modelyard.api.pod_end import PodReason
 from modelyard_runtime.outcome import Failure, report
 from modelyard_runtime.serve import workers
 from modelyard_runtime.serve.app import App, Identity
+from modelyard_runtime.serve.limits import Limits, limits, memory
 from modelyard_runtime.serve.predictor import Predictor
 from modelyard_runtime.serve.server import Drain, Server, bind
 
 __all__ = ["main"]
 
-_LARGEST = 64 << 20
 _DRAIN = 5
+_HEADERS, _TIMEOUT = 10, 60
 
 
 def main() -> int:
@@ -27,8 +28,8 @@ def main() -> int:
         count = _number(wire.WORKERS, 1)
         handed = workers.in_worker()
         if count > 1 and handed is None:
-            return workers.supervise(count, _bound(options.port), sys.argv[1:])
-        _serve(options, handed)
+            return workers.supervise(count, _listeners(options), sys.argv[1:])
+        _serve(options, handed, _limits(count))
     except Failure as failure:
         print(failure, file=sys.stderr, flush=True)
         report({"reason": failure.reason, "message": failure.message})
@@ -36,11 +37,18 @@ def main() -> int:
     return 0
 
 
-def _serve(options: argparse.Namespace, handed: workers.Handed | None) -> None:
+def _limits(count: int) -> Limits:
+    """Return what one of so many processes takes on: by the container's memory, and as the stage's spec says."""
+    body = _number(wire.MAX_BODY, 0)
+    headers, timeout = _number("MODELYARD_HEADER_SECONDS", _HEADERS), _number(wire.TIMEOUT, _TIMEOUT)
+    return limits(memory(), count, body=body or None, headers=min(headers, timeout), timeout=timeout)
+
+
+def _serve(options: argparse.Namespace, handed: workers.Handed | None, allowed: Limits) -> None:
     """Serve in this process."""
     qualified = os.environ.get(wire.MODEL_NAME) or options.name
     least = float(_number("MODELYARD_DRAIN_SECONDS", _DRAIN))
-    app = App(Identity(options.name, options.version, qualified), _number("MODELYARD_MAX_REQUEST_BYTES", _LARGEST))
+    app = App(Identity(options.name, options.version, qualified), allowed)
     headers = [(wire.VERSION_HEADER, options.version), (wire.MODEL_HEADER, qualified)]
     if options.runtime:
         headers.append((wire.RUNTIME_HEADER, options.runtime))
@@ -51,10 +59,9 @@ def _serve(options: argparse.Namespace, handed: workers.Handed | None) -> None:
 
         return loading.load(options.model_dir)
 
-    if handed:
-        server.run_with(handed.listener, load, workers.tell(handed))
-    else:
-        server.run_with(_bound(options.port), load, lambda open_door: open_door())
+    listeners = handed.listeners if handed else _listeners(options)
+    app.metrics_port = listeners[-1].getsockname()[1]
+    server.run_with(listeners, load, workers.tell(handed) if handed else lambda open_door: open_door())
 
 
 def _options() -> argparse.Namespace:
@@ -64,18 +71,25 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--version", required=True, help="the version's name, in addresses and in the header modelyard-version")
     parser.add_argument("--runtime", default="", help="identity of what serves it (eight hex digits), in the header modelyard-runtime")
     parser.add_argument("--port", type=int, default=wire.SERVING_PORT, help="the port; 0 takes a free one and prints it")
+    parser.add_argument(
+        "--metrics-port", type=int, default=wire.METRICS_PORT, help="the port of /metrics; 0 takes a free one and prints it"
+    )
     return parser.parse_args()
 
 
-def _bound(port: int) -> socket.socket:
-    listener = bind(port)
-    print(f"listening on port {listener.getsockname()[1]}", flush=True)
-    return listener
+def _listeners(options: argparse.Namespace) -> tuple[socket.socket, socket.socket]:
+    """Return the sockets of the model and of the metrics."""
+    model, metrics = bind(options.port), bind(options.metrics_port)
+    print(f"metrics on port {metrics.getsockname()[1]}", flush=True)
+    print(f"listening on port {model.getsockname()[1]}", flush=True)
+    return model, metrics
 
 
 def _number(name: str, default: int) -> int:
     """Read a positive number from the environment."""
-    text = os.environ.get(name) or str(default)
+    text = os.environ.get(name)
+    if not text:
+        return default
     if not text.isdecimal() or int(text) < 1:
         raise Failure(PodReason.INVALID_CONFIGURATION, f"{name} is {text!r}, not a positive whole number")
     return int(text)

@@ -3,35 +3,37 @@
 Protocols' bodies belong to `v1`, `v2` and `invocations`; sockets and signals to `server`.
 """
 
-import asyncio
 import time
 import traceback
-from collections.abc import Awaitable, Callable, MutableMapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version as installed
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from modelyard import __version__
 from modelyard.api.wire import LIVE_PATH, READY_PATH
 from modelyard_runtime.outcome import one_line
-from modelyard_runtime.serve import invocations, v1, v2
+from modelyard_runtime.serve import binary, intake, invocations, v1, v2
+from modelyard_runtime.serve.budget import Held
+from modelyard_runtime.serve.limits import Limits
 from modelyard_runtime.serve.metrics import Metrics
-from modelyard_runtime.serve.predictor import Answer, Predictor
+from modelyard_runtime.serve.predictor import Answer, Predictor, Request
+from modelyard_runtime.serve.reception import Message, Receive, Reception, Send
 from modelyard_runtime.serve.values import Refused
+
+if TYPE_CHECKING:
+    from modelyard_runtime.serve.deadlines import BoundedProtocol
 
 __all__ = ["App", "Identity"]
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 Look = Callable[[], Answer]
-Work = Callable[[Predictor, bytes, str], Answer]
+Work = Callable[[Predictor, Request], Answer]
 
+METRICS_PATH = "/metrics"
 _QUICK_BYTES = 65_536  # a request of this size takes a native model about half a millisecond
-_THREADS = 4
+_HEADERS = frozenset({b"content-type", b"content-encoding", binary.HEADER})
 
 
 @dataclass(frozen=True)
@@ -48,12 +50,12 @@ class Identity:
 class App:
     """One model's server. `model` is None until it has predicted once."""
 
-    def __init__(self, identity: Identity, largest: int) -> None:
+    def __init__(self, identity: Identity, limits: Limits) -> None:
         """Lay out the addresses.
 
         Args:
             identity: The model.
-            largest: Bytes that a request's body may have.
+            limits: What requests may take.
 
         """
         self.model: Predictor | None = None
@@ -62,9 +64,13 @@ class App:
         self.draining = False
         self.last_request = time.monotonic()
         self.metrics = Metrics(identity.qualified, identity.version)
+        self.limits = limits
+        self.connections: dict[BoundedProtocol, None] = {}
+        """That which has waited for longest is first."""
+        self.metrics_port = 0
+        """The port on which metrics are asked for, and nothing else."""
         self._identity = identity
-        self._largest = largest
-        self._pool = ThreadPoolExecutor(_THREADS, "predict")
+        self._reception = Reception(limits)
         self._looks = self._gets()
         self._works = self._posts()
 
@@ -76,11 +82,10 @@ class App:
     def _gets(self) -> dict[str, Look]:
         """Return what GET answers, by path."""
         identity = self._identity
-        server = {"name": "modelyard", "version": __version__, "extensions": []}
+        server = {"name": "modelyard", "version": __version__, "extensions": [binary.EXTENSION]}
         live, ready = self._constant({"live": True}), self._ready({"ready": True})
         models = self._constant({"models": [identity.name]})
         looks: dict[str, Look] = {
-            "/metrics": self._figures,
             "/ping": self._constant(None),
             "/health": self._constant(None),
             "/version": lambda: Answer(installed("mlflow").encode()),
@@ -101,11 +106,11 @@ class App:
         """Return what POST does, by path, and under which protocol it counts."""
         name, version = self._identity.name, self._identity.version
         works: dict[str, tuple[str, Work]] = {
-            "/invocations": ("mlflow", lambda model, body, kind: model.invocations(body, kind)),
-            f"/v1/models/{name}:predict": ("v1", lambda model, body, _: v1.predict(model, body)),
+            "/invocations": ("mlflow", lambda model, request: model.invocations(request.body, request.content_type)),
+            f"/v1/models/{name}:predict": ("v1", lambda model, request: v1.predict(model, request.body)),
         }
         for path in self._versions():
-            works[f"{path}/infer"] = ("v2", lambda model, body, _: v2.infer(model, name, version, body))
+            works[f"{path}/infer"] = ("v2", lambda model, request: v2.infer(model, name, version, request))
         return works
 
     def _versions(self) -> tuple[str, str]:
@@ -117,63 +122,61 @@ class App:
         """Answer one request."""
         if scope["type"] != "http":
             raise RuntimeError(f"{scope['type']} is not spoken here")
-        path, method = scope["path"], scope["method"]
-        if method == "POST" and (known := self._works.get(path)):
+        path, method, held = scope["path"], scope["method"], self._reception.held()
+        if scope["server"][1] == self.metrics_port:
+            answer = self._figures() if path == METRICS_PATH else Answer(v1.refusal(f"only {METRICS_PATH} is at this port", 404), 404)
+        elif method == "POST" and (known := self._works.get(path)):
             self.last_request = start = time.monotonic()
             protocol, work = known
-            answer = await self._work(protocol, work, scope, receive)
+            answer = await self._work(protocol, work, scope, receive, held)
             self.metrics.answered(protocol, answer.status, time.monotonic() - start, answer.rows)
         elif method in {"GET", "HEAD"} and (look := self._looks.get(path)):
             answer = look()
         else:
             answer = self._unknown(path)
-        headers = [(b"content-type", answer.content_type), (b"content-length", str(len(answer.body)).encode())]
-        if self.draining:
-            headers.append((b"connection", b"close"))  # the next request opens another connection, to another pod
-        if answer.allow:
-            headers.append((b"allow", answer.allow))
-        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-        await send({"type": "http.response.body", "body": b"" if method == "HEAD" else answer.body})
+        await send({"type": "http.response.start", "status": answer.status, "headers": self._headers(answer)})
+        await self._reception.send(b"" if method == "HEAD" else answer.body, scope, send, held)
 
-    async def _work(self, protocol: str, work: Work, scope: Message, receive: Receive) -> Answer:
+    def _headers(self, answer: Answer) -> list[tuple[bytes, bytes]]:
+        found = [(b"content-type", answer.content_type), (b"content-length", str(len(answer.body)).encode())]
+        if self.draining:
+            found.append((b"connection", b"close"))  # the next request opens another connection, to another pod
+        if answer.allow:
+            found.append((b"allow", answer.allow))
+        if answer.head is not None:
+            found.append((binary.HEADER, str(answer.head).encode()))
+        return found
+
+    async def _work(self, protocol: str, work: Work, scope: Message, receive: Receive, held: Held) -> Answer:
         """Read the body and predict; whatever happens is an answer in the protocol's own words."""
         refusal = invocations.refusal if protocol == "mlflow" else v1.refusal
         try:
-            body = await self._body(scope, receive)
+            body = await self._reception.body(scope, receive, held)
             if (model := self.model) is None:
                 raise Refused("the model is being loaded", 503)
-            kind = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"content-type"), "")
-            if model.quick and len(body) <= _QUICK_BYTES:
-                return work(model, body, kind)
-            return await asyncio.get_running_loop().run_in_executor(self._pool, work, model, body, kind)
+            given = {name: value.decode("latin-1") for name, value in scope["headers"] if name in _HEADERS}
+            request = Request(body)
+            if protocol == "mlflow":
+                request = Request(body, given.get(b"content-type", ""))
+            elif protocol == "v2":
+                request = Request(body, head=given.get(binary.HEADER))
+            compressed = given.get(b"content-encoding", "").strip().lower().replace("identity", "")
+            if model.quick and len(body) <= _QUICK_BYTES and not intake.is_slow(request, compressed):
+                answer = work(model, request)
+            else:
+                answer = await self._reception.slowly(work, model, request, compressed)
+            held.exchange(len(answer.body))
         except Refused as error:
             return Answer(refusal(error.message, error.status), error.status)
         except Exception as error:  # noqa: BLE001 - a model may raise anything, and the next request may be well
             traceback.print_exc()
             return Answer(refusal(f"the model failed: {one_line(error)}", 500), 500)
-
-    async def _body(self, scope: Message, receive: Receive) -> bytes:
-        """Read the request's body.
-
-        Raises:
-            Refused: It is too large.
-
-        """
-        length = next((int(value) for name, value in scope["headers"] if name == b"content-length" and value.isdigit()), 0)
-        pieces, size, more = [], 0, True
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise Refused("the client went away", 499)
-            pieces.append(message.get("body", b""))
-            size += len(pieces[-1])
-            if max(size, length) > self._largest:
-                raise Refused(f"the body has {max(size, length)} bytes, {self._largest} are allowed; send fewer rows at a time", 413)
-            more = message.get("more_body", False)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return answer
 
     def _unknown(self, path: str) -> Answer:
         """Answer a path or method that is not known."""
+        if path == METRICS_PATH:
+            return Answer(v1.refusal(f"metrics are at port {self.metrics_port}", 404), 404)
         if path in self._works or path in self._looks:
             allow = b"POST" if path in self._works else b"GET, HEAD"
             return Answer(v1.refusal(f"{path} takes {allow.decode()}", 405), 405, allow=allow)

@@ -8,13 +8,11 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from modelyard.api.flavors import MLMODEL
 from modelyard_runtime.outcome import one_line
 from modelyard_runtime.serve.artifact import Artifact, load_failed
 from modelyard_runtime.serve.predictor import Answer
-from modelyard_runtime.serve.signature import Signature, Tensor
+from modelyard_runtime.serve.signature import Column, Signature, Tensor
 from modelyard_runtime.serve.values import Array, Columns, Matrix, Records, Refused, Table, cast, columns_of, tensor_of
 
 if TYPE_CHECKING:
@@ -97,11 +95,16 @@ class PyfuncModel:
         given = columns_of(table, specs)
         return pd.DataFrame(
             {
-                spec.name or index: pd.Series(cast(spec, values, spec.name or str(index)))
+                _label(spec, index): pd.Series(cast(spec, values, spec.name or str(index)))
                 for index, (spec, values) in enumerate(zip(specs, given, strict=True))
                 if values is not None
             }
         )
+
+
+def _label(spec: Column, index: int) -> str | int:
+    """Return a column's label as MLflow's schema has it."""
+    return spec.number if spec.number is not None else spec.name or index
 
 
 def _untyped(table: Table) -> "pd.DataFrame | Array":
@@ -130,4 +133,4 @@ def _tensors(specs: tuple[Tensor, ...], table: Table) -> "Array | dict[str, Arra
         return tensor_of(specs[0], next(iter(given.values())), "the input")
     if missing := [str(spec.name) for spec in specs if spec.name not in given]:
         raise Refused(f"the input lacks {missing[0]}, which the model's signature requires")
-    return {str(spec.name): tensor_of(spec, np.asarray(given[str(spec.name)]), str(spec.name)) for spec in specs}
+    return {str(spec.name): tensor_of(spec, given[str(spec.name)], str(spec.name)) for spec in specs}

@@ -7,17 +7,18 @@ is never the invalid JSON `NaN`.
 
 import csv
 import io
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
 
 from modelyard_runtime.outcome import one_line
+from modelyard_runtime.serve import pages
+from modelyard_runtime.serve.parsing import decoded
 from modelyard_runtime.serve.signature import Column
-from modelyard_runtime.serve.values import Columns, Records, Refused, Table, matrix_of
+from modelyard_runtime.serve.values import Columns, Matrix, Records, Refused, Table
 
-__all__ = ["decoded", "refusal", "table"]
+__all__ = ["refusal", "table"]
 
 _FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 _TYPES = ("text/csv", "application/json", "application/vnd.apache.parquet")
@@ -32,25 +33,6 @@ def refusal(message: str, status: int) -> bytes:
     """Return an error as MLflow words it."""
     code = "BAD_REQUEST" if 400 <= status < 500 else "TEMPORARILY_UNAVAILABLE" if status == 503 else "INTERNAL_ERROR"
     return orjson.dumps({"error_code": code, "message": message})
-
-
-def decoded(body: bytes) -> dict[str, Any]:
-    """Parse a JSON object. NaN and Infinity are taken: Python's clients write them.
-
-    Raises:
-        Refused: It is none.
-
-    """
-    try:
-        value = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        try:
-            value = json.loads(body)
-        except (ValueError, RecursionError) as error:
-            raise Refused(f"the body is not JSON: {one_line(error)}") from None
-    if not isinstance(value, dict):
-        raise Refused(f"the body must be a JSON object, not {type(value).__name__}")
-    return value
 
 
 def table(body: bytes, content_type: str, columns: Sequence[Column]) -> Table:
@@ -101,14 +83,16 @@ def _json(body: Mapping[str, Any], columns: Sequence[Column]) -> Table:
 
 
 def _unnamed(rows: Sequence[Any], columns: Sequence[Column]) -> Table:
-    """Return rows without names, which a signature with names takes only if it has one column."""
+    """Return rows without names, which a signature with names takes only if it has one column, or its names are the places."""
+    if all(column.number == index for index, column in enumerate(columns)):
+        return Matrix(rows)
     named = [column.name for column in columns if column.name is not None]
     if len(named) == 1 and not any(isinstance(row, list) for row in rows):
         return Columns({named[0]: rows})
     if named:
         shown = ", ".join(named[:5])
         raise Refused(f"the rows have no column names and the model's columns do: {shown} ...; use dataframe_split with columns")
-    return matrix_of(rows)
+    return Matrix(rows)
 
 
 def _split(data: Any, columns: Sequence[Column]) -> Table:
@@ -120,13 +104,15 @@ def _split(data: Any, columns: Sequence[Column]) -> Table:
     if not isinstance(names, list) or any(not isinstance(row, list) or len(row) != len(names) for row in data["data"]):
         raise Refused("dataframe_split must have a list of columns, and as many values in every row of data")
     if names == [column.name for column in columns]:
-        return matrix_of(data["data"])
+        return Matrix(data["data"])
     return Columns({str(name): [row[index] for row in data["data"]] for index, name in enumerate(names)})
 
 
 def _csv(body: bytes) -> Table:
     try:
-        rows = [row for row in csv.reader(io.StringIO(body.decode("utf-8"), newline=""), strict=True) if row]
+        # Excel begins a file in UTF-8 with a byte order mark.
+        lines = io.TextIOWrapper(io.BytesIO(body), encoding="utf-8-sig", newline="")
+        rows = [row for row in csv.reader(lines, strict=True) if row]
     except (UnicodeDecodeError, csv.Error) as error:
         raise Refused(f"the body is not CSV in UTF-8: {error}") from None
     if not rows:
@@ -143,10 +129,16 @@ def _cell(text: str) -> str | None:
 
 def _parquet(body: bytes) -> Table:
     import pyarrow as pa  # noqa: PLC0415 - 60 MB that few servers are asked for
-    import pyarrow.parquet as pq  # noqa: PLC0415
 
     try:
-        found = pq.read_table(pa.BufferReader(body))
-        return Columns({name: found.column(name).to_pylist() for name in found.column_names})
+        found = pages.opened(body).read()
+        return Columns({name: _column(found.column(name)) for name in found.column_names})
     except (pa.ArrowException, OSError, ValueError) as error:
         raise Refused(f"the body is not a Parquet file: {one_line(error)}") from None
+
+
+def _column(column: Any) -> Any:
+    """Return a column's values: an array of numbers, or a list of what may be missing or is something else."""
+    kind = str(column.type)
+    numbers = kind in {"float", "double"} or (column.null_count == 0 and kind.lstrip("u").startswith("int"))
+    return column.to_numpy() if numbers else column.to_pylist()

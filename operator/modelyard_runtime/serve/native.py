@@ -134,13 +134,15 @@ class NativeXGBoost:
             return None
         if isinstance(table, Records) and None not in self._names:
             try:
-                values = np.array([[row[name] for name in self._names] for row in table.rows])  # type: ignore[index]
-            except (KeyError, ValueError):
+                rows = [[row[name] for name in self._names] for row in table.rows]  # type: ignore[index]
+            except KeyError:
                 return None
-        elif isinstance(table, Matrix):
-            values = table.array
-        else:
+            return Matrix(rows).numbers(len(self._columns))
+        if not isinstance(table, Matrix):
             return None
+        if (numbers := table.numbers(len(self._columns))) is not None:
+            return numbers
+        values = table.array
         return values if values.dtype.kind in "fiu" and values.ndim == 2 and values.shape[1] == len(self._columns) else None
 
     def _answer(self, rows: Array) -> Array:

@@ -9,7 +9,18 @@ from typing import Any, Protocol
 from modelyard_runtime.serve.signature import Signature
 from modelyard_runtime.serve.values import Table
 
-__all__ = ["Answer", "Predictor"]
+__all__ = ["Answer", "Predictor", "Request"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a client sent."""
+
+    body: bytes
+    """Uncompressed."""
+    content_type: str = "application/json"
+    head: str | None = None
+    """The header Inference-Header-Content-Length: where the JSON of V2 ends and binary tensors begin."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +34,8 @@ class Answer:
     """How many rows were predicted."""
     allow: bytes | None = None
     """The methods that the path knows, when it was asked by another one."""
+    head: int | None = None
+    """Bytes of the body before binary tensors, if there are any."""
 
 
 class Predictor(Protocol):

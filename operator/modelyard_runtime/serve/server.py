@@ -8,7 +8,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -17,6 +17,7 @@ import uvicorn
 from modelyard_runtime.outcome import Failure, one_line
 from modelyard_runtime.serve.app import App
 from modelyard_runtime.serve.artifact import load_failed
+from modelyard_runtime.serve.deadlines import BoundedProtocol
 from modelyard_runtime.serve.predictor import Predictor
 
 __all__ = ["Drain", "Server", "bind"]
@@ -58,7 +59,7 @@ class Server(uvicorn.Server):
             uvicorn.Config(
                 app,
                 loop="uvloop",
-                http="httptools",
+                http=BoundedProtocol,
                 ws="none",
                 lifespan="off",
                 interface="asgi3",
@@ -79,11 +80,13 @@ class Server(uvicorn.Server):
         """Leave signals alone: uvicorn would stop at once, and die of the signal in the end."""
         yield
 
-    def run_with(self, listener: socket.socket, load: Callable[[], Predictor], loaded: Callable[[Callable[[], None]], None]) -> None:
+    def run_with(
+        self, listeners: Sequence[socket.socket], load: Callable[[], Predictor], loaded: Callable[[Callable[[], None]], None]
+    ) -> None:
         """Listen, load the model beside, serve until SIGTERM, drain.
 
         Args:
-            listener: The socket.
+            listeners: The sockets.
             load: Returns the model; it runs in a thread, so that the process is live while it loads.
             loaded: Called in the loop when the model is there, with a function that opens the door: that makes it ready.
 
@@ -97,7 +100,7 @@ class Server(uvicorn.Server):
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, self._leave)
             threading.Thread(target=self._load, args=(loop, load, loaded), daemon=True).start()
-            await self.serve([listener])
+            await self.serve(list(listeners))
 
         with asyncio.Runner(loop_factory=self.config.get_loop_factory()) as runner:
             runner.run(main())

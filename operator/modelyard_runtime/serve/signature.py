@@ -39,6 +39,8 @@ class Column:
     type: str
     """MLflow's name of a scalar type, or `any` for its nested ones."""
     required: bool = True
+    number: int | None = None
+    """The label of a column that has a number for a name, as those of a DataFrame without names; `name` is its text."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,10 @@ def _specs(text: str) -> tuple[Column, ...] | tuple[Tensor, ...]:
             Tensor(entry.get("name"), entry["tensor-spec"]["dtype"], tuple(int(size) for size in entry["tensor-spec"]["shape"]))
             for entry in entries
         )
-    return tuple(
-        Column(entry.get("name"), entry["type"] if entry["type"] in _SCALARS else "any", bool(entry.get("required", True)))
-        for entry in entries
-    )
+    return tuple(_column(entry.get("name"), entry) for entry in entries)
+
+
+def _column(label: Any, entry: Mapping[str, Any]) -> Column:
+    kind = entry["type"] if entry["type"] in _SCALARS else "any"
+    number = label if type(label) is int else None
+    return Column(None if label is None else str(label), kind, bool(entry.get("required", True)), number)

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import orjson
 
-from modelyard_runtime.serve.invocations import decoded
+from modelyard_runtime.serve.parsing import decoded
 from modelyard_runtime.serve.predictor import Answer, Predictor
-from modelyard_runtime.serve.values import Columns, Records, Refused, Table, matrix_of
+from modelyard_runtime.serve.values import Columns, Matrix, Records, Refused, Table
 
 __all__ = ["dumps", "plain", "predict", "refusal", "table"]
 
@@ -52,7 +52,7 @@ def table(body: dict[str, Any]) -> Table:
         if not all(isinstance(row, dict) for row in rows):
             raise Refused(f"{forms[0]} must be objects or lists, not both")
         return Records(rows)
-    return matrix_of(rows)
+    return Matrix(rows)
 
 
 def plain(found: Any) -> Any:

@@ -1,22 +1,27 @@
-"""The Open Inference Protocol V2, as JSON: metadata from the signature, tensors in, tensors out.
+"""The Open Inference Protocol V2: metadata from the signature, tensors in, tensors out, in JSON or, see `binary`, behind it.
 
-Checking values and predicting do not belong here. Binary tensors and gRPC are not spoken.
+Checking values and predicting do not belong here. gRPC is not spoken.
 """
 
-import math
+import struct
 from collections.abc import Mapping
+from contextlib import suppress
+from reprlib import repr as shown
 from typing import Any
 
 import numpy as np
 
-from modelyard_runtime.serve.invocations import decoded
-from modelyard_runtime.serve.predictor import Answer, Predictor
+from modelyard_runtime.serve import binary, weight
+from modelyard_runtime.serve.parsing import decoded
+from modelyard_runtime.serve.predictor import Answer, Predictor, Request
 from modelyard_runtime.serve.signature import NUMPY_TYPES, Column, Signature, Tensor, v2_datatype
 from modelyard_runtime.serve.v1 import dumps, plain
-from modelyard_runtime.serve.values import Array, Columns, Matrix, Refused, Table
+from modelyard_runtime.serve.values import Array, Columns, Matrix, Refused, Table, has_text
 
 __all__ = ["infer", "model_metadata"]
 
+_SMALL = 1 << 20
+"""A shape that takes fewer values is multiplied out, for the message."""
 _NAMES = {name: v2 for v2, name in NUMPY_TYPES.items() if name != "object"}
 
 
@@ -33,27 +38,48 @@ def model_metadata(name: str, version: str, platform: str, signature: Signature 
     }
 
 
-def infer(model: Predictor, name: str, version: str, body: bytes) -> Answer:
+def infer(model: Predictor, name: str, version: str, asked: Request) -> Answer:
     """Answer an inference request.
 
     Raises:
         Refused: The request is not V2, or does not fit the signature.
 
     """
-    request = decoded(body)
-    table = _table(request, model.signature)
+    head, tail = binary.parts(asked)
+    request = decoded(head)
+    table = _table(request, tail, model.signature)
+    wanted = request.get("outputs") or []
+    if not isinstance(wanted, list) or not all(isinstance(output, dict) for output in wanted):
+        raise Refused("outputs must be a list of objects with a name")
+    usual, named = binary.wants(request, wanted)
     outputs = _tensors(model.predict(table), model.signature)
-    if wanted := request.get("outputs"):
-        if not isinstance(wanted, list) or not all(isinstance(output, dict) for output in wanted):
-            raise Refused("outputs must be a list of objects with a name")
-        known = {output["name"]: output for output in outputs}
-        if unknown := [str(output.get("name")) for output in wanted if output.get("name") not in known]:
-            raise Refused(f"there is no output {unknown[0]}; the model gives {', '.join(known)}")
-        outputs = [known[output["name"]] for output in wanted]
-    response = {"model_name": name, "model_version": version, "outputs": outputs}
+    if unknown := [label for label in named if label not in outputs]:
+        raise Refused(f"there is no output {unknown[0]}; the model gives {', '.join(outputs)}")
+    response = {"model_name": name, "model_version": version}
     if isinstance(request.get("id"), str):
         response["id"] = request["id"]
-    return Answer(dumps(response), rows=outputs[0]["shape"][0] if outputs and outputs[0]["shape"] else 1)
+    return _answer(response, {label: outputs[label] for label in named or outputs}, named or dict.fromkeys(outputs, usual))
+
+
+def _answer(response: dict[str, Any], outputs: Mapping[str, Array], as_bytes: Mapping[str, bool]) -> Answer:
+    """Return outputs as JSON, and those that are wanted so as bytes behind it."""
+    described: list[dict[str, Any]] = []
+    behind: list[bytes] = []
+    for label, array in outputs.items():
+        datatype, values = _typed(array)
+        output: dict[str, Any] = {"name": label, "datatype": datatype, "shape": list(array.shape)}
+        if as_bytes[label]:
+            behind.append(binary.encoded(datatype, values))
+            output["parameters"] = {"binary_data_size": len(behind[-1])}
+        else:
+            output["data"] = values.reshape(-1).tolist()
+        described.append(output)
+    head = dumps(response | {"outputs": described})
+    shape = described[0]["shape"] if described else []
+    rows = shape[0] if shape else 1
+    if not behind:
+        return Answer(head, rows=rows)
+    return Answer(b"".join((head, *behind)), content_type=b"application/octet-stream", rows=rows, head=len(head))
 
 
 def _described(spec: Column | Tensor, fallback: str) -> dict[str, Any]:
@@ -61,17 +87,19 @@ def _described(spec: Column | Tensor, fallback: str) -> dict[str, Any]:
     return {"name": spec.name or fallback, "datatype": v2_datatype(spec), "shape": shape}
 
 
-def _table(request: Mapping[str, Any], signature: Signature | None) -> Table:
+def _table(request: Mapping[str, Any], tail: binary.Tail, signature: Signature | None) -> Table:
     """Return the input tensors: by name as the signature has them, or one for all columns."""
     inputs = request.get("inputs")
     if not isinstance(inputs, list) or not inputs:
         raise Refused("the body must have inputs, a list of tensors, and not an empty one")
+    raw = {column.name for column in signature.columns if column.type == "binary"} if signature else set()
     tensors: dict[str, Array] = {}
     for given in inputs:
-        label, array = _tensor(given)
+        label, array = _tensor(given, tail, raw)
         if label in tensors:
             raise Refused(f"the input {label} is given twice")
         tensors[label] = array
+    tail.end()
     names = signature.names if signature else ()
     if len(tensors) == 1 and not set(names).intersection(tensors):
         only = next(iter(tensors.values()))
@@ -83,66 +111,86 @@ def _table(request: Mapping[str, Any], signature: Signature | None) -> Table:
     return Columns(tensors)
 
 
-def _tensor(given: Any) -> tuple[str, Array]:
-    """Check one tensor against what it says of itself, and return it with its name."""
+def _tensor(given: Any, tail: binary.Tail, raw: set[str | None]) -> tuple[str, Array]:
+    """Check one tensor against what it says of itself, and return it with its name. `raw`: inputs of any bytes, not of text."""
     if not isinstance(given, dict) or not isinstance(given.get("name"), str):
         raise Refused("every input must be an object with a name")
-    label, datatype, shape, data = given["name"], given.get("datatype"), given.get("shape"), given.get("data")
-    if "binary_data_size" in (given.get("parameters") or {}):
-        raise Refused(f"input {label}: binary tensors are not supported; send data as JSON", 415)
-    if datatype not in NUMPY_TYPES:
-        raise Refused(f"input {label}: the datatype {datatype} is not one of {', '.join(NUMPY_TYPES)}")
+    name, datatype, shape, data = given["name"], given.get("datatype"), given.get("shape"), given.get("data")
+    label = f"input {name}"
+    if not isinstance(datatype, str) or datatype not in NUMPY_TYPES:
+        raise Refused(f"{label}: the datatype {shown(datatype)} is not one of {', '.join(NUMPY_TYPES)}")
     if not isinstance(shape, list) or not shape or not all(type(size) is int and size >= 0 for size in shape):
-        raise Refused(f"input {label}: shape must be a list of sizes")
+        raise Refused(f"{label}: shape must be a list of sizes")
+    size = binary.size_of(given, label)
+    if size is not None:
+        if data is not None:
+            raise Refused(f"{label}: it has both data and binary_data_size")
+        count = weight.product(shape, size, label)
+        return name, tail.tensor(label, datatype, count, size, text=name not in raw).reshape(shape)
     if not isinstance(data, list):
-        raise Refused(f"input {label}: data must be a list")
+        raise Refused(f"{label}: data must be a list")
     array = _array(label, datatype, data)
-    if array.size != math.prod(shape):
-        raise Refused(f"input {label}: the shape {shape} takes {math.prod(shape)} values, data has {array.size}")
-    return label, array.reshape(shape)
+    if (count := weight.product(shape, max(array.size, _SMALL), label)) != array.size:
+        raise Refused(f"{label}: the shape {shown(shape)} takes {count} values, data has {array.size}")
+    return name, array.reshape(shape)
 
 
 def _array(label: str, datatype: str, data: list[Any]) -> Array:
     """Return flat or nested lists as an array of the datatype; values of another kind are refused, not converted."""
     if datatype == "BYTES":
-        flat: list[Any] = []
-        _flatten(data, flat)
+        flat = _flat(data)
         if wrong := next((value for value in flat if not isinstance(value, str | None)), None):
-            raise Refused(f"input {label}: {wrong!r} is not text, as BYTES are in JSON")
+            raise Refused(f"{label}: {shown(wrong)} is not text, as BYTES are in JSON")
         array = np.empty(len(flat), object)
         array[:] = flat
         return array
+    if datatype == "FP64" and data and type(data[0]) is float:
+        with suppress(struct.error, OverflowError):
+            return np.frombuffer(struct.pack(f"{len(data)}d", *data))
+    return _numbers(label, datatype, data)
+
+
+def _numbers(label: str, datatype: str, data: list[Any]) -> Array:
     try:
+        if has_text(data):
+            raise ValueError
         found = np.array(data)
         if found.dtype.kind == "O" and datatype.startswith("FP"):
             found = np.array(data, np.float64)  # null is a missing value
-    except (ValueError, TypeError):
-        raise Refused(f"input {label}: the lists in data differ in length, or hold something else than {datatype} values") from None
+    except (ValueError, TypeError, OverflowError):
+        raise Refused(f"{label}: the lists in data differ in length, or hold something else than {datatype} values") from None
     target = np.dtype(NUMPY_TYPES[datatype])
     kinds = {"b": "b", "i": "iu", "u": "iu", "f": "iuf"}[target.kind]
     if found.size and found.dtype.kind not in kinds:
-        raise Refused(f"input {label}: data holds something else than {datatype} values")
+        raise Refused(f"{label}: data holds something else than {datatype} values")
     if target.kind in "iu" and found.size and not (np.iinfo(target).min <= found.min() and found.max() <= np.iinfo(target).max):
-        raise Refused(f"input {label}: a value does not fit {datatype}")
+        raise Refused(f"{label}: a value does not fit {datatype}")
     with np.errstate(over="ignore"):
         return found.astype(target)
 
 
-def _flatten(data: list[Any], into: list[Any]) -> None:
-    for value in data:
-        if isinstance(value, list):
-            _flatten(value, into)
+def _flat(data: list[Any]) -> list[Any]:
+    """Return the values of nested lists, however deep they are."""
+    found: list[Any] = []
+    open_lists = [iter(data)]
+    while open_lists:
+        for value in open_lists[-1]:
+            if isinstance(value, list):
+                open_lists.append(iter(value))
+                break
+            found.append(value)
         else:
-            into.append(value)
+            open_lists.pop()
+    return found
 
 
-def _tensors(found: Any, signature: Signature | None) -> list[dict[str, Any]]:
-    """Return predictions as tensors: one a column or key, or one for all."""
+def _tensors(found: Any, signature: Signature | None) -> dict[str, Array]:
+    """Return predictions as tensors by name: one a column or key, or one for all."""
     specs = signature.outputs if signature else ()
     if hasattr(found, "columns"):
-        return [_output(str(name), found[name].to_numpy()) for name in found.columns]
+        return {str(name): found[name].to_numpy() for name in found.columns}
     if isinstance(found, dict):
-        return [_output(str(name), np.asarray(values)) for name, values in found.items()]
+        return {str(name): np.asarray(values) for name, values in found.items()}
     if hasattr(found, "toarray"):
         found = found.toarray()
     name = specs[0].name if len(specs) == 1 else None
@@ -151,11 +199,14 @@ def _tensors(found: Any, signature: Signature | None) -> list[dict[str, Any]]:
     except ValueError:  # ragged: every row is a value of its own
         array = np.empty(len(found), object)
         array[:] = found
-    return [_output(name or "output-0", array if array.ndim else array.reshape(1))]
+    return {name or "output-0": array if array.ndim else array.reshape(1)}
 
 
-def _output(name: str, array: Array) -> dict[str, Any]:
+def _typed(array: Array) -> tuple[str, Array]:
+    """Return V2's datatype of an output and its values; what V2 has no name for is JSON in BYTES."""
     if datatype := _NAMES.get(array.dtype.name):
-        return {"name": name, "datatype": datatype, "shape": list(array.shape), "data": array.reshape(-1).tolist()}
+        return datatype, array
     flat = [value if isinstance(value, str) or value is None else dumps(plain(value)).decode() for value in array.reshape(-1).tolist()]
-    return {"name": name, "datatype": "BYTES", "shape": list(array.shape), "data": flat}
+    texts = np.empty(len(flat), object)
+    texts[:] = flat
+    return "BYTES", texts

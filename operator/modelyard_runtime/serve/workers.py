@@ -1,4 +1,4 @@
-"""Several processes behind one socket: start them, tell them when all are loaded, end them together.
+"""Several processes behind the same sockets: start them, tell them when all are loaded, end them together.
 
 What a worker does belongs to `server`.
 """
@@ -24,7 +24,7 @@ _WORKER = "MODELYARD_WORKER"
 class Handed:
     """What a worker gets from the first process."""
 
-    listener: socket.socket
+    listeners: tuple[socket.socket, ...]
     says: int
     """The pipe to say on that the model is loaded."""
     gate: int
@@ -35,8 +35,8 @@ def in_worker() -> Handed | None:
     """Return what was handed to this worker; None in the first process."""
     if not (given := os.environ.get(_WORKER)):
         return None
-    listener, says, gate = (int(number) for number in given.split(","))
-    return Handed(socket.socket(fileno=listener), says, gate)
+    says, gate, *listeners = (int(number) for number in given.split(","))
+    return Handed(tuple(socket.socket(fileno=listener) for listener in listeners), says, gate)
 
 
 def tell(handed: Handed) -> Callable[[Callable[[], None]], None]:
@@ -55,7 +55,7 @@ def tell(handed: Handed) -> Callable[[Callable[[], None]], None]:
     return loaded
 
 
-def supervise(count: int, listener: socket.socket, arguments: Sequence[str]) -> int:
+def supervise(count: int, listeners: Sequence[socket.socket], arguments: Sequence[str]) -> int:
     """Run workers until they are told to go, and return the exit code.
 
     A worker that ends by itself takes the others with it: the container starts anew, and says why.
@@ -73,14 +73,15 @@ def supervise(count: int, listener: socket.socket, arguments: Sequence[str]) -> 
     with tempfile.TemporaryDirectory(prefix="modelyard-metrics-") as folder:
         said, says = os.pipe()
         gate, door = os.pipe()
-        handed = (listener.fileno(), says, gate)
+        handed = (says, gate, *(listener.fileno() for listener in listeners))
         environment = os.environ | {_WORKER: ",".join(map(str, handed)), "PROMETHEUS_MULTIPROC_DIR": folder}
         command = [sys.executable, "-m", "modelyard_runtime.serve", *arguments]
         for _ in range(count):
             workers.append(subprocess.Popen(command, env=environment, pass_fds=handed))  # noqa: PERF401, S603 - stop() sees each at once
         for theirs in (says, gate):
             os.close(theirs)
-        listener.close()
+        for listener in listeners:
+            listener.close()
         return _watched(workers, said, door, stop, stopping)
 
 

@@ -85,6 +85,7 @@ def rows(text: str, *, as_csv: bool = False) -> Any:
         typer.BadParameter: It is neither.
 
     """
+    text = text.removeprefix("\ufeff")  # with this mark Excel begins what it saves as CSV in UTF-8
     if as_csv:
         return _csv(text)
     try:

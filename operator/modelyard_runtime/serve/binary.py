@@ -1,0 +1,163 @@
+"""The binary tensor data extension of the Open Inference Protocol: tensors as bytes behind the JSON of a request or an answer.
+
+Which tensors a request and an answer have belongs to `v2`.
+
+Source: "Binary Tensor Data Extension", https://docs.nvidia.com/deeplearning/triton-inference-server/user-guide/docs/protocol
+"""
+
+import struct
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from modelyard_runtime.serve.predictor import Request
+from modelyard_runtime.serve.signature import NUMPY_TYPES
+from modelyard_runtime.serve.values import Array, Refused
+
+__all__ = ["EXTENSION", "HEADER", "Tail", "encoded", "parts", "size_of", "wants"]
+
+EXTENSION = "binary_tensor_data"
+"""As the server's metadata declare it."""
+HEADER = b"inference-header-content-length"
+_LENGTH = struct.Struct("<I")
+
+
+def parts(request: Request) -> tuple[bytes | memoryview, "Tail"]:
+    """Return the JSON of a request, and the bytes behind it.
+
+    Raises:
+        Refused: The header Inference-Header-Content-Length is no number of bytes of the body.
+
+    """
+    if request.head is None:
+        return request.body, Tail(memoryview(b""))
+    if not request.head.isdecimal() or len(request.head) > 18 or int(request.head) > len(request.body):
+        raise Refused(
+            f"the header Inference-Header-Content-Length is {request.head}; it must be how many of the body's {len(request.body)} bytes"
+            " are JSON"
+        )
+    whole, head = memoryview(request.body), int(request.head)
+    return whole[:head], Tail(whole[head:])
+
+
+def size_of(tensor: Mapping[str, Any], label: str) -> int | None:
+    """Return how many bytes a tensor of a request has behind the JSON; None: its data are in the JSON.
+
+    Raises:
+        Refused: That is no number.
+
+    """
+    size = parameters(tensor, label).get("binary_data_size")
+    if size is not None and (type(size) is not int or size < 0):
+        raise Refused(f"{label}: binary_data_size must be a number of bytes")
+    return size
+
+
+def wants(request: Mapping[str, Any], outputs: list[dict[str, Any]]) -> tuple[bool, Mapping[str, bool]]:
+    """Return whether a request asks for binary outputs, and for which outputs it says so by name.
+
+    Raises:
+        Refused: It asks for outputs in a form that is not supported.
+
+    """
+    usual = bool(parameters(request, "the request").get("binary_data_output", False))
+    named = {}
+    for output in outputs:
+        said = parameters(output, str(output.get("name")))
+        for other in ("classification", "shared_memory_region"):
+            if said.get(other):
+                raise Refused(f"output {output.get('name')}: {other} is not supported")
+        named[str(output.get("name"))] = bool(said.get("binary_data", usual))
+    return usual, named
+
+
+def parameters(part: Mapping[str, Any], label: str) -> Mapping[str, Any]:
+    """Return the parameters of a part of a request.
+
+    Raises:
+        Refused: They are no object.
+
+    """
+    found = part.get("parameters") or {}
+    if not isinstance(found, dict):
+        raise Refused(f"{label}: parameters must be an object")
+    return found
+
+
+class Tail:
+    """The bytes behind the JSON, tensor after tensor in the order of the inputs."""
+
+    def __init__(self, left: memoryview) -> None:
+        """Begin with the first tensor's."""
+        self._left = left
+
+    def tensor(self, label: str, datatype: str, count: int, size: int, *, text: bool) -> Array:
+        """Return the next tensor, flat.
+
+        Args:
+            label: The tensor's name, for messages.
+            datatype: V2's name of its type.
+            count: How many values its shape takes.
+            size: How many bytes it has.
+            text: BYTES are UTF-8, not any bytes.
+
+        Raises:
+            Refused: The bytes are not those of such a tensor.
+
+        """
+        if size > len(self._left):
+            raise Refused(
+                f"{label}: binary_data_size is {size}, and {len(self._left)} bytes are left behind the JSON; the header"
+                " Inference-Header-Content-Length must say where the JSON ends"
+            )
+        raw, self._left = self._left[:size], self._left[size:]
+        if datatype == "BYTES":
+            return _texts(label, raw, count, text=text)
+        kind = np.dtype(NUMPY_TYPES[datatype]).newbyteorder("<")
+        if size != count * kind.itemsize:
+            raise Refused(f"{label}: the shape takes {count} {datatype} values of {kind.itemsize} bytes, binary_data_size is {size}")
+        if datatype == "BOOL":
+            flags = np.frombuffer(raw, np.uint8)
+            if flags.size and flags.max() > 1:
+                raise Refused(f"{label}: a byte of BOOL must be 0 or 1")
+            return flags.view(np.bool_)
+        return np.frombuffer(raw, kind).astype(kind.newbyteorder("="), copy=False)
+
+    def end(self) -> None:
+        """Check that no bytes are left.
+
+        Raises:
+            Refused: There are some.
+
+        """
+        if self._left:
+            raise Refused(f"{len(self._left)} bytes behind the JSON belong to no input; each needs its binary_data_size")
+
+
+def encoded(datatype: str, array: Array) -> bytes:
+    """Return a tensor's bytes; of BYTES, texts or None, which is an empty text there."""
+    if datatype != "BYTES":
+        return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+    texts = [(text or "").encode() for text in array.reshape(-1).tolist()]
+    return b"".join(part for text in texts for part in (_LENGTH.pack(len(text)), text))
+
+
+def _texts(label: str, raw: memoryview, count: int, *, text: bool) -> Array:
+    found: Array = np.empty(count if _LENGTH.size * count <= len(raw) else 0, object)
+    at = 0
+    try:
+        for index in range(count):
+            end = at + _LENGTH.size + _LENGTH.unpack_from(raw, at)[0]
+            value = bytes(raw[at + _LENGTH.size : end])
+            found[index] = value.decode() if text else value
+            at = end
+            if end > len(raw):
+                break
+    except UnicodeDecodeError:
+        raise Refused(f"{label}: value {index} is not UTF-8") from None
+    except (struct.error, IndexError):
+        at = -1
+    if at != len(raw):
+        raise Refused(f"{label}: the bytes are not {count} values, each behind its length in four bytes")
+    return found

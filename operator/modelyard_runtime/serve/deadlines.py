@@ -1,0 +1,176 @@
+"""uvicorn's protocol with an end to what never ends: headers, bodies, answers that are not read, idle connections.
+
+uvicorn's class is no documented interface: pyproject.toml pins its minor version, and
+tests/runtime/test_limits.py judges a newer one. What an answer says belongs to `app`.
+"""
+
+import asyncio
+from enum import Enum
+from typing import TYPE_CHECKING, Any, cast
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+if TYPE_CHECKING:
+    from modelyard_runtime.serve.app import App
+
+__all__ = ["ABORT", "LATE", "BoundedProtocol"]
+
+LATE = "modelyard.late"
+"""In a request's scope: its body did not arrive in time; what is there is not all."""
+ABORT = "modelyard.abort"
+"""In a request's scope: a function that drops the connection and what was not sent."""
+_FRAMES = 8
+"""Bytes of framing that a byte of a chunked body may need: a chunk of one byte has five and itself."""
+
+
+class _Phase(Enum):
+    """What of a request is being read."""
+
+    NONE = 0
+    HEADERS = 1
+    BODY = 2
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """One connection, whose requests have to arrive within the limits of the application."""
+
+    _phase = _Phase.NONE
+    _request = 0
+    """Counts the connection's requests."""
+    _size = 0
+    """Bytes since the headers, or the body, began, but for the first read."""
+    _content = 0
+    """Bytes of the body that were content."""
+    _timer: asyncio.TimerHandle | None = None
+
+    # --- the connection --------------------------------------------------------------------------
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for a request; close another connection if there are too many."""
+        super().connection_made(transport)
+        app = self._application
+        app.connections[self] = None
+        if len(app.connections) > app.limits.connections:
+            for other in app.connections:
+                if other is not self and other.drop():
+                    break
+        self._arm()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget it."""
+        self._application.connections.pop(self, None)
+        self._disarm()
+        super().connection_lost(exc)
+
+    def drop(self) -> bool:
+        """Close the connection, unless a whole request of it is being answered; tell whether it was closed."""
+        if self._phase is _Phase.NONE and self._answering:
+            return False
+        self._application.connections.pop(self, None)
+        self.transport.abort()
+        return True
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close an idle connection; one whose last answer was not read either is dropped."""
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()
+        super().timeout_keep_alive_handler()
+
+    # --- what is read ----------------------------------------------------------------------------
+    def data_received(self, data: bytes) -> None:
+        """Read on, and look how long and how large the present part of the request has become."""
+        before = self._request, self._phase
+        super().data_received(data)
+        if self.parser is None or self.transport.is_closing():
+            self._disarm()
+        elif (self._request, self._phase) != before:
+            self._disarm()
+            self._size = 0
+            if self._phase is not _Phase.NONE:
+                self._arm()
+        elif self._phase is not _Phase.NONE:
+            self._size += len(data)
+            self._judge()
+        elif not self._answering and self._timer is None:
+            self._arm()  # line ends, which begin no request
+
+    def on_message_begin(self) -> None:
+        """Begin with the headers."""
+        self._request += 1
+        self._phase = _Phase.HEADERS
+        super().on_message_begin()
+        cast("dict[str, Any]", self.scope)[ABORT] = self.transport.abort
+
+    def on_headers_complete(self) -> None:
+        """Go on with the body."""
+        self._phase, self._content = _Phase.BODY, 0
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Count the content."""
+        self._content += len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Wait for the next."""
+        self._phase = _Phase.NONE
+        connections = self._application.connections
+        if connections.pop(self, True) is None:
+            connections[self] = None  # the last to be closed when there are too many
+        super().on_message_complete()
+
+    def _judge(self) -> None:
+        most = self._application.limits.header_bytes
+        if self._phase is _Phase.HEADERS and self._size > most:
+            self._refuse(400, f"The headers have more than {most} bytes.")
+        elif self._phase is _Phase.BODY and self._size - _FRAMES * self._content > most:
+            self._refuse(400, "The body has more framing than content.")
+
+    # --- deadlines -------------------------------------------------------------------------------
+    def _arm(self) -> None:
+        limits = self._application.limits
+        seconds = limits.timeout if self._phase is _Phase.BODY else limits.headers
+        self._timer = self.loop.call_later(seconds, self._late)
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _late(self) -> None:
+        """End what did not arrive in time."""
+        self._timer = None
+        if self._phase is not _Phase.BODY:
+            if self._answering:  # headers behind a request that is being answered: the answer goes first
+                self._arm()
+            elif self._phase is _Phase.HEADERS:
+                seconds = self._application.limits.headers
+                self._refuse(408, f"The headers did not arrive within {seconds:g} s.")
+            else:  # an answer to what was never asked would be taken for that of the next request
+                self.transport.close()
+        elif self.cycle.response_complete:
+            self.transport.abort()  # refused long ago, and still sending
+        else:
+            cast("dict[str, Any]", self.cycle.scope)[LATE] = True
+            self.cycle.keep_alive = self.cycle.more_body = False
+            self.cycle.message_event.set()
+            self._arm()
+
+    def _refuse(self, status: int, message: str) -> None:
+        """Answer what is no whole request, and close; in the middle of an answer only close."""
+        if self.cycle is None or self.cycle.response_complete:
+            headers = [*self.server_state.default_headers, (b"content-type", b"text/plain; charset=utf-8")]
+            headers += [(b"content-length", b"%d" % len(message)), (b"connection", b"close")]
+            lines = [STATUS_LINE[status], *(b"%b: %b\r\n" % pair for pair in headers), b"\r\n"]
+            self.transport.write(b"".join((*lines, message.encode("ascii"))))
+            self.transport.close()
+        else:
+            self.transport.abort()
+        self._disarm()
+
+    @property
+    def _answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    @property
+    def _application(self) -> "App":
+        return cast("App", self.config.app)

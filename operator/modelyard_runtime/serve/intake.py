@@ -1,0 +1,82 @@
+"""A request before it is parsed: its body unpacked, and judged by what it will become. Each form has its own rule.
+
+In this order: `unpacked`, `weighed`, `looked_into`; each takes no more than the one before has allowed.
+
+What a form holds belongs to the protocols, how much is taken on at once to `budget`.
+"""
+
+from modelyard_runtime.serve import binary, encoding, pages, weight
+from modelyard_runtime.serve.limits import Limits
+from modelyard_runtime.serve.predictor import Predictor, Request
+from modelyard_runtime.serve.weight import Weight
+
+__all__ = ["is_slow", "looked_into", "unpacked", "weighed"]
+
+_PARQUET, _CSV = "application/vnd.apache.parquet", "text/csv"
+_PYFUNC = 3
+"""MLflow parses a body into Python's values, those into a DataFrame, and that into another one of the model's types."""
+_FEW = 8 << 10
+"""Bytes of a body that becomes little, whatever is in it."""
+
+
+def is_slow(request: Request, compressed: str) -> bool:
+    """Return whether even a short request may become large."""
+    return bool(compressed) or _kind(request) == _PARQUET
+
+
+def unpacked(request: Request, compressed: str, limits: Limits) -> Request:
+    """Return the request with its body uncompressed.
+
+    Args:
+        request: As it came.
+        compressed: The header Content-Encoding, in lower case; empty: none.
+        limits: What is allowed.
+
+    Raises:
+        Refused: It is too large, or not compressed so.
+
+    """
+    if not compressed:
+        return request
+    return Request(encoding.unpacked(request.body, compressed, limits.body), request.content_type, request.head)
+
+
+def weighed(model: Predictor, request: Request, limits: Limits) -> int:
+    """Return how many bytes a request becomes, judged without parsing it.
+
+    Raises:
+        Refused: It is too many, or the body is not what its header says.
+
+    """
+    kind = _kind(request)
+    if kind == _PARQUET:
+        found = pages.weigh(request.body)
+    elif kind == _CSV:
+        found = weight.csv(request.body)
+    elif request.head is not None:
+        head = binary.parts(request)[0]
+        found = weight.tensors(head, len(request.body) - len(head))
+    else:
+        found = weight.json(request.body)
+    return (found if model.quick else found.times(_PYFUNC)).within(limits.one).size
+
+
+def looked_into(model: Predictor, request: Request, size: int, limits: Limits) -> int:
+    """Return the same once the texts of a request were looked at.
+
+    Some readers copy a text for every row, or give each the room of the longest.
+
+    Raises:
+        Refused: It is too many.
+
+    """
+    kind, texts = _kind(request), 0
+    if kind == _PARQUET:
+        texts = pages.texts(request.body)
+    elif kind != _CSV and request.head is None and not model.quick and len(request.body) > _FEW:
+        texts = weight.written_out(request.body)
+    return Weight(size + texts, texts // 4).within(limits.one).size if texts else size
+
+
+def _kind(request: Request) -> str:
+    return request.content_type.partition(";")[0].strip().lower()

@@ -1,0 +1,69 @@
+"""Templates that earlier releases of the operator kept are applied as those releases applied them: an upgrade rolls no model."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from modelyard.api.registered_model import ModelRuntime, ServedVersion
+from modelyard.kube.names import IDENTITY_LABEL, PODS_SECRET, VERSION_LABEL
+from modelyard.plan import Manifest
+from modelyard.registered_model import build
+from modelyard.registered_model.build import REVISION, Surroundings
+from tests.golden.cases import TOLERATION
+from tests.unit.builders import registered_model
+
+KEPT = Path(__file__).parent / "kept"
+MODEL = registered_model(
+    stages={
+        "staging": {
+            "version": "v3",
+            "serving": {
+                "replicas": 3,
+                "resources": {"requests": {"cpu": "500m"}, "limits": {"cpu": "2", "memory": "1Gi"}},
+                "runtime": {"workers": 4},
+                "node_selector": {"pool": "serving"},
+                "tolerations": [TOLERATION, {"key": "dedicated", "value": "models"}],
+            },
+        }
+    }
+)
+
+
+def read(number: int) -> tuple[Manifest, Manifest]:
+    """A ControllerRevision and the Deployment of its template, as the release of that revision had them."""
+    kept, deployment = yaml.safe_load_all((KEPT / f"revision-{number}.yaml").read_text())
+    return kept, deployment
+
+
+def what(kept: Manifest, number: int) -> ServedVersion:
+    pod, labels = kept["data"]["template"]["spec"], kept["metadata"]["labels"]
+    command = pod["initContainers"][0]["command"]
+    runtime = ModelRuntime(image=pod["containers"][0]["image"], revision=number, identity=labels[IDENTITY_LABEL])
+    return ServedVersion(version=labels[VERSION_LABEL], digest=command[command.index("--digest") + 1], runtime=runtime)
+
+
+@pytest.mark.parametrize("number", range(1, REVISION))
+def test_a_template_of_an_earlier_revision_is_applied_as_it_was(number: int):
+    kept, deployment = read(number)
+    served = what(kept, number)
+    template = build.template_in(kept, served)
+    assert template is not None
+    around = Surroundings(allow_code=True, pods_secret=PODS_SECRET)
+    assert build.deployment(MODEL, "staging", served, template, replicas=3, around=around) == deployment
+    assert build.revision(MODEL, "staging", served, template) == kept
+
+
+def test_a_new_field_of_the_spec_reaches_a_template_of_before():
+    """It restarts the pods of this stage, as every change of how it is served does; the rest of the template stays."""
+    kept, deployment = read(2)
+    runtime = {"workers": 4, "max_body_bytes": "1500k", "timeout": "2m"}
+    stage = MODEL.spec.stages["staging"].model_dump()
+    model = registered_model(stages={"staging": stage | {"serving": stage["serving"] | {"runtime": runtime}}})
+    around = Surroundings(allow_code=False, pods_secret=PODS_SECRET)
+    built = build.deployment(model, "staging", what(kept, 2), kept["data"]["template"], replicas=3, around=around)
+    (server,) = built["spec"]["template"]["spec"]["containers"]
+    told = {each["name"]: each["value"] for each in server["env"]}
+    assert (told["MODELYARD_MAX_REQUEST_BYTES"], told["MODELYARD_TIMEOUT_SECONDS"]) == ("1500000", "120")
+    (before,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert {**server, "env": None} == {**before, "env": None}

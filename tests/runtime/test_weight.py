@@ -1,0 +1,158 @@
+"""What a body is said to become, before it is parsed, and the limits that follow from the memory."""
+
+import io
+import json
+import random
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from modelyard_runtime.serve import pages, weight
+from modelyard_runtime.serve.limits import limits, memory
+from modelyard_runtime.serve.values import Refused
+
+GIB, MIB = 1 << 30, 1 << 20
+
+
+def parquet(table: pa.Table, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, **options)
+    return buffer.getvalue()
+
+
+def test_the_memory_is_the_container_s(tmp_path: Path):
+    machine = memory(tmp_path)
+    assert machine > 0
+    (tmp_path / "memory").mkdir()
+    (tmp_path / "memory" / "limit_in_bytes").write_text("1\n")
+    (tmp_path / "memory.max").write_text("max\n")
+    assert memory(tmp_path) == machine
+    (tmp_path / "memory.max").write_text(f"{64 * MIB}\n")
+    assert memory(tmp_path) == 64 * MIB
+    (tmp_path / "memory.max").unlink()
+    (tmp_path / "memory" / "memory.limit_in_bytes").write_text(f"{32 * MIB}\n")
+    assert memory(tmp_path) == 32 * MIB
+
+
+def test_limits_are_in_proportion_to_the_memory_and_shared_by_the_processes():
+    whole = limits(2 * GIB, 1, body=None, headers=10, timeout=60)
+    assert (whole.body, whole.one, whole.work, whole.held) == (64 * MIB, 512 * MIB, 512 * MIB, 256 * MIB)
+    shared = limits(2 * GIB, 4, body=None, headers=10, timeout=60)
+    assert (shared.body, shared.one, shared.held) == (32 * MIB, 128 * MIB, 64 * MIB)
+    assert limits(2 * GIB, 1, body=200 * MIB, headers=10, timeout=60).held == 400 * MIB
+
+
+def measured(document: bytes) -> int:
+    """What the values of a document take as Python has them."""
+    tracemalloc.start()
+    try:
+        kept = json.loads(document)
+        size = tracemalloc.get_traced_memory()[0]
+        del kept
+    finally:
+        tracemalloc.stop()
+    return size
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_no_json_becomes_more_than_it_was_weighed(seed: int):
+    rng = random.Random(seed)
+
+    def value(depth: int) -> Any:
+        kind = rng.randrange(8 if depth < 4 else 5)
+        if kind < 5:
+            return rng.choice([1.5, 12345678901, "é", "ab", "\U0001f600" * 9, None, True, "x" * 40, rng.random()])
+        size = rng.randrange(12)
+        return [value(depth + 1) for _ in range(size)] if kind < 7 else {str(rng.random()): value(depth + 1) for _ in range(size)}
+
+    document = json.dumps([value(0) for _ in range(300)], ensure_ascii=bool(seed % 2)).encode()
+    assert weight.json(document).size >= measured(document)
+
+
+WRITTEN = [
+    {"compression": "zstd"},
+    {"compression": "gzip", "data_page_version": "2.0"},
+    {"compression": "none", "use_dictionary": False, "write_statistics": False},
+    {"compression": "snappy", "row_group_size": 100, "data_page_size": 512},
+]
+
+
+@pytest.mark.parametrize("options", WRITTEN, ids=str)
+def test_the_pages_of_a_file_say_what_it_becomes(options: dict[str, Any]):
+    rows = 5000
+    rng = np.random.default_rng(1)
+    table = pa.table(
+        {
+            "number": rng.normal(size=rows),
+            "whole": pa.array([None if row % 3 else row for row in range(rows)]),
+            "text": [f"text {row % 40}" for row in range(rows)],
+            "lists": [[1.5] * (row % 5) for row in range(rows)],
+        }
+    )
+    written = parquet(table, **options)
+    found = pages.weigh(written)
+    file = pq.ParquetFile(io.BytesIO(written)).metadata
+    groups = [file.row_group(group).column(index) for group in range(file.num_row_groups) for index in range(4)]
+    assert found.values >= sum(each.num_values for each in groups)
+    assert found.size >= sum(each.total_uncompressed_size for each in groups)
+    assert found.size < 40 * table.nbytes
+    assert pages.texts(written) == 4 * sum(len(text) for text in table.column("text").to_pylist())
+
+
+def test_a_footer_that_lies_is_not_believed():
+    """The footer's own sizes are replaced by small ones; Arrow would allocate what the pages say."""
+    written = parquet(pa.table({"a": ["x" * 8_000_000]}), compression="zstd", use_dictionary=False)
+    honest = pq.ParquetFile(io.BytesIO(written)).metadata.row_group(0).column(0).total_uncompressed_size
+    lying = written.replace(varint(2 * honest), varint(2 * 100, len(varint(2 * honest))))
+    assert pq.ParquetFile(io.BytesIO(lying)).metadata.row_group(0).column(0).total_uncompressed_size == 100
+    assert pages.weigh(lying).size > honest
+
+
+def varint(value: int, length: int = 0) -> bytes:
+    """A number as Thrift writes it, if need be with leading nothing."""
+    found = bytearray()
+    while value > 127 or len(found) < length - 1:
+        found.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*found, value])
+
+
+NO_PARQUET = {"nothing": b"", "a word": b"PAR1", "no footer": b"PAR1" + bytes(100) + b"PAR1"}
+
+
+@pytest.mark.parametrize("body", NO_PARQUET.values(), ids=NO_PARQUET)
+def test_what_is_no_parquet_is_refused(body: bytes):
+    with pytest.raises(Refused, match="not a Parquet file"):
+        pages.weigh(body)
+
+
+def test_a_footer_of_too_many_columns_is_not_read():
+    with pytest.raises(Refused, match="footer"):
+        pages.weigh(b"PAR1" + bytes(9 * MIB) + (9 * MIB).to_bytes(4, "little") + b"PAR1")
+
+
+def test_texts_are_found_wherever_mlflow_makes_an_array_of_them():
+    long, rows = "x" * 1000, 500
+    lists = {"a": [1.0] * rows, "b": [long, *["y"] * (rows - 1)]}
+    records = [{"a": 1.0, "b": long if row == 0 else "y"} for row in range(rows)]
+    for body in ({"inputs": lists}, {"instances": records}, {"inputs": [[[long], ["y"] * (rows - 1)]]}):
+        assert weight.written_out(json.dumps(body).encode()) == 4 * 1000 * rows
+        assert weight.written_out(json.dumps(body | {"params": {"a": float("nan")}}).encode()) == 4 * 1000 * rows
+
+
+def test_texts_are_looked_for_in_one_go():
+    """A hundred thousand rows, each with a key of its own, are no ten thousand million looks."""
+    assert weight.written_out(json.dumps({"instances": [{str(row): "x"} for row in range(100_000)]}).encode()) == 400_000
+
+
+def test_the_product_of_a_shape_is_multiplied_no_further_than_needed():
+    assert weight.product([3, 4], 12, "x") == 12
+    assert weight.product([0, 10**4000], 12, "x") == 0
+    for shape in ([3, 5], [10**4000], [1] * 33):
+        with pytest.raises(Refused):
+            weight.product(shape, 12, "x")
