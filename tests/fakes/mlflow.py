@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 
 from modelyard.api.run_status import RunStatus
 from modelyard.errors import Ambiguous, Conflict, Invalid
-from modelyard.ports import LoggedModel, ModelStage, TrackedExperiment, TrackedModel, TrackedRun, TrackedVersion
+from modelyard.kube.names import NAME_TAG
+from modelyard.ports import LoggedModel, ModelStage, RunList, TrackedExperiment, TrackedModel, TrackedRun, TrackedVersion
 from tests.fakes.calls import Call, Calls, Hook
 
 __all__ = ["FakeTracking"]
@@ -29,6 +30,12 @@ class _Model:
     tracked: TrackedModel
     versions: dict[str, TrackedVersion] = field(default_factory=dict)
     last: int = 0
+
+
+def _brief(run: TrackedRun, metric: str | None) -> TrackedRun:
+    tags = {key: value for key, value in run.tags.items() if key == NAME_TAG}
+    metrics = {key: value for key, value in run.metrics.items() if key == metric}
+    return replace(run, tags=tags, parameters={}, metrics=metrics, artifact_uri="", models=())
 
 
 class FakeTracking:
@@ -119,17 +126,22 @@ class FakeTracking:
             found = [run for run in here if wanted.items() <= run.tags.items()]
             return tuple(sorted(found, key=lambda run: run.start or datetime.min.replace(tzinfo=UTC), reverse=True)[:limit])
 
-    async def ended_runs(self, experiment: str, before: datetime, limit: int = 1000) -> tuple[TrackedRun, ...]:
+    async def newest_runs(self, experiment: str, *, deleted: bool | None, limit: int, metric: str | None) -> RunList:
+        found = await self.runs(experiment, deleted=deleted, limit=limit)
+        return RunList(tuple(_brief(run, metric) for run in found))
+
+    async def ended_runs(self, experiment: str, before: datetime, *, limit: int, metric: str | None) -> RunList:
         async with self._call("ended_runs", experiment, before, limit):
             here = [run for run in self.runs_by_id.values() if run.experiment == experiment and not run.deleted]
             ended = [(run.end, run) for run in here if run.end is not None and run.end < before]
-            return tuple(run for _, run in sorted(ended, key=lambda item: item[0]))[:limit]
+            return RunList(tuple(_brief(run, metric) for _, run in sorted(ended, key=lambda item: item[0]))[:limit])
 
-    async def best_runs(self, experiment: str, metric: str, *, greatest: bool, limit: int) -> tuple[TrackedRun, ...]:
+    async def best_runs(self, experiment: str, metric: str, *, greatest: bool, limit: int) -> RunList:
         async with self._call("best_runs", experiment, metric, greatest, limit):
             here = [run for run in self.runs_by_id.values() if run.experiment == experiment and not run.deleted]
             ranked = [run for run in here if run.status == "FINISHED" and metric in run.metrics]
-            return tuple(sorted(ranked, key=lambda run: run.metrics[metric], reverse=greatest)[:limit])
+            found = sorted(ranked, key=lambda run: run.metrics[metric], reverse=greatest)[:limit]
+            return RunList(tuple(_brief(run, metric) for run in found))
 
     async def create_run(self, experiment: str, name: str, tags: Mapping[str, str]) -> str:
         async with self._call("create_run", experiment, name, dict(tags)):

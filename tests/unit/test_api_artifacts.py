@@ -15,6 +15,7 @@ from botocore.response import StreamingBody
 from hypothesis import given
 from hypothesis import strategies as st
 
+from modelyard.adapters.bounds import Limits
 from modelyard.adapters.instrument import Probe
 from modelyard.adapters.offload import Pool
 from modelyard.adapters.s3 import S3
@@ -150,6 +151,8 @@ class Bucket:
 
     def __init__(self, objects: dict[str, bytes]) -> None:
         self.objects = objects
+        self.limits = Limits()
+        self.client = self
 
     def get_paginator(self, _: str) -> Bucket:
         return self
