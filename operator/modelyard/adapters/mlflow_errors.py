@@ -18,6 +18,7 @@ __all__ = ["DEPENDENCY", "NOBODY", "Ask", "Denied", "broken", "refusal"]
 
 DEPENDENCY: Final = "MLflow"
 NOBODY = "nobody answers at its address; check that MLflow runs and that MLFLOW_TRACKING_URI names it"
+_UNKNOWN = "its host name is not known; check MLFLOW_TRACKING_URI"
 _ERROR_LIMIT = 64 * 1024
 """Bytes of an error that are read for its code."""
 
@@ -45,6 +46,8 @@ class Ask:
 
 def broken(ask: Ask, later: type[Unavailable], error: Exception) -> Unavailable:
     """Translate a connection that failed."""
+    if isinstance(error, aiohttp.InvalidURL):
+        return Unavailable(DEPENDENCY, ask.operation, ask.subject, _UNKNOWN)
     if isinstance(error, aiohttp.ClientConnectorError):
         # Nothing was sent: even a write is not ambiguous.
         return Unavailable(DEPENDENCY, ask.operation, ask.subject, _unreachable(error))
@@ -56,7 +59,7 @@ def _unreachable(error: aiohttp.ClientConnectorError) -> str:
     if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
         return "its TLS certificate is not trusted; give the operator the authority that signed it"
     if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return "its host name is not known; check MLFLOW_TRACKING_URI"
+        return _UNKNOWN
     return DENIED if isinstance(error.os_error, Denied) else NOBODY
 
 
