@@ -47,8 +47,8 @@ class Bounds:
     answer: int = 16 * MIB
     large: int = MIB
     parsed: int = 64 * MIB
-    search: int = 64 * MIB
-    seconds: float = 60.0
+    search: int = 32 * MIB
+    seconds: float = 30.0
     pages: int = 1000
     text: int = 8 * MIB
     metrics: int = 1000

@@ -47,17 +47,19 @@ async def _with_runs(experiment: Experiment, found: Observation, id_: str, track
     known, metric = experiment.status.runs, _metric(experiment)
     if known is None or known.running + known.finished + known.failed + known.deleted < RUNS:
         both = await tracking.newest_runs(id_, deleted=None, limit=RUNS, metric=metric)
-        if both.complete and len(both.runs) < RUNS:
+        # Where answers are too large to be read to their end, asking again would cost as much.
+        if len(both.runs) < RUNS:
             kept = tuple(run for run in both.runs if not run.deleted)
-            return replace(found, runs=kept, deleted_runs=len(both.runs) - len(kept))
+            deleted = len(both.runs) - len(kept)
+            return replace(found, runs=kept, all_runs=both.complete, deleted_runs=deleted, all_deleted=both.complete)
     newest = await tracking.newest_runs(id_, deleted=False, limit=RUNS, metric=metric)
-    deleted = await tracking.newest_runs(id_, deleted=True, limit=RUNS, metric=None)
+    gone = await tracking.newest_runs(id_, deleted=True, limit=RUNS, metric=None)
     return replace(
         found,
         runs=newest.runs,
         all_runs=newest.complete and len(newest.runs) < RUNS,
-        deleted_runs=len(deleted.runs),
-        all_deleted=deleted.complete and len(deleted.runs) < RUNS,
+        deleted_runs=len(gone.runs),
+        all_deleted=gone.complete and len(gone.runs) < RUNS,
     )
 
 
