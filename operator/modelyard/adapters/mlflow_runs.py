@@ -20,7 +20,8 @@ from modelyard.ports import LoggedModel, RunList, TrackedRun
 
 __all__ = ["Runs"]
 
-_PAGE = 200
+_PAGE, _FIRST = 200, 25
+"""Runs of a page at most, and of an experiment's first one: MLflow itself takes long for many large runs."""
 _PACES = 1000
 """Experiments whose pages are remembered."""
 _BATCH = 100
@@ -132,7 +133,7 @@ class Runs(Part):
 
     def _pace(self, experiment: str) -> Pace:
         """Return how many runs of an experiment go into a page; forgotten when many others were asked for since."""
-        pace = self._paces.pop(experiment, None) or Pace(_PAGE)
+        pace = self._paces.pop(experiment, None) or Pace(_PAGE, _FIRST)
         self._paces[experiment] = pace
         if len(self._paces) > _PACES:
             del self._paces[next(iter(self._paces))]

@@ -24,10 +24,10 @@ Page = tuple[list[T], str]
 class Pace:
     """How many rows a page has: halved when a page was too large or too slow, and grown again when pages are small."""
 
-    def __init__(self, most: int) -> None:
-        """Begin with the most that a page may have."""
+    def __init__(self, most: int, first: int | None = None) -> None:
+        """Begin with a first page of so many rows; None: with the most that a page may have."""
         self._most = most
-        self.rows = most
+        self.rows = first or most
 
     def slower(self, rows: int) -> bool:
         """Note that a page of so many rows was too much; return whether fewer can be asked for."""
