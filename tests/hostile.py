@@ -17,7 +17,10 @@ from urllib.parse import parse_qs, urlsplit
 __all__ = ["Hostile", "hostile"]
 
 MIB = 1024 * 1024
-RUN = {"info": {"run_id": "r", "experiment_id": "1", "status": "RUNNING", "lifecycle_stage": "active"}, "data": {}}
+RUN = {
+    "info": {"run_id": "r", "experiment_id": "1", "status": "RUNNING", "lifecycle_stage": "active"},
+    "data": {},
+}
 LISTING = '<?xml version="1.0"?><ListBucketResult>{}</ListBucketResult>'
 OBJECT = "<Contents><Key>{key}</Key><Size>{size}</Size><ETag>&quot;e&quot;</ETag></Contents>"
 MORE = "<IsTruncated>true</IsTruncated><NextContinuationToken>{}</NextContinuationToken>"
@@ -60,7 +63,10 @@ BODIES: dict[str, Callable[[Target], bytes]] = {
     "surrogate": lambda _: _run(run_name="@").replace(b"@", b"\\ud800"),
     "version-abc": lambda _: b'{"model_versions": [{"name": "m", "version": "abc"}]}',
     "endless-versions": lambda _: json.dumps(
-        {"model_versions": [{"name": "m", "version": str(next(NUMBERS))}], "next_page_token": str(next(NUMBERS))}
+        {
+            "model_versions": [{"name": "m", "version": str(next(NUMBERS))}],
+            "next_page_token": str(next(NUMBERS)),
+        }
     ).encode(),
     "endless-runs": lambda _: json.dumps({"runs": [RUN] * 5, "next_page_token": "again"}).encode(),
     "same-listing": lambda _: LISTING.format(OBJECT.format(key="risk/m/a", size=1) + MORE.format("same")).encode(),

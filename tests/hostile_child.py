@@ -41,8 +41,20 @@ async def _attacked(url: str) -> dict[str, object]:
         return made
 
     def s3(how: str) -> S3:
-        keys, reach, probe = Keys(f"{url}/{how}", "a", "b"), Reach("bucket", "risk"), Probe("S3", lambda *_: None)
-        made = S3(keys, reach, probe, clients=clients, pool=Pool("S3", 4), bulk=Pool("S3", 4), deadlines=Deadlines(10, 10, 10))
+        keys, reach, probe = (
+            Keys(f"{url}/{how}", "a", "b"),
+            Reach("bucket", "risk"),
+            Probe("S3", lambda *_: None),
+        )
+        made = S3(
+            keys,
+            reach,
+            probe,
+            clients=clients,
+            pool=Pool("S3", 4),
+            bulk=Pool("S3", 4),
+            deadlines=Deadlines(10, 10, 10),
+        )
         opened.append(made)
         return made
 

@@ -7,7 +7,11 @@ from tests.chart.values import SETS
 
 
 def test_the_operator_is_told_whom_it_may_connect_to():
-    told = {"allow": ["minio.storage", "127.0.0.1"], "deny": ["10.0.0.5"], "only": ["10.0.0.0/8", "fd00::/8"]}
+    told = {
+        "allow": ["minio.storage", "127.0.0.1"],
+        "deny": ["10.0.0.5"],
+        "only": ["10.0.0.0/8", "fd00::/8"],
+    }
     container = find(render({"connections": told}), "Deployment", RELEASE)["spec"]["template"]["spec"]["containers"][0]
     environment = {each["name"]: each["value"] for each in container["env"] if each["name"].startswith("MODELYARD_CONNECTIONS")}
     settings = {key: environment[f"MODELYARD_CONNECTIONS_{key.upper()}"] for key in told}
@@ -17,7 +21,11 @@ def test_the_operator_is_told_whom_it_may_connect_to():
 def test_no_pod_reaches_a_metadata_service_but_dns_may_be_there():
     objects = render(SETS["tenants"])
     policies = [each for each in objects if each["kind"] == "NetworkPolicy" and each["spec"].get("egress")]
-    assert {each["metadata"]["name"] for each in policies} >= {RELEASE, "modelyard-training", "modelyard-serving"}
+    assert {each["metadata"]["name"] for each in policies} >= {
+        RELEASE,
+        "modelyard-training",
+        "modelyard-serving",
+    }
     for each in policies:
         for rule in each["spec"]["egress"]:
             ports = {port["port"] for port in rule.get("ports", [])}

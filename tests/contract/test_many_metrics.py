@@ -34,7 +34,10 @@ def log(url: str, run: str, score: float) -> None:
 
 async def test_fewer_runs_a_page_are_asked_for_and_what_is_not_read_is_said(mlflows: Mlflows, name: str):
     answers: list[str] = []
-    probe = Probe("MLflow", lambda _, operation, outcome, __: answers.append(outcome) if operation == "search runs of" else None)
+    probe = Probe(
+        "MLflow",
+        lambda _, operation, outcome, __: answers.append(outcome) if operation == "search runs of" else None,
+    )
     bounds = {"answer": 2 * RUN, "parsed": 100 * RUN}
     plain = Mlflow(mlflows.sqlite, Credentials(), probe, limits=limits(**bounds))
     brief = Mlflow(mlflows.sqlite, Credentials(), probe, limits=limits(**bounds, search=2 * RUN))

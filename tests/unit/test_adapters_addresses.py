@@ -65,7 +65,14 @@ async def mlflow(url: str, shared: Limits) -> object:
 
 async def s3(url: str, shared: Limits) -> object:
     keys, pool = Keys(url, "a", "b"), Pool("S3", 4)
-    client = S3(keys, Reach("bucket", "risk"), Probe("S3", lambda *_: None), clients=Clients(limits=shared), pool=pool, bulk=pool)
+    client = S3(
+        keys,
+        Reach("bucket", "risk"),
+        Probe("S3", lambda *_: None),
+        clients=Clients(limits=shared),
+        pool=pool,
+        bulk=pool,
+    )
     try:
         return await client.create_bucket("bucket")
     finally:
@@ -136,7 +143,10 @@ SECRET = {
 
 async def test_the_api_server_is_denied_before_the_first_connection():
     """Its address is learned from itself; while it does not say it, no tenant is opened."""
-    answers: list[tuple[str, ...] | Unavailable] = [Unavailable("Kubernetes", "find", "the API server"), ("127.0.0.1",)]
+    answers: list[tuple[str, ...] | Unavailable] = [
+        Unavailable("Kubernetes", "find", "the API server"),
+        ("127.0.0.1",),
+    ]
     asked: list[str] = []
 
     async def denied() -> tuple[str, ...]:
@@ -152,7 +162,12 @@ async def test_the_api_server_is_denied_before_the_first_connection():
         async def secret(_: str, name: str) -> dict[str, str] | None:
             return values if name == "modelyard-connection" else None
 
-        tenants = Tenants(secret, lambda *_: None, limits=Limits(addresses=Addresses(allow=("127.0.0.0/8",))), denied=denied)
+        tenants = Tenants(
+            secret,
+            lambda *_: None,
+            limits=Limits(addresses=Addresses(allow=("127.0.0.0/8",))),
+            denied=denied,
+        )
         with pytest.raises(Unavailable, match="find the API server"):
             await tenants.tenant("risk")
         for namespace in ("risk", "credit"):

@@ -172,7 +172,9 @@ async def test_counting_objects_without_an_end_says_how_many_at_least(world: Wor
     assert (found.objects, found.complete) == (30, False)
 
 
-async def test_an_object_without_its_length_is_read_and_one_that_is_longer_than_listed_is_not(world: World):
+async def test_an_object_without_its_length_is_read_and_one_that_is_longer_than_listed_is_not(
+    world: World,
+):
     store = world.s3("no-length")
     assert await store.read("s3://bucket/risk/m/a", 3) == b"abc"
     with pytest.raises(Invalid, match="larger than 2 bytes"):
@@ -213,7 +215,12 @@ async def test_objects_that_drip_hold_no_thread_of_a_healthy_tenant(world: World
 async def test_attacks_cost_little_memory_and_others_are_answered_meanwhile(world: World):
     """In a process of its own, whose peak of memory is then known."""
     child = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.hostile_child", world.server.url, stdout=asyncio.subprocess.PIPE, cwd=Path(__file__).parents[2]
+        sys.executable,
+        "-m",
+        "tests.hostile_child",
+        world.server.url,
+        stdout=asyncio.subprocess.PIPE,
+        cwd=Path(__file__).parents[2],
     )
     output, _ = await child.communicate()
     assert child.returncode == 0

@@ -6,13 +6,42 @@ import pytest
 
 from modelyard.api.addresses import Addresses, is_link_local
 
-METADATA = ["169.254.169.254", "169.254.170.2", "fe80::1", "fe80::1%eth0", "fd00:ec2::254", "fd20:ce::254", "100.100.100.200"]
+METADATA = [
+    "169.254.169.254",
+    "169.254.170.2",
+    "fe80::1",
+    "fe80::1%eth0",
+    "fd00:ec2::254",
+    "fd20:ce::254",
+    "100.100.100.200",
+]
 MAPPED = ["::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe", "2002:a9fe:a9fe::1", "::169.254.169.254"]
-HERE = ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1", "::127.0.0.1", "0.0.0.0", "::", "0.1.2.3", "::ffff:0.0.0.0"]
-OTHERS = ["10.0.0.1", "192.168.0.1", "100.64.0.1", "203.0.113.7", "fd12::1", "2001:db8::1", "::ffff:10.0.0.1"]
+HERE = [
+    "127.0.0.1",
+    "127.9.9.9",
+    "::1",
+    "::ffff:127.0.0.1",
+    "::127.0.0.1",
+    "0.0.0.0",
+    "::",
+    "0.1.2.3",
+    "::ffff:0.0.0.0",
+]
+OTHERS = [
+    "10.0.0.1",
+    "192.168.0.1",
+    "100.64.0.1",
+    "203.0.113.7",
+    "fd12::1",
+    "2001:db8::1",
+    "::ffff:10.0.0.1",
+]
 
 
-@pytest.mark.parametrize("address", [*METADATA, *MAPPED, *HERE, "224.0.0.1", "255.255.255.255", "ff02::1", "no address", ""])
+@pytest.mark.parametrize(
+    "address",
+    [*METADATA, *MAPPED, *HERE, "224.0.0.1", "255.255.255.255", "ff02::1", "no address", ""],
+)
 def test_what_is_denied(address: str):
     assert not Addresses().permits("mlflow.example.com", address)
 

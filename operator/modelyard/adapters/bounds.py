@@ -1,7 +1,8 @@
-"""How much of MLflow and S3 the operator takes in: bytes, pages, objects, depth and seconds. The one place for these figures.
+"""How much of MLflow and S3 the operator takes in. The one place for these figures.
 
-Both belong to tenants, so an answer is a stranger's: it is measured before it becomes Python objects,
-which take up to 27 times an answer's bytes. Who is connected to does not belong here (`api.addresses`).
+Both belong to tenants, so an answer is a stranger's: it is weighed before it becomes Python
+objects, which take up to 27 times an answer's bytes. Which addresses may be connected to does not
+belong here (`api.addresses`).
 """
 
 import json
@@ -16,11 +17,14 @@ __all__ = ["MIB", "SMALL", "Bounds", "Limits", "Room", "TooLarge", "check_xml", 
 
 MIB = 1024 * 1024
 SMALL = 64 * 1024
-"""Bytes of an answer that is read in the event loop: at most 1.7 MB of objects, within milliseconds."""
+"""Bytes of an answer that is parsed in the event loop: within milliseconds, at most 1.7 MB."""
 
 _WEIGHTS = ((b"{", 110), (b"[", 64), (b":", 90), (b",", 56))
 _PER_BYTE, _PER_ASCII = 8, 5
-"""Bytes of memory for each byte: its character in the text, and in a string. One emoji makes each take four."""
+"""Bytes of memory for each byte: its character in the text and in a string.
+
+One emoji makes every character of a text take four.
+"""
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -35,12 +39,12 @@ class Bounds:
         search: Bytes of all pages of one search in MLflow.
         seconds: Seconds that all pages of one search may take.
         pages: Pages of one search in MLflow, or of one listing in S3.
-        text: Characters of keys and values that the rows of one call have together, and so what it keeps in memory.
+        text: Characters of the keys and values that one call returns, and so keeps in memory.
         metrics: Metrics that are kept of a run.
         xml: Bytes of one answer of S3 that is no object; a page of 1000 long keys has 3 MB.
         tags: Tags of such an answer; a page of 1000 objects has 20,000.
         objects: Objects that a listing may name, and so files of a model.
-        stall: Seconds without 256 KiB of an object, or a page of a listing, after which a read is given up.
+        stall: Seconds without 256 KiB of an object, or a page of a listing, that end a read.
 
     """
 
@@ -66,7 +70,7 @@ class Limits:
         addresses: Who may be connected to.
         bounds: How much is taken in.
         lookups: Threads that resolve names: a name server of a tenant's may never answer.
-        parsing: The thread that reads large answers, one at a time, so that their memory is needed once.
+        parsing: The thread that parses large answers, one at a time: their memory is needed once.
 
     """
 

@@ -11,9 +11,10 @@ __all__ = ["api_addresses"]
 
 
 async def api_addresses(api: Api) -> tuple[str, ...]:
-    """Return the addresses by which the API server is reached: the one in use, and the one that it advertises.
+    """Return the API server's addresses: the one in use, and the one that it advertises.
 
-    Of several API servers only the one that answers says its own; an administrator denies the others.
+    Of several API servers only the one that answers says its own; an administrator denies the
+    others.
 
     Raises:
         Unavailable: It does not answer, or its host name is not known now.
@@ -22,7 +23,10 @@ async def api_addresses(api: Api) -> tuple[str, ...]:
     versions = await api.read("/api", "find", "the API server's address")
     advertised = [each.get("serverAddress", "") for each in versions.get("serverAddressByClientCIDRs") or ()]
     found: set[str] = set()
-    for host in filter(None, (urlsplit(api.host).hostname, *(urlsplit(f"//{each}").hostname for each in advertised))):
+    for host in filter(
+        None,
+        (urlsplit(api.host).hostname, *(urlsplit(f"//{each}").hostname for each in advertised)),
+    ):
         try:
             resolved = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
         except OSError:

@@ -1,4 +1,4 @@
-"""Resolving names and opening sockets for aiohttp, under the rule for addresses. The rule itself is in `api.addresses`."""
+"""Resolve names and open sockets for aiohttp, by the rule for addresses of `api.addresses`."""
 
 import socket
 from collections.abc import Callable
@@ -43,7 +43,14 @@ class Resolver(AbstractResolver):
         except UnicodeError:
             raise OSError("no host has such a name") from None
         return [
-            ResolveResult(hostname=host, host=address[0], port=port, family=kind, proto=protocol, flags=socket.AI_NUMERICHOST)
+            ResolveResult(
+                hostname=host,
+                host=address[0],
+                port=port,
+                family=kind,
+                proto=protocol,
+                flags=socket.AI_NUMERICHOST,
+            )
             for kind, _, protocol, _, address in found[:_MOST]
         ]
 
@@ -52,7 +59,9 @@ class Resolver(AbstractResolver):
 
 
 def sockets(addresses: Addresses, host: str) -> Callable[[Any], socket.socket]:
-    """Return aiohttp's socket factory for one host: it is asked with every resolved address, right before the connection.
+    """Return aiohttp's socket factory for one host.
+
+    aiohttp asks it with every resolved address, right before it connects.
 
     Raises (the factory):
         Denied: The rule forbids the address.

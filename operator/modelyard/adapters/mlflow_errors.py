@@ -1,7 +1,7 @@
-"""What an answer of MLflow's means that is no success, and a connection that fails. One request does not belong here (`mlflow_rest`).
+"""What MLflow's errors mean, and connections that fail. Requests do not belong here (`mlflow_rest`).
 
-No body reaches a message, and what does not answer is told in one way: refused, filtered and silent addresses look alike, for a
-message is read by whoever wrote the address.
+No body reaches a message. What does not answer is told in one way: refused and filtered addresses
+look alike, because who reads the message wrote the address.
 """
 
 import json
@@ -80,7 +80,10 @@ def refusal(ask: Ask, status: int, content: bytes | bytearray, later: type[Unava
     if status in {401, 403}:
         kind, detail = Forbidden, _forbidden(status, code)
     elif 300 <= status < 400:
-        kind, detail = Invalid, "answers with a redirect; write the final address into MLFLOW_TRACKING_URI"
+        kind, detail = (
+            Invalid,
+            "answers with a redirect; write the final address into MLFLOW_TRACKING_URI",
+        )
     elif status == 404 and code is None:
         # A proxy whose backend is away says this too, so it is never taken for MLflow's word that an object is missing.
         kind, detail = Unavailable, "no MLflow answers at this path; check MLFLOW_TRACKING_URI"

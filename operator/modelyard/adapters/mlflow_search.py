@@ -1,6 +1,7 @@
-"""One search in MLflow, page by page: as many rows a page as answers have room for, and an end whatever MLflow says.
+"""One search in MLflow, page by page, with an end whatever MLflow says.
 
-MLflow returns every metric of every run, so a page of 200 runs may have a hundred megabytes. What a page means does not belong here
+MLflow returns every metric of every run, so a page of 200 runs may have hundreds of megabytes: a
+page has as many rows as answers have room for. What a page means does not belong here
 (`mlflow_runs`, `mlflow_registry`).
 """
 
@@ -22,7 +23,7 @@ Page = tuple[list[T], str]
 
 
 class Pace:
-    """How many rows a page has: halved when a page was too large or too slow, and grown again when pages are small."""
+    """How many rows a page has: half after one that was too large or late, twice after a small one."""
 
     def __init__(self, most: int, first: int | None = None) -> None:
         """Begin with a first page of so many rows; None: with the most that a page may have."""
@@ -35,7 +36,7 @@ class Pace:
         return rows > 1
 
     def done(self, size: int, bound: int) -> None:
-        """Note the bytes of a page: twice as many rows fit when it filled less than a quarter of the bound."""
+        """Note the bytes of a page; below a quarter of the bound, twice as many rows fit."""
         if size < bound // 4:
             self.rows = min(self._most, self.rows * 2)
 
@@ -46,7 +47,8 @@ class Found(Generic[T]):
 
     Attributes:
         rows: In MLflow's order.
-        complete: Whether all pages were read, or as many rows were found as were wanted; otherwise a bound was reached.
+        complete: Whether all pages were read, or as many rows were found as were wanted;
+            otherwise a bound was reached.
 
     """
 

@@ -1,7 +1,7 @@
-"""HTTP for boto3: connections to permitted addresses only, answers within bounds, sockets that end with their call.
+"""HTTP for boto3: to permitted addresses, within bounds, on sockets that end with their call.
 
-boto3 hands each request to a handler of its event `before-send`; the one here sends it by botocore's own session with these
-connections. What is asked of S3 does not belong here (`s3`, `s3_blocking`).
+boto3 hands each request to a handler of its event `before-send`; the one here sends it by
+botocore's own session, with connections of ours. What is asked of S3 does not belong here (`s3`, `s3_blocking`).
 """
 
 import socket
@@ -52,7 +52,7 @@ class Session(botocore.httpsession.URLLib3Session):
         self._manager.pool_classes_by_scheme = _pools(addresses, connect)
 
     def answer(self, request: Any, **_: object) -> Any:
-        """Handle `before-send`: return the answer, of which all but an object's body is read and checked."""
+        """Handle `before-send`: return the answer; all but an object's body is read and checked."""
         stream, request.stream_output = request.stream_output, True
         response = self.send(request)
         if not stream or response.status_code >= 300:

@@ -1,4 +1,4 @@
-"""Which addresses the operator may connect to, and which none of our programs may. Pure: nothing is resolved here.
+"""Which addresses the operator may connect to, and which no program of ours may. Pure.
 
 The operator connects to hosts that a tenant's Secret names. So each address is judged after it was
 resolved, when the connection is made: a name may resolve differently the next time.
