@@ -3,7 +3,7 @@
     python -m tests.hostile_child http://127.0.0.1:1234
 
 Prints JSON: `outcomes` by attack, `grew` (MiB of the peak above what the process needs when it has done nothing but be attacked by
-nobody), `answered` (calls of a healthy tenant during the attacks).
+nobody), `answered` (calls of a healthy tenant that ended while an attack was under way).
 """
 
 from __future__ import annotations
@@ -77,9 +77,9 @@ async def _attacked(url: str) -> dict[str, object]:
         attacking = asyncio.ensure_future(attack())
         while True:
             await healthy.run("r")
-            answered += 1
             if attacking.done():
                 break
+            answered += 1
         try:
             await attacking
         except ModelyardError as error:

@@ -5,7 +5,7 @@ import socket
 from urllib.parse import urlsplit
 
 from modelyard.adapters.kubernetes_api import Api
-from modelyard.errors import Unavailable
+from modelyard.errors import Invalid, Unavailable
 
 __all__ = ["api_addresses"]
 
@@ -20,7 +20,10 @@ async def api_addresses(api: Api) -> tuple[str, ...]:
         Unavailable: It does not answer, or its host name is not known now.
 
     """
-    versions = await api.read("/api", "find", "the API server's address")
+    try:
+        versions = await api.read("/api", "find", "the API server's address")
+    except Invalid:  # a cluster may forbid discovery
+        versions = {}
     advertised = [each.get("serverAddress", "") for each in versions.get("serverAddressByClientCIDRs") or ()]
     found: set[str] = set()
     for host in filter(

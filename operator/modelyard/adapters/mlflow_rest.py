@@ -227,17 +227,17 @@ class Rest:
 
     async def _content(self, response: aiohttp.ClientResponse, held: AsyncExitStack) -> bytearray:
         """Read the body, up to the bound; of an error only what its code may be in."""
-        limit = self.bounds.answer if response.ok else SMALL
-        if response.ok and (response.content_length or 0) > limit:
+        done, large, parts = 200 <= response.status < 300, False, bytearray()
+        limit = self.bounds.answer if done else SMALL
+        if done and (response.content_length or 0) > limit:
             raise TooLarge(f"the answer is larger than {limit / MIB:g} MiB")
-        large, parts = False, bytearray()
         async for part in response.content.iter_chunked(SMALL):
             parts += part
+            if len(parts) > limit and not done:
+                break
             if len(parts) > limit:
-                if not response.ok:
-                    return parts
                 raise TooLarge(f"the answer is larger than {limit / MIB:g} MiB")
-            if response.ok and len(parts) > self.bounds.large and not large:
+            if done and not large and len(parts) > self.bounds.large:
                 await held.enter_async_context(self._large)
                 large = True
         return parts
