@@ -6,11 +6,14 @@ from dataclasses import dataclass
 
 from modelyard import __version__, experiment, registered_model, training_run
 from modelyard.adapters import kubernetes_api
+from modelyard.adapters.bounds import Bounds, Limits
 from modelyard.adapters.connection import Tenants
 from modelyard.adapters.kubernetes import Kubernetes, Leases
+from modelyard.adapters.kubernetes_address import api_addresses
 from modelyard.adapters.kubernetes_known import answers
 from modelyard.adapters.kubernetes_policies import Policies
 from modelyard.adapters.kubernetes_watch import WATCHED, Watch
+from modelyard.api.addresses import Addresses
 from modelyard.api.text import Words
 from modelyard.cache import Cache
 from modelyard.controller import AnyController
@@ -65,13 +68,18 @@ async def operate(settings: Settings, kinds: Iterable[AnyController] | None = No
     served = tuple(controllers(settings) if kinds is None else kinds)
     cache = Cache(kind.plural for kind in served)
     cluster = Kubernetes(api, cache, namespaces=settings.namespaces, page_size=settings.page_size, reporter=settings.lease_identity)
-    tenants = Tenants(cluster.secret, metrics.called)
+    tenants = Tenants(cluster.secret, metrics.called, limits=_limits(settings), denied=lambda: api_addresses(api))
     try:
         parts = _parts(settings, api, served, cache, _Ports(cluster, tenants), cluster, metrics)
         await Process(parts).run(settings.listen_host, settings.listen_health, settings.listen_metrics)
     finally:
         await tenants.close()
         await api.close()
+
+
+def _limits(settings: Settings) -> Limits:
+    addresses = Addresses(settings.connections_allow, settings.connections_deny, settings.connections_only)
+    return Limits(addresses=addresses, bounds=Bounds(answer=settings.answer_bytes))
 
 
 def _parts(  # noqa: PLR0917 - the root holds everything

@@ -15,7 +15,7 @@ from modelyard.api.text import Words
 from modelyard.errors import ModelyardError
 from modelyard.kube.names import CONNECTION_SECRET
 from modelyard.plan import Delete, Manifest, Suspend
-from modelyard.tracked import LoggedModel, ModelStage, TrackedExperiment, TrackedModel, TrackedRun, TrackedVersion
+from modelyard.tracked import LoggedModel, ModelStage, RunList, TrackedExperiment, TrackedModel, TrackedRun, TrackedVersion
 
 __all__ = [
     "ArtifactTree",
@@ -25,6 +25,7 @@ __all__ = [
     "ModelStage",
     "Objects",
     "Ports",
+    "RunList",
     "Store",
     "StoredObject",
     "Tenant",
@@ -166,12 +167,16 @@ class Tracking(Protocol):
         """Return the newest runs of an experiment that have these tags; with `deleted`, the soft-deleted ones instead, with None both."""
         ...
 
-    async def ended_runs(self, experiment: str, before: datetime, limit: int = 1000) -> tuple[TrackedRun, ...]:
-        """Return the runs that ended before a moment, those that did so first first."""
+    async def newest_runs(self, experiment: str, *, deleted: bool | None, limit: int, metric: str | None) -> RunList:
+        """Return the newest runs, as many as can be read; `deleted` as for `runs`. Of their metrics only the named one is read."""
         ...
 
-    async def best_runs(self, experiment: str, metric: str, *, greatest: bool, limit: int) -> tuple[TrackedRun, ...]:
-        """Return the finished runs with the greatest or least values of a metric, best first."""
+    async def ended_runs(self, experiment: str, before: datetime, *, limit: int, metric: str | None) -> RunList:
+        """Return the runs that ended before a moment, those that did so first first; of their metrics only the named one."""
+        ...
+
+    async def best_runs(self, experiment: str, metric: str, *, greatest: bool, limit: int) -> RunList:
+        """Return the finished runs with the greatest or least values of a metric, best first; of their metrics only this one."""
         ...
 
     async def create_run(self, experiment: str, name: str, tags: Mapping[str, str]) -> str:
@@ -258,10 +263,11 @@ class Tracking(Protocol):
 # --- S3 -----------------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Usage:
-    """What lies below a prefix."""
+    """What lies below a prefix; not `complete`: at least so much."""
 
     objects: int
     bytes: int
+    complete: bool = True
 
 
 @dataclass(frozen=True, order=True)
@@ -291,7 +297,7 @@ class Store(Protocol):
         ...
 
     async def usage(self, uri: str) -> Usage | None:
-        """Count what lies below a prefix; None when the bucket itself is not there."""
+        """Count what lies below a prefix, up to a million objects; None when the bucket itself is not there."""
         ...
 
     async def objects(self, uri: str) -> tuple[StoredObject, ...]:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from modelyard.api.addresses import Addresses
 from modelyard.kube.policies import expected
 
 __all__ = ["Settings"]
@@ -62,10 +63,26 @@ class Settings(BaseSettings):
     watch_silence: Seconds = Field(70.0, description="Seconds without a word after which a watch is begun anew; bookmarks come every 60.")
     page_size: int = Field(500, ge=1, description="Objects in one page of a list.")
 
-    @field_validator("namespaces", mode="before")
+    # --- MLflow and S3, which belong to tenants -----------------------------------------------------------
+    connections_allow: Names = Field(
+        (),
+        description="Hosts, addresses and networks that may be connected to though they are denied: loopback, link-local and metadata"
+        " addresses, the API server, and connections_deny. The more specific entry wins.",
+    )
+    connections_deny: Names = Field((), description="Hosts, addresses and networks that are denied besides.")
+    connections_only: Names = Field((), description="If not empty, nothing else is connected to.")
+    answer_bytes: int = Field(16 * 1024 * 1024, ge=65536, le=64 * 1024 * 1024, description="Largest answer of MLflow that is read.")
+
+    @field_validator("namespaces", "connections_allow", "connections_deny", "connections_only", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(filter(None, (part.strip() for part in value.split(",")))) if isinstance(value, str) else value
+
+    @field_validator("connections_allow", "connections_deny", "connections_only")
+    @classmethod
+    def _addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        Addresses(value)
+        return value
 
     @field_validator("policies")
     @classmethod

@@ -7,7 +7,7 @@ from typing import Literal
 
 from modelyard.api.run_status import OPEN, UNSUCCESSFUL, RunStatus
 
-__all__ = ["LoggedModel", "ModelStage", "TrackedExperiment", "TrackedModel", "TrackedRun", "TrackedVersion"]
+__all__ = ["LoggedModel", "ModelStage", "RunList", "TrackedExperiment", "TrackedModel", "TrackedRun", "TrackedVersion"]
 
 ModelStage = Literal["None", "Staging", "Production", "Archived"]
 
@@ -54,6 +54,21 @@ class TrackedRun:
     def has_failed(self) -> bool:
         """Whether it was closed without a result."""
         return self.status in UNSUCCESSFUL
+
+
+@dataclass(frozen=True)
+class RunList:
+    """Runs that a search found.
+
+    Attributes:
+        runs: In the order that was asked for.
+        complete: Whether the search was read to its end, or to the number of runs that was asked for; otherwise MLflow's answers
+            became too large.
+
+    """
+
+    runs: tuple[TrackedRun, ...]
+    complete: bool = True
 
 
 @dataclass(frozen=True)

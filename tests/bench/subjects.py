@@ -63,6 +63,7 @@ def subjects(programs: Programs) -> tuple[Subject, ...]:
         "MODELYARD_LISTEN_HOST": "127.0.0.1",
         "MODELYARD_LISTEN_HEALTH": "{metrics}",
         "MODELYARD_LISTEN_METRICS": "{metrics}",
+        "MODELYARD_CONNECTIONS_ALLOW": "127.0.0.1",
     }
     count = "modelyard_reconciles_total"
     python = (sys.executable, "-m")

@@ -20,6 +20,7 @@ from modelyard.adapters.instrument import Probe
 from modelyard.adapters.mlflow import Credentials, Mlflow
 from tests.bench.figures import Samples
 from tests.cluster.console import Console
+from tests.local import limits
 from tests.servers import minio, mlflow, postgres
 
 __all__ = ["BARE", "OURS", "measure"]
@@ -78,7 +79,7 @@ async def _all(live: Life, prefix: str) -> None:
 @asynccontextmanager
 async def adapter(url: str, calls: list[object]) -> AsyncIterator[Life]:
     """Live by what the operator has."""
-    tracking = Mlflow(url, Credentials(), Probe("MLflow", lambda *measured: calls.append(measured)))
+    tracking = Mlflow(url, Credentials(), Probe("MLflow", lambda *measured: calls.append(measured)), limits=limits())
 
     async def live(name: str) -> None:
         assert await tracking.experiment(name) is None

@@ -1,9 +1,12 @@
 """Every view at 80 columns without colour, from fixed objects."""
 
+from io import StringIO
+
 import pytest
-from rich.console import RenderableType
+from rich.console import Console, RenderableType
 from rich.text import Text
 
+from modelyard.api.experiment import Experiment
 from modelyard.cli.views import compare, doctor, experiments, history, models, runs
 from modelyard.cli.views.steps import change_lines
 from modelyard.cli.views.text import bar
@@ -19,6 +22,7 @@ from tests.cli.objects import (
     condition,
     ended_status,
     experiment,
+    experiment_body,
     failed_status,
     held,
     holds,
@@ -228,3 +232,15 @@ def test_colours_end_where_they_should():
     heads = [child.label for child in models.tree(model(), (run(),), NOW, 80).children]
     assert [text.plain for text in (*drawings, *heads) if isinstance(text, Text) and text.style and text.spans] == []
     assert [span.style for span in bar(50, 10, "green").spans] == ["green", "dim"]
+
+
+def test_counts_that_are_not_all_are_said_to_be_at_least():
+    body = experiment_body()
+    for part in ("runs", "artifacts"):
+        body["status"][part]["atLeast"] = True
+    some, known = Experiment.parse(body), experiment()
+    assert (experiments.row(known, NOW)[2], experiments.row(some, NOW)[2]) == ("9", "9+")
+    console = Console(width=120, file=StringIO())
+    console.print(experiments.show(some, [], NOW, 120))
+    assert isinstance(console.file, StringIO)
+    assert console.file.getvalue().count("at least ") == 2

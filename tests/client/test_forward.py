@@ -130,3 +130,12 @@ def test_an_address_of_pods_leads_from_here_to_the_same_port(kube: Kube, fake: K
     with pytest.raises(Unreachable, match=r"Nobody answers at 127\.0\.0\.1:1"):
         reach.url("http://127.0.0.1:1")
     reach.close()
+
+
+@pytest.mark.parametrize("host", ["169.254.169.254", "[fe80::1]", "[::ffff:169.254.169.254]", "[fd00:ec2::254]"])
+def test_a_metadata_service_is_not_asked(kube: Kube, host: str):
+    """The Secret that names it is another's; the credentials behind it are this machine's."""
+    reach = Reach(kube)
+    with pytest.raises(Unreachable, match="link-local address"):
+        reach.url(f"http://{host}/latest/meta-data/")
+    reach.close()

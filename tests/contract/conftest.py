@@ -22,6 +22,7 @@ from tests import servers
 from tests.contract.worlds import FakeStoreWorld, FakeWorld, RealStoreWorld, RealWorld, StoreWorld, World
 from tests.fakes.mlflow import FakeTracking
 from tests.fakes.s3 import FakeStore
+from tests.local import limits
 
 REAL = pytest.mark.contract
 WORLDS = ["fake", pytest.param("sqlite", marks=REAL), pytest.param("postgresql", marks=REAL)]
@@ -68,7 +69,7 @@ async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
         yield FakeWorld(FakeTracking())
         return
     url = getattr(request.getfixturevalue("mlflows"), request.param)
-    client = Mlflow(url, Credentials(), Probe("MLflow", lambda *_: None), deadline=Timing().request)
+    client = Mlflow(url, Credentials(), Probe("MLflow", lambda *_: None), limits=limits(), deadline=Timing().request)
     yield RealWorld(client, url)
     await client.close()
 
@@ -90,7 +91,7 @@ async def store(request: pytest.FixtureRequest, name: str) -> AsyncIterator[Stor
         keys,
         Reach(own, "risk", frozenset({Location(other, "")})),
         probe,
-        clients=Clients(),
+        clients=Clients(limits=limits()),
         pool=Pool("S3", 8),
         bulk=Pool("S3", 4),
         deadlines=Deadlines(),

@@ -18,6 +18,7 @@ from modelyard.ports import LoggedModel
 from tests import servers
 from tests.contract.conftest import Mlflows
 from tests.contract.notebook import Notebook, notebook
+from tests.local import limits
 
 pytestmark = pytest.mark.contract
 
@@ -50,10 +51,10 @@ def logged_once() -> list[tuple[str, str]]:
 async def world(
     user: Notebook, mlflows: Mlflows, minio: servers.Minio, name: str, logged_once: list[tuple[str, str]]
 ) -> AsyncIterator[World]:
-    tracking = Mlflow(mlflows.sqlite, Credentials(), Probe("MLflow", lambda *_: None))
+    tracking = Mlflow(mlflows.sqlite, Credentials(), Probe("MLflow", lambda *_: None), limits=limits())
     keys = Keys(minio.url, minio.access_key, minio.secret_key)
     reach = Reach("mlflow-artifacts", "risk")
-    store = S3(keys, reach, Probe("S3", lambda *_: None), clients=Clients(), pool=Pool("S3", 8), bulk=Pool("S3", 4))
+    store = S3(keys, reach, Probe("S3", lambda *_: None), clients=Clients(limits=limits()), pool=Pool("S3", 8), bulk=Pool("S3", 4))
     async with AsyncExitStack() as stack:
         stack.push_async_callback(tracking.close)
         stack.push_async_callback(store.close)

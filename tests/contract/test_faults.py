@@ -19,10 +19,11 @@ from tests import servers
 from tests.contract.conftest import Mlflows
 from tests.contract.stranger import stranger
 from tests.faults import Fault, FaultProxy, fault_proxy
+from tests.local import limits
 
 pytestmark = pytest.mark.contract
 
-CLIENTS = Clients()
+CLIENTS = Clients(limits=limits())
 SPOILED = {
     "503": Fault("answer", status=503),
     "500 of MLflow": Fault("answer", status=500, body=b'{"error_code": "INTERNAL_ERROR", "message": "database is locked"}'),
@@ -52,8 +53,8 @@ async def mlflow(mlflows: Mlflows) -> AsyncIterator[World]:
     async with fault_proxy(mlflows.sqlite) as proxy, AsyncExitStack() as stack:
         probe = Probe("MLflow", lambda _, operation, outcome, __: observed.append((operation, outcome)))
         # Long enough for a busy machine; only "silence" waits for its end.
-        client = Mlflow(proxy.url, Credentials(), probe, deadline=3.0)
-        straight = Mlflow(mlflows.sqlite, Credentials(), Probe("MLflow", lambda *_: None))
+        client = Mlflow(proxy.url, Credentials(), probe, limits=limits(), deadline=3.0)
+        straight = Mlflow(mlflows.sqlite, Credentials(), Probe("MLflow", lambda *_: None), limits=limits())
         stack.push_async_callback(client.close)
         stack.push_async_callback(straight.close)
         yield World(proxy, client, straight, observed)
@@ -132,7 +133,7 @@ async def test_a_gateway_s_refusals(mlflow: World, status: int, kind: type[Model
 async def test_mlflow_away_and_back(mlflow: World, name: str):
     await mlflow.proxy.refuse()
     for call in (mlflow.client.experiment(name), mlflow.client.create_experiment(name, "s3://b/", {})):
-        with pytest.raises(Unavailable, match="nobody listens") as caught:
+        with pytest.raises(Unavailable, match="nobody answers") as caught:
             await call
         assert type(caught.value) is Unavailable
     await mlflow.proxy.listen()
@@ -140,7 +141,9 @@ async def test_mlflow_away_and_back(mlflow: World, name: str):
 
 
 async def test_mlflow_refuses_a_host_that_it_was_not_told_of(mlflow: World, mlflows: Mlflows):
-    client = Mlflow(mlflows.sqlite.replace("127.0.0.1", "mlflow.localhost"), Credentials(), Probe("MLflow", lambda *_: None))
+    client = Mlflow(
+        mlflows.sqlite.replace("127.0.0.1", "mlflow.localhost"), Credentials(), Probe("MLflow", lambda *_: None), limits=limits()
+    )
     with pytest.raises(ModelyardError) as caught:
         await client.experiment("x")
     await client.close()

@@ -21,12 +21,13 @@ SCRIPT = """
 import asyncio, json, sys
 from modelyard.adapters.connection import Tenants
 from modelyard.errors import ModelyardError
+from tests.local import limits
 
 async def main():
     secret = json.loads(sys.argv[1])
     async def read(namespace, name):
         return secret
-    tenants = Tenants(read, lambda *_: None)
+    tenants = Tenants(read, lambda *_: None, limits=limits())
     tenant = await tenants.tenant("risk")
     usage = await tenant.store.usage(f"s3://{secret['MODELYARD_BUCKET']}/risk/")
     try:

@@ -85,12 +85,13 @@ async def test_runs_that_ended_before_a_moment_come_first_to_end_first(world: Wo
     runs = [await world.tracking.create_run(experiment, f"r{number}", {}) for number in range(4)]
     for run in (runs[2], runs[0], runs[1]):
         await world.tracking.finish_run(run, "FINISHED")
-    found = await world.tracking.ended_runs(experiment, FUTURE)
+    found = (await world.tracking.ended_runs(experiment, FUTURE, limit=1000, metric=None)).runs
     ends = [run.end or FUTURE for run in found]
     assert ({run.id for run in found}, ends) == ({runs[2], runs[0], runs[1]}, sorted(ends))
-    assert {run.id for run in await world.tracking.ended_runs(experiment, ends[-1])} <= {run.id for run in found if run.end != ends[-1]}
-    assert await world.tracking.ended_runs(experiment, ends[0]) == ()
-    assert len(await world.tracking.ended_runs(experiment, FUTURE, 2)) == 2
+    earlier = await world.tracking.ended_runs(experiment, ends[-1], limit=1000, metric=None)
+    assert {run.id for run in earlier.runs} <= {run.id for run in found if run.end != ends[-1]}
+    assert (await world.tracking.ended_runs(experiment, ends[0], limit=1000, metric=None)).runs == ()
+    assert len((await world.tracking.ended_runs(experiment, FUTURE, limit=2, metric=None)).runs) == 2
 
 
 @pytest.mark.parametrize("greatest", [True, False])
@@ -105,10 +106,10 @@ async def test_the_best_finished_runs_come_first(world: World, experiment: str, 
     world.log_metric(running, "val/acc", 1.0 if greatest else 0.0)
     without = await world.tracking.create_run(experiment, "without", {})
     await world.tracking.finish_run(without, "FINISHED")
-    found = await world.tracking.best_runs(experiment, "val/acc", greatest=greatest, limit=2)
+    found = (await world.tracking.best_runs(experiment, "val/acc", greatest=greatest, limit=2)).runs
     assert [run.name for run in found] == (["high", "middle"] if greatest else ["low", "middle"])
-    assert len(await world.tracking.best_runs(experiment, "val/acc", greatest=greatest, limit=9)) == 3
-    assert await world.tracking.best_runs(experiment, "un`quotable", greatest=greatest, limit=9) == ()
+    assert len((await world.tracking.best_runs(experiment, "val/acc", greatest=greatest, limit=9)).runs) == 3
+    assert (await world.tracking.best_runs(experiment, "un`quotable", greatest=greatest, limit=9)).runs == ()
 
 
 async def test_parameters_are_logged_once(world: World, experiment: str):

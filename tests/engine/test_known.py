@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import aiohttp
 
+from modelyard.adapters.kubernetes_address import api_addresses
 from modelyard.adapters.kubernetes_known import answers
 from modelyard.plan import Manifest
 from tests.cluster.apiserver import ApiServer
@@ -81,3 +82,13 @@ async def test_an_answer_that_is_no_list_comes_as_it_is(server: ApiServer, admin
     ):
         assert answer.status == 404
         assert (await answer.json())["reason"] == "NotFound"
+
+
+async def test_the_api_server_says_where_it_is(server: ApiServer) -> None:
+    """It advertises an address besides the one that is used; on this machine both may be the same."""
+    async with operating(server.kubeconfig) as side:
+        versions = await side.api.read("/api", "find", "versions")
+        found = await api_addresses(side.api)
+    advertised = {each["serverAddress"].rpartition(":")[0].strip("[]") for each in versions["serverAddressByClientCIDRs"]}
+    assert advertised
+    assert {"127.0.0.1", *advertised} == set(found)

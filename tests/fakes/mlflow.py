@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from modelyard.api.run_status import RunStatus
 from modelyard.errors import Ambiguous, Conflict, Invalid
-from modelyard.ports import LoggedModel, ModelStage, TrackedExperiment, TrackedModel, TrackedRun, TrackedVersion
+from modelyard.kube.names import NAME_TAG
+from modelyard.ports import LoggedModel, ModelStage, RunList, TrackedExperiment, TrackedModel, TrackedRun, TrackedVersion
 from tests.fakes.calls import Call, Calls, Hook
 
 __all__ = ["FakeTracking"]
@@ -38,6 +39,7 @@ class FakeTracking:
         calls: The log of calls, `Call(operation, arguments)`.
         experiments: By id.
         runs: By id, soft-deleted ones included.
+        most: Runs that a search reads before their metrics become too many; None: all.
         logged: Logged models by id.
 
     """
@@ -48,6 +50,7 @@ class FakeTracking:
         self.experiments: dict[str, TrackedExperiment] = {}
         self.runs_by_id: dict[str, TrackedRun] = {}
         self.logged: dict[str, LoggedModel] = {}
+        self.most: int | None = None
         self._models: dict[str, _Model] = {}
         self._made = 0
 
@@ -119,17 +122,30 @@ class FakeTracking:
             found = [run for run in here if wanted.items() <= run.tags.items()]
             return tuple(sorted(found, key=lambda run: run.start or datetime.min.replace(tzinfo=UTC), reverse=True)[:limit])
 
-    async def ended_runs(self, experiment: str, before: datetime, limit: int = 1000) -> tuple[TrackedRun, ...]:
+    async def newest_runs(self, experiment: str, *, deleted: bool | None, limit: int, metric: str | None) -> RunList:
+        return self._list(await self.runs(experiment, deleted=deleted, limit=limit), metric)
+
+    async def ended_runs(self, experiment: str, before: datetime, *, limit: int, metric: str | None) -> RunList:
         async with self._call("ended_runs", experiment, before, limit):
             here = [run for run in self.runs_by_id.values() if run.experiment == experiment and not run.deleted]
             ended = [(run.end, run) for run in here if run.end is not None and run.end < before]
-            return tuple(run for _, run in sorted(ended, key=lambda item: item[0]))[:limit]
+            return self._list([run for _, run in sorted(ended, key=lambda item: item[0])][:limit], metric)
 
-    async def best_runs(self, experiment: str, metric: str, *, greatest: bool, limit: int) -> tuple[TrackedRun, ...]:
+    async def best_runs(self, experiment: str, metric: str, *, greatest: bool, limit: int) -> RunList:
         async with self._call("best_runs", experiment, metric, greatest, limit):
             here = [run for run in self.runs_by_id.values() if run.experiment == experiment and not run.deleted]
             ranked = [run for run in here if run.status == "FINISHED" and metric in run.metrics]
-            return tuple(sorted(ranked, key=lambda run: run.metrics[metric], reverse=greatest)[:limit])
+            return self._list(sorted(ranked, key=lambda run: run.metrics[metric], reverse=greatest)[:limit], metric)
+
+    def _list(self, runs: Sequence[TrackedRun], metric: str | None) -> RunList:
+        """Return what a list shows: no parameters, no tags but our name, one metric."""
+        names = [{key: value for key, value in run.tags.items() if key == NAME_TAG} for run in runs]
+        values = [{key: value for key, value in run.metrics.items() if key == metric} for run in runs]
+        brief = [
+            replace(run, tags=name, parameters={}, metrics=value, artifact_uri="", models=())
+            for run, name, value in zip(runs, names, values, strict=True)
+        ]
+        return RunList(tuple(brief[: self.most]), complete=self.most is None or len(brief) <= self.most)
 
     async def create_run(self, experiment: str, name: str, tags: Mapping[str, str]) -> str:
         async with self._call("create_run", experiment, name, dict(tags)):

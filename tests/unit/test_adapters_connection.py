@@ -16,6 +16,7 @@ from modelyard.adapters.connection_secret import REQUIRED, parse_connection
 from modelyard.adapters.mlflow import Credentials
 from modelyard.api.artifacts import Location, Reach
 from modelyard.errors import Forbidden, Invalid, Unavailable
+from tests.local import limits
 
 GOOD = {
     "MLFLOW_TRACKING_URI": "http://mlflow.modelyard:5050",
@@ -62,7 +63,7 @@ class World:
     def __init__(self) -> None:
         self.kubernetes = Kubernetes({"risk": GOOD})
         self.now = 1000.0
-        self.tenants = Tenants(self.kubernetes.read, lambda *_: None, clock=lambda: self.now)
+        self.tenants = Tenants(self.kubernetes.read, lambda *_: None, limits=limits(), clock=lambda: self.now)
 
 
 @pytest.fixture
@@ -302,7 +303,7 @@ async def test_the_end_does_not_wait_for_a_call_that_does_not_end(gateway: tuple
     gate, url = gateway
     gate.release.clear()
     kubernetes = Kubernetes({"risk": {**GOOD, "MLFLOW_TRACKING_URI": url}})
-    tenants = Tenants(kubernetes.read, lambda *_: None, timing=Timing(close=0.05))
+    tenants = Tenants(kubernetes.read, lambda *_: None, limits=limits(), timing=Timing(close=0.05))
     call = asyncio.create_task((await tenants.tenant("risk")).tracking.experiment("x"))
     await gate.asked.wait()
     await tenants.close()

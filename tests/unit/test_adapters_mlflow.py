@@ -16,6 +16,7 @@ from modelyard.adapters.mlflow import Credentials, Mlflow
 from modelyard.adapters.mlflow_shapes import quoted
 from modelyard.api.run_status import RunStatus
 from modelyard.errors import Ambiguous, Conflict, Forbidden, Invalid, ModelyardError, Unavailable
+from tests.local import limits
 from tests.servers import free_port
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -30,7 +31,9 @@ async def mlflow(
     app = web.Application()
     app.router.add_route("*", "/{tail:.*}", handler)
     async with TestServer(app) as server:
-        client = Mlflow(f"http://127.0.0.1:{server.port}{path}", credentials, Probe("MLflow", lambda *_: None), deadline=deadline)
+        client = Mlflow(
+            f"http://127.0.0.1:{server.port}{path}", credentials, Probe("MLflow", lambda *_: None), limits=limits(), deadline=deadline
+        )
         yield client
         await client.close()
 
@@ -135,7 +138,7 @@ async def test_a_huge_answer_is_cut_short():
         return response
 
     async with mlflow(handler) as client:
-        with pytest.raises(Invalid, match="32 MiB"):
+        with pytest.raises(Invalid, match="16 MiB"):
             await client.experiment("x")
     assert sent < 200
 
@@ -179,8 +182,8 @@ async def test_dripping_ends_with_the_deadline():
 
 
 async def test_nobody_listening_is_never_ambiguous():
-    client = Mlflow(f"http://127.0.0.1:{free_port()}", Credentials(), Probe("MLflow", lambda *_: None))
-    with pytest.raises(Unavailable, match="nobody listens") as caught:
+    client = Mlflow(f"http://127.0.0.1:{free_port()}", Credentials(), Probe("MLflow", lambda *_: None), limits=limits())
+    with pytest.raises(Unavailable, match="nobody answers") as caught:
         await client.create_run("1", "r", {})
     assert type(caught.value) is Unavailable
     await client.close()
@@ -195,7 +198,7 @@ async def test_plain_text_where_tls_is_meant():
     app = web.Application()
     app.router.add_route("*", "/{tail:.*}", handler)
     async with TestServer(app) as server:
-        client = Mlflow(f"https://127.0.0.1:{server.port}", Credentials(), Probe("MLflow", lambda *_: None))
+        client = Mlflow(f"https://127.0.0.1:{server.port}", Credentials(), Probe("MLflow", lambda *_: None), limits=limits())
         with pytest.raises(Unavailable) as caught:
             await client.create_run("1", "r", {})
         assert type(caught.value) is Unavailable
@@ -286,7 +289,7 @@ async def test_every_request_is_measured():
 
     async with TestServer(app) as server:
         probe = Probe("MLflow", observe, lambda: refused.append(True))
-        client = Mlflow(f"http://127.0.0.1:{server.port}", Credentials(), probe)
+        client = Mlflow(f"http://127.0.0.1:{server.port}", Credentials(), probe, limits=limits())
         await client.delete_run("x")
         await client.delete_run("x")
         for _ in range(2):
@@ -363,7 +366,7 @@ async def test_operations_are_few_fixed_texts():
     async with TestServer(app) as server:
         for name, seen in operations.items():
             probe = Probe("MLflow", lambda _, operation, *__, seen=seen: seen.add(operation))
-            client = Mlflow(f"http://127.0.0.1:{server.port}", ANONYMOUS, probe)
+            client = Mlflow(f"http://127.0.0.1:{server.port}", ANONYMOUS, probe, limits=limits())
             await client.set_alias(name, name, "1")
             await client.delete_alias(name, name)
             await client.transition(name, "1", "Staging" if name == "a" else "Production")

@@ -15,6 +15,7 @@ from modelyard.adapters.s3 import S3, Deadlines
 from modelyard.adapters.s3_client import BLOCKING_ERRORS, Clients, Keys, translate
 from modelyard.api.artifacts import Location, Reach
 from modelyard.errors import Ambiguous, Conflict, Forbidden, Invalid, ModelyardError, Unavailable
+from tests.local import limits
 from tests.servers import free_port
 
 
@@ -67,7 +68,7 @@ def test_what_boto_raises_is_translated(error: Exception, on_read: type[Modelyar
     assert "leaked" not in str(read)
 
 
-CLIENTS = Clients()  # loads boto3's description of S3 once
+CLIENTS = Clients(limits=limits())  # loads boto3's description of S3 once
 
 
 def make(endpoint: str, deadlines: Deadlines | None = None) -> S3:

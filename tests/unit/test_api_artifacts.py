@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+import tracemalloc
 from collections.abc import Iterable
 from io import BytesIO
 from pathlib import Path
@@ -15,6 +16,7 @@ from botocore.response import StreamingBody
 from hypothesis import given
 from hypothesis import strategies as st
 
+from modelyard.adapters.bounds import Limits
 from modelyard.adapters.instrument import Probe
 from modelyard.adapters.offload import Pool
 from modelyard.adapters.s3 import S3
@@ -128,6 +130,17 @@ def test_a_name_cannot_be_a_file_and_a_folder():
     assert unwritable(["data/model.ubj", "data", "MLmodel"]) == "'data' is a file and a folder at once"
     assert unwritable(["a/b/c", "a/b"]) == "'a/b' is a file and a folder at once"
     assert unwritable(["a-b", "a/b", "a.b", "aa"]) == ""
+    assert unwritable(["a", "a-b", "a/b"]) == "'a' is a file and a folder at once"
+
+
+def test_a_listing_of_deep_folders_takes_no_more_memory_than_its_text():
+    """A stranger's listing: 500 keys of 512 folders have half a megabyte; all folders together had a hundred."""
+    paths = [f"{number:03}/" + "a/" * 510 + "f" for number in range(500)]
+    tracemalloc.start()
+    assert unwritable(paths) == ""
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 5 * 600_000
 
 
 def test_a_long_path_is_not_repeated_whole():
@@ -150,6 +163,8 @@ class Bucket:
 
     def __init__(self, objects: dict[str, bytes]) -> None:
         self.objects = objects
+        self.limits = Limits()
+        self.client = self
 
     def get_paginator(self, _: str) -> Bucket:
         return self

@@ -130,6 +130,26 @@ async def test_of_more_runs_than_are_read_the_oldest_go_and_the_best_of_all_is_k
     assert outside(decide(asked, found, NOW)) == ArchiveRun(runs[1])
 
 
+async def test_runs_with_very_many_metrics_are_counted_at_least_and_the_best_and_the_oldest_are_found():
+    """As of MLflow's answers that are too large to be read to their end."""
+    around = Around()
+    id_ = await tracked(around)
+    runs = [await old_run(around, id_, number) for number in range(6)]
+    for run, value in zip(runs, (0.9, 0.1, 0.2, 0.3, 0.4, 0.5), strict=True):
+        around.tracking.log_metric(run, "accuracy", value)
+    around.tracking.most = 2
+    asked = experiment(objective={"metric": "accuracy"}, retention={"runs": "90d", "keep_best": 1})
+    around.tenants.calls.clear()
+    found = await observe(asked, around, NOW)
+    assert [call.operation for call in around.tenants.calls].count("runs") == 1, "nothing is read twice that is that large"
+    asked = written(asked, decide(asked, found, NOW))
+    assert asked.status.runs is not None
+    assert asked.status.runs.model_dump() == {"running": 0, "finished": 2, "failed": 0, "deleted": 0, "at_least": True}
+    assert asked.status.best_run is not None
+    assert asked.status.best_run.run_id == runs[0]
+    assert outside(decide(asked, await observe(asked, around, NOW), NOW)) == ArchiveRun(runs[1])
+
+
 async def test_a_namespace_without_a_connection_is_an_error():
     around = Around()
     around.tenants.wrong["risk"] = "there is no Secret"

@@ -1,15 +1,29 @@
-{{/* Egress to DNS and to some TCP ports. Takes (dict "root" $ "ports" (list 443)). */}}
+{{/*
+Egress to DNS and to some TCP ports, but not to link-local addresses, where clouds serve a node's credentials. DNS may be there. Peers
+are pods as well as addresses: some network plugins do not count pods among a block's addresses.
+Takes (dict "root" $ "ports" (list 443) "open" (list 6443)); "open" are ports of whatever address.
+*/}}
 {{- define "modelyard.egress" -}}
 - ports:
   {{- range .root.Values.networkPolicy.dnsPorts }}
   - {protocol: UDP, port: {{ . }}}
   - {protocol: TCP, port: {{ . }}}
   {{- end }}
-{{- with .ports | uniq }}
+{{- with .open | default list | uniq }}
 - ports:
   {{- range . }}
   - {protocol: TCP, port: {{ . }}}
   {{- end }}
+{{- end }}
+{{- with .ports | default list | uniq }}
+- ports:
+  {{- range . }}
+  - {protocol: TCP, port: {{ . }}}
+  {{- end }}
+  to:
+  - ipBlock: {cidr: 0.0.0.0/0, except: [169.254.0.0/16]}
+  - ipBlock: {cidr: "::/0", except: ["fe80::/10", "fd00:ec2::254/128"]}
+  - namespaceSelector: {}
 {{- end }}
 {{- end -}}
 

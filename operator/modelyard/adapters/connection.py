@@ -12,8 +12,9 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from modelyard.adapters.bounds import Limits
 from modelyard.adapters.connection_secret import Connection, parse_connection
 from modelyard.adapters.instrument import Observe, Probe
 from modelyard.adapters.mlflow import Mlflow
@@ -82,6 +83,8 @@ class Tenants:
         observe: Observe,
         *,
         timing: Timing | None = None,
+        limits: Limits | None = None,
+        denied: Callable[[], Awaitable[tuple[str, ...]]] | None = None,
         ca_bundle: str | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -91,6 +94,8 @@ class Tenants:
             secret: Reads a Secret by name.
             observe: Told of every call to MLflow and S3.
             timing: How long things may take, and last.
+            limits: Who may be connected to, and how much is taken in.
+            denied: Asked once, before the first connection, for addresses that are denied besides.
             ca_bundle: A file of authorities to trust for MLflow and S3; None: OpenSSL's own rules, which heed `SSL_CERT_FILE`.
             clock: Seconds that only grow.
 
@@ -100,7 +105,10 @@ class Tenants:
         self._timing = timing or Timing()
         self._clock = clock
         self._tls = ssl.create_default_context(cafile=ca_bundle) if ca_bundle else None
-        self._clients = Clients(ca_bundle)
+        self._limits = limits or Limits()
+        self._denied = denied
+        self._ca_bundle = ca_bundle
+        self._clients = Clients(ca_bundle, limits=self._limits)
         self._pool, self._bulk = Pool("S3", _S3_THREADS), Pool("S3", _DIGEST_THREADS)
         self._entries: dict[str, _Entry] = {}
         self._closing: set[asyncio.Task[None]] = set()
@@ -145,7 +153,18 @@ class Tenants:
         doubtful = entry.refused or entry.tenant is None
         return self._clock() - entry.read >= (self._timing.heal if doubtful else self._timing.reread)
 
+    async def _deny(self) -> None:
+        """Learn what is denied besides; no tenant is opened before."""
+        if self._denied is None:
+            return
+        addresses = self._limits.addresses
+        addresses = replace(addresses, deny=(*addresses.deny, *await self._denied()))
+        if self._denied is not None:
+            self._denied, self._limits = None, replace(self._limits, addresses=addresses)
+            self._clients = Clients(self._ca_bundle, limits=self._limits)
+
     async def _read(self, namespace: str, entry: _Entry) -> None:
+        await self._deny()
         values = await self._secret(namespace, CONNECTION_SECRET)
         pods = await self._secret(namespace, PODS_SECRET) if values is not None else None
         pods_secret = CONNECTION_SECRET if pods is None else PODS_SECRET
@@ -171,6 +190,7 @@ class Tenants:
             Probe("MLflow", self._observe, refused),
             deadline=self._timing.request,
             tls=self._tls,
+            limits=self._limits,
         )
         store = S3(
             connection.keys,

@@ -5,6 +5,7 @@ HTTP does not belong here (`mlflow_rest`), nor do the endpoints (`mlflow_experim
 
 import ssl
 
+from modelyard.adapters.bounds import Limits
 from modelyard.adapters.instrument import Probe
 from modelyard.adapters.mlflow_experiments import Experiments
 from modelyard.adapters.mlflow_registry import Registry
@@ -18,7 +19,14 @@ class Mlflow(Experiments, Runs, Registry):
     """`ports.Tracking`, with one tenant's credentials. Make it inside of a running event loop."""
 
     def __init__(
-        self, uri: str, credentials: Credentials, probe: Probe, *, deadline: float = 10.0, tls: ssl.SSLContext | None = None
+        self,
+        uri: str,
+        credentials: Credentials,
+        probe: Probe,
+        *,
+        deadline: float = 10.0,
+        tls: ssl.SSLContext | None = None,
+        limits: Limits | None = None,
     ) -> None:
         """Make the client; no request is made.
 
@@ -26,11 +34,12 @@ class Mlflow(Experiments, Runs, Registry):
             uri: MLflow's address.
             credentials: The tenant's own.
             probe: Measures every request.
-            deadline: Seconds for one request.
+            deadline: Seconds for one call.
             tls: Whom to trust; None: OpenSSL's own rules.
+            limits: Who may be connected to, and how much is taken in.
 
         """
-        super().__init__(Rest(uri, credentials, probe, deadline=deadline, tls=tls))
+        super().__init__(Rest(uri, credentials, probe, deadline=deadline, tls=tls, limits=limits))
 
     async def close(self) -> None:
         """Close the session when the calls in flight have ended."""

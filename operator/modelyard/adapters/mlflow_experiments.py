@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from modelyard.adapters.instrument import Missing
 from modelyard.adapters.mlflow_rest import Ask, Json
-from modelyard.adapters.mlflow_shapes import Part, nothing, pairs, tags_of
+from modelyard.adapters.mlflow_shapes import Part, id_of, nothing, pairs, tags_of, text
 from modelyard.ports import TrackedExperiment
 
 __all__ = ["Experiments"]
@@ -42,7 +42,7 @@ class Experiments(Part):
 
         """
         body = {"name": name, "artifact_location": location, "tags": pairs(tags)}
-        return await self._rest.write(Ask("create experiment", name), "experiments/create", body, parse=lambda a: str(a["experiment_id"]))
+        return await self._rest.write(Ask("create experiment", name), "experiments/create", body, parse=lambda a: id_of(a["experiment_id"]))
 
     async def restore_experiment(self, id_: str) -> None:
         """Undo the soft deletion; restoring one that is active is no error. MLflow restores all of its runs with it.
@@ -83,9 +83,9 @@ class Experiments(Part):
 def _experiment(answer: Json) -> TrackedExperiment:
     found = answer["experiment"]
     return TrackedExperiment(
-        id=str(found["experiment_id"]),
-        name=found["name"],
-        location=found.get("artifact_location", ""),
+        id=id_of(found["experiment_id"]),
+        name=text(found["name"]),
+        location=text(found.get("artifact_location", "")),
         deleted=found["lifecycle_stage"] == "deleted",
         tags=tags_of(found.get("tags")),
     )

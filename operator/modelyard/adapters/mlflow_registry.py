@@ -1,16 +1,19 @@
 """MLflow's model registry, by REST: registered models, versions, stages and aliases."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 
+from modelyard.adapters.bounds import Room, TooLarge
 from modelyard.adapters.instrument import Missing
-from modelyard.adapters.mlflow_rest import Ask, Json
-from modelyard.adapters.mlflow_shapes import Part, moment, nothing, pairs, quoted, tags_of
+from modelyard.adapters.mlflow_rest import Answer, Ask, Json, Oversized
+from modelyard.adapters.mlflow_search import Pace, Page, endless, search
+from modelyard.adapters.mlflow_shapes import Part, moment, nothing, number, pairs, quoted, tags_of, text
 from modelyard.errors import Ambiguous, Invalid
 from modelyard.ports import ModelStage, TrackedModel, TrackedVersion
 
 __all__ = ["Registry"]
 
 _PAGE = 1000
+_STAGES: tuple[ModelStage, ...] = ("None", "Staging", "Production", "Archived")
 
 
 class Registry(Part):
@@ -52,7 +55,7 @@ class Registry(Part):
         await self._delete(Ask("delete model", name), "registered-models/delete", {"name": name})
 
     async def versions(self, model: str) -> tuple[TrackedVersion, ...]:
-        """Return all versions of a model, oldest first. One request for each 1000; a model that is not there has none."""
+        """Return all versions of a model, oldest first. One request for each 1000 at most; a model that is not there has none."""
         found = await self._search("read versions of", model, "name", model)
         return tuple(sorted((version for version in found if version.model == model), key=lambda version: int(version.version)))
 
@@ -84,7 +87,7 @@ class Registry(Part):
             body["model_id"] = logged_model
         ask = Ask("register version of", model, "MLflow refuses the version: its source is not allowed, or is not that of the logged model")
         try:
-            return await self._rest.write(ask, "model-versions/create", body, parse=lambda a: str(a["model_version"]["version"]))
+            return await self._rest.write(ask, "model-versions/create", body, parse=lambda a: number(a["model_version"]["version"]))
         except Missing:
             if logged_model is None:
                 raise
@@ -123,43 +126,61 @@ class Registry(Part):
             return
 
     async def _search(self, operation: str, subject: str, attribute: str, value: str) -> list[TrackedVersion]:
-        text = quoted(value)
-        if text is None:
+        text_ = quoted(value)
+        if text_ is None:
             raise Invalid(
                 "MLflow", operation, subject, "this name cannot be searched for: it has quotes of both kinds or control characters"
             )
-        query = {"filter": f"{attribute} = {text}", "max_results": str(_PAGE), "order_by": "version_number ASC"}
-        found: list[TrackedVersion] = []
-        while True:
-            page, token = await self._rest.read(Ask(operation, subject), "model-versions/search", query=query, parse=_page)
-            found += page
-            if not token:
-                return found
-            query["page_token"] = token
+        ask, query = Ask(operation, subject), {"filter": f"{attribute} = {text_}", "order_by": "version_number ASC"}
+
+        def page(rows: int, token: str) -> Awaitable[Answer[Page[TrackedVersion]]]:
+            more = {"max_results": str(rows)} | ({"page_token": token} if token else {})
+            return self._rest.page(ask, "model-versions/search", query=query | more, parse=_page)
+
+        room = Room(self._rest.bounds)
+
+        def fits(version: TrackedVersion) -> bool:
+            room.take(version.model, version.source, *version.tags, *version.tags.values())
+            return True
+
+        try:
+            found = await search(page, self._rest.bounds, Pace(_PAGE), keep=fits)
+        except TooLarge as large:
+            raise Oversized("MLflow", operation, subject, str(large)) from None
+        if not found.complete:
+            raise endless(ask, self._rest.bounds)
+        return found.rows
 
 
 def _model(answer: Json) -> TrackedModel:
     found = answer["registered_model"]
     return TrackedModel(
-        name=found["name"],
-        description=found.get("description", ""),
+        name=text(found["name"]),
+        description=text(found.get("description", "")),
         tags=tags_of(found.get("tags")),
-        aliases={alias["alias"]: str(alias["version"]) for alias in found.get("aliases", ())},
+        aliases={text(alias["alias"]): number(alias["version"]) for alias in found.get("aliases", ())},
     )
 
 
 def _page(answer: Json) -> tuple[list[TrackedVersion], str]:
-    return [_version(version) for version in answer.get("model_versions", ())], answer.get("next_page_token", "")
+    return [_version(version) for version in answer.get("model_versions", ())], text(answer.get("next_page_token", ""))
 
 
 def _version(found: Json) -> TrackedVersion:
     return TrackedVersion(
-        model=found["name"],
-        version=str(found["version"]),
-        source=found.get("source", ""),
-        run=found.get("run_id") or None,
-        stage=found.get("current_stage", "None"),
+        model=text(found["name"]),
+        version=number(found["version"]),
+        source=text(found.get("source", "")),
+        run=text(found.get("run_id") or "") or None,
+        stage=_stage(found.get("current_stage", "None")),
         ready=found.get("status", "READY") == "READY",
         tags=tags_of(found.get("tags")),
         created=moment(found.get("creation_timestamp")),
     )
+
+
+def _stage(value: object) -> ModelStage:
+    stage = next((each for each in _STAGES if each == value), None)
+    if stage is None:
+        raise ValueError("MLflow has four stages")
+    return stage

@@ -1,40 +1,37 @@
 """MLflow's REST API 2.0 over one aiohttp session: one request, one translated answer.
 
-What the endpoints mean does not belong here (`mlflow_experiments`, `mlflow_runs`, `mlflow_registry`). Nothing is retried, no redirect
-is followed, no body reaches a message.
+What the endpoints mean does not belong here (`mlflow_experiments`, `mlflow_runs`, `mlflow_registry`), nor what an error means
+(`mlflow_errors`). Nothing is retried, no redirect is followed, nothing is decompressed, no body reaches a message.
 """
 
 import asyncio
 import base64
-import json
 import ssl
 from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import aiohttp
 from yarl import URL
 
-from modelyard.adapters.instrument import Missing, Probe
-from modelyard.errors import Ambiguous, Conflict, Forbidden, Invalid, ModelyardError, Unavailable
+from modelyard.adapters.bounds import MIB, SMALL, Limits, TooLarge, document
+from modelyard.adapters.instrument import Probe
+from modelyard.adapters.lookup import Resolver, sockets
+from modelyard.adapters.mlflow_errors import DEPENDENCY, NOBODY, Ask, broken, refusal
+from modelyard.errors import Ambiguous, Invalid, Unavailable
 
-__all__ = ["Ask", "Credentials", "Json", "Rest"]
+__all__ = ["Answer", "Ask", "Credentials", "Json", "Oversized", "Rest"]
 
 Json = dict[str, Any]
 T = TypeVar("T")
 Method = Literal["GET", "POST", "PATCH", "DELETE"]
 
-_DEPENDENCY: Final = "MLflow"
-_BODY_LIMIT = 32 * 1024 * 1024
 _CONNECT = 5.0
 _CONNECTIONS = 16
+_LOOKUPS = 2
 # Below uvicorn's 5 s: a connection that the server is about to close is not taken for a write, whose fate would then be unknown.
 _KEEP_ALIVE = 2.0
-
-_CONFLICTS = frozenset({"RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS", "RESOURCE_CONFLICT", "ABORTED"})
-_MISSING = frozenset({"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"})
-# MLflow answers 500 for a state that forbids the request: it was understood and refused all the same.
-_REFUSED = frozenset({"INVALID_STATE", "INVALID_PARAMETER_VALUE", "BAD_REQUEST", "NOT_IMPLEMENTED"})
 
 
 @dataclass(frozen=True)
@@ -53,16 +50,16 @@ class Credentials:
         return {"Authorization": f"Bearer {self.token}"} if self.token else {}
 
 
+class Oversized(Invalid):
+    """The answer is larger than the operator takes in; asking for less may help."""
+
+
 @dataclass(frozen=True)
-class Ask:
-    """What is asked, in words, for the message of an error; `hint` is said when MLflow refuses the values.
+class Answer(Generic[T]):
+    """What an answer says, and its size in bytes."""
 
-    An operation is one of a few fixed texts, for metrics are labelled with it; names belong into the subject.
-    """
-
-    operation: str
-    subject: str
-    hint: str = "MLflow refuses the values"
+    value: T
+    size: int
 
 
 @dataclass(frozen=True)
@@ -83,7 +80,14 @@ class Rest:
     """One tenant's way to one MLflow. Make it inside of a running event loop."""
 
     def __init__(
-        self, uri: str, credentials: Credentials, probe: Probe, *, deadline: float = 10.0, tls: ssl.SSLContext | None = None
+        self,
+        uri: str,
+        credentials: Credentials,
+        probe: Probe,
+        *,
+        deadline: float = 10.0,
+        tls: ssl.SSLContext | None = None,
+        limits: Limits | None = None,
     ) -> None:
         """Open the session; no request is made.
 
@@ -91,21 +95,33 @@ class Rest:
             uri: MLflow's address, with a path if it is served below one.
             credentials: This tenant's own.
             probe: Measures every request.
-            deadline: Seconds for one request as a whole, from waiting for a connection to the last byte.
+            deadline: Seconds for one call as a whole, from waiting for a connection to the parsed answer.
             tls: Whom to trust; None: OpenSSL's own rules, which heed `SSL_CERT_FILE`.
+            limits: Who may be connected to, and how much is taken in; shared by all tenants.
 
         """
+        limits = limits or Limits()
         self._base = URL(uri.rstrip("/")) / "api/2.0/mlflow"
         self._probe = probe
         self._deadline = deadline
+        self.bounds = limits.bounds
+        self._parsing = limits.parsing.share(1)
+        self._large = asyncio.Semaphore(1)
         self._inflight = 0
         self._idle = asyncio.Event()
         self._idle.set()
         self._session = aiohttp.ClientSession(
-            # True is aiohttp's own context, made once a process: loading the system's authorities takes longer than a request.
-            connector=aiohttp.TCPConnector(limit=_CONNECTIONS, keepalive_timeout=_KEEP_ALIVE, ssl=True if tls is None else tls),
-            timeout=aiohttp.ClientTimeout(total=deadline, sock_connect=_CONNECT),
-            headers={"Accept": "application/json", "User-Agent": "modelyard", **credentials.headers()},
+            connector=aiohttp.TCPConnector(
+                limit=_CONNECTIONS,
+                keepalive_timeout=_KEEP_ALIVE,
+                # True is aiohttp's own context, made once a process: loading the system's authorities takes longer than a request.
+                ssl=True if tls is None else tls,
+                resolver=Resolver(limits.lookups.share(_LOOKUPS)),
+                socket_factory=sockets(limits.addresses, self._base.host or ""),
+            ),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT),
+            headers={"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "modelyard", **credentials.headers()},
+            auto_decompress=False,  # some kilobytes would become gigabytes
             cookie_jar=aiohttp.DummyCookieJar(),
             middlewares=(_once,),
             trust_env=False,  # no proxy, no .netrc: a tenant's calls depend on the tenant's Secret alone
@@ -133,9 +149,16 @@ class Rest:
         Raises:
             Missing: MLflow says that there is no such object.
             Invalid: MLflow understood and refused; `Forbidden` because of the credentials.
+            Oversized: The answer is larger than the bounds.
             Unavailable: Anything else. An internal error is asked about once more before.
 
         """
+        return (await self.page(ask, path, query=query, body=body, parse=parse)).value
+
+    async def page(
+        self, ask: Ask, path: str, *, query: Mapping[str, str] | None = None, body: Json | None = None, parse: Callable[[Json], T]
+    ) -> Answer[T]:
+        """Ask as `read` does, and say how large the answer was."""
         return await self._call(ask, _Request("GET" if body is None else "POST", path, query, body, write=False), parse)
 
     async def write(self, ask: Ask, path: str, body: Json, *, method: Method = "POST", parse: Callable[[Json], T]) -> T:
@@ -149,45 +172,75 @@ class Rest:
             Unavailable: The request did not leave.
 
         """
-        return await self._call(ask, _Request(method, path, None, body, write=True), parse)
+        return (await self._call(ask, _Request(method, path, None, body, write=True), parse)).value
 
-    async def _call(self, ask: Ask, request: _Request, parse: Callable[[Json], T]) -> T:
+    async def _call(self, ask: Ask, request: _Request, parse: Callable[[Json], T]) -> Answer[T]:
         with self._probe(ask.operation):
             if self._session.closed:
-                raise Unavailable(_DEPENDENCY, ask.operation, ask.subject, "the connection was replaced meanwhile")
+                raise Unavailable(DEPENDENCY, ask.operation, ask.subject, "the connection was replaced meanwhile")
             self._enter()
             try:
-                status, content = await self._exchange(ask, request)
-                # 3.17 without its auth app may fail when two search runs at once: both import it, and one sees half of it.
-                if status == 500 and not request.write:
-                    status, content = await self._exchange(ask, request)
+                async with asyncio.timeout(self._deadline), AsyncExitStack() as held:
+                    return await self._answer(ask, request, parse, held)
+            except TimeoutError:
+                raise request.later(DEPENDENCY, ask.operation, ask.subject, f"no answer within {self._deadline:g} s") from None
+            except TooLarge as large:
+                kind = Ambiguous if request.write else Oversized
+                raise kind(DEPENDENCY, ask.operation, ask.subject, str(large)) from None
             finally:
                 self._leave()
-            if not 200 <= status < 300:
-                raise _refusal(ask, status, content, request.later)
-            try:
-                answer = json.loads(content)
-                if not isinstance(answer, dict):
-                    raise TypeError
-                return parse(answer)
-            except (ValueError, KeyError, TypeError, AttributeError, IndexError):
-                raise request.later(_DEPENDENCY, ask.operation, ask.subject, f"answered {status}, but not as MLflow does") from None
 
-    async def _exchange(self, ask: Ask, request: _Request) -> tuple[int, bytes]:
+    async def _answer(self, ask: Ask, request: _Request, parse: Callable[[Json], T], held: AsyncExitStack) -> Answer[T]:
+        status, content = await self._exchange(ask, request, held)
+        # 3.17 without its auth app may fail when two search runs at once: both import it, and one sees half of it.
+        if status == 500 and not request.write:
+            status, content = await self._exchange(ask, request, held)
+        if not 200 <= status < 300:
+            raise refusal(ask, status, content, request.later)
+
+        def parsed(_: object = None) -> T:
+            return parse(document(content, self.bounds))
+
+        try:
+            if len(content) <= SMALL:
+                return Answer(parsed(), len(content))
+            value = await self._parsing.run(ask.operation, ask.subject, parsed, deadline=self._deadline)
+            return Answer(value, len(content))
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError):
+            raise request.later(DEPENDENCY, ask.operation, ask.subject, f"answered {status}, but not as MLflow does") from None
+
+    async def _exchange(self, ask: Ask, request: _Request, held: AsyncExitStack) -> tuple[int, bytearray]:
         url = self._base.joinpath(*request.path.split("/"))
         try:
             async with self._session.request(
                 request.method, url, params=request.query, json=request.body, allow_redirects=False
             ) as response:
-                return response.status, await _content(response, ask)
-        except _Broken as broken:
-            raise _break(ask, request, broken.error) from None
+                return response.status, await self._content(response, held)
+        except _Broken as error:
+            raise broken(ask, request.later, error.error) from None
         except aiohttp.ConnectionTimeoutError:
-            raise Unavailable(_DEPENDENCY, ask.operation, ask.subject, f"nobody answers at its address within {_CONNECT:g} s") from None
+            raise Unavailable(DEPENDENCY, ask.operation, ask.subject, NOBODY) from None
         except TimeoutError:
-            raise request.later(_DEPENDENCY, ask.operation, ask.subject, f"no answer within {self._deadline:g} s") from None
+            raise
         except (aiohttp.ClientError, OSError) as error:
-            raise _break(ask, request, error) from None
+            raise broken(ask, request.later, error) from None
+
+    async def _content(self, response: aiohttp.ClientResponse, held: AsyncExitStack) -> bytearray:
+        """Read the body, up to the bound; of an error only what its code may be in."""
+        done, large, parts = 200 <= response.status < 300, False, bytearray()
+        limit = self.bounds.answer if done else SMALL
+        if done and (response.content_length or 0) > limit:
+            raise TooLarge(f"the answer is larger than {limit / MIB:g} MiB")
+        async for part in response.content.iter_chunked(SMALL):
+            parts += part
+            if len(parts) > limit and not done:
+                break
+            if len(parts) > limit:
+                raise TooLarge(f"the answer is larger than {limit / MIB:g} MiB")
+            if done and not large and len(parts) > self.bounds.large:
+                await held.enter_async_context(self._large)
+                large = True
+        return parts
 
     def _enter(self) -> None:
         self._inflight += 1
@@ -214,69 +267,3 @@ async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerTy
         raise
     except aiohttp.ClientError as error:
         raise _Broken(error) from None
-
-
-async def _content(response: aiohttp.ClientResponse, ask: Ask) -> bytes:
-    """Read the body, up to the limit."""
-    parts = bytearray()
-    async for part in response.content.iter_chunked(65536):
-        parts += part
-        if len(parts) > _BODY_LIMIT:
-            raise Invalid(_DEPENDENCY, ask.operation, ask.subject, f"the answer is larger than {_BODY_LIMIT // 1024 // 1024} MiB")
-    return bytes(parts)
-
-
-def _break(ask: Ask, request: _Request, error: Exception) -> Unavailable:
-    """Translate a connection that failed."""
-    if isinstance(error, aiohttp.ClientConnectorError):
-        # Nothing was sent: even a write is not ambiguous.
-        return Unavailable(_DEPENDENCY, ask.operation, ask.subject, _unreachable(error))
-    return request.later(_DEPENDENCY, ask.operation, ask.subject, f"the connection broke ({type(error).__name__})")
-
-
-def _unreachable(error: aiohttp.ClientError) -> str:
-    """Say why nothing was sent, in our words."""
-    if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
-        return "its TLS certificate is not trusted; give the operator the authority that signed it"
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return "its host name is not known; check MLFLOW_TRACKING_URI"
-    return "nobody listens at its address; check that MLflow runs and that MLFLOW_TRACKING_URI names it"
-
-
-def _code(content: bytes) -> str | None:
-    """Return MLflow's error code; None when it was not MLflow that answered."""
-    try:
-        code = json.loads(content)["error_code"]
-    except (ValueError, KeyError, TypeError):
-        return None
-    return code if isinstance(code, str) else None
-
-
-def _refusal(ask: Ask, status: int, content: bytes, later: type[Unavailable]) -> ModelyardError:
-    """Translate an answer that is no success."""
-    code = _code(content)
-    kind: type[ModelyardError]
-    if status in {401, 403}:
-        kind, detail = Forbidden, _forbidden(status, code)
-    elif 300 <= status < 400:
-        kind, detail = Invalid, "answers with a redirect; write the final address into MLFLOW_TRACKING_URI"
-    elif status == 404 and code is None:
-        # A proxy whose backend is away says this too, so it is never taken for MLflow's word that an object is missing.
-        kind, detail = Unavailable, "no MLflow answers at this path; check MLFLOW_TRACKING_URI"
-    elif code in _MISSING:
-        kind, detail = Missing, "MLflow has no such object"
-    elif code in _CONFLICTS or status == 409:
-        kind, detail = Conflict, "MLflow has one of that name already, or changed it meanwhile"
-    elif code in _REFUSED or (400 <= status < 500 and status not in {408, 425, 429, 499}):
-        kind, detail = Invalid, ask.hint
-    else:
-        kind, detail = later, f"answered {status}"
-    return kind(_DEPENDENCY, ask.operation, ask.subject, detail)
-
-
-def _forbidden(status: int, code: str | None) -> str:
-    if status == 401:
-        return "MLflow does not accept the user and password, or the token, of the connection"
-    if code is None:
-        return "refused (403); if the credentials are right, MLflow does not know this host name: start it with --allowed-hosts"
-    return "the connection's user may not do this in MLflow"

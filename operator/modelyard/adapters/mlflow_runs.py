@@ -2,21 +2,31 @@
 
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
+from heapq import nsmallest
+from itertools import takewhile
 
+from modelyard.adapters.bounds import Bounds, Room, TooLarge
 from modelyard.adapters.instrument import Missing
-from modelyard.adapters.mlflow_rest import Ask, Json
-from modelyard.adapters.mlflow_shapes import Part, moment, nothing, pairs, quoted, tags_of
+from modelyard.adapters.mlflow_rest import Answer, Ask, Json, Oversized, Rest
+from modelyard.adapters.mlflow_search import Pace, Page, endless, search
+from modelyard.adapters.mlflow_shapes import Part, id_of, moment, nothing, pairs, quoted, tags_of, text
 from modelyard.api.run_status import RunStatus
 from modelyard.errors import Invalid
-from modelyard.ports import LoggedModel, TrackedRun
+from modelyard.kube.names import NAME_TAG
+from modelyard.ports import LoggedModel, RunList, TrackedRun
 
 __all__ = ["Runs"]
 
-# Runs with many parameters and metrics stay below the limit of one answer.
-_PAGE = 200
+_PAGE, _FIRST = 200, 25
+"""Runs of a page at most, and of an experiment's first one: MLflow itself takes long for many large runs."""
+_PACES = 1000
+"""Experiments whose pages are remembered."""
 _BATCH = 100
+_NAME_LIMIT = 256
+_OURS = "modelyard."
 _PARAMETER_LIMIT = 6000
 _TAG_LIMIT = 8000
 _MODEL_ID = re.compile(r"m-[A-Za-z0-9]{1,64}")
@@ -25,10 +35,15 @@ _MODEL_ID = re.compile(r"m-[A-Za-z0-9]{1,64}")
 class Runs(Part):
     """The part of `ports.Tracking` that speaks of runs and of what they logged."""
 
+    def __init__(self, rest: Rest) -> None:
+        """Speak through this."""
+        super().__init__(rest)
+        self._paces: dict[str, Pace] = {}
+
     async def run(self, id_: str) -> TrackedRun | None:
         """Return a run, soft-deleted ones too. One request."""
         try:
-            return await self._rest.read(Ask("read run", id_), "runs/get", query={"run_id": id_}, parse=lambda a: _run(a["run"]))
+            return await self._rest.read(Ask("read run", id_), "runs/get", query={"run_id": id_}, parse=lambda a: self._run(a["run"]))
         except Missing:
             return None
 
@@ -38,31 +53,58 @@ class Runs(Part):
         """Return the newest runs of an experiment that have these tags, newest first; with `deleted`, the soft-deleted ones instead, with
         None both.
 
-        One request for each 200 runs. An experiment that is not there has none.
+        One request for each 200 runs at most. An experiment that is not there has none.
+
+        Raises:
+            Unavailable: They do not end within the bounds.
+
         """
         wanted = dict(tags or {})
         view = "ALL" if deleted is None else "DELETED_ONLY" if deleted else "ACTIVE_ONLY"
-        # Once more here: not every tag can be written into a filter, and some databases compare without case.
+        room = Room(self._rest.bounds)
+
+        def keep(run: TrackedRun) -> bool:
+            # Once more here: not every tag can be written into a filter, and some databases compare without case.
+            if not wanted.items() <= run.tags.items():
+                return False
+            room.take(run.name, *run.tags, *run.tags.values(), *run.parameters, *run.parameters.values())
+            return True
+
+        try:
+            found = await self._search_runs(experiment, _filter(wanted), "attributes.start_time DESC", limit, view=view, keep=keep)
+        except TooLarge as large:
+            raise Oversized("MLflow", "search runs of", experiment, str(large)) from None
+        if not found.complete:
+            raise endless(_search(experiment), self._rest.bounds)
+        return found.runs
+
+    async def newest_runs(self, experiment: str, *, deleted: bool | None, limit: int, metric: str | None) -> RunList:
+        """Return the newest runs, newest first, as far as the bounds go; of their metrics only one."""
+        view = "ALL" if deleted is None else "DELETED_ONLY" if deleted else "ACTIVE_ONLY"
+        return await self._search_runs(experiment, "", "attributes.start_time DESC", limit, view=view, metric=metric or "")
+
+    async def ended_runs(self, experiment: str, before: datetime, *, limit: int, metric: str | None) -> RunList:
+        """Return the runs that ended before a moment, those that did so first first, as far as the bounds go; of their metrics only one."""
+        moment_ = int(before.timestamp() * 1000)
         return await self._search_runs(
-            experiment, _filter(wanted), "attributes.start_time DESC", limit, view=view, keep=lambda run: wanted.items() <= run.tags.items()
+            experiment, f"attributes.end_time < {moment_}", "attributes.end_time ASC", limit, metric=metric or ""
         )
 
-    async def ended_runs(self, experiment: str, before: datetime, limit: int = 1000) -> tuple[TrackedRun, ...]:
-        """Return the runs that ended before a moment, those that did so first first. One request for each 200 runs."""
-        moment_ = int(before.timestamp() * 1000)
-        return await self._search_runs(experiment, f"attributes.end_time < {moment_}", "attributes.end_time ASC", limit)
+    async def best_runs(self, experiment: str, metric: str, *, greatest: bool, limit: int) -> RunList:
+        """Return the finished runs with the greatest or least values of a metric, best first, as far as the bounds go.
 
-    async def best_runs(self, experiment: str, metric: str, *, greatest: bool, limit: int) -> tuple[TrackedRun, ...]:
-        """Return the finished runs with the greatest or least values of a metric, best first; none when the name has a backtick.
-
-        One request for each 200 runs.
+        None when the name has a backtick. MLflow puts those without the metric last: they are the end.
         """
         if "`" in metric:
-            return ()
+            return RunList((), complete=True)
         order = f"metrics.`{metric}` {'DESC' if greatest else 'ASC'}"
-        return await self._search_runs(
-            experiment, f"attributes.status = '{RunStatus.FINISHED}'", order, limit, keep=lambda run: metric in run.metrics
-        )
+        finished = f"attributes.status = '{RunStatus.FINISHED}'"
+        found = await self._search_runs(experiment, finished, order, limit, metric=metric, until=lambda run: metric not in run.metrics)
+        ranked = tuple(takewhile(lambda run: metric in run.metrics, found.runs))
+        return RunList(ranked, complete=found.complete)
+
+    def _run(self, run: Json) -> TrackedRun:
+        return _run(run, self._rest.bounds)
 
     async def _search_runs(
         self,
@@ -72,30 +114,37 @@ class Runs(Part):
         limit: int,
         *,
         view: str = "ACTIVE_ONLY",
+        metric: str | None = None,
         keep: Callable[[TrackedRun], bool] = lambda _: True,
-    ) -> tuple[TrackedRun, ...]:
-        body: Json = {
-            "experiment_ids": [experiment],
-            "filter": filter_,
-            "run_view_type": view,
-            "max_results": min(_PAGE, limit),
-            "order_by": [order],
-        }
-        found: list[TrackedRun] = []
-        while len(found) < limit:
-            page, token = await self._rest.read(Ask("search runs of", experiment), "runs/search", body=body, parse=_page)
-            found += filter(keep, page)
-            if not token:
-                break
-            body["page_token"] = token
-        return tuple(found[:limit])
+        until: Callable[[TrackedRun], bool] = lambda _: False,
+    ) -> RunList:
+        body: Json = {"experiment_ids": [experiment], "filter": filter_, "run_view_type": view, "order_by": [order]}
+
+        def parse(answer: Json) -> Page[TrackedRun]:
+            runs = [self._run(run) if metric is None else _brief(run, metric) for run in answer.get("runs", ())]
+            return runs, "" if any(map(until, runs)) else text(answer.get("next_page_token", ""))
+
+        def page(rows: int, token: str) -> Awaitable[Answer[Page[TrackedRun]]]:
+            more: Json = {"max_results": rows} | ({"page_token": token} if token else {})
+            return self._rest.page(_search(experiment), "runs/search", body=body | more, parse=parse)
+
+        found = await search(page, self._rest.bounds, self._pace(experiment), wanted=limit, keep=keep)
+        return RunList(tuple(found.rows), complete=found.complete)
+
+    def _pace(self, experiment: str) -> Pace:
+        """Return how many runs of an experiment go into a page; forgotten when many others were asked for since."""
+        pace = self._paces.pop(experiment, None) or Pace(_PAGE, _FIRST)
+        self._paces[experiment] = pace
+        if len(self._paces) > _PACES:
+            del self._paces[next(iter(self._paces))]
+        return pace
 
     async def create_run(self, experiment: str, name: str, tags: Mapping[str, str]) -> str:
         """Create a run, in state RUNNING and started now, and return its id. One request."""
         _check_tags("create run", name, tags)
         body = {"experiment_id": experiment, "run_name": name, "start_time": _now(), "tags": pairs(tags)}
         ask = Ask("create run", name, "MLflow refuses the run: its experiment is deleted, or a tag is too long")
-        return await self._rest.write(ask, "runs/create", body, parse=lambda a: str(a["run"]["info"]["run_id"]))
+        return await self._rest.write(ask, "runs/create", body, parse=lambda a: id_of(a["run"]["info"]["run_id"]))
 
     async def log_parameters(self, run: str, parameters: Mapping[str, str]) -> None:
         """Log parameters; one that is there with the same value stays. One request for each 100.
@@ -171,35 +220,56 @@ def _filter(tags: Mapping[str, str]) -> str:
     return " AND ".join(f"tags.`{key}` = {value}" for key, value in terms if value is not None)
 
 
-def _page(answer: Json) -> tuple[list[TrackedRun], str]:
-    return [_run(run) for run in answer.get("runs", ())], answer.get("next_page_token", "")
+def _search(experiment: str) -> Ask:
+    return Ask("search runs of", experiment)
 
 
-def _run(run: Json) -> TrackedRun:
+def _run(run: Json, bounds: Bounds) -> TrackedRun:
+    """Read a whole run."""
     info, data = run["info"], run.get("data", {})
     outputs = run.get("outputs", {}).get("model_outputs", ())
+    found = replace(
+        _brief(run, None),
+        name=text(info.get("run_name", "")),
+        tags=tags_of(data.get("tags")),
+        parameters=tags_of(data.get("params")),
+        metrics=_metrics(data.get("metrics", ()), bounds.metrics),
+        artifact_uri=text(info.get("artifact_uri", "")),
+        models=tuple(id_of(output["model_id"]) for output in sorted(outputs, key=lambda output: int(output.get("step", 0)))),
+    )
+    Room(bounds).take(found.name, *found.tags, *found.tags.values(), *found.parameters, *found.parameters.values())
+    return found
+
+
+def _brief(run: Json, metric: str | None) -> TrackedRun:
+    """Read what a list of runs shows: no parameters, no tags but our name, and of ten thousand metrics one."""
+    info, data = run["info"], run.get("data", {})
+    name = next((text(tag["value"])[:_NAME_LIMIT] for tag in data.get("tags", ()) if tag["key"] == NAME_TAG), None)
     return TrackedRun(
-        id=info["run_id"],
-        experiment=str(info["experiment_id"]),
-        name=info.get("run_name", ""),
+        id=id_of(info["run_id"]),
+        experiment=id_of(info["experiment_id"]),
+        name=text(info.get("run_name", ""))[:_NAME_LIMIT],
         status=RunStatus(info["status"]),
         deleted=info["lifecycle_stage"] == "deleted",
         start=moment(info.get("start_time")),
         end=moment(info.get("end_time")),
-        tags=tags_of(data.get("tags")),
-        parameters=tags_of(data.get("params")),
-        metrics={metric["key"]: float(metric["value"]) for metric in data.get("metrics", ())},
-        artifact_uri=info.get("artifact_uri", ""),
-        models=tuple(output["model_id"] for output in sorted(outputs, key=lambda output: int(output.get("step", 0)))),
+        tags={} if name is None else {NAME_TAG: name},
+        metrics={each["key"]: float(each["value"]) for each in data.get("metrics", ()) if metric and each["key"] == metric},
     )
+
+
+def _metrics(listed: Iterable[Json], most: int) -> dict[str, float]:
+    """Read metrics; of very many ours, and those that sort first. System metrics come last."""
+    found = ((text(each["key"]), float(each["value"])) for each in listed)
+    return dict(nsmallest(most, found, key=lambda each: (not each[0].startswith(_OURS), each[0].startswith("system/"), each[0])))
 
 
 def _logged_model(answer: Json) -> LoggedModel:
     info = answer["model"]["info"]
     return LoggedModel(
-        id=info["model_id"],
-        uri=info["artifact_uri"],
-        name=info["name"],
-        run=info.get("source_run_id") or None,
+        id=id_of(info["model_id"]),
+        uri=text(info["artifact_uri"]),
+        name=text(info["name"]),
+        run=id_of(info.get("source_run_id") or "") or None,
         created=moment(info.get("creation_timestamp_ms")),
     )

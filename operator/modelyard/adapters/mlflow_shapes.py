@@ -5,7 +5,11 @@ from datetime import UTC, datetime
 
 from modelyard.adapters.mlflow_rest import Json, Rest
 
-__all__ = ["Part", "moment", "nothing", "pairs", "quoted", "tags_of"]
+__all__ = ["Part", "id_of", "moment", "nothing", "number", "pairs", "quoted", "tags_of", "text"]
+
+_ID_LIMIT = 256
+"""Characters of an id or a version; MLflow's own have 32."""
+_DIGITS = 9
 
 
 class Part:
@@ -27,13 +31,66 @@ def pairs(values: Mapping[str, str]) -> list[Json]:
 
 def tags_of(listed: list[Json] | None) -> dict[str, str]:
     """Read tags or parameters as MLflow lists them; an empty value may be left out there."""
-    return {item["key"]: item.get("value", "") for item in listed or ()}
+    return {text(item["key"]): text(item.get("value", "")) for item in listed or ()}
+
+
+def text(value: object, limit: int | None = None) -> str:
+    """Return a value that has to be text.
+
+    Raises:
+        TypeError: It is something else.
+        ValueError: It is longer than `limit` characters.
+
+    """
+    if not isinstance(value, str):
+        raise TypeError("MLflow has text here")
+    if limit is not None and len(value) > limit:
+        raise ValueError("MLflow has no text of this length here")
+    return value
+
+
+def id_of(value: object) -> str:
+    """Return an id, which older releases write as a number.
+
+    Raises:
+        TypeError: It is neither.
+        ValueError: It is longer than any.
+
+    """
+    return text(str(value) if type(value) is int else value, _ID_LIMIT)
+
+
+def number(value: object) -> str:
+    """Return the number of a version as text.
+
+    Raises:
+        ValueError: It is none, or greater than any that MLflow gives.
+
+    """
+    found = id_of(value)
+    if not (found.isascii() and found.isdecimal() and len(found) <= _DIGITS):
+        raise ValueError("MLflow numbers its versions")
+    return found
 
 
 def moment(milliseconds: object) -> datetime | None:
-    """Read MLflow's time, milliseconds since 1970 as a number or a string; 0 and absence are None."""
-    number = int(str(milliseconds)) if milliseconds is not None else 0
-    return datetime.fromtimestamp(number / 1000, UTC) if number else None
+    """Read MLflow's time, milliseconds since 1970 as a number or a string.
+
+    0, absence and what no calendar has are None: a client writes the times of its run, and may write
+    nanoseconds.
+
+    Raises:
+        TypeError: It is no number.
+        ValueError: It is text that is no number.
+
+    """
+    count = float(milliseconds) if isinstance(milliseconds, str) else 0 if milliseconds is None else milliseconds
+    if not isinstance(count, int | float):
+        raise TypeError("MLflow has a time here")
+    try:
+        return datetime.fromtimestamp(count / 1000, UTC) if count else None
+    except (OverflowError, OSError, ValueError):
+        return None
 
 
 def quoted(value: str) -> str | None:

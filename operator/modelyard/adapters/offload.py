@@ -1,19 +1,26 @@
 """Blocking calls, off the event loop: a bounded pool per dependency, and a deadline that the caller can rely on.
 
-What is called does not belong here. A thread cannot be killed, so a call that outlives its deadline keeps its slot until its thread
-returns: a dependency that hangs costs at most the pool, never the event loop, and the next caller is told at once that it is late.
+What is called does not belong here. A thread cannot be killed; what it waits for can be: at the deadline the sockets that the call
+holds are shut down, so its thread returns. Each namespace has a thread of its own besides the pool's, so no namespace waits for
+another's.
 """
 
 import asyncio
+import socket
 import threading
+import time
+from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from modelyard.errors import Ambiguous, Dependency, Unavailable
 
-__all__ = ["Abandoned", "Lifeline", "Pool", "Share"]
+__all__ = ["Abandoned", "Lifeline", "Pool", "Share", "lifeline"]
 
 T = TypeVar("T")
+
+_thread = threading.local()
 
 
 class Abandoned(Exception):
@@ -21,43 +28,123 @@ class Abandoned(Exception):
 
 
 class Lifeline:
-    """What a thread asks, between two steps, to learn whether anybody still waits for it."""
+    """Binds a call in a thread to its caller: the caller sees progress, and can end the call."""
 
     def __init__(self) -> None:
         """Make one that holds."""
         self._cut = threading.Event()
+        self._lock = threading.Lock()
+        self._sockets: list[socket.socket] = []
+        self.moved = time.monotonic()
 
     def cut(self) -> None:
-        """Say that nobody waits any more."""
+        """Say that nobody waits any more, and end what the thread waits for."""
         self._cut.set()
+        with self._lock:
+            for each in self._sockets:
+                _shut(each)
 
     def check(self) -> None:
-        """Go on, or raise `Abandoned`."""
+        """Note progress; or raise `Abandoned`."""
         if self._cut.is_set():
             raise Abandoned
+        self.moved = time.monotonic()
+
+    def hold(self, connection: socket.socket) -> None:
+        """Shut a connection down when the caller leaves, whoever has its socket by then."""
+        with self._lock:
+            # A descriptor of its own: libraries wrap, detach and close theirs while an answer is still read.
+            held = socket.fromfd(connection.fileno(), connection.family, connection.type)
+            self._sockets.append(held)
+            if self._cut.is_set():
+                _shut(held)
+
+    def release(self) -> None:
+        """Forget the connections: the call has ended."""
+        with self._lock:
+            for each in self._sockets:
+                each.close()
+            self._sockets.clear()
+
+
+def lifeline() -> Lifeline | None:
+    """Return the lifeline of the call that runs in this thread."""
+    return getattr(_thread, "lifeline", None)
+
+
+def _shut(connection: socket.socket) -> None:
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 class Pool:
-    """At most `size` threads at a time for one dependency, over all tenants."""
+    """Threads for one dependency: `size` of them, and one of its own for each share that is in use."""
 
-    def __init__(self, dependency: Dependency, size: int) -> None:
-        """Make a pool; threads begin when they are needed."""
+    def __init__(self, dependency: Dependency, size: int, *, own: bool = True) -> None:
+        """Make a pool; threads begin when they are needed.
+
+        Args:
+            dependency: Who is called.
+            size: Threads at a time.
+            own: Whether each share has one thread more, which no other can take.
+
+        """
         self.dependency: Dependency = dependency
-        self._slots = asyncio.Semaphore(size)
+        self._free = size
+        self._own = 1 if own else 0
+        self._waiting: deque[tuple[Share, asyncio.Future[None]]] = deque()
 
     def share(self, size: int) -> "Share":
-        """Return one tenant's part, so that a tenant whose store hangs leaves slots to the others."""
-        return Share(self, self._slots, size)
+        """Return one namespace's part: at most `size` threads."""
+        return Share(self, size)
+
+    async def enter(self, share: "Share", end: float) -> bool:
+        """Wait, until a time of the loop, for a thread; return whether there is one."""
+        if not any(other is share for other, _ in self._waiting) and self._take(share):
+            return True
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((share, turn))
+        try:
+            async with asyncio.timeout_at(end):
+                await turn
+        except TimeoutError:
+            return turn.done() and not turn.cancelled()
+        except BaseException:
+            if turn.done() and not turn.cancelled():
+                self.leave(share)
+            raise
+        finally:
+            with suppress(ValueError):
+                self._waiting.remove((share, turn))
+        return True
+
+    def leave(self, share: "Share") -> None:
+        """Give a thread back, to those that wait for it the longest."""
+        if share.running > self._own:
+            self._free += 1
+        share.running -= 1
+        for other, turn in tuple(self._waiting):
+            if not turn.done() and self._take(other):
+                turn.set_result(None)
+
+    def _take(self, share: "Share") -> bool:
+        borrowed = share.running >= self._own
+        if share.running >= share.size or (borrowed and self._free == 0):
+            return False
+        share.running += 1
+        self._free -= borrowed
+        return True
 
 
 class Share:
-    """At most `size` of a pool's threads at a time."""
+    """At most `size` threads at a time."""
 
-    def __init__(self, pool: Pool, slots: asyncio.Semaphore, size: int) -> None:
+    def __init__(self, pool: Pool, size: int) -> None:
         """Make a share; `Pool.share` does."""
+        self.size = size
+        self.running = 0
+        self._pool = pool
         self._dependency: Dependency = pool.dependency
-        self._gates = (asyncio.Semaphore(size), slots)
-        self._running = 0
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -65,7 +152,16 @@ class Share:
         """Wait until every thread of this share has returned, those that nobody waits for among them."""
         await self._idle.wait()
 
-    async def run(self, operation: str, subject: str, function: Callable[[Lifeline], T], *, deadline: float, write: bool = False) -> T:
+    async def run(
+        self,
+        operation: str,
+        subject: str,
+        function: Callable[[Lifeline], T],
+        *,
+        deadline: float,
+        write: bool = False,
+        stall: float = float("inf"),
+    ) -> T:
         """Run a blocking function in a thread.
 
         Args:
@@ -74,6 +170,7 @@ class Share:
             function: Runs in the thread; a long one calls `Lifeline.check` between its steps.
             deadline: Seconds to wait, for a slot and for the result together.
             write: The function changes something outside.
+            stall: Seconds between two steps after which the call is given up.
 
         Raises:
             Unavailable: No slot came free in time, or nothing came back in time.
@@ -83,40 +180,27 @@ class Share:
         """
         loop = asyncio.get_running_loop()
         end = loop.time() + deadline
-        await self._enter(operation, subject, end)
+        if not await self._pool.enter(self, end):
+            raise Unavailable(self._dependency, operation, subject, "too many calls wait for an answer already")
         result: asyncio.Future[T] = loop.create_future()
-        lifeline = Lifeline()
-        self._begin()
+        line = Lifeline()
+        self._idle.clear()
         try:
-            self._start(loop, result, function, lifeline)
+            self._start(loop, result, function, line)
         except RuntimeError:
             self._end()
             raise Unavailable(self._dependency, operation, subject, "this process can start no more threads") from None
         try:
-            # wait, not wait_for: a future that the thread will still settle must not be cancelled under it.
-            await asyncio.wait({result}, timeout=max(0.0, end - loop.time()))
+            await _settled(result, line, end, stall)
         finally:
             if not result.done():
-                lifeline.cut()
+                line.cut()
                 result.add_done_callback(_forget)
         if result.done():
             return result.result()
         kind = Ambiguous if write else Unavailable
-        raise kind(self._dependency, operation, subject, f"no answer within {deadline:g} s")
-
-    async def _enter(self, operation: str, subject: str, end: float) -> None:
-        entered: list[asyncio.Semaphore] = []
-        try:
-            async with asyncio.timeout_at(end):
-                for gate in self._gates:
-                    await gate.acquire()
-                    entered.append(gate)
-        except TimeoutError:
-            _release(entered)
-            raise Unavailable(self._dependency, operation, subject, "too many calls wait for an answer already") from None
-        except BaseException:
-            _release(entered)
-            raise
+        late = f"no answer within {deadline:.3g} s" if loop.time() >= end else f"it sends almost nothing for {stall:g} s"
+        raise kind(self._dependency, operation, subject, late)
 
     def _start(
         self, loop: asyncio.AbstractEventLoop, result: "asyncio.Future[Any]", function: Callable[[Lifeline], Any], line: Lifeline
@@ -133,12 +217,14 @@ class Share:
         def work() -> None:
             value: Any = None
             error: BaseException | None = None
+            _thread.lifeline = line
             try:
                 value = function(line)
             except StopIteration as raised:  # a future refuses to carry it
                 error = RuntimeError(f"StopIteration from a blocking call: {raised}")
             except BaseException as raised:  # noqa: BLE001 - it is handed to whoever waits
                 error = raised
+            line.release()
             try:
                 loop.call_soon_threadsafe(settle, value, error)
             except RuntimeError:
@@ -147,20 +233,20 @@ class Share:
         # Daemon threads, one a call: a hanging store must not keep the process from ending. Starting one costs 60 us, a call milliseconds.
         threading.Thread(target=work, name=f"modelyard-{self._dependency}", daemon=True).start()
 
-    def _begin(self) -> None:
-        self._running += 1
-        self._idle.clear()
-
     def _end(self) -> None:
-        _release(self._gates)
-        self._running -= 1
-        if self._running == 0:
+        self._pool.leave(self)
+        if self.running == 0:
             self._idle.set()
 
 
-def _release(gates: "list[asyncio.Semaphore] | tuple[asyncio.Semaphore, ...]") -> None:
-    for gate in gates:
-        gate.release()
+async def _settled(result: "asyncio.Future[Any]", line: Lifeline, end: float, stall: float) -> None:
+    """Wait for a result, until `end` or until the thread takes no step for `stall` seconds."""
+    while not result.done():
+        left = min(end, line.moved + stall) - time.monotonic()
+        if left <= 0:
+            return
+        # wait, not wait_for: a future that the thread will still settle must not be cancelled under it.
+        await asyncio.wait({result}, timeout=left)
 
 
 def _forget(result: "asyncio.Future[Any]") -> None:

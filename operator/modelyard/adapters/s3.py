@@ -6,14 +6,13 @@ Making clients and translating errors does not belong here (`s3_client`), nor th
 import asyncio
 import threading
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from modelyard.adapters.instrument import Missing, Probe
 from modelyard.adapters.offload import Lifeline, Pool, Share
-from modelyard.adapters.s3_blocking import delete_below, hash_object, listed
-from modelyard.adapters.s3_client import BLOCKING_ERRORS, Clients, Keys, strange, translate
+from modelyard.adapters.s3_blocking import counted, delete_below, hash_object, listed, read_object
+from modelyard.adapters.s3_client import BLOCKING_ERRORS, Clients, Keys, Opened, strange, translate
 from modelyard.adapters.s3_uri import parse_uri
 from modelyard.api.artifacts import Location, Reach, unwritable
 from modelyard.api.digest import FileDigest, listing_digest, tree_digest
@@ -72,7 +71,8 @@ class S3:
         self._calls = pool.share(_CALLS)
         self._digests = bulk.share(_DIGESTS)
         self._deadlines = deadlines or Deadlines()
-        self._client: S3Client | None = None
+        self._bounds = clients.limits.bounds
+        self._opened: Opened | None = None
         self._making = threading.Lock()
 
     async def close(self) -> None:
@@ -81,8 +81,8 @@ class S3:
             await self._calls.idle()
             await self._digests.idle()
         finally:
-            if self._client is not None:
-                self._client.close()
+            if self._opened is not None:
+                self._opened.close()
 
     async def create_bucket(self, bucket: str) -> None:
         """Create a bucket; one that is ours already is no error. One request.
@@ -106,7 +106,7 @@ class S3:
         await self._run("create bucket", bucket, create, self._deadlines.call, write=True)
 
     async def usage(self, uri: str) -> Usage | None:
-        """Count what lies below a prefix; None when the bucket itself is not there. One request for each 1000 objects.
+        """Count what lies below a prefix; None when the bucket itself is not there. One request for each 1000 objects, 1000 at most.
 
         So it also answers whether there is a bucket. HEAD would not: its answer has no body, and so no word that it is S3's.
         """
@@ -114,10 +114,9 @@ class S3:
 
         def count(client: "S3Client", lifeline: Lifeline) -> Usage | None:
             try:
-                sizes = [found.size for found in listed(client, place, lifeline)]
+                return counted(client, place, lifeline, self._bounds)
             except client.exceptions.NoSuchBucket:
                 return None
-            return Usage(len(sizes), sum(sizes))
 
         return await self._run("count objects", str(place), count, self._deadlines.listing)
 
@@ -126,7 +125,7 @@ class S3:
         place = self._readable(parse_uri(uri, "list objects"), "list objects")
 
         def listing(client: "S3Client", lifeline: Lifeline) -> tuple[StoredObject, ...]:
-            return tuple(sorted(listed(client, place, lifeline)))
+            return tuple(sorted(listed(client, place, lifeline, self._bounds)))
 
         return await self._run("list objects", str(place), listing, self._deadlines.listing)
 
@@ -139,12 +138,8 @@ class S3:
         """
         place = self._readable(parse_uri(uri, "read object"), "read object")
 
-        def get(client: "S3Client", _: Lifeline) -> bytes:
-            answer = client.get_object(Bucket=place.bucket, Key=place.key)
-            with closing(answer["Body"]) as body:
-                if answer["ContentLength"] > limit:
-                    raise Invalid("S3", "read object", str(place), f"it is larger than {limit} bytes")
-                return body.read()
+        def get(client: "S3Client", lifeline: Lifeline) -> bytes:
+            return read_object(client, place, limit, lifeline)
 
         if not place.key or place.key.endswith("/"):
             return None
@@ -161,7 +156,7 @@ class S3:
 
         Raises:
             Invalid: No pod could write the tree; the message names the path.
-            Unavailable: It changed while it was read, or the deadline passed.
+            Unavailable: It changed while it was read, the store sends almost nothing, or the deadline passed.
 
         """
         operation = "read artifacts"
@@ -215,39 +210,41 @@ class S3:
         self, share: Share, operation: str, subject: str, ask: "Callable[[S3Client, Lifeline], T]", deadline: float, *, write: bool = False
     ) -> T:
         def call(lifeline: Lifeline) -> T:
-            client = self._made()
+            opened = self._made()
             try:
-                return ask(client, lifeline)
+                return ask(opened.client, lifeline)
             except BLOCKING_ERRORS as error:
+                lifeline.check()
                 if strange(error):
-                    self._forget(client)
+                    self._forget(opened)
                 raise translate(error, operation, subject, write=write) from None
 
-        return await share.run(operation, subject, call, deadline=deadline, write=write)
+        return await share.run(operation, subject, call, deadline=deadline, write=write, stall=self._bounds.stall)
 
-    def _made(self) -> "S3Client":
+    def _made(self) -> Opened:
         with self._making:
-            if self._client is None:
-                self._client = self._clients.make(self._keys, _CALLS + _DIGESTS)
-            return self._client
+            if self._opened is None:
+                self._opened = self._clients.make(self._keys, _CALLS + _DIGESTS)
+            return self._opened
 
-    def _forget(self, client: "S3Client") -> None:
+    def _forget(self, opened: Opened) -> None:
         """Open new connections for the next call; calls that are under way end on theirs."""
         with self._making:
-            if self._client is client:
-                self._client = None
-        client.close()
+            if self._opened is opened:
+                self._opened = None
+        opened.close()
 
     async def _whole(self, operation: str, place: Location, end: float) -> ArtifactTree | None:
         def left() -> float:
             return max(0.0, end - asyncio.get_running_loop().time())
 
         def listing(client: "S3Client", lifeline: Lifeline) -> list[StoredObject]:
-            return list(listed(client, place, lifeline))
+            found = listed(client, place, lifeline, self._bounds)
+            if complaint := unwritable(file.path for file in found):
+                raise Invalid("S3", operation, str(place), f"{complaint}; no pod could serve this tree")
+            return found
 
         files = await self._offload(self._digests, operation, str(place), listing, left())
-        if complaint := unwritable(file.path for file in files):
-            raise Invalid("S3", operation, str(place), f"{complaint}; no pod could serve this tree")
         waiting = iter(files)
 
         async def worker() -> list[FileDigest]:

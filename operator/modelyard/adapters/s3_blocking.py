@@ -5,53 +5,121 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+from modelyard.adapters.bounds import Bounds, Room, TooLarge
 from modelyard.adapters.offload import Lifeline
+from modelyard.adapters.s3_http import STEP
 from modelyard.api.artifacts import Location, is_folder_mark
 from modelyard.api.digest import FileDigest
-from modelyard.errors import Forbidden, Unavailable
-from modelyard.ports import StoredObject
+from modelyard.errors import Forbidden, Invalid, Unavailable
+from modelyard.ports import StoredObject, Usage
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.type_defs import ErrorTypeDef, ObjectIdentifierTypeDef
+    from mypy_boto3_s3.type_defs import ErrorTypeDef, ListObjectsV2OutputTypeDef, ObjectIdentifierTypeDef
 
-__all__ = ["delete_below", "hash_object", "listed"]
+__all__ = ["counted", "delete_below", "hash_object", "listed", "read_object"]
 
-_CHUNK = 1024 * 1024
+_LARGEST = 2**50
+"""Bytes of an object; S3's own limit is far below."""
 
 
-def listed(client: "S3Client", place: Location, lifeline: Lifeline) -> Iterator[StoredObject]:
-    """List the objects below a place, page by page, without the marks that show folders."""
+def pages(client: "S3Client", place: Location, line: Lifeline) -> "Iterator[ListObjectsV2OutputTypeDef]":
+    """List the objects below a place, page by page."""
     for page in client.get_paginator("list_objects_v2").paginate(Bucket=place.bucket, Prefix=place.prefix):
-        lifeline.check()
-        for found in page.get("Contents", ()):
-            if not is_folder_mark(found["Key"], found["Size"]):
-                yield StoredObject(found["Key"].removeprefix(place.prefix), found["Size"], found["ETag"].strip('"'))
+        line.check()
+        yield page
+
+
+def stored(page: "ListObjectsV2OutputTypeDef", place: Location) -> Iterator[StoredObject]:
+    """Return a page's objects, without the marks that show folders.
+
+    Raises:
+        KeyError: It lacks a key, a size or an ETag.
+        ValueError: No object has such a size.
+
+    """
+    for found in page.get("Contents", ()):
+        size = found["Size"]
+        if not 0 <= size <= _LARGEST:
+            raise ValueError("no object has such a size")
+        if not is_folder_mark(found["Key"], size):
+            yield StoredObject(found["Key"].removeprefix(place.prefix), size, found["ETag"].strip('"'))
+
+
+def listed(client: "S3Client", place: Location, line: Lifeline, bounds: Bounds) -> list[StoredObject]:
+    """List the objects below a place.
+
+    Raises:
+        TooLarge: There are more than a model has.
+        Unavailable: The listing has no end.
+
+    """
+    found: list[StoredObject] = []
+    room = Room(bounds)
+    for count, page in enumerate(pages(client, place, line)):
+        for each in stored(page, place):
+            room.take(each.path, each.etag)
+            found.append(each)
+        if len(found) > bounds.objects:
+            raise TooLarge(f"more than {bounds.objects} objects lie there; no model has as many files")
+        if count >= bounds.pages:
+            raise Unavailable("S3", "list objects", str(place), f"the listing has no end within {bounds.pages} pages")
+    return found
+
+
+def counted(client: "S3Client", place: Location, line: Lifeline, bounds: Bounds) -> Usage:
+    """Count the objects below a place, as far as the bounds go."""
+    objects = size = 0
+    for count, page in enumerate(pages(client, place, line)):
+        for each in stored(page, place):
+            objects, size = objects + 1, size + each.size
+        if count + 1 >= bounds.pages and page.get("IsTruncated"):
+            return Usage(objects, size, complete=False)
+    return Usage(objects, size)
+
+
+def read_object(client: "S3Client", place: Location, limit: int, line: Lifeline) -> bytes:
+    """Read one object, however long the store says that it is.
+
+    Raises:
+        Invalid: It is longer than `limit` bytes.
+
+    """
+    answer = client.get_object(Bucket=place.bucket, Key=place.key)
+    content = bytearray()
+    with closing(answer["Body"]) as body:
+        for chunk in body.iter_chunks(STEP):
+            line.check()
+            content += chunk
+            if len(content) > limit:
+                raise Invalid("S3", "read object", str(place), f"it is larger than {limit} bytes")
+    return bytes(content)
 
 
 def hash_object(place: Location, file: StoredObject) -> "Callable[[S3Client, Lifeline], FileDigest]":
     """Return what streams one object and computes its SHA-256, if it is still the one that was listed."""
 
-    def read(client: "S3Client", lifeline: Lifeline) -> FileDigest:
+    def read(client: "S3Client", line: Lifeline) -> FileDigest:
         digest, size = hashlib.sha256(), 0
         answer = client.get_object(Bucket=place.bucket, Key=place.prefix + file.path, IfMatch=f'"{file.etag}"')
         with closing(answer["Body"]) as body:
-            for chunk in body.iter_chunks(_CHUNK):
-                lifeline.check()
+            for chunk in body.iter_chunks(STEP):
+                line.check()
                 digest.update(chunk)
                 size += len(chunk)
+                if size > file.size:
+                    break
         if size != file.size:
-            raise Unavailable("S3", "read artifacts", f"{place}", "an object came back shorter than it is")
+            raise Unavailable("S3", "read artifacts", f"{place}", "an object came back with another size than the listing says")
         return FileDigest(file.path, size, digest.hexdigest())
 
     return read
 
 
-def delete_below(client: "S3Client", place: Location, lifeline: Lifeline, operation: str) -> None:
+def delete_below(client: "S3Client", place: Location, line: Lifeline, operation: str) -> None:
     """Delete every object below a place, a thousand at a time; a bucket that is gone has none."""
     try:
-        for page in client.get_paginator("list_objects_v2").paginate(Bucket=place.bucket, Prefix=place.prefix):
-            lifeline.check()
+        for page in pages(client, place, line):
             keys: list[ObjectIdentifierTypeDef] = [{"Key": found["Key"]} for found in page.get("Contents", ())]
             if keys:
                 answer = client.delete_objects(Bucket=place.bucket, Delete={"Objects": keys, "Quiet": True})

@@ -5,7 +5,7 @@ import os
 import ssl
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import boto3
 import botocore.config
@@ -14,21 +14,35 @@ import botocore.exceptions
 import botocore.session
 import urllib3.exceptions
 
+from modelyard.adapters.bounds import Limits, TooLarge
 from modelyard.adapters.instrument import Missing
+from modelyard.adapters.s3_http import Denied, Session
+from modelyard.api.addresses import DENIED
 from modelyard.api.artifacts import S3Kind, read_s3_error
 from modelyard.errors import Ambiguous, Conflict, Forbidden, Invalid, ModelyardError, Unavailable
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-__all__ = ["BLOCKING_ERRORS", "Clients", "Keys", "strange", "translate"]
+__all__ = ["BLOCKING_ERRORS", "Clients", "Keys", "Opened", "strange", "translate"]
 
 _DEPENDENCY: Final = "S3"
 _CONNECT = 5
 _READ = 10
 
-BLOCKING_ERRORS = (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError, urllib3.exceptions.HTTPError, OSError)
-"""What a call of boto3 may raise for reasons outside of this process; `translate` knows them."""
+_NOT_S3S = (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError)
+BLOCKING_ERRORS = (
+    botocore.exceptions.BotoCoreError,
+    botocore.exceptions.ClientError,
+    urllib3.exceptions.HTTPError,
+    OSError,
+    TooLarge,
+    *_NOT_S3S,
+)
+"""What a call of boto3 may raise for reasons outside of this process; `translate` knows them.
+
+boto3 parses numbers and times of an answer as they come: one that is none is a ValueError of Python's.
+"""
 
 
 @dataclass(frozen=True)
@@ -42,16 +56,30 @@ class Keys:
     region: str = "us-east-1"
 
 
+class Opened(NamedTuple):
+    """A client, and the session that sends its requests."""
+
+    client: "S3Client"
+    session: Session
+
+    def close(self) -> None:
+        """Close the connections that no call uses."""
+        self.client.close()
+        self.session.close()
+
+
 class Clients:
     """Makes clients from explicit keys, and from nothing else: no environment, no file, no metadata service."""
 
-    def __init__(self, ca_bundle: str | None = None) -> None:
+    def __init__(self, ca_bundle: str | None = None, *, limits: Limits | None = None) -> None:
         """Prepare; S3's description (some MB) is loaded once, with the first client.
 
         Args:
             ca_bundle: A file of authorities to trust; None: the one that OpenSSL uses, which heeds `SSL_CERT_FILE`.
+            limits: Who may be connected to, and how much is taken in.
 
         """
+        self.limits = limits or Limits()
         # At DEBUG botocore logs whole requests, session tokens among them.
         logging.getLogger("botocore").setLevel(logging.INFO)
         self._verify: str | bool = ca_bundle or ssl.get_default_verify_paths().cafile or True
@@ -59,7 +87,7 @@ class Clients:
         self._lock = threading.Lock()
         self._session: boto3.Session | None = None
 
-    def make(self, keys: Keys, connections: int) -> "S3Client":
+    def make(self, keys: Keys, connections: int) -> Opened:
         """Make a client; it blocks for some 100 ms the first time, so call it in a thread.
 
         Args:
@@ -70,7 +98,7 @@ class Clients:
         with self._lock:
             if self._session is None:
                 self._session = boto3.Session(botocore_session=_deaf_session(), region_name=keys.region)
-            return self._session.client(
+            client = self._session.client(
                 "s3",
                 endpoint_url=keys.endpoint,
                 region_name=keys.region,
@@ -79,18 +107,24 @@ class Clients:
                 aws_session_token=keys.session_token or None,
                 verify=self._verify,
                 config=botocore.config.Config(
-                    connect_timeout=_CONNECT,
-                    read_timeout=_READ,
                     retries={"total_max_attempts": 1, "mode": "standard"},
                     s3={"addressing_style": "path"},
                     signature_version="s3v4",
-                    max_pool_connections=connections,
-                    proxies={},
                     # Other stores than Amazon's do not all know the newer checksums.
                     request_checksum_calculation="when_required",
                     response_checksum_validation="when_required",
                 ),
             )
+        session = Session(
+            self.limits.addresses,
+            self.limits.bounds,
+            connect=_CONNECT,
+            read=_READ,
+            verify=self._verify,
+            max_pool_connections=connections,
+        )
+        client.meta.events.register("before-send.s3", session.answer)
+        return Opened(client, session)
 
 
 def _deaf_session() -> botocore.session.Session:
@@ -126,6 +160,10 @@ def translate(error: BaseException, operation: str, subject: str, *, write: bool
         answer = read_s3_error(error.response)
         kind, todo = _MEANS.get(answer.kind, (later, ""))
         return kind(_DEPENDENCY, operation, subject, f"{answer.detail}; {todo}" if todo else answer.detail)
+    if isinstance(error, TooLarge):
+        return (Ambiguous if write else Invalid)(_DEPENDENCY, operation, subject, str(error))
+    if isinstance(error, botocore.exceptions.EndpointConnectionError) and isinstance(error.kwargs.get("error"), Denied):
+        return Unavailable(_DEPENDENCY, operation, subject, DENIED)
     if isinstance(error, botocore.exceptions.ConnectTimeoutError | botocore.exceptions.EndpointConnectionError):
         return Unavailable(_DEPENDENCY, operation, subject, "nobody answers at its address; check the store and MLFLOW_S3_ENDPOINT_URL")
     if isinstance(error, botocore.exceptions.SSLError):
@@ -136,7 +174,9 @@ def translate(error: BaseException, operation: str, subject: str, *, write: bool
         return Invalid(_DEPENDENCY, operation, subject, "the name is not allowed")
     if isinstance(error, botocore.exceptions.ReadTimeoutError):
         return later(_DEPENDENCY, operation, subject, f"no answer within {_READ} s")
-    return later(_DEPENDENCY, operation, subject, f"the connection broke ({type(error).__name__})")
+    if isinstance(error, _NOT_S3S):
+        return later(_DEPENDENCY, operation, subject, "what answers there does not answer as S3 does; check MLFLOW_S3_ENDPOINT_URL")
+    return later(_DEPENDENCY, operation, subject, "the connection broke")
 
 
 def strange(error: BaseException) -> bool:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from itertools import pairwise
 from typing import Any
 
 __all__ = [
@@ -222,10 +223,11 @@ def unwritable(paths: Iterable[str]) -> str:
     unsafe = next((path for path in files if not safe_path(path)), None)
     if unsafe is not None:
         return f"{_shown(unsafe)} is not a path that can be written safely"
-    folders = {path[:end] for path in files for end in range(len(path)) if path[end] == "/"}
-    clash = next((path for path in files if path in folders), None)
+    # What lies in a folder follows it at once when a slash sorts before all other characters.
+    sorted_ = sorted(path.replace("/", "\0") for path in files)
+    clash = next((one for one, other in pairwise(sorted_) if other.startswith(f"{one}\0")), None)
     if clash is not None:
-        return f"{_shown(clash)} is a file and a folder at once"
+        return f"{_shown(clash.replace(chr(0), '/'))} is a file and a folder at once"
     return ""
 
 

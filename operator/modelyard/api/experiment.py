@@ -94,15 +94,17 @@ class Artifacts(Schema):
     uri: Annotated[str, Field(max_length=1024, description="The experiment's prefix.")]
     objects: Annotated[int, Field(ge=0, description="How many objects lie below it.", json_schema_extra={"format": "int64"})] = 0
     bytes: Annotated[int, Field(ge=0, description="Their size in bytes.", json_schema_extra={"format": "int64"})] = 0
+    at_least: Annotated[bool | None, Field(description="There are more: counting ended after a million objects.")] = None
 
 
 class RunCounts(Schema):
-    """How many MLflow runs are in which state (of the newest 1000)."""
+    """How many MLflow runs are in which state: of the newest 1000, or of fewer where MLflow's answers are very large."""
 
     running: Annotated[int, Field(ge=0, description="Running or scheduled.")] = 0
     finished: Annotated[int, Field(ge=0, description="Finished well.")] = 0
     failed: Annotated[int, Field(ge=0, description="Failed or killed.")] = 0
     deleted: Annotated[int, Field(ge=0, description="Soft-deleted: they can be restored until they are purged.")] = 0
+    at_least: Annotated[bool | None, Field(description="There are more runs than were counted.")] = None
 
 
 class BestRun(Schema):

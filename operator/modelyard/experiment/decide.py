@@ -180,12 +180,13 @@ def _status(experiment: Experiment, observation: Observation) -> ExperimentStatu
     return experiment.status.model_copy(
         update={
             "mlflow": MlflowExperiment(id=tracked.id, name=tracked.name, url=url),
-            "artifacts": Artifacts(uri=prefix, objects=usage.objects, bytes=usage.bytes),
+            "artifacts": Artifacts(uri=prefix, objects=usage.objects, bytes=usage.bytes, at_least=not usage.complete or None),
             "runs": RunCounts(
                 running=sum(run.is_open for run in runs),
                 finished=sum(run.has_finished for run in runs),
                 failed=sum(run.has_failed for run in runs),
                 deleted=observation.deleted_runs,
+                at_least=not (observation.all_runs and observation.all_deleted) or None,
             ),
             "best_run": _best(experiment, (*runs, *observation.older)),
         }

@@ -15,9 +15,11 @@ class Observation:
         bucket: The tenant's bucket.
         tracked: The MLflow experiment of our name, soft-deleted or not, ours or not.
         tracking_url: The address of MLflow.
-        runs: Its newest runs (`observe.RUNS`) that are not soft-deleted.
+        runs: Its newest runs (`observe.RUNS` at most) that are not soft-deleted.
+        all_runs: Whether these are all of them.
         older: If there are more: the runs past their retention, and the best by the objective.
         deleted_runs: The number of its soft-deleted runs.
+        all_deleted: Whether there are no more of them.
         usage: What is stored below its prefix; None if the bucket does not exist.
         unreferenced: Runs past their retention that were checked: no model version came from them.
 
@@ -27,8 +29,10 @@ class Observation:
     tracked: TrackedExperiment | None
     tracking_url: str
     runs: tuple[TrackedRun, ...] = ()
+    all_runs: bool = True
     older: tuple[TrackedRun, ...] = ()
     deleted_runs: int = 0
+    all_deleted: bool = True
     usage: Usage | None = None
     unreferenced: frozenset[str] = frozenset()
 

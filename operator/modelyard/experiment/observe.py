@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from modelyard.api.base import parse_duration
-from modelyard.api.experiment import Experiment, RunCounts
+from modelyard.api.experiment import Experiment
 from modelyard.experiment.observation import Observation
 from modelyard.experiment.retention import expired
 from modelyard.kube.names import experiment_name, experiment_prefix
@@ -32,47 +32,60 @@ async def observe(experiment: Experiment, ports: Ports, now: datetime) -> Observ
     observation = Observation(tenant.reach.bucket, tracked, tenant.tracking_url, usage=usage)
     if tracked is None or tracked.deleted or usage is None:
         return observation
-    runs, deleted = await _runs(experiment.status.runs, tracked.id, tenant.tracking)
-    older = await _older(experiment, tracked.id, runs, now, tenant.tracking)
-    candidates = expired(experiment.spec, (*runs, *older), now)
-    unreferenced = await _unreferenced(candidates, tenant.tracking)
-    return replace(observation, runs=runs, older=older, deleted_runs=deleted, unreferenced=unreferenced)
+    observation = await _with_runs(experiment, observation, tracked.id, tenant.tracking)
+    if not observation.all_runs:
+        observation = await _with_older(experiment, observation, tracked.id, now, tenant.tracking)
+    candidates = expired(experiment.spec, (*observation.runs, *observation.older), now)
+    return replace(observation, unreferenced=await _unreferenced(candidates, tenant.tracking))
 
 
-async def _runs(known: RunCounts | None, id_: str, tracking: Tracking) -> tuple[tuple[TrackedRun, ...], int]:
-    """Return the newest runs that are not deleted, and the number of deleted ones.
+async def _with_runs(experiment: Experiment, found: Observation, id_: str, tracking: Tracking) -> Observation:
+    """Read the newest runs, and how many are deleted.
 
-    One request answers both, unless the experiment has too many runs for it.
+    One search answers both, unless the experiment has too many runs for it.
     """
+    known, metric = experiment.status.runs, _metric(experiment)
     if known is None or known.running + known.finished + known.failed + known.deleted < RUNS:
-        both = await tracking.runs(id_, deleted=None, limit=RUNS)
-        if len(both) < RUNS:
-            kept = tuple(run for run in both if not run.deleted)
-            return kept, len(both) - len(kept)
-    return await tracking.runs(id_, limit=RUNS), len(await tracking.runs(id_, deleted=True))
+        both = await tracking.newest_runs(id_, deleted=None, limit=RUNS, metric=metric)
+        # Where answers are too large to be read to their end, asking again would cost as much.
+        if len(both.runs) < RUNS:
+            kept = tuple(run for run in both.runs if not run.deleted)
+            deleted = len(both.runs) - len(kept)
+            return replace(found, runs=kept, all_runs=both.complete, deleted_runs=deleted, all_deleted=both.complete)
+    newest = await tracking.newest_runs(id_, deleted=False, limit=RUNS, metric=metric)
+    gone = await tracking.newest_runs(id_, deleted=True, limit=RUNS, metric=None)
+    return replace(
+        found,
+        runs=newest.runs,
+        all_runs=newest.complete and len(newest.runs) < RUNS,
+        deleted_runs=len(gone.runs),
+        all_deleted=gone.complete and len(gone.runs) < RUNS,
+    )
 
 
-async def _older(
-    experiment: Experiment,
-    id_: str,
-    newest: tuple[TrackedRun, ...],
-    now: datetime,
-    tracking: Tracking,
-) -> tuple[TrackedRun, ...]:
-    """Look past the newest runs: those past their retention are there, and the best may be."""
-    if len(newest) < RUNS:
-        return ()
+async def _with_older(experiment: Experiment, found: Observation, id_: str, now: datetime, tracking: Tracking) -> Observation:
+    """Look past the newest runs: those past their retention are there, and the best may be.
+
+    A run that is not among the best of these is not among the best of all, so it may be deleted
+    though some runs were not read.
+    """
     retention, objective = experiment.spec.retention, experiment.spec.objective
-    found: dict[str, TrackedRun] = {}
+    older: dict[str, TrackedRun] = {}
     if retention is not None:
         limit = now - parse_duration(retention.runs)
-        found |= {run.id: run for run in await tracking.ended_runs(id_, limit, RUNS)}
+        ended = await tracking.ended_runs(id_, limit, limit=RUNS, metric=_metric(experiment))
+        older |= {run.id: run for run in ended.runs}
     if objective is not None:
         kept = max(1, retention.keep_best if retention else 1)
         greatest = objective.goal == "Maximize"
         best = await tracking.best_runs(id_, objective.metric, greatest=greatest, limit=kept)
-        found |= {run.id: run for run in best}
-    return tuple(run for key, run in found.items() if key not in {run.id for run in newest})
+        older |= {run.id: run for run in best.runs}
+    newest = {run.id for run in found.runs}
+    return replace(found, older=tuple(run for key, run in older.items() if key not in newest))
+
+
+def _metric(experiment: Experiment) -> str | None:
+    return experiment.spec.objective.metric if experiment.spec.objective else None
 
 
 async def _unreferenced(runs: Iterable[TrackedRun], tracking: Tracking) -> frozenset[str]:

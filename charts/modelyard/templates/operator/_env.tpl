@@ -17,6 +17,12 @@
   value: {{ .Values.reconcile.workers | quote }}
 - name: MODELYARD_RESYNC
   value: {{ .Values.reconcile.resyncSeconds | quote }}
+- name: MODELYARD_CONNECTIONS_ALLOW
+  value: {{ .Values.connections.allow | join "," | quote }}
+- name: MODELYARD_CONNECTIONS_DENY
+  value: {{ .Values.connections.deny | join "," | quote }}
+- name: MODELYARD_CONNECTIONS_ONLY
+  value: {{ .Values.connections.only | join "," | quote }}
 - name: MODELYARD_LISTEN_HEALTH
   value: "8081"
 - name: MODELYARD_LISTEN_METRICS

@@ -6,7 +6,7 @@ from datetime import datetime
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from modelyard.api.experiment import Experiment
+from modelyard.api.experiment import Experiment, RunCounts
 from modelyard.api.training_run import TrainingRun
 from modelyard.cli.views import runs as run_views
 from modelyard.cli.views.text import standing, style_of
@@ -24,12 +24,16 @@ def row(experiment: Experiment, now: datetime, *, wide: bool = False) -> list[Ce
     word, _ = standing(experiment.status, experiment.metadata.generation)
     counts = experiment.status.runs
     cells: list[Cell] = [experiment.metadata.name, Text(word, style=style_of(word))]
-    cells += ["-" if counts is None else str(counts.running + counts.finished + counts.failed), _best(experiment)]
+    cells += ["-" if counts is None else _count(counts), _best(experiment)]
     cells.append(age(experiment.metadata.creation_timestamp, now))
     if wide:
         mlflow, artifacts = experiment.status.mlflow, experiment.status.artifacts
         cells += [mlflow.id if mlflow else "-", f"{artifacts.objects}, {size(artifacts.bytes)}" if artifacts else "-"]
     return [*cells, experiment.spec.description]
+
+
+def _count(counts: RunCounts) -> str:
+    return f"{counts.running + counts.finished + counts.failed}{'+' if counts.at_least else ''}"
 
 
 def _best(experiment: Experiment) -> str:
@@ -49,11 +53,13 @@ def show(experiment: Experiment, runs: Sequence[TrainingRun], now: datetime, wid
     told: list[tuple[str, Cell]] = []
     if status.runs:
         counts = status.runs
-        told.append(("runs", f"{counts.finished} finished, {counts.failed} failed, {counts.running} running, {counts.deleted} deleted"))
+        states = f"{counts.finished} finished, {counts.failed} failed, {counts.running} running, {counts.deleted} deleted"
+        told.append(("runs", f"at least {states}" if counts.at_least else states))
     if status.best_run:
         told.append(("best", _best(experiment)))
     if status.artifacts:
-        told.append(("artifacts", f"{status.artifacts.objects} objects, {size(status.artifacts.bytes)}, {status.artifacts.uri}"))
+        more = "at least " if status.artifacts.at_least else ""
+        told.append(("artifacts", f"{more}{status.artifacts.objects} objects, {size(status.artifacts.bytes)}, {status.artifacts.uri}"))
     if experiment.spec.retention:
         kept = experiment.spec.retention
         told.append(("retention", f"runs for {kept.runs}, the best {kept.keep_best} for ever"))

@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from urllib.parse import urlsplit, urlunsplit
 
+from modelyard.api.addresses import is_link_local
 from modelyard.client.errors import Failed, NotFound, Unreachable
 from modelyard.client.kube.kube import Kube
 from modelyard.kube.names import CONNECTION_SECRET
@@ -46,11 +47,22 @@ def named(host: str) -> Named | None:
 
 
 def connects(host: str, port: int, seconds: float = _SECONDS) -> bool:
-    """Tell whether somebody listens there."""
+    """Tell whether somebody listens there.
+
+    Raises:
+        Unreachable: It is a link-local address, where a cloud serves the credentials of this machine: a Secret
+            that somebody else wrote may name it. Nothing was sent.
+
+    """
     try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        if any(is_link_local(str(address[0])) for *_, address in found):
+            raise Unreachable(
+                f"{host}:{port} is a link-local address, and so no MLflow, S3 or model: it is not asked. Correct the address."
+            )
         with socket.create_connection((host, port), timeout=seconds):
             return True
-    except OSError:
+    except (OSError, UnicodeError):
         return False
 
 
@@ -73,7 +85,7 @@ class Reach:
             address: An http or https URL, as pods use it.
 
         Raises:
-            Unreachable: Nobody answers there, and it names no Service.
+            Unreachable: Nobody answers there, and it names no Service; or it is a link-local address.
             NotAllowed: It is a Service, and the user may not forward ports.
 
         """

@@ -1,0 +1,106 @@
+"""What MLflow's errors mean, and connections that fail. Requests do not belong here (`mlflow_rest`).
+
+No body reaches a message. What does not answer is told in one way: refused and filtered addresses
+look alike, because who reads the message wrote the address.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any, Final
+
+import aiohttp
+
+from modelyard.adapters.instrument import Missing
+from modelyard.api.addresses import DENIED
+from modelyard.errors import Conflict, Forbidden, Invalid, ModelyardError, Unavailable
+
+__all__ = ["DEPENDENCY", "NOBODY", "Ask", "Denied", "broken", "refusal"]
+
+DEPENDENCY: Final = "MLflow"
+NOBODY = "nobody answers at its address; check that MLflow runs and that MLFLOW_TRACKING_URI names it"
+_UNKNOWN = "its host name is not known; check MLFLOW_TRACKING_URI"
+_ERROR_LIMIT = 64 * 1024
+"""Bytes of an error that are read for its code."""
+
+_CONFLICTS = frozenset({"RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS", "RESOURCE_CONFLICT", "ABORTED"})
+_MISSING = frozenset({"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"})
+# MLflow answers 500 for a state that forbids the request: it was understood and refused all the same.
+_REFUSED = frozenset({"INVALID_STATE", "INVALID_PARAMETER_VALUE", "BAD_REQUEST", "NOT_IMPLEMENTED"})
+
+
+class Denied(OSError):
+    """The address is one that the operator does not connect to; nothing was sent."""
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What is asked, in words, for the message of an error; `hint` is said when MLflow refuses the values.
+
+    An operation is one of a few fixed texts, for metrics are labelled with it; names belong into the subject.
+    """
+
+    operation: str
+    subject: str
+    hint: str = "MLflow refuses the values"
+
+
+def broken(ask: Ask, later: type[Unavailable], error: Exception) -> Unavailable:
+    """Translate a connection that failed."""
+    if isinstance(error, aiohttp.InvalidURL):
+        return Unavailable(DEPENDENCY, ask.operation, ask.subject, _UNKNOWN)
+    if isinstance(error, aiohttp.ClientConnectorError):
+        # Nothing was sent: even a write is not ambiguous.
+        return Unavailable(DEPENDENCY, ask.operation, ask.subject, _unreachable(error))
+    return later(DEPENDENCY, ask.operation, ask.subject, "the connection broke")
+
+
+def _unreachable(error: aiohttp.ClientConnectorError) -> str:
+    """Say why nothing was sent, in our words."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
+        return "its TLS certificate is not trusted; give the operator the authority that signed it"
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return _UNKNOWN
+    return DENIED if isinstance(error.os_error, Denied) else NOBODY
+
+
+def _code(content: bytes | bytearray) -> str | None:
+    """Return MLflow's error code; None when it was not MLflow that answered."""
+    try:
+        found: Any = json.loads(content) if len(content) <= _ERROR_LIMIT else None
+        code = found["error_code"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return code if isinstance(code, str) else None
+
+
+def refusal(ask: Ask, status: int, content: bytes | bytearray, later: type[Unavailable]) -> ModelyardError:
+    """Translate an answer that is no success."""
+    code = _code(content)
+    kind: type[ModelyardError]
+    if status in {401, 403}:
+        kind, detail = Forbidden, _forbidden(status, code)
+    elif 300 <= status < 400:
+        kind, detail = (
+            Invalid,
+            "answers with a redirect; write the final address into MLFLOW_TRACKING_URI",
+        )
+    elif status == 404 and code is None:
+        # A proxy whose backend is away says this too, so it is never taken for MLflow's word that an object is missing.
+        kind, detail = Unavailable, "no MLflow answers at this path; check MLFLOW_TRACKING_URI"
+    elif code in _MISSING:
+        kind, detail = Missing, "MLflow has no such object"
+    elif code in _CONFLICTS or status == 409:
+        kind, detail = Conflict, "MLflow has one of that name already, or changed it meanwhile"
+    elif code in _REFUSED or (400 <= status < 500 and status not in {408, 425, 429, 499}):
+        kind, detail = Invalid, ask.hint
+    else:
+        kind, detail = later, f"answered {status}"
+    return kind(DEPENDENCY, ask.operation, ask.subject, detail)
+
+
+def _forbidden(status: int, code: str | None) -> str:
+    if status == 401:
+        return "MLflow does not accept the user and password, or the token, of the connection"
+    if code is None:
+        return "refused (403); if the credentials are right, MLflow does not know this host name: start it with --allowed-hosts"
+    return "the connection's user may not do this in MLflow"

@@ -1,0 +1,157 @@
+"""HTTP for boto3: to permitted addresses, within bounds, on sockets that end with their call.
+
+boto3 hands each request to a handler of its event `before-send`; the one here sends it by
+botocore's own session, with connections of ours. What is asked of S3 does not belong here (`s3`, `s3_blocking`).
+"""
+
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import botocore.awsrequest
+import botocore.httpsession
+import urllib3.exceptions
+
+from modelyard.adapters.bounds import MIB, Bounds, TooLarge, check_xml
+from modelyard.adapters.offload import lifeline
+from modelyard.api.addresses import Addresses
+
+__all__ = ["STEP", "Denied", "Session"]
+
+_CHUNK = 64 * 1024
+STEP = 256 * 1024
+"""Bytes that are progress; whoever sends fewer in `Bounds.stall` seconds sends almost nothing."""
+_MOST = 16
+"""Addresses of one name that are tried."""
+
+
+class Denied(urllib3.exceptions.NewConnectionError):
+    """The address is one that the operator does not connect to; nothing was sent."""
+
+
+class Session(botocore.httpsession.URLLib3Session):
+    """Sends one tenant's requests; threads may share it."""
+
+    _manager: Any
+
+    def __init__(self, addresses: Addresses, bounds: Bounds, *, connect: float, read: float, **more: Any) -> None:
+        """Make it; no connection is made.
+
+        Args:
+            addresses: Who may be connected to.
+            bounds: How large an answer may be that is no object.
+            connect: Seconds in which a connection is made, whatever number of addresses a name has.
+            read: Seconds without a byte.
+            more: Of botocore's session.
+
+        """
+        super().__init__(timeout=(connect, read), proxies={}, **more)  # type: ignore[arg-type] # the stubs miss it
+        self._bounds = bounds
+        self._manager.pool_classes_by_scheme = _pools(addresses, connect)
+
+    def answer(self, request: Any, **_: object) -> Any:
+        """Handle `before-send`: return the answer; all but an object's body is read and checked."""
+        stream, request.stream_output = request.stream_output, True
+        response = self.send(request)
+        if not stream or response.status_code >= 300:
+            response.raw = _Bounded(response.raw, self._bounds.xml)
+            check_xml(response.content, self._bounds)
+        return response
+
+
+class _Bounded:
+    """The body of an answer, whose reading fails when it is too long."""
+
+    def __init__(self, raw: Any, limit: int) -> None:
+        self._raw, self._limit = raw, limit
+
+    def stream(self) -> Iterator[bytes]:
+        """Read it, in chunks."""
+        size = moved = 0
+        for chunk in self._raw.stream(_CHUNK):
+            size += len(chunk)
+            if size - moved >= STEP:
+                moved = size
+                _step()
+            if size > self._limit:
+                self._raw.close()
+                raise TooLarge(f"an answer is larger than {self._limit / MIB:g} MiB")
+            yield chunk
+
+
+def _pools(addresses: Addresses, seconds: float) -> dict[str, type]:
+    """Return urllib3's pools of connections that follow a rule for addresses."""
+
+    class Guarded:
+        """Resolves, judges and connects; and leaves its socket to the call that uses it."""
+
+        host: str
+        port: int
+        sock: socket.socket | None
+
+        def _new_conn(self) -> socket.socket:
+            return _connected(self, addresses, seconds)
+
+        def request(self, *arguments: Any, **more: Any) -> Any:
+            if self.sock is not None:
+                _hold(self.sock)
+            return super().request(*arguments, **more)  # type: ignore[misc] # of the class beside it
+
+    class Http(Guarded, botocore.awsrequest.AWSHTTPConnection):  # type: ignore[misc]
+        pass
+
+    class Https(Guarded, botocore.awsrequest.AWSHTTPSConnection):  # type: ignore[misc]
+        pass
+
+    class HttpPool(botocore.awsrequest.AWSHTTPConnectionPool):
+        ConnectionCls = Http
+
+    class HttpsPool(botocore.awsrequest.AWSHTTPSConnectionPool):
+        ConnectionCls = Https
+
+    return {"http": HttpPool, "https": HttpsPool}
+
+
+def _step() -> None:
+    line = lifeline()
+    if line is not None:
+        line.check()
+
+
+def _hold(connection: socket.socket) -> None:
+    line = lifeline()
+    if line is not None:
+        line.hold(connection)
+
+
+def _connected(connection: Any, addresses: Addresses, seconds: float) -> socket.socket:
+    """Connect to the first address that answers, of those that are permitted.
+
+    Raises:
+        urllib3.exceptions.NewConnectionError: None does; `Denied` when none is permitted.
+
+    """
+    host, port, end = connection.host, connection.port, time.monotonic() + seconds
+    try:
+        found = socket.getaddrinfo(host.strip("[]"), port, socket.AF_UNSPEC, socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        raise urllib3.exceptions.NewConnectionError(connection, "the host name is not known") from None
+    permitted = [each for each in found if addresses.permits(host.strip("[]"), str(each[4][0]))]
+    if not permitted:
+        raise Denied(connection, "the address is denied")
+    for family, kind, protocol, _, address in permitted[:_MOST]:
+        sock = socket.socket(family, kind, protocol)
+        try:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.settimeout(max(0.001, end - time.monotonic()))
+            _hold(sock)
+            sock.connect(address)
+            sock.settimeout(connection.timeout if isinstance(connection.timeout, int | float) else seconds)
+        except OSError:
+            sock.close()
+            continue
+        sys.audit("http.client.connect", connection, host, port)
+        return sock
+    raise urllib3.exceptions.NewConnectionError(connection, "nobody answers")

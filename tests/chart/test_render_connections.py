@@ -1,0 +1,36 @@
+"""Whom the operator and the tenants' pods may connect to, as the chart renders it."""
+
+from __future__ import annotations
+
+from tests.chart.helm import RELEASE, find, render
+from tests.chart.values import SETS
+
+
+def test_the_operator_is_told_whom_it_may_connect_to():
+    told = {
+        "allow": ["minio.storage", "127.0.0.1"],
+        "deny": ["10.0.0.5"],
+        "only": ["10.0.0.0/8", "fd00::/8"],
+    }
+    container = find(render({"connections": told}), "Deployment", RELEASE)["spec"]["template"]["spec"]["containers"][0]
+    environment = {each["name"]: each["value"] for each in container["env"] if each["name"].startswith("MODELYARD_CONNECTIONS")}
+    settings = {key: environment[f"MODELYARD_CONNECTIONS_{key.upper()}"] for key in told}
+    assert {key: value.split(",") for key, value in settings.items()} == told
+
+
+def test_no_pod_reaches_a_metadata_service_but_dns_may_be_there():
+    objects = render(SETS["tenants"])
+    policies = [each for each in objects if each["kind"] == "NetworkPolicy" and each["spec"].get("egress")]
+    assert {each["metadata"]["name"] for each in policies} >= {
+        RELEASE,
+        "modelyard-training",
+        "modelyard-serving",
+    }
+    for each in policies:
+        for rule in each["spec"]["egress"]:
+            ports = {port["port"] for port in rule.get("ports", [])}
+            if ports in ({53}, {443, 6443}) or "ports" not in rule:  # DNS, the API server, a tenant's own extraEgress
+                continue
+            blocks = {peer["ipBlock"]["cidr"]: peer["ipBlock"]["except"] for peer in rule["to"] if "ipBlock" in peer}
+            assert "169.254.0.0/16" in blocks["0.0.0.0/0"]
+            assert "fe80::/10" in blocks["::/0"]

@@ -1,0 +1,181 @@
+"""Addresses at the adapters: judged when the connection is made, whatever name led there, and without a word about who listens.
+
+A rebinding name server is not needed: each connection is judged by the address that it is made to (`test_a_name_is_judged...`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+
+from modelyard.adapters.bounds import Limits
+from modelyard.adapters.connection import Tenants
+from modelyard.adapters.instrument import Probe
+from modelyard.adapters.mlflow import Credentials, Mlflow
+from modelyard.adapters.offload import Pool
+from modelyard.adapters.s3 import S3
+from modelyard.adapters.s3_client import Clients, Keys
+from modelyard.api.addresses import DENIED, Addresses
+from modelyard.api.artifacts import Reach
+from modelyard.errors import Invalid, ModelyardError, Unavailable
+from tests.local import limits
+from tests.servers import free_port
+
+
+@dataclass
+class Listener:
+    """Counts connections, and answers each request the same."""
+
+    answer: bytes = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
+    port: int = 0
+    seen: list[bytes] = field(default_factory=list)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.seen.append(b"")
+        self.seen[-1] = await reader.read(65536)
+        writer.write(self.answer)
+        await writer.drain()
+        writer.close()
+
+
+@asynccontextmanager
+async def listening(listener: Listener, host: str = "127.0.0.1") -> AsyncIterator[Listener]:
+    server = await asyncio.start_server(listener.serve, host, 0)
+    listener.port = server.sockets[0].getsockname()[1]
+    try:
+        yield listener
+    finally:
+        server.close()
+
+
+Ask = Callable[[str, Limits], Awaitable[object]]
+
+
+async def mlflow(url: str, shared: Limits) -> object:
+    client = Mlflow(url, Credentials(), Probe("MLflow", lambda *_: None), limits=shared)
+    try:
+        return await client.delete_run("r")
+    finally:
+        await client.close()
+
+
+async def s3(url: str, shared: Limits) -> object:
+    keys, pool = Keys(url, "a", "b"), Pool("S3", 4)
+    client = S3(
+        keys,
+        Reach("bucket", "risk"),
+        Probe("S3", lambda *_: None),
+        clients=Clients(limits=shared),
+        pool=pool,
+        bulk=pool,
+    )
+    try:
+        return await client.create_bucket("bucket")
+    finally:
+        await client.close()
+
+
+async def told(ask: Ask, url: str, shared: Limits) -> str:
+    with pytest.raises(Unavailable) as caught:
+        await ask(url, shared)
+    assert type(caught.value) is Unavailable, "nothing was sent: even a write is not ambiguous"
+    return caught.value.detail
+
+
+ASKS = pytest.mark.parametrize("ask", [mlflow, s3])
+
+
+@ASKS
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]", "0.0.0.0", "2130706433", "127.1"])
+async def test_a_name_is_judged_by_the_address_that_is_connected_to(ask: Ask, host: str):
+    async with listening(Listener()) as listener:
+        detail = await told(ask, f"http://{host}:{listener.port}", Limits())
+    assert detail == DENIED or (host[0].isdigit() and "host name is not known" in detail)
+    assert listener.seen == []
+
+
+@ASKS
+async def test_a_denied_address_says_nothing_of_who_listens_there(ask: Ask):
+    async with listening(Listener()) as listener:
+        opened = await told(ask, f"http://127.0.0.1:{listener.port}", Limits())
+    closed = await told(ask, f"http://127.0.0.1:{free_port()}", Limits())
+    nowhere = await told(ask, "http://169.254.169.254:9", Limits())
+    assert opened == closed == nowhere == DENIED
+
+
+@ASKS
+async def test_the_allowed_are_connected_to_and_what_does_not_answer_is_said_in_one_way(ask: Ask):
+    body = b"{}" if ask is mlflow else b"<a/>"
+    async with listening(Listener(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body))) as listener:
+        await ask(f"http://127.0.0.1:{listener.port}", limits())
+        await ask(f"http://localhost:{listener.port}", limits(allow=("localhost",)))
+    assert len(listener.seen) == 2
+    assert "nobody answers at its address" in await told(ask, f"http://127.0.0.1:{free_port()}", limits())
+
+
+@ASKS
+@pytest.mark.parametrize("status", [b"301 Moved", b"302 Found", b"307 Temporary Redirect", b"308 Permanent Redirect"])
+async def test_no_redirect_leads_to_a_denied_address(ask: Ask, status: bytes):
+    """Ours is the only address that is allowed; the other one is of this machine, too."""
+    async with listening(Listener(), "127.0.0.2") as other:
+        there = b"http://127.0.0.2:%d/" % other.port
+        headers = b"location: %s\r\nx-amz-bucket-region: eu-west-1\r\ncontent-length: 0\r\n\r\n" % there
+        async with listening(Listener(b"HTTP/1.1 %s\r\n%s" % (status, headers))) as first:
+            with pytest.raises(ModelyardError) as caught:
+                await ask(f"http://127.0.0.1:{first.port}", limits(allow=("127.0.0.1",)))
+        assert isinstance(caught.value, Invalid)
+    assert first.seen
+    assert other.seen == []
+
+
+SECRET = {
+    "MLFLOW_TRACKING_URI": "http://127.0.0.1:{port}",
+    "MLFLOW_S3_ENDPOINT_URL": "http://127.0.0.1:{port}",
+    "AWS_ACCESS_KEY_ID": "a",
+    "AWS_SECRET_ACCESS_KEY": "b",
+    "MODELYARD_BUCKET": "bucket",
+}
+
+
+async def test_the_api_server_is_denied_before_the_first_connection():
+    """Its address is learned from itself; while it does not say it, no tenant is opened."""
+    answers: list[tuple[str, ...] | Unavailable] = [
+        Unavailable("Kubernetes", "find", "the API server"),
+        ("127.0.0.1",),
+    ]
+    asked: list[str] = []
+
+    async def denied() -> tuple[str, ...]:
+        asked.append("where are you?")
+        answer = answers[len(asked) - 1]
+        if isinstance(answer, Unavailable):
+            raise answer
+        return answer
+
+    async with listening(Listener()) as listener:
+        values = {key: value.format(port=listener.port) for key, value in SECRET.items()}
+
+        async def secret(_: str, name: str) -> dict[str, str] | None:
+            return values if name == "modelyard-connection" else None
+
+        tenants = Tenants(
+            secret,
+            lambda *_: None,
+            limits=Limits(addresses=Addresses(allow=("127.0.0.0/8",))),
+            denied=denied,
+        )
+        with pytest.raises(Unavailable, match="find the API server"):
+            await tenants.tenant("risk")
+        for namespace in ("risk", "credit"):
+            tenant = await tenants.tenant(namespace)
+            for call in (tenant.tracking.run("r"), tenant.store.create_bucket("bucket")):
+                with pytest.raises(Unavailable) as caught:
+                    await call
+                assert caught.value.detail == DENIED
+        await tenants.close()
+    assert len(asked) == 2
+    assert listener.seen == []
