@@ -104,9 +104,11 @@ def test_base64_that_is_wrapped_after_76_characters_is_masked():
     for before in range(40, 60):
         shown = base64.encodebytes(b"a" * before + secret.encode() + b"z" * 40).decode()
         masked = Words((secret,))(shown, lines=True)
-        left = base64.b64decode("".join(masked.replace("***", "").split()) + "==")
         assert "***" in masked
-        assert b"horse" not in left
+        for part in map("".join, map(str.split, masked.split("***"))):
+            # Where a part begins says nothing of where a group of four does.
+            shifted = (part[start:] for start in range(4))
+            assert not any(b"horse" in base64.b64decode(each[: len(each) // 4 * 4]) for each in shifted)
 
 
 def test_two_credentials_of_which_one_holds_the_other_over_two_lines():
