@@ -121,6 +121,7 @@ async def test_an_ended_run_asks_mlflow_and_s3_nothing():
         ("FINISHED", "", False),  # the script has closed it, and may go on
         ("RUNNING", "Complete", True),
         ("FINISHED", "Complete", True),
+        ("FAILED", "Complete", False),  # the script says that it failed
         ("FINISHED", None, True),  # the Job went before anybody looked
         ("RUNNING", None, False),
     ],

@@ -25,7 +25,7 @@ from modelyard.plan import (
     TagTarget,
 )
 from modelyard.training_run import build, external, jobs, outcome
-from modelyard.training_run.failed import decide_failed, recorded_failure, vanished, why_failed
+from modelyard.training_run.failed import closed_as_failed, decide_failed, recorded_failure, vanished, why_failed
 from modelyard.training_run.report import known
 from modelyard.training_run.start import UNWATCHED_POLL, suspended
 from modelyard.training_run.view import AttemptView
@@ -70,7 +70,8 @@ def _in_cluster(view: AttemptView) -> Plan[TrainingRunStatus]:
     if missing := _unlogged(view):
         return Act((LogParameters(view.tracked.id, missing),))
     if succeeded(job):
-        return _complete(view)
+        closed = closed_as_failed(view)
+        return _complete(view) if closed is None else decide_failed(view, closed)
     if failed(job):
         failure = why_failed(view, job)
         return decide_failed(view, failure)

@@ -17,6 +17,7 @@ from modelyard.training_run.start import start_attempt
 from modelyard.training_run.view import AttemptView
 
 __all__ = [
+    "closed_as_failed",
     "decide_failed",
     "decide_lost",
     "recorded_failure",
@@ -71,6 +72,14 @@ def why_failed(view: AttemptView, job: Manifest) -> Failure:
     found = found.model_copy(update={"attempt": view.attempt})
     recorded = recorded_failure(view)
     return recorded if recorded is not None and not outcome.told(found) else found
+
+
+def closed_as_failed(view: AttemptView) -> Failure | None:
+    """Return the failure of an attempt whose Job is complete, but whose MLflow run says that it failed; None if it does not."""
+    if not view.tracked.has_failed:
+        return None
+    found = outcome.closed(view.tracked, view.observation.words, exit_code=0)
+    return found.model_copy(update={"attempt": view.attempt}) if found else None
 
 
 def recorded_failure(view: AttemptView) -> Failure | None:

@@ -106,11 +106,12 @@ async def _referenced(tenant: Tenant, runs: dict[int, TrackedRun]) -> frozenset[
 def _trained(run: TrainingRun, newest: TrackedRun, found: Observation) -> bool:
     """Tell whether the model can no longer change.
 
-    Its Job is complete, or was deleted after the run was closed as finished.
+    Its Job is complete and its MLflow run not closed as failed, or the Job was deleted after the
+    run was closed as finished.
     """
     job = jobs.job_of_attempt(run, found)
     if job is not None and succeeded(job):
-        return True
+        return not newest.has_failed
     return newest.has_finished and (job is None or failed(job) is not None)
 
 

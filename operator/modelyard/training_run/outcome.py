@@ -5,19 +5,22 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from modelyard.api.pod_end import PodReason
+from modelyard.api.text import Words
 from modelyard.api.training_run import DatasetStatus, Failure
 from modelyard.api.training_run import TrainingReason as Reason
 from modelyard.kube.jobs import failed, podless_since, running_since
+from modelyard.kube.names import FAILURE_TAG
 from modelyard.kube.pod_state import PodEnd, not_created, pod_end, terminations, workload_end
 from modelyard.plan import Manifest
+from modelyard.ports import TrackedRun
 from modelyard.training_run.build import DATA, TRAINER
 
-__all__ = ["Waiting", "dataset", "failure", "final", "is_podless", "told", "too_late", "waiting"]
+__all__ = ["Waiting", "closed", "dataset", "failure", "final", "is_podless", "told", "too_late", "waiting"]
 
 _POD_COMES = timedelta(seconds=30)
 """A Job's first pod is created within a second; one that is missing after this long was refused."""
 _ASK_AGAIN = timedelta(minutes=1)
-_MESSAGE_LIMIT = 2048
+_MESSAGE_LIMIT, _TAG_LIMIT = 2048, 1000
 _ANOTHER = " A corrected run is another TrainingRun."
 _CONTAINERS = frozenset({DATA, TRAINER})
 _REASONS = {reason: Reason(reason.value) for reason in PodReason if reason.value in set(Reason)}
@@ -119,6 +122,25 @@ def failure(job: Manifest, pods: Iterable[Manifest], deadline: int | None) -> Fa
         return too_late(deadline)
     reason = _REASONS.get(found.reason, Reason.FAILED)
     return Failure(reason=reason, message=_message(found), exit_code=found.exit_code, log=found.log)
+
+
+def closed(tracked: TrackedRun, words: Words, *, exit_code: int | None = None) -> Failure | None:
+    """Say why an attempt failed whose MLflow run the trainer, or a user, closed without a result.
+
+    None without a word of why: its tag says nothing, and no container exited with 0 all the same.
+    """
+    reason = words(tracked.tags.get(FAILURE_TAG, ""))[:_TAG_LIMIT].strip()
+    if reason:
+        return Failure(reason=Reason.FAILED, message=reason, exit_code=exit_code)
+    if exit_code is None:
+        return None
+    message = (
+        f"The trainer exited with code {exit_code}, but its MLflow run was closed as {tracked.status}:"
+        " by mlflow.end_run, or by an exception within mlflow.start_run that the script caught."
+        " Nothing is registered. Exit with another code when training fails, and close the run as"
+        " FINISHED when it does not."
+    )
+    return Failure(reason=Reason.FAILED, message=message, exit_code=exit_code)
 
 
 def _message(found: PodEnd) -> str:
