@@ -62,8 +62,10 @@ async def world(
             run = await tracking.create_run(experiment, "r", {})
             logged_once.append((run, user.ask("log", run)))
         run, id_ = logged_once[0]
-        logged = await tracking.logged_model(id_)
-        assert logged is not None
+        tracked = await tracking.run(run)
+        assert tracked is not None
+        (logged,) = await tracking.logged_models(tracked)
+        assert logged.id == id_
         await tracking.create_model(f"risk.{name}", "", {})
         yield World(tracking, store, user, run, logged, f"risk.{name}")
 

@@ -127,6 +127,16 @@ def test_an_end_stands_whatever_comes():
             assert after.condition("Succeeded") == before.condition("Succeeded")
 
 
+def test_models_of_one_moment_are_named_and_so_is_the_way_to_choose():
+    run = training_run(register=REGISTER)
+    world = replace(complete(run, model=None), candidates=("scaler (m-1)", "booster (m-2)"))
+    run = written(run, decide(run, world, NOW))
+    run = written(run, decide(run, observed(registered_model=registered_model()), NOW))
+    assert said(run.status) == "Stalled NoModel"
+    assert "scaler (m-1), booster (m-2)" in message(run.status)
+    assert "spec.versions.<name>: {runId: r1, path: <the model's name>}" in message(run.status)
+
+
 def test_trouble_comes_and_goes_and_the_end_is_told_again():
     for ended, words in ((trained(), "Ready Succeeded"), (broken(), "Stalled Failed")):
         run = written(ended, decide(ended, observed(), NOW))

@@ -1,6 +1,5 @@
 """MLflow's runs and the models that they logged, by REST."""
 
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
@@ -19,7 +18,7 @@ _PAGE = 200
 _BATCH = 100
 _PARAMETER_LIMIT = 6000
 _TAG_LIMIT = 8000
-_MODEL_ID = re.compile(r"m-[A-Za-z0-9]{1,64}")
+_MODELS = 50
 
 
 class Runs(Part):
@@ -140,14 +139,24 @@ class Runs(Part):
         """Undo the soft deletion; restoring one that is active is no error. One request."""
         await self._rest.write(Ask("restore run", run), "runs/restore", {"run_id": run}, parse=nothing)
 
-    async def logged_model(self, id_: str) -> LoggedModel | None:
-        """Return a logged model by its id `m-...`; anything else is None. One request."""
-        if _MODEL_ID.fullmatch(id_) is None:
-            return None
-        try:
-            return await self._rest.read(Ask("read logged model", id_), f"logged-models/{id_}", parse=_logged_model)
-        except Missing:
-            return None
+    async def logged_models(self, run: TrackedRun, name: str | None = None) -> tuple[LoggedModel, ...]:
+        """Return the newest 50 models that a run logged whole, of this name if one is given, newest first. One request.
+
+        A run that says of no models, and one of before MLflow 3, costs none.
+        """
+        wanted = {"source_run_id": run.id} | ({} if name is None else {"name": name})
+        filter_ = _terms(wanted)
+        if not run.models or filter_ is None:
+            return ()
+        body: Json = {
+            "experiment_ids": [run.experiment],
+            "filter": filter_,
+            "max_results": _MODELS,
+            "order_by": [{"field_name": "creation_timestamp", "ascending": False}],
+        }
+        found = await self._rest.read(Ask("search models of", run.id), "logged-models/search", body=body, parse=_logged_models)
+        # Once more here: some databases compare without case.
+        return tuple(each for each in found if each.run == run.id and name in (None, each.name))
 
 
 def _now() -> int:
@@ -194,8 +203,19 @@ def _run(run: Json) -> TrackedRun:
     )
 
 
-def _logged_model(answer: Json) -> LoggedModel:
-    info = answer["model"]["info"]
+def _terms(wanted: Mapping[str, str]) -> str | None:
+    """Write a filter over attributes; None when a value cannot be written."""
+    terms = {key: quoted(value) for key, value in wanted.items()}
+    return None if None in terms.values() else " AND ".join(f"{key} = {value}" for key, value in terms.items())
+
+
+def _logged_models(answer: Json) -> list[LoggedModel]:
+    found = [model["info"] for model in answer.get("models", ())]
+    # MLflow 3 cannot filter by status.
+    return [_logged_model(info) for info in found if info.get("status") == "LOGGED_MODEL_READY"]
+
+
+def _logged_model(info: Json) -> LoggedModel:
     return LoggedModel(
         id=info["model_id"],
         uri=info["artifact_uri"],

@@ -86,7 +86,7 @@ class TrainingReason(StrEnum):
     VERSION_HELD = "VersionHeld"
     """Trained; an earlier declaration holds the name of the version that spec.register names. If it fails, the model is registered."""
     NO_MODEL = "NoModel"
-    """spec.register is set, but the run logged no model."""
+    """spec.register is set, but the run logged no model, or several at once of which none is named model."""
     FAILED = "Failed"
     """The trainer failed in every attempt that spec.backoffLimit allows."""
     OUT_OF_MEMORY = "OutOfMemory"

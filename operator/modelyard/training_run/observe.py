@@ -9,15 +9,19 @@ from modelyard.api.experiment import Experiment
 from modelyard.api.mlmodel import MLMODEL_LIMIT, read_mlmodel
 from modelyard.api.registered_model import RegisteredModel
 from modelyard.api.training_run import TrainingRun
+from modelyard.api.training_status import CANDIDATES
 from modelyard.kube.jobs import failed, succeeded
 from modelyard.kube.names import ATTEMPT_TAG, UID_TAG
 from modelyard.kube.pod_words import cleaned
 from modelyard.ports import Ports, Tenant, TrackedRun
+from modelyard.tracked import logged_last
 from modelyard.training_run import jobs, outcome
 from modelyard.training_run.observation import FoundModel, Observation
 
 __all__ = ["observe"]
 
+_DEFAULT = "model"
+"""The name of a run's model, and its path below the artifacts of MLflow 2."""
 _ATTEMPT = re.compile(r"[1-9][0-9]?")
 """An attempt as its tag has it; `spec.backoffLimit` allows 21. Whoever trains can write tags."""
 
@@ -52,12 +56,14 @@ async def observe(run: TrainingRun, ports: Ports, now: datetime) -> Observation:
         return replace(found, referenced=await _referenced(tenant, runs))
     newest = found.newest
     trained = newest is not None and _trained(run, newest, found)
+    model, candidates = await _model(tenant, newest) if newest and trained else (None, ())
     return replace(
         found,
         script=await _script(run, ports),
         dataset=_dataset(run, tenant),
         creation_error=await _creation_error(run, ports, found, now),
-        model=await _model(tenant, newest) if newest and trained else None,
+        model=model,
+        candidates=candidates,
     )
 
 
@@ -140,20 +146,22 @@ def _dataset(run: TrainingRun, tenant: Tenant) -> str:
     return tenant.reach.complaint(dataset.uri)
 
 
-async def _model(tenant: Tenant, run: TrackedRun) -> FoundModel | None:
-    """Return the model that the run logged last.
+async def _model(tenant: Tenant, run: TrackedRun) -> tuple[FoundModel | None, tuple[str, ...]]:
+    """Return the run's model: the one named `model`, else the one that was logged last.
 
-    MLflow 3 has logged models; with MLflow 2 the model is the run's artifact `model`. Where it is,
-    a pod said: what the namespace may not read is no model of this run.
+    Several of the same millisecond are returned by name instead. MLflow 3 has logged models; with
+    MLflow 2 the model is the run's artifact `model`. Where it is, a pod said: what the namespace
+    may not read is no model of this run.
     """
-    uri = f"{run.artifact_uri.rstrip('/')}/model"
-    if run.models:
-        logged = await tenant.tracking.logged_model(run.models[-1])
-        uri = logged.uri if logged else uri
+    uri = f"{run.artifact_uri.rstrip('/')}/{_DEFAULT}"
+    logged = await tenant.tracking.logged_models(run, _DEFAULT) or await tenant.tracking.logged_models(run)
+    if len(last := logged_last(logged)) > 1:
+        return None, tuple(f"{each.name} ({each.id})" for each in last[:CANDIDATES])
+    uri = last[0].uri if last else uri
     if tenant.reach.complaint(uri):
-        return None
+        return None, ()
     text = await tenant.store.read(f"{uri.rstrip('/')}/MLmodel", MLMODEL_LIMIT)
     if text is None:
-        return None
+        return None, ()
     tree = await tenant.store.digest(uri)
-    return None if tree is None else FoundModel(uri, tree, read_mlmodel(text))
+    return None if tree is None else FoundModel(uri, tree, read_mlmodel(text)), ()
