@@ -198,8 +198,8 @@ class Tracking(Protocol):
         """Undo the soft deletion."""
         ...
 
-    async def logged_models(self, run: TrackedRun, name: str | None = None) -> tuple[LoggedModel, ...]:
-        """Return the newest 50 models that a run logged whole, of this name if one is given, newest first."""
+    async def logged_models(self, experiment: str, run: str, name: str | None = None) -> tuple[LoggedModel, ...]:
+        """Return the newest 50 models that a run of an experiment logged whole, of this name if one is given, newest first."""
         ...
 
     async def model(self, name: str) -> TrackedModel | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -229,7 +228,7 @@ async def test_the_models_that_a_run_logged_are_known(world: World, experiment: 
     assert found is not None
     assert found.models == (logged.id,)
     assert [each.models for each in await world.tracking.runs(experiment)] == [(logged.id,)]
-    (model,) = await world.tracking.logged_models(found)
+    (model,) = await world.tracking.logged_models(experiment, run)
     assert (model.id, model.name, model.run, model.uri) == (logged.id, "model", run, logged.uri)
     assert model.uri == f"s3://mlflow-artifacts/risk/{name}/models/{logged.id}/artifacts"
     assert model.created is not None
@@ -240,17 +239,13 @@ async def test_the_models_of_a_run_come_newest_first_whatever_their_names(world:
     names = ("model", "scaler", "model", "last-one")
     logged = [world.log_model(run, name).id for name in names]
     world.log_model(other, "model")
-    found = await world.tracking.run(run)
-    assert found is not None
-    assert [each.id for each in await world.tracking.logged_models(found)] == logged[::-1]
-    assert [each.id for each in await world.tracking.logged_models(found, "model")] == [logged[2], logged[0]]
-    assert await world.tracking.logged_models(found, "Model") == ()
-    assert await world.tracking.logged_models(replace(found, models=())) == ()
+    assert [each.id for each in await world.tracking.logged_models(experiment, run)] == logged[::-1]
+    assert [each.id for each in await world.tracking.logged_models(experiment, run, "model")] == [logged[2], logged[0]]
+    assert await world.tracking.logged_models(experiment, run, "Model") == ()
+    assert await world.tracking.logged_models(experiment, "no' run") == ()
 
 
 async def test_a_model_that_was_not_logged_whole_is_none(world: World, experiment: str):
     run = await world.tracking.create_run(experiment, "r", TAGS)
     world.log_model(run, "model", ready=False)
-    found = await world.tracking.run(run)
-    assert found is not None
-    assert await world.tracking.logged_models(found) == ()
+    assert await world.tracking.logged_models(experiment, run) == ()

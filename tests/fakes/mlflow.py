@@ -183,11 +183,11 @@ class FakeTracking:
         async with self._call("restore_run", run):
             self.runs_by_id[run] = replace(self._run("restore run", run), deleted=False)
 
-    async def logged_models(self, run: TrackedRun, name: str | None = None) -> tuple[LoggedModel, ...]:
-        async with self._call("logged_models", run.id, name):
-            found = [each for each in self.logged.values() if each.run == run.id and name in (None, each.name)]
+    async def logged_models(self, experiment: str, run: str, name: str | None = None) -> tuple[LoggedModel, ...]:
+        async with self._call("logged_models", experiment, run, name):
+            found = [each for each in self.logged.values() if each.run == run and name in (None, each.name)]
             newest_first = sorted(found, key=lambda each: each.created or datetime.min.replace(tzinfo=UTC), reverse=True)
-            return tuple(newest_first[:50]) if run.models else ()
+            return tuple(newest_first[:50])
 
     # --- registry -----------------------------------------------------------------------------------
     async def model(self, name: str) -> TrackedModel | None:

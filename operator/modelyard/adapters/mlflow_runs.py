@@ -139,24 +139,24 @@ class Runs(Part):
         """Undo the soft deletion; restoring one that is active is no error. One request."""
         await self._rest.write(Ask("restore run", run), "runs/restore", {"run_id": run}, parse=nothing)
 
-    async def logged_models(self, run: TrackedRun, name: str | None = None) -> tuple[LoggedModel, ...]:
+    async def logged_models(self, experiment: str, run: str, name: str | None = None) -> tuple[LoggedModel, ...]:
         """Return the newest 50 models that a run logged whole, of this name if one is given, newest first. One request.
 
-        A run that says of no models, and one of before MLflow 3, costs none.
+        MLflow before version 3 does not know the question: ask it only of a run that names its models.
         """
-        wanted = {"source_run_id": run.id} | ({} if name is None else {"name": name})
+        wanted = {"source_run_id": run} | ({} if name is None else {"name": name})
         filter_ = _terms(wanted)
-        if not run.models or filter_ is None:
+        if filter_ is None:
             return ()
         body: Json = {
-            "experiment_ids": [run.experiment],
+            "experiment_ids": [experiment],
             "filter": filter_,
             "max_results": _MODELS,
             "order_by": [{"field_name": "creation_timestamp", "ascending": False}],
         }
-        found = await self._rest.read(Ask("search models of", run.id), "logged-models/search", body=body, parse=_logged_models)
+        found = await self._rest.read(Ask("search models of", run), "logged-models/search", body=body, parse=_logged_models)
         # Once more here: some databases compare without case.
-        return tuple(each for each in found if each.run == run.id and name in (None, each.name))
+        return tuple(each for each in found if each.run == run and name in (None, each.name))
 
 
 def _now() -> int:

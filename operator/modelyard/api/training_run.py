@@ -312,14 +312,12 @@ class TrainingRun(Resource[TrainingRunSpec, TrainingRunStatus]):
 
     @property
     def parameters(self) -> dict[str, str]:
-        """What it trains with: as MLflow has it, or as the spec says while nothing is logged.
+        """What it trains with: as MLflow has it, and as the spec says where nothing is logged yet.
 
         A value that the status has cut is whole if it is the spec's.
         """
         ours, logged = self.spec.parameters, self.status.parameters
-        if not logged:
-            return dict(ours)
-        return {name: ours[name] if name in ours and shortened(ours[name]) == value else value for name, value in logged.items()}
+        return dict(ours) | {name: ours[name] if name in ours and shortened(ours[name]) == value else value for name, value in logged.items()}
 
     def trainer_settings(self) -> dict[str, Any]:
         """Return the trainer as its pod reads it: one key, its settings below."""

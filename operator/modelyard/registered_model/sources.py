@@ -9,7 +9,7 @@ from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.api.training_run import TrainingRun
 from modelyard.errors import Invalid
 from modelyard.kube.names import NAMESPACE_TAG
-from modelyard.ports import ArtifactTree, Tenant, TrackedRun
+from modelyard.ports import ArtifactTree, LoggedModel, Tenant, TrackedRun
 from modelyard.registered_model.declarations import Declaration
 from modelyard.registered_model.observation import Source
 from modelyard.tracked import logged_last
@@ -62,7 +62,7 @@ async def _training_run(name: str, runs: Mapping[str, TrainingRun], tenant: Tena
         message = f"The model of the TrainingRun {name} has changed since it was logged. Train again."
         return VersionBlocker.of(Reason.ARTIFACT_DIGEST_MISMATCH, message, needs_action=True)
     tracked = await tenant.tracking.run(run.status.mlflow.run_id)
-    logged = await tenant.tracking.logged_models(tracked) if tracked else ()
+    logged = await _logged(tenant, tracked) if tracked else ()
     model_id = next((each.id for each in logged if each.uri.rstrip("/") == source.uri.rstrip("/")), None)
     return Source(source.uri, source.tree, source.mlmodel, run.status.mlflow.run_id, name, model_id)
 
@@ -77,7 +77,7 @@ async def _run(run_id: str, path: str, tenant: Tenant, namespace: str) -> Source
             f"The run {run_id} says of no namespace that it is its. In MLflow, set the tag"
             f" {NAMESPACE_TAG} of the run or of its experiment to {namespace}."
         )
-    last = logged_last(await tenant.tracking.logged_models(tracked, path))
+    last = logged_last(await _logged(tenant, tracked, path))
     if len(last) > 1:
         return _invalid(
             f"The run {run_id} logged several models named {path} at the same moment."
@@ -101,6 +101,10 @@ async def _namespace_of(run: TrackedRun, tenant: Tenant) -> str:
         return own
     experiment = await tenant.tracking.experiment_by_id(run.experiment)
     return experiment.tags.get(NAMESPACE_TAG, "") if experiment else ""
+
+
+async def _logged(tenant: Tenant, run: TrackedRun, name: str | None = None) -> tuple[LoggedModel, ...]:
+    return await tenant.tracking.logged_models(run.experiment, run.id, name) if run.models else ()
 
 
 async def _tree(uri: str, tenant: Tenant, known: ArtifactTree | None = None, listing: str | None = None) -> Source | Blocker:

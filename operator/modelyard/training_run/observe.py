@@ -13,7 +13,7 @@ from modelyard.api.training_status import CANDIDATES
 from modelyard.kube.jobs import failed, succeeded
 from modelyard.kube.names import ATTEMPT_TAG, UID_TAG
 from modelyard.kube.pod_words import cleaned
-from modelyard.ports import Ports, Tenant, TrackedRun
+from modelyard.ports import LoggedModel, Ports, Tenant, TrackedRun
 from modelyard.tracked import logged_last
 from modelyard.training_run import jobs, outcome
 from modelyard.training_run.observation import FoundModel, Observation
@@ -154,8 +154,8 @@ async def _model(tenant: Tenant, run: TrackedRun) -> tuple[FoundModel | None, tu
     may not read is no model of this run.
     """
     uri = f"{run.artifact_uri.rstrip('/')}/{_DEFAULT}"
-    logged = await tenant.tracking.logged_models(run, _DEFAULT) or await tenant.tracking.logged_models(run)
-    if len(last := logged_last(logged)) > 1:
+    last = logged_last(await _logged(tenant, run))
+    if len(last) > 1:
         return None, tuple(f"{each.name} ({each.id})" for each in last[:CANDIDATES])
     uri = last[0].uri if last else uri
     if tenant.reach.complaint(uri):
@@ -165,3 +165,11 @@ async def _model(tenant: Tenant, run: TrackedRun) -> tuple[FoundModel | None, tu
         return None, ()
     tree = await tenant.store.digest(uri)
     return None if tree is None else FoundModel(uri, tree, read_mlmodel(text)), ()
+
+
+async def _logged(tenant: Tenant, run: TrackedRun) -> tuple[LoggedModel, ...]:
+    """Return the run's models named `model`; all, if none is."""
+    if not run.models:
+        return ()
+    named = await tenant.tracking.logged_models(run.experiment, run.id, _DEFAULT)
+    return named or await tenant.tracking.logged_models(run.experiment, run.id)

@@ -22,6 +22,13 @@ _POD_COMES = timedelta(seconds=30)
 _ASK_AGAIN = timedelta(minutes=1)
 _MESSAGE_LIMIT, _TAG_LIMIT = 2048, 1000
 _ANOTHER = " A corrected run is another TrainingRun."
+_OTHER_EXPERIMENT = "active experiment ID does not match environment run ID"
+"""MLflow's words, in `mlflow.start_run`."""
+_SET_EXPERIMENT = (
+    "mlflow.set_experiment named another experiment than the run's before mlflow.start_run. Remove that line, which"
+    " the log shows below: MLFLOW_RUN_ID says which run it is. An image of your own may have created that"
+    " experiment: delete it in MLflow."
+)
 _CONTAINERS = frozenset({DATA, TRAINER})
 _REASONS = {reason: Reason(reason.value) for reason in PodReason if reason.value in set(Reason)}
 """The TrainingRun's reason for a pod's. Any other end of a pod is Failed, with its own message."""
@@ -145,6 +152,8 @@ def closed(tracked: TrackedRun, words: Words, *, exit_code: int | None = None) -
 
 def _message(found: PodEnd) -> str:
     """Return what is the case and what to do; the spec never changes, so a correction is a new object."""
+    if found.reason is PodReason.CONTAINER_FAILED and _OTHER_EXPERIMENT in found.log:
+        return f"{found.message.strip().rstrip('.')}: {_SET_EXPERIMENT}{_ANOTHER}"
     another = _ANOTHER if found.reason in _REASONS and found.needs_action else ""
     return f"{found.text(_MESSAGE_LIMIT - len(another))}{another}"
 
