@@ -22,6 +22,7 @@ from modelyard.plan import Act, Apply, Delete, Manifest, Rest
 from modelyard.ports import Tenant
 from modelyard.training_run.decide import decider
 from modelyard.training_run.observe import observe
+from tests.expansion import expanded
 from tests.unit.builders import NAMESPACE, NOW, RUNTIME, Around, experiment, live, pod, terminated, training_run, written
 
 __all__ = ["Attempt"]
@@ -91,7 +92,7 @@ class Attempt:
         (job,) = [each for each in self._around.children if each["kind"] == "Job"]
         container = job["spec"]["template"]["spec"]["containers"][0]
         command = [sys.executable, *container["command"][1:-1], str(self._folder / "train.py")]
-        given = {each["name"]: each["value"] for each in container["env"]} | {"HOME": str(self._folder)}
+        given = expanded(container["env"], self._connection) | {"HOME": str(self._folder)}
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "AWS_", "MODELYARD_"))}
         environment = kept | self._connection | given | {"PYTHONPATH": str(ROOT / "operator")}
         done = subprocess.run(command, cwd=self._folder, env=environment, capture_output=True, text=True, timeout=240, check=False)

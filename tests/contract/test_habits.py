@@ -23,8 +23,9 @@ import mlflow
 mlflow.set_experiment("churn-of-a-laptop")
 with mlflow.start_run():
     given = json.loads(os.environ["MODELYARD_PARAMETERS"])
-    mlflow.log_params({name: float(value) for name, value in given.items() if name != "seed"})
+    mlflow.log_params({name: float(value) for name, value in given.items() if name not in {"seed", "note"}})
     mlflow.log_metric("accuracy", 0.9)
+    print("the note is", given["note"])
 """
 CAUGHT = """
 import mlflow
@@ -60,13 +61,15 @@ async def begin(mlflows: Mlflows, minio: servers.Minio, name: str, tmp_path: Pat
 
 
 async def test_a_plain_script_logs_into_its_run_by_its_own_words(begin: Begin):
-    attempt = await begin(PLAIN, parameters={"subsample": "1", "max_depth": "3", "seed": "7"})
+    note = "$$5 and $(AWS_SECRET_ACCESS_KEY)"
+    attempt = await begin(PLAIN, parameters={"subsample": "1", "max_depth": "3", "seed": "7", "note": note})
     log = attempt.train()
     await attempt.settle()
     assert attempt.run.status.is_true("Succeeded"), log
     (run,) = await attempt.tracking.runs(attempt.experiment)
     assert (run.status, run.metrics) == ("FINISHED", {"accuracy": 0.9})
-    assert run.parameters == {"subsample": "1.0", "max_depth": "3.0", "seed": "7"}
+    assert run.parameters == {"subsample": "1.0", "max_depth": "3.0", "seed": "7", "note": note}
+    assert f"the note is {note}\n" in log
     assert await attempt.tracking.experiment("churn-of-a-laptop") is None, "a stray experiment stays"
     assert "no experiment churn-of-a-laptop is created" in log
 

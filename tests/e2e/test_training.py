@@ -18,6 +18,8 @@ pytestmark = pytest.mark.e2e
 
 SCRIPTS = Path(__file__).parent / "scripts"
 SMALL = QUICK["resources"]
+NOTE = "$$5 and $(AWS_SECRET_ACCESS_KEY)"
+"""What the kubelet would expand."""
 NO_IMAGE = "127.0.0.1:1/modelyard/nothing:1"
 CSV = "amount,hour,is_fraud\n" + "".join(f"{n * 7 % 90 + n % 2 * 200},{n % 24},{n % 2}\n" for n in range(120))
 
@@ -37,7 +39,8 @@ def digest(content: bytes) -> str:
 
 def script(key: str) -> dict[str, Any]:
     """A trainer that is a script, without a dataset: it starts in no time."""
-    return {"trainer": {"script": {"configMap": "scripts", "key": f"{key}.py"}}, "dataset": None, "parameters": {"n_estimators": "5"}}
+    parameters = {"n_estimators": "5", "note": NOTE}
+    return {"trainer": {"script": {"configMap": "scripts", "key": f"{key}.py"}}, "dataset": None, "parameters": parameters}
 
 
 def from_s3(bucket: str, namespace: str, name: str, checked: bytes) -> dict[str, Any]:
@@ -182,6 +185,7 @@ def test_a_plain_script_needs_nothing_of_modelyard(runs: Tenant):
     parameters = {each["key"]: each["value"] for each in tracked["data"]["params"]}
     assert parameters["seen_by"] == "the script"
     assert parameters["n_estimators"] == "5"
+    assert (parameters["note"], parameters["note_as_it_arrived"]) == (NOTE, NOTE)
 
 
 def test_suspended_it_holds_no_pod_and_goes_on_when_it_may(tenant: Tenant):

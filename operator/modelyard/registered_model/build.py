@@ -36,6 +36,7 @@ from modelyard.kube.pods import (
     connection,
     env,
     labels,
+    literal,
     owner,
     resources,
     scratch_mounts,
@@ -101,7 +102,7 @@ def template(model: RegisteredModel, stage: str, what: ServedVersion, uri: str, 
     }
     fetch = {
         "name": FETCH,
-        "command": wire.program("fetch", "--uri", uri, "--digest", what.digest, "--to", wire.MODEL_FOLDER),
+        "command": wire.program("fetch", "--uri", literal(uri), "--digest", what.digest, "--to", wire.MODEL_FOLDER),
         "env": env({}),
         "resources": _FETCH_RESOURCES,
     }
