@@ -7,6 +7,7 @@ from datetime import datetime
 from modelyard.adapters.instrument import Missing
 from modelyard.adapters.mlflow_rest import Ask, Json
 from modelyard.adapters.mlflow_shapes import Part, moment, nothing, pairs, quoted, tags_of
+from modelyard.api.keys import bad_key
 from modelyard.api.run_status import RunStatus
 from modelyard.errors import Invalid
 from modelyard.ports import LoggedModel, TrackedRun
@@ -104,6 +105,7 @@ class Runs(Part):
 
         """
         hint = "MLflow refuses the parameters: one was logged before with another value, a name is not allowed, or the run is deleted"
+        _check_keys("log parameters", run, parameters)
         for key, value in parameters.items():
             if len(value) > _PARAMETER_LIMIT:
                 raise Invalid("MLflow", "log parameters", run, f"the value of {key} is longer than {_PARAMETER_LIMIT} characters")
@@ -168,7 +170,14 @@ def _chunks(values: Mapping[str, str]) -> Iterator[dict[str, str]]:
     return (dict(items[start : start + _BATCH]) for start in range(0, len(items), _BATCH))
 
 
+def _check_keys(operation: str, subject: str, values: Mapping[str, str]) -> None:
+    """Name the key that MLflow would refuse: of a hundred in a request it names none that reaches anybody."""
+    if (complaint := bad_key(values)) is not None:
+        raise Invalid("MLflow", operation, subject, complaint)
+
+
 def _check_tags(operation: str, subject: str, tags: Mapping[str, str]) -> None:
+    _check_keys(operation, subject, tags)
     for key, value in tags.items():
         if len(value) > _TAG_LIMIT:
             raise Invalid("MLflow", operation, subject, f"the value of tag {key} is longer than {_TAG_LIMIT} characters")

@@ -24,7 +24,7 @@ from modelyard.api.model_status import (
     VersionStatus,
 )
 from modelyard.api.pods import Labels, Resources, Toleration
-from modelyard.api.rules import listed, rule, rules
+from modelyard.api.rules import listed, mlflow_text, rule, rules
 
 __all__ = [
     "Autoscaling",
@@ -247,7 +247,9 @@ class Stage(Schema):
 class RegisteredModelSpec(Schema):
     """What a team wants of a model."""
 
-    description: Annotated[str, Field(max_length=5000, description="Shown as the model's description in MLflow.")] = ""
+    description: Annotated[
+        str, Field(max_length=5000, description="Shown as the model's description in MLflow.", json_schema_extra=rules(mlflow_text()))
+    ] = ""
     tags: Annotated[Tags, Field(description="Tags of the registered model in MLflow. Tags set there by others stay.")] = Field(
         default_factory=dict
     )

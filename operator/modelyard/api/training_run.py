@@ -7,7 +7,7 @@ from pydantic import Field
 
 from modelyard.api.base import DeletionPolicy, Name, Resource, Schema
 from modelyard.api.pods import Labels, Resources, Toleration
-from modelyard.api.rules import immutable, listed, rule, rules
+from modelyard.api.rules import immutable, listed, mlflow_pairs, rule, rules
 from modelyard.api.trainers import TRAINERS, TrainerKind
 from modelyard.api.training_status import (
     PARAMETERS,
@@ -258,7 +258,9 @@ class TrainingRunSpec(Schema):
             max_length=PARAMETERS,
             description="Hyper-parameters, as strings: logged to MLflow, given to the trainer as MODELYARD_PARAMETERS and as a file.",
             # As JSON they take eight characters more each; what JSON escapes besides, the operator counts (`training_run.build`).
-            json_schema_extra=rules(rule("self.map(k, k.size() + self[k].size() + 8).sum() <= 120 * 1024 - 21", _PARAMETERS)),
+            json_schema_extra=rules(
+                rule("self.map(k, k.size() + self[k].size() + 8).sum() <= 120 * 1024 - 21", _PARAMETERS), *mlflow_pairs()
+            ),
         ),
     ] = Field(default_factory=dict)
     dataset: Annotated[Dataset | None, Field(description="What is trained on; with the trainer external it is said, not read.")] = None
