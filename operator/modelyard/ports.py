@@ -190,6 +190,10 @@ class Tracking(Protocol):
         """Close a run now."""
         ...
 
+    async def reopen_run(self, run: str) -> None:
+        """Have a run that was closed go on; one that is open stays as it is."""
+        ...
+
     async def delete_run(self, run: str) -> None:
         """Soft-delete; deleting twice is no error."""
         ...

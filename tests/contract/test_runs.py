@@ -169,6 +169,17 @@ async def test_a_run_is_closed_otherwise_than_it_ended(world: World, experiment:
     assert found.status == "FAILED"
 
 
+@pytest.mark.parametrize("status", ["FINISHED", "FAILED", "KILLED"])
+async def test_a_run_that_was_closed_goes_on(world: World, experiment: str, status):
+    run = await world.tracking.create_run(experiment, "r", TAGS)
+    await world.tracking.finish_run(run, status)
+    for _ in range(2):
+        await world.tracking.reopen_run(run)
+        found = await world.tracking.run(run)
+        assert found is not None
+        assert (found.status, found.is_open) == ("RUNNING", True)
+
+
 async def test_a_deleted_run_is_kept_apart_and_comes_back(world: World, experiment: str):
     run = await world.tracking.create_run(experiment, "r", TAGS)
     await world.tracking.delete_run(run)
@@ -201,6 +212,8 @@ async def test_a_deleted_or_unknown_run_takes_nothing(world: World, experiment: 
             await world.tracking.set_run_tags(each, {"a": "b"})
         with pytest.raises(Invalid):
             await world.tracking.finish_run(each, "FAILED")
+        with pytest.raises(Invalid):
+            await world.tracking.reopen_run(each)
 
 
 async def test_an_unknown_run_can_be_deleted_but_not_restored(world: World):

@@ -174,6 +174,10 @@ class FakeTracking:
             found = self._active_run("finish run", run)
             self.runs_by_id[run] = replace(found, status=status, end=self._clock())
 
+    async def reopen_run(self, run: str) -> None:
+        async with self._call("reopen_run", run):
+            self.runs_by_id[run] = replace(self._active_run("reopen run", run), status="RUNNING")
+
     async def delete_run(self, run: str) -> None:
         async with self._call("delete_run", run):
             if run in self.runs_by_id:

@@ -130,6 +130,11 @@ class Runs(Part):
         ask = Ask("finish run", run, "MLflow refuses it: the run is deleted")
         await self._rest.write(ask, "runs/update", {"run_id": run, "status": status, "end_time": _now()}, parse=nothing)
 
+    async def reopen_run(self, run: str) -> None:
+        """Have a run that was closed go on. MLflow keeps when it ended last. One request."""
+        ask = Ask("reopen run", run, "MLflow refuses it: the run is deleted")
+        await self._rest.write(ask, "runs/update", {"run_id": run, "status": RunStatus.RUNNING}, parse=nothing)
+
     async def delete_run(self, run: str) -> None:
         """Soft-delete; deleting twice, or one that is gone, is no error. One request."""
         try:

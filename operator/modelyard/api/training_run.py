@@ -73,6 +73,8 @@ class TrainingReason(StrEnum):
     """The Job has had no pod for 30 s, and Kubernetes does not say why."""
     TRAINING = "Training"
     """The pod runs; with the trainer external, the MLflow run is open."""
+    INTERRUPTED = "Interrupted"
+    """The pod was ended from outside, as when its node is drained, and its container exited with 0; the attempt trains again."""
     RETRYING = "Retrying"
     """The last attempt failed; another follows, with an MLflow run of its own."""
     SUCCEEDED = "Succeeded"
@@ -319,7 +321,9 @@ class TrainingRun(Resource[TrainingRunSpec, TrainingRunStatus]):
         A value that the status has cut is whole if it is the spec's.
         """
         ours, logged = self.spec.parameters, self.status.parameters
-        return dict(ours) | {name: ours[name] if name in ours and shortened(ours[name]) == value else value for name, value in logged.items()}
+        return dict(ours) | {
+            name: ours[name] if name in ours and shortened(ours[name]) == value else value for name, value in logged.items()
+        }
 
     def trainer_settings(self) -> dict[str, Any]:
         """Return the trainer as its pod reads it: one key, its settings below."""

@@ -26,6 +26,7 @@ from modelyard.plan import (
 )
 from modelyard.training_run import build, external, jobs, outcome
 from modelyard.training_run.failed import closed_as_failed, decide_failed, recorded_failure, vanished, why_failed
+from modelyard.training_run.interrupted import is_interrupted, train_again
 from modelyard.training_run.report import known
 from modelyard.training_run.start import UNWATCHED_POLL, suspended
 from modelyard.training_run.view import AttemptView
@@ -67,6 +68,8 @@ def _in_cluster(view: AttemptView) -> Plan[TrainingRunStatus]:
         return _without_job(view)
     if (log := _log_first(view)) is not None:
         return log
+    if is_interrupted(run, job, jobs.pods_of(observation.owned, job), view.now):
+        return train_again(view, job)
     if (succeeded(job) or failed(job)) and (log := _log_the_rest(view)) is not None:
         return log
     if succeeded(job):

@@ -84,7 +84,9 @@ def _registration(run: TrainingRun, observation: Observation) -> tuple[tuple[Con
 def _no_model(run: TrainingRun) -> str:
     mlflow = run.status.mlflow
     if not run.status.candidates or mlflow is None:
-        return "Trained, but the run logged no model to register. Log one, for example with mlflow.xgboost.log_model, in another TrainingRun."
+        return (
+            "Trained, but the run logged no model to register. Log one, for example with mlflow.xgboost.log_model, in another TrainingRun."
+        )
     return (
         f"Trained, but the run logged several models at the same moment: {', '.join(run.status.candidates)}."
         " Name the one to register in the RegisteredModel:"

@@ -16,6 +16,7 @@ from modelyard.kube.pod_words import cleaned
 from modelyard.ports import LoggedModel, Ports, Tenant, TrackedRun
 from modelyard.tracked import logged_last
 from modelyard.training_run import jobs, outcome
+from modelyard.training_run.interrupted import is_interrupted
 from modelyard.training_run.observation import FoundModel, Observation
 
 __all__ = ["observe"]
@@ -55,7 +56,7 @@ async def observe(run: TrainingRun, ports: Ports, now: datetime) -> Observation:
     if deleting:
         return replace(found, referenced=await _referenced(tenant, runs))
     newest = found.newest
-    trained = newest is not None and _trained(run, newest, found)
+    trained = newest is not None and _trained(run, newest, found, now)
     model, candidates = await _model(tenant, newest) if newest and trained else (None, ())
     return replace(
         found,
@@ -109,7 +110,7 @@ async def _referenced(tenant: Tenant, runs: dict[int, TrackedRun]) -> frozenset[
     return frozenset([id_ for id_ in ids if await tenant.tracking.versions_of_run(id_)])
 
 
-def _trained(run: TrainingRun, newest: TrackedRun, found: Observation) -> bool:
+def _trained(run: TrainingRun, newest: TrackedRun, found: Observation, now: datetime) -> bool:
     """Tell whether the model can no longer change.
 
     Its Job is complete and its MLflow run not closed as failed, or the Job was deleted after the
@@ -117,7 +118,8 @@ def _trained(run: TrainingRun, newest: TrackedRun, found: Observation) -> bool:
     """
     job = jobs.job_of_attempt(run, found)
     if job is not None and succeeded(job):
-        return not newest.has_failed
+        again = is_interrupted(run, job, jobs.pods_of(found.owned, job), now)
+        return not newest.has_failed and not again
     return newest.has_finished and (job is None or failed(job) is not None)
 
 
