@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ SCRIPTS = Path(__file__).parent / "scripts"
 SMALL = QUICK["resources"]
 NOTE = "$$5 and $(AWS_SECRET_ACCESS_KEY)"
 """What the kubelet would expand."""
+OBEDIENT = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); [signal.pause() for _ in iter(int, 1)]"
+"""Saves its work when it is asked to end, as it were, and exits with 0."""
 NO_IMAGE = "127.0.0.1:1/modelyard/nothing:1"
 CSV = "amount,hour,is_fraud\n" + "".join(f"{n * 7 % 90 + n % 2 * 200},{n % 24},{n % 2}\n" for n in range(120))
 
@@ -78,6 +81,8 @@ def runs(operator: Kube) -> Iterator[Tenant]:
     code = (SCRIPTS / "image.py").read_text()
     container = {"image": "modelyard/operator:dev", "command": ["python", "-c", code]}
     there.run("own-image", trainer={"container": container}, dataset=None, ttlSecondsAfterFinished=0)
+    obedient = {"image": "modelyard/operator:dev", "command": ["python", "-c", OBEDIENT]}
+    there.run("drained", trainer={"container": obedient}, dataset=None)
     there.run("wrong-digest", backoffLimit=2, **from_s3(there.bucket, there.name, "payments.csv", b"other bytes"))
     there.run("csv", **from_s3(there.bucket, there.name, "payments.csv", CSV.encode()))
     there.run("parquet", **from_s3(there.bucket, there.name, "payments.parquet", parquet()))
@@ -129,6 +134,25 @@ def test_a_deadline_ends_a_training(runs: Tenant):
     status = failed(runs, "too-long", "DeadlineExceeded")
     assert "20 seconds" in status["failure"]["message"]
     assert mlflow_states(runs, "too-long") in (["FAILED"], ["KILLED"])
+
+
+def test_a_container_that_exits_with_0_when_its_node_is_drained_has_not_trained(runs: Tenant):
+    runs.says("TrainingRun", "drained", "Training", "Reconciling", seconds=240)
+    labels = "modelyard.io/training-run=drained"
+    (pod,) = runs.kube.list("Pod", runs.name, labels)
+    name = pod["metadata"]["name"]
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name}}
+    path = f"/api/v1/namespaces/{runs.name}/pods/{name}/eviction"
+    runs.kube.kubectl("create", "--raw", path, "-f", "-", stdin=json.dumps(eviction))
+
+    def another() -> bool:
+        there = runs.kube.list("Pod", runs.name, labels)
+        return any(each["metadata"]["uid"] != pod["metadata"]["uid"] and each["status"]["phase"] == "Running" for each in there)
+
+    runs.wait("another pod trains", another, 240)
+    status = runs.status("TrainingRun", "drained")
+    assert (status["attempt"], "completionTime" in status) == (1, False)
+    assert mlflow_states(runs, "drained") == ["RUNNING"]
 
 
 def test_too_little_memory_is_told_apart(runs: Tenant):
