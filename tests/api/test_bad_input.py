@@ -82,6 +82,10 @@ RUNS = {
         "parameters take more than 120 KiB together: put large values into the dataset",
     ),
     "digest without uri": (training_run(dataset={"name": "cards", "digest": DIGEST}), "a digest belongs to a uri"),
+    "dataset that is a folder": (
+        training_run(dataset={"name": "c", "uri": "s3://data/cards.parquet/"}),
+        "dataset.uri names one file, and this is a folder",
+    ),
     "rows with uri": (training_run(dataset={"name": "cards", "uri": "s3://data/c.csv", "rows": 50}), "rows is for a synthetic dataset"),
     "too few rows": (training_run(dataset={"name": "cards", "rows": 1}), "spec.dataset.rows in body should be greater than or equal to 10"),
     "dataset without a name": (training_run(dataset={"uri": "s3://data/cards.csv"}), "spec.dataset.name: Required value"),

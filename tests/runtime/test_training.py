@@ -153,6 +153,13 @@ def test_datasets_that_are_not_what_was_promised(minio, tmp_path):
     assert list((tmp_path / "data").iterdir()) == []
     assert prepared("s3://datasets/risk/none.parquet")[:2] == (66, "DatasetUnavailable")
     assert prepared("s3://datasets/risk/good.arrow")[:2] == (67, "DatasetInvalid")
+    for part in ("part-00000-1f.snappy.parquet", "_SUCCESS", ""):  # as Spark and a console leave them
+        put(minio, f"risk/spark.parquet/{part}", parquet(cards(20)) if part.startswith("part") else b"")
+    for uri in ("s3://datasets/risk/spark.parquet", "s3://datasets/risk/spark.parquet/"):
+        code, reason, message = prepared(uri)
+        assert (code, reason) == (67, "DatasetInvalid"), uri
+        assert "s3://datasets/risk/spark.parquet/ is a folder of parts such as part-00000-1f.snappy.parquet" in message
+    assert prepared("s3://datasets/risk/none.parquet/")[:2] == (66, "DatasetUnavailable")
     code, reason, message = prepared("s3://datasets/risk/good.parquet", target="is_fraudd")
     assert (code, reason) == (67, "DatasetInvalid")
     assert "did you mean is_fraud?" in message

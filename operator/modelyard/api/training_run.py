@@ -138,7 +138,7 @@ class Dataset(Schema):
     name: Annotated[
         str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$", description="Its name in MLflow.")
     ]
-    uri: Annotated[S3Uri | None, Field(description="A Parquet or CSV file: s3://bucket/key.parquet.")] = None
+    uri: Annotated[S3Uri | None, Field(description="One Parquet or CSV file, no folder of parts: s3://bucket/key.parquet.")] = None
     digest: Annotated[Digest | None, Field(description="sha256:<hex> of the file's bytes. If given, it is checked before training.")] = None
     target: Annotated[str, Field(min_length=1, max_length=128, description="The column to predict.")] = "target"
     rows: Annotated[int | None, Field(ge=10, le=10_000_000, description="How many rows a synthetic dataset has; 2000 if absent.")] = None
@@ -219,6 +219,10 @@ class Register(Schema):
 
 
 _PARAMETERS = "parameters take more than 120 KiB together: put large values into the dataset, or into a ConfigMap that a script reads"
+_FOLDER = (
+    "dataset.uri names one file, and this is a folder: write its parts as one file, such as by pandas'"
+    " read_parquet and to_parquet, and name that"
+)
 _ELSEWHERE = "!has(self.trainer.external) || "
 _SPEC = "a TrainingRun is a record: only suspend, ttlSecondsAfterFinished and deletionPolicy change; create another one to train again"
 
@@ -234,6 +238,10 @@ class TrainingRunSpec(Schema):
             ),
             rule(_ELSEWHERE + "self.backoffLimit == 0", "an external run is not repeated by itself: leave backoffLimit out"),
             rule(_ELSEWHERE + "!self.suspend", "an external run cannot be suspended, for it trains elsewhere: leave suspend out"),
+            rule(
+                "has(self.trainer.external) || !has(self.dataset) || !has(self.dataset.uri) || !self.dataset.uri.endsWith('/')",
+                _FOLDER,
+            ),
             rule("self.experiment == oldSelf.experiment", _SPEC),
             rule("self.trainer == oldSelf.trainer", _SPEC),
             rule("self.workers == oldSelf.workers && self.backoffLimit == oldSelf.backoffLimit", _SPEC),
