@@ -68,7 +68,6 @@ _GRACE_SECONDS = 30
 _MIN_READY_SECONDS = 1
 """A kubelet on a busy node may revoke a new pod's readiness for a second."""
 _TMP_SIZE, _GIB = "2Gi", 1024**3
-_FETCH_RESOURCES = {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}}
 
 
 @dataclass(frozen=True)
@@ -104,7 +103,6 @@ def template(model: RegisteredModel, stage: str, what: ServedVersion, uri: str, 
         "name": FETCH,
         "command": wire.program("fetch", "--uri", literal(uri), "--digest", what.digest, "--to", wire.MODEL_FOLDER),
         "env": env({}),
-        "resources": _FETCH_RESOURCES,
     }
     name = mlflow_model_name(model.metadata.namespace, model.metadata.name)
     server = {
@@ -152,6 +150,8 @@ def with_serving(rolled_out: Manifest, serving: Serving, around: Surroundings) -
     pod = whole["spec"]
     for container in pod["initContainers"]:
         container["envFrom"] = connection(around.pods_secret)
+        if container["name"] == FETCH:  # one that is kept from before has resources of its own: an upgrade rolls no model
+            container.setdefault("resources", resources(serving.resources))
     server = next(container for container in pod["containers"] if container["name"] == MODEL)
     server["resources"] = _resources(serving.resources, rolled_out)
     server["env"] = [*server["env"], {"name": wire.WORKERS, "value": str(serving.runtime.workers)}]

@@ -31,8 +31,6 @@ _PARAMETERS_LIMIT = 120 * 1024
 """Bytes of the environment variable, name and all. Linux starts no process with one of 128 KiB."""
 _QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 
-_DATA_RESOURCES = {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "2Gi"}}
-
 
 def queued(run: TrainingRun) -> bool:
     """Tell whether a queue, not we, decides when the Job starts (Kueue, by its label on the TrainingRun)."""
@@ -124,7 +122,7 @@ def _pod(run: TrainingRun, attempt: int, mlflow_run: str, runtime: Runtime, secr
         "image": runtime.image,
         "imagePullPolicy": runtime.pull_policy,
         "command": wire.program("data"),
-        "resources": _DATA_RESOURCES,
+        "resources": resources(spec.resources),  # a pod asks for the larger of the two, so they cost nothing
         "securityContext": CONTAINER_SECURITY,
         "volumeMounts": mounts,
     }

@@ -1,5 +1,6 @@
 """An attempt of a TrainingRun that failed: why, and whether another attempt follows. Pure."""
 
+import re
 from datetime import datetime, timedelta
 
 from modelyard.api.conditions import progressing
@@ -106,7 +107,7 @@ def refused_job(run: TrainingRun, error: ModelyardError) -> Failure | None:
         return None
     newest = max(run.status.attempt, 1)
     ours = error.subject.endswith(f"/{job_name(run.metadata.name, newest)}")
-    fields = problem.replace(f"{_IN_POD}containers[0].", "spec.").replace(_IN_POD, "spec.")
+    fields = re.sub(rf"{re.escape(_IN_POD)}(containers\[0\]\.|initContainers\[0\]\.)?", "spec.", problem)
     message = (
         f"Kubernetes refuses the Job: {fields.rstrip('.')[:1500]}. Correct that in another"
         " TrainingRun; requests are at most as large as limits."
