@@ -216,7 +216,9 @@ class Serving(Schema):
 
     replicas: Annotated[int, Field(ge=0, le=1000, description="Pods that serve. 0: the registry moves, nothing is served.")] = 1
     autoscaling: Annotated[Autoscaling | None, Field(description="Scales between two numbers, instead of replicas.")] = None
-    resources: Annotated[Resources, Field(description="Resources of the model server, and of the step before it that fetches the model.")] = Field(default_factory=Resources)
+    resources: Annotated[
+        Resources, Field(description="Resources of the model server, and of the step before it that fetches the model.")
+    ] = Field(default_factory=Resources)
     runtime: Annotated[ServingRuntime, Field(description="How the model server runs.")] = Field(default_factory=ServingRuntime)
     node_selector: Annotated[Labels, Field(description="Labels that the node must have.")] = Field(default_factory=dict)
     tolerations: Annotated[

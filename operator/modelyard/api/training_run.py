@@ -275,7 +275,9 @@ class TrainingRunSpec(Schema):
     ] = Field(default_factory=dict)
     dataset: Annotated[Dataset | None, Field(description="What is trained on; with the trainer external it is said, not read.")] = None
     trainer: Annotated[Trainer, Field(description="Who trains: exactly one.")]
-    resources: Annotated[Resources, Field(description="Resources of the trainer, and of the step before it that reads the dataset.")] = Field(default_factory=Resources)
+    resources: Annotated[Resources, Field(description="Resources of the trainer, and of the step before it that reads the dataset.")] = (
+        Field(default_factory=Resources)
+    )
     node_selector: Annotated[Labels, Field(description="Labels that the node must have.")] = Field(default_factory=dict)
     tolerations: Annotated[
         tuple[Toleration, ...], Field(max_length=16, description="Taints that the pod tolerates.", json_schema_extra=listed())

@@ -33,6 +33,7 @@ from modelyard.training_run.view import AttemptView
 
 __all__ = ["decide_attempt"]
 
+_SOON = timedelta(seconds=1)
 _METRICS_POLL = timedelta(seconds=10)
 """How often a running training's metrics are read."""
 
@@ -68,13 +69,17 @@ def _in_cluster(view: AttemptView) -> Plan[TrainingRunStatus]:
         return _without_job(view)
     if (log := _log_first(view)) is not None:
         return log
-    if is_interrupted(run, job, jobs.pods_of(observation.owned, job), view.now):
+    pods = jobs.pods_of(observation.owned, job)
+    if is_interrupted(run, job, pods, view.now):
         return train_again(view, job)
     if (succeeded(job) or failed(job)) and (log := _log_the_rest(view)) is not None:
         return log
     if succeeded(job):
         closed = closed_as_failed(view)
         return _complete(view) if closed is None else decide_failed(view, closed)
+    if outcome.is_unsettled(job, pods, view.now):
+        message = "The Job has failed; the last status of its pod says why, and is on its way."
+        return Rest(known(run, observation, progressing(Reason.TRAINING, message)), requeue_after=_SOON)
     if failed(job):
         failure = why_failed(view, job)
         return decide_failed(view, failure)

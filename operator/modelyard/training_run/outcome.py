@@ -15,10 +15,12 @@ from modelyard.plan import Manifest
 from modelyard.ports import TrackedRun
 from modelyard.training_run.build import DATA, TRAINER
 
-__all__ = ["Waiting", "closed", "dataset", "failure", "final", "is_podless", "told", "too_late", "waiting"]
+__all__ = ["Waiting", "closed", "dataset", "failure", "final", "is_podless", "is_unsettled", "told", "too_late", "waiting"]
 
 _POD_COMES = timedelta(seconds=30)
 """A Job's first pod is created within a second; one that is missing after this long was refused."""
+_POD_SAYS = timedelta(seconds=10)
+"""Job and pods are watched apart: one may be seen seconds before the other."""
 _ASK_AGAIN = timedelta(minutes=1)
 _MESSAGE_LIMIT, _TAG_LIMIT = 2048, 1000
 _ANOTHER = " A corrected run is another TrainingRun."
@@ -118,6 +120,15 @@ def dataset(pods: Iterable[Manifest]) -> DatasetStatus | None:
                 if isinstance(digest, str) and isinstance(rows, int) and not isinstance(rows, bool):
                     return DatasetStatus(digest=digest[:71], rows=max(rows, 0))
     return None
+
+
+def is_unsettled(job: Manifest, pods: Iterable[Manifest], now: datetime) -> bool:
+    """Tell whether a Job has just failed and the last status of its pod, which says why, is still on its way."""
+    since = (failed(job) or {}).get("lastTransitionTime")
+    if not isinstance(since, str) or now - datetime.fromisoformat(since) >= _POD_SAYS:
+        return False
+    there = (pod for pod in pods if not pod["metadata"].get("deletionTimestamp"))
+    return any((pod.get("status") or {}).get("phase") not in {"Failed", "Succeeded"} for pod in there)
 
 
 def failure(job: Manifest, pods: Iterable[Manifest], deadline: int | None) -> Failure | None:
