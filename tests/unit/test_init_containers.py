@@ -13,7 +13,7 @@ RESOURCES: list[Any] = [
     {"limits": {"memory": "8Gi"}},
     {"requests": {"cpu": "2", "memory": "1Gi"}, "limits": {"cpu": "4", "memory": "16Gi", "nvidia.com/gpu": 1}},
 ]
-AROUND = Surroundings(allow_code=False, pods_secret="modelyard-connection")  # noqa: S106 - a Secret's name
+AROUND = Surroundings(allow_code=False, pods_secret="modelyard-connection")
 
 
 @pytest.mark.parametrize("resources", RESOURCES)

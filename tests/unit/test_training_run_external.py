@@ -30,7 +30,6 @@ from tests.unit.builders import (
     URL,
     actions,
     message,
-    outside,
     recorded,
     said,
     status_of,

@@ -57,13 +57,13 @@ async def observe(run: TrainingRun, ports: Ports, now: datetime) -> Observation:
         return replace(found, referenced=await _referenced(tenant, runs))
     newest = found.newest
     trained = newest is not None and _trained(run, newest, found, now)
-    model, candidates = await _model(tenant, newest) if newest and trained else (None, ())
+    trained_model, candidates = await _model(tenant, newest) if newest and trained else (None, ())
     return replace(
         found,
         script=await _script(run, ports),
         dataset=_dataset(run, tenant),
         creation_error=await _creation_error(run, ports, found, now),
-        model=model,
+        model=trained_model,
         candidates=candidates,
     )
 
