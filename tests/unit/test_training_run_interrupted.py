@@ -77,6 +77,8 @@ def test_a_pod_that_was_ended_from_outside_is_trained_again(how: str, closed: st
     later, when = complete(ago=600, status=closed), NOW + 10 * MINUTE
     if closed != "RUNNING":
         assert actions(decide(run, later, when)) == (ReopenRun("r1"),)
+        left = observed(live(build.config_map(run)), runs=(attempt(1, closed),))
+        assert actions(decide(run, left, when)) == (ReopenRun("r1"),), "though the Job is gone by then"
     opened = complete(ago=600, status="RUNNING")
     assert deleted(decide(run, opened, when)) == ["Job/fraud-1-1"]
     going = decide(run, complete(ago=600, status="RUNNING", deletionTimestamp=at(1)), when)

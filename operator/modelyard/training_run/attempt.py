@@ -26,7 +26,7 @@ from modelyard.plan import (
 )
 from modelyard.training_run import build, external, jobs, outcome
 from modelyard.training_run.failed import closed_as_failed, decide_failed, recorded_failure, vanished, why_failed
-from modelyard.training_run.interrupted import is_interrupted, train_again
+from modelyard.training_run.interrupted import is_interrupted, reopen, train_again
 from modelyard.training_run.report import known
 from modelyard.training_run.start import UNWATCHED_POLL, suspended
 from modelyard.training_run.view import AttemptView
@@ -88,6 +88,8 @@ def _in_cluster(view: AttemptView) -> Plan[TrainingRunStatus]:
 
 def _without_job(view: AttemptView) -> Plan[TrainingRunStatus]:
     """Create the Job, unless there was one and its MLflow run says how it ended."""
+    if (opened := reopen(view)) is not None:
+        return opened
     if (log := _log_the_rest(view)) is not None:
         return log
     recorded = recorded_failure(view)

@@ -19,7 +19,7 @@ from modelyard.training_run.build import TRAINER
 from modelyard.training_run.report import known
 from modelyard.training_run.view import AttemptView
 
-__all__ = ["is_interrupted", "train_again"]
+__all__ = ["is_interrupted", "is_recorded", "reopen", "train_again"]
 
 _CONDITION = "Interrupted"
 _JUST_NOW = timedelta(seconds=60)
@@ -35,7 +35,7 @@ def is_interrupted(run: TrainingRun, job: Manifest, pods: Sequence[Manifest], no
     """Tell whether an attempt's Job is complete only because its container exits with 0 on SIGTERM."""
     if run.spec.trainer.container is None or not succeeded(job):
         return False
-    if run.status.is_true(_CONDITION):
+    if is_recorded(run):
         return True
     newest = max(pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")), default=None)
     if newest is None:
@@ -45,15 +45,25 @@ def is_interrupted(run: TrainingRun, job: Manifest, pods: Sequence[Manifest], no
     return asked is not None and (ended is None or asked <= ended)
 
 
+def is_recorded(run: TrainingRun) -> bool:
+    """Tell whether the status says that the attempt was interrupted, and its Job has not been replaced since."""
+    return run.status.is_true(_CONDITION)
+
+
+def reopen(view: AttemptView) -> Act | None:
+    """Have the MLflow run of an interrupted attempt go on, which its container may have closed; None when nothing is left to do."""
+    closed = not view.tracked.is_open and not view.tracked.deleted
+    return Act((ReopenRun(view.tracked.id),)) if is_recorded(view.run) and closed else None
+
+
 def train_again(view: AttemptView, job: Manifest) -> Plan[TrainingRunStatus]:
-    """Record it, so that it is known when the pod is gone; reopen the MLflow run, which the container may have closed; delete the Job."""
-    recorded = view.run.status.is_true(_CONDITION)
+    """Record it, so that it is known when the pod is gone; reopen the MLflow run; delete the Job."""
     conditions = (*progressing(Reason.INTERRUPTED, _MESSAGE), condition(_CONDITION, True, Reason.INTERRUPTED, _MESSAGE))
     status = known(view.run, view.observation, conditions)
-    if not recorded:
+    if not is_recorded(view.run):
         return Record(status)
-    if not view.tracked.is_open and not view.tracked.deleted:
-        return Act((ReopenRun(view.tracked.id),))
+    if (opened := reopen(view)) is not None:
+        return opened
     if not job["metadata"].get("deletionTimestamp"):
         return Act((jobs.delete(job),))
     return Rest(status)

@@ -16,7 +16,7 @@ from modelyard.kube.pod_words import cleaned
 from modelyard.ports import LoggedModel, Ports, Tenant, TrackedRun
 from modelyard.tracked import logged_last
 from modelyard.training_run import jobs, outcome
-from modelyard.training_run.interrupted import is_interrupted
+from modelyard.training_run.interrupted import is_interrupted, is_recorded
 from modelyard.training_run.observation import FoundModel, Observation
 
 __all__ = ["observe"]
@@ -120,7 +120,7 @@ def _trained(run: TrainingRun, newest: TrackedRun, found: Observation, now: date
     if job is not None and succeeded(job):
         again = is_interrupted(run, job, jobs.pods_of(found.owned, job), now)
         return not newest.has_failed and not again
-    return newest.has_finished and (job is None or failed(job) is not None)
+    return newest.has_finished and (job is None or failed(job) is not None) and not is_recorded(run)
 
 
 async def _creation_error(run: TrainingRun, ports: Ports, seen: Observation, now: datetime) -> str | None:
