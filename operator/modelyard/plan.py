@@ -41,6 +41,7 @@ __all__ = [
     "Owned",
     "Plan",
     "Record",
+    "ReopenRun",
     "Rest",
     "RestoreExperiment",
     "SetAlias",
@@ -171,6 +172,13 @@ class LogParameters:
 
 
 @dataclass(frozen=True)
+class ReopenRun:
+    """Have a run that was closed go on: another pod trains it."""
+
+    run: str
+
+
+@dataclass(frozen=True)
 class FinishRun:
     """Close a run that its process left open, or closed with another status than it ended with."""
 
@@ -252,6 +260,7 @@ External = (
     | CreateRun
     | LogParameters
     | FinishRun
+    | ReopenRun
     | ArchiveRun
     | CreateModel
     | DeleteModel

@@ -195,6 +195,10 @@ class Tracking(Protocol):
         """Close a run now."""
         ...
 
+    async def reopen_run(self, run: str) -> None:
+        """Have a run that was closed go on; one that is open stays as it is."""
+        ...
+
     async def delete_run(self, run: str) -> None:
         """Soft-delete; deleting twice is no error."""
         ...
@@ -203,8 +207,8 @@ class Tracking(Protocol):
         """Undo the soft deletion."""
         ...
 
-    async def logged_model(self, id_: str) -> LoggedModel | None:
-        """Return a logged model by its id `m-...`."""
+    async def logged_models(self, experiment: str, run: str, name: str | None = None) -> tuple[LoggedModel, ...]:
+        """Return the newest 50 models that a run of an experiment logged whole, of this name if one is given, newest first."""
         ...
 
     async def model(self, name: str) -> TrackedModel | None:

@@ -1,13 +1,13 @@
 """What MLflow has, as small frozen values: what `ports.Tracking` answers."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
 from modelyard.api.run_status import OPEN, UNSUCCESSFUL, RunStatus
 
-__all__ = ["LoggedModel", "ModelStage", "RunList", "TrackedExperiment", "TrackedModel", "TrackedRun", "TrackedVersion"]
+__all__ = ["LoggedModel", "ModelStage", "RunList", "TrackedExperiment", "TrackedModel", "TrackedRun", "TrackedVersion", "logged_last"]
 
 ModelStage = Literal["None", "Staging", "Production", "Archived"]
 
@@ -80,6 +80,13 @@ class LoggedModel:
     name: str
     run: str | None
     created: datetime | None = None
+
+
+def logged_last(models: Iterable[LoggedModel]) -> tuple[LoggedModel, ...]:
+    """Return the model with the latest creation time; several, if they were logged in the same millisecond."""
+    found = tuple(models)
+    last = max((each.created for each in found if each.created is not None), default=None)
+    return tuple(each for each in found if each.created == last) if last is not None else found
 
 
 @dataclass(frozen=True)

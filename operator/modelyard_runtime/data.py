@@ -8,10 +8,11 @@ Counting and making data belong to `dataset`, reading S3 to `s3`.
 import hashlib
 import os
 from difflib import get_close_matches
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modelyard.api.artifacts import parse_uri
+from modelyard.api.artifacts import Location, parse_uri
 from modelyard.api.dataset import Figures, described, tagged
 from modelyard.api.pod_end import PodReason
 from modelyard_runtime import s3, tracking
@@ -22,11 +23,14 @@ from modelyard_runtime.outcome import Failure, report, run_until_stopped, unwrit
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import DatasetInput
+    from mypy_boto3_s3 import S3Client
 
 __all__ = ["main", "prepare"]
 
 _SUFFIXES = (".parquet", ".csv")
 _TRIES = 5
+_LISTED = 1000
+"""Objects that are looked at to tell a folder: one page of S3's."""
 _NAMED = 20
 """Columns that a message names at most."""
 
@@ -83,7 +87,7 @@ def _suffix(dataset: DatasetSpec) -> str:
     """Return how the file's name ends, which says what it is."""
     if not dataset.uri:
         return ".parquet"
-    suffix = os.path.splitext(dataset.uri)[1].lower()  # noqa: PTH122 - an address, not a path
+    suffix = os.path.splitext(dataset.uri.rstrip("/"))[1].lower()  # noqa: PTH122 - an address, not a path
     if suffix not in _SUFFIXES:
         raise invalid(f"{dataset.uri} ends in neither .parquet nor .csv")
     return suffix
@@ -98,9 +102,32 @@ def _fetched(uri: str, config: RunConfig, path: Path) -> str:
     if reach is not None and not reach.reads(place):  # as the operator did, by this pod's own connection
         raise Failure(PodReason.DATASET_UNAVAILABLE, f"spec.dataset.uri: {reach.outside}")
     print(f"fetching {uri}", flush=True)
-    sha256, size = s3.save(s3.client(), place.bucket, place.key, path, lambda _: None)
+    store = s3.client()
+    if place.key.endswith("/"):
+        raise _folder(store, place) or s3.Gone(f"{uri}: there is no such object")
+    try:
+        sha256, size = s3.save(store, place.bucket, place.key, path, lambda _: None)
+    except s3.Gone as gone:
+        raise (_folder(store, place) or gone) from None
     print(f"fetched {size} bytes", flush=True)
     return sha256
+
+
+def _folder(store: "S3Client", place: Location) -> Failure | None:
+    """Return the refusal of a folder of parts, as Spark writes a table; None when nothing lies there."""
+    try:
+        listed = islice(s3.listing(store, place.bucket, place.prefix), _LISTED)
+        part = next((key for key, size in listed if size), None)
+    except s3.StoreError:  # keys that may read need not be keys that may list
+        return None
+    if part is None:
+        return None
+    name = part.removeprefix(place.prefix)
+    return invalid(
+        f"s3://{place.bucket}/{place.prefix} is a folder of parts such as {name}, and spec.dataset.uri names one file."
+        " Write the table as one, such as by pandas' read_parquet and to_parquet, or in Spark with"
+        " coalesce(1), and name the file itself"
+    )
 
 
 def _made(config: RunConfig, dataset: DatasetSpec, path: Path) -> str:

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 __all__ = ["find", "invalid", "make_synthetic", "pieces", "profile"]
 
 _FEATURES, _INFORMATIVE = 20, 15
-_PIECE = 65_536
+_ROWS, _CELLS = 65_536, 4_000_000
+"""Rows of a piece, and its rows times columns, at most: a wide table's pieces are as large as a narrow one's."""
+_BUFFER = 65_536
+"""Bytes that are read ahead of every column."""
 
 
 def invalid(message: str) -> Failure:
@@ -67,13 +70,18 @@ def pieces(path: Path) -> Iterator["pd.DataFrame"]:
 
     try:
         if path.suffix == ".parquet":
-            with pq.ParquetFile(path) as file:
-                yield from (batch.to_pandas() for batch in file.iter_batches(_PIECE))
+            with pq.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False) as file:
+                yield from (batch.to_pandas() for batch in file.iter_batches(_rows(len(file.schema_arrow))))
         else:
-            with pd.read_csv(path, chunksize=_PIECE) as file:
+            columns = len(pd.read_csv(path, nrows=0).columns)
+            with pd.read_csv(path, chunksize=_rows(columns)) as file:
                 yield from file
     except (pa.ArrowException, OSError, ValueError) as error:  # pandas' and Arrow's own errors are ValueErrors
         raise invalid(f"the dataset cannot be read as {path.suffix[1:]}: {one_line(error)}") from error
+
+
+def _rows(columns: int) -> int:
+    return min(_ROWS, max(1, _CELLS // max(1, columns)))
 
 
 def profile(path: Path, target: str, task: Task | None) -> Figures:

@@ -18,6 +18,7 @@ import xgboost as xgb
 from sklearn import metrics
 from sklearn.model_selection import train_test_split
 
+from modelyard.api.keys import fitting
 from modelyard.api.trainers import TRAINERS
 from modelyard_runtime.config import Task
 from modelyard_runtime.dataset import invalid
@@ -130,7 +131,7 @@ def fit(model: "xgb.XGBModel", rows: Split, listener: Listener) -> None:
         Failure: InvalidParameters, when XGBoost refuses a value.
 
     """
-    model.set_params(callbacks=[_Listening(listener)])
+    model.callbacks = [_Listening(listener)]
     try:
         model.fit(
             rows.train,
@@ -144,11 +145,11 @@ def fit(model: "xgb.XGBModel", rows: Split, listener: Listener) -> None:
             raise invalid_parameters(f"XGBoost refuses: {' '.join(first.split())}") from error
         raise
     finally:
-        model.set_params(callbacks=None)
+        model.callbacks = None  # set_params would hand all parameters to the booster, which takes no list of metrics
 
 
 class _Listening(xgb.callback.TrainingCallback):  # type: ignore[misc]
-    """Passes each round's metrics on, named `train.logloss`, `validation.logloss`."""
+    """Passes each round's metrics on, named `train.logloss`, `validation.error_at_0.7`."""
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
@@ -157,7 +158,9 @@ class _Listening(xgb.callback.TrainingCallback):  # type: ignore[misc]
         del model
         names = {"validation_0": "train", "validation_1": "validation"}
         newest = {
-            f"{names.get(data, data)}.{name}": float(values[-1]) for data, logged in evals_log.items() for name, values in logged.items()
+            fitting(f"{names.get(data, data)}.{name}"): float(values[-1])
+            for data, logged in evals_log.items()
+            for name, values in logged.items()
         }
         self._listener(epoch, newest)
         return False

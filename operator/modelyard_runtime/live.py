@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 from modelyard.api.wire import PROGRESS_METRIC
 from modelyard_runtime.outcome import Failure, one_line
-from modelyard_runtime.tracking import guarded
+from modelyard_runtime.tracking import guarded, is_refusal
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -32,6 +32,7 @@ class LiveMetrics:
         self._run_id = run_id
         self._waiting: list[Metric] = []
         self._progress: Metric | None = None
+        self._refused: set[str] = set()
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._send_all_along, daemon=True)
@@ -60,7 +61,7 @@ class LiveMetrics:
         """Send what is left.
 
         Raises:
-            Failure: MLflow does not take it: a record with holes would look like a whole one. After another error that one counts.
+            Failure: MLflow does not answer: a record with holes would look like a whole one. After another error that one counts.
 
         """
         self._closing.set()
@@ -85,7 +86,7 @@ class LiveMetrics:
             batch = [*batch, progress] if progress else batch
         while batch:
             try:
-                self._client.log_batch(self._run_id, metrics=batch)
+                self._log(batch)
             except BaseException:
                 with self._lock:
                     self._progress = self._progress or progress
@@ -94,3 +95,23 @@ class LiveMetrics:
                 del self._waiting[:sent]
                 batch = self._waiting[:_BATCH]
                 sent = len(batch)
+
+    def _log(self, batch: "list[Metric]") -> None:
+        """Send a batch; one that MLflow refuses in halves, so that a metric that it does not take costs no other and no model."""
+        from mlflow.exceptions import MlflowException  # noqa: PLC0415
+
+        batch = [metric for metric in batch if metric.key not in self._refused]
+        if not batch:
+            return
+        try:
+            self._client.log_batch(self._run_id, metrics=batch)
+        except MlflowException as error:
+            if not is_refusal(error):
+                raise
+            if len(batch) > 1:
+                half = len(batch) // 2
+                self._log(batch[:half])
+                self._log(batch[half:])
+                return
+            self._refused.add(batch[0].key)
+            print(f"the metric {batch[0].key} is left out, for MLflow refuses it: {one_line(error)}", flush=True)

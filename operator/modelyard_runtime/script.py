@@ -2,7 +2,8 @@
 
     python -m modelyard_runtime.script /etc/modelyard-script/train.py
 
-The file needs nothing of ours, and gets nothing but its environment: what it logs is its own business.
+The file needs nothing of ours, and gets nothing but its environment: what it logs is its own business. In which experiment is not
+(`scripted`).
 """
 
 import argparse
@@ -10,12 +11,14 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import tokenize
 from pathlib import Path
 from types import FrameType
 
 from modelyard.api.pod_end import Exit, PodReason
 from modelyard_runtime.outcome import Failure, run
+from modelyard_runtime.scripted import environment
 
 __all__ = ["check", "execute", "main"]
 
@@ -43,7 +46,12 @@ def execute(path: Path, arguments: list[str]) -> int:
     A process of its own: the first process of a container does not die of a signal that it has no handler for, the second does.
     SIGTERM is passed on, so that a script may save its work; the exit code is 143 then, whatever the script makes of it.
     """
-    child = subprocess.Popen([sys.executable, str(path), *arguments], env=os.environ | {"PYTHONUNBUFFERED": "1"})  # noqa: S603
+    with tempfile.TemporaryDirectory() as folder:
+        more = {"PYTHONUNBUFFERED": "1", **environment(Path(folder))}
+        return _waited_for(subprocess.Popen([sys.executable, str(path), *arguments], env=os.environ | more))  # noqa: S603
+
+
+def _waited_for(child: "subprocess.Popen[bytes]") -> int:
     stopped = False
 
     def stop(_signal: int, _frame: FrameType | None) -> None:

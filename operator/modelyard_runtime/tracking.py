@@ -14,8 +14,9 @@ from modelyard_runtime.outcome import Failure, one_line
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
 
-__all__ = ["client", "guarded", "run_id"]
+__all__ = ["client", "guarded", "is_refusal", "run_id"]
 
 
 def client() -> "MlflowClient":
@@ -40,6 +41,12 @@ def run_id() -> str:
     if not (found := os.environ.get(RUN_ID)):
         raise Failure(PodReason.INVALID_CONFIGURATION, f"{RUN_ID} is not set")
     return found
+
+
+def is_refusal(error: "MlflowException") -> bool:
+    """Tell whether MLflow understood a request and does not take what is in it: it never will."""
+    status = error.get_http_status_code()
+    return 400 <= status < 500 and status not in {401, 403, 404, 408, 429}
 
 
 @contextmanager

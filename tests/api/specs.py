@@ -30,6 +30,15 @@ ODD: st.SearchStrategy[Any] = st.one_of(
 """Values that fit some fields and most do not."""
 
 
+KEYS: st.SearchStrategy[str] = st.one_of(
+    st.from_regex("[a-z]([-a-z0-9]{0,9}[a-z0-9])?", fullmatch=True),
+    st.text("aZ9é./_-: ", min_size=1, max_size=8),
+    st.sampled_from(["layers[0].units", "owner@team", "größe", "a//b", "../up", "..", ".", "/a", "a/", "", " ", "a" * 250, "a" * 251]),
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=8),
+)
+"""Keys of a map: as people name things, at the edges of what MLflow takes, and anything."""
+
+
 def specs(schema: Manifest) -> st.SearchStrategy[Any]:
     """Values that a structural schema allows; rules may refuse them still."""
     if schema.get("x-kubernetes-int-or-string"):
@@ -47,8 +56,7 @@ def specs(schema: Manifest) -> st.SearchStrategy[Any]:
         case "array":
             return st.lists(specs(schema["items"]), min_size=schema.get("minItems", 0), max_size=FEW)
         case "object" if "additionalProperties" in schema:
-            keys = st.from_regex("[a-z]([-a-z0-9]{0,9}[a-z0-9])?", fullmatch=True)
-            return st.dictionaries(keys, specs(schema["additionalProperties"]), max_size=FEW)
+            return st.dictionaries(KEYS, specs(schema["additionalProperties"]), max_size=FEW)
         case "object":
             required = set(schema.get("required", ()))
             fields = {name: specs(child) for name, child in schema.get("properties", {}).items()}
@@ -68,7 +76,8 @@ def _text(schema: Manifest) -> st.SearchStrategy[str]:
     low, high = schema.get("minLength", 0), schema["maxLength"]
     # Surrogates are no text: JSON cannot carry them.
     characters = st.characters(exclude_categories=["Cs"])
-    return st.text(characters, min_size=low, max_size=min(high, 20)) | st.sampled_from(["x" * low, "x" * high])
+    edges = ["x" * low, "x" * high, *(text for text in ("a\0b",) if low <= len(text) <= high)]
+    return st.text(characters, min_size=low, max_size=min(high, 20)) | st.sampled_from(edges)
 
 
 def paths(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:

@@ -42,14 +42,14 @@ def user(mlflows: Mlflows, minio: servers.Minio, tmp_path_factory: pytest.TempPa
 
 
 @pytest.fixture(scope="module")
-def logged_once() -> list[tuple[str, str]]:
+def logged_once() -> list[tuple[str, str, str]]:
     """The run and the logged model that all tests share, once the first has made them: logging takes seconds."""
     return []
 
 
 @pytest.fixture
 async def world(
-    user: Notebook, mlflows: Mlflows, minio: servers.Minio, name: str, logged_once: list[tuple[str, str]]
+    user: Notebook, mlflows: Mlflows, minio: servers.Minio, name: str, logged_once: list[tuple[str, str, str]]
 ) -> AsyncIterator[World]:
     tracking = Mlflow(mlflows.sqlite, Credentials(), Probe("MLflow", lambda *_: None), limits=limits())
     keys = Keys(minio.url, minio.access_key, minio.secret_key)
@@ -61,10 +61,10 @@ async def world(
         if not logged_once:
             experiment = await tracking.create_experiment(f"risk/{name}", f"s3://mlflow-artifacts/risk/{name}", {})
             run = await tracking.create_run(experiment, "r", {})
-            logged_once.append((run, user.ask("log", run)))
-        run, id_ = logged_once[0]
-        logged = await tracking.logged_model(id_)
-        assert logged is not None
+            logged_once.append((experiment, run, user.ask("log", run)))
+        experiment, run, id_ = logged_once[0]
+        (logged,) = await tracking.logged_models(experiment, run)
+        assert logged.id == id_
         await tracking.create_model(f"risk.{name}", "", {})
         yield World(tracking, store, user, run, logged, f"risk.{name}")
 

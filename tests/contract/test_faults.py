@@ -97,6 +97,7 @@ WRITES: dict[str, Callable[[Mlflow, str, str], Awaitable[object]]] = {
     "log_parameters": lambda client, _, run: client.log_parameters(run, {"a": "b"}),
     "set_run_tags": lambda client, _, run: client.set_run_tags(run, {"a": "b"}),
     "finish_run": lambda client, _, run: client.finish_run(run, "FAILED"),
+    "reopen_run": lambda client, _, run: client.reopen_run(run),
     "delete_run": lambda client, _, run: client.delete_run(run),
     "restore_run": lambda client, _, run: client.restore_run(run),
     "create_model": lambda client, _, run: client.create_model(f"m.{run}", "", {}),

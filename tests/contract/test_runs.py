@@ -170,6 +170,17 @@ async def test_a_run_is_closed_otherwise_than_it_ended(world: World, experiment:
     assert found.status == "FAILED"
 
 
+@pytest.mark.parametrize("status", ["FINISHED", "FAILED", "KILLED"])
+async def test_a_run_that_was_closed_goes_on(world: World, experiment: str, status):
+    run = await world.tracking.create_run(experiment, "r", TAGS)
+    await world.tracking.finish_run(run, status)
+    for _ in range(2):
+        await world.tracking.reopen_run(run)
+        found = await world.tracking.run(run)
+        assert found is not None
+        assert (found.status, found.is_open) == ("RUNNING", True)
+
+
 async def test_a_deleted_run_is_kept_apart_and_comes_back(world: World, experiment: str):
     run = await world.tracking.create_run(experiment, "r", TAGS)
     await world.tracking.delete_run(run)
@@ -202,6 +213,8 @@ async def test_a_deleted_or_unknown_run_takes_nothing(world: World, experiment: 
             await world.tracking.set_run_tags(each, {"a": "b"})
         with pytest.raises(Invalid):
             await world.tracking.finish_run(each, "FAILED")
+        with pytest.raises(Invalid):
+            await world.tracking.reopen_run(each)
 
 
 async def test_an_unknown_run_can_be_deleted_but_not_restored(world: World):
@@ -229,13 +242,24 @@ async def test_the_models_that_a_run_logged_are_known(world: World, experiment: 
     assert found is not None
     assert found.models == (logged.id,)
     assert [each.models for each in await world.tracking.runs(experiment)] == [(logged.id,)]
-    model = await world.tracking.logged_model(logged.id)
-    assert model is not None
+    (model,) = await world.tracking.logged_models(experiment, run)
     assert (model.id, model.name, model.run, model.uri) == (logged.id, "model", run, logged.uri)
     assert model.uri == f"s3://mlflow-artifacts/risk/{name}/models/{logged.id}/artifacts"
     assert model.created is not None
 
 
-@pytest.mark.parametrize("id_", [f"m-{UNKNOWN}", "m-../x", "model", ""])
-async def test_an_unknown_logged_model_is_none(world: World, id_: str):
-    assert await world.tracking.logged_model(id_) is None
+async def test_the_models_of_a_run_come_newest_first_whatever_their_names(world: World, experiment: str):
+    run, other = [await world.tracking.create_run(experiment, name, TAGS) for name in ("r", "other")]
+    names = ("model", "scaler", "model", "last-one")
+    logged = [world.log_model(run, name).id for name in names]
+    world.log_model(other, "model")
+    assert [each.id for each in await world.tracking.logged_models(experiment, run)] == logged[::-1]
+    assert [each.id for each in await world.tracking.logged_models(experiment, run, "model")] == [logged[2], logged[0]]
+    assert await world.tracking.logged_models(experiment, run, "Model") == ()
+    assert await world.tracking.logged_models(experiment, "no' run") == ()
+
+
+async def test_a_model_that_was_not_logged_whole_is_none(world: World, experiment: str):
+    run = await world.tracking.create_run(experiment, "r", TAGS)
+    world.log_model(run, "model", ready=False)
+    assert await world.tracking.logged_models(experiment, run) == ()

@@ -22,7 +22,7 @@ class World(Protocol):
 
     def log_metric(self, run: str, key: str, value: float) -> None: ...
 
-    def log_model(self, run: str, name: str) -> LoggedModel: ...
+    def log_model(self, run: str, name: str, *, ready: bool = True) -> LoggedModel: ...
 
 
 class FakeWorld:
@@ -33,8 +33,8 @@ class FakeWorld:
     def log_metric(self, run: str, key: str, value: float) -> None:
         self._fake.log_metric(run, key, value)
 
-    def log_model(self, run: str, name: str) -> LoggedModel:
-        return self._fake.log_model(run, name)
+    def log_model(self, run: str, name: str, *, ready: bool = True) -> LoggedModel:
+        return self._fake.log_model(run, name, ready=ready)
 
 
 class RealWorld:
@@ -46,10 +46,11 @@ class RealWorld:
         text = "NaN" if value != value else value
         self._send("runs/log-metric", {"run_id": run, "key": key, "value": text, "timestamp": time.time_ns() // 1_000_000, "step": 0})
 
-    def log_model(self, run: str, name: str) -> LoggedModel:
+    def log_model(self, run: str, name: str, *, ready: bool = True) -> LoggedModel:
         experiment = self._send(f"runs/get?run_id={run}")["run"]["info"]["experiment_id"]
         made = self._send("logged-models", {"experiment_id": experiment, "name": name, "source_run_id": run})["model"]["info"]
-        self._send(f"logged-models/{made['model_id']}", {"model_id": made["model_id"], "status": "LOGGED_MODEL_READY"}, "PATCH")
+        status = "LOGGED_MODEL_READY" if ready else "LOGGED_MODEL_UPLOAD_FAILED"
+        self._send(f"logged-models/{made['model_id']}", {"model_id": made["model_id"], "status": status}, "PATCH")
         self._send("runs/outputs", {"run_id": run, "models": [{"model_id": made["model_id"], "step": 0}]})
         return LoggedModel(made["model_id"], made["artifact_uri"], name, run)
 

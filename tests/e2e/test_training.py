@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,10 @@ pytestmark = pytest.mark.e2e
 
 SCRIPTS = Path(__file__).parent / "scripts"
 SMALL = QUICK["resources"]
+NOTE = "$$5 and $(AWS_SECRET_ACCESS_KEY)"
+"""What the kubelet would expand."""
+OBEDIENT = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); [signal.pause() for _ in iter(int, 1)]"
+"""Saves its work when it is asked to end, as it were, and exits with 0."""
 NO_IMAGE = "127.0.0.1:1/modelyard/nothing:1"
 CSV = "amount,hour,is_fraud\n" + "".join(f"{n * 7 % 90 + n % 2 * 200},{n % 24},{n % 2}\n" for n in range(120))
 
@@ -37,7 +42,8 @@ def digest(content: bytes) -> str:
 
 def script(key: str) -> dict[str, Any]:
     """A trainer that is a script, without a dataset: it starts in no time."""
-    return {"trainer": {"script": {"configMap": "scripts", "key": f"{key}.py"}}, "dataset": None, "parameters": {"n_estimators": "5"}}
+    parameters = {"n_estimators": "5", "note": NOTE}
+    return {"trainer": {"script": {"configMap": "scripts", "key": f"{key}.py"}}, "dataset": None, "parameters": parameters}
 
 
 def from_s3(bucket: str, namespace: str, name: str, checked: bytes) -> dict[str, Any]:
@@ -75,6 +81,8 @@ def runs(operator: Kube) -> Iterator[Tenant]:
     code = (SCRIPTS / "image.py").read_text()
     container = {"image": "modelyard/operator:dev", "command": ["python", "-c", code]}
     there.run("own-image", trainer={"container": container}, dataset=None, ttlSecondsAfterFinished=0)
+    obedient = {"image": "modelyard/operator:dev", "command": ["python", "-c", OBEDIENT]}
+    there.run("drained", trainer={"container": obedient}, dataset=None)
     there.run("wrong-digest", backoffLimit=2, **from_s3(there.bucket, there.name, "payments.csv", b"other bytes"))
     there.run("csv", **from_s3(there.bucket, there.name, "payments.csv", CSV.encode()))
     there.run("parquet", **from_s3(there.bucket, there.name, "payments.parquet", parquet()))
@@ -126,6 +134,25 @@ def test_a_deadline_ends_a_training(runs: Tenant):
     status = failed(runs, "too-long", "DeadlineExceeded")
     assert "20 seconds" in status["failure"]["message"]
     assert mlflow_states(runs, "too-long") in (["FAILED"], ["KILLED"])
+
+
+def test_a_container_that_exits_with_0_when_its_node_is_drained_has_not_trained(runs: Tenant):
+    runs.says("TrainingRun", "drained", "Training", "Reconciling", seconds=240)
+    labels = "modelyard.io/training-run=drained"
+    (pod,) = runs.kube.list("Pod", runs.name, labels)
+    name = pod["metadata"]["name"]
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name}}
+    path = f"/api/v1/namespaces/{runs.name}/pods/{name}/eviction"
+    runs.kube.kubectl("create", "--raw", path, "-f", "-", stdin=json.dumps(eviction))
+
+    def another() -> bool:
+        there = runs.kube.list("Pod", runs.name, labels)
+        return any(each["metadata"]["uid"] != pod["metadata"]["uid"] and each["status"]["phase"] == "Running" for each in there)
+
+    runs.wait("another pod trains", another, 240)
+    status = runs.status("TrainingRun", "drained")
+    assert (status["attempt"], "completionTime" in status) == (1, False)
+    assert mlflow_states(runs, "drained") == ["RUNNING"]
 
 
 def test_too_little_memory_is_told_apart(runs: Tenant):
@@ -182,6 +209,7 @@ def test_a_plain_script_needs_nothing_of_modelyard(runs: Tenant):
     parameters = {each["key"]: each["value"] for each in tracked["data"]["params"]}
     assert parameters["seen_by"] == "the script"
     assert parameters["n_estimators"] == "5"
+    assert (parameters["note"], parameters["note_as_it_arrived"]) == (NOTE, NOTE)
 
 
 def test_suspended_it_holds_no_pod_and_goes_on_when_it_may(tenant: Tenant):

@@ -190,6 +190,10 @@ class FakeTracking:
             found = self._active_run("finish run", run)
             self.runs_by_id[run] = replace(found, status=status, end=self._clock())
 
+    async def reopen_run(self, run: str) -> None:
+        async with self._call("reopen_run", run):
+            self.runs_by_id[run] = replace(self._active_run("reopen run", run), status="RUNNING")
+
     async def delete_run(self, run: str) -> None:
         async with self._call("delete_run", run):
             if run in self.runs_by_id:
@@ -199,9 +203,11 @@ class FakeTracking:
         async with self._call("restore_run", run):
             self.runs_by_id[run] = replace(self._run("restore run", run), deleted=False)
 
-    async def logged_model(self, id_: str) -> LoggedModel | None:
-        async with self._call("logged_model", id_):
-            return self.logged.get(id_)
+    async def logged_models(self, experiment: str, run: str, name: str | None = None) -> tuple[LoggedModel, ...]:
+        async with self._call("logged_models", experiment, run, name):
+            found = [each for each in self.logged.values() if each.run == run and name in (None, each.name)]
+            newest_first = sorted(found, key=lambda each: each.created or datetime.min.replace(tzinfo=UTC), reverse=True)
+            return tuple(newest_first[:50])
 
     # --- registry -----------------------------------------------------------------------------------
     async def model(self, name: str) -> TrackedModel | None:
@@ -308,14 +314,16 @@ class FakeTracking:
         found = self.runs_by_id[run]
         self.runs_by_id[run] = replace(found, status=status, end=self._clock(), tags={**found.tags, **(tags or {})})
 
-    def log_model(self, run: str, name: str = "model") -> LoggedModel:
-        """Log a model, as `mlflow.xgboost.log_model` does; storing its files is `FakeStore`'s business."""
+    def log_model(self, run: str, name: str = "model", *, ready: bool = True) -> LoggedModel:
+        """Log a model, as `mlflow.xgboost.log_model` does; storing its files is `FakeStore`'s business. Not ready: it broke off."""
         found = self.runs_by_id[run]
         id_ = f"m-{self._id()}"
         location = self.experiments[found.experiment].location.rstrip("/")
-        self.logged[id_] = LoggedModel(id_, f"{location}/models/{id_}/artifacts", name, run, self._clock())
+        logged = LoggedModel(id_, f"{location}/models/{id_}/artifacts", name, run, self._clock())
+        if ready:
+            self.logged[id_] = logged
         self.runs_by_id[run] = replace(found, models=(*found.models, id_))
-        return self.logged[id_]
+        return logged
 
     # --- how ----------------------------------------------------------------------------------------
     def _id(self) -> str:

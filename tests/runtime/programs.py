@@ -76,9 +76,9 @@ def start(
         return subprocess.Popen(command, cwd=folder, env=environment(folder, env), stdout=log, stderr=log)
 
 
-def mlflow_side(folder: Path, *arguments: str, env: Mapping[str, str] | None = None) -> str:
+def mlflow_side(folder: Path, *arguments: str, env: Mapping[str, str] | None = None, module: str = "mlflow_side") -> str:
     """Run MLflow's part, see `mlflow_side`, and return what it prints."""
-    command = [sys.executable, "-W", "ignore", "-m", "tests.runtime.mlflow_side", *arguments]
+    command = [sys.executable, "-W", "ignore", "-m", f"tests.runtime.{module}", *arguments]
     done = subprocess.run(
         command, cwd=folder, env=environment(folder, env), capture_output=True, text=True, timeout=PATIENCE * 2, check=False
     )

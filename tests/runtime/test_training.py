@@ -16,7 +16,7 @@ import pytest
 from modelyard_runtime.dataset import make_synthetic
 from tests.harness import until
 from tests.runtime.odd_store import refusing_twins
-from tests.runtime.programs import PATIENCE, Ended, program, serving, start
+from tests.runtime.programs import PATIENCE, Ended, mlflow_side, program, serving, start
 from tests.servers import Minio
 
 XGBOOST = {"xgboost": {"task": "classification"}}
@@ -62,7 +62,8 @@ def parquet(frame: pd.DataFrame) -> bytes:
 
 def test_the_story_of_a_synthetic_run(tracking, tmp_path):
     """Data, training, and a server of the very model that was logged."""
-    pod = Pod(tmp_path, XGBOOST, {"name": "synthetic", "rows": "500"}, {**PARAMETERS, "early_stopping_rounds": "9"}, **tracking.run())
+    wanted = {**PARAMETERS, "early_stopping_rounds": "9", "eval_metric": "error@0.7,logloss"}
+    pod = Pod(tmp_path, XGBOOST, {"name": "synthetic", "rows": "500"}, wanted, **tracking.run())
     prepared = pod.prepare()
     assert prepared.code == 0, prepared.log
     digest = "sha256:" + hashlib.sha256((pod.data / "dataset.parquet").read_bytes()).hexdigest()
@@ -78,6 +79,7 @@ def test_the_story_of_a_synthetic_run(tracking, tmp_path):
     assert run["status"] == "FINISHED"
     assert run["rounds"] == list(range(12))
     assert run["metrics"].keys() >= {"accuracy", "f1", "precision", "recall", "roc_auc", "log_loss", "train.logloss", "validation.logloss"}
+    assert run["metrics"].keys() >= {"train.error_at_0.7", "validation.error_at_0.7"}
     assert run["metrics"]["modelyard.progress"] == 100
     assert run["metrics"]["accuracy"] > 0.6
     assert trained.said["metrics"]["accuracy"] == run["metrics"]["accuracy"]
@@ -151,6 +153,13 @@ def test_datasets_that_are_not_what_was_promised(minio, tmp_path):
     assert list((tmp_path / "data").iterdir()) == []
     assert prepared("s3://datasets/risk/none.parquet")[:2] == (66, "DatasetUnavailable")
     assert prepared("s3://datasets/risk/good.arrow")[:2] == (67, "DatasetInvalid")
+    for part in ("part-00000-1f.snappy.parquet", "_SUCCESS", ""):  # as Spark and a console leave them
+        put(minio, f"risk/spark.parquet/{part}", parquet(cards(20)) if part.startswith("part") else b"")
+    for uri in ("s3://datasets/risk/spark.parquet", "s3://datasets/risk/spark.parquet/"):
+        code, reason, message = prepared(uri)
+        assert (code, reason) == (67, "DatasetInvalid"), uri
+        assert "s3://datasets/risk/spark.parquet/ is a folder of parts such as part-00000-1f.snappy.parquet" in message
+    assert prepared("s3://datasets/risk/none.parquet/")[:2] == (66, "DatasetUnavailable")
     code, reason, message = prepared("s3://datasets/risk/good.parquet", target="is_fraudd")
     assert (code, reason) == (67, "DatasetInvalid")
     assert "did you mean is_fraud?" in message
@@ -208,6 +217,13 @@ def test_metrics_arrive_while_it_trains_and_a_signal_ends_it(tracking, tmp_path)
     finally:
         process.kill()
         process.wait()
+
+
+def test_a_metric_that_mlflow_refuses_costs_no_other(tracking, tmp_path):
+    log = mlflow_side(tmp_path, tracking.uri, module="live_side").splitlines()
+    assert json.loads(log[-1]) == [["loss", "modelyard.progress", "rate"], 500, 500]
+    refused = [line.split(",")[0] for line in log if "left out" in line]
+    assert refused == ["the metric no@name is left out", "the metric ../up is left out"]
 
 
 def latest(tracking, pod: Pod) -> dict[str, float]:

@@ -172,6 +172,21 @@ async def a_failed_attempt_is_repeated_and_succeeds(world: World) -> None:
     await world.run()
 
 
+@STORIES.reaching("TrainingRun Interrupted", "TrainingRun Succeeded")
+async def a_node_is_drained_and_the_container_exits_with_0(world: World) -> None:
+    trains(world, fate=RUNNING, trainer={"container": {"image": "team/train:1"}})
+    await world.run()
+    del world.fates["run"]
+    now = world.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+    end = {"completionTime": now, "conditions": [{"type": "Complete", "status": "True", "reason": "Completed"}]}
+    world.tracking.end_run(world.status("trainingruns", "run")["mlflow"]["runId"], "FINISHED")
+    world.cluster.remove("v1/Pod", NAMESPACE, "run-1-pod")
+    world.cluster.edit("batch/v1/Job", NAMESPACE, "run-1", lambda body: body.update(status=end))
+    await world.run()
+    assert world.condition("trainingruns", "run", "Succeeded") == ("True", "Succeeded")
+    assert [run.models for run in world.tracking.runs_by_id.values()] == [(*world.tracking.logged,)], "trained again, in the same run"
+
+
 @STORIES.reaching("TrainingRun Failed")
 async def a_script_fails(world: World) -> None:
     trains(world, fate=ends(1))

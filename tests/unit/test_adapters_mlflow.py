@@ -102,7 +102,6 @@ async def test_a_missing_object_is_none_or_invalid():
         assert await client.experiment("x") is None
         assert await client.run("x") is None
         assert await client.model("x") is None
-        assert await client.logged_model("m-0") is None
         await client.delete_run("x")
         with pytest.raises(Invalid):
             await client.create_run("x", "r", {})

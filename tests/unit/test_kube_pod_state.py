@@ -183,6 +183,33 @@ def test_a_killed_container_ran_out_of_memory_unless_a_probe_may_have_killed_it(
     assert (spoke and spoke.reason) is PodReason.CONTAINER_FAILED
 
 
+def test_a_killed_container_of_a_pod_that_is_not_over_says_nothing_yet():
+    """An eviction for the disk: the kubelet kills the containers, and says why when they are gone."""
+    killed = terminated(137, "", "Error")
+    assert pod_end(pod(JOB, "Running", statuses=[killed])) is None
+    assert pod_end(pod(JOB, "Pending", statuses=[terminated(137, "", "Error", name="data", init=True)])) is None
+    says = pod_end(pod(JOB, "Running", reason="Evicted", message=POD_LIMIT, statuses=[killed]))
+    assert (says and says.reason) is PodReason.VOLUME_FULL
+    restarted = again({"running": {}}, name="fetch")
+    restarted["lastState"]["terminated"]["reason"] = "Error"
+    found = pod_end(pod(DEPLOYMENT, statuses=[restarted]))
+    assert (found and found.reason) is PodReason.OUT_OF_MEMORY
+
+
+@pytest.mark.parametrize("sign", ["condition", "deletion"])
+def test_a_container_that_was_killed_with_its_pod_used_no_memory(sign: str):
+    over = pod(JOB, "Failed", statuses=[terminated(137, "", "Error")])
+    if sign == "condition":
+        moved = {"type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler", "message": "preempted"}
+        over["status"]["conditions"] = [moved | {"lastTransitionTime": "2026-01-01T12:00:00Z"}]
+    else:
+        over["metadata"]["deletionTimestamp"] = "2026-01-01T12:00:00Z"
+    found = pod_end(over)
+    assert found is not None
+    assert (found.reason, "memory" in found.text()) == (PodReason.POD_FAILED, False)
+    assert "its pod was ended from outside" in found.message
+
+
 def test_injected_containers_end_as_they_like():
     sidecar = terminated(143, "", "Error", name="proxy")
     broken = pod(JOB, "Running", statuses=[sidecar])

@@ -1,5 +1,6 @@
 """What a RegisteredModel looks at, how it finds where a version lies, and what it spares MLflow and S3."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -238,6 +239,22 @@ async def test_of_an_mlflow_run_it_is_the_model_of_that_name_or_what_lies_at_tha
     older = await resolved(there, run_id=run, path="other")
     assert isinstance(older, Source)
     assert (older.uri, older.logged_model) == (f"{there.tracking.runs_by_id[run].artifact_uri}/other", None)
+
+
+async def test_of_models_of_one_name_the_last_counts_and_two_of_one_moment_are_refused_in_words():
+    there = await registry()
+    run, _ = await logged(there)
+    last = there.log_model(run)
+    ids = there.tracking.runs_by_id[run].models
+    there.tracking.runs_by_id[run] = replace(there.tracking.runs_by_id[run], models=ids[::-1])  # MLflow's order is any
+    found = await resolved(there, run_id=run)
+    assert isinstance(found, Source)
+    assert found.uri == last
+    there.tracking.logged = {id_: replace(each, created=NOW) for id_, each in there.tracking.logged.items()}
+    blocked = await resolved(there, run_id=run)
+    assert isinstance(blocked, Blocker)
+    assert "several models named model at the same moment" in blocked.message
+    assert last in blocked.message
 
 
 async def test_a_run_of_another_namespace_is_none_of_ours():

@@ -137,6 +137,19 @@ def test_parameters_are_logged_before_anything_trains():
     assert actions(decide(run, observed(runs=(attempt(parameters={"depth": "6"}),)), NOW)) == (LogParameters("r1", {"rate": "0.1"}),)
 
 
+@pytest.mark.parametrize("trainer", [{"script": {"config_map": "train"}}, {"container": {"image": "a:1"}}], ids=["script", "container"])
+@pytest.mark.parametrize("end", ["Complete", "Failed"])
+def test_a_user_s_code_may_log_parameters_in_its_own_words_and_the_rest_is_logged_at_its_end(trainer: Any, end: str):
+    run = training_run(parameters={"depth": "6", "subsample": "1"}, trainer=trainer, backoff_limit=1)
+    logged = {"subsample": "1.0"}
+    assert list(applied(decide(run, observed(runs=(attempt(),), script="sha256:a"), NOW))) == ["ConfigMap/fraud-1-config", "Job/fraud-1-1"]
+    assert outside(decide(run, training(run, running(run), parameters=logged), NOW)) is None
+    there = job(build.job(run, 1, "r1", RUNTIME), end)
+    closed = attempt(1, "FINISHED" if end == "Complete" else "FAILED", parameters=logged)
+    for world in (observed(there, runs=(closed,)), observed(runs=(closed,))):
+        assert actions(decide(run, world, NOW)) == (LogParameters("r1", {"depth": "6"}),)
+
+
 def test_a_parameter_that_a_script_logged_otherwise_is_left_as_it_is():
     """MLflow would refuse another value for ever."""
     run = training_run(parameters={"depth": "6"})

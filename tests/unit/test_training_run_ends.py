@@ -12,6 +12,7 @@ from modelyard.api.training_run import TrainingRun
 from modelyard.errors import Forbidden, Invalid, ModelyardError, Unavailable
 from modelyard.plan import (
     ArchiveRun,
+    CreateRun,
     Finalize,
     FinishRun,
     Manifest,
@@ -32,6 +33,7 @@ from tests.unit.builders import (
     job,
     live,
     message,
+    outside,
     pod,
     registered_model,
     said,
@@ -41,7 +43,7 @@ from tests.unit.builders import (
     tree,
     written,
 )
-from tests.unit.test_training_run import attempt, decide, observed, training
+from tests.unit.test_training_run import OURS, attempt, decide, observed, training
 
 MODEL = FoundModel("s3://b/risk/fraud/models/m-1/artifacts", tree("a", 99), MLModel("xgboost", ""))
 REGISTER = {"model": "fraud", "version": "v1"}
@@ -82,10 +84,30 @@ def test_an_end_is_written_down_whole():
     assert status.failure is None
 
 
-@pytest.mark.parametrize("status", ["RUNNING", "SCHEDULED", "FAILED", "KILLED"])
+@pytest.mark.parametrize("status", ["RUNNING", "SCHEDULED"])
 def test_a_run_whose_process_did_not_close_it_is_closed(status: str):
     run = training_run()
     assert actions(decide(run, complete(run, status=status), NOW)) == (FinishRun("r1", "FINISHED"),)
+
+
+@pytest.mark.parametrize("status", ["FAILED", "KILLED"])
+def test_a_run_that_its_script_closed_as_failed_has_failed_whatever_the_exit_code(status: str):
+    run = training_run(register=REGISTER)
+    world = complete(run, model=None, status=status)
+    for _ in range(2):  # the reason first, then the end
+        run = written(run, decide(run, world, NOW))
+    assert (run.status.is_true("Succeeded"), said(run.status)) == (False, "Stalled Failed")
+    assert f"exited with code 0, but its MLflow run was closed as {status}" in message(run.status)
+    assert run.status.failure
+    assert (run.status.failure.exit_code, run.status.model) == (0, None)
+
+
+def test_a_run_that_its_script_closed_as_failed_is_repeated_and_says_why_if_its_tag_does():
+    run = training_run(backoff_limit=1)
+    world = complete(run, model=None, status="FAILED", tags=OURS | {"modelyard.io/attempt": "1", "modelyard.io/failure": "loss is NaN"})
+    run = written(run, decide(run, world, NOW))
+    assert message(run.status) == "Attempt 1 failed: loss is NaN"
+    assert isinstance(outside(decide(run, world, NOW)), CreateRun)
 
 
 def test_a_job_that_went_after_its_run_was_closed_well_has_ended_well():
@@ -103,6 +125,16 @@ def test_an_end_stands_whatever_comes():
             after = status_of(decide(run, world, NOW + HOUR))
             assert (after.completion_time, after.failure, after.model) == (before.completion_time, before.failure, before.model)
             assert after.condition("Succeeded") == before.condition("Succeeded")
+
+
+def test_models_of_one_moment_are_named_and_so_is_the_way_to_choose():
+    run = training_run(register=REGISTER)
+    world = replace(complete(run, model=None), candidates=("scaler (m-1)", "booster (m-2)"))
+    run = written(run, decide(run, world, NOW))
+    run = written(run, decide(run, observed(registered_model=registered_model()), NOW))
+    assert said(run.status) == "Stalled NoModel"
+    assert "scaler (m-1), booster (m-2)" in message(run.status)
+    assert "spec.versions.<name>: {runId: r1, path: <the model's name>}" in message(run.status)
 
 
 def test_trouble_comes_and_goes_and_the_end_is_told_again():

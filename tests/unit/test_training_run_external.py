@@ -30,7 +30,6 @@ from tests.unit.builders import (
     URL,
     actions,
     message,
-    outside,
     recorded,
     said,
     status_of,
@@ -74,10 +73,12 @@ def test_its_mlflow_run_is_made_as_any_other_and_says_of_no_code_what_nobody_kno
     assert actions(decide(external(), observed(), NOW)) == (CreateRun("12", "fraud-1", FIRST),)
 
 
-def test_its_parameters_are_logged_before_it_is_said_to_train():
-    run = external(parameters={"depth": "6"})
-    assert actions(decide(run, open_since(SECOND), NOW)) == (LogParameters("r1", {"depth": "6"}),)
-    assert said(decide(run, open_since(SECOND, parameters={"depth": "6"}), NOW)) == "Reconciling Training"
+def test_what_it_has_not_logged_itself_of_its_parameters_is_logged_when_it_has_ended():
+    run = external(parameters={"depth": "6", "rate": "1"})
+    assert said(decide(run, open_since(SECOND), NOW)) == "Reconciling Training"
+    for status in ("FINISHED", "FAILED"):
+        world = closed(status, parameters={"rate": "1.0"})
+        assert actions(decide(run, world, NOW)) == (LogParameters("r1", {"depth": "6"}),)
 
 
 def test_nothing_is_applied_for_it_and_metrics_progress_and_what_is_left_are_told():
@@ -285,7 +286,6 @@ def test_what_it_said_of_its_failure_counts_more_than_that_it_fell_silent():
 def test_parameters_that_mlflow_refuses_keep_no_dead_run_open():
     run = external(90 * SECOND, parameters={"a b": "6"})
     world = open_since(2 * HOUR)
-    assert isinstance(outside(decide(run, world, NOW)), LogParameters)
     late = silent(external(90 * SECOND), world, 30 * SECOND)
     late = late.model_copy(update={"spec": run.spec})
     assert status_of(decide(late, world, NOW)).failure

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from modelyard.api.training_run import TrainingRun
-from modelyard.plan import CreateRun, FinishRun, Manifest, Plan
+from modelyard.plan import CreateRun, FinishRun, Manifest, Plan, Rest
 from modelyard.training_run import build
 from modelyard.training_run.observation import Observation
 from tests.unit.builders import (
     DAY,
+    MINUTE,
     NOW,
     RUNTIME,
     actions,
@@ -115,6 +116,24 @@ def test_a_deadline_is_told_from_all_else():
     assert failure
     assert failure.reason == "DeadlineExceeded"
     assert "60 seconds" in failure.message
+
+
+def test_a_job_is_seen_to_fail_before_its_pod_says_that_it_was_evicted():
+    """Both are watched apart. The container was killed; that it was for the disk, the pod says a moment later."""
+    run = training_run()
+    built = build.job(run, 1, "r1", RUNTIME)
+    there = job(built, "Failed")
+    there["status"]["conditions"][0]["lastTransitionTime"] = NOW.strftime("%Y-%m-%dT%H:%M:%SZ")
+    killed = pod(built, "Running", statuses=[terminated(137, "", "Error")])
+    world = observed(live(build.config_map(run)), there, killed, runs=(attempt(),))
+    plan = decide(run, world, NOW)
+    assert isinstance(plan, Rest)
+    assert (said(plan), plan.requeue_after) == ("Reconciling Training", SECOND)
+    disk = pod(built, "Failed", reason="Evicted", message='Usage of EmptyDir volume "tmp" exceeds the limit "1Gi". ')
+    found = decide(run, observed(live(build.config_map(run)), there, disk, runs=(attempt(),)), NOW)
+    assert status_of(found).failure.reason == "VolumeFull"
+    late = decide(run, world, NOW + MINUTE)
+    assert "memory" not in status_of(late).failure.message
 
 
 OWN_LIMIT = "Pod ephemeral local storage usage exceeds the total limit of containers 1Gi. "

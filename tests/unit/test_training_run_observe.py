@@ -121,6 +121,7 @@ async def test_an_ended_run_asks_mlflow_and_s3_nothing():
         ("FINISHED", "", False),  # the script has closed it, and may go on
         ("RUNNING", "Complete", True),
         ("FINISHED", "Complete", True),
+        ("FAILED", "Complete", False),  # the script says that it failed
         ("FINISHED", None, True),  # the Job went before anybody looked
         ("RUNNING", None, False),
     ],
@@ -143,6 +144,31 @@ async def test_the_last_model_that_was_logged_counts():
     model = (await observe(training_run(), there, NOW)).model
     assert model
     assert model.uri == last
+
+
+@pytest.mark.parametrize(
+    ("names", "chosen"), [(("model", "scaler"), 0), (("scaler", "model", "explainer"), 1), (("scaler", "booster"), 1), (("a", "b", "a"), 2)]
+)
+async def test_of_several_models_it_is_the_one_named_model_or_else_the_last(names: tuple[str, ...], chosen: int):
+    there = await around(children=(the_job("Complete"),))
+    run = await began(there, status="FINISHED")
+    logged = [there.log_model(run.id, name=name) for name in names]
+    ids = there.tracking.runs_by_id[run.id].models
+    there.tracking.runs_by_id[run.id] = replace(there.tracking.runs_by_id[run.id], models=ids[::-1])  # MLflow's order is any
+    model = (await observe(training_run(), there, NOW)).model
+    assert model
+    assert model.uri == logged[chosen]
+
+
+async def test_of_models_that_were_logged_at_the_same_moment_none_is_chosen_and_all_are_named():
+    there = await around(children=(the_job("Complete"),))
+    run = await began(there, status="FINISHED")
+    for name in ("scaler", "booster"):
+        there.log_model(run.id, name=name)
+    there.tracking.logged = {id_: replace(each, created=NOW) for id_, each in there.tracking.logged.items()}
+    world = await observe(training_run(), there, NOW)
+    assert world.model is None
+    assert sorted(each.split()[0] for each in world.candidates) == ["booster", "scaler"]
 
 
 async def test_a_model_of_an_older_mlflow_lies_below_its_run():

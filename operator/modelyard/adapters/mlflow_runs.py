@@ -1,6 +1,5 @@
 """MLflow's runs and the models that they logged, by REST."""
 
-import re
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -13,6 +12,7 @@ from modelyard.adapters.instrument import Missing
 from modelyard.adapters.mlflow_rest import Answer, Ask, Json, Oversized, Rest
 from modelyard.adapters.mlflow_search import Pace, Page, endless, search
 from modelyard.adapters.mlflow_shapes import Part, id_of, moment, nothing, pairs, quoted, tags_of, text
+from modelyard.api.keys import bad_key
 from modelyard.api.run_status import RunStatus
 from modelyard.errors import Invalid
 from modelyard.kube.names import NAME_TAG
@@ -29,7 +29,7 @@ _NAME_LIMIT = 256
 _OURS = "modelyard."
 _PARAMETER_LIMIT = 6000
 _TAG_LIMIT = 8000
-_MODEL_ID = re.compile(r"m-[A-Za-z0-9]{1,64}")
+_MODELS = 50
 
 
 class Runs(Part):
@@ -154,6 +154,7 @@ class Runs(Part):
 
         """
         hint = "MLflow refuses the parameters: one was logged before with another value, a name is not allowed, or the run is deleted"
+        _check_keys("log parameters", run, parameters)
         for key, value in parameters.items():
             if len(value) > _PARAMETER_LIMIT:
                 raise Invalid("MLflow", "log parameters", run, f"the value of {key} is longer than {_PARAMETER_LIMIT} characters")
@@ -178,6 +179,11 @@ class Runs(Part):
         ask = Ask("finish run", run, "MLflow refuses it: the run is deleted")
         await self._rest.write(ask, "runs/update", {"run_id": run, "status": status, "end_time": _now()}, parse=nothing)
 
+    async def reopen_run(self, run: str) -> None:
+        """Have a run that was closed go on. MLflow keeps when it ended last. One request."""
+        ask = Ask("reopen run", run, "MLflow refuses it: the run is deleted")
+        await self._rest.write(ask, "runs/update", {"run_id": run, "status": RunStatus.RUNNING}, parse=nothing)
+
     async def delete_run(self, run: str) -> None:
         """Soft-delete; deleting twice, or one that is gone, is no error. One request."""
         try:
@@ -189,14 +195,24 @@ class Runs(Part):
         """Undo the soft deletion; restoring one that is active is no error. One request."""
         await self._rest.write(Ask("restore run", run), "runs/restore", {"run_id": run}, parse=nothing)
 
-    async def logged_model(self, id_: str) -> LoggedModel | None:
-        """Return a logged model by its id `m-...`; anything else is None. One request."""
-        if _MODEL_ID.fullmatch(id_) is None:
-            return None
-        try:
-            return await self._rest.read(Ask("read logged model", id_), f"logged-models/{id_}", parse=_logged_model)
-        except Missing:
-            return None
+    async def logged_models(self, experiment: str, run: str, name: str | None = None) -> tuple[LoggedModel, ...]:
+        """Return the newest 50 models that a run logged whole, of this name if one is given, newest first. One request.
+
+        MLflow before version 3 does not know the question: ask it only of a run that names its models.
+        """
+        wanted = {"source_run_id": run} | ({} if name is None else {"name": name})
+        filter_ = _terms(wanted)
+        if filter_ is None:
+            return ()
+        body: Json = {
+            "experiment_ids": [experiment],
+            "filter": filter_,
+            "max_results": _MODELS,
+            "order_by": [{"field_name": "creation_timestamp", "ascending": False}],
+        }
+        found = await self._rest.read(Ask("search models of", run), "logged-models/search", body=body, parse=_logged_models)
+        # Once more here: some databases compare without case.
+        return tuple(each for each in found if each.run == run and name in (None, each.name))
 
 
 def _now() -> int:
@@ -208,7 +224,14 @@ def _chunks(values: Mapping[str, str]) -> Iterator[dict[str, str]]:
     return (dict(items[start : start + _BATCH]) for start in range(0, len(items), _BATCH))
 
 
+def _check_keys(operation: str, subject: str, values: Mapping[str, str]) -> None:
+    """Name the key that MLflow would refuse: of a hundred in a request it names none that reaches anybody."""
+    if (complaint := bad_key(values)) is not None:
+        raise Invalid("MLflow", operation, subject, complaint)
+
+
 def _check_tags(operation: str, subject: str, tags: Mapping[str, str]) -> None:
+    _check_keys(operation, subject, tags)
     for key, value in tags.items():
         if len(value) > _TAG_LIMIT:
             raise Invalid("MLflow", operation, subject, f"the value of tag {key} is longer than {_TAG_LIMIT} characters")
@@ -264,8 +287,19 @@ def _metrics(listed: Iterable[Json], most: int) -> dict[str, float]:
     return dict(nsmallest(most, found, key=lambda each: (not each[0].startswith(_OURS), each[0].startswith("system/"), each[0])))
 
 
-def _logged_model(answer: Json) -> LoggedModel:
-    info = answer["model"]["info"]
+def _terms(wanted: Mapping[str, str]) -> str | None:
+    """Write a filter over attributes; None when a value cannot be written."""
+    terms = {key: quoted(value) for key, value in wanted.items()}
+    return None if None in terms.values() else " AND ".join(f"{key} = {value}" for key, value in terms.items())
+
+
+def _logged_models(answer: Json) -> list[LoggedModel]:
+    found = [model["info"] for model in answer.get("models", ())]
+    # MLflow 3 cannot filter by status.
+    return [_logged_model(info) for info in found if info.get("status") == "LOGGED_MODEL_READY"]
+
+
+def _logged_model(info: Json) -> LoggedModel:
     return LoggedModel(
         id=id_of(info["model_id"]),
         uri=text(info["artifact_uri"]),

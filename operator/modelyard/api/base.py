@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Generic, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from modelyard.api.rules import rule, rules
+from modelyard.api.rules import mlflow_pairs, rule, rules
 
 __all__ = [
     "GROUP",
@@ -48,7 +48,8 @@ Tags = Annotated[
             rule(
                 "self.all(key, !key.startsWith('mlflow.') && !key.startsWith('modelyard.io/'))",
                 "keys that begin with mlflow. or modelyard.io/ are MLflow's and modelyard's own: write another key, such as team.owner",
-            )
+            ),
+            *mlflow_pairs(),
         ),
     ),
 ]

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from modelyard.api.base import DeletionPolicy, Duration, Name, Resource, Schema, Status, Tags
+from modelyard.api.rules import metric_name, mlflow_text, rules
 
 __all__ = [
     "Artifacts",
@@ -45,7 +46,15 @@ class ExperimentReason(StrEnum):
 class Objective(Schema):
     """What makes a run better than another."""
 
-    metric: Annotated[str, Field(min_length=1, max_length=250, description="Name of the metric in MLflow.")]
+    metric: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=250,
+            description="Name of the metric in MLflow, such as validation.error_at_0.7.",
+            json_schema_extra=rules(*metric_name()),
+        ),
+    ]
     goal: Annotated[Literal["Maximize", "Minimize"], Field(description="Maximize: more of it is better. Minimize: less of it.")] = (
         "Maximize"
     )
@@ -68,7 +77,9 @@ class Retention(Schema):
 class ExperimentSpec(Schema):
     """What a user wants of an experiment."""
 
-    description: Annotated[str, Field(max_length=5000, description="Shown as the experiment's note in MLflow.")] = ""
+    description: Annotated[
+        str, Field(max_length=5000, description="Shown as the experiment's note in MLflow.", json_schema_extra=rules(mlflow_text()))
+    ] = ""
     tags: Annotated[Tags, Field(description="Tags of the MLflow experiment. Tags set in MLflow by others stay.")] = Field(
         default_factory=dict
     )

@@ -85,6 +85,7 @@ KINDS = (
         reasons=TrainingReason,
         conditions={
             "Succeeded": "Training itself ended well. False: it failed for good. Absent while neither is known.",
+            "Interrupted": "The pod was ended from outside and exited with 0: the attempt trains again. Absent otherwise.",
             "Silent": "A run that trains outside of the cluster has had no heartbeat for a minute. Absent otherwise.",
         },
         short="mlrun",

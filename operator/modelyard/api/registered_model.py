@@ -24,7 +24,7 @@ from modelyard.api.model_status import (
     VersionStatus,
 )
 from modelyard.api.pods import Labels, Resources, Toleration
-from modelyard.api.rules import listed, rule, rules
+from modelyard.api.rules import listed, mlflow_text, rule, rules
 
 __all__ = [
     "Autoscaling",
@@ -244,7 +244,9 @@ class Serving(Schema):
 
     replicas: Annotated[int, Field(ge=0, le=1000, description="Pods that serve. 0: the registry moves, nothing is served.")] = 1
     autoscaling: Annotated[Autoscaling | None, Field(description="Scales between two numbers, instead of replicas.")] = None
-    resources: Annotated[Resources, Field(description="Resources of the model server.")] = Field(default_factory=Resources)
+    resources: Annotated[
+        Resources, Field(description="Resources of the model server, and of the step before it that fetches the model.")
+    ] = Field(default_factory=Resources)
     runtime: Annotated[ServingRuntime, Field(description="How the model server runs.")] = Field(default_factory=ServingRuntime)
     node_selector: Annotated[Labels, Field(description="Labels that the node must have.")] = Field(default_factory=dict)
     tolerations: Annotated[
@@ -275,7 +277,9 @@ class Stage(Schema):
 class RegisteredModelSpec(Schema):
     """What a team wants of a model."""
 
-    description: Annotated[str, Field(max_length=5000, description="Shown as the model's description in MLflow.")] = ""
+    description: Annotated[
+        str, Field(max_length=5000, description="Shown as the model's description in MLflow.", json_schema_extra=rules(mlflow_text()))
+    ] = ""
     tags: Annotated[Tags, Field(description="Tags of the registered model in MLflow. Tags set there by others stay.")] = Field(
         default_factory=dict
     )

@@ -5,7 +5,13 @@ Rules that need anything but the object and its predecessor do not belong here; 
 
 from typing import Any
 
-__all__ = ["immutable", "listed", "rule", "rules"]
+from modelyard.api.keys import CHARACTERS_ADVICE, KEY_LIMIT, PATH_ADVICE
+
+__all__ = ["immutable", "listed", "metric_name", "mlflow_pairs", "mlflow_text", "rule", "rules"]
+
+# `api.keys` in CEL, whose \w is ASCII: letters and digits of all languages are in MLflow's.
+_CHARACTERS, _NO_PATH = r"^[\p{L}\p{Nd}_./: -]+$", r"^/|//|/$|^[.][.]|(^|/)[.]{1,2}(/|$)"
+_NULL = "MLflow's database takes no null character (U+0000): leave it out"
 
 
 def rule(expression: str, message: str) -> dict[str, str]:
@@ -28,3 +34,30 @@ def listed(*keys: str) -> dict[str, Any]:
     if keys:
         return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": list(keys)}
     return {"x-kubernetes-list-type": "atomic"}
+
+
+def mlflow_pairs() -> tuple[dict[str, str], ...]:
+    """Return the rules of a map that becomes parameters or tags in MLflow."""
+    return (
+        rule(f"self.all(key, {_characters('key')})", CHARACTERS_ADVICE),
+        rule(f"self.all(key, {_path('key')})", PATH_ADVICE),
+        rule(r"self.all(key, !self[key].contains('\x00'))", _NULL),
+    )
+
+
+def metric_name() -> tuple[dict[str, str], ...]:
+    """Return the rules of a text that names a metric in MLflow."""
+    return (rule(_characters("self"), CHARACTERS_ADVICE), rule(_path("self"), PATH_ADVICE))
+
+
+def mlflow_text() -> dict[str, str]:
+    """Return the rule of any other text that goes to MLflow."""
+    return rule(r"!self.contains('\x00')", _NULL)
+
+
+def _characters(key: str) -> str:
+    return f"{key}.size() <= {KEY_LIMIT} && {key}.matches(r'{_CHARACTERS}')"
+
+
+def _path(key: str) -> str:
+    return f"!{key}.matches(r'{_NO_PATH}')"

@@ -26,6 +26,11 @@ class TrainerKind:
     estimators: Mapping[str, str] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def logs_itself(self) -> bool:
+        """A user's code trains, which may log parameters in its own words: MLflow takes each once."""
+        return not self.estimators
+
 
 TRAINERS: Mapping[str, TrainerKind] = {
     "xgboost": TrainerKind(

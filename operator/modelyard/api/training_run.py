@@ -7,7 +7,7 @@ from pydantic import Field
 
 from modelyard.api.base import DeletionPolicy, Name, Resource, Schema
 from modelyard.api.pods import Labels, Resources, Toleration
-from modelyard.api.rules import immutable, listed, rule, rules
+from modelyard.api.rules import immutable, listed, mlflow_pairs, rule, rules
 from modelyard.api.trainers import TRAINERS, TrainerKind
 from modelyard.api.training_status import (
     PARAMETERS,
@@ -73,6 +73,8 @@ class TrainingReason(StrEnum):
     """The Job has had no pod for 30 s, and Kubernetes does not say why."""
     TRAINING = "Training"
     """The pod runs; with the trainer external, the MLflow run is open."""
+    INTERRUPTED = "Interrupted"
+    """The pod was ended from outside, as when its node is drained, and its container exited with 0; the attempt trains again."""
     RETRYING = "Retrying"
     """The last attempt failed; another follows, with an MLflow run of its own."""
     SUCCEEDED = "Succeeded"
@@ -86,7 +88,7 @@ class TrainingReason(StrEnum):
     VERSION_HELD = "VersionHeld"
     """Trained; an earlier declaration holds the name of the version that spec.register names. If it fails, the model is registered."""
     NO_MODEL = "NoModel"
-    """spec.register is set, but the run logged no model."""
+    """spec.register is set, but the run logged no model, or several at once of which none is named model."""
     FAILED = "Failed"
     """The trainer failed in every attempt that spec.backoffLimit allows."""
     OUT_OF_MEMORY = "OutOfMemory"
@@ -136,7 +138,7 @@ class Dataset(Schema):
     name: Annotated[
         str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$", description="Its name in MLflow.")
     ]
-    uri: Annotated[S3Uri | None, Field(description="A Parquet or CSV file: s3://bucket/key.parquet.")] = None
+    uri: Annotated[S3Uri | None, Field(description="One Parquet or CSV file, no folder of parts: s3://bucket/key.parquet.")] = None
     digest: Annotated[Digest | None, Field(description="sha256:<hex> of the file's bytes. If given, it is checked before training.")] = None
     target: Annotated[str, Field(min_length=1, max_length=128, description="The column to predict.")] = "target"
     rows: Annotated[int | None, Field(ge=10, le=10_000_000, description="How many rows a synthetic dataset has; 2000 if absent.")] = None
@@ -217,6 +219,10 @@ class Register(Schema):
 
 
 _PARAMETERS = "parameters take more than 120 KiB together: put large values into the dataset, or into a ConfigMap that a script reads"
+_FOLDER = (
+    "dataset.uri names one file, and this is a folder: write its parts as one file, such as by pandas'"
+    " read_parquet and to_parquet, and name that"
+)
 _ELSEWHERE = "!has(self.trainer.external) || "
 _SPEC = "a TrainingRun is a record: only suspend, ttlSecondsAfterFinished and deletionPolicy change; create another one to train again"
 
@@ -232,6 +238,10 @@ class TrainingRunSpec(Schema):
             ),
             rule(_ELSEWHERE + "self.backoffLimit == 0", "an external run is not repeated by itself: leave backoffLimit out"),
             rule(_ELSEWHERE + "!self.suspend", "an external run cannot be suspended, for it trains elsewhere: leave suspend out"),
+            rule(
+                "has(self.trainer.external) || !has(self.dataset) || !has(self.dataset.uri) || !self.dataset.uri.endsWith('/')",
+                _FOLDER,
+            ),
             rule("self.experiment == oldSelf.experiment", _SPEC),
             rule("self.trainer == oldSelf.trainer", _SPEC),
             rule("self.workers == oldSelf.workers && self.backoffLimit == oldSelf.backoffLimit", _SPEC),
@@ -258,12 +268,16 @@ class TrainingRunSpec(Schema):
             max_length=PARAMETERS,
             description="Hyper-parameters, as strings: logged to MLflow, given to the trainer as MODELYARD_PARAMETERS and as a file.",
             # As JSON they take eight characters more each; what JSON escapes besides, the operator counts (`training_run.build`).
-            json_schema_extra=rules(rule("self.map(k, k.size() + self[k].size() + 8).sum() <= 120 * 1024 - 21", _PARAMETERS)),
+            json_schema_extra=rules(
+                rule("self.map(k, k.size() + self[k].size() + 8).sum() <= 120 * 1024 - 21", _PARAMETERS), *mlflow_pairs()
+            ),
         ),
     ] = Field(default_factory=dict)
     dataset: Annotated[Dataset | None, Field(description="What is trained on; with the trainer external it is said, not read.")] = None
     trainer: Annotated[Trainer, Field(description="Who trains: exactly one.")]
-    resources: Annotated[Resources, Field(description="Resources of the trainer.")] = Field(default_factory=Resources)
+    resources: Annotated[Resources, Field(description="Resources of the trainer, and of the step before it that reads the dataset.")] = (
+        Field(default_factory=Resources)
+    )
     node_selector: Annotated[Labels, Field(description="Labels that the node must have.")] = Field(default_factory=dict)
     tolerations: Annotated[
         tuple[Toleration, ...], Field(max_length=16, description="Taints that the pod tolerates.", json_schema_extra=listed())
@@ -312,14 +326,14 @@ class TrainingRun(Resource[TrainingRunSpec, TrainingRunStatus]):
 
     @property
     def parameters(self) -> dict[str, str]:
-        """What it trains with: as MLflow has it, or as the spec says while nothing is logged.
+        """What it trains with: as MLflow has it, and as the spec says where nothing is logged yet.
 
         A value that the status has cut is whole if it is the spec's.
         """
         ours, logged = self.spec.parameters, self.status.parameters
-        if not logged:
-            return dict(ours)
-        return {name: ours[name] if name in ours and shortened(ours[name]) == value else value for name, value in logged.items()}
+        return dict(ours) | {
+            name: ours[name] if name in ours and shortened(ours[name]) == value else value for name, value in logged.items()
+        }
 
     def trainer_settings(self) -> dict[str, Any]:
         """Return the trainer as its pod reads it: one key, its settings below."""

@@ -9,6 +9,7 @@ from modelyard.api.base import Name, Schema, Status
 from modelyard.api.rules import listed
 
 __all__ = [
+    "CANDIDATES",
     "PARAMETERS",
     "PARAMETER_NAME",
     "PARAMETER_VALUE",
@@ -83,6 +84,8 @@ class Failure(Schema):
     log: Annotated[str, Field(max_length=4096, description="The last lines of the failing container.")] = ""
 
 
+CANDIDATES = 8
+"""How many models a status names that a run logged at the same moment."""
 PARAMETERS = 256
 """How many parameters a status holds."""
 PARAMETER_NAME = 250
@@ -120,6 +123,14 @@ class TrainingRunStatus(Status):
     progress: Annotated[Progress | None, Field(description="How far it is.")] = None
     dataset: Annotated[DatasetStatus | None, Field(description="The dataset as it was read.")] = None
     model: Annotated[ModelArtifact | None, Field(description="The model that it logged.")] = None
+    candidates: Annotated[
+        tuple[Annotated[str, Field(max_length=320)], ...],
+        Field(
+            max_length=CANDIDATES,
+            description="Models that it logged at the same moment, none of them named model: which one is its model, nothing says.",
+            json_schema_extra=listed(),
+        ),
+    ] = ()
     registered: Annotated[Registered | None, Field(description="The version that the model became.")] = None
     start_time: Annotated[datetime | None, Field(description="When the first attempt started.")] = None
     completion_time: Annotated[datetime | None, Field(description="When it ended, well or not.")] = None

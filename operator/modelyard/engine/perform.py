@@ -19,6 +19,7 @@ from modelyard.plan import (
     DeleteTags,
     FinishRun,
     LogParameters,
+    ReopenRun,
     RestoreExperiment,
     SetAlias,
     SetTags,
@@ -74,6 +75,8 @@ async def perform(action: Action, namespace: str, cluster: Cluster, tenant: Call
             await tracking.log_parameters(run, parameters)
         case FinishRun(run, status):
             await tracking.finish_run(run, status)
+        case ReopenRun(run):
+            await tracking.reopen_run(run)
         case ArchiveRun(run):
             await tracking.delete_run(run)
         case CreateModel(name, description, tags):

@@ -1,10 +1,10 @@
 """How a Job stands, and what runs in a pod, read from their status. Why a pod ended or does not start belongs to `pod_state`."""
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-__all__ = ["failed", "image_id", "of_kind", "podless_since", "running_since", "succeeded"]
+__all__ = ["asked_to_end", "completed", "ended_at", "failed", "image_id", "of_kind", "podless_since", "running_since", "succeeded"]
 
 Manifest = dict[str, Any]
 
@@ -27,6 +27,32 @@ def succeeded(child: Manifest) -> bool:
 def failed(job: Manifest) -> dict[str, Any] | None:
     """Return the condition that says why a Job failed, if it did."""
     return _job_condition(job, "Failed")
+
+
+def completed(job: Manifest) -> datetime | None:
+    """Return when a Job was complete; None if it is not, or does not say."""
+    return _time((job.get("status") or {}).get("completionTime")) if succeeded(job) else None
+
+
+def asked_to_end(pod: Manifest) -> datetime | None:
+    """Return when a pod was first asked to end from outside: deleted, evicted, preempted; None if it was not."""
+    meta, conditions = pod["metadata"], (pod.get("status") or {}).get("conditions") or []
+    times = [_time(c.get("lastTransitionTime")) for c in conditions if (c.get("type"), c.get("status")) == ("DisruptionTarget", "True")]
+    if (until := _time(meta.get("deletionTimestamp"))) is not None:
+        times.append(until - timedelta(seconds=int(meta.get("deletionGracePeriodSeconds") or 0)))
+    return min((time for time in times if time is not None), default=None)
+
+
+def ended_at(pod: Manifest, container: str) -> datetime | None:
+    """Return when a container ended; None when it has not, or does not say."""
+    statuses: list[dict[str, Any]] = (pod.get("status") or {}).get("containerStatuses") or []
+    return next(
+        (_time(((s.get("state") or {}).get("terminated") or {}).get("finishedAt")) for s in statuses if s.get("name") == container), None
+    )
+
+
+def _time(text: object) -> datetime | None:
+    return datetime.fromisoformat(text) if isinstance(text, str) else None
 
 
 def image_id(pod: Manifest, container: str) -> str:

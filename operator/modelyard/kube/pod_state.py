@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from modelyard.api.pod_end import PodReason
-from modelyard.kube.jobs import failed
+from modelyard.kube.jobs import asked_to_end, failed
 
 __all__ = ["PodEnd", "Termination", "not_created", "pod_end", "terminations", "workload_end"]
 
@@ -37,6 +37,7 @@ _LATE = re.compile(
 _OWN_LIMIT = re.compile(r"exceeds the (total )?limit|exceeded its local ephemeral storage limit")
 _KILLED = 137
 """128 + SIGKILL."""
+_EVICTED = "Evicted"
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class Termination:
         reason: Kubernetes' word for it, such as OOMKilled.
         said: The JSON object that the program left as termination message; empty if it left none.
         log: The termination message as it is: that object, or the last lines of the log.
+        again: The container was started again since.
 
     """
 
@@ -57,6 +59,7 @@ class Termination:
     reason: str
     said: dict[str, Any]
     log: str
+    again: bool = False
 
 
 @dataclass(frozen=True)
@@ -138,11 +141,18 @@ def pod_end(pod: Manifest, containers: Collection[str] | None = None) -> PodEnd 
     """
     status = pod.get("status") or {}
     over = status.get("phase") == "Failed"
-    if over and status.get("reason"):  # Kubernetes ended it; how its containers took that says nothing
+    # Kubernetes ended it; how its containers took that says nothing.
+    if (over and status.get("reason")) or status.get("reason") == _EVICTED:
         return _failed(status)
     for ended in terminations(pod):
-        if ended.exit_code != 0 and (containers is None or ended.container in containers):
-            return _container_end(ended, probed=_probed(pod, ended.container))
+        if ended.exit_code == 0 or (containers is not None and ended.container not in containers):
+            continue
+        killed = _killed(ended, pod)
+        if not killed:
+            return _container_end(ended)
+        # The kubelet says that it evicts a pod when the pod's containers are gone, not before.
+        if over or ended.again:
+            return _killed_end(ended, pod)
     return _failed(status) if over else _waiting(pod)
 
 
@@ -165,22 +175,41 @@ def terminations(pod: Manifest) -> list[Termination]:
                     ended.get("reason") or "",
                     _said(text),
                     text,
+                    again=state.get("terminated") is None,
                 )
             )
     return found
 
 
-def _container_end(ended: Termination, *, probed: bool) -> PodEnd:
+def _killed(ended: Termination, pod: Manifest) -> bool:
+    """Tell whether a container was killed and nothing says why: containerd sometimes loses the reason OOMKilled."""
+    silent = ended.reason != "OOMKilled" and not ended.said
+    return ended.exit_code == _KILLED and silent and not _probed(pod, ended.container)
+
+
+def _killed_end(ended: Termination, pod: Manifest) -> PodEnd:
+    """Read a container that was killed: besides the kernel and probes only the end of its pod does that."""
+    if asked_to_end(pod) is None:
+        return _out_of_memory(ended)
+    found = _condition(pod, "DisruptionTarget", "True") or {}
+    why = f"{found.get('reason') or 'Deleted'}: {found.get('message') or 'the pod was deleted'}"
+    text = f"The container {ended.container} was killed, for its pod was ended from outside: {why}"
+    return PodEnd(PodReason.POD_FAILED, text, ended.container, ended.exit_code)
+
+
+def _out_of_memory(ended: Termination) -> PodEnd:
+    message = f"The container {ended.container} used more memory than its limit."
+    return PodEnd(PodReason.OUT_OF_MEMORY, message, ended.container, ended.exit_code, ended.log[-_LOG_LIMIT:])
+
+
+def _container_end(ended: Termination) -> PodEnd:
     said, words = ended.said.get("reason"), ended.said.get("message")
     words = words if isinstance(words, str) else ""
     if isinstance(said, str) and said in _PROGRAMS:
         return PodEnd(_PROGRAMS[said], words or said, ended.container, ended.exit_code)
     log = ended.log[-_LOG_LIMIT:]
-    # containerd sometimes loses the reason OOMKilled. Besides the kernel only a probe kills.
-    killed = ended.exit_code == _KILLED and not ended.said and not probed
-    if ended.reason == "OOMKilled" or killed:
-        message = f"The container {ended.container} used more memory than its limit."
-        return PodEnd(PodReason.OUT_OF_MEMORY, message, ended.container, ended.exit_code, log)
+    if ended.reason == "OOMKilled":
+        return _out_of_memory(ended)
     message = f"The container {ended.container} ended with exit code {ended.exit_code}"
     return PodEnd(
         PodReason.CONTAINER_FAILED,
@@ -195,7 +224,7 @@ def _failed(status: Manifest) -> PodEnd:
     """Read a pod that Kubernetes ended as a whole: an eviction, a node that went away."""
     word, message = str(status.get("reason") or ""), str(status.get("message") or "")
     text = f"The pod failed: {word} {message}".strip().rstrip(":")
-    if word != "Evicted":
+    if word != _EVICTED:
         return PodEnd(PodReason.POD_FAILED, text)
     return PodEnd(PodReason.VOLUME_FULL if _OWN_LIMIT.search(message) else PodReason.EVICTED, text)
 

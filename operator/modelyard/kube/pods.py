@@ -17,6 +17,7 @@ __all__ = [
     "connection",
     "env",
     "labels",
+    "literal",
     "owner",
     "resources",
     "scratch_mounts",
@@ -62,9 +63,14 @@ class Runtime:
     version: str
 
 
+def literal(text: str) -> str:
+    """Return what the kubelet makes this text of, in a command or an environment: it expands `$(NAME)`, also from a Secret, and `$$`."""
+    return text.replace("$", "$$")
+
+
 def env(values: Mapping[str, str]) -> list[dict[str, str]]:
-    """Return a container's environment: what every pod of ours has, and these."""
-    return [{"name": name, "value": value} for name, value in (_BASE_ENV | dict(values)).items()]
+    """Return a container's environment: what every pod of ours has, and these, as they are."""
+    return [{"name": name, "value": literal(value)} for name, value in (_BASE_ENV | dict(values)).items()]
 
 
 def connection(secret: str = CONNECTION_SECRET) -> list[dict[str, Any]]:

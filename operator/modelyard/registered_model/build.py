@@ -37,6 +37,7 @@ from modelyard.kube.pods import (
     connection,
     env,
     labels,
+    literal,
     owner,
     resources,
     scratch_mounts,
@@ -72,7 +73,6 @@ _MIN_READY_SECONDS = 1
 _TMP_SIZE, _GIB = "2Gi", 1024**3
 _SCRAPED = {"prometheus.io/scrape": "true", "prometheus.io/port": str(wire.METRICS_PORT), "prometheus.io/path": "/metrics"}
 """By these annotations a Prometheus that is set up for them finds the pods."""
-_FETCH_RESOURCES = {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}}
 
 
 @dataclass(frozen=True)
@@ -106,9 +106,8 @@ def template(model: RegisteredModel, stage: str, what: ServedVersion, uri: str, 
     }
     fetch = {
         "name": FETCH,
-        "command": wire.program("fetch", "--uri", uri, "--digest", what.digest, "--to", wire.MODEL_FOLDER),
+        "command": wire.program("fetch", "--uri", literal(uri), "--digest", what.digest, "--to", wire.MODEL_FOLDER),
         "env": env({}),
-        "resources": _FETCH_RESOURCES,
     }
     name = mlflow_model_name(model.metadata.namespace, model.metadata.name)
     server = {
@@ -164,6 +163,8 @@ def with_serving(rolled_out: Manifest, serving: Serving, around: Surroundings) -
             container["env"] = [*container["env"], *store_keys(around.pods_secret)]
         else:
             container["envFrom"] = connection(around.pods_secret)
+        if container["name"] == FETCH:  # one that is kept from before has resources of its own: an upgrade rolls no model
+            container.setdefault("resources", resources(serving.resources))
     server["resources"] = _resources(serving.resources, server)
     told = _told(serving.runtime) | ({wire.ALLOW_CODE: "true"} if around.allow_code else {})
     server["env"] = [*server["env"], *({"name": name, "value": value} for name, value in told.items())]

@@ -12,8 +12,12 @@ from modelyard.kube.names import NAMESPACE_TAG
 from modelyard.ports import ArtifactTree, LoggedModel, Tenant, TrackedRun
 from modelyard.registered_model.declarations import Declaration
 from modelyard.registered_model.observation import Source
+from modelyard.tracked import logged_last
 
 __all__ = ["resolve"]
+
+_SHOWN = 4
+"""Models that a message names."""
 
 
 async def resolve(declaration: Declaration, runs: Mapping[str, TrainingRun], tenant: Tenant, namespace: str) -> Source | Blocker:
@@ -43,6 +47,11 @@ async def _training_run(name: str, runs: Mapping[str, TrainingRun], tenant: Tena
         return _waiting(f"The TrainingRun {name} has not finished yet.")
     if succeeded.status == "False":
         return _invalid(f"The TrainingRun {name} failed. Declare another version with another TrainingRun.")
+    if run.status.candidates and run.status.mlflow is not None:
+        return _invalid(
+            f"The TrainingRun {name} logged several models at the same moment: {', '.join(run.status.candidates)}."
+            f" Declare another version with {{runId: {run.status.mlflow.run_id}, path: <the model's name>}}."
+        )
     if run.status.model is None or run.status.mlflow is None:
         return _invalid(f"The TrainingRun {name} logged no model. Declare another version with another TrainingRun.")
     model = run.status.model
@@ -53,7 +62,7 @@ async def _training_run(name: str, runs: Mapping[str, TrainingRun], tenant: Tena
         message = f"The model of the TrainingRun {name} has changed since it was logged. Train again."
         return VersionBlocker.of(Reason.ARTIFACT_DIGEST_MISMATCH, message, needs_action=True)
     tracked = await tenant.tracking.run(run.status.mlflow.run_id)
-    logged = await _logged(tracked, tenant) if tracked else []
+    logged = await _logged(tenant, tracked) if tracked else ()
     model_id = next((each.id for each in logged if each.uri.rstrip("/") == source.uri.rstrip("/")), None)
     return Source(source.uri, source.tree, source.mlmodel, run.status.mlflow.run_id, name, model_id)
 
@@ -68,7 +77,13 @@ async def _run(run_id: str, path: str, tenant: Tenant, namespace: str) -> Source
             f"The run {run_id} says of no namespace that it is its. In MLflow, set the tag"
             f" {NAMESPACE_TAG} of the run or of its experiment to {namespace}."
         )
-    logged = next((model for model in reversed(await _logged(tracked, tenant)) if model.name == path), None)
+    last = logged_last(await _logged(tenant, tracked, path))
+    if len(last) > 1:
+        return _invalid(
+            f"The run {run_id} logged several models named {path} at the same moment."
+            f" Declare another version with one of uri: {', '.join(each.uri for each in last[:_SHOWN])}."
+        )
+    logged = last[0] if last else None
     uri = logged.uri if logged else f"{tracked.artifact_uri.rstrip('/')}/{path}"
     source = await _tree(uri, tenant)
     if isinstance(source, Blocker):
@@ -88,8 +103,8 @@ async def _namespace_of(run: TrackedRun, tenant: Tenant) -> str:
     return experiment.tags.get(NAMESPACE_TAG, "") if experiment else ""
 
 
-async def _logged(run: TrackedRun, tenant: Tenant) -> list[LoggedModel]:
-    return [model for id_ in run.models if (model := await tenant.tracking.logged_model(id_)) is not None]
+async def _logged(tenant: Tenant, run: TrackedRun, name: str | None = None) -> tuple[LoggedModel, ...]:
+    return await tenant.tracking.logged_models(run.experiment, run.id, name) if run.models else ()
 
 
 async def _tree(uri: str, tenant: Tenant, known: ArtifactTree | None = None, listing: str | None = None) -> Source | Blocker:

@@ -3,9 +3,9 @@
 In reading order: `observation` (what is known), `view` (the newest
 attempt with it), `decide` (which of the modules below decides),
 `start` (before an attempt), `attempt` (while it runs), `failed` (after it failed), `external`
-(an attempt that runs outside of the cluster), `ended` (after the last attempt), `outcome` (what
-a Job and its pods say), `report` (the status), `build` (the Job), `observe` (the only module that
-does I/O).
+(an attempt that runs outside of the cluster), `ended` (after the last attempt), `interrupted` (a
+pod that was ended from outside), `outcome` (what a Job and its pods say), `report` (the status),
+`build` (the Job), `observe` (the only module that does I/O).
 
 Memory: the attempt that counts is the newest MLflow run, and an attempt is over when its run is
 closed. Until the TrainingRun ends, everything else is read off the Job.

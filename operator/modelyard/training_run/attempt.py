@@ -25,13 +25,15 @@ from modelyard.plan import (
     TagTarget,
 )
 from modelyard.training_run import build, external, jobs, outcome
-from modelyard.training_run.failed import decide_failed, recorded_failure, vanished, why_failed
+from modelyard.training_run.failed import closed_as_failed, decide_failed, recorded_failure, vanished, why_failed
+from modelyard.training_run.interrupted import is_interrupted, reopen, train_again
 from modelyard.training_run.report import known
 from modelyard.training_run.start import UNWATCHED_POLL, suspended
 from modelyard.training_run.view import AttemptView
 
 __all__ = ["decide_attempt"]
 
+_SOON = timedelta(seconds=1)
 _METRICS_POLL = timedelta(seconds=10)
 """How often a running training's metrics are read."""
 
@@ -49,14 +51,12 @@ def decide_attempt(view: AttemptView) -> Plan[TrainingRunStatus]:
 
 def _external(view: AttemptView) -> Plan[TrainingRunStatus]:
     """Carry on an attempt without a Job: its MLflow run says how it ended."""
+    if (log := _log_the_rest(view)) is not None:
+        return log
     if view.tracked.has_finished:
         return _complete(view)
     failure = external.failure(view)
-    if failure is not None:
-        return decide_failed(view, failure)
-    if missing := _unlogged(view):
-        return Act((LogParameters(view.tracked.id, missing),))
-    return external.training(view)
+    return external.training(view) if failure is None else decide_failed(view, failure)
 
 
 def _in_cluster(view: AttemptView) -> Plan[TrainingRunStatus]:
@@ -67,10 +67,19 @@ def _in_cluster(view: AttemptView) -> Plan[TrainingRunStatus]:
     job = jobs.job_of_attempt(run, observation)
     if job is None:
         return _without_job(view)
-    if missing := _unlogged(view):
-        return Act((LogParameters(view.tracked.id, missing),))
+    if (log := _log_first(view)) is not None:
+        return log
+    pods = jobs.pods_of(observation.owned, job)
+    if is_interrupted(run, job, pods, view.now):
+        return train_again(view, job)
+    if (succeeded(job) or failed(job)) and (log := _log_the_rest(view)) is not None:
+        return log
     if succeeded(job):
-        return _complete(view)
+        closed = closed_as_failed(view)
+        return _complete(view) if closed is None else decide_failed(view, closed)
+    if outcome.is_unsettled(job, pods, view.now):
+        message = "The Job has failed; the last status of its pod says why, and is on its way."
+        return Rest(known(run, observation, progressing(Reason.TRAINING, message)), requeue_after=_SOON)
     if failed(job):
         failure = why_failed(view, job)
         return decide_failed(view, failure)
@@ -79,6 +88,10 @@ def _in_cluster(view: AttemptView) -> Plan[TrainingRunStatus]:
 
 def _without_job(view: AttemptView) -> Plan[TrainingRunStatus]:
     """Create the Job, unless there was one and its MLflow run says how it ended."""
+    if (opened := reopen(view)) is not None:
+        return opened
+    if (log := _log_the_rest(view)) is not None:
+        return log
     recorded = recorded_failure(view)
     if recorded is not None and recorded.reason == Reason.INVALID_RESOURCES:
         return decide_failed(view, recorded)
@@ -87,8 +100,8 @@ def _without_job(view: AttemptView) -> Plan[TrainingRunStatus]:
         return decide_failed(view, failure)
     if view.tracked.has_finished:
         return _complete(view)
-    if missing := _unlogged(view):
-        return Act((LogParameters(view.tracked.id, missing),))
+    if (log := _log_first(view)) is not None:
+        return log
     if view.run.spec.suspend:
         return suspended(view.run, view.observation)
     if jobs.is_recorded(view.run, view.attempt):  # the next one has another uid
@@ -148,10 +161,25 @@ def _suspend_or_resume(run: TrainingRun, job: Manifest) -> Delete | Suspend | No
     return Suspend(job["metadata"]["name"], job["metadata"]["uid"], run.spec.suspend)
 
 
-def _unlogged(view: AttemptView) -> dict[str, str]:
-    """Return the parameters that MLflow lacks. One with another value stays as it is there."""
+def _log_first(view: AttemptView) -> Act | None:
+    """Log the parameters before our own trainer starts."""
+    return None if view.run.spec.trainer.kind.logs_itself else _unlogged(view)
+
+
+def _log_the_rest(view: AttemptView) -> Act | None:
+    """Log the parameters that a user's code has not logged, once its MLflow run is closed.
+
+    MLflow takes each once: `log_params({"subsample": 1.0})` would fail over our text "1".
+    """
+    ours = not view.run.spec.trainer.kind.logs_itself
+    return None if ours or view.tracked.is_open or view.tracked.deleted else _unlogged(view)
+
+
+def _unlogged(view: AttemptView) -> Act | None:
+    """Log the parameters that MLflow lacks. One with another value stays as it is there."""
     logged = view.tracked.parameters
-    return {key: value for key, value in view.run.spec.parameters.items() if key not in logged}
+    missing = {key: value for key, value in view.run.spec.parameters.items() if key not in logged}
+    return Act((LogParameters(view.tracked.id, missing),)) if missing else None
 
 
 def _complete(view: AttemptView) -> Plan[TrainingRunStatus]:

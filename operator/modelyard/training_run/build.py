@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from modelyard.api import wire
+from modelyard.api.keys import bad_key
 from modelyard.api.training_run import Container, TrainingRun
 from modelyard.api.wire import DATA, TRAINER
 from modelyard.kube.applied import with_content
@@ -24,18 +25,23 @@ from modelyard.kube.pods import (
 )
 from modelyard.plan import Manifest
 
-__all__ = ["DATA", "TRAINER", "config_map", "job", "queued", "too_large"]
+__all__ = ["DATA", "TRAINER", "config_map", "job", "queued", "refused", "too_large"]
 
 _PARAMETERS_LIMIT = 120 * 1024
 """Bytes of the environment variable, name and all. Linux starts no process with one of 128 KiB."""
 _QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 
-_DATA_RESOURCES = {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "2Gi"}}
-
 
 def queued(run: TrainingRun) -> bool:
     """Tell whether a queue, not we, decides when the Job starts (Kueue, by its label on the TrainingRun)."""
     return _QUEUE_LABEL in run.metadata.labels
+
+
+def refused(run: TrainingRun) -> str | None:
+    """Say why no attempt can be made with the parameters; None when one can."""
+    if (key := bad_key(run.spec.parameters)) is not None:  # admitted before there was a rule
+        return f"spec.parameters: {key}. Train again in another TrainingRun."
+    return too_large(run)
 
 
 def too_large(run: TrainingRun) -> str | None:
@@ -116,7 +122,7 @@ def _pod(run: TrainingRun, attempt: int, mlflow_run: str, runtime: Runtime, secr
         "image": runtime.image,
         "imagePullPolicy": runtime.pull_policy,
         "command": wire.program("data"),
-        "resources": _DATA_RESOURCES,
+        "resources": resources(spec.resources),  # a pod asks for the larger of the two, so they cost nothing
         "securityContext": CONTAINER_SECURITY,
         "volumeMounts": mounts,
     }

@@ -51,10 +51,7 @@ def _registration(run: TrainingRun, observation: Observation) -> tuple[tuple[Con
         return ready(Reason.SUCCEEDED, _registered(done)), done
     name = f"{register.version} of {register.model}"
     if run.status.model is None:
-        message = (
-            "Trained, but the run logged no model to register. Log one, for example with mlflow.xgboost.log_model, in another TrainingRun."
-        )
-        return stalled(Reason.NO_MODEL, message), None
+        return stalled(Reason.NO_MODEL, _no_model(run)), None
     if model is None:
         message = f"Trained. There is no RegisteredModel {register.model} in this namespace; the model is registered as soon as there is."
         return progressing(Reason.WAITING_FOR_MODEL, message), None
@@ -82,6 +79,20 @@ def _registration(run: TrainingRun, observation: Observation) -> tuple[tuple[Con
         return stalled(Reason.VERSION_TAKEN, message), None
     registered = Registered(model=register.model, version=register.version)
     return ready(Reason.SUCCEEDED, _registered(registered)), registered
+
+
+def _no_model(run: TrainingRun) -> str:
+    mlflow = run.status.mlflow
+    if not run.status.candidates or mlflow is None:
+        return (
+            "Trained, but the run logged no model to register. Log one, for example with mlflow.xgboost.log_model, in another TrainingRun."
+        )
+    return (
+        f"Trained, but the run logged several models at the same moment: {', '.join(run.status.candidates)}."
+        " Name the one to register in the RegisteredModel:"
+        f" spec.versions.<name>: {{runId: {mlflow.run_id}, path: <the model's name>}}."
+        " Or log one of them under the name model, in another TrainingRun."
+    )
 
 
 def _registered(registered: Registered) -> str:

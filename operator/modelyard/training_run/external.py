@@ -31,7 +31,6 @@ after an outage of Kubernetes."""
 _AHEAD = timedelta(minutes=5)
 """A heartbeat further in the future does not count: it would keep a dead run open that long."""
 _RFC3339 = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,9})?([Zz]|[+]00:00)")
-_MESSAGE_LIMIT = 1000
 _SILENT_CONDITION = "Silent"
 
 
@@ -95,11 +94,9 @@ def training(view: AttemptView) -> Rest[TrainingRunStatus]:
 
 def _closed(tracked: TrackedRun, words: Words, attempt: int, recorded: Failure | None) -> Failure:
     """Return the failure of an attempt whose MLflow run the trainer, or a user, closed."""
-    reason = words(tracked.tags.get(FAILURE_TAG, ""))[:_MESSAGE_LIMIT].strip()
-    if reason:
-        return Failure(reason=Reason.FAILED, message=reason, attempt=attempt)
     message = f"Its MLflow run was closed as {tracked.status}, and its tag {FAILURE_TAG} does not say why."
-    return recorded or Failure(reason=Reason.FAILED, message=message, attempt=attempt)
+    found = outcome.closed(tracked, words) or recorded or Failure(reason=Reason.FAILED, message=message)
+    return found.model_copy(update={"attempt": attempt})
 
 
 def _noticed(run: TrainingRun) -> datetime | None:

@@ -1,5 +1,6 @@
 """An attempt of a TrainingRun that failed: why, and whether another attempt follows. Pure."""
 
+import re
 from datetime import datetime, timedelta
 
 from modelyard.api.conditions import progressing
@@ -17,6 +18,7 @@ from modelyard.training_run.start import start_attempt
 from modelyard.training_run.view import AttemptView
 
 __all__ = [
+    "closed_as_failed",
     "decide_failed",
     "decide_lost",
     "recorded_failure",
@@ -73,6 +75,14 @@ def why_failed(view: AttemptView, job: Manifest) -> Failure:
     return recorded if recorded is not None and not outcome.told(found) else found
 
 
+def closed_as_failed(view: AttemptView) -> Failure | None:
+    """Return the failure of an attempt whose Job is complete, but whose MLflow run says that it failed; None if it does not."""
+    if not view.tracked.has_failed:
+        return None
+    found = outcome.closed(view.tracked, view.observation.words, exit_code=0)
+    return found.model_copy(update={"attempt": view.attempt}) if found else None
+
+
 def recorded_failure(view: AttemptView) -> Failure | None:
     """Return the recorded failure if it is this attempt's."""
     recorded = view.run.status.failure
@@ -97,7 +107,7 @@ def refused_job(run: TrainingRun, error: ModelyardError) -> Failure | None:
         return None
     newest = max(run.status.attempt, 1)
     ours = error.subject.endswith(f"/{job_name(run.metadata.name, newest)}")
-    fields = problem.replace(f"{_IN_POD}containers[0].", "spec.").replace(_IN_POD, "spec.")
+    fields = re.sub(rf"{re.escape(_IN_POD)}(containers\[0\]\.|initContainers\[0\]\.)?", "spec.", problem)
     message = (
         f"Kubernetes refuses the Job: {fields.rstrip('.')[:1500]}. Correct that in another"
         " TrainingRun; requests are at most as large as limits."

@@ -13,6 +13,7 @@ from modelyard.api.training_run import TrainingRun
 from modelyard.kube.jobs import of_kind
 from modelyard.kube.names import job_name
 from modelyard.kube.owned import parent_of
+from modelyard.kube.pods import literal
 from modelyard.plan import Delete, Manifest
 from modelyard.training_run.observation import Observation
 
@@ -49,11 +50,11 @@ def _counts(run: TrainingRun, observation: Observation, job: Manifest) -> bool:
     if is_recorded(run, observation.attempt):
         return bool(job["metadata"]["uid"] == run.status.job_uid)
     newest = observation.newest
-    return newest is not None and _mlflow_run(job) == newest.id
+    return newest is not None and _mlflow_run(job) == literal(newest.id)
 
 
 def _mlflow_run(job: Manifest) -> str | None:
-    """Return the MLflow run that a Job's trainer is told; the template of a Job never changes."""
+    """Return the MLflow run that a Job's trainer is told, as its template has it, which never changes."""
     containers = job["spec"]["template"]["spec"].get("containers") or ()
     trainers = (each for each in containers if each.get("name") == wire.TRAINER)
     variables = (each for trainer in trainers for each in trainer.get("env") or ())

@@ -34,6 +34,7 @@ class Observation:
         script: The digest of the script's text; None while the ConfigMap or its key is missing.
         dataset: Why the namespace may not read `spec.dataset.uri`, and what to do; empty: it may.
         model: The logged model; read when the Job is complete.
+        candidates: Logged models, `name (id)`, of which none is the run's more than the others.
         referenced: Runs that a model version came from; read for a deletion.
         tracking_url: The address of MLflow.
         pods_secret: The Secret with the connection of the pods.
@@ -49,6 +50,7 @@ class Observation:
     script: str | None = None
     dataset: str = ""
     model: FoundModel | None = None
+    candidates: tuple[str, ...] = ()
     referenced: frozenset[str] = frozenset()
     tracking_url: str = ""
     pods_secret: str = CONNECTION_SECRET

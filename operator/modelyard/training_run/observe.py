@@ -9,15 +9,20 @@ from modelyard.api.experiment import Experiment
 from modelyard.api.mlmodel import MLMODEL_LIMIT, read_mlmodel
 from modelyard.api.registered_model import RegisteredModel
 from modelyard.api.training_run import TrainingRun
+from modelyard.api.training_status import CANDIDATES
 from modelyard.kube.jobs import failed, succeeded
 from modelyard.kube.names import ATTEMPT_TAG, UID_TAG
 from modelyard.kube.pod_words import cleaned
-from modelyard.ports import Ports, Tenant, TrackedRun
+from modelyard.ports import LoggedModel, Ports, Tenant, TrackedRun
+from modelyard.tracked import logged_last
 from modelyard.training_run import jobs, outcome
+from modelyard.training_run.interrupted import is_interrupted, is_recorded
 from modelyard.training_run.observation import FoundModel, Observation
 
 __all__ = ["observe"]
 
+_DEFAULT = "model"
+"""The name of a run's model, and its path below the artifacts of MLflow 2."""
 _ATTEMPT = re.compile(r"[1-9][0-9]?")
 """An attempt as its tag has it; `spec.backoffLimit` allows 21. Whoever trains can write tags."""
 
@@ -51,13 +56,15 @@ async def observe(run: TrainingRun, ports: Ports, now: datetime) -> Observation:
     if deleting:
         return replace(found, referenced=await _referenced(tenant, runs))
     newest = found.newest
-    trained = newest is not None and _trained(run, newest, found)
+    trained = newest is not None and _trained(run, newest, found, now)
+    trained_model, candidates = await _model(tenant, newest) if newest and trained else (None, ())
     return replace(
         found,
         script=await _script(run, ports),
         dataset=_dataset(run, tenant),
         creation_error=await _creation_error(run, ports, found, now),
-        model=await _model(tenant, newest) if newest and trained else None,
+        model=trained_model,
+        candidates=candidates,
     )
 
 
@@ -103,15 +110,17 @@ async def _referenced(tenant: Tenant, runs: dict[int, TrackedRun]) -> frozenset[
     return frozenset([id_ for id_ in ids if await tenant.tracking.versions_of_run(id_)])
 
 
-def _trained(run: TrainingRun, newest: TrackedRun, found: Observation) -> bool:
+def _trained(run: TrainingRun, newest: TrackedRun, found: Observation, now: datetime) -> bool:
     """Tell whether the model can no longer change.
 
-    Its Job is complete, or was deleted after the run was closed as finished.
+    Its Job is complete and its MLflow run not closed as failed, or the Job was deleted after the
+    run was closed as finished.
     """
     job = jobs.job_of_attempt(run, found)
     if job is not None and succeeded(job):
-        return True
-    return newest.has_finished and (job is None or failed(job) is not None)
+        again = is_interrupted(run, job, jobs.pods_of(found.owned, job), now)
+        return not newest.has_failed and not again
+    return newest.has_finished and (job is None or failed(job) is not None) and not is_recorded(run)
 
 
 async def _creation_error(run: TrainingRun, ports: Ports, seen: Observation, now: datetime) -> str | None:
@@ -139,20 +148,30 @@ def _dataset(run: TrainingRun, tenant: Tenant) -> str:
     return tenant.reach.complaint(dataset.uri)
 
 
-async def _model(tenant: Tenant, run: TrackedRun) -> FoundModel | None:
-    """Return the model that the run logged last.
+async def _model(tenant: Tenant, run: TrackedRun) -> tuple[FoundModel | None, tuple[str, ...]]:
+    """Return the run's model: the one named `model`, else the one that was logged last.
 
-    MLflow 3 has logged models; with MLflow 2 the model is the run's artifact `model`. Where it is,
-    a pod said: what the namespace may not read is no model of this run.
+    Several of the same millisecond are returned by name instead. MLflow 3 has logged models; with
+    MLflow 2 the model is the run's artifact `model`. Where it is, a pod said: what the namespace
+    may not read is no model of this run.
     """
-    uri = f"{run.artifact_uri.rstrip('/')}/model"
-    if run.models:
-        logged = await tenant.tracking.logged_model(run.models[-1])
-        uri = logged.uri if logged else uri
+    uri = f"{run.artifact_uri.rstrip('/')}/{_DEFAULT}"
+    last = logged_last(await _logged(tenant, run))
+    if len(last) > 1:
+        return None, tuple(f"{each.name} ({each.id})" for each in last[:CANDIDATES])
+    uri = last[0].uri if last else uri
     if tenant.reach.complaint(uri):
-        return None
+        return None, ()
     text = await tenant.store.read(f"{uri.rstrip('/')}/MLmodel", MLMODEL_LIMIT)
     if text is None:
-        return None
+        return None, ()
     tree = await tenant.store.digest(uri)
-    return None if tree is None else FoundModel(uri, tree, read_mlmodel(text))
+    return None if tree is None else FoundModel(uri, tree, read_mlmodel(text)), ()
+
+
+async def _logged(tenant: Tenant, run: TrackedRun) -> tuple[LoggedModel, ...]:
+    """Return the run's models named `model`; all, if none is."""
+    if not run.models:
+        return ()
+    named = await tenant.tracking.logged_models(run.experiment, run.id, _DEFAULT)
+    return named or await tenant.tracking.logged_models(run.experiment, run.id)

@@ -5,20 +5,32 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from modelyard.api.pod_end import PodReason
+from modelyard.api.text import Words
 from modelyard.api.training_run import DatasetStatus, Failure
 from modelyard.api.training_run import TrainingReason as Reason
 from modelyard.kube.jobs import failed, podless_since, running_since
+from modelyard.kube.names import FAILURE_TAG
 from modelyard.kube.pod_state import PodEnd, not_created, pod_end, terminations, workload_end
 from modelyard.plan import Manifest
+from modelyard.ports import TrackedRun
 from modelyard.training_run.build import DATA, TRAINER
 
-__all__ = ["Waiting", "dataset", "failure", "final", "is_podless", "told", "too_late", "waiting"]
+__all__ = ["Waiting", "closed", "dataset", "failure", "final", "is_podless", "is_unsettled", "told", "too_late", "waiting"]
 
 _POD_COMES = timedelta(seconds=30)
 """A Job's first pod is created within a second; one that is missing after this long was refused."""
+_POD_SAYS = timedelta(seconds=10)
+"""Job and pods are watched apart: one may be seen seconds before the other."""
 _ASK_AGAIN = timedelta(minutes=1)
-_MESSAGE_LIMIT = 2048
+_MESSAGE_LIMIT, _TAG_LIMIT = 2048, 1000
 _ANOTHER = " A corrected run is another TrainingRun."
+_OTHER_EXPERIMENT = "active experiment ID does not match environment run ID"
+"""MLflow's words, in `mlflow.start_run`."""
+_SET_EXPERIMENT = (
+    "mlflow.set_experiment named another experiment than the run's before mlflow.start_run. Remove that line, which"
+    " the log shows below: MLFLOW_RUN_ID says which run it is. An image of your own may have created that"
+    " experiment: delete it in MLflow."
+)
 _CONTAINERS = frozenset({DATA, TRAINER})
 _REASONS = {reason: Reason(reason.value) for reason in PodReason if reason.value in set(Reason)}
 """The TrainingRun's reason for a pod's. Any other end of a pod is Failed, with its own message."""
@@ -110,6 +122,15 @@ def dataset(pods: Iterable[Manifest]) -> DatasetStatus | None:
     return None
 
 
+def is_unsettled(job: Manifest, pods: Iterable[Manifest], now: datetime) -> bool:
+    """Tell whether a Job has just failed and the last status of its pod, which says why, is still on its way."""
+    since = (failed(job) or {}).get("lastTransitionTime")
+    if not isinstance(since, str) or now - datetime.fromisoformat(since) >= _POD_SAYS:
+        return False
+    there = (pod for pod in pods if not pod["metadata"].get("deletionTimestamp"))
+    return any((pod.get("status") or {}).get("phase") not in {"Failed", "Succeeded"} for pod in there)
+
+
 def failure(job: Manifest, pods: Iterable[Manifest], deadline: int | None) -> Failure | None:
     """Say why a Job failed; None when it did not."""
     found = workload_end(job, pods, _CONTAINERS) if failed(job) else None
@@ -121,8 +142,29 @@ def failure(job: Manifest, pods: Iterable[Manifest], deadline: int | None) -> Fa
     return Failure(reason=reason, message=_message(found), exit_code=found.exit_code, log=found.log)
 
 
+def closed(tracked: TrackedRun, words: Words, *, exit_code: int | None = None) -> Failure | None:
+    """Say why an attempt failed whose MLflow run the trainer, or a user, closed without a result.
+
+    None without a word of why: its tag says nothing, and no container exited with 0 all the same.
+    """
+    reason = words(tracked.tags.get(FAILURE_TAG, ""))[:_TAG_LIMIT].strip()
+    if reason:
+        return Failure(reason=Reason.FAILED, message=reason, exit_code=exit_code)
+    if exit_code is None:
+        return None
+    message = (
+        f"The trainer exited with code {exit_code}, but its MLflow run was closed as {tracked.status}:"
+        " by mlflow.end_run, or by an exception within mlflow.start_run that the script caught."
+        " Nothing is registered. Exit with another code when training fails, and close the run as"
+        " FINISHED when it does not."
+    )
+    return Failure(reason=Reason.FAILED, message=message, exit_code=exit_code)
+
+
 def _message(found: PodEnd) -> str:
     """Return what is the case and what to do; the spec never changes, so a correction is a new object."""
+    if found.reason is PodReason.CONTAINER_FAILED and _OTHER_EXPERIMENT in found.log:
+        return f"{found.message.strip().rstrip('.')}: {_SET_EXPERIMENT}{_ANOTHER}"
     another = _ANOTHER if found.reason in _REASONS and found.needs_action else ""
     return f"{found.text(_MESSAGE_LIMIT - len(another))}{another}"
 

@@ -68,6 +68,7 @@ def known(
             "progress": progress or (old.progress if same else None),
             "dataset": outcome.dataset(pods) or _dataset(tracked) or old.dataset,
             "model": _artifact(observation) or old.model,
+            "candidates": tuple(observation.words(each)[:320] for each in observation.candidates) or old.candidates,
             "start_time": old.start_time or tracked.start,
         }
     )

@@ -20,7 +20,7 @@ UNWATCHED_POLL = timedelta(seconds=15)
 
 def decide_start(run: TrainingRun, observation: Observation, now: datetime, runtime: Runtime) -> Plan[TrainingRunStatus]:
     """Start the first attempt when its Experiment is ready."""
-    if (why := build.too_large(run)) is not None:
+    if (why := build.refused(run)) is not None:
         return _rejected(run, why, now)
     experiment = observation.experiment
     if experiment is None or experiment.status.mlflow is None or experiment.metadata.deletion_timestamp is not None:

@@ -17,4 +17,5 @@ with mlflow.start_run():
     model.fit(table, fraud)
     mlflow.log_metric("accuracy", model.score(table, fraud))
     mlflow.log_param("seen_by", "the script")
+    mlflow.log_param("note_as_it_arrived", parameters["note"])
     mlflow.xgboost.log_model(model, name="model", input_example=table.head(2), pip_requirements=["xgboost", "scikit-learn"])
