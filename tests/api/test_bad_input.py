@@ -178,7 +178,7 @@ MODELS = {
     ),
     "scaling without an end": (model(stages={"p": {"serving": {"autoscaling": {}}}}), "autoscaling.maxReplicas: Required value"),
     "bodies of no bytes": (runtime(maxBodyBytes="0"), "write a number of bytes, such as 8Mi"),
-    "bodies of fewer bytes": (runtime(maxBodyBytes=-1), "spec.stages.p.serving.runtime.maxBodyBytes"),
+    "bodies of fewer bytes": (runtime(maxBodyBytes=-1), "write a number of bytes for maxBodyBytes, such as 8Mi"),
     "bodies in another unit": (runtime(maxBodyBytes="8MB"), "write a number of bytes, such as 8Mi"),
     "no time": (runtime(timeout="0s"), "write a whole number and s or m, such as 30s"),
     "time in hours": (runtime(timeout="1h"), "write a whole number and s or m, such as 30s"),

@@ -10,10 +10,11 @@ from modelyard.kube.names import IDENTITY_LABEL, PODS_SECRET, VERSION_LABEL
 from modelyard.plan import Manifest
 from modelyard.registered_model import build
 from modelyard.registered_model.build import REVISION, Surroundings
-from tests.golden.cases import TOLERATION
+from tests.golden.cases import PLAIN, TOLERATION
 from tests.unit.builders import registered_model
 
 KEPT = Path(__file__).parent / "kept"
+PARTIAL = registered_model(stages={"production": {"version": "v3", "serving": {"resources": {"requests": {"memory": "3Gi"}}}}})
 MODEL = registered_model(
     stages={
         "staging": {
@@ -25,14 +26,21 @@ MODEL = registered_model(
                 "node_selector": {"pool": "serving"},
                 "tolerations": [TOLERATION, {"key": "dedicated", "value": "models"}],
             },
-        }
+        },
+        "production": {"version": "v3"},
     }
 )
+# The model, its stage, how many pods it has, and what its namespace gives.
+CASES = {
+    "everything": (MODEL, "staging", 3, Surroundings(allow_code=True, pods_secret=PODS_SECRET)),
+    "plain": (MODEL, "production", 1, PLAIN),
+    "partial": (PARTIAL, "production", 1, PLAIN),
+}
 
 
-def read(number: int) -> tuple[Manifest, Manifest]:
+def read(number: int, case: str) -> tuple[Manifest, Manifest]:
     """A ControllerRevision and the Deployment of its template, as the release of that revision had them."""
-    kept, deployment = yaml.safe_load_all((KEPT / f"revision-{number}.yaml").read_text())
+    kept, deployment = yaml.safe_load_all((KEPT / f"revision-{number}-{case}.yaml").read_text())
     return kept, deployment
 
 
@@ -43,20 +51,21 @@ def what(kept: Manifest, number: int) -> ServedVersion:
     return ServedVersion(version=labels[VERSION_LABEL], digest=command[command.index("--digest") + 1], runtime=runtime)
 
 
+@pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("number", range(1, REVISION))
-def test_a_template_of_an_earlier_revision_is_applied_as_it_was(number: int):
-    kept, deployment = read(number)
+def test_a_template_of_an_earlier_revision_is_applied_as_it_was(number: int, case: str):
+    kept, deployment = read(number, case)
+    model, stage, replicas, around = CASES[case]
     served = what(kept, number)
     template = build.template_in(kept, served)
     assert template is not None
-    around = Surroundings(allow_code=True, pods_secret=PODS_SECRET)
-    assert build.deployment(MODEL, "staging", served, template, replicas=3, around=around) == deployment
-    assert build.revision(MODEL, "staging", served, template) == kept
+    assert build.deployment(model, stage, served, template, replicas=replicas, around=around) == deployment
+    assert build.revision(model, stage, served, template) == kept
 
 
 def test_a_new_field_of_the_spec_reaches_a_template_of_before():
     """It restarts the pods of this stage, as every change of how it is served does; the rest of the template stays."""
-    kept, deployment = read(2)
+    kept, deployment = read(2, "everything")
     runtime = {"workers": 4, "max_body_bytes": "1500k", "timeout": "2m"}
     stage = MODEL.spec.stages["staging"].model_dump()
     model = registered_model(stages={"staging": stage | {"serving": stage["serving"] | {"runtime": runtime}}})

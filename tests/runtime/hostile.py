@@ -102,7 +102,7 @@ HOSTILE = {
     "deep lists": Hostile("classifier", posting(V1, lambda: '{"instances":' + "[" * 500_000), 400, "JSON", 10),
     "deep lists of texts": Hostile("classifier", lambda server: server.infer(deep()), 400, "lacks the column", 10),
     "Parquet of zeros": Hostile("classifier", lambda server: server.invoke(zeros(), PARQUET), 413, FEWER, 60),
-    "gzip of nothing": Hostile("classifier", packed, 413, "uncompressed", 30),
+    "gzip of nothing": Hostile("classifier", packed, 413, "uncompressed", 130),
     "a long text among numbers": Hostile("classifier", lambda server: server.predict([texts_among_numbers()]), 400, "20 columns", 10),
     "a long text in a tensor": Hostile("classifier", lambda server: server.infer(wide()), 400, "FP64", 10),
     "CSV of commas": Hostile("classifier", lambda server: server.invoke("," * 20_000_000, "text/csv"), 413, FEWER, 60),

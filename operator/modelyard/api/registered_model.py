@@ -203,7 +203,7 @@ BodyBytes = Annotated[
     WithJsonSchema(
         {
             "x-kubernetes-int-or-string": True,
-            "anyOf": [{"type": "integer", "minimum": 1}, {"type": "string"}],
+            "anyOf": [{"type": "integer"}, {"type": "string"}],
             "maxLength": 16,
             "pattern": r"^[1-9][0-9]*(k|M|G|Ki|Mi|Gi)?$",
         }
@@ -213,6 +213,15 @@ BodyBytes = Annotated[
 
 class ServingRuntime(Schema):
     """How the model server runs."""
+
+    model_config = Schema.model_config | {
+        "json_schema_extra": rules(
+            rule(
+                "!has(self.maxBodyBytes) || type(self.maxBodyBytes) != int || self.maxBodyBytes > 0",
+                "write a number of bytes for maxBodyBytes, such as 8Mi",
+            )
+        )
+    }
 
     workers: Annotated[int, Field(ge=1, le=64, description="Processes in a pod.")] = 1
     max_body_bytes: Annotated[
