@@ -1,12 +1,12 @@
 """Which versions there should be, and the source of each: objects in, declarations out."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from modelyard.api.base import condition
-from modelyard.api.registered_model import ModelVersionSpec, RegisteredModel, VersionStatus
+from modelyard.api.registered_model import ModelVersionSpec, RegisteredModel, StageStatus, VersionStatus
 from modelyard.api.training_run import TrainingRun, TrainingRunStatus
 from modelyard.registered_model.declarations import contradicted, declarations
 from tests.unit.builders import MINUTE, NOW, artifacts, registered_model, training_run
@@ -93,13 +93,36 @@ def test_who_held_the_name_first_holds_it_though_another_was_there_earlier_or_ha
     assert (found.source.training_run, found.blocker) == ("legit", None)
 
 
-def test_a_holder_that_fails_frees_the_name():
+LEGIT = {"v1": {"trainingRun": "legit"}}
+
+
+def asking(model: RegisteredModel, since: datetime, version: str = "v1") -> RegisteredModel:
+    """Return a model of which it is recorded that production asks for a version since then."""
+    stages = {"production": StageStatus(desired=version, start_time=since)}
+    return model.model_copy(update={"status": model.status.model_copy(update={"stages": stages})})
+
+
+def test_a_holder_that_fails_frees_the_name_that_no_stage_asks_for():
     runs = [run("legit", well=False, age=2 * MINUTE), run("next", age=MINUTE)]
-    found = declarations(waiting("uid-legit", training_run="legit", versions={"v1": {"trainingRun": "legit"}}), runs)["v1"]
+    found = declarations(waiting("uid-legit", asked=False, training_run="legit", versions=LEGIT), runs)["v1"]
     assert (found.source.training_run, found.held_by, found.blocker) == ("next", "uid-next", None)
     # With no other, the failed one stands as what it is, and holds nothing.
-    alone = declarations(waiting("uid-legit", training_run="legit", versions={"v1": {"trainingRun": "legit"}}), runs[:1])["v1"]
+    alone = declarations(waiting("uid-legit", training_run="legit", versions=LEGIT), runs[:1])["v1"]
     assert (alone.source.training_run, alone.held_by, alone.blocker) == ("legit", None, None)
+
+
+def test_who_waits_behind_a_holder_that_fails_does_not_get_into_the_stage():
+    """It takes no right to register under a name that no stage asks for yet."""
+    runs = [run("legit", well=False, age=5 * MINUTE), run("evil", age=4 * MINUTE)]
+    holder = waiting("uid-legit", training_run="legit", versions=LEGIT)
+    for model in (holder, asking(holder, NOW - 3 * MINUTE), asking(holder, NOW - 9 * MINUTE, version="v0")):
+        found = declarations(model, runs)["v1"]
+        assert found.blocker is not None
+        assert (found.blocker.reason, found.held_by, found.source.training_run) == ("VersionHeld", "uid-legit", "legit")
+        assert "the TrainingRun legit (uid uid-legit), which failed" in found.blocker.message
+    # Creating one now takes the right to promote; it comes before who waited.
+    heir = declarations(asking(holder, NOW - 3 * MINUTE), [*runs, run("again", ended=None, age=MINUTE)])["v1"]
+    assert (heir.source.training_run, heir.held_by, heir.blocker) == ("again", "uid-again", None)
 
 
 LOST: dict[str, tuple[RegisteredModel, list[TrainingRun], str]] = {

@@ -2,14 +2,16 @@
 
 Until a version is recorded, its name is held by the declaration that was there first, and the status
 says by which (`heldBy`). So a stage that waits for a name gets what it was first declared with, not
-what happens to be finished first. The hold ends when the holder fails, or when it is gone and no
-stage asks for the name: whoever may change the stage decides that.
+what happens to be finished first. The hold ends when the holder has failed or is gone and no stage
+asks for the name: whoever may change the stage decides that. While one asks, only a TrainingRun that
+was created since then follows a holder that failed, for that takes the right to promote (policy `runs`).
 """
 
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from modelyard.api.blocker import VersionBlocker
 from modelyard.api.registered_model import ModelReason as Reason
@@ -49,11 +51,13 @@ class Declaration:
 
 @dataclass(frozen=True)
 class _Claim:
-    """One declaration of a version: its source, what it holds the name with, and whether it failed."""
+    """One declaration of a version: its source, what it holds the name with, whether it failed, its age."""
 
     source: ModelVersionSpec
     key: str
     failed: bool = False
+    created: datetime | None = None
+    """When, of a TrainingRun; an entry in `spec.versions` does not say."""
 
     def holds(self, held_by: str | None) -> bool:
         """Tell whether the recorded holder is this declaration.
@@ -82,10 +86,10 @@ def declarations(model: RegisteredModel, runs: Iterable[TrainingRun]) -> dict[st
         if status is not None and status.digest is not None:
             if is_there:
                 found[name] = _recorded(name, claimed, status, is_declared=is_declared)
-        elif status is not None and _is_lost(status, claimed) and name in asked:
-            found[name] = _held(name, claimed, status, asked[name])
+        elif status is not None and name in asked and (ended := _end(model, status, claimed, asked[name])):
+            found[name] = _held(name, claimed, status, asked[name], ended)
         elif is_there:
-            found[name] = _first(name, claimed, status)
+            found[name] = _first(name, claimed, status, _since(model, asked.get(name, ())))
     return found
 
 
@@ -107,7 +111,8 @@ def _claims(model: RegisteredModel, runs: list[TrainingRun]) -> dict[str, list[_
         version = run.spec.register_.version if run.spec.register_ else ""
         source = ModelVersionSpec(training_run=run.metadata.name)
         if all(claim.source.training_run != run.metadata.name for claim in claims.get(version, ())):
-            claims.setdefault(version, []).append(_Claim(source, run.metadata.uid, _failed(run)))
+            created = run.metadata.creation_timestamp
+            claims.setdefault(version, []).append(_Claim(source, run.metadata.uid, _failed(run), created))
     return claims
 
 
@@ -144,12 +149,32 @@ def _hash(source: ModelVersionSpec) -> str:
 
 
 # --- who holds ------------------------------------------------------------------------------------
-def _first(name: str, claims: list[_Claim], status: VersionStatus | None) -> Declaration:
-    """Return the declaration that holds a name: the recorded holder, else the first that has not failed."""
+def _first(name: str, claims: list[_Claim], status: VersionStatus | None, since: datetime | None) -> Declaration:
+    """Return the declaration that holds a name: the recorded holder, else the first that has not failed.
+
+    Of a name that stages ask for `since` then, a run that was created later follows a holder that
+    failed before any older declaration does.
+    """
     free = [claim for claim in claims if not claim.failed]
     held_by = status.held_by if status is not None else None
-    winner = next((claim for claim in free if claim.holds(held_by)), (free or claims)[0])
+    heirs = [claim for claim in free if _is_later(claim, since)] if held_by is not None else []
+    winner = next((claim for claim in free if claim.holds(held_by)), (heirs or free or claims)[0])
     return Declaration(name, winner.source, _others(claims, winner), None if winner.failed else winner.key)
+
+
+def _is_later(claim: _Claim, since: datetime | None) -> bool:
+    return since is not None and claim.created is not None and claim.created > since
+
+
+def _since(model: RegisteredModel, stages: Iterable[str]) -> datetime | None:
+    """Return since when all of these stages are known to ask for the version that they ask for now."""
+    found = [model.status.stages.get(name) for name in stages]
+    times = [
+        stage.start_time if stage is not None and stage.desired == model.spec.stages[name].version else None
+        for name, stage in zip(stages, found, strict=True)
+    ]
+    known = [time for time in times if time is not None]
+    return max(known) if known and len(known) == len(times) else None
 
 
 def _recorded(name: str, claims: list[_Claim], status: VersionStatus, *, is_declared: bool) -> Declaration:
@@ -164,16 +189,23 @@ def _others(claims: list[_Claim], winner: _Claim) -> tuple[str, ...]:
     return tuple(run for run in rest if run is not None)
 
 
-def _is_lost(status: VersionStatus, claims: list[_Claim]) -> bool:
-    """Tell whether the recorded holder is gone: deleted, or declared again as something else."""
-    return status.held_by is not None and not any(claim.holds(status.held_by) for claim in claims)
+def _end(model: RegisteredModel, status: VersionStatus, claims: list[_Claim], stages: list[str]) -> str:
+    """Return what became of the recorded holder, if the name must not go to who waits for it; else nothing."""
+    if status.held_by is None:
+        return ""
+    holder = next((claim for claim in claims if claim.holds(status.held_by)), None)
+    if holder is None:
+        return "is gone"
+    free = [claim for claim in claims if not claim.failed]
+    since = _since(model, stages)
+    return "failed" if holder.failed and free and not any(_is_later(claim, since) for claim in free) else ""
 
 
-def _held(name: str, claims: list[_Claim], status: VersionStatus, stages: list[str]) -> Declaration:
-    """Return the declaration of a name that is held by one that is gone, so that none registers."""
+def _held(name: str, claims: list[_Claim], status: VersionStatus, stages: list[str], ended: str) -> Declaration:
+    """Return the declaration of a name whose holder has ended, so that none registers."""
     source = ModelVersionSpec.model_construct(training_run=status.training_run, run_id=status.run_id, uri=status.uri)
     message = (
-        f"{name} is held by {_holder(status)}, which is gone. Another declaration registers under"
+        f"{name} is held by {_holder(status)}, which {ended}. Another declaration registers under"
         f" it once no stage asks for it: set {', '.join(sorted(stages))[:60]} to another version or"
         f" none, then to {name} again."
     )

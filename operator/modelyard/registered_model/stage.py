@@ -141,13 +141,19 @@ def _changing(view: StageView, now: datetime) -> StageDecision:
             "desired": view.desired,
             "attempt": view.attempt if view.desired != status.version else status.attempt,
             "blocked": step.blocker,
-            "start_time": status.start_time or now,
+            "start_time": _start_time(view, now),
             "steps": _steps(view, progress, now),
             "draining": serving.draining(view, now),
         }
     )
     waits = [each for each in (left, step.requeue_after) if each is not None]
     return _acting(view, status, (*actions, *step.actions, *gone), min(waits, default=None))
+
+
+def _start_time(view: StageView, now: datetime) -> datetime:
+    """Return since when the spec asks for what it asks for."""
+    begun = view.status.start_time
+    return begun if begun is not None and view.status.desired == view.desired else now
 
 
 def _templates(view: StageView) -> list[str]:
