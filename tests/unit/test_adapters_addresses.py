@@ -11,7 +11,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import pytest
+from pydantic import ValidationError
 
+from modelyard import compose
 from modelyard.adapters.bounds import Limits
 from modelyard.adapters.connection import Tenants
 from modelyard.adapters.instrument import Probe
@@ -22,6 +24,7 @@ from modelyard.adapters.s3_client import Clients, Keys
 from modelyard.api.addresses import DENIED, Addresses
 from modelyard.api.artifacts import Reach
 from modelyard.errors import Invalid, ModelyardError, Unavailable
+from modelyard.settings import Settings
 from tests.local import limits
 from tests.servers import free_port
 
@@ -179,3 +182,14 @@ async def test_the_api_server_is_denied_before_the_first_connection():
         await tenants.close()
     assert len(asked) == 2
     assert listener.seen == []
+
+
+def test_an_administrator_s_settings_are_the_rule():
+    told = {"connections_allow": "127.0.0.1, minio.storage", "connections_deny": "10.0.0.5"}
+    rule = compose._limits(Settings(**told, connections_only="10.0.0.0/8")).addresses
+    assert rule.permits("minio.storage", "127.0.0.1")
+    assert rule.permits("mlflow.risk", "10.0.0.4")
+    assert not rule.permits("mlflow.risk", "10.0.0.5")
+    assert not rule.permits("mlflow.risk", "192.168.0.1")
+    with pytest.raises(ValidationError, match="is no host name, no address and no network"):
+        Settings(connections_only="10.0.0.0/8/8")
