@@ -6,9 +6,12 @@ A rebinding name server is not needed: each connection is judged by the address 
 from __future__ import annotations
 
 import asyncio
+import ssl
+import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
@@ -19,7 +22,7 @@ from modelyard.adapters.connection import Tenants
 from modelyard.adapters.instrument import Probe
 from modelyard.adapters.mlflow import Credentials, Mlflow
 from modelyard.adapters.offload import Pool
-from modelyard.adapters.s3 import S3
+from modelyard.adapters.s3 import S3, Deadlines
 from modelyard.adapters.s3_client import Clients, Keys
 from modelyard.api.addresses import DENIED, Addresses
 from modelyard.api.artifacts import Reach
@@ -133,6 +136,58 @@ async def test_no_redirect_leads_to_a_denied_address(ask: Ask, status: bytes):
         assert isinstance(caught.value, Invalid)
     assert first.seen
     assert other.seen == []
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A certificate for this machine that signs itself, and its key."""
+    folder = tmp_path_factory.mktemp("tls")
+    words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=here -addext subjectAltName=IP:127.0.0.1"
+    subprocess.run(["openssl", *words.split(), "-keyout", "key", "-out", "cert"], check=True, capture_output=True, cwd=folder)
+    return folder / "cert", folder / "key"
+
+
+async def test_with_tls_too_a_connection_is_judged_used_again_and_ended_at_the_deadline(authority: tuple[Path, Path]):
+    certificate, key = authority
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate, key)
+    connections: list[asyncio.StreamWriter] = []
+    requests: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(writer)
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
+            while len(requests) < 2:
+                requests.append(await reader.readuntil(b"\r\n\r\n"))
+                writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 21\r\n\r\n<ListBucketResult />\n")
+            await reader.read()  # the third request, and no answer; then the end
+            await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+    keys = Keys(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}", "a", "b")
+
+    def store(shared: Limits) -> S3:
+        clients, pool = Clients(str(certificate), limits=shared), Pool("S3", 4)
+        deadlines = Deadlines(listing=2.0)
+        reach, probe = Reach("bucket", "risk"), Probe("S3", lambda *_: None)
+        return S3(keys, reach, probe, clients=clients, pool=pool, bulk=pool, deadlines=deadlines)
+
+    denied, allowed = store(Limits()), store(limits())
+    with pytest.raises(Unavailable) as caught:
+        await denied.objects("s3://bucket/risk/m/")
+    assert caught.value.detail == DENIED
+    for _ in range(2):
+        assert await allowed.objects("s3://bucket/risk/m/") == ()
+    assert (len(connections), len(requests)) == (1, 2)
+    with pytest.raises(Unavailable, match="within 2 s"):
+        await allowed.objects("s3://bucket/risk/m/")
+    async with asyncio.timeout(5):  # boto3 alone waits ten seconds for a byte
+        await allowed.close()
+    await denied.close()
+    server.close()
+    for each in connections:
+        each.transport.abort()
 
 
 SECRET = {
