@@ -6,22 +6,28 @@ A rebinding name server is not needed: each connection is judged by the address 
 from __future__ import annotations
 
 import asyncio
+import ssl
+import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
+from modelyard import compose
 from modelyard.adapters.bounds import Limits
 from modelyard.adapters.connection import Tenants
 from modelyard.adapters.instrument import Probe
 from modelyard.adapters.mlflow import Credentials, Mlflow
 from modelyard.adapters.offload import Pool
-from modelyard.adapters.s3 import S3
+from modelyard.adapters.s3 import S3, Deadlines
 from modelyard.adapters.s3_client import Clients, Keys
 from modelyard.api.addresses import DENIED, Addresses
 from modelyard.api.artifacts import Reach
 from modelyard.errors import Invalid, ModelyardError, Unavailable
+from modelyard.settings import Settings
 from tests.local import limits
 from tests.servers import free_port
 
@@ -132,6 +138,58 @@ async def test_no_redirect_leads_to_a_denied_address(ask: Ask, status: bytes):
     assert other.seen == []
 
 
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A certificate for this machine that signs itself, and its key."""
+    folder = tmp_path_factory.mktemp("tls")
+    words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=here -addext subjectAltName=IP:127.0.0.1"
+    subprocess.run(["openssl", *words.split(), "-keyout", "key", "-out", "cert"], check=True, capture_output=True, cwd=folder)
+    return folder / "cert", folder / "key"
+
+
+async def test_with_tls_too_a_connection_is_judged_used_again_and_ended_at_the_deadline(authority: tuple[Path, Path]):
+    certificate, key = authority
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate, key)
+    connections: list[asyncio.StreamWriter] = []
+    requests: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(writer)
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
+            while len(requests) < 2:
+                requests.append(await reader.readuntil(b"\r\n\r\n"))
+                writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 21\r\n\r\n<ListBucketResult />\n")
+            await reader.read()  # the third request, and no answer; then the end
+            await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+    keys = Keys(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}", "a", "b")
+
+    def store(shared: Limits) -> S3:
+        clients, pool = Clients(str(certificate), limits=shared), Pool("S3", 4)
+        deadlines = Deadlines(listing=2.0)
+        reach, probe = Reach("bucket", "risk"), Probe("S3", lambda *_: None)
+        return S3(keys, reach, probe, clients=clients, pool=pool, bulk=pool, deadlines=deadlines)
+
+    denied, allowed = store(Limits()), store(limits())
+    with pytest.raises(Unavailable) as caught:
+        await denied.objects("s3://bucket/risk/m/")
+    assert caught.value.detail == DENIED
+    for _ in range(2):
+        assert await allowed.objects("s3://bucket/risk/m/") == ()
+    assert (len(connections), len(requests)) == (1, 2)
+    with pytest.raises(Unavailable, match="within 2 s"):
+        await allowed.objects("s3://bucket/risk/m/")
+    async with asyncio.timeout(5):  # boto3 alone waits ten seconds for a byte
+        await allowed.close()
+    await denied.close()
+    server.close()
+    for each in connections:
+        each.transport.abort()
+
+
 SECRET = {
     "MLFLOW_TRACKING_URI": "http://127.0.0.1:{port}",
     "MLFLOW_S3_ENDPOINT_URL": "http://127.0.0.1:{port}",
@@ -179,3 +237,14 @@ async def test_the_api_server_is_denied_before_the_first_connection():
         await tenants.close()
     assert len(asked) == 2
     assert listener.seen == []
+
+
+def test_an_administrator_s_settings_are_the_rule():
+    told = {"connections_allow": "127.0.0.1, minio.storage", "connections_deny": "10.0.0.5"}
+    rule = compose._limits(Settings(**told, connections_only="10.0.0.0/8")).addresses
+    assert rule.permits("minio.storage", "127.0.0.1")
+    assert rule.permits("mlflow.risk", "10.0.0.4")
+    assert not rule.permits("mlflow.risk", "10.0.0.5")
+    assert not rule.permits("mlflow.risk", "192.168.0.1")
+    with pytest.raises(ValidationError, match="is no host name, no address and no network"):
+        Settings(connections_only="10.0.0.0/8/8")
