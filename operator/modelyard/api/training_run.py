@@ -326,14 +326,14 @@ class TrainingRun(Resource[TrainingRunSpec, TrainingRunStatus]):
 
     @property
     def parameters(self) -> dict[str, str]:
-        """What it trains with: as MLflow has it, and as the spec says where nothing is logged yet.
+        """What it trains with: as MLflow has it; until it has ended, as the spec says what is not logged yet.
 
         A value that the status has cut is whole if it is the spec's.
         """
         ours, logged = self.spec.parameters, self.status.parameters
-        return dict(ours) | {
-            name: ours[name] if name in ours and shortened(ours[name]) == value else value for name, value in logged.items()
-        }
+        shown = {name: ours[name] if name in ours and shortened(ours[name]) == value else value for name, value in logged.items()}
+        whole = bool(logged) and self.status.completion_time is not None
+        return shown if whole else dict(sorted((ours | shown).items()))
 
     def trainer_settings(self) -> dict[str, Any]:
         """Return the trainer as its pod reads it: one key, its settings below."""
