@@ -43,46 +43,6 @@ def typed(server: ApiServer, script: str, folder: Path = ROOT) -> str:
     return done.stdout + done.stderr
 
 
-# --- a tenant comes, and goes -----------------------------------------------------------------------------
-def test_a_tenant_is_added_to_the_demo_and_removed(installed: ApiServer, tmp_path: Path):
-    admin = Api(installed)
-    (tmp_path / "charts").symlink_to(ROOT / "charts")
-    (tenant,) = (each for each in blocks(TENANTS) if each.language == "yaml" and each.text.startswith("# values.yaml"))
-    upgrade, copy = (each.text for each in blocks(TENANTS) if "test_tenants_page" in (each.not_run or "") and "delete" not in each.text)
-
-    def secret(namespace: str) -> Manifest:
-        return admin.get(path_of("v1/secrets", namespace, "modelyard-connection"))
-
-    (tmp_path / "tenants.yaml").write_text(tenant.text)
-    typed(installed, upgrade, tmp_path)
-    assert {secret("credit").code, secret("risk").code} == {200}
-    image = admin.get(path_of("apps/v1/deployments", NAMESPACE, RELEASE)).body["spec"]["template"]["spec"]["containers"][0]["image"]
-    assert image == "modelyard/operator:dev", "the values of the release are still there"
-
-    # The demo's second tenant: its keys are copied by hand, and the list replaces the earlier one.
-    assert admin.get(path_of("v1/namespaces", name="credit")).code == 200
-    (tmp_path / "tenants.yaml").write_text("tenants: [{namespace: credit, createNamespace: true, existingSecret: true}]\n")
-    typed(installed, upgrade, tmp_path)
-    assert secret("credit").code == 404
-    typed(installed, copy)
-    assert secret("credit").body["data"] == secret("risk").body["data"]
-
-    body = {"apiVersion": "modelyard.io/v1alpha1", "kind": "Experiment", "metadata": {"name": "cards"}, "spec": {}}
-    assert admin.create(path_of(EXPERIMENTS, "credit"), body).code == 201
-    (removal,) = (each.text for each in section("## Remove a tenant") if each.language == "sh")
-    typed(installed, removal, tmp_path)
-    eventually(lambda: admin.get(path_of("v1/namespaces", name="credit")).code == 404, "the namespace is gone")
-    assert secret("risk").code == 200, "the demo's own tenant is not in the list"
-
-
-def test_without_the_other_values_an_upgrade_removes_the_demo():
-    """The page warns of it."""
-    (tenant,) = (each for each in blocks(TENANTS) if each.language == "yaml" and each.text.startswith("# values.yaml"))
-    kinds = {(each["kind"], each["metadata"]["name"]) for each in render(yaml.safe_load(tenant.text))}
-    assert ("Namespace", "credit") in kinds
-    assert not {("Namespace", "risk"), ("Deployment", f"{RELEASE}-minio"), ("PersistentVolumeClaim", f"{RELEASE}-minio")} & kinds
-
-
 # --- roles --------------------------------------------------------------------------------------------------
 def bound(admin: Api, user: str, *roles: str) -> Api:
     """A user with ClusterRoles in the namespace `risk`."""
@@ -226,3 +186,43 @@ def test_the_audit_policy_records_who_promotes_and_nothing_else(tmp_path: Path):
     assert found == [("create", "admin", 201), ("patch", "rita", 200), ("patch", "vera", 403)]
     assert events[1]["requestObject"] == held("production", "v2")
     assert events[1]["objectRef"]["name"] == path.rsplit("/", 1)[1]
+
+
+# --- a tenant comes, and goes (last: if the commands are wrong, `risk` goes) --------------------------------
+def test_a_tenant_is_added_to_the_demo_and_removed(installed: ApiServer, tmp_path: Path):
+    admin = Api(installed)
+    (tmp_path / "charts").symlink_to(ROOT / "charts")
+    (tenant,) = (each for each in blocks(TENANTS) if each.language == "yaml" and each.text.startswith("# values.yaml"))
+    upgrade, copy = (each.text for each in blocks(TENANTS) if "test_tenants_page" in (each.not_run or "") and "delete" not in each.text)
+
+    def secret(namespace: str) -> Manifest:
+        return admin.get(path_of("v1/secrets", namespace, "modelyard-connection"))
+
+    (tmp_path / "tenants.yaml").write_text(tenant.text)
+    typed(installed, upgrade, tmp_path)
+    assert {secret("credit").code, secret("risk").code} == {200}
+    image = admin.get(path_of("apps/v1/deployments", NAMESPACE, RELEASE)).body["spec"]["template"]["spec"]["containers"][0]["image"]
+    assert image == "modelyard/operator:dev", "the values of the release are still there"
+
+    # The demo's second tenant: its keys are copied by hand, and the list replaces the earlier one.
+    assert admin.get(path_of("v1/namespaces", name="credit")).code == 200
+    (tmp_path / "tenants.yaml").write_text("tenants: [{namespace: credit, createNamespace: true, existingSecret: true}]\n")
+    typed(installed, upgrade, tmp_path)
+    assert secret("credit").code == 404
+    typed(installed, copy)
+    assert secret("credit").body["data"] == secret("risk").body["data"]
+
+    body = {"apiVersion": "modelyard.io/v1alpha1", "kind": "Experiment", "metadata": {"name": "cards"}, "spec": {}}
+    assert admin.create(path_of(EXPERIMENTS, "credit"), body).code == 201
+    (removal,) = (each.text for each in section("## Remove a tenant") if each.language == "sh")
+    typed(installed, removal, tmp_path)
+    eventually(lambda: admin.get(path_of("v1/namespaces", name="credit")).code == 404, "the namespace is gone")
+    assert secret("risk").code == 200, "the demo's own tenant is not in the list"
+
+
+def test_without_the_other_values_an_upgrade_removes_the_demo():
+    """The page warns of it."""
+    (tenant,) = (each for each in blocks(TENANTS) if each.language == "yaml" and each.text.startswith("# values.yaml"))
+    kinds = {(each["kind"], each["metadata"]["name"]) for each in render(yaml.safe_load(tenant.text))}
+    assert ("Namespace", "credit") in kinds
+    assert not {("Namespace", "risk"), ("Deployment", f"{RELEASE}-minio"), ("PersistentVolumeClaim", f"{RELEASE}-minio")} & kinds
