@@ -193,6 +193,8 @@ def test_an_upgrade_brings_the_crds_up_to_date(clean, tmp_path):
     assert short_names() == ["oldname"]
     upgrade(clean)
     assert short_names() == ["mlexp"]
+    helm("rollback", RELEASE, "1", "--namespace", NAMESPACE, kubeconfig=clean.kubeconfig)
+    assert short_names() == ["oldname"], "docs/how-to/upgrade.md: a rollback brings the older CRDs back"
 
 
 def test_a_tenant_that_is_taken_out_loses_its_connection_and_keeps_its_namespace(clean, values):

@@ -48,7 +48,12 @@ SAYS = {
     "client.md": [r"^0\.\d+ v1$", r"Added cards"],
     "how-to/notebook.md": [r"^\{'accuracy': 0\.\d+\}$", r"^sha256:"],
     "how-to/drift.md": [r"^MLflow itself was changed: .*spec\.drift is Warn", r"DriftReverted", r'"v1"'],
-    "how-to/tenants.md": [r"ann may not change stage staging \(version\) of risk/fraud", r"^and may not promote$", r"^yes$"],
+    "how-to/tenants.md": [
+        r"ann may not change stage staging \(version\) of risk/fraud",
+        r"^and may not promote$",
+        r"^yes$",
+        r"^and not to staging$",
+    ],
     "how-to/observe.md": [r'^modelyard_objects\{kind="\w+",ready="True"\} [1-9]', r"^modelyard_leader 1"],
     "retention.md": [r'^\{"runs": \d+, .*"dry_run": true\}$'],
     "how-to/upgrade.md": [r"works now$", r"^Nothing is to be refreshed; nothing is written\.$"],

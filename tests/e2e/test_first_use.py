@@ -28,10 +28,10 @@ def section() -> list[tuple[str, str]]:
 
 
 def script(wheel: str) -> str:
-    """One shell script of it; what is installed is the package of this checkout, for the index may not have it yet."""
+    """One shell script of it; what is installed is the package of this checkout, built outside of the container."""
     parts = ["set -eu"]
     for language, text in section():
-        body = re.sub(r"^pip install modelyard\b.*$", f"pip install --quiet /wheel/{wheel}", text, flags=re.MULTILINE)
+        body = re.sub(r"^pip install [.] .*$", f"pip install --quiet /wheel/{wheel}", text, flags=re.MULTILINE)
         parts.append(body if language == "sh" else f"python3 - <<'PYTHON'\n{body}PYTHON\n")
     return "\n".join(parts)
 
