@@ -28,6 +28,9 @@ class Settings(BaseSettings):
     operator_namespace: str = Field("modelyard-system", description="Namespace that the operator itself runs in.")
     runtime_image: str = Field("modelyard/runtime:0.1.0", description="Image of training and serving pods.")
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = Field("IfNotPresent", description="Pull policy of the runtime image.")
+    image_pull_secrets: Names = Field(
+        (), description="Names of the Secrets, in each tenant's namespace, by which training and serving pods pull."
+    )
 
     policies: str = Field(
         "", description="Admission policies that were installed, `name=<hash of the policy>/<hash of the binding>` with commas between."
@@ -62,7 +65,7 @@ class Settings(BaseSettings):
     watch_silence: Seconds = Field(70.0, description="Seconds without a word after which a watch is begun anew; bookmarks come every 60.")
     page_size: int = Field(500, ge=1, description="Objects in one page of a list.")
 
-    @field_validator("namespaces", mode="before")
+    @field_validator("namespaces", "image_pull_secrets", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(filter(None, (part.strip() for part in value.split(",")))) if isinstance(value, str) else value

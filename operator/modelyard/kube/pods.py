@@ -18,6 +18,7 @@ __all__ = [
     "env",
     "labels",
     "owner",
+    "pull_secrets",
     "resources",
     "scratch_mounts",
     "scratch_volumes",
@@ -57,6 +58,8 @@ class Runtime:
     image: str
     pull_policy: str
     version: str
+    pull_secrets: tuple[str, ...] = ()
+    """Names of Secrets, in the namespace of each pod, by which it may be pulled."""
 
 
 def env(values: Mapping[str, str]) -> list[dict[str, str]]:
@@ -67,6 +70,11 @@ def env(values: Mapping[str, str]) -> list[dict[str, str]]:
 def connection(secret: str = CONNECTION_SECRET) -> list[dict[str, Any]]:
     """Return the `envFrom` that gives a container the connection to MLflow and S3."""
     return [{"secretRef": {"name": secret}}]
+
+
+def pull_secrets(*names: str) -> list[dict[str, str]]:
+    """Return a pod's `imagePullSecrets`, each name once."""
+    return [{"name": name} for name in dict.fromkeys(names)]
 
 
 def resources(wanted: Resources) -> dict[str, Any]:
