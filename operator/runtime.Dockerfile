@@ -43,7 +43,8 @@ FROM ${BASE} AS code
 COPY operator/modelyard/__init__.py operator/modelyard/py.typed /opt/app/modelyard/
 # Of the operator only the names that both sides share.
 COPY operator/modelyard/api/__init__.py operator/modelyard/api/artifacts.py operator/modelyard/api/dataset.py operator/modelyard/api/digest.py \
-     operator/modelyard/api/flavors.py operator/modelyard/api/keys.py operator/modelyard/api/pod_end.py operator/modelyard/api/text.py operator/modelyard/api/trainers.py operator/modelyard/api/wire.py /opt/app/modelyard/api/
+     operator/modelyard/api/flavors.py operator/modelyard/api/keys.py operator/modelyard/api/missing.py operator/modelyard/api/pod_end.py operator/modelyard/api/proxies.py \
+     operator/modelyard/api/text.py operator/modelyard/api/trainers.py operator/modelyard/api/wire.py /opt/app/modelyard/api/
 COPY operator/modelyard_runtime /opt/app/modelyard_runtime
 RUN python3 -m compileall -q --invalidation-mode unchecked-hash /opt/app
 

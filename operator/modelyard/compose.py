@@ -33,7 +33,7 @@ __all__ = ["controllers", "operate"]
 
 def controllers(settings: Settings) -> tuple[AnyController, ...]:
     """Return the kinds that are served."""
-    runtime = Runtime(settings.runtime_image, settings.image_pull_policy, __version__)
+    runtime = Runtime(settings.runtime_image, settings.image_pull_policy, __version__, settings.image_pull_secrets)
     return (experiment.controller(), training_run.controller(runtime), registered_model.controller(runtime))
 
 

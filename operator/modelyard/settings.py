@@ -29,6 +29,9 @@ class Settings(BaseSettings):
     operator_namespace: str = Field("modelyard-system", description="Namespace that the operator itself runs in.")
     runtime_image: str = Field("modelyard/runtime:0.1.0", description="Image of training and serving pods.")
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = Field("IfNotPresent", description="Pull policy of the runtime image.")
+    image_pull_secrets: Names = Field(
+        (), description="Names of the Secrets, in each tenant's namespace, by which training and serving pods pull."
+    )
 
     policies: str = Field(
         "", description="Admission policies that were installed, `name=<hash of the policy>/<hash of the binding>` with commas between."
@@ -73,7 +76,7 @@ class Settings(BaseSettings):
     connections_only: Names = Field((), description="If not empty, nothing else is connected to.")
     answer_bytes: int = Field(16 * 1024 * 1024, ge=65536, le=64 * 1024 * 1024, description="Largest answer of MLflow that is read.")
 
-    @field_validator("namespaces", "connections_allow", "connections_deny", "connections_only", mode="before")
+    @field_validator("namespaces", "image_pull_secrets", "connections_allow", "connections_deny", "connections_only", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(filter(None, (part.strip() for part in value.split(",")))) if isinstance(value, str) else value

@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from modelyard.api.pod_end import Exit, PodReason
+from modelyard.api.proxies import without_proxy
 from modelyard.api.text import Words, credentials, printable
 
 __all__ = ["Failure", "one_line", "report", "run", "run_until_stopped", "unwritable"]
 
+_CONNECTED = ("MLFLOW_TRACKING_URI", "MLFLOW_S3_ENDPOINT_URL")
 _DEFAULT_PATH = "/dev/termination-log"
 _MESSAGE_LIMIT = 2000  # characters; the kubelet keeps 4096 bytes, and cuts JSON in the middle
 _BYTES_LIMIT = 4096
@@ -82,7 +84,11 @@ def report(payload: Mapping[str, Any]) -> None:
 
 
 def run(main: Callable[[], None]) -> NoReturn:
-    """Run a program and exit: 0, or a Failure's code with its termination message. Other exceptions end it with a traceback."""
+    """Run a program and exit: 0, or a Failure's code with its termination message. Other exceptions end it with a traceback.
+
+    Neither it nor a process of its own asks MLflow and S3 in the cluster through a proxy.
+    """
+    os.environ |= without_proxy(os.environ, (os.environ.get(name, "") for name in _CONNECTED))
     try:
         main()
     except Failure as failure:

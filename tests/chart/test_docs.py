@@ -80,6 +80,7 @@ def test_its_role_gives_what_it_says(installed):
 def test_it_names_every_key_of_a_connection():
     code = (ROOT / "operator" / "modelyard" / "adapters" / "connection_secret.py").read_text()
     known = set(re.findall(r'"((?:MLFLOW|AWS|MODELYARD)_[A-Z0-9_]+)"', code)) - {"AWS_SESSION_TOKEN"}
+    known |= {"MODELYARD_IMAGE_PULL_SECRETS"}  # a setting of the operator
     assert set(re.findall(r"`((?:MLFLOW|AWS|MODELYARD)_[A-Z0-9_]+)`", PAGE)) == known
 
 
@@ -117,7 +118,7 @@ def test_its_commands_can_be_typed():
             usage = helm(words[1], "--help")
         else:
             verb = next(word for word in words[1:] if word in ("apply", "create", "delete", "patch"))
-            usage = kubectl(verb, *(["secret", "generic"] if verb == "create" else []), "--help") + kubectl("options")
+            usage = kubectl(verb, *(words[words.index(verb) + 1 :][:2] if verb == "create" else []), "--help") + kubectl("options")
         for flag in flags:
             assert re.search(rf"(^|[\s,]){re.escape(flag)}\b", usage, re.MULTILINE), (words, flag)
         for word in words:

@@ -17,7 +17,7 @@ import pytest
 
 from tests.chart.api import EXPERIMENTS, MODELS, RUNS, Api, eventually, path_of
 from tests.chart.conftest import wait_for_policies
-from tests.chart.helm import CHART, NAMESPACE, RELEASE, ROOT, TEST_VALUES, Refused, documents, find, helm, install, kubectl
+from tests.chart.helm import CHART, NAMESPACE, RELEASE, ROOT, TEST_VALUES, Refused, documents, find, helm, install, kubectl, tool
 from tests.chart.values import CREDIT, RISK, SETS
 from tests.cluster.apiserver import ApiServer
 
@@ -356,7 +356,7 @@ def test_where_the_crd_of_models_is_missing_only_our_own_kinds_are_refused(clean
     ("content", "said"),
     [
         ({}, "create secret generic modelyard-connection"),
-        (SETS["demo"], "kubectl apply -n risk -f manifests/samples/fraud/"),
+        (SETS["demo"], "  kubectl apply -f manifests/samples/fraud/"),
         (SETS["demo"], "port-forward service/modelyard-mlflow 5050:5050"),
         ({"tenants": [RISK, CREDIT]}, "(risk, credit)"),
         (SETS["demo with a Secret"], "modelyard-connection in namespace risk, with the keys of keys"),
@@ -367,6 +367,27 @@ def test_the_notes_say_the_next_command(server, values, content, said):
     assert said in notes
     assert "rollout status deployment/modelyard" in notes
     assert not re.search(r"secret-of|token-of|[A-Za-z0-9]{32}", notes)
+
+
+@pytest.mark.parametrize(("content", "namespace"), [(SETS["demo of other images"], "play"), ({"tenants": [CREDIT]}, "credit")])
+def test_the_command_of_the_notes_makes_the_sample(clean, values, tmp_path, content, namespace):
+    """As the notes have it, by a shell in the repository, in whatever namespace the tenant has."""
+    admin = Api(clean)
+    kubectl("apply", "--server-side", "--filename", ROOT / "crds", kubeconfig=clean.kubeconfig)
+    file = values(content | {"crds": {"install": False}})
+    notes = install(clean.kubeconfig, file, words=["--dry-run=server"]).split("\nNOTES:\n")[1]
+    command = next(line for line in notes.splitlines() if "manifests/samples/fraud/" in line)
+    path = f"{tool('kubectl').parent}:{os.environ['PATH']}"
+    environment = {"PATH": path, "KUBECONFIG": str(clean.kubeconfig), "HOME": str(tmp_path)}
+    kubectl("create", "namespace", namespace, kubeconfig=clean.kubeconfig)
+    try:
+        eventually(lambda: admin.get(path_of(MODELS, namespace)).code == 200, "the kinds are served")
+        subprocess.run(["sh", "-euc", command], cwd=ROOT, env=environment, check=True, capture_output=True, timeout=60)
+        made = {item["metadata"]["name"] for item in admin.get(path_of(RUNS, namespace)).body["items"]}
+        assert made == {"fraud-v1", "fraud-v2"}
+    finally:
+        admin.delete(path_of("v1/namespaces", name=namespace))
+        eventually(lambda: admin.get(path_of("v1/namespaces", name=namespace)).code == 404, "the namespace is gone")
 
 
 def test_a_name_that_is_taken_is_refused_before_anything_is_made(clean):

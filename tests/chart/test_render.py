@@ -207,6 +207,7 @@ def test_the_operator_understands_every_setting_that_the_chart_gives(values):
         watched |= {tenant["namespace"] for tenant in values.get("tenants", [])} | ({"risk"} if values.get("demo") else set())
     assert set(settings["namespaces"]) == watched
     assert settings["lease_name"] == full
+    assert settings["image_pull_secrets"] == [each["name"] for each in values.get("imagePullSecrets", [])]
     assert settings["log_level"] == values.get("log", {}).get("level", "info").upper()
 
 

@@ -19,6 +19,7 @@ from modelyard.cli.views import pictures
 from modelyard.cli.views.doctor import Verdict
 from modelyard.cli.views.history import before as held_before
 from modelyard.client.errors import Failed
+from modelyard.client.predict import Table
 from modelyard.client.progress import Progress, State
 from modelyard.kube.policies import NAMES
 from tests.cli.objects import (
@@ -200,8 +201,22 @@ def test_rows_of_json(text: str, expected: Any):
     assert rows(text) == expected
 
 
-def test_rows_of_csv():
-    assert rows("a,b,c\n1,0.5,x\n2,,y\n", as_csv=True) == {"a": [1, 2], "b": [0.5, None], "c": ["x", "y"]}
+def test_rows_of_csv_are_its_texts():
+    text = '\ufeffa,b\n01,"x\r\ny"\n\n2,\n'
+    assert rows(text, as_csv=True) == Table(("a", "b"), (("01", "x\r\ny"), ("2", "")), written=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ('a,b\n"1\n2",3\n4\n', "The row that ends in line 4 of the CSV has 1 fields, its head 2"),
+        ("a,b,a\n1,2,3\n", "The head of the CSV names the column a twice"),
+        ('a\n"1', "Line 2 of the CSV: unexpected end of data"),
+    ],
+)
+def test_csv_that_is_none_is_told_with_its_place(text: str, why: str):
+    with pytest.raises(typer.BadParameter, match=why):
+        rows(text, as_csv=True)
 
 
 def test_a_byte_order_mark_is_no_part_of_the_first_name():

@@ -1,5 +1,6 @@
 """The commands against a real API server: what they read and write, how they end, and what they say when they may not."""
 
+import base64
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -192,6 +193,45 @@ def test_the_doctor_of_an_administrator_finds_no_operator_here(person: Person, f
     assert "✗ operator" in done.stdout
     assert "docs/install.md" in done.stdout
     assert "need a cure." in done.stdout.splitlines()[-1]
+
+
+OPERATOR = {"app.kubernetes.io/name": "modelyard", "app.kubernetes.io/component": "operator"}
+
+
+@pytest.fixture
+def pulling(side: Side) -> Iterator[None]:
+    """An operator whose pods pull by the Secrets registry and mirror, which no other test may find."""
+    pod = {
+        "metadata": {"labels": OPERATOR},
+        "spec": {
+            "containers": [
+                {"name": "operator", "image": "i", "env": [{"name": "MODELYARD_IMAGE_PULL_SECRETS", "value": "registry,mirror"}]}
+            ]
+        },
+    }
+    path = f"/apis/apps/v1/namespaces/{side.namespace}/deployments"
+    body = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "modelyard", "labels": OPERATOR}}
+    made = side.request("POST", path, body | {"spec": {"selector": {"matchLabels": OPERATOR}, "template": pod}})
+    assert made.ok, made.message
+    yield
+    side.request("DELETE", f"{path}/modelyard")
+
+
+@pytest.mark.usefixtures("pulling")
+def test_the_doctor_looks_for_the_pull_secrets_of_the_namespace(side: Side, person: Person, fraud: Manifest):
+    def images() -> Manifest:
+        return next(each for each in json.loads(person.says("doctor", "-o", "json").stdout) if each["subject"] == "images")
+
+    side.secret("registry", {"user": "x"})
+    found = images()
+    assert found["verdict"] == "warning"
+    assert "registry is no pull secret (kubernetes.io/dockerconfigjson); mirror is not there." in found["words"]
+    assert "docs/install.md, Images of a private registry" in found["cure"]
+    side.delete("Secret", "registry")
+    for name in ("registry", "mirror"):
+        data = {".dockerconfigjson": base64.b64encode(b'{"auths": {}}').decode()}
+        side.create("v1", "Secret", name, type="kubernetes.io/dockerconfigjson", data=data)
+    assert (images()["verdict"], images()["words"]) == ("ok", "the pull secrets registry, mirror are there")
 
 
 def test_nobody_answers(tmp_path: Path, side: Side):

@@ -4,18 +4,21 @@ import hashlib
 import json
 import threading
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
+from modelyard import Client
 from modelyard.api.digest import FileDigest, tree_digest
 from modelyard.cli.commands.outside import thinned
 from tests.cli.conftest import Person
 from tests.client.side import Side
+from tests.runtime.programs import Server
 from tests.servers import Minio
 
 TIME = "2026-01-01T00:00:00Z"
@@ -130,6 +133,10 @@ def model() -> Iterator[str]:
     """A server of the Open Inference Protocol: the sum of each row; no negative numbers."""
 
     class Sums(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            """It has no metadata: a model without a signature."""
+            self.send_error(404)
+
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             columns = [each["data"] for each in body["inputs"]]
@@ -168,7 +175,7 @@ def test_a_model_is_asked_from_standard_input_and_from_files(side: Side, person:
         registered(side, version("v1", "1" * 32), url=url)
         assert person.says("predict", "fraud", stdin="[[1, 2], [3, 4]]").stdout == "3\n7\n"
         (tmp_path / "rows.csv").write_text("a,b\n1,2\n0.5,4\n")
-        assert person.sees("predict", "fraud@production", str(tmp_path / "rows.csv")) == "3\n4.5\n"
+        assert person.sees("predict", "fraud@production", str(tmp_path / "rows.csv")) == "3.0\n4.5\n"
         (tmp_path / "rows.json").write_text('[{"a": 1, "b": 2}]')
         document = json.loads(person.sees("predict", "fraud", str(tmp_path / "rows.json"), "-o", "json"))
         assert document == {"model": "fraud", "stage": "production", "version": "v1", "predictions": [3]}
@@ -178,6 +185,41 @@ def test_a_model_is_asked_from_standard_input_and_from_files(side: Side, person:
         assert (done.returncode, done.stdout) == (1, "")
         assert "refuses the input: column a: not below 0" in done.stderr
     assert person.says("predict", "fraud", stdin="[[1, 2]]").returncode == 5
+
+
+ODD_CSV = b'amount,city\r\n01234,01234\r\n5e-1,"two\r\nlines"\r\n2,NA\r\n'
+
+
+def test_texts_of_a_file_have_the_types_of_the_model_s_signature(
+    side: Side, person: Person, served: Callable[[str], Server], tmp_path: Path
+):
+    """A real model server, whose model takes a number and a text: `amount` and `city`."""
+    path = tmp_path / "odd.csv"
+    path.write_bytes(ODD_CSV)
+    registered(side, version("v1", "1" * 32), url=f"http://127.0.0.1:{served('scaled').port}")
+    found = [json.loads(line) for line in person.sees("predict", "fraud", str(path)).splitlines()]
+    assert found == [
+        {"score": 1234.0, "label": "01234"},
+        {"score": 0.5, "label": "TWO\r\nLINES"},
+        {"score": 2.0, "label": None},
+    ]
+    unnamed = person.says("predict", "fraud", stdin='[[1.5, "bonn"]]')
+    assert (unnamed.stdout, unnamed.stderr) == ('{"score": 1.5, "label": "BONN"}\n', "")
+    wrong = person.says("predict", "fraud", "--csv", stdin="amount,city\n1,x\nmuch,y\n")
+    assert wrong.returncode == 2
+    said = "column amount expects FP64; row 2 has 'much', which is not a number"
+    assert said in " ".join(wrong.stderr.split())
+
+
+def test_a_column_without_a_value_has_the_type_of_the_model_s_signature(side: Side, person: Person, served: Callable[[str], Server]):
+    registered(side, version("v1", "1" * 32), url=f"http://127.0.0.1:{served('scaled').port}")
+    frame = pd.DataFrame({"amount": [1.5, 2.5], "city": [None, None]})
+    with Client(namespace=side.namespace, kubeconfig=str(person.kubeconfig)) as client:
+        found = client.models.predict("fraud", frame)
+    assert found["score"].tolist() == [1.5, 2.5]
+    assert found["label"].tolist() == [None, None]
+    empty = '{"amount": [1.5], "city": [null]}'
+    assert person.says("predict", "fraud", stdin=empty).stdout == '{"score": 1.5, "label": null}\n'
 
 
 def test_what_is_not_served_cannot_be_asked(side: Side, person: Person):

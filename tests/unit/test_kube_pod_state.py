@@ -241,12 +241,21 @@ def test_a_node_s_trouble_is_not_the_pod_s():
 
 
 # --- pods that do not start -----------------------------------------------------------------------
+def test_an_image_that_cannot_be_pulled_is_told_with_the_pull_secrets_of_the_pod():
+    there = pod(JOB, "Pending", statuses=[waiting("ErrImagePull", "401 Unauthorized")])
+    there |= {"spec": there["spec"] | {"imagePullSecrets": [{"name": "registry"}, {"name": "mirror"}]}}
+    found = pod_end(there)
+    assert found is not None
+    assert found.message == "registry/image:1 (pull secrets: registry, mirror): 401 Unauthorized"
+    assert "create the pull secret in this namespace: the chart's imagePullSecrets name it, or the TrainingRun's" in found.text()
+
+
 @pytest.mark.parametrize(
     ("word", "text", "reason", "message"),
     [
-        ("ErrImagePull", "not found", PodReason.IMAGE_PULL_FAILED, "registry/image:1: not found"),
-        ("ImagePullBackOff", "", PodReason.IMAGE_PULL_FAILED, "registry/image:1: ImagePullBackOff"),
-        ("InvalidImageName", "", PodReason.IMAGE_PULL_FAILED, "registry/image:1: InvalidImageName"),
+        ("ErrImagePull", "not found", PodReason.IMAGE_PULL_FAILED, "registry/image:1 (pull secrets: none): not found"),
+        ("ImagePullBackOff", "", PodReason.IMAGE_PULL_FAILED, "registry/image:1 (pull secrets: none): ImagePullBackOff"),
+        ("InvalidImageName", "", PodReason.IMAGE_PULL_FAILED, "registry/image:1 (pull secrets: none): InvalidImageName"),
         (
             "CreateContainerConfigError",
             'secret "x" not found',

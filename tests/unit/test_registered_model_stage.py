@@ -1,5 +1,7 @@
 """A stage that is not being promoted: kept serving, scaled, cleared, its record recovered."""
 
+from dataclasses import replace
+
 from modelyard.api.blocker import Blocker
 from modelyard.api.registered_model import Draining, RegisteredModel
 from modelyard.api.registered_model import ModelReason as Reason
@@ -7,6 +9,7 @@ from modelyard.plan import Apply
 from modelyard.registered_model import build
 from modelyard.registered_model.build import Surroundings
 from modelyard.registered_model.serving import DRAIN
+from modelyard.registered_model.stage import decide_stage
 from tests.unit.builders import DAY, NOW, RUNTIME, SECOND, live
 from tests.unit.models import (
     NEWER,
@@ -163,6 +166,7 @@ def test_a_serving_field_that_the_spec_no_longer_says_is_taken_away():
 
 
 STORE = ("MLFLOW_S3_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+IF_THERE = ("AWS_SESSION_TOKEN", "AWS_DEFAULT_REGION", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 
 
 def test_a_namespace_s_second_secret_is_what_pods_get():
@@ -173,7 +177,7 @@ def test_a_namespace_s_second_secret_is_what_pods_get():
     (fetch,) = whole["spec"]["initContainers"]
     assert "envFrom" not in fetch, "whoever may write the Secret would set PYTHONWARNINGS and run his own code"
     given = {each["name"]: each["valueFrom"]["secretKeyRef"]["name"] for each in fetch["env"] if "valueFrom" in each}
-    assert given == dict.fromkeys((*STORE, "AWS_SESSION_TOKEN", "AWS_DEFAULT_REGION"), "modelyard-connection-pods")
+    assert given == dict.fromkeys((*STORE, *IF_THERE), "modelyard-connection-pods")
     assert all(fetch["env"].count(each) == 1 for each in fetch["env"])
     assert {"name": "MODELYARD_ALLOW_CODE_MODELS", "value": "true"} in whole["spec"]["containers"][0]["env"]
     assert fetch["env"] != what["spec"]["initContainers"][0]["env"], "the template that is kept says nothing of the namespace"
@@ -181,6 +185,25 @@ def test_a_namespace_s_second_secret_is_what_pods_get():
     what["spec"]["containers"][0]["ports"].pop()
     (fetch,) = build.with_serving(what, view.serving, view.around)["spec"]["initContainers"]
     assert fetch["envFrom"] == [{"secretRef": {"name": "modelyard-connection"}}]
+
+
+def test_pull_secrets_reach_what_starts_and_roll_nothing_that_serves():
+    """With an operator that was given their names: the candidate starts with them, and what is effective stays as it is."""
+    runtime = replace(RUNTIME, pull_secrets=("registry", "mirror"))
+    starting = stage_of("vb", holds=A, candidate=served(B))
+    # A candidate that could not be pulled before the names were set is mended too.
+    begun = pods_of(starting, B, ready=0)
+    there = (*pods_of(starting, A, routed=True), *begun)
+    decision = decide_stage(replace(view_of(starting, *there), runtime=runtime), NOW)
+    (applied,) = (each.manifest for each in decision.actions if isinstance(each, Apply))
+    assert applied["spec"]["template"]["spec"]["imagePullSecrets"] == [{"name": "registry"}, {"name": "mirror"}]
+    switched = stage_of("vb", holds=B)
+    serves = live(applied) | {"status": pods_of(switched, B)[1]["status"]}
+    now = (begun[0], serves, *pods_of(switched, B, routed=True)[2:])
+    for given in (runtime, RUNTIME, replace(RUNTIME, pull_secrets=("renamed",))):
+        assert decide_stage(replace(view_of(switched, *now), runtime=given), NOW).actions == ()
+    plain = stage_of("va", holds=A)
+    assert decide_stage(replace(view_of(plain, *pods_of(plain, A, routed=True)), runtime=runtime), NOW).actions == ()
 
 
 def test_a_stage_that_has_too_few_pods_says_so_and_is_served_by_the_rest():

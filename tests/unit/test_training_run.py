@@ -260,6 +260,17 @@ def test_suspending_ends_the_pod_and_resuming_starts_another_in_the_same_run():
     assert actions(decide(run, world, NOW)) == (Suspend("fraud-1-1", uid, False),)
 
 
+def test_pods_pull_by_the_secrets_of_the_run_and_by_those_of_the_operator():
+    runtime = replace(RUNTIME, pull_secrets=("registry", "mirror"))
+
+    def secrets(*named: str) -> Any:
+        job = build.job(training_run(image_pull_secrets=list(named)), 1, "r1", runtime)
+        return [each["name"] for each in job["spec"]["template"]["spec"]["imagePullSecrets"]]
+
+    assert secrets("team", "registry") == ["team", "registry", "mirror"]
+    assert secrets() == ["registry", "mirror"]
+
+
 @pytest.mark.parametrize("suspend", [False, True])
 def test_a_job_of_an_earlier_release_can_still_be_suspended_and_resumed(suspend: bool):
     """A Job's template never changes, and this release would build it with another image: nothing else of it is said."""

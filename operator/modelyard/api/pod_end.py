@@ -220,7 +220,10 @@ class PodReason(StrEnum):
         "ImagePullFailed",
         None,
         _BLOCKED,
-        "Push the image, or correct its name or pull secret. The kubelet retries automatically.",
+        (
+            "Push the image, correct its name, or create the pull secret in this namespace: the chart's"
+            " imagePullSecrets name it, or the TrainingRun's. The kubelet retries automatically."
+        ),
     )
     """The image cannot be pulled."""
     CONFIGURATION_MISSING = (

@@ -20,6 +20,7 @@ from modelyard.api.digest import FileDigest, tree_digest
 from modelyard.api.flavors import MLMODEL, why_code
 from modelyard.api.mlmodel import MLMODEL_LIMIT
 from modelyard.api.pod_end import PodReason
+from modelyard.api.proxies import direct, in_cluster
 from modelyard.client.errors import ClientError, Failed, NotAllowed, Unreachable
 from modelyard.client.packages import need
 
@@ -243,6 +244,7 @@ def _sha256(path: Path) -> str:
 
 def _client(connection: Mapping[str, str]) -> Any:
     """Return a client with a namespace's own keys, whatever the environment and ~/.aws say."""
+    endpoint = connection["MLFLOW_S3_ENDPOINT_URL"]
     boto3, config = need("boto3", "Downloading a model"), need("botocore.config", "Downloading a model")
     return boto3.session.Session(
         aws_access_key_id=connection["AWS_ACCESS_KEY_ID"],
@@ -251,12 +253,14 @@ def _client(connection: Mapping[str, str]) -> Any:
         region_name=connection.get("AWS_DEFAULT_REGION") or "us-east-1",
     ).client(
         "s3",
-        endpoint_url=connection["MLFLOW_S3_ENDPOINT_URL"],
+        endpoint_url=endpoint,
         config=config.Config(
             connect_timeout=5,
             read_timeout=30,
             retries={"total_max_attempts": 3, "mode": "standard"},
             max_pool_connections=_STREAMS,
+            # None: as the environment says.
+            proxies={} if direct(endpoint, inside=in_cluster()) else None,
             s3={"addressing_style": "path"},
         ),
     )

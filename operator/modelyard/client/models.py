@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, overload
 
 from modelyard.api.registered_model import VersionStatus
-from modelyard.client import artifacts, display, predict, progress, refreshing, rest, sources, text, waiting
+from modelyard.client import artifacts, display, predict, progress, refreshing, rest, sources, text, typed, waiting
 from modelyard.client.errors import Failed, NotFound, Refused, Unreachable
 from modelyard.client.handles import API_VERSION, Listing, changes, listed
 from modelyard.client.kube import Kube
@@ -256,6 +256,9 @@ class Models:
     def predict(self, name: str, data: Any, stage: str = "production", *, protocol: predict.Protocol = "v2", seconds: float = 60) -> Any:
         """Ask the model that serves a stage.
 
+        What the values leave open (the type of a column without a value, of mixed rows without names) is
+        what the model's signature says, which its server is asked for.
+
         Args:
             name: The model.
             data: Rows: a list of lists, a dict of columns, a numpy array or a pandas DataFrame.
@@ -270,12 +273,14 @@ class Models:
             NotFound: Nothing is served there.
             Refused: The model refuses the input: its words.
             Unreachable: Nobody answers.
-            ValueError: The data is no table.
+            ValueError: The data is no table, or a text of a CSV file is not of the type that the model declares.
 
         """
         given = predict.table(data)
         url = self.url(name, stage)
         who = f"The model {name} in {stage}"
+        if typed.unclear(given):
+            given = typed.typed(given, _inputs(url, name, who, seconds))
         reply = rest.ask(url + predict.path(protocol, name), predict.request(protocol, given), who=who, seconds=seconds)
         kind = rest.meaning(reply.code)
         if kind is NotFound:
@@ -313,6 +318,19 @@ class Models:
 
 def _body(name: str, spec: Mapping[str, Any]) -> dict[str, Any]:
     return {"apiVersion": API_VERSION, "kind": "RegisteredModel", "metadata": {"name": name}, "spec": dict(spec)}
+
+
+def _inputs(url: str, name: str, who: str, seconds: float) -> tuple[typed.Input, ...]:
+    """Ask a model's server for its inputs; it is asked for predictions next, and says then what is wrong with it.
+
+    Raises:
+        Unreachable: It does not answer, or cannot now.
+
+    """
+    reply = rest.ask(f"{url}/v2/models/{name}", who=who, seconds=seconds)
+    if rest.meaning(reply.code) is Unreachable:
+        raise Unreachable(f"{who} cannot answer now ({reply.code}): {reply.said}")
+    return typed.inputs(reply.body) if reply.code == 200 else ()
 
 
 def _cache() -> Path:

@@ -8,7 +8,7 @@ Sending it does not belong here. pandas and numpy are recognized, and needed onl
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 __all__ = ["Protocol", "Table", "answer", "path", "request", "table"]
@@ -24,15 +24,23 @@ class Table:
     rows: tuple[tuple[Any, ...], ...]
     arrays: bool = False
     """It came as an array or a DataFrame, and so does the answer."""
+    written: bool = False
+    """Its values are texts as a CSV file has them, which the model's types are still to be given to (`typed`)."""
+    types: Mapping[str, str] = field(default_factory=dict)
+    """V2's datatype of a column, as the model declares it; what the values themselves say comes first."""
 
 
 def table(data: Any) -> Table:
     """Read what a person has: a list of lists, of dicts or of numbers (one row), a dict of columns, an array, a DataFrame, a Series.
 
+    A `Table` is returned as it is.
+
     Raises:
         ValueError: It is none of these, or its rows differ in length.
 
     """
+    if isinstance(data, Table):
+        return data
     kind = f"{type(data).__module__.partition('.')[0]}.{type(data).__name__}"
     if kind == "pandas.DataFrame":
         names, rows = tuple(str(name) for name in data.columns), data.to_numpy(dtype=object).tolist()
@@ -99,7 +107,7 @@ def request(protocol: Protocol, given: Table) -> dict[str, Any]:
         return {"instances": _rows(given)}
     if given.names:
         columns = zip(given.names, zip(*given.rows, strict=True), strict=True)
-        return {"inputs": [_tensor(name, [len(given.rows)], list(values)) for name, values in columns]}
+        return {"inputs": [_tensor(name, [len(given.rows)], list(values), given.types.get(name)) for name, values in columns]}
     flat = [value for row in given.rows for value in row]
     return {"inputs": [_tensor("input-0", [len(given.rows), len(given.rows[0]) if given.rows else 0], flat)]}
 
@@ -108,9 +116,12 @@ def _rows(given: Table) -> list[list[Any]]:
     return [list(row) for row in given.rows]
 
 
-def _tensor(name: str, shape: list[int], values: list[Any]) -> dict[str, Any]:
+def _tensor(name: str, shape: list[int], values: list[Any], declared: str | None = None) -> dict[str, Any]:
+    """Return a tensor of the type that its values have; of the declared one where they leave it open."""
     there = [value for value in values if value is not None]
-    if there and all(isinstance(value, bool) for value in there) and len(there) == len(values):
+    if declared == "BYTES" and not there:
+        datatype = "BYTES"
+    elif there and all(isinstance(value, bool) for value in there) and len(there) == len(values):
         datatype = "BOOL"
     elif there and all(isinstance(value, int) and not isinstance(value, bool) for value in there) and len(there) == len(values):
         datatype = "INT64"

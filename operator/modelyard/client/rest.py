@@ -8,8 +8,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
+from modelyard.api.proxies import direct, in_cluster
 from modelyard.client.errors import ClientError, NotAllowed, NotFound, Refused, Unreachable
 from modelyard.kube.names import CONNECTION_SECRET
 
@@ -52,10 +53,10 @@ def ask(url: str, body: Any = None, *, who: str, seconds: float, headers: Mappin
     """
     import httpx  # noqa: PLC0415 - kr8s brings it, and is not loaded before it has to be
 
-    # A proxy of the environment is for the world outside, not for a port of this machine.
-    outside = urlsplit(url).hostname not in {"127.0.0.1", "localhost", "::1"}
+    # With a transport of its own httpx leaves the environment's proxies alone.
+    transport = httpx.HTTPTransport() if direct(url, inside=in_cluster()) else None
     try:
-        with httpx.Client(timeout=seconds, trust_env=outside) as client:
+        with httpx.Client(timeout=seconds, transport=transport) as client:
             answer = client.request(method or ("GET" if body is None else "POST"), url, json=body, headers=dict(headers or {}))
     except (httpx.TransportError, OSError) as error:
         raise Unreachable(f"{who} does not answer: {str(error) or type(error).__name__}") from error

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from modelyard.api.proxies import without_proxy
 from modelyard.client.kube import Kube
 from modelyard.client.kube.reach import Reach
 from modelyard.client.packages import need
@@ -35,6 +36,7 @@ def connected(kube: Kube, reach: Reach, what: str) -> Iterator[Any]:
     # MLflow would print where to look at a run: an address that is gone with this block.
     environment |= {"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"} if address != connection["MLFLOW_TRACKING_URI"] else {}
     environment |= {"MLFLOW_TRACKING_URI": address, "MLFLOW_S3_ENDPOINT_URL": reach.url(connection["MLFLOW_S3_ENDPOINT_URL"])}
+    environment |= without_proxy(os.environ, (address, str(environment["MLFLOW_S3_ENDPOINT_URL"])))
     with _environment(environment), _tracking(mlflow, address):
         yield mlflow
 

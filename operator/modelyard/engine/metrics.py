@@ -1,17 +1,30 @@
 """The operator's own figures, for Prometheus. Serving them does not belong here (`engine.health`)."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter as Tally
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from modelyard.api.conditions import EngineReason
+from modelyard.api.kinds import KINDS
 from modelyard.cache import Cache
 
 __all__ = ["Metrics"]
 
 Queued = Callable[[], Mapping[str, tuple[int, float]]]
 Away = Callable[[], Mapping[tuple[str, str], int]]
+Place = tuple[str, str, str]
+"""Kind, namespace, reason."""
+
+_SERIES = 500
+"""Series of one metric with a namespace and a reason; the rest is one series a kind, of the namespace and reason `_other`."""
+_OTHER = "_other"
+_REASONS = {kind.resource.KIND: {*kind.reasons, *EngineReason} for kind in KINDS}
+"""What a condition may give for a reason. A status may have been written by others: any other text is `_other`."""
 
 _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
@@ -95,16 +108,7 @@ class _OnDemand(Collector):
         self._away = away
 
     def collect(self) -> Iterator[Metric]:
-        objects = GaugeMetricFamily("modelyard_objects", "Objects by kind and readiness.", labels=("kind", "ready"))
-        for plural, kind in self._kinds.items():
-            counts = {"True": 0, "False": 0, "Unknown": 0}
-            for body in self._cache.every(plural):
-                conditions = (body.get("status") or {}).get("conditions") or ()
-                ready = next((condition["status"] for condition in conditions if condition["type"] == "Ready"), "Unknown")
-                counts[ready] += 1
-            for ready, count in counts.items():
-                objects.add_metric((kind, ready), count)
-        yield objects
+        yield from self._objects()
         depth = GaugeMetricFamily("modelyard_queue_depth", "Keys that are ready and wait for a worker.", labels=("priority",))
         age = GaugeMetricFamily("modelyard_queue_oldest_seconds", "How long the oldest ready key has waited.", labels=("priority",))
         for priority, (count, seconds) in self._queue().items():
@@ -116,3 +120,55 @@ class _OnDemand(Collector):
         for place, count in self._away().items():
             away.add_metric(place, count)
         yield away
+
+    def _objects(self) -> Iterator[Metric]:
+        objects = GaugeMetricFamily("modelyard_objects", "Objects by kind and readiness.", labels=("kind", "ready"))
+        stalled: Tally[Place] = Tally()
+        failed: dict[Place, float] = {}
+        for plural, kind in self._kinds.items():
+            counts = {"True": 0, "False": 0, "Unknown": 0}
+            for body in self._cache.every(plural):
+                status = body.get("status") or {}
+                conditions = {each["type"]: each for each in status.get("conditions") or ()}
+                ready = conditions.get("Ready", {}).get("status")
+                counts[ready if ready in counts else "Unknown"] += 1
+                found = conditions.get("Stalled", {})
+                if found.get("status") != "True":
+                    continue
+                place = (kind, str(body["metadata"]["namespace"]), _reason(kind, found.get("reason")))
+                if conditions.get("Succeeded", {}).get("status") == "False":  # it ended so, and stays so
+                    failed[place] = max(failed.get(place, 0.0), _seconds(status.get("completionTime")))
+                else:
+                    stalled[place] += 1
+            for ready, count in counts.items():
+                objects.add_metric((kind, ready), count)
+        yield objects
+        yield _family("modelyard_objects_stalled", "Objects that need action: Stalled, and not ended in failure.", stalled, sum)
+        help_ = "When an object last ended in failure, in seconds since 1970; an object that was deleted does not count."
+        yield _family("modelyard_last_failure_timestamp_seconds", help_, failed, max)
+
+
+def _reason(kind: str, reason: Any) -> str:
+    return str(reason) if reason in _REASONS.get(kind, ()) else _OTHER
+
+
+def _seconds(time: Any) -> float:
+    """Read a time of a status as seconds since 1970; 0 if it is none."""
+    try:
+        return datetime.fromisoformat(time).timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return 0.0
+
+
+def _family(name: str, help_: str, values: Mapping[Place, float], joined: Callable[[Iterable[float]], float]) -> Metric:
+    """Return a gauge by kind, namespace and reason: the largest values each in a series, the others joined by kind."""
+    family = GaugeMetricFamily(name, help_, labels=("kind", "namespace", "reason"))
+    largest = sorted(values.items(), key=lambda each: (-each[1], each[0]))
+    for place, value in largest[:_SERIES]:
+        family.add_metric(place, value)
+    others: dict[str, list[float]] = {}
+    for (kind, _, _), value in largest[_SERIES:]:
+        others.setdefault(kind, []).append(value)
+    for kind, rest in others.items():
+        family.add_metric((kind, _OTHER, _OTHER), joined(rest))
+    return family

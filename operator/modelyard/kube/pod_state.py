@@ -239,7 +239,7 @@ def _waiting(pod: Manifest) -> PodEnd | None:
             str(status.get("name", "")),
         )
         if word in _PULL:
-            text = f"{status.get('image')}: {message or word}"
+            text = f"{status.get('image')} (pull secrets: {_pull_secrets(pod)}): {message or word}"
             return PodEnd(PodReason.IMAGE_PULL_FAILED, text, name, ended=False)
         if word in _CREATE and not _LATE.search(message):
             return PodEnd(PodReason.CONFIGURATION_MISSING, message or word, name, ended=False)
@@ -309,6 +309,12 @@ def _condition(of: Manifest, type_: str, status: str) -> dict[str, Any] | None:
     conditions = (of.get("status") or {}).get("conditions") or []
     wanted = (type_, status)
     return next((c for c in conditions if (c.get("type"), c.get("status")) == wanted), None)
+
+
+def _pull_secrets(pod: Manifest) -> str:
+    """Return the names of a pod's pull secrets. The kubelet passes over one that is not there."""
+    named = (pod.get("spec") or {}).get("imagePullSecrets") or []
+    return ", ".join(str(each.get("name")) for each in named) or "none"
 
 
 def _probed(pod: Manifest, container: str) -> bool:

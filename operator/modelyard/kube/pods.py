@@ -19,6 +19,7 @@ __all__ = [
     "labels",
     "literal",
     "owner",
+    "pull_secrets",
     "resources",
     "scratch_mounts",
     "scratch_volumes",
@@ -51,7 +52,7 @@ _BASE_ENV = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
 _STORE = ("MLFLOW_S3_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
-_STORE_OPTIONAL = ("AWS_SESSION_TOKEN", "AWS_DEFAULT_REGION")
+_STORE_OPTIONAL = ("AWS_SESSION_TOKEN", "AWS_DEFAULT_REGION", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,8 @@ class Runtime:
     image: str
     pull_policy: str
     version: str
+    pull_secrets: tuple[str, ...] = ()
+    """Names of Secrets, in the namespace of each pod, by which it may be pulled."""
 
 
 def literal(text: str) -> str:
@@ -79,7 +82,7 @@ def connection(secret: str = CONNECTION_SECRET) -> list[dict[str, Any]]:
 
 
 def store_keys(secret: str) -> list[dict[str, Any]]:
-    """Return the environment that opens S3, key by key: what else is in the Secret does not reach the container.
+    """Return the environment that leads to S3, key by key: what else is in the Secret does not reach the container.
 
     For programs that are to do what we wrote, whoever may write the Secret: with `envFrom` a key such as
     PYTHONWARNINGS or LD_PRELOAD has Python run something else before it runs us.
@@ -89,6 +92,11 @@ def store_keys(secret: str) -> list[dict[str, Any]]:
 
 def _secret_key(secret: str, key: str, **more: bool) -> dict[str, Any]:
     return {"name": key, "valueFrom": {"secretKeyRef": {"name": secret, "key": key, **more}}}
+
+
+def pull_secrets(*names: str) -> list[dict[str, str]]:
+    """Return a pod's `imagePullSecrets`, each name once."""
+    return [{"name": name} for name in dict.fromkeys(names)]
 
 
 def resources(wanted: Resources) -> dict[str, Any]:

@@ -39,6 +39,7 @@ from modelyard.kube.pods import (
     labels,
     literal,
     owner,
+    pull_secrets,
     resources,
     scratch_mounts,
     scratch_volumes,
@@ -77,10 +78,11 @@ _SCRAPED = {"prometheus.io/scrape": "true", "prometheus.io/port": str(wire.METRI
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What serving pods get from their namespace, not from what was promoted."""
+    """What serving pods get from their namespace and from the operator's settings, not from what was promoted."""
 
     allow_code: bool
     pods_secret: str
+    pull_secrets: tuple[str, ...] = ()
 
 
 def served(version: str, digest: str, runtime: Runtime) -> ServedVersion:
@@ -171,6 +173,8 @@ def with_serving(rolled_out: Manifest, serving: Serving, around: Surroundings) -
     if STORAGE in serving.resources.limits:
         size = serving.resources.limits[STORAGE]
         pod["volumes"] = [_sized(each, size) if each["name"] == "tmp" else each for each in pod["volumes"]]
+    if around.pull_secrets:
+        pod["imagePullSecrets"] = pull_secrets(*around.pull_secrets)
     if serving.node_selector:
         pod["nodeSelector"] = dict(serving.node_selector)
     if serving.tolerations:

@@ -1,6 +1,7 @@
 """Which serving objects a stage lacks, and which of them expire. Pure."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from modelyard.api.registered_model import Draining, ServedVersion
@@ -56,8 +57,20 @@ def workload(view: StageView, what: ServedVersion) -> tuple[Apply, ...]:
         return ()
     template = _template(view, what, known.uri)
     wanted = [build.revision(view.model, view.name, what, template)]
-    wanted.append(build.deployment(view.model, view.name, what, template, replicas=replicas(view, what), around=view.around))
+    around = replace(view.around, pull_secrets=_pull_secrets(view, what))
+    wanted.append(build.deployment(view.model, view.name, what, template, replicas=replicas(view, what), around=around))
     return _missing(view, wanted)
+
+
+def _pull_secrets(view: StageView, what: ServedVersion) -> tuple[str, ...]:
+    """Return the pull secrets of a version's pods: the operator's, but those that its Deployment has if it is effective.
+
+    Another setting rolls no model, and reaches a candidate that cannot be pulled without it.
+    """
+    live = next(iter(view.of_kind("Deployment", what)), None) if what == view.effective else None
+    if live is None:
+        return view.runtime.pull_secrets
+    return tuple(each["name"] for each in live["spec"]["template"]["spec"].get("imagePullSecrets") or ())
 
 
 def _template(view: StageView, what: ServedVersion, uri: str) -> Manifest:

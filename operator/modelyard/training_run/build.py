@@ -19,6 +19,7 @@ from modelyard.kube.pods import (
     env,
     labels,
     owner,
+    pull_secrets,
     resources,
     scratch_mounts,
     scratch_volumes,
@@ -140,8 +141,8 @@ def _pod(run: TrainingRun, attempt: int, mlflow_run: str, runtime: Runtime, secr
         pod["nodeSelector"] = dict(spec.node_selector)
     if spec.tolerations:
         pod["tolerations"] = [toleration.model_dump(by_alias=True, exclude_none=True) for toleration in spec.tolerations]
-    if spec.image_pull_secrets:
-        pod["imagePullSecrets"] = [{"name": name} for name in spec.image_pull_secrets]
+    if secrets := pull_secrets(*spec.image_pull_secrets, *runtime.pull_secrets):
+        pod["imagePullSecrets"] = secrets
     return pod
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from modelyard.api.missing import MISSING_TEXTS
 from modelyard_runtime.outcome import one_line
 from modelyard_runtime.serve import pages
 from modelyard_runtime.serve.parsing import decoded
@@ -22,11 +23,6 @@ __all__ = ["refusal", "table"]
 
 _FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 _TYPES = ("text/csv", "application/json", "application/vnd.apache.parquet")
-# What pandas' read_csv takes for a missing value.
-_MISSING = frozenset(
-    {"", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>"}
-    | {"N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"}
-)
 
 
 def refusal(message: str, status: int) -> bytes:
@@ -124,7 +120,7 @@ def _csv(body: bytes) -> Table:
 
 
 def _cell(text: str) -> str | None:
-    return None if text in _MISSING else text
+    return None if text in MISSING_TEXTS else text
 
 
 def _parquet(body: bytes) -> Table:

@@ -9,6 +9,12 @@
   value: {{ include "modelyard.image" (dict "root" . "image" .Values.runtime.image) | quote }}
 - name: MODELYARD_IMAGE_PULL_POLICY
   value: {{ .Values.runtime.image.pullPolicy | quote }}
+{{- with .Values.imagePullSecrets }}
+{{- $names := list }}
+{{- range . }}{{ $names = append $names .name }}{{ end }}
+- name: MODELYARD_IMAGE_PULL_SECRETS
+  value: {{ $names | join "," | quote }}
+{{- end }}
 - name: MODELYARD_LEASE_NAME
   value: {{ include "modelyard.fullname" . | quote }}
 - name: MODELYARD_POLICIES

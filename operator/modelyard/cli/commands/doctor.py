@@ -26,7 +26,7 @@ from modelyard.client.kube import Kind, Manifest
 from modelyard.kube.policies import BINDINGS, NAMES, POLICIES, expected, problem
 from modelyard.kube.policies import GROUP as ADMISSION
 
-__all__ = ["doctor", "installed", "missing_fields", "operator", "policies", "unseen"]
+__all__ = ["doctor", "installed", "missing_fields", "operator", "policies", "pull_secrets", "unseen"]
 
 _CRDS = Kind("apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions", namespaced=False)
 _POLICY = Kind(f"{ADMISSION}/v1", "ValidatingAdmissionPolicy", POLICIES, namespaced=False)
@@ -148,6 +148,26 @@ def _operator(session: Session) -> Iterator[Finding]:
     yield operator(found)
     for each in found:
         yield _policies(session, installed(each))
+        if names := pull_secrets(each):
+            yield _pullable(session, names)
+
+
+def _pullable(session: Session, names: Sequence[str]) -> Finding:
+    """Look for the pull secrets of training and serving pods in the namespace."""
+    wrong = []
+    try:
+        for name in names:
+            try:
+                if not str(session.kube.get("Secret", name).get("type")).startswith("kubernetes.io/dockerc"):
+                    wrong.append(f"{name} is no pull secret (kubernetes.io/dockerconfigjson)")
+            except NotFound:
+                wrong.append(f"{name} is not there")
+    except NotAllowed as error:
+        return Finding("images", Verdict.UNKNOWN, f"The pull secrets {', '.join(names)} were not looked at: {error}")
+    if wrong:
+        words = f"The operator's pods of this namespace pull by Secrets in it, and {'; '.join(wrong)}."
+        return Finding("images", Verdict.WARNING, words, "Create them here as well: docs/install.md, Images of a private registry.")
+    return Finding("images", Verdict.GOOD, f"the pull secrets {', '.join(names)} are there")
 
 
 def _policies(session: Session, wanted: Mapping[str, tuple[str, str]]) -> Finding:
@@ -165,12 +185,22 @@ def _policies(session: Session, wanted: Mapping[str, tuple[str, str]]) -> Findin
 
 def installed(deployment: Manifest) -> dict[str, tuple[str, str]]:
     """Return the policies that the chart installed with an operator, by the setting that tells it of them. Pure."""
-    containers = deployment["spec"]["template"]["spec"]["containers"]
-    settings = {each["name"]: each.get("value") for container in containers for each in container.get("env") or ()}
     try:
-        return expected(settings.get("MODELYARD_POLICIES") or "")
+        return expected(_setting(deployment, "MODELYARD_POLICIES"))
     except ValueError:
         return {}
+
+
+def pull_secrets(deployment: Manifest) -> tuple[str, ...]:
+    """Return the pull secrets that an operator gives to the pods that it makes. Pure."""
+    names = _setting(deployment, "MODELYARD_IMAGE_PULL_SECRETS").split(",")
+    return tuple(filter(None, map(str.strip, names)))
+
+
+def _setting(deployment: Manifest, name: str) -> str:
+    containers = deployment["spec"]["template"]["spec"]["containers"]
+    settings = {each["name"]: each.get("value") for container in containers for each in container.get("env") or ()}
+    return settings.get(name) or ""
 
 
 def policies(problems: Mapping[str, str | None]) -> Finding:

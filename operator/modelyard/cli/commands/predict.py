@@ -1,6 +1,7 @@
 """`predict`: rows from a file or from standard input, asked of the model that serves a stage. How it is reached is the client's matter."""
 
 import csv
+import io
 import json
 import sys
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from modelyard.api.registered_model import RegisteredModel
 from modelyard.cli.commands.session import opened
 from modelyard.cli.options import Where, parts
 from modelyard.client.errors import NotFound
+from modelyard.client.predict import Table
 
 __all__ = ["Input", "predict", "rows"]
 
@@ -72,14 +74,16 @@ def _read(given: Input) -> Any:
         return rows(given.source)
     named = given.source not in {"", "-"}
     try:
-        text = Path(given.source).read_text(encoding="utf-8") if named else sys.stdin.read()
+        # As bytes: a text file's reader would turn a line break within quotes into another one.
+        text = (Path(given.source).read_bytes() if named else sys.stdin.buffer.read()).decode()
     except (OSError, UnicodeDecodeError) as error:
-        raise typer.BadParameter(f"{given.source} cannot be read: {error}") from None
+        subject = given.source if named else "Standard input"
+        raise typer.BadParameter(f"{subject} cannot be read: {error}") from None
     return rows(text, as_csv=given.csv or given.source.lower().endswith(".csv"))
 
 
 def rows(text: str, *, as_csv: bool = False) -> Any:
-    """Read rows from JSON or CSV: a list of rows, or columns by name. Pure.
+    """Read rows from JSON or CSV: a list of rows, columns by name, or the texts of a CSV file. Pure.
 
     Raises:
         typer.BadParameter: It is neither.
@@ -112,23 +116,19 @@ def rows(text: str, *, as_csv: bool = False) -> Any:
     return value if all(isinstance(row, list) for row in value) else [value]
 
 
-def _csv(text: str) -> dict[str, list[Any]]:
-    found = [row for row in csv.reader(text.splitlines()) if row]
+def _csv(text: str) -> Table:
+    """Return a CSV file's texts; what they mean is for the model's signature to say."""
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        found = [(reader.line_num, row) for row in reader if row]
+    except csv.Error as error:
+        raise typer.BadParameter(f"Line {reader.line_num} of the CSV: {error}.") from None
     if len(found) < 2:
         raise typer.BadParameter("The CSV has no rows: it begins with a head, one name for each column.")
-    head, body = found[0], found[1:]
-    if any(len(row) != len(head) for row in body):
-        raise typer.BadParameter(f"A row of the CSV has not as many fields as the head, which has {len(head)}.")
-    return {name: [_value(row[at]) for row in body] for at, name in enumerate(head)}
-
-
-def _value(text: str) -> Any:
-    """Return a number where it is one; nothing between two commas is a missing value."""
-    if not text:
-        return None
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
+    (_, head), *body = found
+    if twice := next((name for at, name in enumerate(head) if name in head[:at]), None):
+        raise typer.BadParameter(f"The head of the CSV names the column {twice} twice.")
+    if odd := next(((line, row) for line, row in body if len(row) != len(head)), None):
+        line, row = odd
+        raise typer.BadParameter(f"The row that ends in line {line} of the CSV has {len(row)} fields, its head {len(head)}.")
+    return Table(tuple(head), tuple(tuple(row) for _, row in body), written=True)

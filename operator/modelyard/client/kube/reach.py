@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit, urlunsplit
 
 from modelyard.api.addresses import is_link_local
+from modelyard.api.proxies import by_proxy
 from modelyard.client.errors import Failed, NotFound, Unreachable
 from modelyard.client.kube.kube import Kube
 from modelyard.kube.names import CONNECTION_SECRET
@@ -107,7 +108,7 @@ class Reach:
                 )
             local = self._stack.enter_context(self._kube.forward(service.service, port, service.namespace))
             return urlunsplit((parts.scheme, local, parts.path, parts.query, parts.fragment))
-        if connects(host, port):
+        if by_proxy(address) or connects(host, port):  # behind a proxy nobody answers from here
             return address
         raise Unreachable(f"Nobody answers at {host}:{port}.")
 

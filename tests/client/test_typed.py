@@ -1,0 +1,51 @@
+"""Values that leave their type open get the model's: texts of a CSV file, columns without a value, rows without names."""
+
+import json
+
+import pytest
+
+from modelyard.client import predict, typed
+
+DECLARED = json.dumps(
+    {
+        "inputs": [
+            {"name": "zip", "datatype": "BYTES", "shape": [-1]},
+            {"name": "size", "datatype": "FP64", "shape": [-1]},
+            {"name": "age", "datatype": "INT64", "shape": [-1]},
+            {"name": "member", "datatype": "BOOL", "shape": [-1]},
+        ]
+    }
+).encode()
+NAMES = ("zip", "size", "age", "member")
+
+
+def test_written_values_have_the_declared_types_or_without_any_those_that_lose_nothing():
+    given = predict.Table(NAMES, (("01234", "7", "042", "True"), ("NA", "", "1.5", "0")), written=True)
+    known = typed.typed(given, typed.inputs(DECLARED))
+    assert known.rows == (("01234", 7.0, 42, True), (None, None, 1.5, False))
+    assert [type(value) for value in known.rows[0]] == [str, float, int, bool]
+    guessed = typed.typed(given, typed.inputs(b'{"inputs": []}'))
+    assert guessed.rows == (("01234", 7, "042", "True"), (None, None, "1.5", "0"))
+    wrong = predict.Table(NAMES, (("x", "1_000", "1", "yes"),), written=True)
+    with pytest.raises(ValueError, match=r"column size expects FP64; row 1 has '1_000'"):
+        typed.typed(wrong, typed.inputs(DECLARED))
+
+
+def test_the_server_is_asked_for_types_only_where_the_values_leave_them_open():
+    clear = [[[1, 2.5]], {"a": [1], "b": ["x"]}, {"a": [None, "x"]}]
+    assert not any(typed.unclear(predict.table(data)) for data in clear)
+    open_ = [[[1, "x"]], {"a": [1], "b": [None]}, predict.Table(("a",), (("1",),), written=True)]
+    assert all(typed.unclear(predict.table(data)) for data in open_)
+
+
+def test_a_column_without_a_value_and_mixed_rows_have_the_declared_types():
+    declared = typed.inputs(DECLARED)
+    given = typed.typed(predict.table({"zip": [None], "age": [None]}), declared)
+    found = {each["name"]: each["datatype"] for each in predict.request("v2", given)["inputs"]}
+    assert found == {"zip": "BYTES", "age": "FP64"}
+    assert typed.typed(predict.table([["x", 1.5, 2, True]]), declared).names == NAMES
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b'{"inputs": 3}', b'{"inputs": [{"name": "x"}]}'])
+def test_metadata_that_is_none_declares_nothing(body: bytes):
+    assert typed.inputs(body) == ()

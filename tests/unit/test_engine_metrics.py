@@ -1,0 +1,107 @@
+"""What the alerts of docs/how-to/observe.md rest on: who needs action, and what failed lately; in series that stay few."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from modelyard.api.base import Condition, condition
+from modelyard.api.conditions import EngineReason, progressing, ready, stalled
+from modelyard.api.registered_model import ModelReason
+from modelyard.api.training_run import TrainingReason
+from modelyard.cache import Cache
+from modelyard.engine.metrics import Metrics
+
+KINDS = {"trainingruns": "TrainingRun", "registeredmodels": "RegisteredModel"}
+RUNS, MODELS = KINDS
+TIME = datetime(2026, 1, 1, tzinfo=UTC)
+STALLED, FAILURE = "modelyard_objects_stalled", "modelyard_last_failure_timestamp_seconds"
+
+
+class World:
+    """Objects with statuses, and what Prometheus is told of them."""
+
+    def __init__(self) -> None:
+        self.cache = Cache(KINDS)
+        self.metrics = Metrics()
+        self.metrics.watch_over(self.cache, KINDS, dict, dict, lambda: 0)
+
+    def put(
+        self, plural: str, name: str, conditions: tuple[Condition, ...], ended: datetime | None = None, *, namespace: str = "risk"
+    ) -> None:
+        """Have an object as the operator writes it."""
+        status: dict[str, Any] = {"conditions": [each.model_dump(mode="json", by_alias=True) for each in conditions]}
+        status |= {"completionTime": ended.isoformat()} if ended else {}
+        meta = {"namespace": namespace, "name": name, "uid": f"{namespace}-{name}", "resourceVersion": "1"}
+        self.cache.put(plural, {"kind": KINDS[plural], "metadata": meta, "status": status})
+
+    def told(self, name: str) -> dict[tuple[str, ...], float]:
+        """A metric's values by kind, namespace and reason."""
+        found = {}
+        for family in self.metrics.registry.collect():
+            for sample in family.samples:
+                if sample.name == name:
+                    found[tuple(sample.labels[label] for label in ("kind", "namespace", "reason"))] = sample.value
+        return found
+
+
+def failed(reason: TrainingReason) -> tuple[Condition, ...]:
+    return (condition("Succeeded", False, reason, "x"), *stalled(reason, "x"))
+
+
+def test_what_trains_serves_or_has_failed_needs_no_action_and_what_is_stalled_does():
+    world = World()
+    world.put(RUNS, "trains", progressing(TrainingReason.TRAINING, "x"))
+    world.put(RUNS, "failed", failed(TrainingReason.FAILED), TIME)
+    world.put(MODELS, "serves", ready(ModelReason.SERVING, "x"))
+    world.put(MODELS, "promotes", progressing(ModelReason.PROMOTING, "x"))
+    assert world.told(STALLED) == {}
+    world.put(RUNS, "unpulled", stalled(TrainingReason.IMAGE_PULL_FAILED, "x"))
+    world.put(MODELS, "unpulled", stalled(ModelReason.IMAGE_PULL_FAILED, "x"))
+    world.put(MODELS, "other", stalled(ModelReason.IMAGE_PULL_FAILED, "x"), namespace="credit")
+    trained = (condition("Succeeded", True, TrainingReason.SUCCEEDED, "x"), *stalled(TrainingReason.VERSION_TAKEN, "x"))
+    world.put(RUNS, "unregistered", trained, TIME)
+    assert world.told(STALLED) == {
+        ("TrainingRun", "risk", "ImagePullFailed"): 1,
+        ("TrainingRun", "risk", "VersionTaken"): 1,
+        ("RegisteredModel", "risk", "ImagePullFailed"): 1,
+        ("RegisteredModel", "credit", "ImagePullFailed"): 1,
+    }
+
+
+def test_a_failure_is_told_with_its_time_so_that_an_alert_on_it_ends():
+    world = World()
+    for name, hours in (("first", 1), ("last", 5), ("second", 2)):
+        world.put(RUNS, name, failed(TrainingReason.FAILED), TIME + timedelta(hours=hours))
+    world.put(RUNS, "odd", failed(TrainingReason.EXPERIMENT_GONE))
+    assert world.told(FAILURE) == {
+        ("TrainingRun", "risk", "Failed"): (TIME + timedelta(hours=5)).timestamp(),
+        ("TrainingRun", "risk", "ExperimentGone"): 0.0,
+    }
+
+
+def test_series_stay_few_whatever_statuses_say():
+    world = World()
+    for number in range(700):
+        world.put(MODELS, "fraud", stalled(EngineReason.INTERNAL_ERROR, "x"), namespace=f"n{number}")
+        world.put(MODELS, "made-up", stalled(f"Reason{number}", "x"))
+    for number in range(3):
+        world.put(MODELS, f"m{number}", stalled(ModelReason.NAME_TAKEN, "x"))
+    found = world.told(STALLED)
+    assert len(found) == 501
+    assert found["RegisteredModel", "risk", "NameTaken"] == 3
+    assert found["RegisteredModel", "_other", "_other"] == sum((700, 1, 3)) - sum(
+        value for place, value in found.items() if place[1] != "_other"
+    )
+
+
+def test_the_documented_alerts_name_metrics_that_there_are():
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "observe.md").read_text()
+    (alerts,) = re.findall(r"```promql\n(.*?)```", page, re.DOTALL)
+    world = World()
+    there = {sample.name for family in world.metrics.registry.collect() for sample in family.samples}
+    there |= {family.name for family in world.metrics.registry.collect()} | {
+        f"{family.name}_total" for family in world.metrics.registry.collect() if family.type == "counter"
+    }
+    assert set(re.findall(r"modelyard_\w+", alerts)) <= there
+    assert "modelyard_objects{" not in alerts, "it counts what trains and what has failed long ago"
