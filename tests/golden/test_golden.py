@@ -51,7 +51,7 @@ def test_only_what_fetches_or_trains_gets_the_connection():
             assert opened == (container["name"] not in {"model", "fetch"}), (name, container["name"])
             keys = [each["valueFrom"]["secretKeyRef"] for each in container.get("env", ()) if "valueFrom" in each]
             assert {key["name"] for key in keys} == ({secret} if container["name"] == "fetch" else set())
-            assert all(key["key"].startswith(("AWS_", "MLFLOW_S3_")) for key in keys)
+            assert all(key["key"].startswith(("AWS_", "MLFLOW_S3_")) or key["key"].endswith("_PROXY") for key in keys)
 
 
 @pytest.mark.parametrize("manifest", OBJECTS)

@@ -2,20 +2,14 @@
 
 A proxy is for the world outside. It would hear the credentials that MLflow and S3 are asked with, and cannot reach a port-forward
 or a Service anyway. All other addresses follow HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY. Standard library only, for pods
-import it.
+import it. What the environment of this process says does not belong here.
 """
 
 import ipaddress
-import os
 from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
 
-__all__ = ["by_proxy", "direct", "in_cluster", "without_proxy"]
-
-
-def in_cluster() -> bool:
-    """Tell whether this process runs in a pod, where the names of Services are known."""
-    return "KUBERNETES_SERVICE_HOST" in os.environ
+__all__ = ["direct", "without_proxy"]
 
 
 def direct(url: str, *, inside: bool) -> bool:
@@ -36,15 +30,6 @@ def direct(url: str, *, inside: bool) -> bool:
     if host == "localhost" or labels[-1] == "localhost" or "svc" in labels[2:]:
         return True
     return inside and (len(labels) == 1 or (len(labels) == 2 and parts.scheme == "http"))
-
-
-def by_proxy(url: str) -> bool:
-    """Tell whether the settings of this process lead an address through a proxy."""
-    from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415 - 20 ms, which help and completion do without
-
-    parts, proxies = urlsplit(url), getproxies()
-    given = proxies.get(parts.scheme) or proxies.get("all")
-    return bool(given) and not direct(url, inside=in_cluster()) and not proxy_bypass(parts.hostname or "")
 
 
 def without_proxy(environment: Mapping[str, str], urls: Iterable[str]) -> dict[str, str]:

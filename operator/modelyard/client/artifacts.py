@@ -20,9 +20,9 @@ from modelyard.api.digest import FileDigest, tree_digest
 from modelyard.api.flavors import MLMODEL, why_code
 from modelyard.api.mlmodel import MLMODEL_LIMIT
 from modelyard.api.pod_end import PodReason
-from modelyard.api.proxies import direct, in_cluster
 from modelyard.client.errors import ClientError, Failed, NotAllowed, Unreachable
 from modelyard.client.packages import need
+from modelyard.client.proxies import never_by_proxy
 
 __all__ = ["Item", "Piece", "fetch", "pieces", "why_code_in"]
 
@@ -260,7 +260,7 @@ def _client(connection: Mapping[str, str]) -> Any:
             retries={"total_max_attempts": 3, "mode": "standard"},
             max_pool_connections=_STREAMS,
             # None: as the environment says.
-            proxies={} if direct(endpoint, inside=in_cluster()) else None,
+            proxies={} if never_by_proxy(endpoint) else None,
             s3={"addressing_style": "path"},
         ),
     )

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
-from modelyard.api.proxies import direct, in_cluster
 from modelyard.client.errors import ClientError, NotAllowed, NotFound, Refused, Unreachable
+from modelyard.client.proxies import never_by_proxy
 from modelyard.kube.names import CONNECTION_SECRET
 
 __all__ = ["Mlflow", "Reply", "ask", "meaning", "mlflow_error"]
@@ -54,7 +54,7 @@ def ask(url: str, body: Any = None, *, who: str, seconds: float, headers: Mappin
     import httpx  # noqa: PLC0415 - kr8s brings it, and is not loaded before it has to be
 
     # With a transport of its own httpx leaves the environment's proxies alone.
-    transport = httpx.HTTPTransport() if direct(url, inside=in_cluster()) else None
+    transport = httpx.HTTPTransport() if never_by_proxy(url) else None
     try:
         with httpx.Client(timeout=seconds, transport=transport) as client:
             answer = client.request(method or ("GET" if body is None else "POST"), url, json=body, headers=dict(headers or {}))

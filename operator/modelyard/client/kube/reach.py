@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit, urlunsplit
 
 from modelyard.api.addresses import is_link_local
-from modelyard.api.proxies import by_proxy
 from modelyard.client.errors import Failed, NotFound, Unreachable
 from modelyard.client.kube.kube import Kube
+from modelyard.client.proxies import by_proxy
 from modelyard.kube.names import CONNECTION_SECRET
 
 __all__ = ["Named", "Reach", "connects", "named"]
