@@ -247,7 +247,7 @@ def test_an_image_that_cannot_be_pulled_is_told_with_the_pull_secrets_of_the_pod
     found = pod_end(there)
     assert found is not None
     assert found.message == "registry/image:1 (pull secrets: registry, mirror): 401 Unauthorized"
-    assert "create the pull secret in this namespace: the chart's imagePullSecrets name it, or the TrainingRun's" in found.text()
+    assert "create the pull secret in this namespace (imagePullSecrets of chart or run)" in found.text()
 
 
 @pytest.mark.parametrize(

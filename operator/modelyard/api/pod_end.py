@@ -221,8 +221,8 @@ class PodReason(StrEnum):
         None,
         _BLOCKED,
         (
-            "Push the image, correct its name, or create the pull secret in this namespace: the chart's"
-            " imagePullSecrets name it, or the TrainingRun's. The kubelet retries automatically."
+            "Push the image, correct its name, or create the pull secret in this namespace"
+            " (imagePullSecrets of chart or run). The kubelet retries automatically."
         ),
     )
     """The image cannot be pulled."""
