@@ -19,11 +19,11 @@ from rich.console import Console, RenderableType
 
 from tests import goldens
 from tests.cli.served import served_model
-from tests.client.conftest import minio, mlflow, s3
+from tests.client.conftest import minio, mlflow, policies, s3
 from tests.client.side import Side
 from tests.harness import Cluster, Manifest, cluster
 
-__all__ = ["FILES", "Person", "Seen", "cluster", "drawn", "minio", "mlflow", "s3"]
+__all__ = ["FILES", "Person", "Seen", "cluster", "drawn", "minio", "mlflow", "policies", "s3"]
 
 FILES = Path(__file__).parent / "golden"
 WIDTH = 80
