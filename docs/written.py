@@ -12,7 +12,7 @@ import click
 __all__ = ["client", "command_line", "notebook"]
 
 # In nearly every word's --help; docs/cli.md tells of them once.
-_EVERYWHERE = {"namespace", "context", "output", "help"}
+_EVERYWHERE = {"namespace", "context", "as_user", "as_group", "as_uid", "output", "help"}
 
 _CLASSES = (
     ("modelyard.client.client", "Client", "Client"),

@@ -306,12 +306,16 @@ def test_the_hooks_rights_suffice(clean, values, tmp_path):
     stages = {f"stage-{number}": {"version": "v1"} for number in range(16)}
     spec = {"deletionPolicy": "Delete", "versions": {"v1": {"runId": "r"}}, "stages": stages}
     assert admin.create(path_of(MODELS, "risk"), model | {"spec": spec}).code == 201
+    run = {"apiVersion": "modelyard.io/v1alpha1", "metadata": {"name": "fraud-1"}, **OBJECTS[RUNS]}
+    run["spec"] = {**run["spec"], "deletionPolicy": "Delete"}
+    assert admin.create(path_of(RUNS, "risk"), run).code == 201
     request = {"spec": {"expirationSeconds": 600}}
     token = admin.create(f"{path_of('v1/serviceaccounts', NAMESPACE, f'{RELEASE}-uninstall')}/token", request).body["status"]["token"]
     script = uninstaller(clean, tmp_path / "account", "risk", token=token)
     out, _ = script.communicate(timeout=60)
     assert script.returncode == 0, out
     assert admin.get(path_of(MODELS, "risk", "fraud")).code == 404
+    assert admin.get(path_of(RUNS, "risk", "fraud-1")).code == 404
     other = uninstaller(clean, tmp_path / "other", NAMESPACE, token=token)
     out, _ = other.communicate(timeout=60)
     assert other.returncode == 1

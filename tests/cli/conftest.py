@@ -19,12 +19,12 @@ from rich.console import Console, RenderableType
 
 from tests import goldens
 from tests.cli.served import served_model
-from tests.client.conftest import minio, mlflow, s3
+from tests.client.conftest import minio, mlflow, policies, s3
 from tests.client.side import Side
 from tests.harness import Cluster, Manifest, cluster
 from tests.runtime.conftest import models, served
 
-__all__ = ["FILES", "Person", "Seen", "cluster", "drawn", "minio", "mlflow", "models", "s3", "served"]
+__all__ = ["FILES", "Person", "Seen", "cluster", "drawn", "minio", "mlflow", "models", "policies", "s3", "served"]
 
 FILES = Path(__file__).parent / "golden"
 WIDTH = 80

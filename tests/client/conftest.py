@@ -12,11 +12,17 @@ import pytest
 from modelyard.client.kube import Kube
 from tests import servers
 from tests.client.side import Side
-from tests.harness import Cluster, cluster
+from tests.harness import ROOT, Cluster, cluster, manifests
 
 __all__ = ["cluster"]
 
 numbers = itertools.count(1)
+GROUP = "/apis/admissionregistration.k8s.io/v1"
+PLURALS = {
+    "ValidatingAdmissionPolicy": "validatingadmissionpolicies",
+    "ValidatingAdmissionPolicyBinding": "validatingadmissionpolicybindings",
+}
+VERBS = ["get", "list", "watch", "create", "patch", "delete"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -36,6 +42,21 @@ def side(cluster: Cluster) -> Iterator[Side]:
     there.create("v1", "Namespace", there.namespace)
     yield there
     there.close()
+
+
+@pytest.fixture
+def policies(side: Side) -> Iterator[None]:
+    """The policies on people's rights, for the length of a test; nobody else's tests meet them."""
+    found = [each for path in (ROOT / "manifests").rglob("*.yaml") for each in manifests(path) if each.get("kind") in PLURALS]
+    named = [each for each in found if each["metadata"]["name"] in {"modelyard-promote", "modelyard-purge"}]
+    there = {f"{GROUP}/{PLURALS[each['kind']]}/{each['metadata']['name']}": each for each in named}
+    assert len(there) == 4, sorted(there)
+    for path, body in there.items():
+        answer = side.request("POST", path.rpartition("/")[0], body)
+        assert answer.ok, answer.message
+    yield
+    for path in there:
+        side.request("DELETE", path)
 
 
 @pytest.fixture

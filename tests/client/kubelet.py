@@ -32,6 +32,8 @@ class Kubelet:
         self.allowed = True
         self.ready = {"p-1": True}
         self.asked: list[str] = []
+        self.acting: set[tuple[str, ...]] = set()
+        """Whom requests named to act as, each by its headers."""
         self.url = ""
 
     def kubeconfig(self, folder: Path) -> str:
@@ -49,6 +51,8 @@ class Kubelet:
         ]
 
     async def __call__(self, scope, receive, send) -> None:
+        named = sorted(b": ".join(each).decode() for each in scope["headers"] if each[0].startswith(b"impersonate-"))
+        self.acting.add((scope["type"], *named))
         if scope["type"] == "websocket":
             await self.forward(scope, receive, send)
             return

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from modelyard.client.errors import NotAllowed, NotFound, Unreachable
-from modelyard.client.kube import Kube
+from modelyard.client.kube import Impersonation, Kube
 from modelyard.client.kube.reach import Reach
 from tests.client.kubelet import Kubelet, kubelet
 
@@ -139,3 +139,11 @@ def test_a_metadata_service_is_not_asked(kube: Kube, host: str):
     with pytest.raises(Unreachable, match="link-local address"):
         reach.url(f"http://{host}/latest/meta-data/")
     reach.close()
+
+
+def test_who_is_acted_as_is_named_with_each_request(fake: Kubelet, tmp_path: Path):
+    vera = Impersonation("vera", ("bé", "a"))
+    with Kube("n", kubeconfig=fake.kubeconfig(tmp_path), acting=vera) as kube, kube.forward("s", 80) as address:
+        ask(address, b"x")
+    named = ("impersonate-group: a", "impersonate-group: bé", "impersonate-user: vera")
+    assert fake.acting == {("http", *named), ("websocket", *named)}

@@ -9,31 +9,11 @@ import pytest
 
 from modelyard.client.client import Client
 from modelyard.client.errors import ClientError, NotAllowed
+from tests.client.conftest import VERBS
 from tests.client.side import Side
-from tests.harness import ROOT, manifests, until
+from tests.harness import until
 
-GROUP = "/apis/admissionregistration.k8s.io/v1"
-PLURALS = {
-    "ValidatingAdmissionPolicy": "validatingadmissionpolicies",
-    "ValidatingAdmissionPolicyBinding": "validatingadmissionpolicybindings",
-}
-VERBS = ["get", "list", "watch", "create", "patch", "delete"]
 EDIT = [{"apiGroups": ["modelyard.io"], "resources": ["experiments", "registeredmodels"], "verbs": VERBS}]
-
-
-@pytest.fixture
-def policies(side: Side) -> Iterator[None]:
-    """The policies on people's rights, for the length of a test; nobody else's tests meet them."""
-    found = [each for path in (ROOT / "manifests").rglob("*.yaml") for each in manifests(path) if each.get("kind") in PLURALS]
-    named = [each for each in found if each["metadata"]["name"] in {"modelyard-promote", "modelyard-purge"}]
-    there = {f"{GROUP}/{PLURALS[each['kind']]}/{each['metadata']['name']}": each for each in named}
-    assert len(there) == 4, sorted(there)
-    for path, body in there.items():
-        answer = side.request("POST", path.rpartition("/")[0], body)
-        assert answer.ok, answer.message
-    yield
-    for path in there:
-        side.request("DELETE", path)
 
 
 @pytest.fixture

@@ -9,7 +9,10 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from modelyard.api.text import HIDDEN, Words, credentials, escaped, printable
+from modelyard.adapters.connection_secret import OPTIONAL, REQUIRED
+from modelyard.api.base import GROUP
+from modelyard.api.text import HIDDEN, OUR_NAMES, Words, credentials, escaped, printable
+from modelyard.kube.names import CONNECTION_SECRET, PODS_SECRET
 
 SECRET = 's3cr/t+k"ey=<ü> 1'
 WORDS = Words((SECRET,))
@@ -177,3 +180,35 @@ def test_a_long_credential_is_masked_and_the_work_is_bounded():
 def test_a_repr_shows_no_credential():
     assert SECRET not in repr(WORDS)
     assert "s3cr" not in repr(WORDS)
+
+
+# --- names of ours ---------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ('secret "modelyard-connection-pods" not found', 'secret "modelyard-connection-pods" not found'),
+        ("modelyard-connection lacks a key", "modelyard-connection lacks a key"),
+        ("in Secret risk/modelyard-connection", "in Secret risk/modelyard-connection"),
+        ('trainingruns.modelyard.io "a": label modelyard.io/uid', 'trainingruns.modelyard.io "a": label modelyard.io/uid'),
+        ('File "/app/modelyard_runtime/train.py"', 'File "/app/modelyard_runtime/train.py"'),
+        ("user=modelyard, Secret modelyard-connection", "user=***, Secret modelyard-connection"),
+        ("modelyard modelyard-connections", "*** ***-connections"),
+        ("my-modelyard-connection", "my-***-connection"),
+        ("key=model\nyard, modelyard-connection", "key=***, modelyard-connection"),
+        ("\ue000 modelyard", " ***"),
+        (base64.b64encode(b"modelyard").decode(), "***"),
+    ],
+)
+def test_a_credential_that_is_part_of_a_name_of_ours_leaves_the_name(text: str, shown: str):
+    """Whoever chose `modelyard` as an access key still reads which Secret is missing."""
+    assert Words(("modelyard",))(text, lines=True) == shown
+
+
+def test_a_credential_that_holds_a_name_of_ours_is_masked_whole():
+    words = Words(("modelyard", "s3 modelyard-connection key"))
+    assert words("s3 modelyard-connection key, modelyard-connection") == "***, modelyard-connection"
+
+
+def test_the_names_of_ours_are_those_that_the_code_uses():
+    assert {CONNECTION_SECRET, PODS_SECRET, GROUP, *REQUIRED, *OPTIONAL} <= set(OUR_NAMES)
+    assert all(not longer.startswith(name) for index, name in enumerate(OUR_NAMES) for longer in OUR_NAMES[index + 1 :])

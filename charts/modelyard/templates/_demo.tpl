@@ -26,7 +26,7 @@ several templates need the same.
 {{- if not (hasKey .Values.demo "drawnKeys") -}}
 {{- $secret := lookup "v1" "Secret" .Release.Namespace (include "modelyard.minioName" .) -}}
 {{- $there := $secret.data | default dict -}}
-{{- $user := .Values.demo.minio.rootUser | default (get $there "MINIO_ROOT_USER" | b64dec) | default "modelyard" -}}
+{{- $user := .Values.demo.minio.rootUser | default (get $there "MINIO_ROOT_USER" | b64dec) | default "demo-objects" -}}
 {{- $password := .Values.demo.minio.rootPassword | default (get $there "MINIO_ROOT_PASSWORD" | b64dec) | default (randAlphaNum 32) -}}
 {{- $mark := dig "metadata" "annotations" "modelyard.io/keys" "0" $secret -}}
 {{- if and $there (or (ne $user (get $there "MINIO_ROOT_USER" | b64dec)) (ne $password (get $there "MINIO_ROOT_PASSWORD" | b64dec))) -}}

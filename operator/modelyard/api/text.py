@@ -15,7 +15,7 @@ from html import escape
 from itertools import islice
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
-__all__ = ["HIDDEN", "MASK", "Words", "credentials", "escaped", "printable"]
+__all__ = ["HIDDEN", "MASK", "OUR_NAMES", "Words", "credentials", "escaped", "printable"]
 
 MASK = "***"
 """What stands for a credential."""
@@ -27,6 +27,31 @@ _PIECE, _PIECES = 1024, 32
 """A longer value is looked for piece by piece, which bounds the work; so does their number."""
 _TORN = 4
 """Characters of a credential that count where a text was cut within it."""
+
+OUR_NAMES = (
+    "modelyard-connection-pods",
+    "modelyard-connection",
+    "modelyard_runtime",
+    "modelyard.io",
+    "MLFLOW_TRACKING_URI",
+    "MLFLOW_TRACKING_USERNAME",
+    "MLFLOW_TRACKING_PASSWORD",
+    "MLFLOW_TRACKING_TOKEN",
+    "MLFLOW_S3_ENDPOINT_URL",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_DEFAULT_REGION",
+    "MODELYARD_BUCKET",
+    "MODELYARD_READ_BUCKETS",
+)
+"""Names that are the same in every installation, in which nothing is masked: what the kubelet says of a Secret that is
+missing is of use only with its name. A name before another one that it begins with."""
+_OUR_NAME = re.compile(rf"(?<![\w-])(?:{'|'.join(map(re.escape, OUR_NAMES))})(?![\w-])")
+_FIRST = 0xE000
+"""Private characters stand for these names while a text is searched; `printable` leaves none in it."""
+_HOLDERS = {name: chr(_FIRST + index) for index, name in enumerate(OUR_NAMES)}
+_HELD = re.compile(f"[{''.join(_HOLDERS.values())}]")
 
 _CONTROL = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor
@@ -83,7 +108,7 @@ def credentials(values: Mapping[str, str], known: Collection[str] = ()) -> tuple
 
 @dataclass(frozen=True)
 class Words:
-    """Clean texts of one namespace: credentials become `***`, and `printable` does the rest.
+    """Clean texts of one namespace: credentials become `***`, and `printable` does the rest. Whole names of ours stay.
 
     Attributes:
         values: The credentials; a text may hold them as they are, in base64, URL-encoded, in JSON or XML.
@@ -101,10 +126,33 @@ class Words:
         if self.unknown:
             return HIDDEN
         # First of all what is invisible: it may stand within a credential.
-        clean = printable(text, lines=lines)
+        clean = self._rare.masked(printable(text, lines=lines))
+        if not self._common.values:
+            return clean
+        kept = _OUR_NAME.sub(lambda found: _HOLDERS[found[0]], clean)
+        return _HELD.sub(lambda found: OUR_NAMES[ord(found[0]) - _FIRST], self._common.masked(kept))
+
+    @cached_property
+    def _rare(self) -> "_Search":
+        return _Search(tuple(value for value in self.values if not _is_ours(value)))
+
+    @cached_property
+    def _common(self) -> "_Search":
+        """What is a part of names of ours: within those it is no credential, for everybody knows them."""
+        return _Search(tuple(filter(_is_ours, self.values)))
+
+
+@dataclass(frozen=True)
+class _Search:
+    """What masks some credentials in a text that `printable` has cleaned."""
+
+    values: tuple[str, ...] = field(repr=False)
+
+    def masked(self, text: str) -> str:
+        """Return the text with the credentials masked: whole, wrapped over lines, and torn at its ends."""
         for form in self._forms:
-            clean = clean.replace(form, MASK)
-        return self._torn(self._wrapped(clean))
+            text = text.replace(form, MASK)
+        return self._torn(self._wrapped(text))
 
     @cached_property
     def _forms(self) -> tuple[str, ...]:
@@ -138,6 +186,10 @@ class Words:
             text = MASK + text[head:]
         tail = max((_overlap(text, form) for form in self._forms), default=0)
         return text[: len(text) - tail] + MASK if tail else text
+
+
+def _is_ours(value: str) -> bool:
+    return any(value in name for name in OUR_NAMES)
 
 
 def _pieces(value: str) -> Iterable[str]:

@@ -313,7 +313,10 @@ class TrainingRunSpec(Schema):
     ] = 86400
     deletion_policy: Annotated[
         DeletionPolicy,
-        Field(description="Delete: soft-delete the MLflow run with this object, unless a model version came from it. Retain: leave it."),
+        Field(
+            description="Delete: soft-delete the MLflow run with this object, unless a model version came from it (needs the verb purge)."
+            " Retain: leave it."
+        ),
     ] = DeletionPolicy.RETAIN
     register_: Annotated[Register | None, Field(alias="register", description="Registers the model on success.")] = None
 

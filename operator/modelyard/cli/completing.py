@@ -6,15 +6,19 @@ from typing import Any
 
 import typer
 
+from modelyard.cli.acting import Acting
+
 __all__ = ["experiments", "models", "runs", "stages", "versions"]
 
 
 def _names(context: typer.Context, offered: Callable[[Any], list[str]], begun: str) -> list[str]:
     with suppress(Exception):
-        from modelyard.client import Client  # noqa: PLC0415 - a tab that offers options needs no cluster
+        from modelyard.client import Client, Impersonation  # noqa: PLC0415 - a tab that offers options needs no cluster
 
         given = context.params
-        client = Client(namespace=given.get("namespace"), context=given.get("context"))
+        who = Acting.of(given)
+        acting = Impersonation(who.user, who.groups, who.uid)
+        client = Client(namespace=given.get("namespace"), context=given.get("context"), acting=acting)
         return sorted(name for name in offered(client) if name.startswith(begun))
     return []
 

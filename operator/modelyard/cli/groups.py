@@ -11,6 +11,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from modelyard.cli.acting import with_acting
 from modelyard.cli.exits import Exit
 
 __all__ = ["Later", "Word", "Words", "group", "word", "words_of"]
@@ -78,9 +79,9 @@ class Later(Mapping[str, Any]):
 
 
 def word(function: Callable[..., None], name: str | None = None, cls: type[TyperCommand] = TyperCommand) -> Any:
-    """Return a word: a function's arguments and docstring, as typer reads them."""
+    """Return a word: a function's arguments and docstring, as typer reads them, and the options to act as another user."""
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    app.command(name or function.__name__, cls=cls)(function)
+    app.command(name or function.__name__, cls=cls)(with_acting(function))
     return typer.main.get_command(app)
 
 

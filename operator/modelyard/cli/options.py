@@ -1,12 +1,13 @@
 """Options that every command has, and what they come to. They are read before anything heavy is loaded."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from modelyard.cli import completing
+from modelyard.cli.acting import Acting, acting
 
 __all__ = [
     "AllNamespaces",
@@ -59,6 +60,7 @@ class Where:
     context: str | None = None
     output: Format | None = None
     everywhere: bool = False
+    acting: Acting = field(default_factory=acting.get)
 
     @property
     def wide(self) -> bool:

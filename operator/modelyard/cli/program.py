@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import PurePath
+from shlex import quote
 
 __all__ = ["called_as", "hint"]
 
@@ -14,7 +15,8 @@ def called_as(path: str | None = None) -> str:
     return "kubectl modelyard" if name.startswith("kubectl-") else "modelyard"
 
 
-def hint(words: str, namespace: str | None = None, context: str | None = None) -> str:
-    """Return a command that may be copied: with the program's name, and with the namespace and context that were named."""
-    where = "".join(f" {option} {value}" for option, value in (("-n", namespace), ("--context", context)) if value)
+def hint(words: str, namespace: str | None = None, context: str | None = None, *more: tuple[str, str]) -> str:
+    """Return a command that may be copied: with the program's name, the namespace and context that were named, and further options."""
+    options = (("-n", namespace), ("--context", context), *more)
+    where = "".join(f" {option} {quote(value)}" for option, value in options if value)
     return f"{called_as()} {words}{where}"

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
-from modelyard.client.kube import Kube
+from modelyard.client.kube import Impersonation, Kube
 from modelyard.client.kube.reach import Reach
 
 if TYPE_CHECKING:
@@ -26,14 +26,23 @@ class Client:
         namespace: Where to work; the context's namespace if absent.
         context: The kubeconfig's context; the current one if absent.
         kubeconfig: Path of the kubeconfig; $KUBECONFIG, ~/.kube/config or the pod's account if absent.
+        acting: The user to act as, as `kubectl --as`: `Impersonation("vera", groups=("team",))`. What it does not say, the
+            kubeconfig's user may (`as`, `as-groups`, `as-uid`, `as-user-extra`).
 
     Attributes:
         kube: Kubernetes itself, for what the rest does not do.
 
     """
 
-    def __init__(self, namespace: str | None = None, context: str | None = None, kubeconfig: str | None = None) -> None:
-        self.kube = Kube(namespace, context, kubeconfig)
+    def __init__(
+        self,
+        namespace: str | None = None,
+        context: str | None = None,
+        kubeconfig: str | None = None,
+        *,
+        acting: Impersonation | None = None,
+    ) -> None:
+        self.kube = Kube(namespace, context, kubeconfig, acting=acting)
         self._reach = Reach(self.kube)
 
     @cached_property

@@ -67,8 +67,8 @@ def _registration(run: TrainingRun, observation: Observation) -> tuple[tuple[Con
         return stalled(Reason.VERSION_HELD, message), None
     if version is not None and _is_of_another(run, version):
         message = (
-            f"Trained, but {name} is already the model of {_holder(run, version)}. Declare this"
-            " one under another version in the RegisteredModel:"
+            f"Trained, but {name} is already the model of {_holder(run, version)}. Delete this one, or declare it"
+            " under another version in the RegisteredModel:"
             f" spec.versions.<name>.trainingRun: {run.metadata.name}"
         )
         return stalled(Reason.VERSION_TAKEN, message), None

@@ -30,7 +30,8 @@ promote, purge, keep, runs, status = (partial(Row, policy) for policy in ("promo
 NOT, MAY = "dora stan named unnamed gc", "fred rita gitops admin"
 MODEL = {name: path_of(MODELS, SPACE, name) for name in ("cleared", "owned", "purging")}
 EXPERIMENT = {name: path_of(EXPERIMENTS, SPACE, name) for name in ("kept", "purging", "aged")}
-RUN = {name: path_of(RUNS, SPACE, name) for name in ("plain", "source-of-v1", "source-of-v2", "source-of-v8")}
+RUN = {name: path_of(RUNS, SPACE, name) for name in ("plain", "source-of-v1", "source-of-v2", "source-of-v8", "purging")}
+LATE = {name: path_of(RUNS, SPACE, name) for name in ("late-for-v2", "late-for-v9", "first-for-v9", "failed", "failed-holder")}
 STRANGER = {"apiVersion": "v1", "kind": "ConfigMap", "name": "made-up", "uid": "00000000-0000-0000-0000-00000000ffff"}
 FREE = {
     "replicas": 3,
@@ -63,7 +64,8 @@ WHOLE = {"versions": VERSIONS, "stages": STAGES | {"production": {"version": "v3
 PROMOTE = [
     # --- the version, by every verb
     promote("version by merge patch", merge(FRAUD, V3), NOT, MAY,
-        "stage production (version) of risk/fraud"),
+        "stage production (version) of risk/fraud: it needs the verb promote on "
+        "registeredmodels/production in group modelyard.io"),
     Row("promote|operator-fence", "version by the operator", merge(FRAUD, V3), "op"),
     promote("version by JSON patch", json_patch(FRAUD, ("replace", f"{PRODUCTION}/version", "v3")),
         NOT, MAY),
@@ -75,12 +77,16 @@ PROMOTE = [
         "stan fred rita admin"),
     promote("two stages at once",
         merge(FRAUD, stages(staging={"version": "v3"}, production={"version": "v3"})), "dora stan",
-        "fred rita"),
+        "fred rita", ", registeredmodels/"),
     promote("version cleared", merge(FRAUD, stages(production={"version": None})), NOT, MAY),
     promote("stage removed", json_patch(FRAUD, ("remove", PRODUCTION)), NOT, MAY),
     promote("all stages removed", merge(FRAUD, spec(stages=None)), "dora stan fred", "rita admin",
         "stage waiting (version)"),
-    promote("model deleted", delete(FRAUD), "dora stan fred", "rita admin namespaces manager"),
+    promote("model deleted", delete(FRAUD), "dora stan fred", "rita admin namespaces manager",
+        "may not delete risk/fraud: stage "),
+    promote("model deleted whose version is effective", delete(MODEL["cleared"]), "dora",
+        "rita admin", "may not delete risk/cleared: stage production holds v1: it needs the verb "
+        "promote on registeredmodels/production in group modelyard.io"),
     promote("models deleted as a collection", sweep(ALL_MODELS, "team=a"), "dora stan fred",
         "rita admin namespaces"),
     promote("model created with a version",
@@ -197,6 +203,17 @@ PURGE = [
         "rita admin gitops namespaces manager", "with deletionPolicy: Retain it would stay"),
     purge("a model that purges deleted", delete(MODEL["purging"]), "dora stan",
         "rita admin namespaces manager"),
+    purge("Delete of a run", merge(RUN["plain"], DELETE), "dora stan fred named",
+        "rita gitops admin", "may not set deletionPolicy: Delete (trainingruns risk/plain)"),
+    purge("a run created with Delete",
+        create(ALL_RUNS, training_run("new") | {"spec": {"experiment": "kept",
+        "trainer": {"external": {}}, **DELETE["spec"]}}), "dora", "rita"),
+    purge("a run that purges deleted", delete(RUN["purging"]), "dora stan",
+        "rita admin gitops namespaces manager", "the verb purge on trainingruns"),
+    purge("an owner of a run that purges", merge(RUN["purging"], owners(STRANGER)), "dora", "rita",
+        "change its ownerReferences"),
+    purge("Retain of a run again", merge(RUN["purging"], spec(deletionPolicy="Retain")),
+        allowed="dora"),
     purge("experiments deleted as a collection", sweep(ALL_EXPERIMENTS, ""), "dora", "rita"),
     purge("an owner of what purges", merge(EXPERIMENT["purging"], owners(STRANGER)), "dora", "rita",
         "change its ownerReferences"),
@@ -229,13 +246,18 @@ KEEP = [
     keep("a held model collected", delete(MODEL["owned"]), "gc", "rita admin namespaces manager", "owned holds production"),
     keep("an idle model collected", delete(EMPTY), allowed="gc"),
     keep("an experiment that purges collected", delete(EXPERIMENT["purging"]), "gc", "rita", "has deletionPolicy: Delete"),
+    keep("a run that purges collected", delete(RUN["purging"]), "gc", "rita", "has deletionPolicy: Delete"),
+    keep("a run that is kept collected", delete(RUN["plain"]), allowed="gc"),
     keep("an experiment that is kept collected", delete(EXPERIMENT["kept"]), allowed="gc dora"),
 ]
 
 RUNS_ROWS = [
     runs("registers what production asks for", create(ALL_RUNS, training_run("new", "fraud/v1")),
         "dora stan named", "fred rita gitops admin",
-        "stage production of fraud asks for the version that new registers"),
+        "stage production of fraud asks for the version that new registers: "),
+    runs("registers what production asks for, and the refusal names the stage",
+        create(ALL_RUNS, training_run("newer", "fraud/v1")), "dora", "rita",
+        "needs the verb promote on registeredmodels/production in group modelyard.io"),
     runs("registers what staging asks for", create(ALL_RUNS, training_run("new", "fraud/v2")),
         "dora", "stan fred rita"),
     runs("registers what nothing declares and a stage asks for",
@@ -248,7 +270,17 @@ RUNS_ROWS = [
         "dora stan", "fred rita namespaces manager"),
     runs("registered what staging asks for, and is deleted", delete(RUN["source-of-v2"]), "dora",
         "stan rita gc"),
-    runs("runs deleted as a collection", sweep(ALL_RUNS, ""), "dora", "rita"),
+    runs("registers what another run became, and is deleted", delete(LATE["late-for-v2"]),
+        allowed="dora stan"),
+    runs("registers what another run holds, and is deleted", delete(LATE["late-for-v9"]),
+        allowed="dora"),
+    runs("holds what a stage waits for, and is deleted", delete(LATE["first-for-v9"]), "dora",
+        "rita"),
+    runs("failed, and is deleted", delete(LATE["failed"]), allowed="dora"),
+    runs("failed, while it is what holds the name", delete(LATE["failed-holder"]), "dora", "rita"),
+    runs("a new owner of a run that is late", merge(LATE["late-for-v2"], owners(STRANGER)), "dora",
+        "rita"),
+    runs("runs deleted as a collection", sweep(ALL_RUNS, "team=a"), "dora", "rita"),
     runs("a new owner of such a run", merge(RUN["source-of-v1"], owners(STRANGER)), "dora stan",
         "fred rita"),
     Row("runs|operator-fence", "such a run deleted by the operator", delete(RUN["source-of-v1"]),

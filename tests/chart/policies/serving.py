@@ -231,10 +231,13 @@ NAMES_ROWS = [
         apply(plural_path(workload("Service", "x"), "fraud-production"),
         workload("Service", "fraud-production")), NOT, MAY),
     names("autoscaler of a stage's Deployment", merge(HPA, targets("fraud-production-v1-0a0a0a0a")),
-        NOT, MAY),
+        NOT, MAY, "it scales fraud-production-v1-0a0a0a0a, which serves stage production of fraud: "),
+    names("autoscaler that names the cure", merge(HPA, targets("fraud-production-v1")), "dora",
+        "rita", "promote on registeredmodels/production in group modelyard.io. Or set "
+        "serving.autoscaling of the stage"),
     names("EndpointSlice of a stage's Service",
         merge(SLICE, {"metadata": {"labels": {"kubernetes.io/service-name": "fraud-production"}}}),
-        NOT, MAY),
+        NOT, MAY, "it adds addresses to the Service fraud-production, which serves stage production"),
     names("EndpointSlice created for a stage's Service",
         new("EndpointSlice", {"kubernetes.io/service-name": "fraud-production"}), NOT, MAY),
     names("several stages at once", create(plural_path(FOUR), FOUR), "dora stan fred",
@@ -242,7 +245,7 @@ NAMES_ROWS = [
     *(names(f"Service named {name}, which is no stage", new("Service", name=name), allowed="dora")
         for name in ("fraud-productions", "my-fraud-production", "fraud", "fraud-prod")),
     *(names(f"{what} by a shortened name", request, "dora stan fred", "rita admin",
-        f"names that begin with {LONG}-production")
+        f"{LONG}-production" if what in {"Deployment", "Service"} else f"stage production of {LONG}")
         for what, request in {
             "autoscaler": merge(HPA, targets(version_workload(LONG, "production", "v1", "0a0a0a0a"))),
             "Deployment": new("Deployment", name=version_workload(LONG, "production", "v1", "0a0a0a0a")),

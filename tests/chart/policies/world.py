@@ -156,6 +156,8 @@ STAGES: Manifest = {
     "staging": {"version": "v2"},
     # Nothing declares v9 yet.
     "waiting": {"version": "v9"},
+    "failing": {"version": "v4"},
+    "held": {"version": "v6"},
     "idle": {},
 }
 THERE: list[Manifest] = [
@@ -171,9 +173,16 @@ THERE: list[Manifest] = [
     experiment("purging", deletionPolicy="Delete"),
     experiment("aged", retention={"runs": "30d", "keepBest": 3}),
     training_run("plain"),
-    training_run("source-of-v1"),
+    training_run("source-of-v1", labels={"team": "a"}),
     training_run("source-of-v2", "fraud/v2"),
     training_run("source-of-v8", "fraud/v8"),
+    # Of these the status says what came of them: RECORDED and ENDED.
+    training_run("late-for-v2", "fraud/v2"),
+    training_run("late-for-v9", "fraud/v9"),
+    training_run("first-for-v9", "fraud/v9"),
+    training_run("failed", "fraud/v4"),
+    training_run("failed-holder", "fraud/v6"),
+    training_run("purging") | {"spec": {"experiment": "kept", "trainer": {"external": {}}, "deletionPolicy": "Delete"}},
     *(
         workload(kind, f"serves-{kind.lower()}", served("production"), served("production"))
         for kind in (
@@ -189,6 +198,14 @@ THERE: list[Manifest] = [
         )
     ),
 ]  # fmt: skip
+# What the operator recorded of versions: v2 came from a run, v9 is held by one that trains, v6 still by one that failed.
+RECORDED: list[Manifest] = [
+    {"name": "v2", "trainingRun": "source-of-v2", "digest": f"sha256:{'2' * 64}"},
+    {"name": "v9", "trainingRun": "first-for-v9", "heldBy": "first-for-v9"},
+    {"name": "v4", "trainingRun": "failed"},
+    {"name": "v6", "trainingRun": "failed-holder", "heldBy": "failed-holder"},
+]
+ENDED = {"failed": "False", "failed-holder": "False", "late-for-v2": "True"}
 EFFECTIVE = {"fraud": {"production": {"version": "v5"}}, "cleared": {"production": {"version": "v1"}}}
 
 
@@ -214,8 +231,24 @@ class World:
         for manifest in THERE:
             self.made(plural_path(manifest), manifest)
         for name, stages in EFFECTIVE.items():
-            answer = self.people["op"].merge(path_of(MODELS, SPACE, name) + "/status", {"status": {"stages": stages}})
-            assert answer.code == 200, answer.message
+            self._status(path_of(MODELS, SPACE, name), stages=stages)
+        uids = {name: self.admin.get(path_of(RUNS, SPACE, name)).body["metadata"]["uid"] for name in ("first-for-v9", "failed-holder")}
+        held = [each | ({"heldBy": uids[each["heldBy"]]} if "heldBy" in each else {}) for each in RECORDED]
+        self._status(path_of(MODELS, SPACE, "fraud"), versions=held)
+        for name, succeeded in ENDED.items():
+            ended = {
+                "type": "Succeeded",
+                "status": succeeded,
+                "reason": "Told",
+                "message": "",
+                "lastTransitionTime": "2026-01-01T00:00:00Z",
+            }
+            self._status(path_of(RUNS, SPACE, name), conditions=[ended])
+
+    def _status(self, path: str, **status: Any) -> None:
+        """Write a status as the operator."""
+        answer = self.people["op"].merge(f"{path}/status", {"status": status})
+        assert answer.code == 200, answer.message
 
     def _bind(self, name: str, user: str, role: str, namespace: str | None = SPACE) -> None:
         subject = {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user}

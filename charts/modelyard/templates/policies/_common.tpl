@@ -58,6 +58,11 @@ An expression may ask the authorizer twice, so each variable asks for two stages
 {{- end }}
 {{- end -}}
 
+{{/* What `promote` is needed on, for a message: an expression's list of stages as resources. */}}
+{{- define "modelyard.policies.ofStages" -}}
+{{ . }}.map(s, 'registeredmodels/' + s).join(', ')
+{{- end -}}
+
 {{- define "modelyard.policies.mayPromoteAll" -}}
 variables.may0 && variables.may1 && variables.may2 && variables.may3 && variables.may4 && variables.may5 && variables.may6 && variables.may7
 {{- end -}}

@@ -21,7 +21,25 @@ variables:
   expression: >-
     variables.versions.filter(v, variables.versions[v].?trainingRun.orValue('') == variables.run.metadata.name)
     + (variables.run.spec.?register.?model.orValue('') == params.metadata.name ? [variables.run.spec.register.version] : [])
-- {name: touched, expression: "!variables.matters ? [] : variables.stages.filter(s, variables.stages[s].?version.orValue('') in variables.claimed)"}
+# What the model's status, which only the operator writes, has of these versions.
+- {name: known, expression: "dyn(params).?status.?versions.orValue([]).filter(e, e.name in variables.claimed)"}
+- name: failed
+  expression: >-
+    !variables.run.?status.?registered.hasValue()
+    && variables.run.?status.?conditions.orValue([]).exists(c, c.type == 'Succeeded' && c.status == 'False')
+# Versions that this run neither is nor will be, so that its deletion changes nothing: another declaration has the name, or the run failed.
+# Not while it is recorded as what holds the name: a stage would wait for a holder that is gone.
+- name: spare
+  expression: >-
+    request.operation != 'DELETE' ? [] : variables.claimed.filter(v,
+    !variables.known.exists(e, e.name == v && (e.?heldBy.orValue('') == variables.run.metadata.uid
+    || e.?digest.hasValue() && e.?trainingRun.orValue('') == variables.run.metadata.name))
+    && (variables.failed || variables.known.exists(e, e.name == v && e.?trainingRun.orValue('') != variables.run.metadata.name
+    && (e.?digest.hasValue() || e.?heldBy.hasValue()))))
+- name: touched
+  expression: >-
+    !variables.matters ? [] : variables.stages.filter(s, variables.stages[s].?version.orValue('') in variables.claimed
+    && !(variables.stages[s].version in variables.spare))
 - name: right
   expression: "authorizer.group('modelyard.io').resource('registeredmodels').namespace(request.namespace).name(params.metadata.name)"
 {{- include "modelyard.policies.mayPromote" . }}
@@ -30,7 +48,8 @@ validations:
     {{ include "modelyard.policies.mayPromoteAll" . }}
   messageExpression: >-
     variables.touched.map(s, 'stage ' + s).join(', ') + ' of ' + params.metadata.name + ' asks for the version that ' + variables.run.metadata.name
-    + ' registers: ' + request.userInfo.username + ' needs the verb promote on registeredmodels/<stage> in group modelyard.io'
+    + ' registers: ' + request.userInfo.username + ' needs the verb promote on '
+    + {{ include "modelyard.policies.ofStages" "variables.touched" }} + ' in group modelyard.io'
   message: "a stage asks for the version that this TrainingRun registers: it needs the verb promote on registeredmodels/<stage> in group modelyard.io"
   reason: Forbidden
 {{- end -}}
@@ -62,11 +81,15 @@ variables:
   expression: >-
     [dyn(variables.after.metadata.name), dyn(variables.after.?spec.?scaleTargetRef.?name.orValue('')),
     dyn(variables.after.metadata.?labels[?'kubernetes.io/service-name'].orValue(''))]
-- name: touched
+# Of each stage which of these names are its own: [its own name, what it scales, whose slice it is].
+- name: taken
   expression: >-
-    variables.stages.filter(s, variables.names.exists(n, (n + '-').startsWith(params.metadata.name + '-' + s + '-')
-    || (params.metadata.name + '-' + s).size() > 28 && n.matches('^' + ((params.metadata.name + '-' + s).substring(0, 28) + '$')
-    .replace('-$', '$').replace('-$', '$').replace('$', '-[0-9a-f]{8}-[0-9a-f]{8}'))))
+    variables.stages.map(s, {'stage': dyn(s), 'names': dyn([0, 1, 2].filter(i,
+    (variables.names[i] + '-').startsWith(params.metadata.name + '-' + s + '-')
+    || (params.metadata.name + '-' + s).size() > 28 && variables.names[i].matches('^' + ((params.metadata.name + '-' + s).substring(0, 28) + '$')
+    .replace('-$', '$').replace('-$', '$').replace('$', '-[0-9a-f]{8}-[0-9a-f]{8}'))))}).filter(t, t.names.size() > 0)
+- {name: touched, expression: "variables.taken.map(t, t.stage)"}
+- {name: why, expression: "[0, 1, 2].filter(i, variables.taken.exists(t, i in t.names))"}
 - name: right
   expression: "authorizer.group('modelyard.io').resource('registeredmodels').namespace(request.namespace).name(params.metadata.name)"
 {{- include "modelyard.policies.mayPromote" . }}
@@ -74,8 +97,14 @@ validations:
 - expression: >-
     {{ include "modelyard.policies.mayPromoteAll" . }}
   messageExpression: >-
-    'names that begin with ' + variables.touched.map(s, params.metadata.name + '-' + s).join(', ') + ' belong to what serves that stage: '
-    + request.userInfo.username + ' needs the verb promote on registeredmodels/<stage> in group modelyard.io, or takes another name'
-  message: "names that begin with <model>-<stage> belong to what serves that stage: take another name"
+    variables.why.map(i, [
+    'names that begin with ' + variables.touched.map(s, params.metadata.name + '-' + s).join(', ') + ' belong to what serves that stage',
+    'it scales ' + variables.names[1] + ', which serves stage ' + variables.touched.join(', ') + ' of ' + params.metadata.name,
+    'it adds addresses to the Service ' + variables.names[2] + ', which serves stage ' + variables.touched.join(', ') + ' of '
+    + params.metadata.name][i]).join('; ')
+    + ': ' + request.userInfo.username + ' needs the verb promote on ' + {{ include "modelyard.policies.ofStages" "variables.touched" }}
+    + ' in group modelyard.io' + (1 in variables.why ? '. Or set serving.autoscaling of the stage, which the operator follows'
+    : variables.why == [0] ? ', or takes another name' : '')
+  message: "what serves a stage, and names that begin with <model>-<stage>, are the operator's: take another name or target"
   reason: Forbidden
 {{- end -}}

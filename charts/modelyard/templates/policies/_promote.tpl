@@ -73,8 +73,13 @@ validations:
 - expression: >-
     {{ include "modelyard.policies.mayPromoteAll" . }}
   messageExpression: >-
-    request.userInfo.username + ' may not change ' + variables.changes.map(c, 'stage ' + c.stage + ' (' + c.fields.join(', ') + ')').join(', ')
-    + ' of ' + request.namespace + '/' + variables.model + ': it needs the verb promote on registeredmodels/<stage> in group modelyard.io'
+    request.userInfo.username + (object == null
+    ? ' may not delete ' + request.namespace + '/' + variables.model + ': ' + variables.touched.map(s, 'stage ' + s
+    + (variables.effective[?s].?version.orValue(null) != null ? ' holds ' + variables.effective[s].version
+    : variables.old[?s].?version.orValue(null) != null ? ' asks for ' + variables.old[s].version : ' is set up')).join(', ')
+    : ' may not change ' + variables.changes.map(c, 'stage ' + c.stage + ' (' + c.fields.join(', ') + ')').join(', ')
+    + ' of ' + request.namespace + '/' + variables.model)
+    + ': it needs the verb promote on ' + {{ include "modelyard.policies.ofStages" "variables.touched" }} + ' in group modelyard.io'
   message: "this changes what stages ask for: it needs the verb promote on registeredmodels/<stage> in group modelyard.io"
   reason: Forbidden
 {{- end -}}

@@ -4,7 +4,7 @@
 failurePolicy: Fail
 matchConstraints:
   resourceRules:
-  - {apiGroups: [modelyard.io], apiVersions: [v1alpha1], operations: [CREATE, UPDATE, DELETE], resources: [experiments, registeredmodels]}
+  - {apiGroups: [modelyard.io], apiVersions: [v1alpha1], operations: [CREATE, UPDATE, DELETE], resources: [experiments, trainingruns, registeredmodels]}
 matchConditions:
 {{ include "modelyard.policies.notDeletedByACollector" . }}
 variables:
@@ -48,7 +48,7 @@ editor adds it to an empty model, a release manager promotes, the editor deletes
 failurePolicy: Fail
 matchConstraints:
   resourceRules:
-  - {apiGroups: [modelyard.io], apiVersions: [v1alpha1], operations: [DELETE], resources: [experiments, registeredmodels]}
+  - {apiGroups: [modelyard.io], apiVersions: [v1alpha1], operations: [DELETE], resources: [experiments, trainingruns, registeredmodels]}
 matchConditions:
 - {name: by-the-garbage-collector, expression: "request.userInfo.username == 'system:serviceaccount:kube-system:generic-garbage-collector'"}
 variables:

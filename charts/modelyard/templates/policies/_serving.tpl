@@ -47,7 +47,8 @@ validations:
   messageExpression: >-
     request.userInfo.username + ' may not ' + (oldObject == null ? 'create' : 'change') + ' what serves stage '
     + variables.served.map(l, l['modelyard.io/stage'] + ' of ' + l[?'modelyard.io/model'].orValue('(no label modelyard.io/model)')).join(', ')
-    + ': the operator does, and who has the verb promote on registeredmodels/<stage> in group modelyard.io'
+    + ': the operator does, and who has the verb promote on '
+    + {{ include "modelyard.policies.ofStages" "variables.served.map(l, l['modelyard.io/stage'])" }} + ' in group modelyard.io'
   message: "the operator changes what serves a stage, and who has the verb promote on registeredmodels/<stage> in group modelyard.io"
   reason: Forbidden
 {{- end -}}
@@ -111,7 +112,8 @@ validations:
   messageExpression: >-
     request.userInfo.username + ' may not ' + (oldObject == null ? 'create' : 'change') + ' what serves stage '
     + variables.distinct.map(i, variables.names[i]).join(', ')
-    + ': the operator does, and who has the verb promote on registeredmodels/<stage> in group modelyard.io'
+    + ': the operator does, and who has the verb promote on '
+    + {{ include "modelyard.policies.ofStages" "variables.distinct.map(i, variables.served[i]['modelyard.io/stage'])" }} + ' in group modelyard.io'
   message: "the operator changes what serves a stage, and who has the verb promote on registeredmodels/<stage> in group modelyard.io"
   reason: Forbidden
 {{- end -}}
@@ -139,6 +141,6 @@ validations:
     .check('promote').allowed()
   messageExpression: >-
     request.userInfo.username + ' may not scale what serves stage ' + variables.stage + ' of ' + variables.model
-    + ': it needs the verb promote on registeredmodels/<stage> in group modelyard.io'
+    + ': it needs the verb promote on registeredmodels/' + variables.stage + ' in group modelyard.io'
   reason: Forbidden
 {{- end -}}

@@ -14,7 +14,7 @@ from modelyard.cli.program import hint
 from modelyard.cli.screen import Screen
 from modelyard.client.client import Client
 from modelyard.client.errors import NotFound
-from modelyard.client.kube import Kube, Manifest
+from modelyard.client.kube import Impersonation, Kube, Manifest
 from modelyard.client.table import Cell, table
 
 __all__ = ["Session", "bare", "full_name", "now", "opened"]
@@ -53,7 +53,7 @@ class Session:
 
     def hint(self, words: str) -> str:
         """Return a command for people to copy."""
-        return hint(words, self.where.namespace, self.where.context)
+        return hint(words, self.where.namespace, self.where.context, *self.where.acting.words())
 
     def every(self, kind: str) -> list[Manifest]:
         """Return the objects of a kind, by namespace and name."""
@@ -127,4 +127,6 @@ def _names(model: RegisteredModel) -> str:
 
 def opened(where: Where) -> Session:
     """Begin: nobody is asked anything yet."""
-    return Session(where, Client(where.namespace, where.context), Screen(where))
+    who = where.acting
+    acting = Impersonation(who.user, who.groups, who.uid)
+    return Session(where, Client(where.namespace, where.context, acting=acting), Screen(where))

@@ -7,6 +7,7 @@ In reading order:
 
     kube          the class that the rest of the client and the command line use
     kinds         the kinds that it knows, and where the API serves them
+    identity      the user that one may act as: impersonation
     session       one connection to one API server, as one user
     answers       how a refusal of the API server becomes one of our errors
     watch         watches that resume
@@ -19,8 +20,9 @@ In reading order:
 What our kinds mean does not belong here (`experiments`, `runs`, `models`), nor what MLflow or a model answers.
 """
 
+from modelyard.client.kube.identity import Impersonation
 from modelyard.client.kube.kinds import Kind
 from modelyard.client.kube.kube import FIELD_MANAGER, Kube, Manifest
 from modelyard.client.kube.watch import Event
 
-__all__ = ["FIELD_MANAGER", "Event", "Kind", "Kube", "Manifest"]
+__all__ = ["FIELD_MANAGER", "Event", "Impersonation", "Kind", "Kube", "Manifest"]

@@ -53,8 +53,7 @@ _RBAC = re.compile(
     r'(?: in the namespace "(?P<namespace>[^"]*)")?'
 )
 _POLICY = re.compile(r"denied request: (?P<text>.*)", re.DOTALL)
-_OURS = re.compile(r"needs the verb (?P<verb>\S+) on (?P<resource>\S+) in group")
-_STAGE = re.compile(r"\bstage ([a-z0-9-]+)(?: \(|, | of )")
+_OURS = re.compile(r"(?:needs|has) the verb (?P<verb>\S+) on (?P<resource>\S+(?:, \S+)*) in group")
 _HEAD = re.compile(r'^(?:Invalid value|Unsupported value|Duplicate value): (?:"(?:[^"\\]|\\.)*"|\S+): ')
 _UNQUOTED = re.compile(r"^.+ in body must be of type string: \"(?P<kind>integer|number|boolean)\"$")
 _PATTERN = "in body should match"
@@ -117,11 +116,7 @@ def _forbidden(asked: Asked, message: str) -> ClientError:
     text = policy["text"]
     if not (ours := _OURS.search(text)):
         return Refused(f"{asked.subject} was refused: {text}")
-    resource = ours["resource"]
-    if stages := dict.fromkeys(_STAGE.findall(text)):
-        resource = ", ".join(f"registeredmodels/{stage}" for stage in stages)
-        text = text.replace(ours["resource"], resource)
-    return NotAllowed(text, verb=ours["verb"], resource=resource, namespace=asked.namespace)
+    return NotAllowed(text, verb=ours["verb"], resource=ours["resource"], namespace=asked.namespace)
 
 
 def _not_found(asked: Asked, message: str, details: dict[str, Any]) -> NotFound:

@@ -129,7 +129,8 @@ async def _looked_up(to: "Login", root: str, service: str, port: int) -> tuple[s
 
 async def _piped(to: "Login", path: str, port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Copy both ways until one side ends. Channel 0 is data, 1 is errors; the first message of each says which port it is."""
-    async with to.api.open_websocket(version="", base=path, url="portforward", params={"ports": str(port)}) as socket:
+    asked: dict[str, Any] = {"params": {"ports": str(port)}, "headers": to.headers({})}
+    async with to.api.open_websocket(version="", base=path, url="portforward", **asked) as socket:
 
         async def outward() -> None:
             while piece := await reader.read(_PIECE):

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Self, TypeVar
 
 from modelyard.client.errors import TimedOut
 from modelyard.client.kube.forward import chosen, listening, may_forward, selector
+from modelyard.client.kube.identity import Impersonation
 from modelyard.client.kube.kinds import Kind, group_of, kind_of
 from modelyard.client.kube.session import Session, path
 from modelyard.client.kube.watch import PATIENCE, Event, watched
@@ -34,6 +35,7 @@ class Kube:
         namespace: Where to look when a method is told no other; the context's namespace if absent.
         context: The kubeconfig's context; the current one if absent.
         kubeconfig: Path of the kubeconfig; $KUBECONFIG, ~/.kube/config or the pod's account if absent.
+        acting: The user to act as; what it does not say, the kubeconfig's user may (`as`, `as-groups`, `as-uid`, `as-user-extra`).
 
     """
 
@@ -42,9 +44,16 @@ class Kube:
     PATIENCE: ClassVar[int] = PATIENCE
     """Failures in a row after which a watch is given up; 8 of them take half a minute."""
 
-    def __init__(self, namespace: str | None = None, context: str | None = None, kubeconfig: str | None = None) -> None:
+    def __init__(
+        self,
+        namespace: str | None = None,
+        context: str | None = None,
+        kubeconfig: str | None = None,
+        *,
+        acting: Impersonation | None = None,
+    ) -> None:
         self.kubeconfig = kubeconfig
-        self._session = Session(namespace, context, kubeconfig)
+        self._session = Session(namespace, context, kubeconfig, acting)
 
     def close(self) -> None:
         """Give the connections back. Asked again, it opens new ones. A process that ends needs no farewell."""

@@ -11,6 +11,7 @@ from typing import Any
 from modelyard.client.errors import ClientError, Unreachable
 from modelyard.client.kube import answers, transport
 from modelyard.client.kube.background import Background, background
+from modelyard.client.kube.identity import Impersonation
 from modelyard.client.kube.kinds import Kind
 
 __all__ = ["Session", "path"]
@@ -21,8 +22,9 @@ _METHODS = {"get": "GET", "list": "GET", "create": "POST", "patch": "PATCH", "de
 class Session:
     """See `Kube` for the arguments. Any thread may use it."""
 
-    def __init__(self, namespace: str | None, context: str | None, kubeconfig: str | None) -> None:
+    def __init__(self, namespace: str | None, context: str | None, kubeconfig: str | None, acting: Impersonation | None) -> None:
         self._namespace, self._context, self._kubeconfig = namespace, context, kubeconfig
+        self._acting = acting or Impersonation()
         self._opening = threading.Lock()
         self._open: tuple[Background, transport.Login] | None = None
 
@@ -46,7 +48,7 @@ class Session:
         with self._opening:
             loop = background()
             if self._open is None or self._open[0] is not loop:
-                self._open = (loop, loop.run(transport.login(self._context, self._kubeconfig)))
+                self._open = (loop, loop.run(transport.login(self._context, self._kubeconfig, self._acting)))
             return self._open
 
     def close(self) -> None:

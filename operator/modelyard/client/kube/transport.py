@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelyard.client.errors import Unreachable
+from modelyard.client.kube.identity import Impersonation
 from modelyard.client.kube.postponed import postponed
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class Login:
         server: The API server's address.
         context: The kubeconfig's context; empty in a pod.
         namespace: The context's namespace, or the pod's.
+        acting: Headers of each request that name the user to act as, as bytes; empty without impersonation.
         door: Held while a session is opened: by the first request, and by one whose credentials ran out.
         opened: A session is there.
 
@@ -55,6 +57,7 @@ class Login:
     server: str
     context: str
     namespace: str
+    acting: tuple[tuple[bytes, bytes], ...]
     door: asyncio.Lock
     opened: bool = False
 
@@ -62,6 +65,7 @@ class Login:
     async def call(self, method: str, path: str, **how: Any) -> AsyncIterator["httpx.Response"]:
         """Ask, by one of kr8s' calls; the first one is alone until it is answered."""
         parent, _, last = path.rpartition("/")
+        how["headers"] = self.headers(how.get("headers") or {})
         async with AsyncExitStack() as stack:
             async with nullcontext() if self.opened else self.door:
                 response = await stack.enter_async_context(self.api.call_api(method, version="", base=parent, url=last, **how))
@@ -69,6 +73,12 @@ class Login:
                     _forget_keys(self.api)
                     self.opened = True
             yield response
+
+    def headers(self, given: Mapping[str, str]) -> "httpx.Headers":
+        """Return a request's headers, with those of the user to act as: each request says it, whichever session sends it."""
+        import httpx  # noqa: PLC0415 - kr8s' own
+
+        return httpx.Headers([*((key.encode(), value.encode()) for key, value in given.items()), *self.acting])
 
 
 @dataclass(frozen=True)
@@ -79,11 +89,17 @@ class Response:
     body: bytes
 
 
-async def login(context: str | None, kubeconfig: str | None) -> Login:
+async def login(context: str | None, kubeconfig: str | None, acting: Impersonation) -> Login:
     """Read the kubeconfig, run its exec plugin, or take the pod's account.
+
+    Args:
+        context: The kubeconfig's context; the current one if absent.
+        kubeconfig: Path of the kubeconfig.
+        acting: The user to act as; what it does not say, the kubeconfig's user may.
 
     Raises:
         Unreachable: There is neither, or it is not to be read; the text says what is missing.
+        ValueError: Groups or a uid to act with, and no user to act as.
 
     """
     with postponed(*_UNUSED):
@@ -96,7 +112,12 @@ async def login(context: str | None, kubeconfig: str | None) -> Login:
     except Exception as error:  # kr8s raises whatever reading a file, its YAML and a plugin may
         raise Unreachable(_unusable(path, context, error)) from error
     active = api.auth.active_context
-    return Login(api, api.auth.server, active, _namespace(api, active), asyncio.Lock())
+    try:
+        configured = _acting(api, active)
+    except ValueError as error:
+        raise Unreachable(f"The kubeconfig {path} cannot be used: {error}.") from error
+    said = tuple((key.encode(), value.encode()) for key, value in acting.over(configured).headers())
+    return Login(api, api.auth.server, active, _namespace(api, active), said, asyncio.Lock())
 
 
 def _unusable(path: str, context: str | None, error: Exception) -> str:
@@ -105,6 +126,13 @@ def _unusable(path: str, context: str | None, error: Exception) -> str:
     if isinstance(error, ValueError) and "Unable to find" in str(error):
         return f"There is no kubeconfig at {path}: set KUBECONFIG, or run where a service account is mounted."
     return f"The kubeconfig {path} cannot be used: {type(error).__name__}: {error}"
+
+
+def _acting(api: "Api", context: str) -> Impersonation:
+    """Return the user that the kubeconfig says to act as, which kr8s does not read."""
+    if not context:
+        return Impersonation()
+    return Impersonation.of(api.auth.kubeconfig.get_user(api.auth.kubeconfig.get_context(context)["user"]) or {})
 
 
 def _namespace(api: "Api", context: str) -> str:

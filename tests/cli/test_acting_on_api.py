@@ -1,0 +1,67 @@
+"""The command line as another user, on a real API server with the chart's policies: what it may do is what that user may."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Person
+from tests.client.side import Side
+from tests.harness import Manifest, until
+
+KINDS = ["experiments", "trainingruns", "registeredmodels"]
+VIEW = [{"apiGroups": ["modelyard.io"], "resources": KINDS, "verbs": ["get", "list", "watch"]}]
+EDIT = [{"apiGroups": ["modelyard.io"], "resources": KINDS, "verbs": ["get", "list", "watch", "create", "patch", "delete"]}]
+
+
+@pytest.fixture
+def people(side: Side, policies: None, tmp_path: Path) -> dict[str, str]:
+    """vera looks, dan edits: neither may promote. Their names as users."""
+    for name, rules in (("vera", VIEW), ("dan", EDIT)):
+        side.user(name, rules, tmp_path)
+    return {name: f"system:serviceaccount:{side.namespace}:{name}" for name in ("vera", "dan")}
+
+
+PROMOTE = ("promote", "fraud", "v1", "--to", "production", "--dry-run")
+
+
+def test_a_promotion_is_tried_as_the_user_that_is_named(person: Person, fraud: Manifest, people: dict[str, str]):
+    done = person.says(*PROMOTE, "--as", people["vera"])
+    assert done.returncode == 4, done.stdout
+    assert "vera may not patch registeredmodels" in done.stderr
+    done = until(lambda: (it := person.says(*PROMOTE, "--as", people["dan"])).returncode and it, "the policies are in force", 60)
+    assert done.returncode == 4, done.stderr
+    assert f"dan may not change stage production (version) of {person.namespace}/fraud" in done.stderr
+    assert "needs the verb promote on registeredmodels/production" in done.stderr
+
+
+def test_a_kubeconfig_that_acts_as_another_is_obeyed(side: Side, fraud: Manifest, people: dict[str, str], tmp_path: Path):
+    config = json.loads(side.server.kubeconfig.read_text())
+    config["users"][0]["user"]["as"] = people["vera"]
+    (tmp_path / "as-vera").write_text(json.dumps(config))
+    done = Person(tmp_path / "as-vera", side.namespace).says(*PROMOTE)
+    assert done.returncode == 4, done.stdout
+    assert "vera may not patch registeredmodels" in done.stderr
+
+
+def test_doctor_tells_what_that_user_may(person: Person, fraud: Manifest, people: dict[str, str]):
+    found = json.loads(person.says("doctor", "-o", "json", "--as", people["vera"]).stdout)
+    words = [each["words"] for each in found if each["subject"] == "rights"]
+    assert any(each.startswith("to train: you may not create trainingruns") for each in words), words
+    assert any(each.startswith("to promote to production: you may not promote") for each in words), words
+    assert words[-1] == "to look"
+
+
+def test_hints_repeat_whom_one_acts_as(person: Person, fraud: Manifest, side: Side):
+    words = ("--as", "ada", "--as-group", "system:masters")
+    done = person.says("promote", "fraud", "v1", "--to", "production", "--no-wait", *words)
+    assert done.returncode == 0, done.stderr
+    assert f"-n {side.namespace} {' '.join(words)}" in " ".join((done.stdout + done.stderr).split())
+
+
+def test_groups_without_a_user_are_wrong_words(person: Person):
+    done = person.says("status", "--as-group", "team")
+    assert done.returncode == 2
+    assert "no user to act as: name the user too (--as; `as` in a kubeconfig)" in done.stderr
