@@ -23,6 +23,7 @@ from modelyard.ports import Tenant
 from modelyard.training_run.decide import decider
 from modelyard.training_run.observe import observe
 from tests.expansion import expanded
+from tests.local import limits
 from tests.unit.builders import NAMESPACE, NOW, RUNTIME, Around, experiment, live, pod, terminated, training_run, written
 
 __all__ = ["Attempt"]
@@ -47,7 +48,7 @@ class Attempt:
         self.run: TrainingRun = training_run(trainer={"script": {"config_map": "train"}}, **spec)
         self._around = Around(config_maps={"train": {"train.py": script}})
         (folder / "train.py").write_text(script)
-        self._tenants = Tenants(self._secret, lambda *_: None)
+        self._tenants = Tenants(self._secret, lambda *_: None, limits=limits())
         self._decide = decider(RUNTIME)
 
     async def _secret(self, _namespace: str, name: str) -> Mapping[str, str] | None:
