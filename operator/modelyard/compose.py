@@ -50,6 +50,9 @@ class _Ports:
     def words(self, namespace: str) -> Words:
         return self.tenants.words(namespace)
 
+    def doubt(self, namespace: str) -> None:
+        self.tenants.doubt(namespace)
+
 
 async def operate(settings: Settings, kinds: Iterable[AnyController] | None = None) -> None:
     """Run the operator until a signal ends it.

@@ -355,6 +355,10 @@ class Backends(Protocol):
         """Return what cleans a namespace's texts, by the credentials that `tenant` read last; before that, none is shown."""
         ...
 
+    def doubt(self, namespace: str) -> None:
+        """Have the next `tenant` read the namespace's Secrets again: something says that they are no longer what was read."""
+        ...
+
 
 class Ports(Backends, Protocol):
     """What a kind's `observe` reads from, in one reconcile."""

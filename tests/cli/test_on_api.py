@@ -183,8 +183,23 @@ def test_the_doctor_names_what_is_missing_with_its_cure(side: Side, fraud: Manif
     found = json.loads(done.stdout)
     assert {each["subject"] for each in found} >= {"connection", "kinds", "rights", "operator", "objects", "storage"}
     promote = [each for each in found if each["words"].startswith("to promote to production")]
-    assert [(each["verdict"], each["cure"]) for each in promote] == [("warning", "If you need it, ask for modelyard-release-manager.")]
+    cure = "If you need it, ask for a Role with the verb promote on registeredmodels/production (group modelyard.io), or "
+    assert [(each["verdict"], each["cure"].startswith(cure)) for each in promote] == [("warning", True)], promote
+    purge = "to purge: you may not purge experiments, purge trainingruns, purge registeredmodels"
+    assert [each["verdict"] for each in found if each["words"] == purge] == ["warning"]
+    # What a person may not see is said, and is not left out.
+    assert [each["verdict"] for each in found if each["subject"] in {"operator", "policies"}] == ["unknown", "unknown"]
+    storage = next(each["words"] for each in found if each["subject"] == "storage")
+    assert f"Ask for the verb get on the Secret modelyard-connection alone in the namespace {side.namespace}" in storage
+    assert not [each["cure"] for each in found if ".md" in each["cure"] and "repository" not in each["cure"]]
     assert done.returncode == (1 if any(each["verdict"] == "bad" for each in found) else 0)
+
+
+def test_the_doctor_says_that_a_namespace_is_not_there(side: Side):
+    done = Person(side.server.kubeconfig, "nosuch").says("doctor", "-o", "json")
+    found = json.loads(done.stdout)
+    assert [(each["subject"], each["verdict"]) for each in found] == [("connection", "ok"), ("namespace", "bad")]
+    assert (found[-1]["words"], done.returncode) == ("There is no namespace nosuch.", 1)
 
 
 def test_the_doctor_of_an_administrator_finds_no_operator_here(person: Person, fraud: Manifest):

@@ -24,6 +24,7 @@ class FakeTenants:
         world: The object store: bucket to key to bytes.
         wrong: Namespaces whose Secret is missing or wrong, and what the error's detail says.
         credentials: What the Secrets of all namespaces hold.
+        doubted: Namespaces whose Secrets were to be read again.
 
     """
 
@@ -42,6 +43,7 @@ class FakeTenants:
         self.world: dict[str, dict[str, bytes]] = {}
         self.wrong: dict[str, str] = {}
         self.credentials: tuple[str, ...] = ()
+        self.doubted: list[str] = []
         self._tenants: dict[str, Tenant] = {}
 
     @property
@@ -71,6 +73,10 @@ class FakeTenants:
     def words(self, namespace: str) -> Words:
         """Return what cleans the texts of a namespace."""
         return Words(self.credentials)
+
+    def doubt(self, namespace: str) -> None:
+        """Note that the Secrets of a namespace are to be read again."""
+        self.doubted.append(namespace)
 
     async def close(self) -> None:
         """Close nothing."""

@@ -61,6 +61,9 @@ class _Ports:
     def words(self, namespace: str) -> Words:
         return self._tenants.words(namespace)
 
+    def doubt(self, namespace: str) -> None:
+        self._tenants.doubt(namespace)
+
 
 @dataclass(frozen=True)
 class Fate:

@@ -306,6 +306,9 @@ class Around:
     def words(self, namespace: str) -> Words:
         return self.tenants.words(namespace)
 
+    def doubt(self, namespace: str) -> None:
+        self.tenants.doubt(namespace)
+
     def get(self, plural: str, namespace: str, name: str) -> Manifest | None:
         return next((found for found in self.select(plural, namespace) if found["metadata"]["name"] == name), None)
 

@@ -79,6 +79,9 @@ class World:
     def words(self, namespace: str) -> Words:
         return Words()
 
+    def doubt(self, namespace: str) -> None:
+        """There are no Secrets here."""
+
     async def settle(self, within: timedelta = timedelta()) -> int:
         return await settle(self.engine, self.clock, within)
 

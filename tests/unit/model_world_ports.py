@@ -45,6 +45,9 @@ class WorldPorts:
     def words(self, namespace: str) -> Words:
         return Words()
 
+    def doubt(self, namespace: str) -> None:
+        """There are no Secrets here."""
+
     def answers(self, dependency: Any, operation: str) -> None:
         if self.world.away == dependency:
             raise Unavailable(dependency, operation, "risk.fraud")

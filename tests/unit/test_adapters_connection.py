@@ -165,6 +165,23 @@ async def test_pods_get_a_secret_of_their_own_where_it_exists(world: World):
     assert (await world.tenants.tenant("risk")).pods_secret == "modelyard-connection"
 
 
+async def test_a_secret_that_pods_miss_is_read_again_before_the_minute_is_over(world: World):
+    world.kubernetes.for_pods.add("risk")
+    assert (await world.tenants.tenant("risk")).pods_secret == "modelyard-connection-pods"
+    world.kubernetes.for_pods.clear()
+    world.now += 2
+    assert (await world.tenants.tenant("risk")).pods_secret == "modelyard-connection-pods", "nobody has missed it yet"
+    world.tenants.doubt("risk")
+    world.tenants.doubt("unknown")
+    assert (await world.tenants.tenant("risk")).pods_secret == "modelyard-connection"
+    # Not with every look while a pod waits.
+    readings = world.kubernetes.readings
+    world.now += 1
+    world.tenants.doubt("risk")
+    await world.tenants.tenant("risk")
+    assert world.kubernetes.readings == readings
+
+
 async def test_namespaces_share_nothing(world: World):
     world.kubernetes.secrets["cards"] = GOOD
     risk, cards = await world.tenants.tenant("risk"), await world.tenants.tenant("cards")

@@ -24,12 +24,14 @@ from tests.unit.builders import (
     Around,
     body,
     outside,
+    pod,
     registered_model,
     status_of,
     training_run,
+    waiting,
     written,
 )
-from tests.unit.models import decide, recording
+from tests.unit.models import A, decide, deployment_in, pods_of, recording, stage_of
 
 OURS = owner_tags(NAMESPACE, "fraud", "uid-fraud")
 
@@ -341,3 +343,24 @@ def test_runs_wake_the_models_that_they_register_with_and_those_that_name_them()
     run = body(training_run(register={"model": "fraud", "version": "v1"}))
     for status, woken in (({}, True), ({"attempt": 1}, False), ({"attempt": 1, "completionTime": "2026-01-01T00:00:00Z"}, True)):
         assert list(relation.keys(run | {"status": status}, there)) == (["fraud", "names"] if woken else [])
+
+
+@pytest.mark.parametrize(
+    ("container", "doubted"),
+    [
+        (waiting("CreateContainerConfigError", 'secret "modelyard-connection-pods" not found'), True),
+        (waiting("CreateContainerConfigError", "couldn't find key AWS_ACCESS_KEY_ID in Secret risk/modelyard-connection"), True),
+        (waiting("CreateContainerConfigError", 'configmap "cases" not found'), False),
+        (waiting("ImagePullBackOff", "modelyard-connection"), False),
+    ],
+)
+async def test_a_pod_that_misses_its_secret_has_it_read_again(container: Any, doubted: bool):
+    """The Secrets are not watched; what the operator read last may be gone for nearly a minute."""
+    model = stage_of("va", holds=A)
+    deployment = deployment_in(pods_of(model, A))
+    missing = pod(deployment, "Pending", statuses=[container | {"init": True}])
+    through = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "fraud", "uid": model.metadata.uid, "controller": True}
+    missing["metadata"]["ownerReferences"] = [through]
+    there = await registry(children=(missing,))
+    await observe(model, there, NOW)
+    assert there.tenants.doubted == (["risk"] if doubted else [])

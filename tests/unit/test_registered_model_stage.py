@@ -5,6 +5,7 @@ from dataclasses import replace
 from modelyard.api.blocker import Blocker
 from modelyard.api.registered_model import Draining, RegisteredModel
 from modelyard.api.registered_model import ModelReason as Reason
+from modelyard.errors import Invalid, ModelyardError
 from modelyard.plan import Apply
 from modelyard.registered_model import build
 from modelyard.registered_model.build import Surroundings
@@ -158,6 +159,7 @@ def test_a_changed_serving_spec_is_rolled_out_and_said_until_it_is():
     assert rolling.actions == ()
     assert rolling.status.blocked
     assert "being replaced" in rolling.status.blocked.message
+    assert "by the spec, by the Secret that they read, or by a restart" in rolling.status.blocked.message
 
 
 def test_a_serving_field_that_the_spec_no_longer_says_is_taken_away():
@@ -261,6 +263,19 @@ def test_what_the_api_server_refuses_is_named_and_the_rest_is_done():
     assert does(decision) == ROUTES[:1]
     assert decision.status.blocked
     assert (decision.status.blocked.reason, decision.requeue_after) == ("RequestRefused", 30 * SECOND)
+    assert "what comes from the spec is spec.stages.production.serving." in decision.status.blocked.message
+    assert "automatically" not in decision.status.blocked.message
+
+
+def test_a_refused_limit_names_the_field_of_the_stage():
+    """As the API server says it of a limit below what is requested."""
+    model = stage_of("va", holds=A, serving={"resources": {"limits": {"memory": "16Mi"}}})
+    name = deployment_in(pods_of(model, A))["metadata"]["name"]
+    said = 'spec.template.spec.containers[0].resources.requests: Invalid value: "512Mi": must be less than or equal to memory limit'
+    refused: dict[tuple[str, str], ModelyardError] = {("Deployment", name): Invalid("Kubernetes", "apply Deployment", name, said)}
+    decision = decided(model, *pods_of(stage_of("va"), A, routed=True), refusals=refused)
+    assert decision.status.blocked
+    assert "what comes from the spec is spec.stages.production.serving.resources." in decision.status.blocked.message
 
 
 LOST = Blocker(reason=Reason.ARTIFACT_MISSING, message="Nothing is stored.", needs_action=True)

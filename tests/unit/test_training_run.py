@@ -71,6 +71,7 @@ def test_a_run_waits_for_its_experiment_and_says_so(there: Any):
     plan = decide(training_run(), observed(experiment=there), NOW)
     assert said(plan) == "Reconciling WaitingForExperiment"
     assert "starts automatically" in message(plan)
+    assert ("If the name is misspelt, delete this TrainingRun" in message(plan)) == (there is None)
 
 
 def test_an_experiment_that_is_ready_wakes_the_runs_that_wait_for_it():

@@ -45,7 +45,7 @@ class Timing:
         request: One request to MLflow.
         s3: Calls to S3.
         reread: A Secret that was read is read again after this.
-        heal: ... but after this when it was wrong, or the other side refused its keys.
+        heal: ... but after this when it was wrong, the other side refused its keys, or pods miss it.
         idle: A namespace that asked for nothing for so long loses its clients.
         close: At the end, calls under way have so long.
 
@@ -137,6 +137,11 @@ class Tenants:
         """Return what cleans a namespace's texts, by the Secrets as `tenant` read them last. Reads nothing."""
         entry = self._entries.get(namespace)
         return entry.words if entry is not None else Words(unknown=True)
+
+    def doubt(self, namespace: str) -> None:
+        """Have the next `tenant` read the namespace's Secrets again, if the last time is not a moment ago (`Timing.heal`)."""
+        if (entry := self._entries.get(namespace)) is not None:
+            entry.refused = True
 
     async def close(self) -> None:
         """Close all clients, each when its calls have ended; those that do not end in time are cut off."""

@@ -304,7 +304,11 @@ class Models:
         if found is None or found.url is None:
             serving = [each for each, status in model.object.status.stages.items() if status.url]
             where = f" Served: {', '.join(serving)}." if serving else ""
-            raise NotFound(f"Nothing serves {stage} of {model.namespace}/{name}.{where}", name=stage, namespace=model.namespace)
+            why = f"Nothing serves {stage} of {model.namespace}/{name}."
+            asked = model.object.spec.stages.get(stage)
+            if found is not None and found.version is not None and asked is not None and asked.serving.replicas == 0:
+                why = f"{stage} of {model.namespace}/{name} holds {found.version}, and has no pods: its serving.replicas is 0."
+            raise NotFound(f"{why}{where}", name=stage, namespace=model.namespace)
         return self._reach.url(found.url)
 
     def delete(self, name: str, *, wait: float = 0) -> None:

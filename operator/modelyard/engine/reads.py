@@ -66,6 +66,10 @@ class ObjectPorts:
         """Return what cleans the texts of the namespace's pods and of its MLflow."""
         return self._backends.words(namespace)
 
+    def doubt(self, namespace: str) -> None:
+        """Have the namespace's Secrets read again, before its clients are looked up in this reconcile."""
+        self._backends.doubt(namespace)
+
     def refused(self, kind: str, name: str, error: ModelyardError) -> None:
         """Note that the API server refused an apply."""
         self._refusals[kind, name] = error

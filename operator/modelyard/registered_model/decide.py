@@ -31,6 +31,7 @@ from modelyard.plan import (
     Plan,
     Record,
     Rest,
+    SetAlias,
     SetTags,
     TagTarget,
 )
@@ -40,7 +41,7 @@ from modelyard.registered_model.observation import Observation, is_empty
 from modelyard.registered_model.registry import moves
 from modelyard.registered_model.restored import restored, stage_of
 from modelyard.registered_model.stage import StageDecision, decide_stage
-from modelyard.registered_model.versions import known, next_registration, split, with_held
+from modelyard.registered_model.versions import known, next_registration, split, tracked_by_name, with_held
 from modelyard.registered_model.view import StageView
 
 __all__ = ["Decide", "decider", "finalize", "in_sync", "in_sync_with", "on_error"]
@@ -210,9 +211,23 @@ def _registry(
     if (registration := next_registration(model, seen)) is not None:
         return registration, conditions.following(), ()
     if drifted is not None:
-        message = f"MLflow itself was changed: {_words(drifted)} would put it back. spec.drift is Warn, so it stays."
+        message = f"MLflow itself was changed: {_drift(drifted, seen, effective, model)} spec.drift is Warn, so it stays."
         return None, conditions.synced(message), ()
     return None, conditions.synced(), ()
+
+
+def _drift(move: External, seen: Observation, effective: Mapping[str, str | None], model: RegisteredModel) -> str:
+    """Say what MLflow has, what it should have, and what to do about it."""
+    cure = "Set spec.drift: Revert, which puts it back"
+    if not isinstance(move, SetAlias):
+        return f"{_words(move)} would put it back. {cure}, or do so in MLflow."
+    there = seen.model.aliases.get(move.alias) if seen.model is not None else None
+    if there is None:
+        return f"the alias {move.alias} is gone, and the stage holds {effective[move.alias]}. {cure}."
+    name = next((name for name, version in tracked_by_name(model, seen.versions).items() if version.version == there), None)
+    what = f"version {there}, which is {name}," if name else f"version {there}, which is none of this model's,"
+    promote = f", or promote {name} to {move.alias}" if name else ""
+    return f"the alias {move.alias} is at {what} and the stage holds {effective[move.alias]} (version {move.version}). {cure}{promote}."
 
 
 def _words(move: External) -> str:

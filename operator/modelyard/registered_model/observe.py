@@ -9,11 +9,13 @@ from datetime import datetime
 
 from modelyard.api.blocker import Blocker, VersionBlocker
 from modelyard.api.digest import listing_digest
+from modelyard.api.pod_end import PodReason
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.api.registered_model import RegisteredModel, VersionStatus
 from modelyard.api.training_run import TrainingRun
 from modelyard.errors import Forbidden, Invalid, ModelyardError
 from modelyard.kube.names import ADOPT_ANNOTATION, ALLOW_CODE_LABEL, CONNECTION_SECRET, UID_TAG, mlflow_model_name
+from modelyard.kube.pod_state import pod_end
 from modelyard.kube.pod_words import cleaned
 from modelyard.plan import Manifest
 from modelyard.ports import Ports, Tenant, TrackedModel, TrackedVersion
@@ -42,6 +44,8 @@ async def observe(model: RegisteredModel, ports: Ports, _now: datetime) -> Obser
         refusals=ports.refusals,
         allow_code=labels.get(ALLOW_CODE_LABEL) == "true",
     )
+    if any(map(_lacks_connection, ports.cluster.owned(meta.uid))):
+        ports.doubt(meta.namespace)
     try:
         tenant = await ports.tenant(meta.namespace)
         found = await _external(model, found, tenant)
@@ -49,6 +53,15 @@ async def observe(model: RegisteredModel, ports: Ports, _now: datetime) -> Obser
         found = replace(found, dependency_error=error)
     words = ports.words(meta.namespace)  # by the Secret as it was read now
     return replace(found, owned=tuple(cleaned(each, words) for each in ports.cluster.owned(meta.uid)))
+
+
+def _lacks_connection(owned: Manifest) -> bool:
+    """Tell whether a pod does not start because a Secret with its connection is gone, or a key in it.
+
+    The Secrets are not watched: the kubelet is the first who says so.
+    """
+    found = pod_end(owned) if owned.get("kind") == "Pod" else None
+    return found is not None and found.reason is PodReason.CONFIGURATION_MISSING and CONNECTION_SECRET in found.message
 
 
 def _concerns(model: RegisteredModel, run: Manifest) -> bool:

@@ -28,6 +28,8 @@ _DETAIL = 128
 _REJECTIONS = 5
 _DRAINS = 4
 _RETRY_REFUSED = timedelta(seconds=30)
+_FIELDS = {word: f"serving.{word}" for word in ("resources", "nodeSelector", "tolerations", "autoscaling", "replicas")}
+"""By a word of the API server's refusal the field of a stage that it is about."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +151,7 @@ def _start(view: StageView, now: datetime) -> Step:
         return Step("start", StepState.DONE, "the stage has no pods")
     actions = serving.workload(view, candidate)
     if (error := serving.refused(view, actions)) is not None:
-        return refused_step("start", error)
+        return refused_step("start", view.name, error)
     pods, replicas = serving.standing(view, candidate), serving.replicas(view, candidate)
     if pods.refused and not actions:
         return _rejected(view, candidate, str(pods.reason or Reason.SERVING_FAILED), pods.message, now)
@@ -196,7 +198,7 @@ def _switch(view: StageView, _now: datetime) -> Step:
     if view.dependencies_down:
         return _held("switch", view)
     if (error := serving.refused(view, actions)) is not None:
-        return refused_step("switch", error)
+        return refused_step("switch", view.name, error)
     blocker = Blocker.of(Reason.PROMOTING, f"{candidate.version} is ready and receives all traffic now.")
     return Step("switch", StepState.ACTIVE, blocker.message[:_DETAIL], actions, blocker)
 
@@ -206,9 +208,13 @@ def _held(name: str, view: StageView) -> Step:
     return Step(name, StepState.WAITING, message[:_DETAIL], blocker=Blocker.of(Reason.PROMOTING, message))
 
 
-def refused_step(name: str, error: ModelyardError) -> Step:
+def refused_step(name: str, stage: str, error: ModelyardError) -> Step:
     """Return a step whose apply the API server refused."""
-    message = f"Kubernetes refused to {error.operation} {error.subject}: {error.detail}. It is retried automatically."
+    field = next((field for word, field in _FIELDS.items() if word in error.detail), "serving")
+    message = (
+        f"Kubernetes refused to {error.operation} {error.subject}: {error.detail}. Change what it names: what comes from the spec"
+        f" is spec.stages.{stage}.{field}. Until then it is tried again every {_RETRY_REFUSED.seconds} s."
+    )
     blocker = Blocker.of(Reason.REQUEST_REFUSED, message, needs_action=True)
     return Step(name, StepState.FAILED, message[:_DETAIL], blocker=blocker, requeue_after=_RETRY_REFUSED)
 

@@ -16,6 +16,8 @@ from modelyard.registered_model.view import StageView
 
 __all__ = ["StageDecision", "decide_stage"]
 
+_REPLACED = "They are being replaced, because their template has changed: by the spec, by the Secret that they read, or by a restart."
+
 _NO_PODS: dict[str, object] = {"url": None, "ready_replicas": 0, "desired_replicas": 0}
 
 
@@ -166,7 +168,7 @@ def _acting(view: StageView, status: StageStatus, actions: tuple[Apply | Delete,
     tried = tuple(each for each in actions if not (isinstance(each, Apply) and _name(each) in view.refusals))
     error = serving.refused(view, actions)
     if error is not None and (status.blocked is None or not status.blocked.needs_action):
-        step = promotion.refused_step("start", error)
+        step = promotion.refused_step("start", view.name, error)
         status = status.model_copy(update={"blocked": step.blocker})
         left = min(each for each in (left, step.requeue_after) if each is not None)
     return StageDecision(status, tried, requeue_after=left)
@@ -202,7 +204,7 @@ def _unwell(view: StageView, stable: ServedVersion) -> Blocker | None:
     pods, wanted = serving.standing(view, stable), serving.replicas(view, stable)
     if pods.ready >= wanted and pods.current:
         return None
-    why = pods.message or ("Pods are starting." if pods.ready < wanted else "They are being replaced, because the spec has changed.")
+    why = pods.message or ("Pods are starting." if pods.ready < wanted else _REPLACED)
     message = f"{pods.ready} of {wanted} pods of {stable.version} are ready. {why}"
     return Blocker.of(pods.reason or Reason.NOT_SERVING, message, needs_action=pods.stalled)
 

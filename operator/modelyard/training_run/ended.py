@@ -54,6 +54,8 @@ def _registration(run: TrainingRun, observation: Observation) -> tuple[tuple[Con
         return stalled(Reason.NO_MODEL, _no_model(run)), None
     if model is None:
         message = f"Trained. There is no RegisteredModel {register.model} in this namespace; the model is registered as soon as there is."
+        cure = f"spec.versions.{register.version}.trainingRun: {run.metadata.name}"
+        message += f" If the name is misspelt, declare it in the one that you mean: {cure}."
         return progressing(Reason.WAITING_FOR_MODEL, message), None
     version = next((v for v in model.status.versions if v.name == register.version), None)
     if version is not None and _is_held(run, version):

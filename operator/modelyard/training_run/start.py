@@ -28,6 +28,8 @@ def decide_start(run: TrainingRun, observation: Observation, now: datetime, runt
             f"Waiting for the Experiment {run.spec.experiment}: it does not exist, or is not in"
             " MLflow yet. The run starts automatically when it is."
         )
+        if experiment is None:
+            message += " If the name is misspelt, delete this TrainingRun and create another one: its spec cannot be changed."
         return Rest(known(run, observation, progressing(Reason.WAITING_FOR_EXPERIMENT, message)))
     return start_attempt(run, observation, experiment.status.mlflow.id, runtime)
 

@@ -32,6 +32,8 @@ _CRDS = Kind("apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresou
 _POLICY = Kind(f"{ADMISSION}/v1", "ValidatingAdmissionPolicy", POLICIES, namespaced=False)
 _BINDING = Kind(f"{ADMISSION}/v1", "ValidatingAdmissionPolicyBinding", BINDINGS, namespaced=False)
 _OPERATOR = "app.kubernetes.io/name=modelyard,app.kubernetes.io/component=operator"
+_REPOSITORY = "in modelyard's repository"
+"""Whoever installed this program from a package does not have the pages."""
 _PATIENCE = timedelta(minutes=2)
 """How long a spec may be unseen before the operator is asked about; with a resync it has looked long before."""
 
@@ -57,20 +59,36 @@ def _looked(session: Session) -> Iterator[Finding]:
         yield Finding("connection", Verdict.BAD, str(error), "See that `kubectl get namespace` answers with the same context.")
         return
     yield Finding("connection", Verdict.GOOD, server)
+    if (absent := _absent(session)) is not None:
+        yield absent
+        return
     objects: list[Resource[Any, Any]] = []
     for kind in (Experiment, TrainingRun, RegisteredModel):
         try:
             objects += [kind.parse(body) for body in session.kube.list(kind.KIND)]
         except NotAllowed as error:
-            yield Finding(kind.PLURAL, Verdict.BAD, str(error), "Ask for a binding to the ClusterRole modelyard-viewer.")
+            cure = f"Ask for a binding to the ClusterRole modelyard-viewer, if you mean the namespace {session.kube.namespace}."
+            yield Finding(kind.PLURAL, Verdict.BAD, str(error), cure)
         except NotFound as error:
-            yield Finding(kind.PLURAL, Verdict.BAD, str(error), "helm install modelyard charts/modelyard: docs/install.md")
+            yield Finding(kind.PLURAL, Verdict.BAD, str(error), f"helm install modelyard charts/modelyard: docs/install.md {_REPOSITORY}")
             return
     yield from _definitions(session)
     yield from _rights(session, objects)
     yield from _operator(session)
     yield from _objects(objects, now())
     yield from outside.findings(session)
+
+
+def _absent(session: Session) -> Finding | None:
+    """Tell of a namespace that is not there: lists of it are empty, which looks like all is well. Who may not see it is told later."""
+    name = session.kube.namespace
+    try:
+        session.kube.get("Namespace", name)
+    except NotFound:
+        return Finding("namespace", Verdict.BAD, f"There is no namespace {name}.", "Name another one (-n), or create it.")
+    except NotAllowed:
+        pass
+    return None
 
 
 def _definitions(session: Session) -> Iterator[Finding]:
@@ -122,7 +140,8 @@ def _rights(session: Session, objects: Sequence[Resource[Any, Any]]) -> Iterator
         ("to read logs", "view", [("list", "pods"), ("get", "pods/log")]),
         ("to download", "a Role that names the Secret modelyard-connection", [("get", "secrets")]),
         ("to predict from here", "edit", [("get", "services"), ("list", "pods"), ("create", "pods/portforward")]),
-        *((f"to promote to {stage}", "modelyard-release-manager", [("promote", f"registeredmodels/{stage}")]) for stage in stages),
+        *((f"to promote to {stage}", _releasing(stage), [("promote", f"registeredmodels/{stage}")]) for stage in stages),
+        ("to purge", "modelyard-release-manager", [("purge", kind.PLURAL) for kind in (Experiment, TrainingRun, RegisteredModel)]),
     ]
     allowed = []
     for words, role, rights in asked:
@@ -135,6 +154,11 @@ def _rights(session: Session, objects: Sequence[Resource[Any, Any]]) -> Iterator
         yield Finding("rights", Verdict.GOOD, ", ".join(allowed))
 
 
+def _releasing(stage: str) -> str:
+    """Name the roles that promote to a stage, the narrow one first."""
+    return f"a Role with the verb promote on registeredmodels/{stage} (group {GROUP}), or modelyard-release-manager, which has every stage"
+
+
 def _can(session: Session, verb: str, resource: str) -> bool:
     return session.kube.can(verb, resource, name="modelyard-connection" if resource == "secrets" else "")
 
@@ -144,6 +168,9 @@ def _operator(session: Session) -> Iterator[Finding]:
         found = session.kube.list("Deployment", all_namespaces=True, labels=_OPERATOR)
     except NotAllowed as error:
         yield Finding("operator", Verdict.UNKNOWN, f"Its deployment was not looked at: {error}")
+        yield Finding(
+            "policies", Verdict.UNKNOWN, "They were not looked at: which of them are installed is told by the operator's deployment."
+        )
         return
     yield operator(found)
     for each in found:
@@ -205,7 +232,8 @@ def _setting(deployment: Manifest, name: str) -> str:
 
 def policies(problems: Mapping[str, str | None]) -> Finding:
     """Say whether the policies are in force. Pure."""
-    cure = "Without them everybody who may edit may promote and purge: helm upgrade, with `policies` on (docs/concepts/security.md)."
+    page = f"docs/concepts/security.md {_REPOSITORY}"
+    cure = f"Without them everybody who may edit may promote and purge: helm upgrade, with `policies` on ({page})."
     if wrong := [f"{name}: {problem}" for name, problem in problems.items() if problem]:
         return Finding("policies", Verdict.BAD, f"Not in force as installed: {'; '.join(wrong)}.", cure)
     if lacking := [name for name in NAMES if not any(each.endswith(f"-{name}") for each in problems)]:
@@ -216,7 +244,12 @@ def policies(problems: Mapping[str, str | None]) -> Finding:
 def operator(found: Sequence[Manifest]) -> Finding:
     """Say how the operator's deployments are. Pure."""
     if not found:
-        return Finding("operator", Verdict.BAD, "There is no deployment of it.", "helm install modelyard charts/modelyard: docs/install.md")
+        return Finding(
+            "operator",
+            Verdict.BAD,
+            "There is no deployment of it.",
+            f"helm install modelyard charts/modelyard: docs/install.md {_REPOSITORY}",
+        )
     for each in found:
         meta, status = each["metadata"], each.get("status") or {}
         where, version = f"{meta['namespace']}/{meta['name']}", (meta.get("labels") or {}).get("app.kubernetes.io/version", "unknown")
@@ -259,12 +292,12 @@ def _objects(objects: Sequence[Resource[Any, Any]], time: datetime) -> Iterator[
         each, condition = others[0]
         more = f", and {len(others) - 1} more" if len(others) > 1 else ""
         words = f"{each.KIND} {each.metadata.name} is stalled, {condition.reason}: {condition.message}{more}"
-        yield Finding("objects", Verdict.WARNING, words, "docs/conditions.md explains each reason.")
+        yield Finding("objects", Verdict.WARNING, words, f"docs/conditions.md {_REPOSITORY} explains each reason.")
     if not waiting and not stalled:
         yield Finding("objects", Verdict.GOOD, f"{len(objects)} in this namespace, none of them stalled")
 
 
 _CURES: dict[str, str] = {
-    "ConnectionMissing": "Make the Secret modelyard-connection, or have the chart make it: docs/install.md, A namespace's connection.",
+    "ConnectionMissing": "Make the Secret modelyard-connection, or have the chart make it: docs/install.md in modelyard's repository.",
     "ConnectionRefused": "Correct the keys in the Secret modelyard-connection.",
 }

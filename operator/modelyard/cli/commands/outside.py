@@ -87,7 +87,7 @@ def findings(session: Session) -> Iterator[Finding]:
         yield Finding("storage", Verdict.UNKNOWN, f"MLflow and S3 were not looked at: {error}")
         return
     except ClientError as error:
-        yield Finding("storage", Verdict.BAD, str(error), "docs/install.md, A namespace's connection.")
+        yield Finding("storage", Verdict.BAD, str(error), "docs/install.md in modelyard's repository, A namespace's connection.")
         return
     try:
         yield _answers(

@@ -57,7 +57,10 @@ def _holding(model: RegisteredModel, which: str | None) -> str | None:
     """
     if which in model.spec.stages or all(version.name != which for version in model.status.versions):
         return which
-    held = [name for name, status in model.status.stages.items() if status.version == which and status.url]
+    holding = [name for name, status in model.status.stages.items() if status.version == which]
+    held = [name for name in holding if model.status.stages[name].url]
+    # One without pods is no answer, and the client says why.
+    held += [name for name in holding if name in model.spec.stages and model.spec.stages[name].serving.replicas == 0]
     if not held:
         raise NotFound(f"{which} of {model.key} holds no stage that serves it: promote it, or ask one of {', '.join(model.spec.stages)}.")
     return held[0]

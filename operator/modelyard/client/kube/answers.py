@@ -109,7 +109,9 @@ def _forbidden(asked: Asked, message: str) -> ClientError:
         verb, resource, namespace = found["verb"], found["resource"], found["namespace"] or ""
         group = f" (group {found['group']})" if found["group"] else ""
         where = f"in the namespace {namespace}" if namespace else "in the whole cluster"
-        text = f"{found['user']} may not {verb} {resource} {where}. Ask for the verb {verb} on {resource}{group} {where}."
+        # Of Secrets the one that is needed: a Role names it (resourceNames).
+        needed = f"the Secret {asked.name} alone" if resource == "secrets" and asked.name else f"{resource}{group}"
+        text = f"{found['user']} may not {verb} {resource} {where}. Ask for the verb {verb} on {needed} {where}."
         return NotAllowed(text, verb=verb, resource=resource, namespace=namespace)
     if not (policy := _POLICY.search(message)):
         return Refused(f"{asked.subject} was refused: {_without_head(message)}")

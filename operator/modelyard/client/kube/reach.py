@@ -133,7 +133,9 @@ class Reach:
             values = self._kube.secret(CONNECTION_SECRET, namespace)
         except NotFound as error:
             raise Failed(
-                subject, "ConnectionMissing", f"there is no Secret {CONNECTION_SECRET}; docs/install.md says what it holds."
+                subject,
+                "ConnectionMissing",
+                f"there is no Secret {CONNECTION_SECRET}; docs/install.md in modelyard's repository says what it holds.",
             ) from error
         if missing := [key for key in NEEDED if not values.get(key)]:
             raise Failed(subject, "ConnectionMissing", f"the Secret {CONNECTION_SECRET} lacks {', '.join(missing)}.")
