@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,6 +53,18 @@ def installed() -> Iterator[ApiServer]:
                 assert admin.create(path_of("rbac.authorization.k8s.io/v1/rolebindings", "risk"), binding).code == 201
         wait_for_policies(admin)
         yield started
+
+
+@pytest.fixture
+def values(tmp_path):
+    """Writes values into a file and gives its path."""
+
+    def write(content: dict[str, Any]) -> Path:
+        file = tmp_path / f"values-{len(list(tmp_path.iterdir()))}.json"
+        file.write_text(json.dumps(content))
+        return file
+
+    return write
 
 
 def wait_for_policies(admin: Api, editor: str = "dora-the-data-scientist") -> None:

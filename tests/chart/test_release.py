@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import os
 import re
 import shutil
@@ -11,7 +10,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -25,18 +23,6 @@ pytestmark = pytest.mark.api
 
 # Namespaces that releases of these tests make.
 MADE = ("risk", "credit")
-
-
-@pytest.fixture
-def values(tmp_path):
-    """Writes values into a file and gives its path."""
-
-    def write(content: dict[str, Any]) -> Path:
-        file = tmp_path / f"values-{len(list(tmp_path.iterdir()))}.json"
-        file.write_text(json.dumps(content))
-        return file
-
-    return write
 
 
 @pytest.fixture

@@ -385,19 +385,3 @@ def test_what_is_not_registered_cannot_be_downloaded(client: Client, side: Side,
     side.status("RegisteredModel", "fraud", "Registering", versions=[{"name": "v1", "blocked": WAITS}])
     with pytest.raises(Failed, match="The run has not ended yet"):
         client.models.download("fraud", tmp_path, "v1")
-
-
-# --- a notebook -------------------------------------------------------------------------------------------
-def test_a_notebook_shows_tables_and_badges_and_escapes_what_others_wrote(client: Client, side: Side):
-    model(side, stages={"production": {"version": "v1"}})
-    side.status("RegisteredModel", "fraud", "Serving", "<script>", ready=True, stages={"production": {"version": "v1", "desired": "v1"}})
-    found = client.models.get("fraud")
-    html = found._repr_html_()
-    assert "production v1" in html
-    assert "&lt;script&gt;" in html
-    assert "<script>" not in html
-    table = client.models.list()
-    assert "<table>" in table._repr_html_()
-    assert "production v1" in repr(table)
-    assert list(table.frame().columns)[:2] == ["namespace", "name"]
-    assert "v1" in client.models.versions("fraud")._repr_html_()

@@ -1,0 +1,25 @@
+"""What a notebook shows of objects, on a real API server; the other side writes what the operator would."""
+
+from __future__ import annotations
+
+from modelyard.client.client import Client
+from tests.client.side import Side
+
+ONE = {"name": "v1", "mlflowVersion": "1", "digest": "sha256:" + "0" * 64, "uri": "s3://bucket/risk/m"}
+
+
+def test_a_notebook_shows_tables_and_badges_and_escapes_what_others_wrote(side: Side):
+    stages = {"production": {"version": "v1"}}
+    side.ours("RegisteredModel", "fraud", {"stages": stages, "versions": {"v1": {"runId": "a"}}})
+    held = {"production": {"version": "v1", "desired": "v1"}}
+    side.status("RegisteredModel", "fraud", "Serving", "<script>", ready=True, stages=held, versions=[ONE])
+    with Client(side.namespace, kubeconfig=str(side.server.kubeconfig)) as client:
+        html = client.models.get("fraud")._repr_html_()
+        assert "production v1" in html
+        assert "&lt;script&gt;" in html
+        assert "<script>" not in html
+        table = client.models.list()
+        assert "<table>" in table._repr_html_()
+        assert "production v1" in repr(table)
+        assert list(table.frame().columns)[:2] == ["namespace", "name"]
+        assert "v1" in client.models.versions("fraud")._repr_html_()
