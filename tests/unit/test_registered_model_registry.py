@@ -213,19 +213,6 @@ def test_a_promotion_is_no_drift():
     assert "DriftReverted" not in world.events
 
 
-def test_with_warn_it_is_said_and_stays():
-    world = holding("v1", drift="Warn")
-    world.alias("production", "2")
-    world.settle()
-    assert aliases(world) == {"production": "2"}
-    synced = world.model.status.condition("Synced")
-    assert synced
-    assert (synced.status, synced.reason) == ("False", "Drifted")
-    assert "the alias production is at version 2, which is v2, and the stage holds v1 (version 1)." in synced.message
-    assert "Set spec.drift: Revert, which puts it back, or promote v2 to production." in synced.message
-    assert said(world.model.status) == "Ready Serving", "what is served is as the spec says"
-
-
 def test_with_warn_it_stays_though_mlflow_was_away_meanwhile():
     world = holding("v1", drift="Warn")
     world.alias("production", "2")
