@@ -370,10 +370,6 @@ def test_a_stage_that_serves_nothing_cannot_be_asked(client: Client, side: Side)
     model(side)
     with pytest.raises(NotFound, match="Nothing serves production"):
         client.models.predict("fraud", [[1.0]])
-
-
-def test_a_stage_without_pods_says_that_its_replicas_are_zero(client: Client, side: Side):
-    model(side)
     side.patch("RegisteredModel", "fraud", {"spec": {"stages": {"production": {"serving": {"replicas": 0}}}}})
     side.patch("RegisteredModel", "fraud", {"status": {"stages": {"production": {"version": "v1"}}}}, "/status")
     with pytest.raises(NotFound, match=r"production of \S+/fraud holds v1, and has no pods: its serving.replicas is 0"):

@@ -1,0 +1,26 @@
+"""What is said of MLflow when others changed it, and `spec.drift` is Warn."""
+
+from __future__ import annotations
+
+from tests.unit.builders import message, said
+from tests.unit.test_registered_model_registry import aliases, holding
+
+
+def test_with_warn_it_is_said_and_stays():
+    world = holding("v1", drift="Warn")
+    world.alias("production", "2")
+    world.settle()
+    assert aliases(world) == {"production": "2"}
+    synced = world.model.status.condition("Synced")
+    assert synced
+    assert (synced.status, synced.reason) == ("False", "Drifted")
+    assert "the alias production is at version 2, which is v2, and the stage holds v1 (version 1)." in synced.message
+    assert "Set spec.drift: Revert, which puts it back, or promote v2 to production." in synced.message
+    assert said(world.model.status) == "Ready Serving", "what is served is as the spec says"
+
+
+def test_with_warn_an_alias_that_is_gone_is_said():
+    world = holding("v1", drift="Warn")
+    world.alias("production", None)
+    world.settle()
+    assert "the alias production is gone, and the stage holds v1. Set spec.drift: Revert" in message(world.model.status, "Synced")
