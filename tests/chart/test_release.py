@@ -348,7 +348,7 @@ def test_where_the_crd_of_models_is_missing_only_our_own_kinds_are_refused(clean
         ({}, "create secret generic modelyard-connection"),
         (SETS["demo"], "  kubectl apply -f manifests/samples/fraud/"),
         (SETS["demo"], "port-forward service/modelyard-mlflow 5050:5050"),
-        (SETS["demo of other images"], "kubectl -n play patch mlmodel fraud --type merge -p '{\"spec\":{\"stages\":{\"production\":"),
+        (SETS["demo of other images"], 'kubectl -n play patch mlmodel fraud --type merge -p \'{"spec":{"stages":{"production":'),
         ({"tenants": [RISK, CREDIT]}, "(risk, credit)"),
         (SETS["demo with a Secret"], "modelyard-connection in namespace risk, with the keys of keys"),
     ],

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from modelyard.cli.commands.doctor import installed
 from modelyard.kube.policies import NAMES, problem
-from tests.chart.api import eventually, path_of
+from tests.chart.api import Manifest, eventually, path_of
 from tests.chart.helm import NAMESPACE, RELEASE
 from tests.chart.policies import models, operator, serving
+from tests.chart.policies.injector import SIDECAR, WEBHOOKS, injecting
 from tests.chart.policies.row import Row, refused_by
-from tests.chart.policies.world import ADMISSION, BINDINGS, World, world
+from tests.chart.policies.world import ADMISSION, BINDINGS, SPACE, World, served, workload, world
 
 pytestmark = pytest.mark.api
 
@@ -98,3 +100,23 @@ def test_without_its_policy_every_case_would_pass(there: World, policy: str):
         wait(there, policy, refuses=True)
     assert passed
     assert [each for each in passed if not each[2]] == []
+
+
+def test_a_mesh_puts_its_container_into_pods_that_serve_and_nobody_gets_in_by_it(there: World, tmp_path: Path):
+    """The policies judge a pod as webhooks leave it, by who asked for it."""
+    path, pod = path_of("v1/pods", SPACE) + "?dryRun=All", workload("Pod", "meshed", served("production"))
+    with injecting(tmp_path) as configuration:
+        assert there.admin.create(path_of(WEBHOOKS), configuration).code == 201
+        try:
+            plain = workload("Pod", "meshed")
+
+            def containers(person: str, body: Manifest) -> list[str]:
+                answer = there.people[person].create(path, body)
+                assert answer.code == 201, answer.message
+                return [each["name"] for each in answer.body["spec"]["containers"]]
+
+            eventually(lambda: SIDECAR in containers("dora", plain), "the webhook is asked")
+            assert containers("replicasets", pod) == ["c", SIDECAR]
+            assert refused_by(there.people["dora"].create(path, pod)) == "serving"
+        finally:
+            there.admin.delete(path_of(WEBHOOKS, name="injector"))
