@@ -70,7 +70,7 @@ class LiveMetrics:
             self._send()
 
     def _send_all_along(self) -> None:
-        from mlflow.exceptions import MlflowException  # noqa: PLC0415
+        from mlflow.exceptions import MlflowException  # noqa: PLC0415 - MLflow is loaded once it is needed
 
         while not self._closing.wait(_SECONDS):
             try:
@@ -98,7 +98,7 @@ class LiveMetrics:
 
     def _log(self, batch: "list[Metric]") -> None:
         """Send a batch; one that MLflow refuses in halves, so that a metric that it does not take costs no other and no model."""
-        from mlflow.exceptions import MlflowException  # noqa: PLC0415
+        from mlflow.exceptions import MlflowException  # noqa: PLC0415 - MLflow is loaded once it is needed
 
         batch = [metric for metric in batch if metric.key not in self._refused]
         if not batch:

@@ -48,7 +48,7 @@ def execute(path: Path, arguments: list[str]) -> int:
     """
     with tempfile.TemporaryDirectory() as folder:
         more = {"PYTHONUNBUFFERED": "1", **environment(Path(folder))}
-        return _waited_for(subprocess.Popen([sys.executable, str(path), *arguments], env=os.environ | more))  # noqa: S603
+        return _waited_for(subprocess.Popen([sys.executable, str(path), *arguments], env=os.environ | more))  # noqa: S603 - the user's script
 
 
 def _waited_for(child: "subprocess.Popen[bytes]") -> int:

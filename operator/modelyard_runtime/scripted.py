@@ -43,9 +43,9 @@ def environment(folder: Path) -> dict[str, str]:
 def store(store_uri: str, **_: Any) -> Any:
     """Return the store of a tracking server's address."""
     from mlflow.store.tracking.rest_store import RestStore  # noqa: PLC0415 - MLflow loads this module while it is imported
-    from mlflow.utils.credentials import get_default_host_creds  # noqa: PLC0415
+    from mlflow.utils.credentials import get_default_host_creds  # noqa: PLC0415 - as above
 
-    class Store(RestStore):  # type: ignore[misc]
+    class Store(RestStore):  # type: ignore[misc] # MLflow has no types
         """Creates no experiment."""
 
         def create_experiment(self, name: str, *args: Any, **kwargs: Any) -> str:

@@ -13,11 +13,13 @@ from typing import Any
 from modelyard.adapters.offload import Pool
 from modelyard.api.addresses import Addresses
 
-__all__ = ["MIB", "SMALL", "Bounds", "Limits", "Room", "TooLarge", "check_xml", "document"]
+__all__ = ["MIB", "SMALL", "TRIED", "Bounds", "Limits", "Room", "TooLarge", "check_xml", "document"]
 
 MIB = 1024 * 1024
 SMALL = 64 * 1024
-"""Bytes of an answer that is parsed in the event loop: within milliseconds, at most 1.7 MB."""
+"""Bytes of an answer that is parsed in the event loop: within milliseconds, at most 1.7 MB; and of an error, for its code."""
+TRIED = 16
+"""Addresses of one name that are tried; a name server may answer with thousands."""
 
 _WEIGHTS = ((b"{", 110), (b"[", 64), (b":", 90), (b",", 56))
 _PER_BYTE, _PER_ASCII = 8, 5

@@ -6,6 +6,7 @@ from typing import Any
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+from modelyard.adapters.bounds import TRIED
 from modelyard.adapters.mlflow_errors import Denied
 from modelyard.adapters.offload import Share
 from modelyard.api.addresses import Addresses
@@ -14,8 +15,6 @@ from modelyard.errors import ModelyardError
 __all__ = ["Resolver", "sockets"]
 
 _SECONDS = 5.0
-_MOST = 16
-"""Addresses of one name that are tried; a name server may answer with thousands."""
 
 
 class Resolver(AbstractResolver):
@@ -51,7 +50,7 @@ class Resolver(AbstractResolver):
                 proto=protocol,
                 flags=socket.AI_NUMERICHOST,
             )
-            for kind, _, protocol, _, address in found[:_MOST]
+            for kind, _, protocol, _, address in found[:TRIED]
         ]
 
     async def close(self) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import aiohttp
 
+from modelyard.adapters.bounds import SMALL
 from modelyard.adapters.instrument import Missing
 from modelyard.api.addresses import DENIED
 from modelyard.errors import Conflict, Forbidden, Invalid, ModelyardError, Unavailable
@@ -19,8 +20,6 @@ __all__ = ["DEPENDENCY", "NOBODY", "Ask", "Denied", "broken", "refusal"]
 DEPENDENCY: Final = "MLflow"
 NOBODY = "nobody answers at its address; check that MLflow runs and that MLFLOW_TRACKING_URI names it"
 _UNKNOWN = "its host name is not known; check MLFLOW_TRACKING_URI"
-_ERROR_LIMIT = 64 * 1024
-"""Bytes of an error that are read for its code."""
 
 _CONFLICTS = frozenset({"RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS", "RESOURCE_CONFLICT", "ABORTED"})
 _MISSING = frozenset({"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"})
@@ -66,7 +65,7 @@ def _unreachable(error: aiohttp.ClientConnectorError) -> str:
 def _code(content: bytes | bytearray) -> str | None:
     """Return MLflow's error code; None when it was not MLflow that answered."""
     try:
-        found: Any = json.loads(content) if len(content) <= _ERROR_LIMIT else None
+        found: Any = json.loads(content) if len(content) <= SMALL else None
         code = found["error_code"]
     except (ValueError, KeyError, TypeError, RecursionError):
         return None

@@ -1,6 +1,7 @@
 """MLflow's model registry, by REST: registered models, versions, stages and aliases."""
 
 from collections.abc import Awaitable, Iterable, Mapping
+from typing import get_args
 
 from modelyard.adapters.bounds import Room, TooLarge
 from modelyard.adapters.instrument import Missing
@@ -13,7 +14,6 @@ from modelyard.ports import ModelStage, TrackedModel, TrackedVersion
 __all__ = ["Registry"]
 
 _PAGE = 1000
-_STAGES: tuple[ModelStage, ...] = ("None", "Staging", "Production", "Archived")
 
 
 class Registry(Part):
@@ -180,7 +180,8 @@ def _version(found: Json) -> TrackedVersion:
 
 
 def _stage(value: object) -> ModelStage:
-    stage = next((each for each in _STAGES if each == value), None)
+    stages: tuple[ModelStage, ...] = get_args(ModelStage)
+    stage = next((each for each in stages if each == value), None)
     if stage is None:
         raise ValueError("MLflow has four stages")
     return stage

@@ -220,7 +220,7 @@ class Rest:
             raise broken(ask, request.later, error.error) from None
         except aiohttp.ConnectionTimeoutError:
             raise Unavailable(DEPENDENCY, ask.operation, ask.subject, NOBODY) from None
-        except TimeoutError:
+        except TimeoutError:  # an OSError as well: that of the whole call
             raise
         except (aiohttp.ClientError, OSError) as error:
             raise broken(ask, request.later, error) from None

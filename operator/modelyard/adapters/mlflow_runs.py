@@ -60,18 +60,19 @@ class Runs(Part):
 
         """
         wanted = dict(tags or {})
-        view = "ALL" if deleted is None else "DELETED_ONLY" if deleted else "ACTIVE_ONLY"
         room = Room(self._rest.bounds)
 
         def keep(run: TrackedRun) -> bool:
             # Once more here: not every tag can be written into a filter, and some databases compare without case.
             if not wanted.items() <= run.tags.items():
                 return False
-            room.take(run.name, *run.tags, *run.tags.values(), *run.parameters, *run.parameters.values())
+            room.take(*_texts(run))
             return True
 
         try:
-            found = await self._search_runs(experiment, _filter(wanted), "attributes.start_time DESC", limit, view=view, keep=keep)
+            found = await self._search_runs(
+                experiment, _filter(wanted), "attributes.start_time DESC", limit, view=_view(deleted), keep=keep
+            )
         except TooLarge as large:
             raise Oversized("MLflow", "search runs of", experiment, str(large)) from None
         if not found.complete:
@@ -80,8 +81,7 @@ class Runs(Part):
 
     async def newest_runs(self, experiment: str, *, deleted: bool | None, limit: int, metric: str | None) -> RunList:
         """Return the newest runs, newest first, as far as the bounds go; of their metrics only one."""
-        view = "ALL" if deleted is None else "DELETED_ONLY" if deleted else "ACTIVE_ONLY"
-        return await self._search_runs(experiment, "", "attributes.start_time DESC", limit, view=view, metric=metric or "")
+        return await self._search_runs(experiment, "", "attributes.start_time DESC", limit, view=_view(deleted), metric=metric or "")
 
     async def ended_runs(self, experiment: str, before: datetime, *, limit: int, metric: str | None) -> RunList:
         """Return the runs that ended before a moment, those that did so first first, as far as the bounds go; of their metrics only one."""
@@ -243,6 +243,15 @@ def _filter(tags: Mapping[str, str]) -> str:
     return " AND ".join(f"tags.`{key}` = {value}" for key, value in terms if value is not None)
 
 
+def _view(deleted: bool | None) -> str:
+    return "ALL" if deleted is None else "DELETED_ONLY" if deleted else "ACTIVE_ONLY"
+
+
+def _texts(run: TrackedRun) -> Iterator[str]:
+    """Go through the texts of a run, whose number and length its logger chooses."""
+    yield from (run.name, *run.tags, *run.tags.values(), *run.parameters, *run.parameters.values())
+
+
 def _search(experiment: str) -> Ask:
     return Ask("search runs of", experiment)
 
@@ -260,7 +269,7 @@ def _run(run: Json, bounds: Bounds) -> TrackedRun:
         artifact_uri=text(info.get("artifact_uri", "")),
         models=tuple(id_of(output["model_id"]) for output in sorted(outputs, key=lambda output: int(output.get("step", 0)))),
     )
-    Room(bounds).take(found.name, *found.tags, *found.tags.values(), *found.parameters, *found.parameters.values())
+    Room(bounds).take(*_texts(found))
     return found
 
 

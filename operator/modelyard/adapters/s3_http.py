@@ -14,7 +14,7 @@ import botocore.awsrequest
 import botocore.httpsession
 import urllib3.exceptions
 
-from modelyard.adapters.bounds import MIB, Bounds, TooLarge, check_xml
+from modelyard.adapters.bounds import MIB, TRIED, Bounds, TooLarge, check_xml
 from modelyard.adapters.offload import lifeline
 from modelyard.api.addresses import Addresses
 
@@ -23,8 +23,6 @@ __all__ = ["STEP", "Denied", "Session"]
 _CHUNK = 64 * 1024
 STEP = 256 * 1024
 """Bytes that are progress; whoever sends fewer in `Bounds.stall` seconds sends almost nothing."""
-_MOST = 16
-"""Addresses of one name that are tried."""
 
 
 class Denied(urllib3.exceptions.NewConnectionError):
@@ -99,10 +97,10 @@ def _pools(addresses: Addresses, seconds: float) -> dict[str, type]:
                 _hold(self.sock)
             return super().request(*arguments, **more)  # type: ignore[misc] # of the class beside it
 
-    class Http(Guarded, botocore.awsrequest.AWSHTTPConnection):  # type: ignore[misc]
+    class Http(Guarded, botocore.awsrequest.AWSHTTPConnection):  # type: ignore[misc] # it names fewer attributes
         pass
 
-    class Https(Guarded, botocore.awsrequest.AWSHTTPSConnection):  # type: ignore[misc]
+    class Https(Guarded, botocore.awsrequest.AWSHTTPSConnection):  # type: ignore[misc] # it names fewer attributes
         pass
 
     class HttpPool(botocore.awsrequest.AWSHTTPConnectionPool):
@@ -141,7 +139,7 @@ def _connected(connection: Any, addresses: Addresses, seconds: float) -> socket.
     permitted = [each for each in found if addresses.permits(host.strip("[]"), str(each[4][0]))]
     if not permitted:
         raise Denied(connection, "the address is denied")
-    for family, kind, protocol, _, address in permitted[:_MOST]:
+    for family, kind, protocol, _, address in permitted[:TRIED]:
         sock = socket.socket(family, kind, protocol)
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

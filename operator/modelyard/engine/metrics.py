@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 from modelyard.api.conditions import EngineReason
 from modelyard.api.kinds import KINDS
 from modelyard.cache import Cache
+from modelyard.engine.report import conditions_of
 
 __all__ = ["Metrics"]
 
@@ -129,7 +130,7 @@ class _OnDemand(Collector):
             counts = {"True": 0, "False": 0, "Unknown": 0}
             for body in self._cache.every(plural):
                 status = body.get("status") or {}
-                conditions = {each["type"]: each for each in status.get("conditions") or ()}
+                conditions = conditions_of(status)
                 ready = conditions.get("Ready", {}).get("status")
                 counts[ready if ready in counts else "Unknown"] += 1
                 found = conditions.get("Stalled", {})

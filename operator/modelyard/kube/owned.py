@@ -146,9 +146,7 @@ def parent_of(body: Mapping[str, Any]) -> Parent | None:
     controller reference, or one to something that objects of this kind do not belong to. Whether
     the parent exists, and whose that is, does not follow from the object alone (`cache`).
     """
-    meta = body["metadata"]
-    references = meta.get("ownerReferences") or ()
-    found = next((each for each in references if each.get("controller")), None)
+    meta, found = body["metadata"], _controller(body)
     if found is None:
         return None
     kind = BY_SCOPE.get(f"{body['apiVersion']}/{body['kind']}")
@@ -169,9 +167,13 @@ def taken(live: Mapping[str, Any]) -> str:
     Names are joined from others, so two of ours can meet: stage `eu-prod` of the model `fraud` and
     stage `prod` of the model `fraud-eu` have one address.
     """
-    references = live["metadata"].get("ownerReferences") or ()
-    found = next((each for each in references if each.get("controller")), None)
+    found = _controller(live)
     if found is None or not found["apiVersion"].startswith(f"{GROUP}/"):
         return "there is one already, and it is not this object's; delete it, or give this object another name"
     other = f"{found['kind']} {found['name']}"
     return f"there is one already, of the {other}; choose a name for this object, or its stage, that does not join to the same"
+
+
+def _controller(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    references = body["metadata"].get("ownerReferences") or ()
+    return next((each for each in references if each.get("controller")), None)

@@ -80,16 +80,16 @@ def declarations(model: RegisteredModel, runs: Iterable[TrainingRun]) -> dict[st
     asked = _asked(model)
     found = {}
     for name in dict.fromkeys((*claims, *statuses)):
-        status, claimed = statuses.get(name), claims.get(name, [])
+        status, claimed, since = statuses.get(name), claims.get(name, []), _since(model, asked.get(name, ()))
         is_declared = name in model.spec.versions
         is_there = is_declared or any(not claim.failed for claim in claimed)
         if status is not None and status.digest is not None:
             if is_there:
                 found[name] = _recorded(name, claimed, status, is_declared=is_declared)
-        elif status is not None and name in asked and (ended := _end(model, status, claimed, asked[name])):
+        elif status is not None and name in asked and (ended := _end(status, claimed, since)):
             found[name] = _held(name, claimed, status, asked[name], ended)
         elif is_there:
-            found[name] = _first(name, claimed, status, _since(model, asked.get(name, ())))
+            found[name] = _first(name, claimed, status, since)
     return found
 
 
@@ -189,7 +189,7 @@ def _others(claims: list[_Claim], winner: _Claim) -> tuple[str, ...]:
     return tuple(run for run in rest if run is not None)
 
 
-def _end(model: RegisteredModel, status: VersionStatus, claims: list[_Claim], stages: list[str]) -> str:
+def _end(status: VersionStatus, claims: list[_Claim], since: datetime | None) -> str:
     """Return what became of the recorded holder, if the name must not go to who waits for it; else nothing."""
     if status.held_by is None:
         return ""
@@ -197,7 +197,6 @@ def _end(model: RegisteredModel, status: VersionStatus, claims: list[_Claim], st
     if holder is None:
         return "is gone"
     free = [claim for claim in claims if not claim.failed]
-    since = _since(model, stages)
     return "failed" if holder.failed and free and not any(_is_later(claim, since) for claim in free) else ""
 
 

@@ -134,7 +134,7 @@ class NativeXGBoost:
             return None
         if isinstance(table, Records) and None not in self._names:
             try:
-                rows = [[row[name] for name in self._names] for row in table.rows]  # type: ignore[index]
+                rows = [[row[name] for name in self._names] for row in table.rows]  # type: ignore[index] # no name is None
             except KeyError:
                 return None
             return Matrix(rows).numbers(len(self._columns))

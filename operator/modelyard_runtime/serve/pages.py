@@ -35,7 +35,7 @@ def opened(body: bytes) -> Any:
 
     """
     import pyarrow as pa  # noqa: PLC0415 - 60 MB that few servers are asked for
-    import pyarrow.parquet as pq  # noqa: PLC0415
+    import pyarrow.parquet as pq  # noqa: PLC0415 - as above
 
     if (footer := int.from_bytes(body[-8:-4], "little")) > _FOOTER:
         raise Refused(f"the Parquet file's footer has {footer} bytes, {_FOOTER} are allowed; send fewer columns or row groups", 413)
@@ -75,8 +75,8 @@ def _texts(metadata: Any) -> list[str]:
 
 
 def _written_out(file: Any, names: list[str]) -> int:
-    import numpy as np  # noqa: PLC0415
-    import pyarrow as pa  # noqa: PLC0415
+    import numpy as np  # noqa: PLC0415 - with pyarrow
+    import pyarrow as pa  # noqa: PLC0415 - as in `opened`
 
     total = 0
     try:

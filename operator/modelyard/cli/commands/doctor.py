@@ -34,6 +34,7 @@ _BINDING = Kind(f"{ADMISSION}/v1", "ValidatingAdmissionPolicyBinding", BINDINGS,
 _OPERATOR = "app.kubernetes.io/name=modelyard,app.kubernetes.io/component=operator"
 _REPOSITORY = "in modelyard's repository"
 """Whoever installed this program from a package does not have the pages."""
+_INSTALL = f"helm install modelyard charts/modelyard: docs/install.md {_REPOSITORY}"
 _PATIENCE = timedelta(minutes=2)
 """How long a spec may be unseen before the operator is asked about; with a resync it has looked long before."""
 
@@ -70,7 +71,7 @@ def _looked(session: Session) -> Iterator[Finding]:
             cure = f"Ask for a binding to the ClusterRole modelyard-viewer, if you mean the namespace {session.kube.namespace}."
             yield Finding(kind.PLURAL, Verdict.BAD, str(error), cure)
         except NotFound as error:
-            yield Finding(kind.PLURAL, Verdict.BAD, str(error), f"helm install modelyard charts/modelyard: docs/install.md {_REPOSITORY}")
+            yield Finding(kind.PLURAL, Verdict.BAD, str(error), _INSTALL)
             return
     yield from _definitions(session)
     yield from _rights(session, objects)
@@ -244,12 +245,7 @@ def policies(problems: Mapping[str, str | None]) -> Finding:
 def operator(found: Sequence[Manifest]) -> Finding:
     """Say how the operator's deployments are. Pure."""
     if not found:
-        return Finding(
-            "operator",
-            Verdict.BAD,
-            "There is no deployment of it.",
-            f"helm install modelyard charts/modelyard: docs/install.md {_REPOSITORY}",
-        )
+        return Finding("operator", Verdict.BAD, "There is no deployment of it.", _INSTALL)
     for each in found:
         meta, status = each["metadata"], each.get("status") or {}
         where, version = f"{meta['namespace']}/{meta['name']}", (meta.get("labels") or {}).get("app.kubernetes.io/version", "unknown")
@@ -298,6 +294,6 @@ def _objects(objects: Sequence[Resource[Any, Any]], time: datetime) -> Iterator[
 
 
 _CURES: dict[str, str] = {
-    "ConnectionMissing": "Make the Secret modelyard-connection, or have the chart make it: docs/install.md in modelyard's repository.",
+    "ConnectionMissing": f"Make the Secret modelyard-connection, or have the chart make it: docs/install.md {_REPOSITORY}.",
     "ConnectionRefused": "Correct the keys in the Secret modelyard-connection.",
 }
