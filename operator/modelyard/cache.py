@@ -116,6 +116,10 @@ class Cache:
         for objects in self._objects.get(scope, {}).values():
             yield from objects.values()
 
+    def count(self, scope: str) -> int:
+        """Return how many objects of a scope there are."""
+        return sum(map(len, self._objects.get(scope, {}).values()))
+
     def owned(self, uid: str) -> tuple[Manifest, ...]:
         """Return the objects that one of our own objects owns, pods included.
 

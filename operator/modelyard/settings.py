@@ -40,7 +40,12 @@ class Settings(BaseSettings):
     # --- the loop -----------------------------------------------------------------------------------------
     workers: int = Field(20, ge=1, le=200, description="Objects that are reconciled at a time.")
     resync: Seconds = Field(300.0, description="Seconds after which an object is looked at though nothing happened.")
-    resyncs_per_second: int = Field(50, ge=1, description="Resyncs that may happen in one second, over all objects.")
+    resyncs_per_second: float = Field(
+        1.5,
+        gt=0,
+        le=50,
+        description="Resyncs a second of the objects of one kind that stay as they are; where there are many, each waits longer.",
+    )
     audit: Seconds = Field(300.0, description="Seconds between two comparisons of the watches with the API server's own list.")
     pass_deadline: Seconds = Field(660.0, description="Seconds that one pass may take; the digest of a large model alone takes up to 600.")
     drain: Seconds = Field(20.0, description="Seconds that work under way is given to end when the operator stops.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from modelyard.controller import FINALIZER
+from modelyard.engine.engine import Options
 from modelyard.errors import Unavailable
 from modelyard.plan import Manifest
 from tests.engine.toy import manifest
@@ -70,6 +71,22 @@ async def test_an_idle_object_is_looked_at_once_a_resync_and_not_written(world: 
     world.calls.log.clear()
     await world.settle(within=10 * MINUTE)
     assert world.outside == ["experiment", "experiment"]
+
+
+async def test_of_many_objects_each_is_looked_at_more_rarely_but_one_that_changed_outside_soon_again() -> None:
+    world = World(options=Options(resync=300.0, resyncs_per_second=0.01))
+    for number in range(12):  # at most 0.01 a second: each after 1,200 s
+        world.cluster.create(manifest(f"toy-{number}"))
+    await world.settle(within=10 * MINUTE)
+    world.calls.log.clear()
+    await world.settle(within=25 * MINUTE)
+    assert 12 <= world.count("experiment") <= 24
+    world.tracking.experiments.clear()
+    world.calls.log.clear()
+    await world.settle(within=25 * MINUTE)
+    assert world.count("create_experiment") == 12
+    # The look that creates, the one after it, and one five minutes later.
+    assert 36 <= world.count("experiment") <= 48
 
 
 async def test_a_restart_asks_nobody_anything_until_the_resync(world: World) -> None:

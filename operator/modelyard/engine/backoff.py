@@ -8,9 +8,10 @@ __all__ = ["Pacer", "backoff"]
 Dice = Callable[[], float]
 """Returns a number from 0 to 1, as `random.random`."""
 
-_BEAT = 0.25
-"""Seconds. The resyncs of one beat are done together: a look that finds nothing takes 0.08 ms beside
-others, and ten times as much where the process wakes for it alone and finds its caches cold."""
+_BEAT = 4.0
+"""Seconds, at most a tenth of the interval. The resyncs of one beat are done together: a look that
+finds nothing takes 0.08 ms beside others, and ten times as much where the process wakes for it alone
+and finds its caches cold."""
 
 
 def backoff(failures: int, dice: Dice, *, first: float = 1.0, longest: float = 60.0) -> float:
@@ -31,7 +32,8 @@ class Pacer:
         """Make an empty calendar.
 
         Args:
-            interval: Seconds between two resyncs of an object; until then the calendar keeps what is past.
+            interval: Seconds between two resyncs of an object, unless another is asked for; until
+                then the calendar keeps what is past.
             rate: Looks a second at most.
             dice: Where chance comes from.
 
@@ -42,13 +44,15 @@ class Pacer:
         self._booked: dict[int, int] = {}
         self._first = 0
 
-    def next(self, now: float) -> float:
+    def next(self, now: float, interval: float | None = None) -> float:
         """Book the resync after one that happened now: an interval later, a tenth of it earlier or later."""
-        return self.at(now, _on_a_beat(now + self._interval * (0.9 + 0.2 * self._dice())))
+        interval = interval or self._interval
+        return self.at(now, _on_a_beat(now + interval * (0.9 + 0.2 * self._dice()), interval))
 
-    def first(self, now: float) -> float:
+    def first(self, now: float, interval: float | None = None) -> float:
         """Book the first resync of an object that a start found settled: anywhere in the coming interval."""
-        return self.at(now, _on_a_beat(now + self._interval * self._dice()))
+        interval = interval or self._interval
+        return self.at(now, _on_a_beat(now + interval * self._dice(), interval))
 
     def at(self, now: float, wanted: float) -> float:
         """Book a look at a moment, or in the first second after it that has room."""
@@ -66,5 +70,6 @@ class Pacer:
             self._first = now
 
 
-def _on_a_beat(when: float) -> float:
-    return math.floor(when / _BEAT) * _BEAT
+def _on_a_beat(when: float, interval: float) -> float:
+    beat = min(_BEAT, interval / 10)
+    return math.floor(when / beat) * beat

@@ -33,6 +33,9 @@ logger = logging.getLogger("modelyard.engine")
 
 _LAST_WORDS = 3.0
 
+_AT_ONCE = 50
+"""Resyncs of one second at most: what was looked at together comes back together."""
+
 
 @dataclass(frozen=True)
 class Options:
@@ -41,7 +44,8 @@ class Options:
     Attributes:
         workers: Passes at a time.
         resync: Seconds after which an object is looked at though nothing happened.
-        resyncs_per_second: The resyncs' budget.
+        resyncs_per_second: Resyncs a second of the objects of one kind that stay as they are: where
+            there are many of these, each is looked at more rarely than every `resync`.
         deadline: Seconds that one pass may take.
         rounds: How often one pass goes round before others have their turn.
 
@@ -49,7 +53,7 @@ class Options:
 
     workers: int = 20
     resync: float = 300.0
-    resyncs_per_second: int = 50
+    resyncs_per_second: float = 1.5
     deadline: float = 60.0
     rounds: int = 25
 
@@ -92,7 +96,7 @@ class Engine:
         self._metrics = metrics or Metrics()
         self._queue = Queue(options.workers)
         self._gate = Gate()
-        self._schedule = Schedule(self._queue, Pacer(options.resync, options.resyncs_per_second, dice), dice)
+        self._schedule = Schedule(self._queue, Pacer(options.resync, _AT_ONCE, dice), dice, self._interval)
         self._workers = Workers(self.step, lambda: self.next_time, lambda: self._queue.held, clock)
         self._relations: dict[str, list[tuple[str, Relation]]] = defaultdict(list)
         for controller in self._controllers.values():
@@ -200,6 +204,10 @@ class Engine:
             self._gate.passed()
         self._schedule.after(key, result, end)
         return result.outcome
+
+    def _interval(self, plural: str) -> float:
+        """Return the seconds between two looks at an object of a kind that stays as it is."""
+        return max(self._options.resync, self._cache.count(plural) / self._options.resyncs_per_second)
 
     def _spares(self, key: Key, now: float) -> bool:
         """Tell whether this look can be spared."""

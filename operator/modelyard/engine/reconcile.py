@@ -146,9 +146,9 @@ class Reconciler:
                 case Record(status, events):
                     await self._report(key, body, report.dumped(status), events)
                 case Rest(status, requeue_after, events):
-                    await self._report(key, body, report.dumped(status), events)
+                    news = await self._report(key, body, report.dumped(status), events)
                     self._keep(controller, key, ports, plan)
-                    return ReconcileResult(Outcome.SETTLED, observed, requeue_after)
+                    return ReconcileResult(Outcome.SETTLED, observed, requeue_after, quiet=not (news or carried_out))
                 case Finalize(events):
                     return await self._finalize(key, body, events)
             carried_out.append(plan)

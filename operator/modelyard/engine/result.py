@@ -41,6 +41,7 @@ class ReconcileResult:
         retry_after: Seconds that the other side asked us to wait.
         down: The dependency that refuses or does not answer this namespace: `MLflow`, `S3`, or
             `connection` when there is none. It is down for all objects of the namespace.
+        quiet: Whether everything was found as it was, and nothing written.
 
     """
 
@@ -49,3 +50,4 @@ class ReconcileResult:
     requeue_after: timedelta | None = None
     retry_after: float = 0.0
     down: str | None = None
+    quiet: bool = False

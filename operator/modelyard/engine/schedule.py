@@ -35,8 +35,24 @@ class _Look:
 class Schedule:
     """Sets the queue's times."""
 
-    def __init__(self, queue: Queue, pacer: Pacer, dice: Callable[[], float]) -> None:
-        """Make one that remembers nothing."""
+    def __init__(
+        self,
+        queue: Queue,
+        pacer: Pacer,
+        dice: Callable[[], float],
+        quiet: Callable[[str], float | None] = lambda _: None,
+    ) -> None:
+        """Make one that remembers nothing.
+
+        Args:
+            queue: What is due.
+            pacer: When resyncs are due.
+            dice: Where chance comes from.
+            quiet: Seconds between two resyncs of an object of a kind, by plural, that stays as it is;
+                None is the pacer's own.
+
+        """
+        self._quiet = quiet
         self._queue = queue
         self._pacer = pacer
         self._dice = dice
@@ -56,7 +72,7 @@ class Schedule:
 
     def adopt(self, key: Key, mark: int, now: float) -> None:
         """Take an object over that the process before left settled: its next look may wait, for all of these come at once."""
-        due = self._pacer.first(now)
+        due = self._pacer.first(now, self._quiet(key.plural))
         self._looks[key] = _Look(mark, due)
         self._queue.add_at(key, Priority.LOW, due)
 
@@ -110,7 +126,8 @@ class Schedule:
     def _next(self, key: Key, result: ReconcileResult, failures: int, now: float) -> tuple[float, Priority]:
         match result.outcome:
             case Outcome.SETTLED | Outcome.INVALID:
-                resync = self._pacer.next(now)
+                # One that has just changed may be changing still, in MLflow or S3.
+                resync = self._pacer.next(now, self._quiet(key.plural) if result.quiet else None)
                 if result.requeue_after is None or now + result.requeue_after.total_seconds() >= resync:
                     return resync, Priority.LOW
                 return now + max(result.requeue_after.total_seconds(), _NOT_AT_ONCE), Priority.HIGH

@@ -23,6 +23,8 @@
   value: {{ .Values.reconcile.workers | quote }}
 - name: MODELYARD_RESYNC
   value: {{ .Values.reconcile.resyncSeconds | quote }}
+- name: MODELYARD_RESYNCS_PER_SECOND
+  value: {{ .Values.reconcile.resyncsPerSecond | quote }}
 - name: MODELYARD_CONNECTIONS_ALLOW
   value: {{ .Values.connections.allow | join "," | quote }}
 - name: MODELYARD_CONNECTIONS_DENY
