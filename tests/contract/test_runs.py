@@ -77,10 +77,7 @@ async def test_the_newest_runs_come_first_and_pages_are_joined(world: World, exp
         id_
         for first in range(0, 205, AT_ONCE)
         for id_ in await asyncio.gather(
-            *(
-                world.tracking.create_run(experiment, f"r{number}", {"n": str(number)})
-                for number in range(first, min(first + AT_ONCE, 205))
-            )
+            *(world.tracking.create_run(experiment, f"r{number}", {"n": str(number)}) for number in range(first, min(first + AT_ONCE, 205)))
         )
     ]
     found = await world.tracking.runs(experiment)

@@ -34,6 +34,22 @@ async def a_version_is_registered_and_promoted(world: World) -> None:
     await world.run()
 
 
+@STORIES.reaching("RegisteredModel GatesPending", "RegisteredModel GateFailed")
+async def a_gate_waits_for_a_metric_and_then_fails(world: World) -> None:
+    quality = {"name": "quality", "metric": {"name": "f1", "atLeast": "0.9"}}
+    registers(world, stages={"production": {"version": "v1", "gates": [quality]}})
+    await world.run()
+    run = world.status("trainingruns", "run")["mlflow"]["runId"]
+    world.tracking.log_metric(run, "f1", 0.8)
+    await world.run()
+
+
+@STORIES.reaching("RegisteredModel WaitingForStage")
+async def a_version_has_not_held_the_stage_that_it_must_come_from(world: World) -> None:
+    registers(world, stages={"staging": {}, "production": {"version": "v1", "from": "staging"}})
+    await world.run()
+
+
 @STORIES.reaching("RegisteredModel ScaledToZero")
 async def a_stage_is_scaled_to_nothing(world: World) -> None:
     registers(world, production="v1")

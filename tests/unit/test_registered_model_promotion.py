@@ -135,7 +135,7 @@ def test_each_step_derives_its_state_from_the_view_alone_and_all_are_computed():
         ("record", StepState.WAITING),
     ]
     assert promotion.current(found).name == "switch"
-    assert tuple(step.name for step in found) == promotion.names()
+    assert tuple(step.name for step in found) == promotion.ALWAYS
 
 
 # --- what cannot be admitted ----------------------------------------------------------------------

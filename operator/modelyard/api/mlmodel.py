@@ -11,12 +11,14 @@ import yaml
 
 from modelyard.api.text import printable
 
-__all__ = ["MLMODEL_LIMIT", "MLModel", "read_mlmodel"]
+__all__ = ["MLMODEL_LIMIT", "Column", "MLModel", "Signature", "read_mlmodel", "read_signature"]
 
 MLMODEL_LIMIT = 1024 * 1024
 """Bytes of MLmodel that are read; a signature of some thousand columns fits."""
 
 _SHOWN_COLUMNS = 8
+_SIGNATURE = 240
+"""Characters of a signature in short."""
 _DEPTH, _EVENTS = 32, 20_000
 """A real MLmodel has a depth of five and some hundred events; parsers take minutes over a hostile one."""
 
@@ -38,6 +40,32 @@ class MLModel:
     signature: str
 
 
+@dataclass(frozen=True)
+class Column:
+    """One column, or tensor, of a signature.
+
+    Attributes:
+        name: Its name, or `column 0` by its position.
+        type: MLflow's type, such as `double` or `tensor(float64)`, with what is nested in it as JSON.
+        shape: Sizes of a tensor; -1 is any.
+        required: Whether a request must have it.
+
+    """
+
+    name: str
+    type: str
+    shape: tuple[str, ...] | None = None
+    required: bool = True
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What a model takes and answers, whole."""
+
+    inputs: tuple[Column, ...]
+    outputs: tuple[Column, ...]
+
+
 def read_mlmodel(text: bytes) -> MLModel:
     """Read an MLmodel file; a malformed one says nothing."""
     try:
@@ -53,7 +81,46 @@ def read_mlmodel(text: bytes) -> MLModel:
     if not isinstance(signature, dict):
         return MLModel(_shown(own, 64), "")
     inputs, outputs = _side(signature.get("inputs")), _side(signature.get("outputs"))
-    return MLModel(_shown(own, 64), f"{inputs} -> {outputs}" if inputs or outputs else "")
+    return MLModel(_shown(own, 64), f"{inputs} -> {outputs}"[:_SIGNATURE] if inputs or outputs else "")
+
+
+def read_signature(text: bytes) -> Signature | None:
+    """Read the signature of an MLmodel file; None when it has none that can be read."""
+    try:
+        content = _document(text)
+    except (yaml.YAMLError, ValueError):
+        return None
+    signature = content.get("signature") if isinstance(content, dict) else None
+    if not isinstance(signature, dict):
+        return None
+    inputs, outputs = _columns(signature.get("inputs")), _columns(signature.get("outputs"))
+    return Signature(inputs, outputs) if inputs or outputs else None
+
+
+def _columns(text: Any) -> tuple[Column, ...]:
+    try:
+        content = json.loads(text) if isinstance(text, str) else []
+    except (ValueError, RecursionError):
+        return ()
+    columns = content if isinstance(content, list) else []
+    return tuple(_whole(number, each) for number, each in enumerate(columns) if isinstance(each, dict))
+
+
+def _whole(number: int, column: dict[str, Any]) -> Column:
+    """Return a column whole. One without a name, of a tensor or an unnamed DataFrame, has its position."""
+    name = column.get("name")
+    spec = column.get("tensor-spec")
+    if isinstance(spec, dict):
+        shape = spec.get("shape")
+        sizes = tuple(map(str, shape)) if isinstance(shape, list) else ()
+        kind = f"tensor({spec.get('dtype')})"
+    else:
+        inner = {key: value for key, value in column.items() if key not in {"name", "required", "type", "optional"}}
+        kind = str(column.get("type")) + (json.dumps(inner, sort_keys=True) if inner else "")
+        sizes = None
+    required = column.get("required", not column.get("optional", False))
+    shown = _shown(str(name), 80) if name not in (None, "") else f"column {number}"
+    return Column(shown, _shown(kind, 1024), sizes, required is not False)
 
 
 def _document(text: bytes) -> Any:

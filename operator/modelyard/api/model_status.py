@@ -8,13 +8,16 @@ from pydantic import Field
 
 from modelyard.api.base import Name, Schema, Status
 from modelyard.api.blocker import Blocker, VersionBlocker
+from modelyard.api.gates import GATES, Verdict
 from modelyard.api.rules import listed
 
 __all__ = [
     "STAGES",
     "Draining",
+    "GateStatus",
     "HeldStage",
     "HistoryEntry",
+    "JudgedVersion",
     "KnownVersion",
     "ModelRuntime",
     "OperatorRuntime",
@@ -89,7 +92,7 @@ class VersionStatus(Schema):
     ] = None
     bytes: Annotated[int | None, Field(ge=0, description="Size of the tree.", json_schema_extra={"format": "int64"})] = None
     flavor: Annotated[str | None, Field(max_length=64, description="Its MLflow flavour, such as xgboost.")] = None
-    signature: Annotated[str | None, Field(max_length=480, description="Its inputs and outputs, in short.")] = None
+    signature: Annotated[str | None, Field(max_length=240, description="Its inputs and outputs, in short.")] = None
     registered_time: Annotated[datetime | None, Field(description="When it was registered.")] = None
     held: Annotated[
         tuple[HeldStage, ...],
@@ -138,6 +141,26 @@ class StepStatus(Schema):
     detail: Annotated[str, Field(max_length=128, description="What it does, or waits for.")] = ""
 
 
+class JudgedVersion(Schema):
+    """The version that a stage's gates judge."""
+
+    version: Annotated[Name, Field(description="The version.")]
+    digest: Annotated[str, Field(max_length=71, description="Digest of its artifact tree.")]
+
+
+class GateStatus(Schema):
+    """What a gate says of the version that is judged."""
+
+    name: Annotated[str, Field(max_length=30, description="The gate.")]
+    verdict: Annotated[Verdict, Field(description="Pass, Fail, Pending or Error.")]
+    message: Annotated[str, Field(max_length=150, description="Why, with the figures.")]
+    time: Annotated[datetime, Field(description="When it was said.")]
+    gate_hash: Annotated[str, Field(max_length=8, description="Hash of the gate's spec: a changed gate is asked again.")]
+    incumbent: Annotated[
+        str | None, Field(max_length=8, description="First digits of the digest of the version that it was compared with.")
+    ] = None
+
+
 class Rejection(Schema):
     """A version that a stage does not take: tried again when the stage's spec changes or `attempt` is raised."""
 
@@ -177,10 +200,15 @@ class StageStatus(Schema):
         tuple[StepStatus, ...],
         Field(max_length=10, description="Steps of the promotion, in order.", json_schema_extra=listed("name")),
     ] = ()
+    judged: Annotated[JudgedVersion | None, Field(description="The version that `gates` is about.")] = None
+    gates: Annotated[
+        tuple[GateStatus, ...],
+        Field(max_length=GATES, description="What the gates say of it.", json_schema_extra=listed("name")),
+    ] = ()
     blocked: Annotated[Blocker | None, Field(description="Why it is not as the spec asks; absent when it is.")] = None
     rejected: Annotated[
         tuple[Rejection, ...],
-        Field(max_length=5, description="Versions that the stage did not take, oldest first.", json_schema_extra=listed()),
+        Field(max_length=3, description="Versions that the stage did not take, oldest first.", json_schema_extra=listed()),
     ] = ()
     draining: Annotated[
         tuple[Draining, ...],

@@ -6,11 +6,14 @@ from typing import Annotated, ClassVar
 from pydantic import Field, WithJsonSchema
 
 from modelyard.api.base import DeletionPolicy, Name, Resource, Schema, Tags
+from modelyard.api.gates import GATES, Gate, Verdict
 from modelyard.api.model_status import (
     STAGES,
     Draining,
+    GateStatus,
     HeldStage,
     HistoryEntry,
+    JudgedVersion,
     KnownVersion,
     ModelRuntime,
     OperatorRuntime,
@@ -30,8 +33,11 @@ __all__ = [
     "Autoscaling",
     "Draining",
     "Drift",
+    "Gate",
+    "GateStatus",
     "HeldStage",
     "HistoryEntry",
+    "JudgedVersion",
     "KnownVersion",
     "ModelReason",
     "ModelRuntime",
@@ -50,6 +56,7 @@ __all__ = [
     "StageStatus",
     "StepState",
     "StepStatus",
+    "Verdict",
     "VersionStatus",
 ]
 
@@ -81,6 +88,12 @@ class ModelReason(StrEnum):
     """The artifacts of a version are not those that were registered; no new pod serves them."""
     PROMOTING = "Promoting"
     """A candidate is starting next to the stable version, or is about to receive all traffic."""
+    WAITING_FOR_STAGE = "WaitingForStage"
+    """A stage takes only versions that have held another stage (`from`), and this one has not yet."""
+    GATES_PENDING = "GatesPending"
+    """A gate cannot be judged yet; the message names what it waits for. The stable version is still serving."""
+    GATE_FAILED = "GateFailed"
+    """A gate rejected the version; the stable version is still serving. The message has the figures."""
     SERVING_FAILED = "ServingFailed"
     """The candidate cannot be served; the stable version is still serving. The message says why."""
     CODE_MODEL_FORBIDDEN = "CodeModelForbidden"
@@ -280,6 +293,23 @@ class Stage(Schema):
             " current runtime image (modelyard refresh).",
         ),
     ] = 0
+    from_: Annotated[
+        str | None,
+        Field(
+            alias="from",
+            max_length=30,
+            description="A stage that the version, with its present digest, must hold or have held before it takes this one.",
+        ),
+    ] = None
+    gates: Annotated[
+        tuple[Gate, ...],
+        Field(
+            max_length=GATES,
+            description="What a version must show before it takes the stage. A version that a gate fails is rejected, and the stable one"
+            " keeps serving. The version displaced last may come back without them.",
+            json_schema_extra=listed("name"),
+        ),
+    ] = ()
     serving: Annotated[Serving, Field(description="How it is served.")] = Field(default_factory=Serving)
 
 
@@ -322,6 +352,17 @@ class RegisteredModelSpec(Schema):
                 rule(
                     "self.all(k, k != 'latest' && !k.matches('^v[0-9]+$'))",
                     "MLflow reserves the aliases latest and v<number>: name the stage otherwise",
+                ),
+                rule(
+                    "self.all(k, !has(self[k].from) || (self[k].from in self && self[k].from != k))",
+                    "from names another stage of this model",
+                ),
+                rule(
+                    "self.all(k, !has(self[k].gates) || self[k].gates.all(g,"
+                    " (!has(g.soak) || (g.soak.stage in self && g.soak.stage != k))"
+                    " && (!has(g.incumbent) || !has(g.incumbent.stage) || g.incumbent.stage in self)"
+                    " && (!has(g.signature) || !has(g.signature.stage) || g.signature.stage in self)))",
+                    "a gate's stage is a stage of this model; that of soak is another one",
                 ),
             ),
         ),

@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from modelyard.api.base import DeletionPolicy, Name, Resource, Schema
+from modelyard.api.base import DeletionPolicy, Digest, Name, Resource, Schema
 from modelyard.api.pods import Labels, Resources, Toleration
 from modelyard.api.rules import immutable, listed, mlflow_pairs, rule, rules
 from modelyard.api.trainers import TRAINERS, TrainerKind
@@ -44,7 +44,6 @@ __all__ = [
 ]
 
 Argument = Annotated[str, Field(max_length=4096)]
-Digest = Annotated[str, Field(max_length=71, pattern=r"^sha256:[0-9a-f]{64}$")]
 S3Uri = Annotated[str, Field(min_length=6, max_length=1024, pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[^%?#]+$")]
 
 

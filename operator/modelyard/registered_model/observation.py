@@ -4,16 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from modelyard.api.blocker import Blocker
-from modelyard.api.mlmodel import MLModel
+from modelyard.api.experiment import Objective
+from modelyard.api.mlmodel import MLModel, Signature
 from modelyard.api.registered_model import RegisteredModel
 from modelyard.api.training_run import TrainingRun
 from modelyard.errors import ModelyardError
 from modelyard.kube.names import CONNECTION_SECRET
 from modelyard.plan import Manifest
-from modelyard.ports import ArtifactTree, TrackedModel, TrackedVersion
+from modelyard.ports import ArtifactTree, TrackedModel, TrackedRun, TrackedVersion
 from modelyard.registered_model.declarations import Declaration
 
-__all__ = ["Artifacts", "Observation", "Source", "is_empty"]
+__all__ = ["Artifacts", "Evidence", "Observation", "Source", "is_empty"]
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,24 @@ class Artifacts:
 
 
 @dataclass(frozen=True)
+class Evidence:
+    """What gates judge by. A text in place of a value says why it could not be read.
+
+    Attributes:
+        runs: MLflow runs by id; None: there is none.
+        signatures: By digest of the version; None: the model has none.
+        training_runs: TrainingRuns by name.
+        objectives: By version, the objective of the Experiment that it came from.
+
+    """
+
+    runs: Mapping[str, TrackedRun | str | None] = field(default_factory=dict)
+    signatures: Mapping[str, Signature | str | None] = field(default_factory=dict)
+    training_runs: Mapping[str, TrainingRun] = field(default_factory=dict)
+    objectives: Mapping[str, Objective] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Observation:
     """The world at one moment, as far as a RegisteredModel is concerned.
 
@@ -64,6 +83,7 @@ class Observation:
         artifacts: For recorded versions in use, and those that MLflow has lost: what is in S3; None
             when nothing is; a Blocker when S3 refuses.
         runs: The TrainingRuns that versions may come from, by name.
+        evidence: What gates judge by that are not judged yet.
         allow_code: Whether the namespace allows models whose loading runs code.
         pods_secret: The Secret with the connection of the pods.
         tracking_url: MLflow's address.
@@ -79,6 +99,7 @@ class Observation:
     sources: Mapping[str, Source | Blocker] = field(default_factory=dict)
     artifacts: Mapping[str, Artifacts | Blocker | None] = field(default_factory=dict)
     runs: Mapping[str, TrainingRun] = field(default_factory=dict)
+    evidence: Evidence = field(default_factory=Evidence)
     allow_code: bool = False
     pods_secret: str = CONNECTION_SECRET
     tracking_url: str = ""

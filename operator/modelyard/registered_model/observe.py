@@ -18,8 +18,9 @@ from modelyard.kube.names import ADOPT_ANNOTATION, ALLOW_CODE_LABEL, CONNECTION_
 from modelyard.kube.pod_state import pod_end
 from modelyard.kube.pod_words import cleaned
 from modelyard.plan import Manifest
-from modelyard.ports import Ports, Tenant, TrackedModel, TrackedVersion
+from modelyard.ports import Cluster, Ports, Tenant, TrackedModel, TrackedVersion
 from modelyard.registered_model.declarations import declarations
+from modelyard.registered_model.evidence import gather
 from modelyard.registered_model.observation import Artifacts, Observation, Source
 from modelyard.registered_model.sources import resolve
 from modelyard.registered_model.versions import tracked_by_name
@@ -48,7 +49,7 @@ async def observe(model: RegisteredModel, ports: Ports, _now: datetime) -> Obser
         ports.doubt(meta.namespace)
     try:
         tenant = await ports.tenant(meta.namespace)
-        found = await _external(model, found, tenant)
+        found = await _external(model, found, tenant, ports.cluster)
     except ModelyardError as error:
         found = replace(found, dependency_error=error)
     words = ports.words(meta.namespace)  # by the Secret as it was read now
@@ -70,7 +71,7 @@ def _concerns(model: RegisteredModel, run: Manifest) -> bool:
     return named or (run["spec"].get("register") or {}).get("model") == model.metadata.name
 
 
-async def _external(model: RegisteredModel, found: Observation, tenant: Tenant) -> Observation:
+async def _external(model: RegisteredModel, found: Observation, tenant: Tenant, cluster: Cluster) -> Observation:
     name = mlflow_model_name(model.metadata.namespace, model.metadata.name)
     tracked = await tenant.tracking.model(name)
     found = replace(found, model=tracked, tracking_url=tenant.tracking_url, pods_secret=tenant.pods_secret)
@@ -79,7 +80,7 @@ async def _external(model: RegisteredModel, found: Observation, tenant: Tenant) 
     versions = await tenant.tracking.versions(name)
     read = _to_read(model, versions)
     artifacts = {version.name: await _artifacts(version, tenant) for version in read}
-    found = replace(found, versions=versions, artifacts=artifacts)
+    found = replace(found, versions=versions, artifacts=artifacts, evidence=await gather(model, cluster, tenant))
     return replace(found, sources=await _sources(model, found, tenant))
 
 

@@ -1,65 +1,39 @@
 """A promotion as a list of steps: what stands between the desired and the effective version. Pure.
 
     admit    the version exists, its bytes are recorded, and the stage has not rejected it
+    from     it has held the stage that it must come from, if the spec names one
+    gates    the gates have passed it, if the spec has any
     start    its pods are starting next to those of the stable version, until they are available
     switch   the Service routes to it
     record   it is effective
 
 All steps are computed in every round, each from the view alone. The same tuple is the next action,
-the progress in the status and the condition's message. A new rule is another step here: a metric
-gate, for example, goes between `admit` and `start`.
+the progress in the status and the condition's message. A new rule is another step here.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from modelyard.api.blocker import Blocker
-from modelyard.api.registered_model import Draining, Rejection, ServedVersion, StageStatus, StepState
 from modelyard.api.registered_model import ModelReason as Reason
+from modelyard.api.registered_model import StageStatus, StepState
 from modelyard.errors import ModelyardError
-from modelyard.plan import Apply, Delete
-from modelyard.registered_model import serving
+from modelyard.registered_model import checks, serving
+from modelyard.registered_model.step import DETAIL, Step, drain, rejected, without_candidate
 from modelyard.registered_model.view import StageView
 
-__all__ = ["Step", "current", "names", "refused_step", "steps", "without_candidate"]
+__all__ = ["ALWAYS", "current", "names", "refused_step", "steps"]
 
-_DETAIL = 128
-_REJECTIONS = 5
-_DRAINS = 4
 _RETRY_REFUSED = timedelta(seconds=30)
 _FIELDS = {word: f"serving.{word}" for word in ("resources", "nodeSelector", "tolerations", "autoscaling", "replicas")}
 """By a word of the API server's refusal the field of a stage that it is about."""
 
 
-@dataclass(frozen=True)
-class Step:
-    """One step, as it stands now.
-
-    Attributes:
-        name: The step.
-        state: Done, Active, Waiting or Failed.
-        detail: What it does, or waits for.
-        actions: What moves it on.
-        blocker: Why it is not done.
-        requeue_after: When to look at it again though nothing changed.
-        record: The stage's status to write before anything else is done.
-
-    """
-
-    name: str
-    state: StepState
-    detail: str = ""
-    actions: tuple[Apply | Delete, ...] = ()
-    blocker: Blocker | None = None
-    requeue_after: timedelta | None = None
-    record: StageStatus | None = None
-
-
 def steps(view: StageView, now: datetime) -> tuple[Step, ...]:
     """Return the steps of the promotion that the stage's spec asks for, in order."""
     found: list[Step] = []
-    for name, step in _STEPS.items():
+    for name in names(view):
+        step = _STEPS[name]
         reached = all(each.state is StepState.DONE for each in found)
         found.append(step(view, now) if reached else Step(name, StepState.WAITING))
     return tuple(found)
@@ -70,9 +44,16 @@ def current(progress: tuple[Step, ...]) -> Step:
     return next((step for step in progress if step.state is not StepState.DONE), progress[-1])
 
 
-def names() -> tuple[str, ...]:
-    """Return the names of the steps, in order."""
-    return tuple(_STEPS)
+def names(view: StageView) -> tuple[str, ...]:
+    """Return the names of the steps, in order.
+
+    Neither a refresh nor the return of the version displaced last is asked what it was asked before.
+    """
+    spec = view.spec
+    if spec is None or view.is_refresh or view.returns:
+        return ALWAYS
+    asked = {name for name, what in (("from", spec.from_), ("gates", spec.gates)) if what}
+    return tuple(name for name in _STEPS if name in ALWAYS or name in asked)
 
 
 # --- admit --------------------------------------------------------------------------------------
@@ -84,7 +65,7 @@ def _admit(view: StageView, now: datetime) -> Step:
         state = StepState.FAILED if blocker.needs_action else StepState.WAITING
         # A version that cannot take the stage keeps no pods; one that only waits does.
         dropped = without_candidate(view, now) if blocker.needs_action and view.status.candidate is not None else None
-        return Step("admit", state, blocker.message[:_DETAIL], blocker=blocker, record=dropped)
+        return Step("admit", state, blocker.message[:DETAIL], blocker=blocker, record=dropped)
     assert wanted is not None, "an admissible version has a recorded digest"
     if view.status.candidate != wanted:
         begun = without_candidate(view, now).model_copy(update={"desired": view.desired, "candidate": wanted, "start_time": now})
@@ -111,36 +92,16 @@ def _inadmissible(view: StageView) -> Blocker | None:
 
 
 def _rejection(view: StageView) -> Blocker | None:
-    """Return the rejection that is in force for what is wanted."""
-    wanted = view.wanted
-    if wanted is None:
+    """Return what a rejection says that is in force."""
+    rejection = view.rejection
+    if rejection is None:
         return None
-    for rejection in view.status.rejected:
-        same = (rejection.version, rejection.digest) == (wanted.version, wanted.digest)
-        lasts = rejection.spec_hash == view.spec_hash and rejection.attempt >= view.attempt
-        if same and lasts and rejection.runtime in {None, wanted.runtime.identity}:
-            stable = f"{view.status.version} is still serving" if view.status.version else "nothing is serving"
-            message = (
-                f"{wanted.version} was rejected, and {stable}. {rejection.message} It is tried again when the stage's spec"
-                f" changes, or when stages.{view.name}.attempt is raised above {rejection.attempt}."
-            )
-            return Blocker.of(rejection.reason, message, needs_action=True)
-    return None
-
-
-def without_candidate(view: StageView, now: datetime) -> StageStatus:
-    """Return the stage's status without its candidate, whose pods drain if requests may reach them."""
-    dropped, drains = view.status.candidate, serving.draining(view, now)
-    if dropped is not None and view.routed == dropped.runtime.identity and dropped != view.effective:
-        drains = _drain(drains, dropped, now)
-    return view.status.model_copy(update={"candidate": None, "start_time": None, "draining": drains})
-
-
-def _drain(drains: tuple[Draining, ...], what: ServedVersion, now: datetime) -> tuple[Draining, ...]:
-    """Return the draining versions with one more; those that drain the longest come first."""
-    identity = what.runtime.identity
-    others = tuple(each for each in drains if each.identity != identity)
-    return (*others, Draining(identity=identity, until_time=now + serving.DRAIN))[-_DRAINS:]
+    stable = f"{view.status.version} is still serving" if view.status.version else "nothing is serving"
+    message = (
+        f"{rejection.version} was rejected, and {stable}. {rejection.message} It is tried again when the stage's spec"
+        f" changes, or when stages.{view.name}.attempt is raised above {rejection.attempt}."
+    )
+    return Blocker.of(rejection.reason, message, needs_action=True)
 
 
 # --- start --------------------------------------------------------------------------------------
@@ -154,7 +115,8 @@ def _start(view: StageView, now: datetime) -> Step:
         return refused_step("start", view.name, error)
     pods, replicas = serving.standing(view, candidate), serving.replicas(view, candidate)
     if pods.refused and not actions:
-        return _rejected(view, candidate, str(pods.reason or Reason.SERVING_FAILED), pods.message, now)
+        reason = str(pods.reason or Reason.SERVING_FAILED)
+        return rejected(view, "start", reason, pods.message, now, runtime=candidate.runtime.identity)
     # No request depends on a first version yet; later ones must not meet a pod that is ready for a moment only.
     steady = pods.available if view.status.version else pods.ready
     detail = f"{min(steady, replicas)} of {replicas} pods are ready"
@@ -165,24 +127,6 @@ def _start(view: StageView, now: datetime) -> Step:
         state = StepState.FAILED if pods.stalled else StepState.ACTIVE
         return Step("start", state, detail, actions, blocker)
     return Step("start", StepState.DONE, detail)
-
-
-def _rejected(view: StageView, candidate: ServedVersion, reason: str, message: str, now: datetime) -> Step:
-    """Record that a candidate's own pods said that it cannot be served."""
-    rejection = Rejection(
-        version=candidate.version,
-        digest=candidate.digest,
-        runtime=candidate.runtime.identity,
-        spec_hash=view.spec_hash,
-        attempt=view.attempt,
-        reason=reason,
-        message=message[:256],
-        time=now,
-    )
-    status = without_candidate(view, now)
-    others = (each for each in status.rejected if (each.digest, each.runtime) != (rejection.digest, rejection.runtime))
-    status = status.model_copy(update={"rejected": (*others, rejection)[-_REJECTIONS:]})
-    return Step("start", StepState.FAILED, message[:_DETAIL], record=status)
 
 
 # --- switch -------------------------------------------------------------------------------------
@@ -200,12 +144,12 @@ def _switch(view: StageView, _now: datetime) -> Step:
     if (error := serving.refused(view, actions)) is not None:
         return refused_step("switch", view.name, error)
     blocker = Blocker.of(Reason.PROMOTING, f"{candidate.version} is ready and receives all traffic now.")
-    return Step("switch", StepState.ACTIVE, blocker.message[:_DETAIL], actions, blocker)
+    return Step("switch", StepState.ACTIVE, blocker.message[:DETAIL], actions, blocker)
 
 
 def _held(name: str, view: StageView) -> Step:
     message = f"{view.desired} is ready, and the stage switches to it when MLflow and S3 answer."
-    return Step(name, StepState.WAITING, message[:_DETAIL], blocker=Blocker.of(Reason.PROMOTING, message))
+    return Step(name, StepState.WAITING, message[:DETAIL], blocker=Blocker.of(Reason.PROMOTING, message))
 
 
 def refused_step(name: str, stage: str, error: ModelyardError) -> Step:
@@ -216,7 +160,7 @@ def refused_step(name: str, stage: str, error: ModelyardError) -> Step:
         f" is spec.stages.{stage}.{field}. Until then it is tried again every {_RETRY_REFUSED.seconds} s."
     )
     blocker = Blocker.of(Reason.REQUEST_REFUSED, message, needs_action=True)
-    return Step(name, StepState.FAILED, message[:_DETAIL], blocker=blocker, requeue_after=_RETRY_REFUSED)
+    return Step(name, StepState.FAILED, message[:DETAIL], blocker=blocker, requeue_after=_RETRY_REFUSED)
 
 
 # --- record -------------------------------------------------------------------------------------
@@ -226,7 +170,7 @@ def _record(view: StageView, now: datetime) -> Step:
     assert candidate is not None, "what is recorded was admitted"
     drains = serving.draining(view, now)
     if stable is not None:
-        drains = _drain(drains, stable, now)
+        drains = drain(drains, stable, now)
     displaced = (stable, view.status.previous)
     kept = next((each for each in displaced if each is not None and each.version != candidate.version), None)
     status = StageStatus(
@@ -244,4 +188,13 @@ def _record(view: StageView, now: datetime) -> Step:
     return Step("record", StepState.ACTIVE, f"{candidate.version} becomes effective", record=status)
 
 
-_STEPS: dict[str, Callable[[StageView, datetime], Step]] = {"admit": _admit, "start": _start, "switch": _switch, "record": _record}
+_STEPS: dict[str, Callable[[StageView, datetime], Step]] = {
+    "admit": _admit,
+    "from": checks.comes_from,
+    "gates": checks.gates,
+    "start": _start,
+    "switch": _switch,
+    "record": _record,
+}
+ALWAYS = ("admit", "start", "switch", "record")
+"""Steps that every promotion has."""

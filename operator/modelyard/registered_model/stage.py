@@ -4,13 +4,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from modelyard.api.blocker import Blocker
-from modelyard.api.registered_model import HistoryEntry, ServedVersion, StageStatus, StepState, StepStatus
+from modelyard.api.gates import Verdict
+from modelyard.api.registered_model import HistoryEntry, JudgedVersion, ServedVersion, StageStatus, StepState, StepStatus
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.kube.names import serving_name
 from modelyard.plan import Apply, Delete
 from modelyard.registered_model import build, promotion, serving
+from modelyard.registered_model.gates.judging import judge
 from modelyard.registered_model.history import entry
-from modelyard.registered_model.promotion import Step
+from modelyard.registered_model.step import Step, without_candidate
 from modelyard.registered_model.versions import may_start
 from modelyard.registered_model.view import StageView
 
@@ -48,7 +50,7 @@ def decide_stage(view: StageView, now: datetime) -> StageDecision:
     if view.desired is None:
         return _cleared(view, now)
     if view.status.candidate not in {None, view.wanted}:
-        dropped = promotion.without_candidate(view, now).model_copy(update={"desired": view.desired})
+        dropped = without_candidate(view, now).model_copy(update={"desired": view.desired})
         return StageDecision(dropped, record=True)
     if view.is_changing:
         return _changing(view, now)
@@ -103,7 +105,7 @@ def _steady(view: StageView, now: datetime) -> StageDecision:
     status = view.status.model_copy(
         update={"desired": view.desired, "attempt": view.attempt, "start_time": None, "draining": serving.draining(view, now)}
     )
-    status = status.model_copy(update={"steps": _all_done(view.status)})
+    status = status.model_copy(update={"steps": _last_done(view.status)} | _still_judged(view, stable))
     if not view.is_served:
         none = _NO_PODS | {"blocked": None, "draining": ()}
         return StageDecision(status.model_copy(update=none), serving.everything(view, but=_templates(view)))
@@ -115,21 +117,24 @@ def _steady(view: StageView, now: datetime) -> StageDecision:
 
 def _changing(view: StageView, now: datetime) -> StageDecision:
     """Another version, or another runtime, is asked for: keep the stable one, and take the next step."""
-    progress = promotion.steps(view, now)
+    progress, judged = promotion.steps(view, now), _judged(view, now)
     step = promotion.current(progress)
     if step.record is not None:
-        recorded = step.record.model_copy(update={"steps": _steps(view, progress, now)})
+        recorded = step.record.model_copy(update={"steps": _steps(view, progress, now)} | judged)
         if step.name == "record":
-            recorded = recorded.model_copy(update={"steps": _all_done(recorded)})
+            recorded = recorded.model_copy(update={"steps": _all_done(recorded, promotion.names(view))})
             return StageDecision(recorded, entry=entry(view, view.wanted, now), record=True)
         return StageDecision(recorded, record=True)
-    stable, status = view.effective, view.status
+    stable, status = view.effective, view.status.model_copy(update=judged)
+    if _passed(status) - _passed(view.status):
+        # What passed is recorded before anything is done for it.
+        return StageDecision(status.model_copy(update={"steps": _steps(view, progress, now)}), record=True)
     candidate = status.candidate
     gone, left = serving.expired(view, [stable, candidate], now)
     actions: tuple[Apply | Delete, ...] = ()
     if stable is not None and view.is_served:
         actions = serving.workload(view, stable)
-        if step.name in {"admit", "start"}:
+        if step.name not in {"switch", "record"}:
             actions += serving.routes(view, stable)
         status = status.model_copy(update=_pods(view, stable))
     elif not view.is_served:
@@ -150,6 +155,28 @@ def _changing(view: StageView, now: datetime) -> StageDecision:
     )
     waits = [each for each in (left, step.requeue_after) if each is not None]
     return _acting(view, status, (*actions, *step.actions, *gone), min(waits, default=None))
+
+
+def _judged(view: StageView, now: datetime) -> dict[str, object]:
+    """Return what the status says of the gates of the version that the stage is to take."""
+    wanted = view.wanted
+    if wanted is None or view.is_refresh:
+        return {}
+    results = tuple(result.status for result in judge(view, now))
+    judged = JudgedVersion(version=wanted.version, digest=wanted.digest) if results else None
+    return {"judged": judged, "gates": results}
+
+
+def _still_judged(view: StageView, stable: ServedVersion) -> dict[str, object]:
+    """Return the verdicts by which the effective version holds the stage; those about another one go."""
+    judged = view.status.judged
+    about = judged is not None and (judged.version, judged.digest) == (stable.version, stable.digest)
+    return {} if about else {"judged": None, "gates": ()}
+
+
+def _passed(status: StageStatus) -> set[tuple[str, str, str | None, str]]:
+    about = status.judged.digest if status.judged else ""
+    return {(gate.name, gate.gate_hash, gate.incumbent, about) for gate in status.gates if gate.verdict is Verdict.PASS}
 
 
 def _start_time(view: StageView, now: datetime) -> datetime:
@@ -223,6 +250,13 @@ def _steps(view: StageView, progress: tuple[Step, ...], now: datetime) -> tuple[
     return tuple(shown)
 
 
-def _all_done(status: StageStatus) -> tuple[StepStatus, ...]:
+def _last_done(status: StageStatus) -> tuple[StepStatus, ...]:
+    """Return the steps that made the effective version; those of a promotion that was given up are forgotten."""
+    if status.steps and all(step.state is StepState.DONE for step in status.steps):
+        return status.steps
+    return _all_done(status, promotion.ALWAYS)
+
+
+def _all_done(status: StageStatus, names: tuple[str, ...]) -> tuple[StepStatus, ...]:
     """Return the steps of the promotion that made the effective version, all done."""
-    return tuple(StepStatus(name=name, state=StepState.DONE, since_time=status.since_time) for name in promotion.names())
+    return tuple(StepStatus(name=name, state=StepState.DONE, since_time=status.since_time) for name in names)

@@ -8,6 +8,7 @@ from functools import cached_property
 
 from modelyard.api.registered_model import (
     RegisteredModel,
+    Rejection,
     RuntimeUpdate,
     ServedVersion,
     Serving,
@@ -21,8 +22,22 @@ from modelyard.kube.pods import Runtime
 from modelyard.plan import Manifest
 from modelyard.registered_model import build
 from modelyard.registered_model.build import Surroundings
+from modelyard.registered_model.observation import Evidence
 
-__all__ = ["StageView", "identity_of"]
+__all__ = ["Holder", "StageView", "holder_of", "identity_of", "rejection_of", "spec_hash"]
+
+
+@dataclass(frozen=True)
+class Holder:
+    """The version that holds a stage."""
+
+    version: str
+    digest: str
+
+    @property
+    def short(self) -> str:
+        """The first eight hex digits of its digest."""
+        return self.digest.removeprefix("sha256:")[:8]
 
 
 @dataclass(frozen=True)
@@ -39,6 +54,7 @@ class StageView:
         around: What its pods get from the namespace.
         refusals: Applies that the API server refused in this reconcile, by kind and name.
         dependencies_down: MLflow or S3 is unreachable, so no stage switches.
+        evidence: What gates judge by.
 
     """
 
@@ -51,6 +67,7 @@ class StageView:
     around: Surroundings
     refusals: Mapping[tuple[str, str], ModelyardError] = field(default_factory=dict)
     dependencies_down: bool = False
+    evidence: Evidence = field(default_factory=Evidence)
 
     @property
     def spec(self) -> Stage | None:
@@ -123,10 +140,31 @@ class StageView:
     @cached_property
     def spec_hash(self) -> str:
         """Hash of what a rejection depends on: the stage without replicas, autoscaling and resources."""
-        spec = self.spec.model_dump(mode="json", by_alias=True, exclude_none=True) if self.spec else {}
-        serving = {key: value for key, value in spec.pop("serving", {}).items() if key not in {"replicas", "autoscaling", "resources"}}
-        rest = {key: value for key, value in spec.items() if key not in {"version", "attempt"}}
-        return hashlib.sha256(json.dumps(rest | {"serving": serving}, sort_keys=True).encode()).hexdigest()[:16]
+        return spec_hash(self.spec or Stage())
+
+    # --- what gates compare with, and what they said ---------------------------------------------
+    def holder(self, stage: str) -> Holder | None:
+        """Return what is effective in a stage of the model, as it is recorded."""
+        return holder_of(self.model, stage)
+
+    @property
+    def is_refresh(self) -> bool:
+        """Whether the effective version gets another runtime, and nothing else changes."""
+        return self.desired is not None and self.desired == self.status.version
+
+    @property
+    def returns(self) -> bool:
+        """Whether the version is the one displaced last, byte for byte: it held the stage before."""
+        previous, wanted = self.status.previous, self.wanted
+        return previous is not None and wanted is not None and (previous.version, previous.digest) == (wanted.version, wanted.digest)
+
+    @cached_property
+    def rejection(self) -> Rejection | None:
+        """The rejection that is in force for what is wanted."""
+        wanted = self.wanted
+        if wanted is None or self.spec is None:
+            return None
+        return rejection_of(self.spec, self.status, wanted.version, wanted.digest, wanted.runtime.identity)
 
     # --- the serving objects --------------------------------------------------------------------
     def live(self, kind: str, name: str) -> Manifest | None:
@@ -148,6 +186,32 @@ class StageView:
         service = next(iter(self.of_kind("Service")), None)
         selector: Mapping[str, str] = ((service or {}).get("spec") or {}).get("selector") or {}
         return selector.get(IDENTITY_LABEL)
+
+
+def holder_of(model: RegisteredModel, stage: str) -> Holder | None:
+    """Return what is effective in a stage of a model, as it is recorded."""
+    status = model.status.stages.get(stage)
+    if status is None or status.version is None or status.digest is None:
+        return None
+    return Holder(status.version, status.digest)
+
+
+def rejection_of(stage: Stage, status: StageStatus, version: str, digest: str, runtime: str | None = None) -> Rejection | None:
+    """Return the rejection of a version that is in force, of all runtimes or of one."""
+    for rejection in status.rejected:
+        same = (rejection.version, rejection.digest) == (version, digest)
+        lasts = rejection.spec_hash == spec_hash(stage) and rejection.attempt >= stage.attempt
+        if same and lasts and rejection.runtime in {None, runtime}:
+            return rejection
+    return None
+
+
+def spec_hash(stage: Stage) -> str:
+    """Return the hash of what a rejection depends on: the stage without version, attempt, replicas, autoscaling and resources."""
+    spec = stage.model_dump(mode="json", by_alias=True, exclude_none=True)
+    serving = {key: value for key, value in spec.pop("serving", {}).items() if key not in {"replicas", "autoscaling", "resources"}}
+    rest = {key: value for key, value in spec.items() if key not in {"version", "attempt"}}
+    return hashlib.sha256(json.dumps(rest | {"serving": serving}, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def identity_of(owned: Manifest) -> str | None:

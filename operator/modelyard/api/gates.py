@@ -1,0 +1,134 @@
+"""Gates of a stage: what a version must show before it takes the stage."""
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from modelyard.api.base import Digest, Duration, Number, Schema
+from modelyard.api.rules import metric_name, rule, rules
+
+__all__ = [
+    "GATES",
+    "DatasetGate",
+    "Gate",
+    "IncumbentGate",
+    "MetricGate",
+    "Samples",
+    "SignatureGate",
+    "SoakGate",
+    "Verdict",
+]
+
+GATES = 8
+"""How many gates a stage has."""
+
+StageName = Annotated[str, Field(max_length=30, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
+MetricName = Annotated[str, Field(min_length=1, max_length=250, json_schema_extra=rules(*metric_name()))]
+
+
+class Verdict(StrEnum):
+    """What a gate says of a version."""
+
+    PASS = "Pass"  # noqa: S105
+    FAIL = "Fail"
+    """The version is rejected; the stable one keeps serving."""
+    PENDING = "Pending"
+    """It cannot be said yet; the message names what is waited for."""
+    ERROR = "Error"
+    """The question could not be asked; it is asked again by itself."""
+
+
+class MetricGate(Schema):
+    """A metric of the MLflow run that the version came from."""
+
+    model_config = Schema.model_config | {
+        "json_schema_extra": rules(rule("has(self.atLeast) || has(self.atMost)", "write atLeast, atMost, or both"))
+    }
+
+    name: Annotated[MetricName, Field(description="Name of the metric in MLflow. The gate waits while the run does not have it.")]
+    at_least: Annotated[Number | None, Field(description='Least value that passes, such as "0.90".')] = None
+    at_most: Annotated[Number | None, Field(description='Greatest value that passes, such as "0.05".')] = None
+
+
+class Samples(Schema):
+    """How many samples a metric was computed on."""
+
+    metric: Annotated[MetricName, Field(description="Name of the metric that counts them, in the same run.")]
+    at_least: Annotated[int, Field(ge=1, le=1_000_000_000_000, description="Fewest samples that the comparison is believed with.")]
+
+
+class IncumbentGate(Schema):
+    """A metric of the version, against the same metric of the version that holds a stage."""
+
+    stage: Annotated[StageName | None, Field(description="Whose effective version is the incumbent; this stage's if absent.")] = None
+    metric: Annotated[MetricName, Field(description="Name of the metric in MLflow, in the runs of both versions.")]
+    direction: Annotated[
+        Literal["Maximize", "Minimize"] | None,
+        Field(description="Maximize: more is better. Minimize: less is. Absent: as the objective of the version's Experiment says, if it is of this metric."),
+    ] = None
+    tolerance: Annotated[
+        Number,
+        Field(
+            description="How much worse than the incumbent still passes.",
+            json_schema_extra=rules(rule("!self.startsWith('-')", 'write a number that is not negative, such as "0.005"')),
+        ),
+    ] = "0"
+    samples: Annotated[
+        Samples | None, Field(description="How many samples both values must come from; with fewer the gate waits for them.")
+    ] = None
+
+
+class SignatureGate(Schema):
+    """What the incumbent's inputs accept, the version accepts, and it answers the same columns."""
+
+    stage: Annotated[StageName | None, Field(description="Whose effective version is the incumbent; this stage's if absent.")] = None
+
+
+class SoakGate(Schema):
+    """The version, with its present digest, has held a stage for some time without a break."""
+
+    stage: Annotated[StageName, Field(description="The stage.")]
+    for_: Annotated[Duration, Field(alias="for", description="How long, such as 24h.")]
+
+
+class DatasetGate(Schema):
+    """The dataset that the version's TrainingRun read."""
+
+    model_config = Schema.model_config | {
+        "json_schema_extra": rules(rule("has(self.digest) || has(self.maxAge)", "write digest, maxAge, or both"))
+    }
+
+    digest: Annotated[Digest | None, Field(description="sha256:<hex> of the dataset's bytes.")] = None
+    max_age: Annotated[Duration | None, Field(description="How long ago the training that read it began at most, such as 30d.")] = None
+
+
+_KINDS = ("metric", "incumbent", "signature", "soak", "dataset")
+
+
+class Gate(Schema):
+    """One gate: a name, and exactly one kind."""
+
+    model_config = Schema.model_config | {
+        "json_schema_extra": rules(
+            rule(
+                f"[{', '.join(f'has(self.{kind})' for kind in _KINDS)}].filter(x, x).size() == 1",
+                f"a gate has exactly one of {', '.join(_KINDS[:-1])} and {_KINDS[-1]}",
+            )
+        )
+    }
+
+    name: Annotated[
+        str,
+        Field(max_length=30, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", description="Its name, as status and events show it."),
+    ]
+    metric: Annotated[MetricGate | None, Field(description="A metric of the version's run.")] = None
+    incumbent: Annotated[IncumbentGate | None, Field(description="A metric against that of the version that is there.")] = None
+    signature: Annotated[SignatureGate | None, Field(description="Inputs and outputs against those of the version that is there.")] = None
+    soak: Annotated[SoakGate | None, Field(description="Time in another stage.")] = None
+    dataset: Annotated[DatasetGate | None, Field(description="What it was trained on.")] = None
+
+    @property
+    def kind(self) -> str:
+        """The kind, as the spec writes it."""
+        return next(kind for kind in _KINDS if getattr(self, kind) is not None)

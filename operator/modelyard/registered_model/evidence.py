@@ -1,0 +1,90 @@
+"""Read what gates judge by: runs, signatures, TrainingRuns, objectives. Only of what is not judged yet.
+
+Verdicts do not belong here (`gates`).
+"""
+
+from collections.abc import Iterator, Mapping
+
+from modelyard.api.experiment import Experiment, Objective
+from modelyard.api.gates import Gate
+from modelyard.api.mlmodel import MLMODEL_LIMIT, Signature, read_signature
+from modelyard.api.registered_model import RegisteredModel, VersionStatus
+from modelyard.api.training_run import TrainingRun
+from modelyard.errors import Forbidden, Invalid
+from modelyard.kube.names import CONNECTION_SECRET
+from modelyard.ports import Cluster, Tenant, TrackedRun
+from modelyard.registered_model.gates.judging import open_gates
+from modelyard.registered_model.observation import Evidence
+
+__all__ = ["gather"]
+
+_SHOWN = 100
+
+
+async def gather(model: RegisteredModel, cluster: Cluster, tenant: Tenant) -> Evidence:
+    """Read the evidence of the gates that have not answered.
+
+    Raises:
+        Unavailable: MLflow or S3 did not answer.
+
+    """
+    runs: dict[str, TrackedRun | str | None] = {}
+    signatures: dict[str, Signature | str | None] = {}
+    training_runs: dict[str, TrainingRun] = {}
+    objectives: dict[str, Objective] = {}
+    for gate, candidate, holder in _open(model):
+        versions = [version for version in (candidate, holder) if version is not None]
+        if gate.kind in {"metric", "incumbent"}:
+            for version in versions:
+                if version.run_id is not None and version.run_id not in runs:
+                    runs[version.run_id] = await _run(version, tenant)
+        if gate.kind == "signature" and holder is not None and holder.digest != candidate.digest:
+            for version in versions:
+                if str(version.digest) not in signatures:
+                    signatures[str(version.digest)] = await _signature(version, tenant)
+        if gate.kind in {"incumbent", "dataset"} and (run := _training_run(candidate, cluster, model)) is not None:
+            training_runs[run.metadata.name] = run
+            if (objective := _objective(run, cluster)) is not None:
+                objectives[candidate.name] = objective
+    return Evidence(runs, signatures, training_runs, objectives)
+
+
+def _open(model: RegisteredModel) -> Iterator[tuple[Gate, VersionStatus, VersionStatus | None]]:
+    """Return the gates that are to be asked, each with the version and the one that it is compared with."""
+    versions: Mapping[str, VersionStatus] = {version.name: version for version in model.status.versions}
+    for name, stage in model.spec.stages.items():
+        candidate = versions.get(stage.version or "")
+        if not stage.gates or candidate is None or candidate.digest is None:
+            continue
+        for gate in open_gates(model, name, candidate):
+            compared = gate.incumbent or gate.signature
+            holder = model.status.stages.get(compared.stage or name) if compared else None
+            held = versions.get(holder.version or "") if holder else None
+            yield gate, candidate, held if held is not None and holder is not None and held.digest == holder.digest else None
+
+
+async def _run(version: VersionStatus, tenant: Tenant) -> TrackedRun | str | None:
+    try:
+        return await tenant.tracking.run(str(version.run_id))
+    except Invalid as error:
+        return f"the run of {version.name} cannot be read: {str(error)[:_SHOWN]}"
+
+
+async def _signature(version: VersionStatus, tenant: Tenant) -> Signature | str | None:
+    try:
+        text = await tenant.store.read(f"{str(version.uri).rstrip('/')}/MLmodel", MLMODEL_LIMIT)
+    except Forbidden:
+        return f"S3 refuses the MLmodel of {version.name}: correct the keys in the Secret {CONNECTION_SECRET}"
+    except Invalid as error:
+        return f"the MLmodel of {version.name} cannot be read: {str(error)[:_SHOWN]}"
+    return f"the MLmodel of {version.name} is no longer in S3" if text is None else read_signature(text)
+
+
+def _training_run(version: VersionStatus, cluster: Cluster, model: RegisteredModel) -> TrainingRun | None:
+    body = cluster.get("trainingruns", model.metadata.namespace, version.training_run) if version.training_run else None
+    return TrainingRun.parse(body) if body is not None else None
+
+
+def _objective(run: TrainingRun, cluster: Cluster) -> Objective | None:
+    body = cluster.get("experiments", run.metadata.namespace, run.spec.experiment)
+    return Experiment.parse(body).spec.objective if body is not None else None

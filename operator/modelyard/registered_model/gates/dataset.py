@@ -1,0 +1,30 @@
+"""The gate `dataset`: what the version's TrainingRun read, and when. Pure."""
+
+from datetime import datetime
+
+from modelyard.api.base import parse_duration
+from modelyard.api.gates import Gate
+from modelyard.api.registered_model import VersionStatus
+from modelyard.registered_model.gates.judged import Judged, failed, passed
+from modelyard.registered_model.view import StageView
+
+__all__ = ["judge"]
+
+
+def judge(gate: Gate, view: StageView, candidate: VersionStatus, now: datetime) -> Judged:
+    """Pass when the dataset is the one that is pinned, and was not read too long ago."""
+    asked = gate.dataset
+    assert asked is not None, "the table sends each gate to its kind"
+    if candidate.training_run is None:
+        return failed(f"{candidate.name} came from no TrainingRun, so nothing says which dataset it was trained on")
+    run = view.evidence.training_runs.get(candidate.training_run)
+    if run is None or run.status.mlflow is None or run.status.mlflow.run_id != candidate.run_id:
+        return failed(f"the TrainingRun {candidate.training_run} that {candidate.name} came from is gone")
+    if run.status.dataset is None or run.status.start_time is None:
+        return failed(f"the TrainingRun {candidate.training_run} of {candidate.name} has not recorded its dataset")
+    read, began = run.status.dataset, run.status.start_time
+    if asked.digest is not None and read.digest != asked.digest:
+        return failed(f"it was trained on {read.digest[:15]}..., not on {asked.digest[:15]}...")
+    if asked.max_age is not None and now - began > parse_duration(asked.max_age):
+        return failed(f"its dataset was read at {began:%Y-%m-%d %H:%M} UTC, more than {asked.max_age} ago")
+    return passed(f"trained on {read.digest[:15]}..., read at {began:%Y-%m-%d %H:%M} UTC")

@@ -1,0 +1,81 @@
+"""The gate `incumbent`: a metric against that of the version that holds a stage. Pure."""
+
+from datetime import datetime
+from fractions import Fraction
+
+from modelyard.api.gates import Gate, IncumbentGate
+from modelyard.api.registered_model import VersionStatus
+from modelyard.registered_model.gates.judged import Judged, erroneous, failed, passed, pending
+from modelyard.registered_model.gates.values import metric_of, number
+from modelyard.registered_model.observation import Evidence
+from modelyard.registered_model.view import StageView
+
+__all__ = ["judge"]
+
+
+def judge(gate: Gate, view: StageView, candidate: VersionStatus, _now: datetime) -> Judged:
+    """Pass when the value is not worse than the incumbent's by more than the tolerance."""
+    asked = gate.incumbent
+    assert asked is not None, "the table sends each gate to its kind"
+    stage = asked.stage or view.name
+    incumbent = view.holder(stage)
+    if incumbent is None:
+        return passed(f"{stage} has no version to compare with")
+    if incumbent.digest == candidate.digest:
+        return passed(f"{stage} holds the same bytes", incumbent.short)
+    known = view.versions.get(incumbent.version)
+    if known is None or known.digest != incumbent.digest:
+        return erroneous(f"the record of {incumbent.version}, which holds {stage}, is lost")
+    direction = asked.direction or _objective(asked, candidate, view.evidence)
+    if isinstance(direction, Judged):
+        return direction
+    mine, theirs = (metric_of(version, asked.metric, view.evidence) for version in (candidate, known))
+    if isinstance(mine, Judged):
+        return mine
+    if isinstance(theirs, Judged):
+        return _without(theirs, incumbent.version)
+    if (waits := _samples(asked, (candidate, known), view.evidence)) is not None:
+        return waits
+    return _compared(asked, mine, theirs, incumbent.version, incumbent.short, direction=direction)
+
+
+def _compared(asked: IncumbentGate, mine: float, theirs: float, version: str, short: str, *, direction: str) -> Judged:
+    said = f"{number(mine)} against {number(theirs)} of {version}"
+    if abs(mine) == float("inf") or abs(theirs) == float("inf"):
+        worse = mine < theirs if direction == "Maximize" else mine > theirs
+        return failed(said, short) if worse else passed(said, short)
+    # In fractions of what people wrote: 0.938 - 0.005 is not 0.933 in binary.
+    loss = Fraction(repr(theirs)) - Fraction(repr(mine)) if direction == "Maximize" else Fraction(repr(mine)) - Fraction(repr(theirs))
+    tolerance = Fraction(asked.tolerance)
+    allowed = f", tolerance {asked.tolerance}" if tolerance else ""
+    better = "more" if direction == "Maximize" else "less"
+    if loss > tolerance:
+        return failed(f"{asked.metric} is {said}: {number(float(loss))} worse{allowed} ({better} is better)", short)
+    difference = f"{number(float(abs(loss)))} {'worse' if loss > 0 else 'better'}" if loss else "equal"
+    return passed(f"{asked.metric} is {said}: {difference}{allowed}", short)
+
+
+def _objective(asked: IncumbentGate, candidate: VersionStatus, evidence: Evidence) -> str | Judged:
+    """Return the direction of the objective of the Experiment that the version came from."""
+    objective = evidence.objectives.get(candidate.name)
+    if objective is None or objective.metric != asked.metric:
+        return erroneous(f"no Experiment of {candidate.name} has {asked.metric} as its objective: set incumbent.direction")
+    return objective.goal
+
+
+def _samples(asked: IncumbentGate, versions: tuple[VersionStatus, VersionStatus], evidence: Evidence) -> Judged | None:
+    """Return what the gate says while a value comes from too few samples."""
+    if asked.samples is None:
+        return None
+    for version in versions:
+        count = metric_of(version, asked.samples.metric, evidence)
+        if isinstance(count, Judged):
+            return count
+        if count < asked.samples.at_least:
+            return pending(f"{asked.samples.metric} of {version.name} is {number(count)}: waits for {asked.samples.at_least}")
+    return None
+
+
+def _without(said: Judged, version: str) -> Judged:
+    """What is wrong with the incumbent's metric is no fault of the version that is judged."""
+    return said if said.again is not None else erroneous(f"{version}, to compare with: {said.message}")

@@ -1,0 +1,49 @@
+"""What a gate says, before it is recorded. Pure."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from modelyard.api.gates import Verdict
+
+__all__ = ["Judged", "erroneous", "failed", "passed", "pending"]
+
+_AGAIN = timedelta(minutes=1)
+"""When what nobody reports is looked at again: a metric in MLflow, an answer of S3."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One gate's answer.
+
+    Attributes:
+        verdict: In a word.
+        message: Why, with the figures; the status cuts it at 150 characters.
+        incumbent: First digits of the digest of the version that it was compared with.
+        again: When a Pending or an Error is looked at again, though nothing changed.
+
+    """
+
+    verdict: Verdict
+    message: str
+    incumbent: str | None = None
+    again: timedelta | None = None
+
+
+def passed(message: str, incumbent: str | None = None) -> Judged:
+    """Return a Pass."""
+    return Judged(Verdict.PASS, message, incumbent)
+
+
+def failed(message: str, incumbent: str | None = None) -> Judged:
+    """Return a Fail, which rejects the version."""
+    return Judged(Verdict.FAIL, message, incumbent)
+
+
+def pending(message: str, again: timedelta | None = _AGAIN) -> Judged:
+    """Return a Pending; `again` is None where a watch reports what it waits for."""
+    return Judged(Verdict.PENDING, message, again=again)
+
+
+def erroneous(message: str) -> Judged:
+    """Return an Error, which is neither a Pass nor a Fail and heals by itself."""
+    return Judged(Verdict.ERROR, message, again=_AGAIN)

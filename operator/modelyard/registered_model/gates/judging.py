@@ -1,0 +1,110 @@
+"""The gates of a stage, asked about the version that it is to take. Pure.
+
+A verdict is for a version, its digest, the gate's spec and, where there is one, the incumbent. A Pass
+and a Fail are remembered; Pending and Error are asked again. A Fail is asked again when the rejection
+that came of it is no longer in force.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from modelyard.api.gates import Gate, Verdict
+from modelyard.api.registered_model import GateStatus, JudgedVersion, RegisteredModel, StageStatus, VersionStatus
+from modelyard.registered_model.gates import dataset, incumbent, metric, signature, soak
+from modelyard.registered_model.gates.judged import Judged, erroneous
+from modelyard.registered_model.view import StageView, holder_of, rejection_of
+
+__all__ = ["Result", "hash_of", "judge", "open_gates"]
+
+_MESSAGE = 150
+_AWAY = erroneous("MLflow or S3 does not answer")
+Judge = Callable[[Gate, StageView, VersionStatus, datetime], Judged]
+_KINDS: dict[str, Judge] = {
+    "metric": metric.judge,
+    "incumbent": incumbent.judge,
+    "signature": signature.judge,
+    "soak": soak.judge,
+    "dataset": dataset.judge,
+}
+_COMPARES = {"incumbent", "signature"}
+"""Kinds whose Pass is for an incumbent."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """A gate's answer as the status records it.
+
+    Attributes:
+        status: The answer.
+        again: When to look again; None when a watch tells, or nothing is left to ask.
+
+    """
+
+    status: GateStatus
+    again: timedelta | None = None
+
+
+def judge(view: StageView, now: datetime) -> tuple[Result, ...]:
+    """Ask every gate of the stage, side by side; those that have answered are not asked again."""
+    wanted = view.wanted
+    version = view.versions.get(wanted.version) if wanted is not None else None
+    if view.spec is None or version is None or version.digest is None or view.is_refresh or view.returns:
+        return ()
+    return tuple(_result(gate, view, version, now) for gate in view.spec.gates)
+
+
+def _result(gate: Gate, view: StageView, version: VersionStatus, now: datetime) -> Result:
+    if (known := _remembered(gate, view.model, view.name, view.status, version)) is not None:
+        return Result(known)
+    said = _AWAY if view.dependencies_down else _KINDS[gate.kind](gate, view, version, now)
+    before = _recorded(gate, view.status, version)
+    same = before is not None and (before.verdict, before.message) == (said.verdict, said.message[:_MESSAGE])
+    status = GateStatus(
+        name=gate.name,
+        verdict=said.verdict,
+        message=said.message[:_MESSAGE],
+        time=before.time if same and before is not None else now,
+        gate_hash=hash_of(gate),
+        incumbent=said.incumbent,
+    )
+    return Result(status, said.again)
+
+
+def open_gates(model: RegisteredModel, stage: str, version: VersionStatus) -> tuple[Gate, ...]:
+    """Return the gates of a stage that are to be asked about a version: what is read for them is evidence."""
+    spec, status = model.spec.stages[stage], model.status.stages.get(stage) or StageStatus()
+    held = status.previous
+    if status.version == version.name or (held is not None and (held.version, held.digest) == (version.name, version.digest)):
+        return ()
+    return tuple(gate for gate in spec.gates if _remembered(gate, model, stage, status, version) is None)
+
+
+def _remembered(gate: Gate, model: RegisteredModel, stage: str, status: StageStatus, version: VersionStatus) -> GateStatus | None:
+    """Return the recorded answer of a gate, if it still holds."""
+    known = _recorded(gate, status, version)
+    if known is None:
+        return None
+    if known.verdict is Verdict.FAIL:
+        return known if rejection_of(model.spec.stages[stage], status, version.name, str(version.digest)) is not None else None
+    if known.verdict is not Verdict.PASS:
+        return None
+    if gate.kind not in _COMPARES:
+        return known
+    compared = gate.incumbent or gate.signature
+    holder = holder_of(model, (compared.stage if compared else None) or stage)
+    return known if known.incumbent == (holder.short if holder else None) else None
+
+
+def _recorded(gate: Gate, status: StageStatus, version: VersionStatus) -> GateStatus | None:
+    if status.judged != JudgedVersion(version=version.name, digest=str(version.digest)):
+        return None
+    return next((each for each in status.gates if (each.name, each.gate_hash) == (gate.name, hash_of(gate))), None)
+
+
+def hash_of(gate: Gate) -> str:
+    """Return eight hex digits of a gate's spec."""
+    spec = gate.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:8]

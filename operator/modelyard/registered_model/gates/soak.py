@@ -1,0 +1,29 @@
+"""The gate `soak`: how long the version has held another stage. It reads the record of versions, never the history. Pure."""
+
+from datetime import datetime
+
+from modelyard.api.base import parse_duration
+from modelyard.api.gates import Gate
+from modelyard.api.registered_model import VersionStatus
+from modelyard.registered_model.gates.judged import Judged, passed, pending
+from modelyard.registered_model.view import StageView
+
+__all__ = ["judge"]
+
+
+def judge(gate: Gate, _view: StageView, candidate: VersionStatus, now: datetime) -> Judged:
+    """Pass when the newest time that it held the stage, with its present digest, was long enough."""
+    asked = gate.soak
+    assert asked is not None, "the table sends each gate to its kind"
+    held = next((each for each in candidate.held if each.stage == asked.stage and each.digest == candidate.digest), None)
+    if held is None:
+        return pending(f"{candidate.name} has not held {asked.stage} yet: promote it there first", None)
+    wanted = parse_duration(asked.for_)
+    until = held.until_time or now
+    if until - held.since_time >= wanted:
+        return passed(f"{candidate.name} has held {asked.stage} for {asked.for_}")
+    if held.until_time is not None:
+        left = f"since {held.since_time:%Y-%m-%d %H:%M} until {until:%Y-%m-%d %H:%M} UTC only"
+        return pending(f"{candidate.name} held {asked.stage} {left}, not {asked.for_}: promote it there again", None)
+    ends = held.since_time + wanted
+    return pending(f"{candidate.name} has held {asked.stage} for {asked.for_} at {ends:%Y-%m-%d %H:%M:%S} UTC", ends - now)

@@ -1,0 +1,277 @@
+"""Each kind of gate: what it says of which evidence, and of none."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from modelyard.api.experiment import Objective
+from modelyard.api.gates import Gate, Verdict
+from modelyard.api.mlmodel import Column, Signature
+from modelyard.api.registered_model import HeldStage, StageStatus, VersionStatus
+from modelyard.registered_model.gates.judging import judge
+from modelyard.registered_model.gates.signature import differences
+from modelyard.registered_model.observation import Evidence
+from modelyard.tracked import RunStatus, TrackedRun
+from tests.unit.builders import DAY, NOW, training_run
+from tests.unit.models import A, B, served, stage_of, view_of
+
+HOUR = timedelta(hours=1)
+HELD = A.model_copy(update={"run_id": "run-a"})
+ASKED = B.model_copy(update={"run_id": "run-b", "training_run": "fraud-b"})
+
+
+def run(name: str, **metrics: float) -> TrackedRun:
+    return TrackedRun(name, "1", name, RunStatus.FINISHED, False, NOW, NOW, {}, metrics=metrics)
+
+
+def said(
+    gate: dict[str, Any], *, candidate: VersionStatus = ASKED, holds: VersionStatus | None = HELD, **evidence: Any
+) -> tuple[str, str, timedelta | None]:
+    """What a gate of production says of vb, which va holds: verdict, message, and when it is asked again."""
+    model = stage_of("vb", holds=holds, candidate=served(candidate), asked=[{"name": "g"} | gate])
+    view = view_of(model, versions=(HELD, candidate), evidence=Evidence(**evidence))
+    (result,) = judge(view, NOW)
+    return result.status.verdict.value, result.status.message, result.again
+
+
+def of_runs(**metrics: dict[str, float]) -> dict[str, Any]:
+    return {"runs": {f"run-{name}": run(f"run-{name}", **values) for name, values in metrics.items()}}
+
+
+# --- metric -------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("bounds", "value", "verdict", "message"),
+    [
+        ({"atLeast": "0.90"}, 0.9, "Pass", "accuracy is 0.9: at least 0.90"),
+        ({"atLeast": "0.90"}, 0.8999999, "Fail", "accuracy is 0.9, below 0.90"),
+        ({"atMost": "5e-2"}, 0.05, "Pass", "accuracy is 0.05: at most 5e-2"),
+        ({"atMost": "0"}, 0.01, "Fail", "accuracy is 0.01, above 0"),
+        ({"atMost": "0"}, 0.0, "Pass", "accuracy is 0: at most 0"),
+        ({"atLeast": "-1", "atMost": "1"}, 0.5, "Pass", "accuracy is 0.5: at least -1 and at most 1"),
+        ({"atLeast": "0"}, float("nan"), "Fail", "accuracy of vb is not a number (NaN)"),
+        ({"atMost": "1"}, float("-inf"), "Pass", "accuracy is -inf: at most 1"),
+    ],
+)
+def test_a_metric_lies_within_its_bounds(bounds: dict[str, str], value: float, verdict: str, message: str):
+    found = said({"metric": {"name": "accuracy"} | bounds}, **of_runs(b={"accuracy": value}))
+    assert found == (verdict, message, None)
+
+
+def test_a_metric_that_is_not_there_yet_is_waited_for_and_a_run_that_cannot_be_read_is_an_error():
+    gate = {"metric": {"name": "accuracy", "atLeast": "0"}}
+    minute = timedelta(minutes=1)
+    assert said(gate, **of_runs(b={"f1": 1.0})) == ("Pending", "waits for the metric accuracy of vb's run run-b", minute)
+    assert said(gate) == ("Error", "MLflow no longer has the run run-b of vb: restore it", minute)
+    assert said(gate, runs={"run-b": replace(run("run-b", accuracy=1.0), deleted=True)})[0] == "Error"
+    assert said(gate, runs={"run-b": "the run of vb cannot be read: too large"})[:2] == ("Error", "the run of vb cannot be read: too large")
+    assert said(gate, candidate=B)[:2] == ("Fail", "vb came from no MLflow run, so it has no metric accuracy")
+
+
+# --- incumbent ----------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("direction", "tolerance", "mine", "theirs", "verdict", "message"),
+    [
+        ("Maximize", "0", 0.941, 0.938, "Pass", "f1 is 0.941 against 0.938 of va: 0.003 better"),
+        ("Maximize", "0", 0.938, 0.938, "Pass", "f1 is 0.938 against 0.938 of va: equal"),
+        ("Maximize", "0.005", 0.933, 0.938, "Pass", "f1 is 0.933 against 0.938 of va: 0.005 worse, tolerance 0.005"),
+        ("Maximize", "0.005", 0.9329, 0.938, "Fail", "f1 is 0.9329 against 0.938 of va: 0.0051 worse, tolerance 0.005 (more is better)"),
+        ("Minimize", "0", 0.2, 0.1, "Fail", "f1 is 0.2 against 0.1 of va: 0.1 worse (less is better)"),
+        ("Minimize", "0", 0.1, 0.2, "Pass", "f1 is 0.1 against 0.2 of va: 0.1 better"),
+        ("Maximize", "1", float("-inf"), 0.2, "Fail", "-inf against 0.2 of va"),
+        ("Minimize", "0", 0.1, float("inf"), "Pass", "0.1 against inf of va"),
+    ],
+)
+def test_a_version_is_not_worse_than_the_incumbent(direction: str, tolerance: str, mine: float, theirs: float, verdict: str, message: str):
+    gate = {"incumbent": {"metric": "f1", "direction": direction, "tolerance": tolerance}}
+    assert said(gate, **of_runs(b={"f1": mine}, a={"f1": theirs})) == (verdict, message, None)
+
+
+def test_the_direction_is_the_objective_s_unless_it_is_given():
+    gate: dict[str, Any] = {"incumbent": {"metric": "loss"}}
+    runs = of_runs(b={"loss": 0.1}, a={"loss": 0.2})
+    found = said(gate, **runs)
+    assert found[:2] == ("Error", "no Experiment of vb has loss as its objective: set incumbent.direction")
+    assert said(gate, objectives={"vb": Objective(metric="accuracy")}, **runs)[0] == "Error"
+    assert said(gate, objectives={"vb": Objective(metric="loss", goal="Minimize")}, **runs)[0] == "Pass"
+    gate["incumbent"]["direction"] = "Maximize"
+    assert said(gate, objectives={"vb": Objective(metric="loss", goal="Minimize")}, **runs)[0] == "Fail"
+
+
+def test_without_an_incumbent_there_is_nothing_to_be_worse_than():
+    gate = {"incumbent": {"metric": "f1", "direction": "Maximize"}}
+    assert said(gate, holds=None)[:2] == ("Pass", "production has no version to compare with")
+
+
+def test_what_the_incumbent_lacks_is_no_fault_of_the_version():
+    gate = {"incumbent": {"metric": "f1", "direction": "Maximize"}}
+    assert said(gate, **of_runs(b={"f1": 1.0}, a={}))[:2] == ("Pending", "waits for the metric f1 of va's run run-a")
+    assert said(gate, **of_runs(b={"f1": 1.0}, a={"f1": float("nan")}))[:2] == (
+        "Error",
+        "va, to compare with: f1 of va is not a number (NaN)",
+    )
+    assert said(gate, **of_runs(b={"f1": float("nan")}, a={"f1": 1.0}))[0] == "Fail"
+
+
+def test_values_of_too_few_samples_are_not_compared_yet():
+    gate = {"incumbent": {"metric": "f1", "direction": "Maximize", "samples": {"metric": "rows", "atLeast": 1000}}}
+    enough = {"f1": 0.5, "rows": 1000.0}
+    assert said(gate, **of_runs(a=enough, b=enough))[0] == "Pass"
+    found = said(gate, **of_runs(a={"f1": 0.5, "rows": 999.0}, b=enough))
+    assert found[:2] == ("Pending", "rows of va is 999: waits for 1000")
+    assert said(gate, **of_runs(a=enough, b={"f1": 0.5}))[0] == "Pending"
+
+
+@given(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6), st.integers(0, 1000))
+def test_a_better_value_always_passes_and_a_wider_tolerance_never_fails_what_passed(mine: float, theirs: float, thousandths: int):
+    def verdict(direction: str, tolerance: str) -> str:
+        gate = {"incumbent": {"metric": "f1", "direction": direction, "tolerance": tolerance}}
+        return said(gate, **of_runs(b={"f1": mine}, a={"f1": theirs}))[0]
+
+    strict = {direction: verdict(direction, "0") for direction in ("Maximize", "Minimize")}
+    assert strict == {"Maximize": "Pass" if mine >= theirs else "Fail", "Minimize": "Pass" if mine <= theirs else "Fail"}
+    wider = f"{thousandths / 1000:.3f}"
+    assert all(verdict(direction, wider) == "Pass" for direction, found in strict.items() if found == "Pass")
+
+
+# --- signature ----------------------------------------------------------------------------------------
+X, Y = Column("x", "double"), Column("y", "long", required=False)
+OUT = Column("column 0", "long")
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "missed"),
+    [
+        ((X, Y), (X, Y), []),
+        ((X, Y), (X,), []),
+        ((X, replace(Y, required=True)), (X,), ["input y is new and required"]),
+        ((X, replace(Y, required=True)), (X, Y), ["input y was optional"]),
+        ((X, Y), (X, replace(Y, required=True)), []),
+        ((Y,), (X, Y), ["input x is gone"]),
+        ((replace(X, name="z"),), (X,), ["input x is gone", "input z is new and required"]),
+        ((replace(X, type="string"),), (X,), ["input x was double and is string"]),
+        ((X,), (replace(X, type="integer"),), []),
+        ((replace(X, type="integer"),), (X,), ["input x was double and is integer"]),
+        ((X,), (replace(X, type="long"),), ["input x was long and is double"]),
+        ((Column("t", "tensor(float64)", ("-1", "4")),), (Column("t", "tensor(float64)", ("8", "4")),), []),
+        (
+            (Column("t", "tensor(float64)", ("8", "4")),),
+            (Column("t", "tensor(float64)", ("-1", "4")),),
+            ["input t was tensor(float64)[-1, 4] and is tensor(float64)[8, 4]"],
+        ),
+        ((Column("t", "tensor(float64)", ("-1",)),), (X,), ["input x is gone", "input t is new and required"]),
+    ],
+)
+def test_whoever_can_ask_the_incumbent_can_ask_the_version(mine: Any, theirs: Any, missed: list[str]):
+    assert list(differences(Signature(mine, (OUT,)), Signature(theirs, (OUT,)))) == missed
+
+
+def test_outputs_are_kept_too():
+    found = differences(Signature((X,), (replace(OUT, type="double"), X)), Signature((X,), (OUT, Y)))
+    assert list(found) == ["output column 0 was long and is double", "output y is gone"]
+    assert list(differences(Signature((X,), (OUT, X)), Signature((X,), (OUT,)))) == []
+
+
+def test_the_gate_names_what_is_missed_and_says_so_when_there_is_nothing_to_compare():
+    gate: dict[str, Any] = {"signature": {}}
+    mine, theirs = Signature((X,), (OUT,)), Signature((X, Y), (OUT,))
+    both = {"signatures": {str(ASKED.digest): mine, str(HELD.digest): theirs}}
+    assert said(gate, **both) == ("Fail", "against va: input y is gone", None)
+    assert said(gate, signatures={str(ASKED.digest): mine, str(HELD.digest): mine})[0] == "Pass"
+    assert said(gate, signatures={str(ASKED.digest): None, str(HELD.digest): mine})[:2] == ("Fail", "vb has no signature, and va has one")
+    assert said(gate, signatures={str(ASKED.digest): mine, str(HELD.digest): None})[:2] == ("Pass", "va has no signature to keep to")
+    assert said(gate, signatures={str(ASKED.digest): mine, str(HELD.digest): "gone"})[:2] == ("Error", "gone")
+    assert said(gate, holds=None)[0] == "Pass"
+    same = ASKED.model_copy(update={"digest": HELD.digest})
+    assert said(gate, candidate=same)[:2] == ("Pass", "production holds the same bytes")
+
+
+# --- soak ---------------------------------------------------------------------------------------------
+def soaked(*, since: timedelta, until: timedelta | None = None, digest: str | None = ASKED.digest, stage: str = "staging") -> VersionStatus:
+    held = HeldStage(stage=stage, digest=digest, since_time=NOW - since, until_time=None if until is None else NOW - until)
+    return ASKED.model_copy(update={"held": (held,)})
+
+
+@pytest.mark.parametrize(
+    ("candidate", "verdict", "again"),
+    [
+        (soaked(since=DAY), "Pass", None),
+        (soaked(since=DAY - HOUR), "Pending", HOUR),
+        (soaked(since=2 * DAY, until=DAY), "Pass", None),
+        (soaked(since=2 * DAY, until=DAY + HOUR), "Pending", None),
+        (soaked(since=9 * DAY, digest=HELD.digest), "Pending", None),
+        (soaked(since=9 * DAY, stage="qa"), "Pending", None),
+        (ASKED, "Pending", None),
+    ],
+)
+def test_a_version_holds_another_stage_long_enough(candidate: VersionStatus, verdict: str, again: timedelta | None):
+    found = said({"soak": {"stage": "staging", "for": "24h"}}, candidate=candidate)
+    assert (found[0], found[2]) == (verdict, again)
+
+
+def test_soak_says_when_it_passes():
+    found = said({"soak": {"stage": "staging", "for": "24h"}}, candidate=soaked(since=HOUR))
+    assert found[1] == f"vb has held staging for 24h at {NOW + 23 * HOUR:%Y-%m-%d %H:%M:%S} UTC"
+
+
+# --- dataset ------------------------------------------------------------------------------------------
+PINNED, OTHER = "sha256:" + "1" * 64, "sha256:" + "2" * 64
+
+
+def trained(digest: str = PINNED, age: timedelta = HOUR, run_id: str = "run-b") -> dict[str, Any]:
+    status = {
+        "mlflow": {"runId": run_id, "experimentId": "1", "url": "http://m"},
+        "dataset": {"digest": digest, "rows": 10},
+        "startTime": (NOW - age).isoformat(),
+    }
+    return {"training_runs": {"fraud-b": training_run(name="fraud-b", status=status)}}
+
+
+@pytest.mark.parametrize(
+    ("asked", "evidence", "verdict"),
+    [
+        ({"digest": PINNED}, trained(), "Pass"),
+        ({"digest": OTHER}, trained(), "Fail"),
+        ({"maxAge": "1d"}, trained(age=DAY), "Pass"),
+        ({"maxAge": "1d"}, trained(age=DAY + HOUR), "Fail"),
+        ({"digest": PINNED, "maxAge": "1d"}, trained(age=2 * DAY), "Fail"),
+        ({"digest": PINNED}, trained(run_id="another"), "Fail"),
+        ({"digest": PINNED}, {}, "Fail"),
+    ],
+)
+def test_the_dataset_is_the_pinned_one_and_fresh(asked: dict[str, str], evidence: dict[str, Any], verdict: str):
+    assert said({"dataset": asked}, **evidence)[0] == verdict
+
+
+# --- all ----------------------------------------------------------------------------------------------
+def test_every_kind_has_a_judge_and_with_mlflow_away_none_of_them_judges():
+    kinds = [name for name in Gate.model_fields if name != "name"]
+    asked: dict[str, Any] = {
+        "metric": {"name": "f1", "atLeast": "0"},
+        "incumbent": {"metric": "f1"},
+        "signature": {},
+        "soak": {"stage": "staging", "for": "1h"},
+        "dataset": {"digest": PINNED},
+    }
+    assert sorted(asked) == sorted(kinds)
+    model = stage_of("vb", holds=HELD, candidate=served(ASKED), asked=[{"name": kind, kind: asked[kind]} for kind in kinds])
+    found = judge(view_of(model, versions=(HELD, ASKED), dependencies_down=True), NOW)
+    assert [result.status.verdict for result in found] == [Verdict.ERROR] * len(kinds)
+    assert {result.status.message for result in found} == {"MLflow or S3 does not answer"}
+
+
+def test_another_stage_s_incumbent_is_read_from_its_record():
+    gate = {"incumbent": {"stage": "staging", "metric": "f1", "direction": "Maximize"}}
+    model = stage_of("vb", candidate=served(ASKED), asked=[{"name": "g"} | gate])
+    what = served(HELD)
+    staging = StageStatus(version="va", digest=what.digest, runtime=what.runtime)
+    model = model.model_copy(update={"status": model.status.model_copy(update={"stages": model.status.stages | {"staging": staging}})})
+    evidence = Evidence(**of_runs(b={"f1": 0.1}, a={"f1": 0.2}))
+    (result,) = judge(view_of(model, versions=(HELD, ASKED), evidence=evidence), NOW)
+    assert result.status.verdict is Verdict.FAIL
+    assert result.status.incumbent == what.digest.removeprefix("sha256:")[:8]
