@@ -65,7 +65,9 @@ class IncumbentGate(Schema):
     metric: Annotated[MetricName, Field(description="Name of the metric in MLflow, in the runs of both versions.")]
     direction: Annotated[
         Literal["Maximize", "Minimize"] | None,
-        Field(description="Maximize: more is better. Minimize: less is. Absent: as the objective of the version's Experiment says, if it is of this metric."),
+        Field(
+            description="Maximize: more is better. Minimize: less is. Absent: as the objective of the version's Experiment says, if it is of this metric."
+        ),
     ] = None
     tolerance: Annotated[
         Number,

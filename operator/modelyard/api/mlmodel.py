@@ -17,8 +17,8 @@ MLMODEL_LIMIT = 1024 * 1024
 """Bytes of MLmodel that are read; a signature of some thousand columns fits."""
 
 _SHOWN_COLUMNS = 8
-_SIGNATURE = 240
-"""Characters of a signature in short."""
+_INPUTS, _OUTPUTS = 164, 72
+"""Characters of the two sides of a signature in short; a status has room for 240 in all."""
 _DEPTH, _EVENTS = 32, 20_000
 """A real MLmodel has a depth of five and some hundred events; parsers take minutes over a hostile one."""
 
@@ -80,8 +80,8 @@ def read_mlmodel(text: bytes) -> MLModel:
     signature = content.get("signature")
     if not isinstance(signature, dict):
         return MLModel(_shown(own, 64), "")
-    inputs, outputs = _side(signature.get("inputs")), _side(signature.get("outputs"))
-    return MLModel(_shown(own, 64), f"{inputs} -> {outputs}"[:_SIGNATURE] if inputs or outputs else "")
+    inputs, outputs = _side(signature.get("inputs"), _INPUTS), _side(signature.get("outputs"), _OUTPUTS)
+    return MLModel(_shown(own, 64), f"{inputs} -> {outputs}" if inputs or outputs else "")
 
 
 def read_signature(text: bytes) -> Signature | None:
@@ -171,7 +171,7 @@ def _put(container: Any, key: list[Any], value: Any) -> None:
         key[0] = _NO_KEY
 
 
-def _side(text: Any) -> str:
+def _side(text: Any, limit: int) -> str:
     try:
         columns = json.loads(text) if isinstance(text, str) else []
         if not isinstance(columns, list):
@@ -180,7 +180,7 @@ def _side(text: Any) -> str:
     except (ValueError, RecursionError):
         return ""
     more = f", ... ({len(columns)})" if len(columns) > _SHOWN_COLUMNS else ""
-    return _shown(", ".join(shown) + more, 480)
+    return _shown(", ".join(shown), limit - len(more)) + more
 
 
 def _column(column: dict[str, Any]) -> str:

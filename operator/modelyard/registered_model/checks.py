@@ -6,7 +6,7 @@ from modelyard.api.blocker import Blocker
 from modelyard.api.gates import Verdict
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.api.registered_model import StepState
-from modelyard.registered_model.gates.judging import judge
+from modelyard.registered_model.gates.judging import asked_in, judge
 from modelyard.registered_model.step import DETAIL, Step, rejected
 from modelyard.registered_model.view import StageView
 
@@ -29,8 +29,9 @@ def comes_from(view: StageView, _now: datetime) -> Step:
 
 
 def gates(view: StageView, now: datetime) -> Step:
-    """Ask the gates: one Fail rejects, and all have to pass."""
-    results = judge(view, now)
+    """Ask the gates that need no pods: one Fail rejects, and all have to pass."""
+    names = asked_in("gates", view.spec.gates if view.spec else ())
+    results = [result for result in judge(view, now) if result.status.name in names]
     said = {result.status.name: result.status for result in results}
     failed = [each for each in said.values() if each.verdict is Verdict.FAIL]
     if failed:

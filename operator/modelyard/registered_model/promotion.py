@@ -19,6 +19,7 @@ from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.api.registered_model import StageStatus, StepState
 from modelyard.errors import ModelyardError
 from modelyard.registered_model import checks, serving
+from modelyard.registered_model.gates.judging import steps_of
 from modelyard.registered_model.step import DETAIL, Step, drain, rejected, without_candidate
 from modelyard.registered_model.view import StageView
 
@@ -52,8 +53,8 @@ def names(view: StageView) -> tuple[str, ...]:
     spec = view.spec
     if spec is None or view.is_refresh or view.returns:
         return ALWAYS
-    asked = {name for name, what in (("from", spec.from_), ("gates", spec.gates)) if what}
-    return tuple(name for name in _STEPS if name in ALWAYS or name in asked)
+    asked = {*ALWAYS, *(["from"] if spec.from_ else []), *steps_of(spec.gates)}
+    return tuple(name for name in _STEPS if name in asked)
 
 
 # --- admit --------------------------------------------------------------------------------------

@@ -17,17 +17,27 @@ from modelyard.registered_model.gates import dataset, incumbent, metric, signatu
 from modelyard.registered_model.gates.judged import Judged, erroneous
 from modelyard.registered_model.view import StageView, holder_of, rejection_of
 
-__all__ = ["Result", "hash_of", "judge", "open_gates"]
+__all__ = ["Result", "asked_in", "hash_of", "judge", "open_gates", "steps_of"]
 
 _MESSAGE = 150
 _AWAY = erroneous("MLflow or S3 does not answer")
 Judge = Callable[[Gate, StageView, VersionStatus, datetime], Judged]
-_KINDS: dict[str, Judge] = {
-    "metric": metric.judge,
-    "incumbent": incumbent.judge,
-    "signature": signature.judge,
-    "soak": soak.judge,
-    "dataset": dataset.judge,
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """A kind of gate: who judges, and in which step of the promotion."""
+
+    judge: Judge
+    step: str = "gates"
+
+
+_KINDS: dict[str, _Kind] = {
+    "metric": _Kind(metric.judge),
+    "incumbent": _Kind(incumbent.judge),
+    "signature": _Kind(signature.judge),
+    "soak": _Kind(soak.judge),
+    "dataset": _Kind(dataset.judge),
 }
 _COMPARES = {"incumbent", "signature"}
 """Kinds whose Pass is for an incumbent."""
@@ -56,10 +66,20 @@ def judge(view: StageView, now: datetime) -> tuple[Result, ...]:
     return tuple(_result(gate, view, version, now) for gate in view.spec.gates)
 
 
+def steps_of(gates: tuple[Gate, ...]) -> frozenset[str]:
+    """Return the steps of a promotion in which some of these gates are asked."""
+    return frozenset(_KINDS[gate.kind].step for gate in gates)
+
+
+def asked_in(step: str, gates: tuple[Gate, ...]) -> frozenset[str]:
+    """Return the names of the gates that are asked in a step."""
+    return frozenset(gate.name for gate in gates if _KINDS[gate.kind].step == step)
+
+
 def _result(gate: Gate, view: StageView, version: VersionStatus, now: datetime) -> Result:
     if (known := _remembered(gate, view.model, view.name, view.status, version)) is not None:
         return Result(known)
-    said = _AWAY if view.dependencies_down else _KINDS[gate.kind](gate, view, version, now)
+    said = _AWAY if view.dependencies_down else _KINDS[gate.kind].judge(gate, view, version, now)
     before = _recorded(gate, view.status, version)
     same = before is not None and (before.verdict, before.message) == (said.verdict, said.message[:_MESSAGE])
     status = GateStatus(
