@@ -41,7 +41,7 @@ class Settings(BaseSettings):
     workers: int = Field(20, ge=1, le=200, description="Objects that are reconciled at a time.")
     resync: Seconds = Field(300.0, description="Seconds after which an object is looked at though nothing happened.")
     resyncs_per_second: float = Field(
-        1.5,
+        1.0,
         gt=0,
         le=50,
         description="Resyncs a second of the objects of one kind that stay as they are; where there are many, each waits longer.",

@@ -53,7 +53,7 @@ class Options:
 
     workers: int = 20
     resync: float = 300.0
-    resyncs_per_second: float = 1.5
+    resyncs_per_second: float = 1.0
     deadline: float = 60.0
     rounds: int = 25
 
