@@ -28,6 +28,7 @@ WRITES = frozenset(
     }
 )  # fmt: skip
 SLICES = 8
+GATES = [{"name": "quality", "metric": {"name": "accuracy", "atLeast": "0.5"}}, {"name": "no-worse", "incumbent": {"metric": "accuracy"}}]
 
 
 async def live(world: World) -> None:
@@ -45,7 +46,7 @@ async def live(world: World) -> None:
             register={"model": "fraud", "version": "v1"},
         ),
         manifest("TrainingRun", "fraud-002", experiment="fraud", trainer=TRAINER, register={"model": "fraud", "version": "v2"}),
-        manifest("RegisteredModel", "fraud", stages={"production": {"version": "v1"}}),
+        manifest("RegisteredModel", "fraud", stages={"production": {"version": "v1", "gates": GATES}}),
     )
     await world.run()
     world.promote("fraud", "production", "v2")
