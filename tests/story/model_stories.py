@@ -50,6 +50,18 @@ async def a_version_has_not_held_the_stage_that_it_must_come_from(world: World) 
     await world.run()
 
 
+@STORIES.reaching("RegisteredModel OverrideEnded")
+async def an_override_of_a_minute_ends(world: World) -> None:
+    registers(world, production="v1")
+    world.apply(manifest("TrainingRun", "other", experiment="fraud", trainer=TRAINER, register={"model": "fraud", "version": "v2"}))
+    await world.run()
+    until = (world.clock.now() + MINUTE).isoformat()
+    override = {"version": "v2", "reason": "incident 4711", "until": until}
+    world.patch("registeredmodels", "fraud", lambda spec: spec["stages"]["production"].update(override=override))
+    await world.run()
+    assert world.serving("fraud-production") == "v2"
+
+
 @STORIES.reaching("RegisteredModel ScaledToZero")
 async def a_stage_is_scaled_to_nothing(world: World) -> None:
     registers(world, production="v1")

@@ -101,9 +101,9 @@ def stage_of(
 ) -> RegisteredModel:
     """Return a model whose stage production asks for `version`, and is held since so long ago.
 
-    Of the rest `serving`, `attempt`, `from` and `asked` (its gates) are the spec's, everything else the stage's status.
+    Of the rest `serving`, `attempt`, `from`, `override` and `asked` (its gates) are the spec's, everything else the stage's status.
     """
-    wanted = {name: more.pop(name) for name in ("serving", "attempt", "asked", "from") if name in more}
+    wanted = {name: more.pop(name) for name in ("serving", "attempt", "asked", "from", "override") if name in more}
     wanted |= {"gates": wanted.pop("asked")} if "asked" in wanted else {}
     model = registered_model(stages={"production": {"version": version} | wanted}, about={"generation": 7})
     held: dict[str, Any] = {}
@@ -147,12 +147,12 @@ def view_of(
     """Return what is seen of the stage production."""
     status = model.status.stages.get("production") or StageStatus()
     known = {version.name: version for version in versions}
-    return StageView("production", model, status, known, owned, runtime, AROUND, **more)
+    return StageView("production", model, status, known, owned, runtime, AROUND, more.pop("now", NOW), **more)
 
 
 def decided(model: RegisteredModel, *owned: Manifest, now: datetime = NOW, **more: Any) -> StageDecision:
     """Return the decision about the stage production."""
-    return decide_stage(view_of(model, *owned, **more), now)
+    return decide_stage(view_of(model, *owned, now=now, **more), now)
 
 
 def after(model: RegisteredModel, decision: StageDecision) -> RegisteredModel:

@@ -46,8 +46,8 @@ def test_of_many_columns_some_are_shown_and_all_are_counted():
     columns = [{"type": "double", "name": f"feature_{number:02}"} for number in range(20)]
     shown = read_mlmodel(signed(columns)).signature
     assert shown.startswith("feature_00: double, feature_01: double")
-    assert "feature_07" in shown
-    assert "feature_08" not in shown
+    assert "feature_05" in shown
+    assert "feature_06" not in shown
     assert shown.endswith(", ... (20) -> ")
 
 

@@ -22,6 +22,7 @@ __all__ = [
     "ModelRuntime",
     "OperatorRuntime",
     "Outcome",
+    "OverrideStatus",
     "RegisteredModelStatus",
     "Rejection",
     "ServedVersion",
@@ -92,7 +93,7 @@ class VersionStatus(Schema):
     ] = None
     bytes: Annotated[int | None, Field(ge=0, description="Size of the tree.", json_schema_extra={"format": "int64"})] = None
     flavor: Annotated[str | None, Field(max_length=64, description="Its MLflow flavour, such as xgboost.")] = None
-    signature: Annotated[str | None, Field(max_length=240, description="Its inputs and outputs, in short.")] = None
+    signature: Annotated[str | None, Field(max_length=200, description="Its inputs and outputs, in short.")] = None
     registered_time: Annotated[datetime | None, Field(description="When it was registered.")] = None
     held: Annotated[
         tuple[HeldStage, ...],
@@ -153,7 +154,7 @@ class GateStatus(Schema):
 
     name: Annotated[str, Field(max_length=30, description="The gate.")]
     verdict: Annotated[Verdict, Field(description="Pass, Fail, Pending or Error.")]
-    message: Annotated[str, Field(max_length=150, description="Why, with the figures.")]
+    message: Annotated[str, Field(max_length=140, description="Why, with the figures.")]
     time: Annotated[datetime, Field(description="When it was said.")]
     gate_hash: Annotated[str, Field(max_length=8, description="Hash of the gate's spec: a changed gate is asked again.")]
     incumbent: Annotated[
@@ -172,6 +173,20 @@ class Rejection(Schema):
     reason: Annotated[str, Field(max_length=32, description="Why, in a word.")]
     message: Annotated[str, Field(max_length=256, description="Why, and what to do.")]
     time: Annotated[datetime, Field(description="When.")]
+
+
+class OverrideStatus(Schema):
+    """An override of a stage, from when it was first seen."""
+
+    version: Annotated[Name, Field(description="The version.")]
+    digest: Annotated[
+        str | None, Field(max_length=71, description="Digest of its artifact tree then; absent if it was not registered: it never counts.")
+    ] = None
+    attempt: Annotated[
+        int, Field(ge=0, description="The spec's `attempt` then; raised above it the stage goes back to the spec's version.")
+    ] = 0
+    since_time: Annotated[datetime, Field(description="When it was first seen.")]
+    until_time: Annotated[datetime, Field(description="When it ends: as the spec says, a day after it was first seen at the latest.")]
 
 
 class Draining(Schema):
@@ -205,6 +220,7 @@ class StageStatus(Schema):
         tuple[GateStatus, ...],
         Field(max_length=GATES, description="What the gates say of it.", json_schema_extra=listed("name")),
     ] = ()
+    override: Annotated[OverrideStatus | None, Field(description="The override that put its version there, or is about to.")] = None
     blocked: Annotated[Blocker | None, Field(description="Why it is not as the spec asks; absent when it is.")] = None
     rejected: Annotated[
         tuple[Rejection, ...],
@@ -233,6 +249,8 @@ class Outcome(StrEnum):
     """The same version, with another runtime."""
     CLEARED = "Cleared"
     """No version is effective now."""
+    OVERRIDDEN = "Overridden"
+    """An override put the version there, without gates."""
 
 
 class HistoryEntry(Schema):
@@ -248,7 +266,7 @@ class HistoryEntry(Schema):
         Outcome,
         Field(
             description="Promoted; RolledBack: the version had held the stage before; Refreshed: the same version with another runtime;"
-            " Cleared: no version is effective."
+            " Cleared: no version is effective. Overridden: an override put the version there, without gates."
         ),
     ]
     duration_seconds: Annotated[

@@ -1,9 +1,10 @@
 """RegisteredModel: versions, stages, and how each stage is served."""
 
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, ClassVar
 
-from pydantic import Field, WithJsonSchema
+from pydantic import Field
 
 from modelyard.api.base import DeletionPolicy, Name, Resource, Schema, Tags
 from modelyard.api.gates import GATES, Gate, Verdict
@@ -18,6 +19,7 @@ from modelyard.api.model_status import (
     ModelRuntime,
     OperatorRuntime,
     Outcome,
+    OverrideStatus,
     RegisteredModelStatus,
     Rejection,
     ServedVersion,
@@ -26,8 +28,8 @@ from modelyard.api.model_status import (
     StepStatus,
     VersionStatus,
 )
-from modelyard.api.pods import Labels, Resources, Toleration
 from modelyard.api.rules import listed, mlflow_text, rule, rules
+from modelyard.api.serving import Autoscaling, RuntimeUpdate, Serving, ServingRuntime
 
 __all__ = [
     "Autoscaling",
@@ -44,6 +46,8 @@ __all__ = [
     "ModelVersionSpec",
     "OperatorRuntime",
     "Outcome",
+    "Override",
+    "OverrideStatus",
     "RegisteredModel",
     "RegisteredModelSpec",
     "RegisteredModelStatus",
@@ -94,6 +98,8 @@ class ModelReason(StrEnum):
     """A gate cannot be judged yet; the message names what it waits for. The stable version is still serving."""
     GATE_FAILED = "GateFailed"
     """A gate rejected the version; the stable version is still serving. The message has the figures."""
+    OVERRIDE_ENDED = "OverrideEnded"
+    """An override has ended or was removed; what it put there is still serving, and the message has the patch for either way on."""
     SERVING_FAILED = "ServingFailed"
     """The candidate cannot be served; the stable version is still serving. The message says why."""
     CODE_MODEL_FORBIDDEN = "CodeModelForbidden"
@@ -190,90 +196,14 @@ class ModelVersionSpec(Schema):
         return (self.uri or "").rstrip("/") != (recorded.uri or "").rstrip("/")
 
 
-class Autoscaling(Schema):
-    """A HorizontalPodAutoscaler on CPU."""
+class Override(Schema):
+    """Break-glass: a version takes the stage at once, without gates."""
 
-    model_config = Schema.model_config | {
-        "json_schema_extra": rules(rule("self.minReplicas <= self.maxReplicas", "minReplicas must not be greater than maxReplicas"))
-    }
-
-    min_replicas: Annotated[int, Field(ge=1, le=1000, description="Minimum number of pods.")] = 1
-    max_replicas: Annotated[int, Field(ge=1, le=1000, description="Maximum number of pods.")]
-    target_cpu_utilization_percentage: Annotated[
-        int, Field(alias="targetCPUUtilizationPercentage", ge=1, le=1000, description="CPU use, of the request, that it aims at.")
-    ] = 80
-
-
-class RuntimeUpdate(StrEnum):
-    """When a stage gets the image of a newer operator."""
-
-    WITH_PROMOTION = "WithPromotion"
-    ALWAYS = "Always"
-
-
-BodyBytes = Annotated[
-    int | str,
-    WithJsonSchema(
-        {
-            "x-kubernetes-int-or-string": True,
-            "anyOf": [{"type": "integer"}, {"type": "string"}],
-            "maxLength": 16,
-            "pattern": r"^[1-9][0-9]*(k|M|G|Ki|Mi|Gi)?$",
-        }
-    ),
-]
-
-
-class ServingRuntime(Schema):
-    """How the model server runs."""
-
-    model_config = Schema.model_config | {
-        "json_schema_extra": rules(
-            rule(
-                "!has(self.maxBodyBytes) || type(self.maxBodyBytes) != int || self.maxBodyBytes > 0",
-                "write a number of bytes for maxBodyBytes, such as 8Mi",
-            )
-        )
-    }
-
-    workers: Annotated[int, Field(ge=1, le=64, description="Processes in a pod.")] = 1
-    max_body_bytes: Annotated[
-        BodyBytes | None,
-        Field(
-            description="Bytes that the body of a request may have, uncompressed, such as 8Mi; more is answered with 413. Absent: a"
-            " sixteenth of the memory of a process, at most 64Mi. A quarter of that memory is the limit in any case."
-        ),
-    ] = None
-    timeout: Annotated[
-        str | None,
-        Field(
-            max_length=5,
-            pattern=r"^[1-9][0-9]{0,3}(s|m)$",
-            description="Time for a request's body to arrive (408), for its prediction (503), and for its answer to be read. Absent: 60s.",
-        ),
-    ] = None
-    update: Annotated[
-        RuntimeUpdate,
-        Field(
-            description="When the stage gets the runtime image of a newer operator. WithPromotion: with the next version, or when"
-            " `attempt` is raised (modelyard refresh). Always: at once, which replaces its pods."
-        ),
-    ] = RuntimeUpdate.WITH_PROMOTION
-
-
-class Serving(Schema):
-    """How a stage is served."""
-
-    replicas: Annotated[int, Field(ge=0, le=1000, description="Pods that serve. 0: the registry moves, nothing is served.")] = 1
-    autoscaling: Annotated[Autoscaling | None, Field(description="Scales between two numbers, instead of replicas.")] = None
-    resources: Annotated[
-        Resources, Field(description="Resources of the model server, and of the step before it that fetches the model.")
-    ] = Field(default_factory=Resources)
-    runtime: Annotated[ServingRuntime, Field(description="How the model server runs.")] = Field(default_factory=ServingRuntime)
-    node_selector: Annotated[Labels, Field(description="Labels that the node must have.")] = Field(default_factory=dict)
-    tolerations: Annotated[
-        tuple[Toleration, ...], Field(max_length=16, description="Taints that the pods tolerate.", json_schema_extra=listed())
-    ] = ()
+    version: Annotated[Name, Field(description="A registered version.")]
+    reason: Annotated[str, Field(min_length=1, max_length=256, description="Why, such as incident 4711; into the history.")]
+    until: Annotated[
+        datetime, Field(description="When it ends; a day after it was set at the latest. Then the version stays, until a person decides.")
+    ]
 
 
 class Stage(Schema):
@@ -310,7 +240,19 @@ class Stage(Schema):
             json_schema_extra=listed("name"),
         ),
     ] = ()
+    override: Annotated[
+        Override | None,
+        Field(
+            description="Break-glass: a version takes the stage at once, without `from` and gates; its digest and readiness still count."
+            " Needs the verb override on registeredmodels/<stage>."
+        ),
+    ] = None
     serving: Annotated[Serving, Field(description="How it is served.")] = Field(default_factory=Serving)
+
+    @property
+    def asks_for(self) -> tuple[str, ...]:
+        """The versions that it names: its own, and its override's."""
+        return tuple(filter(None, (self.version, self.override.version if self.override else None)))
 
 
 class RegisteredModelSpec(Schema):

@@ -24,7 +24,9 @@ def standing(model: RegisteredModel, stages: Mapping[str, StageStatus]) -> tuple
     held = {name: stage for name, stage in stages.items() if stage.version}
     if not held:
         return ready(Reason.REGISTERED, f"{model.metadata.name} is registered; no stage has a version.")
-    said = ", ".join(f"{name}: {stage.version}{'' if stage.desired_replicas else ' without pods'}" for name, stage in held.items())
+    said = ", ".join(
+        f"{name}: {stage.version}{'' if stage.desired_replicas else ' without pods'}{_overridden(stage)}" for name, stage in held.items()
+    )
     if idle := [name for name, stage in held.items() if not stage.desired_replicas]:
         message = f"{said}. Nobody answers for {' and '.join(idle)}: serving.replicas is 0."
         return ready(Reason.SCALED_TO_ZERO, message)
@@ -33,6 +35,16 @@ def standing(model: RegisteredModel, stages: Mapping[str, StageStatus]) -> tuple
 
 def _of_stage(name: str, blocker: Blocker) -> Blocker:
     return blocker.model_copy(update={"message": f"{name}: {blocker.message}"})
+
+
+def _pods(stage: StageStatus) -> str:
+    return "" if stage.desired_replicas else " without pods"
+
+
+def _overridden(stage: StageStatus) -> str:
+    if stage.override is None or stage.override.version != stage.version:
+        return ""
+    return f" by an override until {stage.override.until_time:%Y-%m-%d %H:%M} UTC"
 
 
 def dependency_down(model: RegisteredModel, stages: Mapping[str, StageStatus], error: ModelyardError) -> tuple[Condition, ...]:

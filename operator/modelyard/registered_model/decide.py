@@ -74,7 +74,8 @@ def decider(runtime: Runtime) -> Decide:
         if (rebuilt := restored(model, seen, now)) is not None:
             return Record(rebuilt)
         versions = known(model, seen)
-        decisions = {name: decide_stage(_view(model, seen, versions, runtime, name), now) for name in _stage_names(model, seen)}
+        views = [_view(model, seen, versions, name, runtime=runtime, now=now) for name in _stage_names(model, seen)]
+        decisions = {view.name: decide_stage(view, now) for view in views}
         status = _status(model, seen, versions, decisions, now, runtime=runtime)
         if seen.dependency_error is not None:
             return _without_dependencies(model, status, decisions, seen.dependency_error)
@@ -87,7 +88,9 @@ def decider(runtime: Runtime) -> Decide:
     return decide
 
 
-def _view(model: RegisteredModel, seen: Observation, versions: tuple[VersionStatus, ...], runtime: Runtime, name: str) -> StageView:
+def _view(
+    model: RegisteredModel, seen: Observation, versions: tuple[VersionStatus, ...], name: str, *, runtime: Runtime, now: datetime
+) -> StageView:
     return StageView(
         name=name,
         model=model,
@@ -98,6 +101,7 @@ def _view(model: RegisteredModel, seen: Observation, versions: tuple[VersionStat
         around=Surroundings(seen.allow_code, seen.pods_secret),
         refusals=seen.refusals,
         dependencies_down=seen.dependency_error is not None,
+        now=now,
         evidence=seen.evidence,
     )
 

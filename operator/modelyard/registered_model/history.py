@@ -37,12 +37,17 @@ def event(made: HistoryEntry) -> Event:
     """Return the Event about a change of a stage."""
     if made.outcome is Outcome.REFRESHED and made.runtime is not None:
         return Event(made.outcome, f"{made.stage}: {made.to} is served with {made.runtime.image}")
-    return Event(made.outcome, f"{made.stage}: {made.from_ or 'nothing'} -> {made.to or 'nothing'}")
+    said = f"{made.stage}: {made.from_ or 'nothing'} -> {made.to or 'nothing'}"
+    if made.outcome is Outcome.OVERRIDDEN:
+        return Event(made.outcome, f"{said}, without gates: {made.reason or 'no reason given'}", warning=True)
+    return Event(made.outcome, said)
 
 
 def _outcome(view: StageView, to: ServedVersion | None) -> Outcome:
     if to is None:
         return Outcome.CLEARED
+    if view.override is not None:
+        return Outcome.OVERRIDDEN
     if to.version == view.status.version:
         return Outcome.REFRESHED
     version = view.versions.get(to.version)
@@ -55,6 +60,8 @@ def _reason(view: StageView, version: str) -> str | None:
 
     The annotation stays on the object, so the same text for the same version counts once.
     """
+    if view.override is not None and view.spec is not None and view.spec.override is not None:
+        return printable(view.spec.override.reason)[:_REASON].strip() or None
     said, _, why = view.model.metadata.annotations.get(REASON_ANNOTATION + view.name, "").partition(":")
     reason = printable(why)[:_REASON].strip()
     history = reversed(view.model.status.history)

@@ -18,7 +18,7 @@ from modelyard.api.blocker import Blocker
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.api.registered_model import StageStatus, StepState
 from modelyard.errors import ModelyardError
-from modelyard.registered_model import checks, serving
+from modelyard.registered_model import checks, overrides, serving
 from modelyard.registered_model.gates.judging import steps_of
 from modelyard.registered_model.step import DETAIL, Step, drain, rejected, without_candidate
 from modelyard.registered_model.view import StageView
@@ -48,10 +48,11 @@ def current(progress: tuple[Step, ...]) -> Step:
 def names(view: StageView) -> tuple[str, ...]:
     """Return the names of the steps, in order.
 
-    Neither a refresh nor the return of the version displaced last is asked what it was asked before.
+    Neither a refresh nor the return of the version displaced last is asked what it was asked before,
+    and an override is asked nothing.
     """
     spec = view.spec
-    if spec is None or view.is_refresh or view.returns:
+    if spec is None or view.is_refresh or view.returns or view.override is not None:
         return ALWAYS
     asked = {*ALWAYS, *(["from"] if spec.from_ else []), *steps_of(spec.gates)}
     return tuple(name for name in _STEPS if name in asked)
@@ -78,6 +79,9 @@ def _inadmissible(view: StageView) -> Blocker | None:
     """Return why a version cannot be promoted, before anything is started for it."""
     desired = view.desired or ""
     version = view.versions.get(desired)
+    if view.override is not None and (version is None or version.digest != view.override.digest):
+        message = f"The bytes of {desired} are not those that it had when the override was set. Set it again, or remove it."
+        return Blocker.of(Reason.ARTIFACT_DIGEST_MISMATCH, message, needs_action=True)
     if version is None:
         message = (
             f"Nothing declares the version {desired}. Declare it in spec.versions, or register it from a TrainingRun."
@@ -185,6 +189,8 @@ def _record(view: StageView, now: datetime) -> Step:
         url=view.status.url,
         rejected=tuple(each for each in view.status.rejected if each.version != candidate.version),
         draining=tuple(each for each in drains if each.identity != candidate.runtime.identity),
+        # One that has ended stays known while the spec names it: it does not begin again.
+        override=view.status.override if overrides.is_named(view.spec, view.status) else None,
     )
     return Step("record", StepState.ACTIVE, f"{candidate.version} becomes effective", record=status)
 

@@ -9,7 +9,7 @@ from modelyard.api.registered_model import HistoryEntry, JudgedVersion, ServedVe
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.kube.names import serving_name
 from modelyard.plan import Apply, Delete
-from modelyard.registered_model import build, promotion, serving
+from modelyard.registered_model import build, overrides, promotion, serving
 from modelyard.registered_model.gates.judging import judge
 from modelyard.registered_model.history import entry
 from modelyard.registered_model.step import Step, without_candidate
@@ -47,6 +47,10 @@ def decide_stage(view: StageView, now: datetime) -> StageDecision:
     """Return what a stage needs: recover its record, clear it, promote, or keep it serving."""
     if (recovered := _recovered(view)) is not None:
         return recovered
+    asked = view.spec.override.version if view.spec is not None and view.spec.override is not None else ""
+    if (noted := overrides.noted(view.spec, view.status, view.versions.get(asked), now)) is not None:
+        # It counts from here on, for the bytes that the version has now.
+        return StageDecision(view.status.model_copy(update={"override": noted}), record=True)
     if view.desired is None:
         return _cleared(view, now)
     if view.status.candidate not in {None, view.wanted}:
@@ -90,11 +94,20 @@ def _cleared(view: StageView, now: datetime) -> StageDecision:
             message = "The stage is cleared when MLflow and S3 answer."
             blocker = Blocker.of(Reason.PROMOTING, message)
             return StageDecision(view.status.model_copy(update={"desired": None, "blocked": blocker}))
-        empty = StageStatus(since_time=now, previous=stable, attempt=view.attempt, rejected=view.status.rejected)
+        empty = StageStatus(
+            since_time=now, previous=stable, attempt=view.attempt, rejected=view.status.rejected, override=view.status.override
+        )
         return StageDecision(empty, entry=entry(view, None, now), record=True)
     previous = view.status.previous if view.spec is not None else None
     kept = [previous.runtime.identity] if previous else []
-    status = StageStatus(since_time=view.status.since_time, previous=previous, attempt=view.attempt, rejected=view.status.rejected)
+    status = StageStatus(
+        since_time=view.status.since_time,
+        previous=previous,
+        attempt=view.attempt,
+        rejected=view.status.rejected,
+        override=overrides.end(view.spec, view.status, now),
+        blocked=overrides.trouble(view.name, view.spec, view.status, now),
+    )
     return StageDecision(status, serving.everything(view, but=kept))
 
 
@@ -106,13 +119,16 @@ def _steady(view: StageView, now: datetime) -> StageDecision:
         update={"desired": view.desired, "attempt": view.attempt, "start_time": None, "draining": serving.draining(view, now)}
     )
     status = status.model_copy(update={"steps": _last_done(view.status)} | _still_judged(view, stable))
+    status = status.model_copy(update={"override": overrides.end(view.spec, view.status, now)})
     if not view.is_served:
         none = _NO_PODS | {"blocked": None, "draining": ()}
         return StageDecision(status.model_copy(update=none), serving.everything(view, but=_templates(view)))
     actions = (*serving.workload(view, stable), *serving.routes(view, stable))
     gone, left = serving.expired(view, [stable], now)
-    status = status.model_copy(update=_pods(view, stable) | {"blocked": _unwell(view, stable)})
-    return _acting(view, status, (*actions, *gone), left)
+    blocker = _unwell(view, stable) or overrides.trouble(view.name, view.spec, view.status, now)
+    status = status.model_copy(update=_pods(view, stable) | {"blocked": blocker})
+    ends = view.override.until_time - now if view.override is not None else None
+    return _acting(view, status, (*actions, *gone), min((each for each in (left, ends) if each is not None), default=None))
 
 
 def _changing(view: StageView, now: datetime) -> StageDecision:

@@ -107,7 +107,7 @@ def known(model: RegisteredModel, seen: Observation) -> tuple[VersionStatus, ...
 
 def _used(model: RegisteredModel) -> set[str | None]:
     """Return the versions that a stage asks for, holds or remembers."""
-    used = {stage.version for stage in model.spec.stages.values()}
+    used: set[str | None] = {version for stage in model.spec.stages.values() for version in stage.asks_for}
     for stage in model.status.stages.values():
         used |= {stage.version, *(each.version for each in (stage.candidate, stage.previous) if each is not None)}
     return used
@@ -213,7 +213,7 @@ def rebuilt(model: RegisteredModel, seen: Observation) -> tuple[VersionStatus, .
         told = _told(name, served.get(name, digest), there)
         if not _is_denied(told, seen, is_served=name in served):
             found.setdefault(name, told)
-    used = {stage.version for stage in model.spec.stages.values()}
+    used = {version for stage in model.spec.stages.values() for version in stage.asks_for}
     idle = [name for name in found if name not in used]
     dropped = set(idle[: max(0, len(found) - _KEPT - _OLDER)])
     return tuple(version for name, version in found.items() if name not in dropped)
@@ -267,7 +267,7 @@ def _told(name: str, digest: str, there: TrackedVersion) -> VersionStatus:
         digest=digest,
         bytes=int(size) if size.isdecimal() and len(size) < 19 else None,
         flavor=printable(tags.get(FLAVOR_TAG, ""))[:64] or None,
-        signature=printable(tags.get(SIGNATURE_TAG, ""))[:240] or None,
+        signature=printable(tags.get(SIGNATURE_TAG, ""))[:200] or None,
         registered_time=there.created,
     )
 

@@ -4,9 +4,11 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 
 from modelyard.api.registered_model import (
+    OverrideStatus,
     RegisteredModel,
     Rejection,
     RuntimeUpdate,
@@ -20,7 +22,7 @@ from modelyard.errors import ModelyardError
 from modelyard.kube.names import IDENTITY_LABEL
 from modelyard.kube.pods import Runtime
 from modelyard.plan import Manifest
-from modelyard.registered_model import build
+from modelyard.registered_model import build, overrides
 from modelyard.registered_model.build import Surroundings
 from modelyard.registered_model.observation import Evidence
 
@@ -52,6 +54,7 @@ class StageView:
         owned: The stage's own serving objects and pods.
         runtime: The runtime of this operator.
         around: What its pods get from the namespace.
+        now: The moment.
         refusals: Applies that the API server refused in this reconcile, by kind and name.
         dependencies_down: MLflow or S3 is unreachable, so no stage switches.
         evidence: What gates judge by.
@@ -65,6 +68,7 @@ class StageView:
     owned: tuple[Manifest, ...]
     runtime: Runtime
     around: Surroundings
+    now: datetime
     refusals: Mapping[tuple[str, str], ModelyardError] = field(default_factory=dict)
     dependencies_down: bool = False
     evidence: Evidence = field(default_factory=Evidence)
@@ -76,8 +80,13 @@ class StageView:
 
     @property
     def desired(self) -> str | None:
-        """The version that the spec asks for."""
-        return self.spec.version if self.spec else None
+        """The version that the stage is to have: an override's while it is in force, else the spec's."""
+        return overrides.desired(self.spec, self.status, self.now)
+
+    @property
+    def override(self) -> OverrideStatus | None:
+        """The override that is in force."""
+        return overrides.in_force(self.spec, self.status, self.now)
 
     @property
     def attempt(self) -> int:
@@ -164,7 +173,9 @@ class StageView:
         wanted = self.wanted
         if wanted is None or self.spec is None:
             return None
-        return rejection_of(self.spec, self.status, wanted.version, wanted.digest, wanted.runtime.identity)
+        found = rejection_of(self.spec, self.status, wanted.version, wanted.digest, wanted.runtime.identity)
+        # What its own pods said of it holds against an override too; what a gate said does not.
+        return None if found is not None and found.runtime is None and self.override is not None else found
 
     # --- the serving objects --------------------------------------------------------------------
     def live(self, kind: str, name: str) -> Manifest | None:
@@ -207,10 +218,10 @@ def rejection_of(stage: Stage, status: StageStatus, version: str, digest: str, r
 
 
 def spec_hash(stage: Stage) -> str:
-    """Return the hash of what a rejection depends on: the stage without version, attempt, replicas, autoscaling and resources."""
+    """Return the hash of what a rejection depends on: the stage without version, attempt, override, replicas, autoscaling and resources."""
     spec = stage.model_dump(mode="json", by_alias=True, exclude_none=True)
     serving = {key: value for key, value in spec.pop("serving", {}).items() if key not in {"replicas", "autoscaling", "resources"}}
-    rest = {key: value for key, value in spec.items() if key not in {"version", "attempt"}}
+    rest = {key: value for key, value in spec.items() if key not in {"version", "attempt", "override"}}
     return hashlib.sha256(json.dumps(rest | {"serving": serving}, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -17,7 +17,7 @@ class Judged:
 
     Attributes:
         verdict: In a word.
-        message: Why, with the figures; the status cuts it at 150 characters.
+        message: Why, with the figures; the status cuts it at 140 characters.
         incumbent: First digits of the digest of the version that it was compared with.
         again: When a Pending or an Error is looked at again, though nothing changed.
 

@@ -19,7 +19,7 @@ from modelyard.registered_model.view import StageView, holder_of, rejection_of
 
 __all__ = ["Result", "asked_in", "hash_of", "judge", "open_gates", "steps_of"]
 
-_MESSAGE = 150
+_MESSAGE = 140
 _AWAY = erroneous("MLflow or S3 does not answer")
 Judge = Callable[[Gate, StageView, VersionStatus, datetime], Judged]
 
@@ -61,7 +61,7 @@ def judge(view: StageView, now: datetime) -> tuple[Result, ...]:
     """Ask every gate of the stage, side by side; those that have answered are not asked again."""
     wanted = view.wanted
     version = view.versions.get(wanted.version) if wanted is not None else None
-    if view.spec is None or version is None or version.digest is None or view.is_refresh or view.returns:
+    if view.spec is None or version is None or version.digest is None or view.is_refresh or view.returns or view.override is not None:
         return ()
     return tuple(_result(gate, view, version, now) for gate in view.spec.gates)
 

@@ -1,0 +1,159 @@
+"""Break-glass: an override takes a stage at once, and when it ends a person says what comes next."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from modelyard.api.registered_model import RegisteredModel, Rejection
+from modelyard.plan import Manifest
+from modelyard.registered_model.stage import StageDecision
+from modelyard.registered_model.view import spec_hash
+from tests.unit.builders import DAY, MINUTE, NOW
+from tests.unit.models import A, B, C, after, decided, does, pods_of, record, served, stage_of
+
+HOUR = timedelta(hours=1)
+GATE = [{"name": "quality", "metric": {"name": "accuracy", "atLeast": "0.9"}}]
+VERSIONS = (A, B.model_copy(update={"mlflow_version": "2"}), C)
+PODS = {"A": pods_of(stage_of("va"), A, routed=True), "B": pods_of(stage_of("va"), B, routed=True)}
+
+
+def override(version: str = "vb", *, until: timedelta = HOUR, **more: Any) -> dict[str, Any]:
+    return {"version": version, "reason": "incident 4711", "until": (NOW + until).isoformat()} | more
+
+
+def settled(model: RegisteredModel, *owned: Manifest, now: Any = NOW, **more: Any) -> tuple[RegisteredModel, StageDecision]:
+    """Record what is to be recorded, then return the next decision."""
+    more = {"versions": VERSIONS} | more
+    for _ in range(6):
+        decision = decided(model, *owned, now=now, **more)
+        if not decision.record:
+            return model, decision
+        model = after(model, decision)
+    raise AssertionError("it records without an end")
+
+
+def spec(model: RegisteredModel, **stage: Any) -> RegisteredModel:
+    """The same model with another spec of the stage."""
+    return model.model_copy(update={"spec": stage_of(stage.pop("version", "va"), **stage).spec})
+
+
+def overridden(**more: Any) -> RegisteredModel:
+    """vb holds the stage by an override of an hour; the spec's own version is va."""
+    model, starting = settled(stage_of("va", holds=A, asked=GATE, override=override(**more)), *PODS["A"])
+    assert does(starting) == ["apply ControllerRevision/vb", "apply Deployment/vb"]
+    recorded = decided(model, *PODS["A"], *PODS["B"], versions=VERSIONS)
+    assert recorded.entry is not None
+    assert (recorded.entry.outcome, recorded.entry.reason, recorded.entry.to) == ("Overridden", "incident 4711", "vb")
+    return after(model, recorded)
+
+
+def test_it_takes_the_stage_without_gates_and_says_so():
+    model = overridden()
+    held, kept = settled(model, *PODS["A"], *PODS["B"])
+    assert (kept.status.version, kept.status.desired, kept.status.blocked) == ("vb", "vb", None)
+    assert kept.status.override is not None
+    assert (kept.status.override.since_time, kept.status.override.until_time) == (NOW, NOW + HOUR)
+    assert kept.requeue_after is not None
+    assert kept.requeue_after <= HOUR
+    assert held.status.stages["production"].gates == ()
+
+
+def test_it_begins_when_it_is_recorded_and_its_time_does_not_move():
+    first = decided(stage_of("va", holds=A, override=override()), *PODS["A"], versions=VERSIONS)
+    assert first.record
+    assert does(first) == []
+    assert first.status.candidate is None
+    later = decided(after(stage_of("va", holds=A, override=override()), first), *PODS["A"], versions=VERSIONS, now=NOW + MINUTE)
+    assert later.status.override == first.status.override
+
+
+@pytest.mark.parametrize(("until", "last"), [(HOUR, HOUR), (3 * DAY, DAY)])
+def test_when_it_ends_nothing_switches_and_the_message_has_both_ways_on(until: timedelta, last: timedelta):
+    model = overridden(until=until)
+    everything = (*PODS["B"],)
+    _, before = settled(model, *everything, now=NOW + last - MINUTE)
+    assert before.status.blocked is None
+    ended, after_it = settled(model, *everything, now=NOW + last)
+    assert after_it.status.blocked is not None
+    assert (after_it.status.blocked.reason, after_it.status.blocked.needs_action) == ("OverrideEnded", True)
+    assert after_it.status.version == "vb"
+    assert "Go back to va" in after_it.status.blocked.message or "go back to va" in after_it.status.blocked.message
+    # The one way: it becomes the version.
+    kept, quiet = settled(spec(ended, version="vb", asked=GATE), *everything, now=NOW + last)
+    assert (quiet.status.version, quiet.status.blocked, quiet.status.override) == ("vb", None, None)
+    assert kept.spec.stages["production"].version == "vb"
+    # The other: back to the spec's version, by attempt; it does not turn round half-way.
+    back = spec(ended, version="va", attempt=1, asked=GATE)
+    going, starting = settled(back, *everything, now=NOW + last)
+    assert does(starting)[:1] == ["apply ControllerRevision/va"]
+    once_more = decided(after(going, starting), *everything, *PODS["A"], versions=VERSIONS, now=NOW + last + MINUTE)
+    assert once_more.status.desired == "va"
+
+
+def test_one_that_is_removed_leaves_what_it_put_there():
+    model = spec(overridden(), version="va", asked=GATE)
+    removed, kept = settled(model, *PODS["B"])
+    assert kept.status.version == "vb"
+    assert kept.status.blocked is not None
+    assert "was removed" in kept.status.blocked.message
+    assert removed.status.stages["production"].version == "vb"
+
+
+def test_one_that_has_ended_does_not_begin_again_when_the_stage_goes_back():
+    ended = overridden(until=3 * DAY)
+    back = spec(ended, version="va", attempt=1, override=override(until=3 * DAY), asked=GATE)
+    model, _ = settled(back, *PODS["B"], now=NOW + DAY)
+    recorded = decided(model, *PODS["A"], *pods_of(model, B), versions=VERSIONS, now=NOW + DAY)
+    assert recorded.status.version == "va"
+    _, quiet = settled(after(model, recorded), *PODS["A"], now=NOW + DAY + HOUR)
+    assert quiet.status.desired == "va"
+    assert quiet.status.blocked is None or quiet.status.blocked.reason == "OverrideEnded"
+
+
+def test_a_version_that_is_not_registered_is_not_waited_for():
+    unknown = stage_of("va", holds=A, override=override("v9"))
+    model, kept = settled(unknown, *PODS["A"])
+    assert (kept.status.version, kept.status.desired) == ("va", "va")
+    assert kept.status.blocked is not None
+    assert "was not registered when the override was first seen" in kept.status.blocked.message
+    # Who registers the name afterwards gains nothing.
+    _, still = settled(model, *PODS["A"], versions=(*VERSIONS, record("v9", "9")))
+    assert still.status.desired == "va"
+
+
+def test_other_bytes_than_those_when_it_was_set_do_not_take_the_stage():
+    model = stage_of("va", holds=A, override=override())
+    noted = after(model, decided(model, *PODS["A"], versions=VERSIONS))
+    other = VERSIONS[1].model_copy(update={"digest": C.digest})
+    _, refused = settled(noted, *PODS["A"], versions=(A, other, C))
+    assert refused.status.blocked is not None
+    assert refused.status.blocked.reason == "ArtifactDigestMismatch"
+    assert does(refused) == []
+
+
+def test_what_a_gate_rejected_may_be_overridden_and_what_its_pods_said_may_not():
+    model = stage_of("va", holds=A, asked=GATE, override=override())
+    hash_ = spec_hash(model.spec.stages["production"])
+    by_gate = Rejection(version="vb", digest=str(B.digest), spec_hash=hash_, reason="GateFailed", message="quality: too low.", time=NOW)
+    by_pods = by_gate.model_copy(update={"runtime": served(B).runtime.identity, "reason": "ServingFailed"})
+
+    def with_(rejection: Rejection) -> RegisteredModel:
+        status = model.status.stages["production"].model_copy(update={"rejected": (rejection,)})
+        return model.model_copy(update={"status": model.status.model_copy(update={"stages": {"production": status}})})
+
+    assert does(settled(with_(by_gate), *PODS["A"])[1])[:1] == ["apply ControllerRevision/vb"]
+    _, refused = settled(with_(by_pods), *PODS["A"])
+    assert refused.status.blocked is not None
+    assert refused.status.blocked.reason == "ServingFailed"
+
+
+def test_a_cleared_stage_may_be_overridden_and_stays_so_until_it_ends():
+    model, starting = settled(stage_of(None, override=override()))
+    assert does(starting) == ["apply ControllerRevision/vb", "apply Deployment/vb"]
+    bad, kept = settled(stage_of(None, override=override("v9")))
+    assert kept.status.blocked is not None
+    assert bad.status.stages["production"].override is not None
+    assert model.status.stages["production"].candidate == served(B)
