@@ -50,8 +50,9 @@ TABLE: dict[str, dict[tuple[str, str, str], str]] = {
     },
     "RegisteredModel": {
         HEALTHY: "Serving ScaledToZero Registered",
-        WAITS: "Registering WaitingForVersion Promoting NotServing Unschedulable MLflowUnavailable StoreUnavailable",
-        BROKEN: "VersionUnknown VersionInvalid VersionHeld VersionTaken ArtifactMissing ArtifactDigestMismatch ServingFailed "
+        WAITS: "Registering WaitingForVersion WaitingForStage GatesPending Promoting NotServing Unschedulable MLflowUnavailable StoreUnavailable",
+        BROKEN: "VersionUnknown VersionInvalid VersionHeld VersionTaken ArtifactMissing ArtifactDigestMismatch ServingFailed GateFailed "
+        "OverrideEnded "
         "CodeModelForbidden "
         "ArtifactInvalid ImagePullFailed ConfigurationMissing OutOfMemory VolumeFull QuotaExceeded PodRefused "
         "NameTaken ConnectionMissing ConnectionRefused RequestRefused",

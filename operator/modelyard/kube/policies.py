@@ -16,6 +16,7 @@ POLICIES = "validatingadmissionpolicies"
 BINDINGS = "validatingadmissionpolicybindings"
 NAMES = (
     "promote",
+    "override",
     "purge",
     "keep",
     "runs",

@@ -26,9 +26,11 @@ from tests.chart.policies.world import (
 __all__ = ["ROWS"]
 
 # Who may promote production of `fraud`, and who may not. The operator's own fence refuses it too.
-promote, purge, keep, runs, status = (partial(Row, policy) for policy in ("promote", "purge", "keep", "runs", "status"))
+promote, override, purge, keep, runs, status = (
+    partial(Row, policy) for policy in ("promote", "override", "purge", "keep", "runs", "status")
+)
 NOT, MAY = "dora stan named unnamed gc", "fred rita gitops admin"
-MODEL = {name: path_of(MODELS, SPACE, name) for name in ("cleared", "owned", "purging")}
+MODEL = {name: path_of(MODELS, SPACE, name) for name in ("cleared", "owned", "purging", "overridden")}
 EXPERIMENT = {name: path_of(EXPERIMENTS, SPACE, name) for name in ("kept", "purging", "aged")}
 RUN = {name: path_of(RUNS, SPACE, name) for name in ("plain", "source-of-v1", "source-of-v2", "source-of-v8", "purging")}
 LATE = {name: path_of(RUNS, SPACE, name) for name in ("late-for-v2", "late-for-v9", "first-for-v9", "failed", "failed-holder")}
@@ -184,6 +186,28 @@ def retention(**changes: Any) -> Manifest:
     return spec(retention=changes)
 
 
+BREAK_GLASS = {"version": "v3", "reason": "incident 4711", "until": "2030-01-01T00:00:00Z"}
+NOT_OLGA = "dora stan fred rita gitops named unnamed gc"
+OVERRIDE = [
+    override("override set", merge(FRAUD, stages(production={"override": BREAK_GLASS})), NOT_OLGA, "olga admin",
+        "may not change the override of stage production of risk/fraud: it needs the verb override on "
+        "registeredmodels/production in group modelyard.io"),
+    override("override of another stage", merge(FRAUD, stages(staging={"override": BREAK_GLASS})), "olga rita", "admin"),
+    override("override of a stage without a version", merge(FRAUD, stages(idle={"override": BREAK_GLASS})), "olga rita", "admin"),
+    override("override of two stages",
+        merge(FRAUD, stages(staging={"override": BREAK_GLASS}, production={"override": BREAK_GLASS})), "olga rita", "admin"),
+    override("override by replacement",
+        put(FRAUD, lambda body: body["spec"]["stages"]["production"].update(override=BREAK_GLASS)), "rita", "olga"),
+    override("override in a new model",
+        create(ALL_MODELS, model("new", stages={"production": {"override": BREAK_GLASS}})), "rita", "olga"),
+    override("override prolonged",
+        merge(MODEL["overridden"], stages(production={"override": {"until": "2031-01-01T00:00:00Z"}})), "rita", "olga"),
+    override("override removed", merge(MODEL["overridden"], stages(production={"override": None})), "rita", "olga"),
+    override("override removed with its stage", merge(MODEL["overridden"], stages(production=None)), "rita", "olga"),
+    override("override left alone", merge(MODEL["overridden"], stages(production={"serving": FREE})), allowed="dora rita olga"),
+    override("null for none", merge(FRAUD, stages(production={"override": None})), allowed="dora rita"),
+]
+
 PURGE = [
     purge("Delete of a model", merge(EMPTY, DELETE), "dora stan fred named", "rita gitops admin",
         "may not set deletionPolicy: Delete (registeredmodels risk/empty)"),
@@ -307,4 +331,4 @@ STATUS_ROWS = [
     status("status by server-side apply", apply(f"{FRAUD}/status", {**model("fraud"), **STATUS}), "rita", "op"),
 ]
 
-ROWS = PROMOTE + PURGE + KEEP + RUNS_ROWS + STATUS_ROWS
+ROWS = PROMOTE + OVERRIDE + PURGE + KEEP + RUNS_ROWS + STATUS_ROWS

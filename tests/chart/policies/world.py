@@ -39,6 +39,7 @@ PEOPLE: dict[str, tuple[str, tuple[str, ...]]] = {
     "stan": ("stan", ("promote-staging",)),
     "fred": ("fred", ("promote-fraud",)),
     "rita": ("rita", (f"{RELEASE}-release-manager",)),
+    "olga": ("olga", ("override-production",)),
     "gitops": ("system:serviceaccount:argocd:argocd-application-controller", (f"{RELEASE}-release-manager",)),
     "named": ("system:serviceaccount:keda:keda-operator", ()),
     "unnamed": ("system:serviceaccount:risk:default", ()),
@@ -64,6 +65,11 @@ ROLES: dict[str, Manifest] = {
         "apiGroups": ["modelyard.io"],
         "resources": ["registeredmodels/staging"],
         "verbs": ["promote"],
+    },
+    "override-production": {
+        "apiGroups": ["modelyard.io"],
+        "resources": ["registeredmodels/production"],
+        "verbs": ["override"],
     },
     "promote-fraud": {
         "apiGroups": ["modelyard.io"],
@@ -165,6 +171,10 @@ THERE: list[Manifest] = [
     model("other", versions={"v1": {"runId": "r"}}, stages={"production": {"version": "v1"}}),
     model("empty", stages={"production": {}}),
     model("purging", deletionPolicy="Delete"),
+    model(
+        "overridden",
+        stages={"production": {"override": {"version": "v3", "reason": "incident 4711", "until": "2030-01-01T00:00:00Z"}}},
+    ),
     ours("RegisteredModel", "owned", {"stages": {"production": {"version": "v1"}}}, ownerReferences=REFERENCES),
     # What the operator holds, though the spec asks for nothing any more.
     model("cleared", versions={"v1": {"runId": "r"}}, stages={"production": {}}),

@@ -47,15 +47,20 @@ removed. apiVersion, kind and name count as much as the uid; controller, blockOw
 {{- end -}}
 
 {{/*
-Variables may0 to may7, and the expression over them: whether the user may promote each stage in `touched` of the model that `right` names.
-An expression may ask the authorizer twice, so each variable asks for two stages; 16 cost 5,600,000.
+Variables may0 to may7, and the expression over them: whether the user has a verb on each stage in `touched` of the model that `right` names.
+An expression may ask the authorizer twice, so each variable asks for two stages; 16 cost 5,600,000. Takes the verb.
 */}}
-{{- define "modelyard.policies.mayPromote" -}}
+{{- define "modelyard.policies.mayDo" -}}
+{{- $verb := . -}}
 {{- range $pair := until 8 }}
 - name: may{{ $pair }}
   expression: >-
-    variables.touched.all(s, variables.touched.indexOf(s) / 2 != {{ $pair }} || variables.right.subresource(s).check('promote').allowed())
+    variables.touched.all(s, variables.touched.indexOf(s) / 2 != {{ $pair }} || variables.right.subresource(s).check('{{ $verb }}').allowed())
 {{- end }}
+{{- end -}}
+
+{{- define "modelyard.policies.mayPromote" -}}
+{{ include "modelyard.policies.mayDo" "promote" }}
 {{- end -}}
 
 {{/* What `promote` is needed on, for a message: an expression's list of stages as resources. */}}
@@ -85,6 +90,7 @@ For all of them:
 {{- define "modelyard.policies.enabled" -}}
 {{- $table := list
   (dict "name" "promote" "value" "promote")
+  (dict "name" "override" "value" "override")
   (dict "name" "purge" "value" "purge")
   (dict "name" "keep" "value" "keep")
   (dict "name" "runs" "value" "runs" "models" true)
