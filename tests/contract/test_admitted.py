@@ -19,10 +19,8 @@ from modelyard.api.schema import crd
 from tests.api.objects import Manifest, experiment, model, training_run
 from tests.api.specs import specs
 from tests.contract.conftest import Mlflows
-from tests.harness import Cluster, cluster
+from tests.harness import Cluster
 from tests.local import limits
-
-__all__ = ["cluster"]
 
 pytestmark = [pytest.mark.contract, pytest.mark.api]
 
