@@ -20,6 +20,8 @@ from tests.cluster.settings import TESTS_CLUSTER
 
 # For this process and all that it starts: no test runs on the demo's cluster.
 os.environ["MODELYARD_CLUSTER"] = TESTS_CLUSTER
+# Threads of XGBoost that wait for each other sleep. By default they spin: where other processes have the cores, for seconds a training.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 pytest_plugins = ["tests.shared", "tests.e2e.fixtures"]
 # Else a failure of it would not show what differs.

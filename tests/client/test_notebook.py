@@ -68,7 +68,13 @@ class Yard:
     def start(self, code: str) -> subprocess.Popen[str]:
         program = HEAD.format(namespace=self.side.namespace, kubeconfig=str(self.side.server.kubeconfig)) + code
         kept = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "AWS_"))}
-        environment = kept | {"PYTHONPATH": str(Path("operator").resolve()), "MLFLOW_DISABLE_TELEMETRY": "true", "HOME": str(self.folder)}
+        environment = kept | {
+            "PYTHONPATH": str(Path("operator").resolve()),
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            # Or MLflow loads a model in another process, for seconds, to find out what it imports.
+            "MLFLOW_REQUIREMENTS_INFERENCE_TIMEOUT": "0",
+            "HOME": str(self.folder),
+        }
         command = [sys.executable, "-W", "ignore", "-c", program]
         return subprocess.Popen(
             command, env=environment, cwd=self.folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.PIPE
