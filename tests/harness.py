@@ -93,7 +93,7 @@ class Cluster:
         for again in (True, False):
             if self._connection is None:
                 self._connection = http.client.HTTPSConnection(
-                    self._host, context=ssl.create_default_context(cafile=str(self.server.ca)), timeout=30
+                    self._host, context=ssl.create_default_context(cafile=str(self.server.ca)), timeout=120
                 )
             try:
                 self._connection.request(method, path, body=data, headers=headers)

@@ -102,7 +102,7 @@ class Person:
 
     kubeconfig: Path
     namespace: str
-    seconds: float = 120
+    seconds: float = 240
     """What a command may take."""
 
     def _command(self, *words: str) -> list[str]:
@@ -141,7 +141,7 @@ class Person:
     def interrupts(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
         """Ctrl-C; returns the exit code and what was seen."""
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=240)
         assert "Traceback" not in err, err
         return process.returncode, out, err
 

@@ -151,7 +151,7 @@ def test_a_process_that_is_ended_leaves_nothing_open(yard: Yard, end: str):
         assert process.stdout.readline() == "in\n", process.stderr.read()
         if end != "atexit":
             process.send_signal(getattr(signal, end))
-        process.communicate(timeout=60)
+        process.communicate(timeout=240)
     assert yard.run()["info"]["status"] == "KILLED"
     assert yard.tags()["modelyard.io/failure"] in {"the process ended", "interrupted"}
 
@@ -162,7 +162,7 @@ def test_a_kernel_that_is_killed_says_nothing_and_leaves_the_rest_to_the_operato
         assert process.stdout.readline() == "in\n", process.stderr.read()
         beaten = until(lambda: yard.side.get("TrainingRun", "r")["metadata"].get("annotations"), "it has been heard of")
         process.kill()
-        process.communicate(timeout=60)
+        process.communicate(timeout=240)
     assert yard.run()["info"]["status"] == "RUNNING"
     assert yard.side.get("TrainingRun", "r")["metadata"]["annotations"] == beaten
 
@@ -197,7 +197,7 @@ with mlflow.start_run():
     except Refused as error:
         print(error)
 """)
-    out, err = done.communicate(timeout=120)
+    out, err = done.communicate(timeout=240)
     assert done.returncode == 0, err
     assert "is active here: end it first" in out
     assert yard.side.gone("TrainingRun", "r")

@@ -61,7 +61,7 @@ class Taker:
         self.version = self.do(self._client.create_version(self.model, "s3://mlflow-artifacts/a", None, {}, None))
 
     async def _open(self, url: str) -> Mlflow:
-        return Mlflow(url, Credentials(), Probe("MLflow", lambda *_: None), limits=limits())
+        return Mlflow(url, Credentials(), Probe("MLflow", lambda *_: None), limits=limits(), deadline=60.0)
 
     def do(self, call: Any) -> Any:
         return self._runner.run(call)

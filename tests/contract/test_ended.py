@@ -135,7 +135,7 @@ def test_no_server_is_left(how: str, tmp_path: Path) -> None:
     with run([*command, *which], tmp_path) as process:
         members = family_with({"minio", "etcd", "kube-apiserver"} if alone else {"minio"}, process)
         end(process.pid)
-        code = process.wait(120)
+        code = process.wait(300)
         assert code in CODES.get(how, {code} - {0})
         wait_until_all_have_ended(members)
 
