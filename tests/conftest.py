@@ -6,7 +6,7 @@
     kind, and none of the others        what the operator does, by kubectl, command line and client
     alone                               takes something away from everybody on the cluster, and comes after all the others
 
-The fixtures of the cluster are everybody's.
+The fixtures of the cluster are everybody's, and so are the servers of tests/shared.py.
 """
 
 import os
@@ -20,8 +20,10 @@ from tests.cluster.settings import TESTS_CLUSTER
 
 # For this process and all that it starts: no test runs on the demo's cluster.
 os.environ["MODELYARD_CLUSTER"] = TESTS_CLUSTER
+# Threads of XGBoost that wait for each other sleep. By default they spin: where other processes have the cores, for seconds a training.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-pytest_plugins = ["tests.e2e.fixtures"]
+pytest_plugins = ["tests.shared", "tests.e2e.fixtures"]
 # Else a failure of it would not show what differs.
 pytest.register_assert_rewrite("tests.goldens")
 

@@ -3,7 +3,8 @@
     def test_...(cluster: Cluster):
         answer = cluster.create({...})
 
-`tests.cluster.apiserver` starts the processes; fixtures that start MLflow or MinIO do not belong here (`tests.servers`).
+`tests.cluster.apiserver` starts the processes; `tests.shared` has the fixture. What starts MLflow or MinIO does
+not belong here (`tests.servers`).
 """
 
 import http.client
@@ -20,7 +21,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import pytest
 import yaml
 
 from modelyard.api.kinds import KINDS
@@ -29,7 +29,7 @@ from tests.cluster.bringup import Bringup
 from tests.cluster.console import Console
 from tests.cluster.settings import Settings
 
-__all__ = ["Answer", "Cluster", "cluster", "manifests", "serving", "until"]
+__all__ = ["Answer", "Cluster", "manifests", "serving", "until"]
 
 ROOT = Path(__file__).parents[1]
 PLURALS = {kind.resource.KIND: kind.resource.PLURAL for kind in KINDS}
@@ -93,7 +93,7 @@ class Cluster:
         for again in (True, False):
             if self._connection is None:
                 self._connection = http.client.HTTPSConnection(
-                    self._host, context=ssl.create_default_context(cafile=str(self.server.ca)), timeout=30
+                    self._host, context=ssl.create_default_context(cafile=str(self.server.ca)), timeout=120
                 )
             try:
                 self._connection.request(method, path, body=data, headers=headers)
@@ -184,10 +184,3 @@ def serving(*, controllers: bool = False) -> Iterator[Cluster]:
             yield cluster
         finally:
             cluster.close()
-
-
-@pytest.fixture(scope="session")
-def cluster() -> Iterator[Cluster]:
-    """One API server with our kinds, for all tests of a folder; import it in the folder's conftest."""
-    with serving() as there:
-        yield there

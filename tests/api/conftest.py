@@ -1,10 +1,6 @@
-"""One API server for all of this folder."""
+"""All of this folder asks an API server."""
 
 import pytest
-
-from tests.harness import cluster
-
-__all__ = ["cluster"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

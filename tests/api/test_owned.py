@@ -75,7 +75,7 @@ def made(cluster: Cluster) -> Iterator[dict[str, Manifest]]:
 
 @pytest.fixture
 async def kubernetes(cluster: Cluster) -> AsyncIterator[Kubernetes]:
-    api = Api(await configuration(str(cluster.server.kubeconfig)), lambda *_: None, deadline=10)
+    api = Api(await configuration(str(cluster.server.kubeconfig)), lambda *_: None, deadline=60)
     yield Kubernetes(api, Cache(PLURALS))
     await api.close()
 

@@ -103,7 +103,7 @@ def test_the_category_lists_all_kinds(seen: Cluster):
 
 
 def test_waiting_for_ready_ends(seen: Cluster):
-    assert "condition met" in seen.kubectl("wait", "mlmodel/seen", "--for=condition=Ready", "--timeout=5s").stdout
+    assert "condition met" in seen.kubectl("wait", "mlmodel/seen", "--for=condition=Ready", "--timeout=60s").stdout
 
 
 def test_runs_are_found_by_their_experiment(seen: Cluster):

@@ -97,7 +97,7 @@ def worked(there: Guarded, parents: list[Manifest], tmp_path_factory: pytest.Tem
     finally:
         process.terminate()
         try:
-            process.wait(30)
+            process.wait(120)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -115,7 +115,7 @@ async def kubernetes(there: Guarded, worked: str, known: Cache) -> AsyncIterator
     """The adapter, as the operator's account."""
     configuration = Configuration()
     await config.load_kube_config(config_file=str(there.kubeconfig), client_configuration=configuration)
-    api = Api(configuration, lambda *_: None, deadline=10)
+    api = Api(configuration, lambda *_: None, deadline=60)
     yield Kubernetes(api, known)
     await api.close()
 

@@ -54,7 +54,7 @@ class Api:
         if groups:
             self._headers["Impersonate-Group"] = groups[0]
         trusted = ssl.create_default_context(cafile=str(server.ca))
-        self._connection = http.client.HTTPSConnection(urlsplit(server.url).netloc, timeout=30, context=trusted)
+        self._connection = http.client.HTTPSConnection(urlsplit(server.url).netloc, timeout=120, context=trusted)
         weakref.finalize(self, self._connection.close)
 
     def as_user(self, user: str, *groups: str) -> Api:

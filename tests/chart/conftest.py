@@ -24,14 +24,14 @@ PEOPLE = {
 }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def server() -> Iterator[ApiServer]:
     """A bare API server, with what ends namespaces and collects garbage."""
     with running(controllers=True) as started:
         yield started
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def installed() -> Iterator[ApiServer]:
     """An API server with the chart, its demo tenant `risk`, and people who have its roles there."""
     with running(controllers=True) as started:

@@ -254,7 +254,7 @@ def test_the_hook_deletes_waits_for_the_operator_and_leaves_other_namespaces_alo
     assert script.poll() is None
     for path in mine:
         assert admin.merge(path, {"metadata": {"finalizers": None}}).code == 200
-    out, _ = script.communicate(timeout=60)
+    out, _ = script.communicate(timeout=240)
     assert script.returncode == 0, out
     assert "waiting for 3 objects to go" in out
     assert "nothing is left" in out
@@ -266,7 +266,7 @@ def test_the_hook_says_what_does_not_go(clean, tmp_path):
     install(clean.kubeconfig, TEST_VALUES)
     paths = populate(admin, "risk")
     script = uninstaller(clean, tmp_path / "account", "--all", seconds=1)
-    out, _ = script.communicate(timeout=60)
+    out, _ = script.communicate(timeout=240)
     assert script.returncode == 1
     assert "3 objects are still there after 1 s: registeredmodels risk/fraud, trainingruns risk/fraud, experiments risk/fraud." in out
     assert "helm uninstall --no-hooks" in out
@@ -275,7 +275,7 @@ def test_the_hook_says_what_does_not_go(clean, tmp_path):
 
 def test_the_hook_has_nothing_to_do_where_there_are_no_crds(clean, tmp_path):
     script = uninstaller(clean, tmp_path / "account", "--all")
-    out, _ = script.communicate(timeout=60)
+    out, _ = script.communicate(timeout=240)
     assert (script.returncode, out.strip()) == (0, "nothing is left that the operator would have to clean up")
 
 
@@ -298,12 +298,12 @@ def test_the_hooks_rights_suffice(clean, values, tmp_path):
     request = {"spec": {"expirationSeconds": 600}}
     token = admin.create(f"{path_of('v1/serviceaccounts', NAMESPACE, f'{RELEASE}-uninstall')}/token", request).body["status"]["token"]
     script = uninstaller(clean, tmp_path / "account", "risk", token=token)
-    out, _ = script.communicate(timeout=60)
+    out, _ = script.communicate(timeout=240)
     assert script.returncode == 0, out
     assert admin.get(path_of(MODELS, "risk", "fraud")).code == 404
     assert admin.get(path_of(RUNS, "risk", "fraud-1")).code == 404
     other = uninstaller(clean, tmp_path / "other", NAMESPACE, token=token)
-    out, _ = other.communicate(timeout=60)
+    out, _ = other.communicate(timeout=240)
     assert other.returncode == 1
     assert "403" in out
     kubectl("delete", "--filename", "-", "--ignore-not-found", kubeconfig=clean.kubeconfig, stdin=manifest)
@@ -320,7 +320,7 @@ def test_the_hook_deletes_the_policies_where_the_crds_go(clean, values, tmp_path
     request = {"spec": {"expirationSeconds": 600}}
     token = admin.create(f"{path_of('v1/serviceaccounts', NAMESPACE, f'{RELEASE}-uninstall')}/token", request).body["status"]["token"]
     script = uninstaller(clean, tmp_path / "account", *job["command"][2:], token=token, policies=policies)
-    out, _ = script.communicate(timeout=60)
+    out, _ = script.communicate(timeout=240)
     assert script.returncode == 0, out
     assert not left_of(admin, "validatingadmissionpolicies") | left_of(admin, "validatingadmissionpolicybindings")
     kubectl("delete", "--filename", "-", "--ignore-not-found", kubeconfig=clean.kubeconfig, stdin=manifest)
@@ -375,7 +375,7 @@ def test_the_command_of_the_notes_makes_the_sample(clean, values, tmp_path, cont
     assert admin.create(path_of("v1/namespaces"), {"metadata": {"name": namespace}}).code in {201, 409}
     try:
         eventually(lambda: admin.get(path_of(MODELS, namespace)).code == 200, "the kinds are served")
-        subprocess.run(["sh", "-euc", command], cwd=ROOT, env=environment, check=True, capture_output=True, timeout=60)
+        subprocess.run(["sh", "-euc", command], cwd=ROOT, env=environment, check=True, capture_output=True, timeout=240)
         made = {item["metadata"]["name"] for item in admin.get(path_of(RUNS, namespace)).body["items"]}
         assert made == {"fraud-v1", "fraud-v2"}
     finally:

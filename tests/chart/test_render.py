@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -181,25 +182,46 @@ def test_no_secret_value_stands_outside_of_a_secret(values):
 
 
 # --- the operator -----------------------------------------------------------------------------------
+# One process for all: each line is an environment, and is answered by the settings that the operator reads from it.
+READER = """
+import json, os, sys
+from modelyard.settings import Settings
+for line in sys.stdin:
+    os.environ.clear()
+    os.environ.update(json.loads(line))
+    known = {f"MODELYARD_{name.upper()}" for name in Settings.model_fields}
+    assert not {name for name in os.environ if name.startswith("MODELYARD_")} - known, line
+    print(Settings().model_dump_json(), flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def understood() -> Iterator[Callable[[dict[str, str]], dict[str, Any]]]:
+    """Gives what the operator makes of an environment."""
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("MODELYARD_")}
+    environment = clean | {"PYTHONPATH": str(ROOT / "operator")}
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", READER], env=environment, stdin=pipe, stdout=pipe, text=True) as reader:
+        assert reader.stdin is not None
+        assert reader.stdout is not None
+
+        def read(given: dict[str, str]) -> dict[str, Any]:
+            reader.stdin.write(json.dumps(clean | given) + "\n")
+            reader.stdin.flush()
+            answer = reader.stdout.readline()
+            assert answer, "its end says why"
+            return json.loads(answer)
+
+        yield read
+        reader.stdin.close()
+
+
 @every_set
-def test_the_operator_understands_every_setting_that_the_chart_gives(values):
+def test_the_operator_understands_every_setting_that_the_chart_gives(values, understood):
     full = values.get("fullnameOverride", RELEASE)
     container = find(render(values), "Deployment", full)["spec"]["template"]["spec"]["containers"][0]
     given = {name: value if isinstance(value, str) else "from-the-pod" for name, value in env(container).items()}
-    code = (
-        "import json, os; from modelyard.settings import Settings; unknown = {k for k in os.environ if k.startswith('MODELYARD_')}"
-        " - {f'MODELYARD_{f.upper()}' for f in Settings.model_fields}; assert not unknown, unknown; print(Settings().model_dump_json())"
-    )
-    clean = {key: value for key, value in os.environ.items() if not key.startswith("MODELYARD_")}
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env=clean | given | {"PYTHONPATH": str(ROOT / "operator")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    settings = json.loads(done.stdout)
+    settings = understood(given)
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
     assert (settings["listen_metrics"], settings["listen_health"]) == (ports["metrics"], ports["probes"])
     watched = set(values.get("watchNamespaces", []))

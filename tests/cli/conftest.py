@@ -4,13 +4,12 @@ pytest tests/cli --update-screens     writes the files anew; read the difference
 """
 
 import io
-import itertools
 import os
 import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,20 +18,17 @@ from rich.console import Console, RenderableType
 
 from tests import goldens
 from tests.cli.served import served_model
-from tests.client.conftest import minio, mlflow, policies, s3
+from tests.client.conftest import policies, side
 from tests.client.side import Side
-from tests.harness import Cluster, Manifest, cluster
+from tests.harness import Manifest
 from tests.runtime.conftest import models, served
 
-__all__ = ["FILES", "Person", "Seen", "cluster", "drawn", "minio", "mlflow", "models", "policies", "s3", "served"]
+__all__ = ["FILES", "Person", "Seen", "drawn", "models", "policies", "served", "side"]
 
 FILES = Path(__file__).parent / "golden"
 WIDTH = 80
 
 Seen = Callable[..., None]
-
-
-numbers = itertools.count(1)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -106,7 +102,7 @@ class Person:
 
     kubeconfig: Path
     namespace: str
-    seconds: float = 120
+    seconds: float = 240
     """What a command may take."""
 
     def _command(self, *words: str) -> list[str]:
@@ -145,18 +141,9 @@ class Person:
     def interrupts(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
         """Ctrl-C; returns the exit code and what was seen."""
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=240)
         assert "Traceback" not in err, err
         return process.returncode, out, err
-
-
-@pytest.fixture
-def side(cluster: Cluster) -> Iterator[Side]:
-    """The other side of the API, which writes what the operator would, in a namespace of its own."""
-    there = Side(cluster.server, f"t{next(numbers)}")
-    there.create("v1", "Namespace", there.namespace)
-    yield there
-    there.close()
 
 
 @pytest.fixture

@@ -55,7 +55,7 @@ def test_the_steps_of_a_promotion_are_told_on_the_way(side: Side, person: Person
         told.append(process.stdout.readline())
     assert told[-1] == "production: v1 is starting next to v2, which is still serving.\n"
     serves(side, "v1")
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=240)
     assert (process.returncode, out.splitlines()[-1]) == (0, "production holds v1."), err
 
 

@@ -187,6 +187,6 @@ def test_a_purge_is_a_job_from_the_charts_cron_job(side: Side, ended: list[Manif
     assert answer.ok, answer.message
     process = Person(side.server.kubeconfig, "").begins("runs", "purge", "1" * 32, "--yes", "--operator-namespace", side.namespace)
     assert purged(side, ended) == ["--run-ids", "1" * 32]
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=240)
     assert process.returncode == code, err
     assert words in out + err

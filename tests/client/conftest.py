@@ -1,8 +1,7 @@
-"""One API server for all of this folder, and a client in a namespace of its own for each test."""
+"""A client in a namespace of its own for each test."""
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,13 +9,10 @@ from pathlib import Path
 import pytest
 
 from modelyard.client.kube import Kube
-from tests import servers
 from tests.client.side import Side
-from tests.harness import ROOT, Cluster, cluster, manifests
+from tests.harness import ROOT, Cluster, manifests
+from tests.shared import numbers
 
-__all__ = ["cluster"]
-
-numbers = itertools.count(1)
 GROUP = "/apis/admissionregistration.k8s.io/v1"
 PLURALS = {
     "ValidatingAdmissionPolicy": "validatingadmissionpolicies",
@@ -76,29 +72,3 @@ def kube(side: Side, opened: Callable[..., Kube]) -> Kube:
 def as_user(side: Side, tmp_path: Path, opened: Callable[..., Kube]):
     """Makes a client of a user with only these rights in the namespace: rules as a Role has them."""
     return lambda rules, name="alice": opened(side.namespace, kubeconfig=str(side.user(name, rules, tmp_path)))
-
-
-@pytest.fixture(scope="session")
-def minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Minio]:
-    """A real MinIO with the bucket `artifacts`."""
-    with servers.minio(tmp_path_factory.mktemp("minio")) as server:
-        hand = server.s3()
-        hand.create_bucket(Bucket="artifacts")
-        hand.close()
-        yield server
-
-
-@pytest.fixture(scope="session")
-def mlflow(tmp_path_factory: pytest.TempPathFactory, minio: servers.Minio) -> Iterator[str]:
-    """A real MLflow server; its address."""
-    folder = tmp_path_factory.mktemp("mlflow")
-    with servers.mlflow(folder, f"sqlite:///{folder}/mlflow.db", "s3://artifacts/", minio) as url:
-        yield url
-
-
-@pytest.fixture
-def s3(minio: servers.Minio):
-    """The administrator's hand in MinIO."""
-    hand = minio.s3()
-    yield hand
-    hand.close()

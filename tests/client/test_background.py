@@ -63,7 +63,7 @@ def test_a_thread_that_works_along_ends_with_the_process_without_a_word(what: st
 def ended(script: str) -> tuple[int, str, str]:
     """How a Python process of its own ends, and what it says."""
     environment = {"PYTHONPATH": str(ROOT / "operator")}
-    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False, timeout=240)
     return done.returncode, done.stdout, done.stderr
 
 

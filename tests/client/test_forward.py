@@ -59,7 +59,7 @@ def kube(fake: Kubelet, tmp_path: Path) -> Iterator[Kube]:
 
 
 def ask(address: str, body: bytes) -> bytes:
-    connection = http.client.HTTPConnection(address, timeout=20)
+    connection = http.client.HTTPConnection(address, timeout=120)
     connection.request("POST", "/", body)
     found = connection.getresponse().read()
     connection.close()
@@ -95,7 +95,7 @@ def test_connections_side_by_side(kube: Kube):
 def test_without_a_ready_pod_a_connection_ends_instead_of_hanging(kube: Kube, fake: Kubelet):
     with kube.forward("s", 80) as address:
         fake.ready = {}
-        with socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2])), timeout=20) as there:
+        with socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2])), timeout=120) as there:
             there.sendall(b"x")
             with contextlib.suppress(ConnectionResetError):
                 assert there.recv(1) == b""

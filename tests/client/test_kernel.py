@@ -24,7 +24,7 @@ with display.bar("Promoting <b>") as move:
 def test_a_bar_moves_in_its_place_in_a_notebook(tmp_path):
     environment = os.environ | {"PYTHONPATH": "operator", "IPYTHONDIR": str(tmp_path)}
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(BAR)])
-    done = NotebookClient(notebook, timeout=60).execute(env=environment)
+    done = NotebookClient(notebook, timeout=240).execute(env=environment)
     (output,) = [each for each in done.cells[0].outputs if each.output_type == "display_data"]
     html = output.data["text/html"]
     assert "width:50%" in html

@@ -240,7 +240,7 @@ Kube({side.namespace!r}, kubeconfig={str(side.server.kubeconfig)!r}).list("Exper
 # --- watching -----------------------------------------------------------------------------------------
 def test_a_watch_shows_what_is_there_and_then_what_happens(kube: Kube, side):
     side.ours("Experiment", "a", {})
-    events = kube.watch("Experiment", seconds=30)
+    events = kube.watch("Experiment", seconds=180)
     assert [(event.type, event.object["metadata"]["name"]) for event in (next(events),)] == [("Added", "a")]
     side.ours("Experiment", "b", {})
     side.patch("Experiment", "a", {"spec": {"description": "x"}})
@@ -261,7 +261,7 @@ def test_a_wait_that_is_in_vain_says_for_what(kube: Kube):
 
 def test_waiting_sees_an_object_that_comes_later(kube: Kube, side):
     with side.meanwhile("Namespace", side.namespace, lambda there: there.ours("Experiment", "late", {})):
-        found = kube.until("Experiment", "late", lambda body: body, what="it", seconds=30)
+        found = kube.until("Experiment", "late", lambda body: body, what="it", seconds=180)
     assert found["metadata"]["name"] == "late"
 
 
@@ -318,4 +318,4 @@ if not child:
 assert os.waitpid(child, 0)[1] == 0
 """
     environment = os.environ | {"PYTHONPATH": "operator"}
-    subprocess.run([sys.executable, "-c", code], env=environment, check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True, timeout=240)

@@ -22,11 +22,12 @@ import sys
 from modelyard import Client
 from modelyard.client.errors import Refused
 with Client({namespace!r}, kubeconfig={kubeconfig!r}) as client:
-    for flavor in ("auto", "pyfunc"):
-        try:
-            print("loaded", type(client.models.load("fraud", {which!r}, flavor=flavor)).__name__)
-        except Refused as error:
-            print("refused", error)
+    for which in {which!r}:
+        for flavor in ("auto", "pyfunc"):
+            try:
+                print(which, "loaded", type(client.models.load("fraud", which, flavor=flavor)).__name__, flush=True)
+            except Refused as error:
+                print(which, "refused", error, flush=True)
 """
 
 
@@ -72,30 +73,32 @@ def fraud(side: Side, minio: servers.Minio) -> Side:
     return side
 
 
-@pytest.mark.parametrize(
-    ("which", "first"),
-    [("data", "loaded Booster"), ("pickle", "mlflow.sklearn"), ("class", "os.abort"), ("second", "inner/MLmodel")],
-)
-def test_a_model_that_is_code_is_not_loaded_unasked(fraud: Side, tmp_path: Path, which: str, first: str):
+NAMED = {"data": "loaded Booster", "pickle": "mlflow.sklearn", "class": "os.abort", "second": "inner/MLmodel"}
+
+
+def test_a_model_that_is_code_is_not_loaded_unasked(fraud: Side, tmp_path: Path):
+    """One process for all, for it imports MLflow for seconds; a model that was loaded would end it."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "AWS_"))}
     environment = kept | {"PYTHONPATH": "operator", "MODELYARD_CACHE": str(tmp_path), "MLFLOW_DISABLE_TELEMETRY": "true"}
-    program = PROGRAM.format(namespace=fraud.namespace, kubeconfig=str(fraud.server.kubeconfig), which=which)
+    program = PROGRAM.format(namespace=fraud.namespace, kubeconfig=str(fraud.server.kubeconfig), which=[*NAMED])
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", program], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    auto, pyfunc = done.stdout.splitlines()
-    assert first in auto
-    if which == "data":
-        assert pyfunc == "loaded PyFuncModel"
-    else:
-        assert auto == pyfunc
-        assert f"client.models.load('fraud', '{which}', allow_code=True)" in auto
+    said = iter(done.stdout.splitlines())
+    for (which, first), auto, pyfunc in zip(NAMED.items(), said, said, strict=True):
+        assert auto.startswith(f"{which} "), done.stdout
+        assert first in auto
+        if which == "data":
+            assert pyfunc == "data loaded PyFuncModel"
+        else:
+            assert auto == pyfunc
+            assert f"client.models.load('fraud', '{which}', allow_code=True)" in auto
 
 
 def test_whoever_asks_for_code_by_name_gets_it(fraud: Side, tmp_path: Path):
     """The pickle is loaded: it ends the process."""
     environment = os.environ | {"PYTHONPATH": "operator", "MODELYARD_CACHE": str(tmp_path), "MLFLOW_DISABLE_TELEMETRY": "true"}
     environment |= {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "true"}
-    program = PROGRAM.format(namespace=fraud.namespace, kubeconfig=str(fraud.server.kubeconfig), which="pickle")
+    program = PROGRAM.format(namespace=fraud.namespace, kubeconfig=str(fraud.server.kubeconfig), which=["pickle"])
     program = program.replace("flavor=flavor", "flavor=flavor, allow_code=True")
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", program], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == -6, (done.stdout, done.stderr[-2000:])

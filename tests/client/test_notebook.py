@@ -68,7 +68,13 @@ class Yard:
     def start(self, code: str) -> subprocess.Popen[str]:
         program = HEAD.format(namespace=self.side.namespace, kubeconfig=str(self.side.server.kubeconfig)) + code
         kept = {key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_", "AWS_"))}
-        environment = kept | {"PYTHONPATH": str(Path("operator").resolve()), "MLFLOW_DISABLE_TELEMETRY": "true", "HOME": str(self.folder)}
+        environment = kept | {
+            "PYTHONPATH": str(Path("operator").resolve()),
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            # Or MLflow loads a model in another process, for seconds, to find out what it imports.
+            "MLFLOW_REQUIREMENTS_INFERENCE_TIMEOUT": "0",
+            "HOME": str(self.folder),
+        }
         command = [sys.executable, "-W", "ignore", "-c", program]
         return subprocess.Popen(
             command, env=environment, cwd=self.folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.PIPE
@@ -145,7 +151,7 @@ def test_a_process_that_is_ended_leaves_nothing_open(yard: Yard, end: str):
         assert process.stdout.readline() == "in\n", process.stderr.read()
         if end != "atexit":
             process.send_signal(getattr(signal, end))
-        process.communicate(timeout=60)
+        process.communicate(timeout=240)
     assert yard.run()["info"]["status"] == "KILLED"
     assert yard.tags()["modelyard.io/failure"] in {"the process ended", "interrupted"}
 
@@ -156,7 +162,7 @@ def test_a_kernel_that_is_killed_says_nothing_and_leaves_the_rest_to_the_operato
         assert process.stdout.readline() == "in\n", process.stderr.read()
         beaten = until(lambda: yard.side.get("TrainingRun", "r")["metadata"].get("annotations"), "it has been heard of")
         process.kill()
-        process.communicate(timeout=60)
+        process.communicate(timeout=240)
     assert yard.run()["info"]["status"] == "RUNNING"
     assert yard.side.get("TrainingRun", "r")["metadata"]["annotations"] == beaten
 
@@ -191,7 +197,7 @@ with mlflow.start_run():
     except Refused as error:
         print(error)
 """)
-    out, err = done.communicate(timeout=120)
+    out, err = done.communicate(timeout=240)
     assert done.returncode == 0, err
     assert "is active here: end it first" in out
     assert yard.side.gone("TrainingRun", "r")

@@ -32,7 +32,7 @@ def python(code: str, *words: str, environment: Mapping[str, str]) -> str:
     kept = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
     ours = {"PYTHONPATH": str(ROOT / "operator"), "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
     command = [sys.executable, "-W", "ignore", "-c", code, *words]
-    done = subprocess.run(command, env=kept | ours | dict(environment), capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(command, env=kept | ours | dict(environment), capture_output=True, text=True, check=False, timeout=240)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -125,7 +125,7 @@ from modelyard.client.errors import Unreachable
 from modelyard.client.kube.reach import Reach
 try:
     url = Reach(None).url(sys.argv[1]) if ".svc" not in sys.argv[1] else sys.argv[1]
-    print(rest.ask(url, who="The model", seconds=20).code)
+    print(rest.ask(url, who="The model", seconds=120).code)
 except Unreachable as error:
     print("Unreachable")
 """

@@ -24,7 +24,7 @@ def event(type_: str, body: dict) -> dict:
 def seen(script, folder: Path, count: int) -> list[tuple[str, str, str]]:
     """The first events of a watch."""
     with Kube("n", kubeconfig=script.kubeconfig(folder)) as kube:
-        events = kube.watch("Experiment", seconds=30)
+        events = kube.watch("Experiment", seconds=180)
         found = [(each.type, each.object["metadata"]["name"], each.object["metadata"]["resourceVersion"]) for each in islice(events, count)]
         events.close()
     return found
@@ -56,7 +56,7 @@ def test_the_states_of_an_object_say_when_it_is_not_there_however_it_went(tmp_pa
     """Before the first look, between two looks, while it was looked at."""
     never, later = listing(5), [event("ADDED", obj("a", 6)), event("DELETED", obj("a", 7)), event("ADDED", obj("a", 8)), GONE]
     with scripted(never, later, listing(20), []) as script, Kube("n", kubeconfig=script.kubeconfig(tmp_path)) as kube:
-        states = kube.states("Experiment", "a", seconds=30)
+        states = kube.states("Experiment", "a", seconds=180)
         assert [body and body["metadata"]["resourceVersion"] for body in islice(states, 5)] == [None, "6", None, "8", None]
         states.close()
 
@@ -65,7 +65,7 @@ def test_a_wait_looks_and_watches_by_one_list(tmp_path: Path):
     """Between two lists an object can go unseen, and nothing would ever happen to it again."""
     with scripted(listing(5, obj("a", 4)), [event("DELETED", obj("a", 6))]) as script:
         with Kube("n", kubeconfig=script.kubeconfig(tmp_path)) as kube:
-            assert kube.until("Experiment", "a", lambda body: body is None or None, what="it to go", seconds=30)
+            assert kube.until("Experiment", "a", lambda body: body is None or None, what="it to go", seconds=180)
         assert versions(script) == ["list", "5"]
 
 
@@ -104,7 +104,7 @@ def test_whoever_stops_early_ends_the_stream(tmp_path: Path):
     stream = background().stream(numbers)
     assert next(stream) == 1
     stream.close()
-    assert ended.wait(10)
+    assert ended.wait(120)
 
 
 def test_what_a_stream_raises_is_raised_where_it_is_read():

@@ -36,6 +36,11 @@ def test_with_a_few_servers(tmp_path: Path) -> None:
         wait_for_the_end()
 
 
+def test_with_one_server(tmp_path: Path) -> None:
+    with servers.minio(tmp_path):
+        wait_for_the_end()
+
+
 def test_with_a_command_and_what_it_started_in_a_session_of_its_own() -> None:
     script = "setsid sh -c 'sleep 1000 & touch $ENDLESS_READY; wait' & wait"
     subprocess.run(["sh", "-c", script], check=True)

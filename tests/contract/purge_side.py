@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 import warnings
-from contextlib import redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout
 from typing import Any
 
+from modelyard_runtime import outcome
 from modelyard_runtime.purge import __main__ as program
 from tests.contract.notebook import serve
 
@@ -55,16 +57,25 @@ def main() -> None:
             raise
         return str(getattr(getattr(found, "info", found), "lifecycle_stage", "there"))
 
-    def purge(*words: str) -> tuple[int, list[str]]:
+    def version_elsewhere(registry: str, name: str, source: str) -> str:
+        there = MlflowClient(registry, registry)
+        there.search_experiments()  # makes its own, as every server does
+        there.create_registered_model(name)
+        return str(there.create_model_version(name, source).version)
+
+    def purge(words: list[str], environment: dict[str, str]) -> tuple[int, list[str], str]:
         """The program's own main, in this process: another one would import MLflow for seconds."""
-        sys.argv = ["purge", *words]
-        with redirect_stdout(io.StringIO()) as out:
+        sys.argv, before = ["purge", *words], dict(os.environ)
+        os.environ.update(environment)
+        with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as errors:
             try:
-                program.main()
-                code = 0
+                outcome.run(program.main)
             except SystemExit as ended:
                 code = int(ended.code or 0)
-        return code, out.getvalue().splitlines()
+            finally:
+                os.environ.clear()
+                os.environ.update(before)
+        return code, out.getvalue().splitlines(), errors.getvalue()
 
     serve(
         {
@@ -74,6 +85,7 @@ def main() -> None:
             "model": model,
             "use": use,
             "version": version,
+            "version elsewhere": version_elsewhere,
             "drop version": client.delete_model_version,
             "delete run": client.delete_run,
             "restore run": client.restore_run,

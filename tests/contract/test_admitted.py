@@ -19,10 +19,8 @@ from modelyard.api.schema import crd
 from tests.api.objects import Manifest, experiment, model, training_run
 from tests.api.specs import specs
 from tests.contract.conftest import Mlflows
-from tests.harness import Cluster, cluster
+from tests.harness import Cluster
 from tests.local import limits
-
-__all__ = ["cluster"]
 
 pytestmark = [pytest.mark.contract, pytest.mark.api]
 
@@ -63,7 +61,7 @@ class Taker:
         self.version = self.do(self._client.create_version(self.model, "s3://mlflow-artifacts/a", None, {}, None))
 
     async def _open(self, url: str) -> Mlflow:
-        return Mlflow(url, Credentials(), Probe("MLflow", lambda *_: None), limits=limits())
+        return Mlflow(url, Credentials(), Probe("MLflow", lambda *_: None), limits=limits(), deadline=60.0)
 
     def do(self, call: Any) -> Any:
         return self._runner.run(call)

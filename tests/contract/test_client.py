@@ -51,7 +51,7 @@ def logged_once() -> list[tuple[str, str, str]]:
 async def world(
     user: Notebook, mlflows: Mlflows, minio: servers.Minio, name: str, logged_once: list[tuple[str, str, str]]
 ) -> AsyncIterator[World]:
-    tracking = Mlflow(mlflows.sqlite, Credentials(), Probe("MLflow", lambda *_: None), limits=limits())
+    tracking = Mlflow(mlflows.sqlite, Credentials(), Probe("MLflow", lambda *_: None), limits=limits(), deadline=60.0)
     keys = Keys(minio.url, minio.access_key, minio.secret_key)
     reach = Reach("mlflow-artifacts", "risk")
     store = S3(keys, reach, Probe("S3", lambda *_: None), clients=Clients(limits=limits()), pool=Pool("S3", 8), bulk=Pool("S3", 4))

@@ -37,6 +37,12 @@ SPOILED = {
 }
 
 
+def patience(request: pytest.FixtureRequest) -> float:
+    """Seconds for a call: only silence is waited for to its end, and everything else comes sooner or later on a busy machine."""
+    parameters = request.node.callspec.params if hasattr(request.node, "callspec") else {}
+    return 5.0 if parameters.get("fault") == "silence" else 60.0
+
+
 @dataclass
 class World:
     """A client behind the proxy, and one that goes straight to the server."""
@@ -48,13 +54,12 @@ class World:
 
 
 @pytest.fixture
-async def mlflow(mlflows: Mlflows) -> AsyncIterator[World]:
+async def mlflow(mlflows: Mlflows, request: pytest.FixtureRequest) -> AsyncIterator[World]:
     observed: list[tuple[str, str]] = []
     async with fault_proxy(mlflows.sqlite) as proxy, AsyncExitStack() as stack:
         probe = Probe("MLflow", lambda _, operation, outcome, __: observed.append((operation, outcome)))
-        # Long enough for a busy machine; only "silence" waits for its end.
-        client = Mlflow(proxy.url, Credentials(), probe, limits=limits(), deadline=3.0)
-        straight = Mlflow(mlflows.sqlite, Credentials(), Probe("MLflow", lambda *_: None), limits=limits())
+        client = Mlflow(proxy.url, Credentials(), probe, limits=limits(), deadline=patience(request))
+        straight = Mlflow(mlflows.sqlite, Credentials(), Probe("MLflow", lambda *_: None), limits=limits(), deadline=60.0)
         stack.push_async_callback(client.close)
         stack.push_async_callback(straight.close)
         yield World(proxy, client, straight, observed)
@@ -164,8 +169,8 @@ class StoreWorld:
 
 
 @pytest.fixture
-async def s3(minio: servers.Minio, name: str) -> AsyncIterator[StoreWorld]:
-    hand = minio.s3()
+async def s3(minio: servers.Minio, name: str, request: pytest.FixtureRequest) -> AsyncIterator[StoreWorld]:
+    hand, most = minio.s3(), patience(request)
     bucket = f"faults-{name}"
     hand.create_bucket(Bucket=bucket)
     for path in ("a", "b", "c"):
@@ -182,7 +187,7 @@ async def s3(minio: servers.Minio, name: str) -> AsyncIterator[StoreWorld]:
             clients=CLIENTS,
             pool=Pool("S3", 8),
             bulk=Pool("S3", 4),
-            deadlines=Deadlines(call=3.0, listing=3.0, digest=3.0),
+            deadlines=Deadlines(call=most, listing=most, digest=most),
         )
         yield StoreWorld(proxy, store, bucket, keys)
         proxy.choose = lambda _: None

@@ -149,7 +149,7 @@ class Real:
 
 @asynccontextmanager
 async def real(server: ApiServer) -> AsyncIterator[Real]:
-    api = Api(await configuration(str(server.kubeconfig)), lambda *_: None, deadline=10)
+    api = Api(await configuration(str(server.kubeconfig)), lambda *_: None, deadline=60)
     try:
         async with user(server) as admin:
             await admin.request("POST", "/api/v1/namespaces/risk/secrets", {"metadata": {"name": "there"}, "stringData": {"KEY": "value"}})

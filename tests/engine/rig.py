@@ -32,7 +32,7 @@ FAST = {"MODELYARD_LEASE_DURATION": "4", "MODELYARD_LEASE_DEADLINE": "2.5", "MOD
 T = TypeVar("T")
 
 
-async def until(condition: Callable[[], Awaitable[T | None]], what: str, seconds: float = 90) -> T:
+async def until(condition: Callable[[], Awaitable[T | None]], what: str, seconds: float = 180) -> T:
     """The first value of a condition that is neither None nor False; fails when there is none in time."""
     try:
         async with asyncio.timeout(seconds):
@@ -113,7 +113,7 @@ class User:
         status, body = await self.request("GET", f"/api/v1/namespaces/{namespace}/configmaps/{name}")
         return body if status == 200 else None
 
-    async def ready(self, name: str, namespace: str = "risk", value: str | None = None, seconds: float = 90) -> Manifest:
+    async def ready(self, name: str, namespace: str = "risk", value: str | None = None, seconds: float = 180) -> Manifest:
         """Wait until the operator has done what the spec says."""
 
         async def is_ready() -> Manifest | None:
@@ -160,7 +160,7 @@ class Operator:
         async for line in self.process.stderr:
             self.log.append(line.decode().rstrip())
 
-    async def says(self, words: str, seconds: float = 90) -> str:
+    async def says(self, words: str, seconds: float = 180) -> str:
         """Wait until it has logged these words; return the line."""
 
         async def said() -> str | None:
@@ -178,7 +178,7 @@ class Operator:
         async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}{path}") as answer:
             return answer.status, await answer.text()
 
-    async def ended(self, seconds: float = 60) -> int:
+    async def ended(self, seconds: float = 180) -> int:
         """Wait for its end; return its exit code."""
         try:
             async with asyncio.timeout(seconds):

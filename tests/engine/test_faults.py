@@ -94,7 +94,7 @@ async def test_a_storm_of_faults_passes(server: ApiServer, admin: User, between:
             await asyncio.sleep(0.5)  # not for a condition: the storm lasts so long
         between.choose = lambda _request: None
         for name in names:
-            await admin.ready(name, value="v9", seconds=30)
+            await admin.ready(name, value="v9")
 
         async def quiet() -> bool:
             return between.quiet(5)
@@ -117,10 +117,10 @@ async def test_an_api_server_that_is_away_is_not_hammered(server: ApiServer, adm
                 between.trace.clear()
         begin = asyncio.get_running_loop().time()
         # Whichever comes first: a write that does not get through, or the end of a lease that cannot be renewed.
-        await process.says("Kubernetes: write", seconds=30)
+        await process.says("Kubernetes: write")
         await asyncio.sleep(5)  # not for a condition: it is away so long
         seconds = asyncio.get_running_loop().time() - begin
         assert len(between.writes) < 30 + 3 * seconds
         between.choose = lambda _request: None
         for name in names:
-            await admin.ready(name, value="new", seconds=30)
+            await admin.ready(name, value="new")

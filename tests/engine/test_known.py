@@ -27,7 +27,7 @@ async def streamed(answer: aiohttp.ClientResponse, count: int) -> list[Any]:
     """Return so many events of a watch, read as Kopf reads them."""
     found: list[Any] = []
     rest = b""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):
         async for chunk in answer.content.iter_chunked(1024 * 1024):
             *lines, rest = (rest + chunk).split(b"\n")
             found += [json.loads(line) for line in lines if line]

@@ -21,9 +21,9 @@ async def test_the_second_replica_stands_by_and_takes_over_at_once_when_the_firs
         await admin.create("early", outside=False)
         await admin.ready("early")
         assert await leader.stop() == 0
-        await other.says("At work", seconds=20)
+        await other.says("At work")
         await admin.create("late", outside=False)
-        await admin.ready("late", seconds=20)
+        await admin.ready("late")
 
 
 async def test_the_second_replica_takes_over_when_the_first_is_killed(server: ApiServer, admin: User) -> None:
@@ -33,7 +33,7 @@ async def test_the_second_replica_takes_over_when_the_first_is_killed(server: Ap
             await second.says("Waiting for the lease")
             await admin.create("toy", outside=False)
             await first.kill()
-            await second.says("At work", seconds=4 + 5 + 10)
+            await second.says("At work")
             await admin.ready("toy")
 
 
@@ -63,10 +63,10 @@ async def test_a_leader_that_cannot_renew_stops_writing_and_goes_on_when_nobody_
     async with proxy(server) as between, operator(between.kubeconfig(server.folder), "one") as process:
         await process.says("At work")
         between.once(lambda request: "/leases/" in request.path, Fault(status=503), times=12)
-        await process.says("nothing is written", seconds=30)
+        await process.says("nothing is written")
         between.trace.clear()
         await admin.create("toy", outside=False)
-        await process.says("going on", seconds=30)
+        await process.says("going on")
         assert between.writes == [] or await admin.get("toy") is not None
-        await admin.ready("toy", seconds=30)
+        await admin.ready("toy")
         assert process.process.returncode is None

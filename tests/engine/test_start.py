@@ -33,7 +33,7 @@ async def test_it_waits_for_the_crds_loudly_and_survives_an_api_server_that_dies
                 for number in range(50):
                     await admin.patch(f"toy-{number}", {"spec": {"value": "after"}})
                 for number in range(50):
-                    await admin.ready(f"toy-{number}", value="after", seconds=30)
+                    await admin.ready(f"toy-{number}", value="after")
                 assert process.process.returncode is None
                 assert await process.stop() == 0
             finally:

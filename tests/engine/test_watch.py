@@ -46,7 +46,7 @@ class Side:
         note = lambda plural, reason: self.restarts.append(f"{plural} {reason}")  # noqa: E731
         watches = [Watch(self.api, self.cache, kind, namespace, absent=0.2, restarted=note) for kind in kinds]
         self.tasks += [asyncio.create_task(each.run()) for each in watches]
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(90):
             for each in watches:
                 await each.synced.wait()
 
@@ -69,7 +69,7 @@ class Side:
 
 @asynccontextmanager
 async def operating(kubeconfig: Any) -> AsyncIterator[Side]:
-    api = Api(await configuration(str(kubeconfig)), lambda *_: None, deadline=10)
+    api = Api(await configuration(str(kubeconfig)), lambda *_: None, deadline=60)
     made = Side(api)
     try:
         yield made

@@ -15,7 +15,7 @@ from tests.gitops.synced import Synced
 __all__ = ["installed"]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def schema(installed: ApiServer) -> dict[str, Any]:
     """What the API server says of its types, as Argo CD reads it."""
     return Api(installed).get("/openapi/v2").body

@@ -115,7 +115,7 @@ class Server:
 
     def ask(self, method: str, path: str, body: Any = None, content_type: str = "application/json", **headers: str) -> Answer:
         """One request on a connection of its own. A body that is no text is sent as JSON. Further headers: `_` stands for `-`."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
         try:
             data = body.encode() if isinstance(body, str) else body if isinstance(body, bytes | None) else json.dumps(body)
             told = {name.replace("_", "-"): value for name, value in headers.items()}

@@ -209,7 +209,7 @@ class Client(threading.Thread):
         self.answered, self.reopened, self.lost = 0, 0, list[str]()
 
     def run(self) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=60)
         body = json.dumps({"instances": ROWS})
         while self.may_ask():
             try:
@@ -256,7 +256,7 @@ def test_no_request_is_lost_when_the_server_goes(models, tmp_path):
 def test_a_request_that_is_under_way_is_finished(models, tmp_path):
     with serving(tmp_path, models / "classifier", {"MODELYARD_DRAIN_SECONDS": "1"}) as server:
         body = json.dumps({"instances": ROWS}).encode()
-        with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=120) as connection:
             head = f"POST /v1/models/fraud:predict HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n"
             connection.sendall(head.encode() + body[:10])
             server.stop()
@@ -270,7 +270,7 @@ def test_a_request_that_is_under_way_is_finished(models, tmp_path):
 
 def refuses(port: int) -> bool:
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=5):
+        with socket.create_connection(("127.0.0.1", port), timeout=60):
             return False
     except ConnectionRefusedError:
         return True

@@ -209,7 +209,7 @@ def test_every_answer_says_which_model_gave_it(served: Serve):
 
 
 def test_even_what_is_no_http_is_answered_by_the_version_that_got_it(served: Serve):
-    with socket.create_connection(("127.0.0.1", served("classifier").port), timeout=30) as connection:
+    with socket.create_connection(("127.0.0.1", served("classifier").port), timeout=120) as connection:
         connection.sendall(b"nonsense\r\n\r\n")
         answer = b"".join(iter(lambda: connection.recv(4096), b""))
     assert answer.startswith(b"HTTP/1.1 400 ")

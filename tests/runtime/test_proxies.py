@@ -14,7 +14,7 @@ SCRIPT = """
 import os, requests
 for url in (os.environ["MLFLOW_TRACKING_URI"], "http://elsewhere.example.com/x"):
     try:
-        print(requests.get(url, auth=("risk", "password"), timeout=20).status_code)
+        print(requests.get(url, auth=("risk", "password"), timeout=120).status_code)
     except requests.ConnectionError:
         print("not there")
 """

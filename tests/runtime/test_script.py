@@ -66,7 +66,7 @@ def test_a_signal_reaches_the_script(tmp_path, text):
     try:
         until(lambda: "trains" in (tmp_path / "log").read_text(), "the script runs")
         process.terminate()
-        assert process.wait(30) == 143
+        assert process.wait(120) == 143
         assert ("saved" in (tmp_path / "log").read_text()) == bool(text)
     finally:
         process.kill()
