@@ -98,6 +98,7 @@ def _view(model: RegisteredModel, seen: Observation, versions: tuple[VersionStat
         around=Surroundings(seen.allow_code, seen.pods_secret),
         refusals=seen.refusals,
         dependencies_down=seen.dependency_error is not None,
+        neighbour=seen.neighbours.get(name),
     )
 
 

@@ -64,6 +64,7 @@ class Observation:
         artifacts: For recorded versions in use, and those that MLflow has lost: what is in S3; None
             when nothing is; a Blocker when S3 refuses.
         runs: The TrainingRuns that versions may come from, by name.
+        neighbours: Stages whose address another model of the namespace has, with its name.
         allow_code: Whether the namespace allows models whose loading runs code.
         pods_secret: The Secret with the connection of the pods.
         tracking_url: MLflow's address.
@@ -79,6 +80,7 @@ class Observation:
     sources: Mapping[str, Source | Blocker] = field(default_factory=dict)
     artifacts: Mapping[str, Artifacts | Blocker | None] = field(default_factory=dict)
     runs: Mapping[str, TrainingRun] = field(default_factory=dict)
+    neighbours: Mapping[str, str] = field(default_factory=dict)
     allow_code: bool = False
     pods_secret: str = CONNECTION_SECRET
     tracking_url: str = ""

@@ -20,6 +20,7 @@ from modelyard.kube.pod_words import cleaned
 from modelyard.plan import Manifest
 from modelyard.ports import Ports, Tenant, TrackedModel, TrackedVersion
 from modelyard.registered_model.declarations import declarations
+from modelyard.registered_model.neighbours import neighbours
 from modelyard.registered_model.observation import Artifacts, Observation, Source
 from modelyard.registered_model.sources import resolve
 from modelyard.registered_model.versions import tracked_by_name
@@ -42,6 +43,7 @@ async def observe(model: RegisteredModel, ports: Ports, _now: datetime) -> Obser
         declarations=declarations(model, runs.values()),
         runs=runs,
         refusals=ports.refusals,
+        neighbours=neighbours(model, ports.cluster.select("registeredmodels", meta.namespace)),
         allow_code=labels.get(ALLOW_CODE_LABEL) == "true",
     )
     if any(map(_lacks_connection, ports.cluster.owned(meta.uid))):

@@ -39,6 +39,7 @@ class StageView:
         around: What its pods get from the namespace.
         refusals: Applies that the API server refused in this reconcile, by kind and name.
         dependencies_down: MLflow or S3 is unreachable, so no stage switches.
+        neighbour: The model that has the stage's address; None: nobody else has it.
 
     """
 
@@ -51,6 +52,7 @@ class StageView:
     around: Surroundings
     refusals: Mapping[tuple[str, str], ModelyardError] = field(default_factory=dict)
     dependencies_down: bool = False
+    neighbour: str | None = None
 
     @property
     def spec(self) -> Stage | None:
