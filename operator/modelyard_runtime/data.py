@@ -33,6 +33,8 @@ _LISTED = 1000
 """Objects that are looked at to tell a folder: one page of S3's."""
 _NAMED = 20
 """Columns that a message names at most."""
+_HEAD = 80
+"""Characters of a head that a message shows."""
 
 
 def main() -> None:
@@ -116,13 +118,14 @@ def _fetched(uri: str, config: RunConfig, path: Path) -> str:
 def _folder(store: "S3Client", place: Location) -> Failure | None:
     """Return the refusal of a folder of parts, as Spark writes a table; None when nothing lies there."""
     try:
-        listed = islice(s3.listing(store, place.bucket, place.prefix), _LISTED)
-        part = next((key for key, size in listed if size), None)
+        parts = [key for key, size in islice(s3.listing(store, place.bucket, place.prefix), _LISTED) if size]
     except s3.StoreError:  # keys that may read need not be keys that may list
         return None
-    if part is None:
+    if not parts:
         return None
-    name = part.removeprefix(place.prefix)
+    # What begins so is Spark's own, such as _committed_1 and .part-0.crc.
+    named = (key for key in parts if not key.rpartition("/")[2].startswith(("_", ".")))
+    name = next(named, parts[0]).removeprefix(place.prefix)
     return invalid(
         f"s3://{place.bucket}/{place.prefix} is a folder of parts such as {name}, and spec.dataset.uri names one file."
         " Write the table as one, such as by pandas' read_parquet and to_parquet, or in Spark with"
@@ -139,6 +142,9 @@ def _made(config: RunConfig, dataset: DatasetSpec, path: Path) -> str:
 def _check_target(config: RunConfig, target: str, found: Figures) -> None:
     """Refuse a dataset that the xgboost trainer cannot learn from, before anything is trained."""
     if config.task and target not in found.columns:
+        only = next(iter(found.columns)) if len(found.columns) == 1 else ""
+        if sign := next((sign for sign in ";\t|" if sign in only), None):
+            raise invalid(f"the dataset has a single column, {only[:_HEAD]!r}: its values must be separated by commas, not by {sign!r}")
         near = get_close_matches(target, found.columns, n=1)
         hint = f"; did you mean {near[0]}?" if near else f"; it has {_some(list(found.columns))}."
         raise invalid(f"the dataset has no column {target}{hint} Set spec.dataset.target.")

@@ -4,6 +4,7 @@ Counting is `modelyard.api.dataset`; fetching it and telling MLflow do not belon
 """
 
 import hashlib
+from collections import Counter as Counts
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -76,8 +77,19 @@ def pieces(path: Path) -> Iterator["pd.DataFrame"]:
             columns = len(pd.read_csv(path, nrows=0).columns)
             with pd.read_csv(path, chunksize=_rows(columns)) as file:
                 yield from file
+    except UnicodeDecodeError as error:
+        raise invalid(f"the dataset is no CSV in UTF-8, which it must be, and not compressed: {one_line(error)}") from error
     except (pa.ArrowException, OSError, ValueError) as error:  # pandas' and Arrow's own errors are ValueErrors
         raise invalid(f"the dataset cannot be read as {path.suffix[1:]}: {one_line(error)}") from error
+
+
+def _once(path: Path) -> None:
+    """Refuse columns of which nothing says which one is meant. In CSV pandas numbers them: `a`, `a.1`."""
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    names = pq.read_schema(path).names
+    if twice := [name for name, count in Counts(names).items() if count > 1]:
+        raise invalid(f"the dataset has several columns {twice[0]}; give each column a name of its own")
 
 
 def _rows(columns: int) -> int:
@@ -96,6 +108,8 @@ def profile(path: Path, target: str, task: Task | None) -> Figures:
     counter = Counter(pd, None if task == "regression" else target)
     for piece in pieces(path):
         counter.add(piece)
+    if task is not None and path.suffix == ".parquet":  # what a script reads, and by what, is its own business
+        _once(path)
     try:
         return counter.figures()
     except ValueError as error:

@@ -57,6 +57,7 @@ def table(path: Path, target: str, task: Task) -> tuple[pd.DataFrame, pd.Series]
         frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise invalid(f"{path.name} cannot be read: {one_line(error)}") from error
+    frame.columns = [str(name) for name in frame.columns]  # Parquet may have numbers for names, spec.dataset.target is a text
     if target not in frame:
         raise invalid(f"the dataset has no column {target}; set spec.dataset.target")
     features = frame.drop(columns=target)
@@ -67,7 +68,6 @@ def table(path: Path, target: str, task: Task) -> tuple[pd.DataFrame, pd.Series]
 
 def _numbers(features: pd.DataFrame) -> pd.DataFrame:
     """Return the features as float64: one type, which can say that a value is missing, in training and in serving."""
-    features.columns = [str(name) for name in features.columns]
     if odd := [name for name in features.columns if set("[]<") & set(name)]:
         raise invalid(f"the column {odd[0]} has [, ] or < in its name, which XGBoost does not take")
     if text := [name for name, kind in features.dtypes.items() if not (pd.api.types.is_numeric_dtype(kind))]:

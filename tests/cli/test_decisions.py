@@ -13,13 +13,11 @@ from modelyard.api.training_run import TrainingRun
 from modelyard.cli.commands import changing, doctor, purge, train
 from modelyard.cli.commands.compare import facts
 from modelyard.cli.commands.manifest import Words, training
-from modelyard.cli.commands.predict import rows
 from modelyard.cli.options import Target, parts
 from modelyard.cli.views import pictures
 from modelyard.cli.views.doctor import Verdict
 from modelyard.cli.views.history import before as held_before
 from modelyard.client.errors import Failed
-from modelyard.client.predict import Table
 from modelyard.client.progress import Progress, State
 from modelyard.kube.policies import NAMES
 from tests.cli.objects import (
@@ -180,62 +178,6 @@ def test_a_file_that_is_not_one_run_is_refused(tmp_path: Path, text: str, why: s
     path.write_text(text)
     with pytest.raises(typer.BadParameter, match=why):
         training(Words(file=path))
-
-
-# --- predict, download --------------------------------------------------------------------------------
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("[[1, 2], [3, 4]]", [[1, 2], [3, 4]]),
-        ("[1, 2]", [[1, 2]]),
-        ('{"instances": [[1, 2]]}', [[1, 2]]),
-        ('{"inputs": [[1, 2]]}', [[1, 2]]),
-        ('{"dataframe_records": [{"a": 1}, {"a": 2}]}', {"a": [1, 2]}),
-        ('{"dataframe_split": {"columns": ["a", "b"], "data": [[1, 2], [3, 4]]}}', {"a": [1, 3], "b": [2, 4]}),
-        ('[{"a": 1, "b": 2}, {"b": 3}]', {"a": [1, None], "b": [2, 3]}),
-        ('{"a": 1, "b": 2}', {"a": [1], "b": [2]}),
-        ('{"a": [1, 2]}', {"a": [1, 2]}),
-    ],
-)
-def test_rows_of_json(text: str, expected: Any):
-    assert rows(text) == expected
-
-
-def test_rows_of_csv_are_its_texts():
-    text = '\ufeffa,b\n01,"x\r\ny"\n\n2,\n'
-    assert rows(text, as_csv=True) == Table(("a", "b"), (("01", "x\r\ny"), ("2", "")), written=True)
-
-
-@pytest.mark.parametrize(
-    ("text", "why"),
-    [
-        ('a,b\n"1\n2",3\n4\n', "The row that ends in line 4 of the CSV has 1 fields, its head 2"),
-        ("a,b,a\n1,2,3\n", "The head of the CSV names the column a twice"),
-        ('a\n"1', "Line 2 of the CSV: unexpected end of data"),
-    ],
-)
-def test_csv_that_is_none_is_told_with_its_place(text: str, why: str):
-    with pytest.raises(typer.BadParameter, match=why):
-        rows(text, as_csv=True)
-
-
-def test_a_byte_order_mark_is_no_part_of_the_first_name():
-    """Excel begins with it what it saves as CSV in UTF-8."""
-    found = rows("\ufeffa,b\n1,2\n", as_csv=True)
-    assert isinstance(found, Table)
-    assert found.names == ("a", "b")
-    assert rows('\ufeff[{"a": 1}]') == {"a": [1]}
-
-
-@pytest.mark.parametrize(("text", "csv"), [("a,b", False), ("[]", False), ("3", False), ("a,b\n", True), ("a,b\n1\n", True)])
-def test_what_is_no_rows_is_told(text: str, csv: bool):
-    with pytest.raises(typer.BadParameter):
-        rows(text, as_csv=csv)
-
-
-def test_a_body_of_v2_is_told_what_to_write_instead():
-    with pytest.raises(typer.BadParameter, match="V2"):
-        rows('{"inputs": [{"name": "x", "shape": [1], "datatype": "FP64", "data": [1]}]}')
 
 
 def test_targets():

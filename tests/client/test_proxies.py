@@ -65,6 +65,8 @@ def test_what_the_user_exempts_stays_exempted():
     assert without_proxy(said, there) == dict.fromkeys(("no_proxy", "NO_PROXY"), "one.example.com,127.0.0.1,two.example.com")
     assert set(exempted.split(",")) == set(without_proxy(said, there)["NO_PROXY"].split(","))
     assert without_proxy({}, ["https://mlflow.example.com"]) == {}
+    for everything in ({"NO_PROXY": "*"}, {"no_proxy": "*", "NO_PROXY": "one.example.com"}):
+        assert without_proxy(everything, there) == {"no_proxy": "*", "NO_PROXY": "*"}
 
 
 NOTEBOOK = """

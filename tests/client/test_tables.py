@@ -222,9 +222,9 @@ def test_several_outputs_come_by_name_and_in_shape():
     assert found == {"odds": [[0.1, 0.9], [0.8, 0.2]], "label": [1, 0]}
 
 
-@pytest.mark.parametrize("data", ["text", 3, [], [[1], [1, 2]], {"a": [1], "b": [1, 2]}])
+@pytest.mark.parametrize("data", ["text", 3, [], [[1], [1, 2]], {"a": [1], "b": [1, 2]}, np.float64(3), pd.DataFrame({"a": []}), {"a": []}])
 def test_what_is_no_table_is_said(data: object):
-    with pytest.raises(ValueError, match=r"no table|differ in length"):
+    with pytest.raises(ValueError, match=r"no table|differ in length|no rows"):
         predict.table(data)
 
 

@@ -1,7 +1,10 @@
 """Values that leave their type open get the model's: texts of a CSV file, columns without a value, rows without names."""
 
 import json
+from decimal import Decimal
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from modelyard.client import predict, typed
@@ -26,6 +29,8 @@ def test_written_values_have_the_declared_types_or_without_any_those_that_lose_n
     assert [type(value) for value in known.rows[0]] == [str, float, int, bool]
     guessed = typed.typed(given, typed.inputs(b'{"inputs": []}'))
     assert guessed.rows == (("01234", 7, "042", "True"), (None, None, "1.5", "0"))
+    truths = typed.typed(predict.Table(("size", "age"), (("True", " FALSE "), ("", "true")), written=True), typed.inputs(DECLARED))
+    assert truths.rows == ((True, False), (None, True))
     wrong = predict.Table(NAMES, (("x", "1_000", "1", "yes"),), written=True)
     with pytest.raises(ValueError, match=r"column size expects FP64; row 1 has '1_000'"):
         typed.typed(wrong, typed.inputs(DECLARED))
@@ -49,3 +54,18 @@ def test_a_column_without_a_value_and_mixed_rows_have_the_declared_types():
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"inputs": 3}', b'{"inputs": [{"name": "x"}]}'])
 def test_metadata_that_is_none_declares_nothing(body: bytes):
     assert typed.inputs(body) == ()
+
+
+def test_values_that_databases_and_arrays_hold_are_those_of_the_protocols():
+    given = {"price": [Decimal("1.5"), None], "key": [b"hi", b""], "list": [np.array([1, 2]), [np.int64(3)]]}
+    days = {"day": np.array(["2026-01-01", "NaT"], dtype="datetime64[ns]")}
+    assert predict.table(pd.DataFrame(given)).rows == ((1.5, "aGk=", [1, 2]), (None, "", [3]))
+    assert predict.table(days).rows == (("2026-01-01T00:00:00",), (None,))
+    with pytest.raises(ValueError, match="a complex is no value that JSON has"):
+        predict.table([[1j]])
+
+
+@pytest.mark.parametrize("data", [pd.DataFrame([[1, 2]], columns=["a", "a"]), {1: [1], "1": [2]}])
+def test_two_columns_of_one_name_are_told_and_none_is_lost(data: object):
+    with pytest.raises(ValueError, match=r"several columns [a1]; give each"):
+        predict.table(data)

@@ -42,6 +42,12 @@ mlflow.set_experiment("of-somebody-else")
 with mlflow.start_run():
     pass
 """
+LAPTOP = """
+import mlflow
+mlflow.set_tracking_uri("{address}")
+with mlflow.start_run():
+    pass
+"""
 
 
 @pytest.fixture
@@ -83,6 +89,14 @@ async def test_a_script_that_names_another_experiment_is_told_which_line(begin: 
     assert failure
     assert "mlflow.set_experiment named another experiment" in failure.message
     assert 'train.py", line 4, in <module>' in failure.log
+
+
+async def test_a_script_that_names_another_mlflow_is_told_which_line(begin: Begin, mlflows: Mlflows):
+    attempt = await begin(LAPTOP.format(address=mlflows.postgresql))
+    log = attempt.train()
+    await attempt.settle()
+    assert attempt.run.status.failure, log
+    assert "If mlflow.set_tracking_uri names another one, remove that line" in attempt.run.status.failure.message
 
 
 async def test_a_script_that_closes_its_run_as_failed_has_failed(begin: Begin):

@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import xgboost as xgb
 
@@ -223,6 +225,28 @@ def test_tables_that_cannot_be_learnt_from(tmp_path, columns, message):
     with pytest.raises(Failure, match=message) as refused:
         table(path, "y", "classification")
     assert refused.value.reason == "DatasetInvalid"
+
+
+def test_a_target_may_be_a_column_that_has_a_number_for_a_name(tmp_path):
+    """As a DataFrame has them that was made of an array."""
+    path = tmp_path / "dataset.parquet"
+    pd.DataFrame([[index * 0.5, 1.0, index % 2] for index in range(20)]).to_parquet(path)
+    features, target = table(path, "2", "classification")
+    assert (list(features.columns), target.sum(), profile(path, "2", "classification").classes) == (["0", "1"], 10, {"0": 10, "1": 10})
+
+
+def test_of_two_columns_of_one_name_none_is_chosen(tmp_path):
+    column = pa.array([0.0, 1.0] * 10)
+    pq.write_table(pa.Table.from_arrays([column, column, column], names=["a", "a", "y"]), path := tmp_path / "dataset.parquet")
+    with pytest.raises(Failure, match="several columns a; give each column a name of its own"):
+        profile(path, "y", "classification")
+
+
+def test_text_in_another_encoding_is_told_which_one_is_read(tmp_path):
+    path = tmp_path / "dataset.csv"
+    path.write_bytes("a,y\n1,2\n".encode("utf-16"))
+    with pytest.raises(Failure, match="no CSV in UTF-8, which it must be"):
+        profile(path, "y", None)
 
 
 @pytest.mark.parametrize(

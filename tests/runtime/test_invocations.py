@@ -64,6 +64,9 @@ TAKEN: list[tuple[str, str, Any, str]] = [
     ("classifier", "whole numbers", split(WIDE, [[round(value) for value in row] for row in ROWS]), JSON),
     ("classifier", "CSV", csv(WIDE, ROWS), "text/csv"),
     ("classifier", "CSV with gaps", csv(WIDE, HOLED), "text/csv; charset=utf-8"),
+    ("classifier", "CSV with a column twice", csv([*WIDE, *WIDE], [[*row, *ROWS[0]] for row in ROWS]), "text/csv"),
+    ("classifier", "CSV with its index", csv(["", *WIDE], [[at, *row] for at, row in enumerate(ROWS)]), "text/csv"),
+    ("classifier", "CSV with truths", csv(WIDE, [["True", *ROWS[0][1:]], ["FALSE", *ROWS[1][1:]]]), "text/csv"),
     ("classifier", "parameters that nobody takes", {**split(WIDE, ROWS), "params": {"depth": 3}}, JSON),
     ("regressor", "split", split(MIXED, PEOPLE), JSON),
     ("regressor", "records", {"dataframe_records": records(MIXED, PEOPLE)}, JSON),
@@ -99,6 +102,7 @@ REFUSED: list[tuple[str, str, Any, str, str]] = [
     ("classifier", "records that are none", {"dataframe_records": 3}, JSON, "records"),
     ("classifier", "columns of different length", {"inputs": {**columns(WIDE, ROWS), WIDE[3]: [1.0]}}, JSON, ""),
     ("classifier", "text in CSV", csv(WIDE, [["high", *ROWS[0][1:]]]), "text/csv", ""),
+    ("classifier", "Python's thousands in CSV", csv(WIDE, [["1_000", *ROWS[0][1:]]]), "text/csv", "1_000"),
     ("classifier", "a type that nobody speaks", "x", "application/xml", "application/xml"),
     ("classifier", "another character set", csv(WIDE, ROWS), "text/csv; charset=latin-1", "UTF-8"),
     ("regressor", "a missing whole number", split(MIXED, [[1.0, None, 1, True, 0.5]]), JSON, "age"),
@@ -196,6 +200,16 @@ def test_what_is_missing_of_an_optional_column_is_missing_for_xgboost(served: Ca
     assert server.infer(*one_by_one).json["outputs"][0]["data"] == pytest.approx(expected)
     wrong = server.predict([[1.5, 44.5, True], *rows])
     assert (wrong.status, "age expects long; row 0 has 44.5" in wrong.json["error"]) == (400, True)
+
+
+def test_of_two_columns_of_one_name_none_is_chosen(served: Callable[[str], Server]):
+    buffer = io.BytesIO()
+    arrays = [pa.array([row[at] for row in ROWS]) for at in range(20)]
+    pq.write_table(pa.Table.from_arrays([*arrays, arrays[1]], names=[*WIDE, WIDE[0]]), buffer)
+    twice = split([*WIDE, WIDE[0]], [[*row, 9.0] for row in ROWS])
+    for body, kind in ((buffer.getvalue(), "application/vnd.apache.parquet"), (twice, JSON)):
+        answer = served("classifier").invoke(body, kind)
+        assert (answer.status, "several columns feature_00" in answer.text) == (400, True)
 
 
 def test_parquet_is_taken(served: Callable[[str], Server]):

@@ -35,6 +35,13 @@ def test_a_script_s_calls_go_to_mlflow_in_the_cluster_directly(proxy: Recorder, 
     assert proxy.asked == ["http://elsewhere.example.com/x"]
 
 
+def test_who_exempts_every_address_exempts_it_in_a_script_too(proxy: Recorder, tmp_path: Path):
+    (tmp_path / "train.py").write_text(SCRIPT.replace("elsewhere.example.com", "127.0.0.2:1"))
+    environment = {**proxy.environment, "MLFLOW_TRACKING_URI": "http://mlflow:1", "KUBERNETES_SERVICE_HOST": "10.0.0.1", "NO_PROXY": "*"}
+    ended = program(tmp_path, "script", str(tmp_path / "train.py"), env=environment)
+    assert (ended.code, ended.log.split("\n")[:2], proxy.asked) == (0, ["not there", "not there"], [])
+
+
 @pytest.mark.contract
 def test_artifacts_are_fetched_past_the_proxy(proxy: Recorder, minio: Minio, tmp_path: Path):
     digest = put(minio, "models/behind", {"MLmodel": b"flavors: {}"})

@@ -153,8 +153,8 @@ def test_datasets_that_are_not_what_was_promised(minio, tmp_path):
     assert list((tmp_path / "data").iterdir()) == []
     assert prepared("s3://datasets/risk/none.parquet")[:2] == (66, "DatasetUnavailable")
     assert prepared("s3://datasets/risk/good.arrow")[:2] == (67, "DatasetInvalid")
-    for part in ("part-00000-1f.snappy.parquet", "_SUCCESS", ""):  # as Spark and a console leave them
-        put(minio, f"risk/spark.parquet/{part}", parquet(cards(20)) if part.startswith("part") else b"")
+    for part in (".part-0.crc", "_committed_1", "part-00000-1f.snappy.parquet", "_SUCCESS", ""):  # as Spark and a console leave them
+        put(minio, f"risk/spark.parquet/{part}", b"" if part in {"_SUCCESS", ""} else parquet(cards(20)))
     for uri in ("s3://datasets/risk/spark.parquet", "s3://datasets/risk/spark.parquet/"):
         code, reason, message = prepared(uri)
         assert (code, reason) == (67, "DatasetInvalid"), uri
@@ -163,6 +163,9 @@ def test_datasets_that_are_not_what_was_promised(minio, tmp_path):
     code, reason, message = prepared("s3://datasets/risk/good.parquet", target="is_fraudd")
     assert (code, reason) == (67, "DatasetInvalid")
     assert "did you mean is_fraud?" in message
+    put(minio, "risk/excel.csv", cards(20).to_csv(index=False, sep=";").encode())
+    code, reason, message = prepared("s3://datasets/risk/excel.csv")
+    assert (code, reason, "must be separated by commas, not by ';'" in message) == (67, "DatasetInvalid", True)
 
 
 @pytest.mark.parametrize(("times", "code"), [(2, 0), (99, 67)])

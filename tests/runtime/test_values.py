@@ -30,6 +30,12 @@ def test_a_signature_of_another_form_is_refused(raw):
         parse(raw)
 
 
+def test_columns_of_several_levels_are_told_what_to_do():
+    """MLflow logs such a model, and predicts with it neither in its server nor without it."""
+    with pytest.raises(ValueError, match=r"\['a', 'x'\] names a column by several levels.*flat column names"):
+        parse(columns({"type": "double", "name": ["a", "x"]}))
+
+
 def test_v2_has_a_name_for_every_type():
     types = ["boolean", "integer", "long", "float", "double", "string", "binary", "datetime", "any"]
     assert [v2_datatype(Column(None, each)) for each in types] == ["BOOL", "INT32", "INT64", "FP32", "FP64", *["BYTES"] * 4]

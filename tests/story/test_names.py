@@ -152,3 +152,25 @@ async def test_who_was_there_first_is_recorded_while_mlflow_is_away():
     await world.run()
     assert served(world) is None
     assert world.condition("registeredmodels", "fraud") == ("False", "VersionHeld")
+
+
+@pytest.mark.parametrize(
+    ("name", "stage", "other"),
+    [("fraud", "eu-canary", "fraud-eu"), ("f" * 40, "b" * 20 + "-canary", f"{'f' * 40}-{'b' * 20}")],
+    ids=["short", "shortened"],
+)
+async def test_of_two_stages_with_one_address_the_second_starts_no_pods(name: str, stage: str, other: str):
+    world = World()
+    first = {"stages": {stage: {"version": "v1"}}, "versions": {"v1": {"trainingRun": "run"}}}
+    second = {"stages": {"canary": {"version": "v2"}}, "versions": {"v2": {"trainingRun": "run"}}}
+    world.apply(manifest("Experiment", "fraud"), run("run", register=None), manifest("RegisteredModel", name, **first))
+    world.apply(manifest("RegisteredModel", other, **second))
+    await world.run()
+    assert world.condition("registeredmodels", name) == ("True", "Serving")
+    assert world.condition("registeredmodels", other) == ("False", "RequestRefused")
+    assert f"is the address of a stage of the RegisteredModel {name}; no pods are started" in message(world, "registeredmodels", other)
+    uid = world.get("registeredmodels", other)["metadata"]["uid"]
+    assert not world.cluster.owned(uid)
+    world.patch("registeredmodels", name, lambda spec: spec.update(stages={}))
+    await world.run()
+    assert world.condition("registeredmodels", other) == ("True", "Serving")

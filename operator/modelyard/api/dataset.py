@@ -73,10 +73,10 @@ class Counter:
             self._columns[name] = _wider(self._columns.get(name), _type(values))
             if count := int(values.isna().sum()):
                 self._missing[name] = self._missing.get(name, 0) + count
+            if self._classes is not None and name == self._target:
+                self._classes = _counted(self._classes, values)
         if left > 0:
             self._hashes.append(row_hashes(self._pandas, piece.head(left)))
-        if self._classes is not None and self._target in piece:
-            self._classes = _counted(self._classes, piece[self._target])
 
     def figures(self) -> Figures:
         """Return what was counted.

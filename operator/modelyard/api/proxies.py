@@ -43,5 +43,6 @@ def without_proxy(environment: Mapping[str, str], urls: Iterable[str]) -> dict[s
         return {}
     known = ",".join(filter(None, (environment.get("no_proxy"), environment.get("NO_PROXY"))))
     entries = [entry for each in (*known.split(","), *hosts) if (entry := each.strip())]
-    exempted = ",".join(dict.fromkeys(entries))
+    # Alone it means every address; in a list requests and botocore take it for a host's name.
+    exempted = "*" if "*" in (environment.get("no_proxy"), environment.get("NO_PROXY")) else ",".join(dict.fromkeys(entries))
     return {"no_proxy": exempted, "NO_PROXY": exempted}

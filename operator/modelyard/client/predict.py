@@ -5,10 +5,12 @@
 Sending it does not belong here. pandas and numpy are recognized, and needed only by those who use them.
 """
 
+import base64
 import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, Literal
 
 __all__ = ["Protocol", "Table", "answer", "path", "request", "table"]
@@ -36,24 +38,25 @@ def table(data: Any) -> Table:
     A `Table` is returned as it is.
 
     Raises:
-        ValueError: It is none of these, or its rows differ in length.
+        ValueError: It is none of these, it has no rows or they differ in length, two of its columns have one name, or JSON has no way
+            to say one of its values.
 
     """
     if isinstance(data, Table):
-        return data
+        return _checked(data)
     kind = f"{type(data).__module__.partition('.')[0]}.{type(data).__name__}"
     if kind == "pandas.DataFrame":
         names, rows = tuple(str(name) for name in data.columns), data.to_numpy(dtype=object).tolist()
     elif kind == "pandas.Series":
         names, rows = tuple(str(name) for name in data.index), [data.tolist()]
-    elif kind.startswith("numpy."):
+    elif kind.startswith("numpy.") and data.ndim:
         array = data.reshape(1, -1) if data.ndim == 1 else data
-        names, rows = (), array.reshape(len(array), -1).tolist()
+        names, rows = (), _list(array.reshape(len(array), -1))
     elif isinstance(data, Mapping):
         columns = [_list(values) for values in data.values()]
         if len({len(column) for column in columns}) > 1:
             raise ValueError("the columns differ in length")
-        return Table(tuple(str(name) for name in data), tuple(tuple(map(_plain, row)) for row in zip(*columns, strict=True)))
+        return _checked(Table(tuple(str(name) for name in data), tuple(tuple(map(_plain, row)) for row in zip(*columns, strict=True))))
     elif isinstance(data, Sequence) and not isinstance(data, str | bytes) and data:
         names, rows = _listed(data)
     else:
@@ -61,7 +64,17 @@ def table(data: Any) -> Table:
     whole = tuple(tuple(_plain(value) for value in row) for row in rows)
     if len({len(row) for row in whole}) > 1:
         raise ValueError("the rows differ in length")
-    return Table(names, whole, arrays=kind.startswith(("pandas.", "numpy.")))
+    return _checked(Table(names, whole, arrays=kind.startswith(("pandas.", "numpy."))))
+
+
+def _checked(found: Table) -> Table:
+    """Return a table that has rows, and whose names say which column is meant."""
+    if not found.rows:
+        raise ValueError("the table has no rows")
+    if len(set(found.names)) < len(found.names):
+        twice = next(name for at, name in enumerate(found.names) if name in found.names[:at])
+        raise ValueError(f"there are several columns {twice}; give each column a name of its own")
+    return found
 
 
 def _listed(data: Sequence[Any]) -> tuple[tuple[str, ...], list[Any]]:
@@ -75,21 +88,33 @@ def _listed(data: Sequence[Any]) -> tuple[tuple[str, ...], list[Any]]:
 
 def _list(values: Any) -> list[Any]:
     if hasattr(values, "tolist"):
+        if type(values).__module__ == "numpy" and values.dtype.kind == "M":
+            values = values.astype("datetime64[us]")  # numpy makes numbers of what is finer
         values = values.tolist()
     return list(values) if isinstance(values, Sequence) and not isinstance(values, str) else [values]
 
 
 def _plain(value: Any) -> Any:
-    """JSON's own types; a missing value is null."""
-    if hasattr(value, "item"):
-        value = value.item()
+    """JSON's own types; a missing value is null, bytes are base64, as the server has them."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, Decimal):
+        value = float(value)  # all that JSON has
     if isinstance(value, float) and math.isnan(value):
         return None
     if value is None or isinstance(value, str | int | float | bool):
         return value
     if type(value).__name__ in {"NaTType", "NAType"}:
         return None
-    return value.isoformat() if hasattr(value, "isoformat") else value
+    if isinstance(value, bytes | bytearray):
+        return base64.b64encode(value).decode()
+    if isinstance(value, Mapping):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    raise ValueError(f"a {type(value).__name__} is no value that JSON has: give numbers, texts, dates or bytes")
 
 
 def path(protocol: Protocol, model: str) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from modelyard.api.csv_texts import booleans
 from modelyard.api.missing import MISSING_TEXTS
 from modelyard.client.predict import Table
 
@@ -88,6 +89,8 @@ def _column(name: str, values: Sequence[Any], datatype: str | None) -> list[Any]
         datatype = "INT64" if numbers and all(_INTEGER.fullmatch(text) for text in there) else datatype
     if datatype == "BYTES":
         return texts
+    if (truths := booleans([text and text.strip() for text in texts])) is not None:
+        return truths
     read, wanted = (_boolean, "true or false") if datatype == "BOOL" else (_number(datatype), "a number")
     found: list[Any] = []
     for row, text in enumerate(texts, 1):

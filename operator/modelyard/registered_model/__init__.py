@@ -11,6 +11,7 @@ To read in this order:
     versions        what is recorded of versions
     restored        the same, rebuilt after the status was lost
     registry        what MLflow lacks of it
+    neighbours      which stage has an address that another model has
     conditions, history
     declarations, observation, observe, sources   what is read, and from where (the last two do I/O)
 """

@@ -84,6 +84,7 @@ class Observation:
             when nothing is; a Blocker when S3 refuses.
         runs: The TrainingRuns that versions may come from, by name.
         evidence: What gates judge by that are not judged yet.
+        neighbours: Stages whose address another model of the namespace has, with its name.
         allow_code: Whether the namespace allows models whose loading runs code.
         pods_secret: The Secret with the connection of the pods.
         tracking_url: MLflow's address.
@@ -100,6 +101,7 @@ class Observation:
     artifacts: Mapping[str, Artifacts | Blocker | None] = field(default_factory=dict)
     runs: Mapping[str, TrainingRun] = field(default_factory=dict)
     evidence: Evidence = field(default_factory=Evidence)
+    neighbours: Mapping[str, str] = field(default_factory=dict)
     allow_code: bool = False
     pods_secret: str = CONNECTION_SECRET
     tracking_url: str = ""

@@ -21,6 +21,7 @@ from modelyard.plan import Manifest
 from modelyard.ports import Cluster, Ports, Tenant, TrackedModel, TrackedVersion
 from modelyard.registered_model.declarations import declarations
 from modelyard.registered_model.evidence import gather
+from modelyard.registered_model.neighbours import neighbours
 from modelyard.registered_model.observation import Artifacts, Observation, Source
 from modelyard.registered_model.sources import resolve
 from modelyard.registered_model.versions import tracked_by_name
@@ -43,6 +44,7 @@ async def observe(model: RegisteredModel, ports: Ports, _now: datetime) -> Obser
         declarations=declarations(model, runs.values()),
         runs=runs,
         refusals=ports.refusals,
+        neighbours=neighbours(model, ports.cluster.select("registeredmodels", meta.namespace)),
         allow_code=labels.get(ALLOW_CODE_LABEL) == "true",
     )
     if any(map(_lacks_connection, ports.cluster.owned(meta.uid))):

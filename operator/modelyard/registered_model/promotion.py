@@ -18,6 +18,7 @@ from modelyard.api.blocker import Blocker
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.api.registered_model import StageStatus, StepState
 from modelyard.errors import ModelyardError
+from modelyard.kube.names import serving_name
 from modelyard.registered_model import checks, overrides, serving
 from modelyard.registered_model.gates.judging import steps_of
 from modelyard.registered_model.step import DETAIL, Step, drain, rejected, without_candidate
@@ -115,6 +116,8 @@ def _start(view: StageView, now: datetime) -> Step:
     candidate = view.wanted
     if candidate is None or not view.is_served:
         return Step("start", StepState.DONE, "the stage has no pods")
+    if view.neighbour is not None and view.routed is None:
+        return _without_address(view, view.neighbour)
     actions = serving.workload(view, candidate)
     if (error := serving.refused(view, actions)) is not None:
         return refused_step("start", view.name, error)
@@ -132,6 +135,17 @@ def _start(view: StageView, now: datetime) -> Step:
         state = StepState.FAILED if pods.stalled else StepState.ACTIVE
         return Step("start", state, detail, actions, blocker)
     return Step("start", StepState.DONE, detail)
+
+
+def _without_address(view: StageView, neighbour: str) -> Step:
+    """Return the step of a stage whose Service could not be made: no pod of it would be reached."""
+    address = serving_name(view.model.metadata.name, view.name)
+    message = (
+        f"The Service {address} is the address of a stage of the RegisteredModel {neighbour}; no pods are started."
+        " Choose a name for this object, or its stage, that does not join to the same."
+    )
+    blocker = Blocker.of(Reason.REQUEST_REFUSED, message, needs_action=True)
+    return Step("start", StepState.FAILED, message[:DETAIL], blocker=blocker, requeue_after=_RETRY_REFUSED)
 
 
 # --- switch -------------------------------------------------------------------------------------

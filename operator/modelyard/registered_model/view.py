@@ -58,6 +58,7 @@ class StageView:
         refusals: Applies that the API server refused in this reconcile, by kind and name.
         dependencies_down: MLflow or S3 is unreachable, so no stage switches.
         evidence: What gates judge by.
+        neighbour: The model that has the stage's address; None: nobody else has it.
 
     """
 
@@ -72,6 +73,7 @@ class StageView:
     refusals: Mapping[tuple[str, str], ModelyardError] = field(default_factory=dict)
     dependencies_down: bool = False
     evidence: Evidence = field(default_factory=Evidence)
+    neighbour: str | None = None
 
     @property
     def spec(self) -> Stage | None:

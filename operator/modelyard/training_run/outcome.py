@@ -1,5 +1,6 @@
 """What a TrainingRun's Job and pods say: waiting, running, failed and why. Pure; what to do about it is decided elsewhere."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -24,13 +25,20 @@ _POD_SAYS = timedelta(seconds=10)
 _ASK_AGAIN = timedelta(minutes=1)
 _MESSAGE_LIMIT, _TAG_LIMIT = 2048, 1000
 _ANOTHER = " A corrected run is another TrainingRun."
-_OTHER_EXPERIMENT = "active experiment ID does not match environment run ID"
+_OTHER_EXPERIMENT = re.compile(r"active experiment ID does not match environment run ID")
+_OTHER_MLFLOW = re.compile(r"Run (with id=|')[0-9a-f]{32}'? not found")
 """MLflow's words, in `mlflow.start_run`."""
 _SET_EXPERIMENT = (
     "mlflow.set_experiment named another experiment than the run's before mlflow.start_run. Remove that line, which"
     " the log shows below: MLFLOW_RUN_ID says which run it is. An image of your own may have created that"
     " experiment: delete it in MLflow."
 )
+_SET_TRACKING_URI = (
+    "the MLflow that was asked does not have this attempt's run. If mlflow.set_tracking_uri names another one, remove"
+    " that line: MLFLOW_TRACKING_URI says where MLflow is, and MLFLOW_RUN_ID which run it is."
+)
+_HABITS = ((_OTHER_EXPERIMENT, _SET_EXPERIMENT), (_OTHER_MLFLOW, _SET_TRACKING_URI))
+"""What the end of a log says, and what to do about it."""
 _CONTAINERS = frozenset({DATA, TRAINER})
 _REASONS = {reason: Reason(reason.value) for reason in PodReason if reason.value in set(Reason)}
 """The TrainingRun's reason for a pod's. Any other end of a pod is Failed, with its own message."""
@@ -163,8 +171,10 @@ def closed(tracked: TrackedRun, words: Words, *, exit_code: int | None = None) -
 
 def _message(found: PodEnd) -> str:
     """Return what is the case and what to do; the spec never changes, so a correction is a new object."""
-    if found.reason is PodReason.CONTAINER_FAILED and _OTHER_EXPERIMENT in found.log:
-        return f"{found.message.strip().rstrip('.')}: {_SET_EXPERIMENT}{_ANOTHER}"
+    if found.reason is PodReason.CONTAINER_FAILED:
+        for said, advice in _HABITS:
+            if said.search(found.log):
+                return f"{found.message.strip().rstrip('.')}: {advice}{_ANOTHER}"
     another = _ANOTHER if found.reason in _REASONS and found.needs_action else ""
     return f"{found.text(_MESSAGE_LIMIT - len(another))}{another}"
 

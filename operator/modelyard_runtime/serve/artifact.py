@@ -79,7 +79,7 @@ def read(folder: Path) -> Artifact:
     except FileNotFoundError as error:
         raise load_failed(f"{path} is not there: the folder holds no MLflow model") from error
     except (OSError, ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError) as error:
-        raise load_failed(f"{path} is no MLmodel file: {one_line(error)}") from error
+        raise load_failed(f"{path} is no MLmodel file that can be served: {one_line(error)}") from error
     if "python_function" not in flavors and "xgboost" not in flavors:
         raise load_failed(f"{path} has no flavour that can be served, only {', '.join(flavors) or 'none'}")
     return Artifact(folder, flavors, signature, example, why_code(flavors, _files(folder)))

@@ -7,11 +7,13 @@ is never the invalid JSON `NaN`.
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
 
+from modelyard.api.csv_texts import booleans, column_names
 from modelyard.api.missing import MISSING_TEXTS
 from modelyard_runtime.outcome import one_line
 from modelyard_runtime.serve import pages
@@ -101,6 +103,7 @@ def _split(data: Any, columns: Sequence[Column]) -> Table:
         raise Refused("dataframe_split must have a list of columns, and as many values in every row of data")
     if names == [column.name for column in columns]:
         return Matrix(data["data"])
+    _once([str(name) for name in names])
     return Columns({str(name): [row[index] for row in data["data"]] for index, name in enumerate(names)})
 
 
@@ -113,10 +116,28 @@ def _csv(body: bytes) -> Table:
         raise Refused(f"the body is not CSV in UTF-8: {error}") from None
     if not rows:
         raise Refused("the body is empty; its first line must name the columns")
-    names = rows[0]
+    names = column_names(rows[0])
     if odd := next((number for number, row in enumerate(rows[1:], 1) if len(row) != len(names)), 0):
         raise Refused(f"row {odd} has {len(rows[odd])} values, the first line names {len(names)} columns")
-    return Columns({name: [_cell(row[index].strip()) for row in rows[1:]] for index, name in enumerate(names)})
+    return Columns({name: _cells(row[index].strip() for row in rows[1:]) for index, name in enumerate(names)})
+
+
+def _once(names: Sequence[str]) -> None:
+    """Refuse columns of which nothing says which one is meant.
+
+    Raises:
+        Refused: A name is there twice.
+
+    """
+    if len(set(names)) < len(names):
+        twice = next(name for name, count in Counter(names).items() if count > 1)
+        raise Refused(f"there are several columns {twice}; give each column a name of its own")
+
+
+def _cells(texts: Iterable[str]) -> Sequence[str | bool | None]:
+    """Return the values of a column of CSV; numbers stay texts."""
+    found = [_cell(text) for text in texts]
+    return found if (truths := booleans(found)) is None else truths
 
 
 def _cell(text: str) -> str | None:
@@ -128,6 +149,7 @@ def _parquet(body: bytes) -> Table:
 
     try:
         found = pages.opened(body).read()
+        _once(found.column_names)
         return Columns({name: _column(found.column(name)) for name in found.column_names})
     except (pa.ArrowException, OSError, ValueError) as error:
         raise Refused(f"the body is not a Parquet file: {one_line(error)}") from None

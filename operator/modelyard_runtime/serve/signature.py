@@ -112,6 +112,9 @@ def _specs(text: str) -> tuple[Column, ...] | tuple[Tensor, ...]:
 
 
 def _column(label: Any, entry: Mapping[str, Any]) -> Column:
+    if isinstance(label, list):
+        words = f"{label} names a column by several levels, as a MultiIndex does, and MLflow predicts from no such table"
+        raise ValueError(f"{words}: train on a DataFrame with flat column names")  # noqa: TRY004 - the file is wrong, not its reader
     kind = entry["type"] if entry["type"] in _SCALARS else "any"
     number = label if type(label) is int else None
     return Column(None if label is None else str(label), kind, bool(entry.get("required", True)), number)

@@ -229,7 +229,7 @@ def _number(spec: Column, value: Any, label: str, row: int, *, lenient: bool) ->
         if spec.type == "boolean" and value in _BOOLEANS:
             return float(_BOOLEANS[value])
         try:
-            return float(value)
+            return float(value if "_" not in value else "")  # Python's own way to write a thousand, and no file's
         except ValueError:
             raise _misfit(spec, label, row, value) from None
     if isinstance(value, bool | np.bool_ | int | float | np.number):

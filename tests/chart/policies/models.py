@@ -189,19 +189,32 @@ def retention(**changes: Any) -> Manifest:
 BREAK_GLASS = {"version": "v3", "reason": "incident 4711", "until": "2030-01-01T00:00:00Z"}
 NOT_OLGA = "dora stan fred rita gitops named unnamed gc"
 OVERRIDE = [
-    override("override set", merge(FRAUD, stages(production={"override": BREAK_GLASS})), NOT_OLGA, "olga admin",
+    override(
+        "override set",
+        merge(FRAUD, stages(production={"override": BREAK_GLASS})),
+        NOT_OLGA,
+        "olga admin",
         "may not change the override of stage production of risk/fraud: it needs the verb override on "
-        "registeredmodels/production in group modelyard.io"),
+        "registeredmodels/production in group modelyard.io",
+    ),
     override("override of another stage", merge(FRAUD, stages(staging={"override": BREAK_GLASS})), "olga rita", "admin"),
     override("override of a stage without a version", merge(FRAUD, stages(idle={"override": BREAK_GLASS})), "olga rita", "admin"),
-    override("override of two stages",
-        merge(FRAUD, stages(staging={"override": BREAK_GLASS}, production={"override": BREAK_GLASS})), "olga rita", "admin"),
-    override("override by replacement",
-        put(FRAUD, lambda body: body["spec"]["stages"]["production"].update(override=BREAK_GLASS)), "rita", "olga"),
-    override("override in a new model",
-        create(ALL_MODELS, model("new", stages={"production": {"override": BREAK_GLASS}})), "rita", "olga"),
-    override("override prolonged",
-        merge(MODEL["overridden"], stages(production={"override": {"until": "2031-01-01T00:00:00Z"}})), "rita", "olga"),
+    override(
+        "override of two stages",
+        merge(FRAUD, stages(staging={"override": BREAK_GLASS}, production={"override": BREAK_GLASS})),
+        "olga rita",
+        "admin",
+    ),
+    override(
+        "override by replacement",
+        put(FRAUD, lambda body: body["spec"]["stages"]["production"].update(override=BREAK_GLASS)),
+        "rita",
+        "olga",
+    ),
+    override("override in a new model", create(ALL_MODELS, model("new", stages={"production": {"override": BREAK_GLASS}})), "rita", "olga"),
+    override(
+        "override prolonged", merge(MODEL["overridden"], stages(production={"override": {"until": "2031-01-01T00:00:00Z"}})), "rita", "olga"
+    ),
     override("override removed", merge(MODEL["overridden"], stages(production={"override": None})), "rita", "olga"),
     override("override removed with its stage", merge(MODEL["overridden"], stages(production=None)), "rita", "olga"),
     override("override left alone", merge(MODEL["overridden"], stages(production={"serving": FREE})), allowed="dora rita olga"),

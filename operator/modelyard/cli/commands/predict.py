@@ -11,6 +11,7 @@ from typing import Any
 import typer
 from rich.text import Text
 
+from modelyard.api.csv_texts import column_names
 from modelyard.api.registered_model import RegisteredModel
 from modelyard.cli.commands.session import opened
 from modelyard.cli.options import Where, parts
@@ -106,7 +107,7 @@ def rows(text: str, *, as_csv: bool = False) -> Any:
                 break
         else:
             if isinstance(split := value.get("dataframe_split"), dict):
-                return {name: [row[at] for row in split["data"]] for at, name in enumerate(split["columns"])}
+                return _split(split)
     if isinstance(value, dict):
         return {name: column if isinstance(column, list) else [column] for name, column in value.items()}
     if not isinstance(value, list) or not value:
@@ -119,6 +120,20 @@ def rows(text: str, *, as_csv: bool = False) -> Any:
     return value if all(isinstance(row, list) for row in value) else [value]
 
 
+def _split(split: dict[str, Any]) -> Any:
+    """Return the rows of a dataframe_split: columns by name, or a list of rows where it names none."""
+    data, names = split.get("data"), split.get("columns")
+    if not isinstance(data, list) or not data or not all(isinstance(row, list) for row in data):
+        raise typer.BadParameter("dataframe_split holds no rows: give data, a list of lists, and columns, their names.")
+    if names is None:
+        return data
+    if not isinstance(names, list) or any(len(row) != len(names) for row in data):
+        raise typer.BadParameter("dataframe_split must have a list of columns, and as many values in every row of data.")
+    if len(set(map(str, names))) < len(names):
+        raise typer.BadParameter("dataframe_split names a column twice; give each column a name of its own.")
+    return {str(name): [row[at] for row in data] for at, name in enumerate(names)}
+
+
 def _csv(text: str) -> Table:
     """Return a CSV file's texts; what they mean is for the model's signature to say."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
@@ -129,9 +144,7 @@ def _csv(text: str) -> Table:
     if len(found) < 2:
         raise typer.BadParameter("The CSV has no rows: it begins with a head, one name for each column.")
     (_, head), *body = found
-    if twice := next((name for at, name in enumerate(head) if name in head[:at]), None):
-        raise typer.BadParameter(f"The head of the CSV names the column {twice} twice.")
     if odd := next(((line, row) for line, row in body if len(row) != len(head)), None):
         line, row = odd
         raise typer.BadParameter(f"The row that ends in line {line} of the CSV has {len(row)} fields, its head {len(head)}.")
-    return Table(tuple(head), tuple(tuple(row) for _, row in body), written=True)
+    return Table(tuple(column_names(head)), tuple(tuple(row) for _, row in body), written=True)
