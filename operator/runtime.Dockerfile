@@ -42,7 +42,7 @@ RUN index="${UV_DEFAULT_INDEX:-${PIP_INDEX_URL:-$(pip config get global.index-ur
 FROM ${BASE} AS code
 COPY operator/modelyard/__init__.py operator/modelyard/py.typed /opt/app/modelyard/
 # Of the operator only the names that both sides share.
-COPY operator/modelyard/api/__init__.py operator/modelyard/api/artifacts.py operator/modelyard/api/dataset.py operator/modelyard/api/digest.py \
+COPY operator/modelyard/api/__init__.py operator/modelyard/api/artifacts.py operator/modelyard/api/csv_texts.py operator/modelyard/api/dataset.py operator/modelyard/api/digest.py \
      operator/modelyard/api/flavors.py operator/modelyard/api/keys.py operator/modelyard/api/missing.py operator/modelyard/api/pod_end.py operator/modelyard/api/proxies.py \
      operator/modelyard/api/text.py operator/modelyard/api/trainers.py operator/modelyard/api/wire.py /opt/app/modelyard/api/
 COPY operator/modelyard_runtime /opt/app/modelyard_runtime
