@@ -38,3 +38,8 @@ def test_the_first_key_that_is_refused_is_named():
     assert bad_key(["depth", "a.b/c: d-e_f"]) is None
     assert (bad_key(["depth", "layers[0].units"]) or "").startswith("'layers[0].units': MLflow takes keys of 1 to 250 letters")
     assert (bad_key(["a//b"]) or "").startswith("'a//b': MLflow takes keys that could be a file's relative path")
+
+
+def test_a_name_that_is_cut_is_no_path_that_mlflow_refuses():
+    for end in ("/.a", "/..a", "//.@", "/"):
+        assert bad_key([fitting("x" * length + end) for length in range(244, 252)]) is None, end

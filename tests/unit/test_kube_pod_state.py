@@ -196,9 +196,18 @@ def test_a_killed_container_of_a_pod_that_is_not_over_says_nothing_yet():
     assert (found and found.reason) is PodReason.OUT_OF_MEMORY
 
 
+def test_a_container_that_is_gone_with_its_node_used_no_memory():
+    lost = terminated(137, "The container could not be located when the pod was terminated", "ContainerStatusUnknown")
+    assert pod_end(pod(JOB, "Running", statuses=[lost])) is None
+    found = pod_end(pod(JOB, "Failed", statuses=[lost]))
+    assert found is not None
+    assert (found.reason, "could not be located" in found.message) == (PodReason.POD_FAILED, True)
+
+
+@pytest.mark.parametrize("code", [137, 143])
 @pytest.mark.parametrize("sign", ["condition", "deletion"])
-def test_a_container_that_was_killed_with_its_pod_used_no_memory(sign: str):
-    over = pod(JOB, "Failed", statuses=[terminated(137, "", "Error")])
+def test_a_container_that_was_killed_with_its_pod_used_no_memory(sign: str, code: int):
+    over = pod(JOB, "Failed", statuses=[terminated(code, "", "Error")])
     if sign == "condition":
         moved = {"type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler", "message": "preempted"}
         over["status"]["conditions"] = [moved | {"lastTransitionTime": "2026-01-01T12:00:00Z"}]

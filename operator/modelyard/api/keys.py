@@ -23,6 +23,8 @@ PATH_ADVICE = (
 
 _KEY = re.compile(r"[\w./: -]+")
 _OTHER = re.compile(r"[^\w./: -]")
+_CUT = re.compile(r"/\.{0,2}\Z")
+"""What a cut may leave of a last part that is no file's name."""
 
 
 def bad_key(keys: Iterable[str]) -> str | None:
@@ -39,5 +41,5 @@ def fitting(name: str) -> str:
     """Return a metric's name as MLflow takes it: `error_at_0.7` for `error@0.7`."""
     plain = _OTHER.sub("_", name.replace("@", "_at_"))
     parts = ["_" if part in {".", ".."} else part for part in plain.split("/") if part]
-    joined = "/".join(parts)[:KEY_LIMIT].rstrip("/")
+    joined = _CUT.sub("", "/".join(parts)[:KEY_LIMIT])
     return f"_{joined[2:]}" if joined.startswith("..") else joined or "_"

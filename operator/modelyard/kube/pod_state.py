@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from modelyard.api.pod_end import PodReason
+from modelyard.api.pod_end import Exit, PodReason
 from modelyard.kube.jobs import asked_to_end, failed
 
 __all__ = ["PodEnd", "Termination", "not_created", "pod_end", "terminations", "workload_end"]
@@ -37,6 +37,8 @@ _LATE = re.compile(
 _OWN_LIMIT = re.compile(r"exceeds the (total )?limit|exceeded its local ephemeral storage limit")
 _KILLED = 137
 """128 + SIGKILL."""
+_LOST = "ContainerStatusUnknown"
+"""What the kubelet says of a container that it no longer finds, with an exit code of 137 that it makes up."""
 _EVICTED = "Evicted"
 
 
@@ -147,12 +149,13 @@ def pod_end(pod: Manifest, containers: Collection[str] | None = None) -> PodEnd 
     for ended in terminations(pod):
         if ended.exit_code == 0 or (containers is not None and ended.container not in containers):
             continue
-        killed = _killed(ended, pod)
-        if not killed:
+        stopped = ended.exit_code == Exit.STOPPED and not ended.said and asked_to_end(pod) is not None
+        outside = stopped or ended.reason == _LOST
+        if not outside and not _killed(ended, pod):
             return _container_end(ended)
         # The kubelet says that it evicts a pod when the pod's containers are gone, not before.
         if over or ended.again:
-            return _killed_end(ended, pod)
+            return _ended_from_outside(ended, pod) if outside else _killed_end(ended, pod)
     return _failed(status) if over else _waiting(pod)
 
 
@@ -189,10 +192,15 @@ def _killed(ended: Termination, pod: Manifest) -> bool:
 
 def _killed_end(ended: Termination, pod: Manifest) -> PodEnd:
     """Read a container that was killed: besides the kernel and probes only the end of its pod does that."""
-    if asked_to_end(pod) is None:
-        return _out_of_memory(ended)
+    return _out_of_memory(ended) if asked_to_end(pod) is None else _ended_from_outside(ended, pod)
+
+
+def _ended_from_outside(ended: Termination, pod: Manifest) -> PodEnd:
+    """Read a container whose pod was deleted, evicted or preempted, or which was gone with its node."""
     found = _condition(pod, "DisruptionTarget", "True") or {}
     why = f"{found.get('reason') or 'Deleted'}: {found.get('message') or 'the pod was deleted'}"
+    if ended.reason == _LOST and asked_to_end(pod) is None:
+        why = f"{_LOST}: {ended.log[:_TEXT_LIMIT] or 'the container was gone'}"
     text = f"The container {ended.container} was killed, for its pod was ended from outside: {why}"
     return PodEnd(PodReason.POD_FAILED, text, ended.container, ended.exit_code)
 
