@@ -29,6 +29,8 @@ WAITS = ("Progressing", "InProgress", "InProgress")
 BROKEN = ("Degraded", "Failed", "Failed")
 # Nobody waits for what is suspended on purpose; kstatus has no word for it.
 HELD = ("Suspended", "InProgress", "Current")
+# A promotion that waits for a gate is not through, so Flux waits; Argo CD has a word for it.
+PAUSED = ("Suspended", "InProgress", "InProgress")
 # Argo CD and kstatus see the deletion before they look at conditions, which say Reconciling as well.
 GOING = ("Progressing", "Terminating", "InProgress")
 
@@ -51,7 +53,8 @@ TABLE: dict[str, dict[tuple[str, str, str], str]] = {
     "RegisteredModel": {
         HEALTHY: "Serving ScaledToZero Registered",
         WAITS: "Registering WaitingForVersion Promoting NotServing Unschedulable MLflowUnavailable StoreUnavailable",
-        BROKEN: "VersionUnknown VersionInvalid VersionHeld VersionTaken ArtifactMissing ArtifactDigestMismatch ServingFailed "
+        PAUSED: "WaitingForStage GatesPending",
+        BROKEN: "GateFailed VersionUnknown VersionInvalid VersionHeld VersionTaken ArtifactMissing ArtifactDigestMismatch ServingFailed "
         "CodeModelForbidden "
         "ArtifactInvalid ImagePullFailed ConfigurationMissing OutOfMemory VolumeFull QuotaExceeded PodRefused "
         "NameTaken ConnectionMissing ConnectionRefused RequestRefused",

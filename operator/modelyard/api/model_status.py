@@ -12,6 +12,7 @@ from modelyard.api.gates import GATES, Verdict
 from modelyard.api.rules import listed
 
 __all__ = [
+    "REJECTED",
     "STAGES",
     "Draining",
     "GateStatus",
@@ -233,6 +234,10 @@ class Outcome(StrEnum):
     """The same version, with another runtime."""
     CLEARED = "Cleared"
     """No version is effective now."""
+
+
+REJECTED = "Rejected"
+"""How a change ended that the stage did not take; the history has no entry of it."""
 
 
 class HistoryEntry(Schema):

@@ -8,6 +8,7 @@ from pydantic import Field, WithJsonSchema
 from modelyard.api.base import DeletionPolicy, Name, Resource, Schema, Tags
 from modelyard.api.gates import GATES, Gate, Verdict
 from modelyard.api.model_status import (
+    REJECTED,
     STAGES,
     Draining,
     GateStatus,
@@ -30,6 +31,7 @@ from modelyard.api.pods import Labels, Resources, Toleration
 from modelyard.api.rules import listed, mlflow_text, rule, rules
 
 __all__ = [
+    "REJECTED",
     "Autoscaling",
     "Draining",
     "Drift",
