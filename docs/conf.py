@@ -43,7 +43,7 @@ html_favicon = "static/favicon.svg"
 html_copy_source = False
 html_show_sourcelink = False
 
-CONTENTS = ("index", "decisions/README")
+CONTENTS = ("index", "decisions/README", "gates/README")
 """Pages whose lists of links are the site's contents: `- [title](page.md)`, below a heading that names the part."""
 
 ITEM = re.compile(r"^- \[[^\]]+\]\((?P<page>[^)#:]+)[.]md\)", re.MULTILINE)

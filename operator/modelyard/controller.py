@@ -10,7 +10,7 @@ from modelyard.errors import ModelyardError
 from modelyard.plan import Finalize, Manifest, Plan, Rest
 from modelyard.ports import Cluster, Ports
 
-__all__ = ["FINALIZER", "AnyController", "Controller", "Relation"]
+__all__ = ["FINALIZER", "AnyController", "Controller", "Ended", "Relation"]
 
 FINALIZER = "modelyard.io/external-cleanup"
 
@@ -34,6 +34,20 @@ class Relation:
 
 
 @dataclass(frozen=True)
+class Ended:
+    """Something that a status says has ended, for metrics.
+
+    Attributes:
+        outcome: How, as one of few words.
+        seconds: How long it took, if that is known.
+
+    """
+
+    outcome: str
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
 class Controller(Generic[ResourceT, ObservationT, StatusT]):
     """One kind, as the engine runs it.
 
@@ -50,6 +64,7 @@ class Controller(Generic[ResourceT, ObservationT, StatusT]):
             (`Ports.refusals`). Otherwise the refusal ends the reconcile in `on_error`.
         reads_last: How long answers of MLflow and S3 may be used again while a change is under way
             (the status is not Ready) and only owned objects change; None: every reconcile reads.
+        ended: What a status that was written says has ended since the one before, as JSON. Pure.
 
     """
 
@@ -62,6 +77,7 @@ class Controller(Generic[ResourceT, ObservationT, StatusT]):
     relations: tuple[Relation, ...] = ()
     survives_refusals: bool = False
     reads_last: timedelta | None = None
+    ended: Callable[[Manifest, Manifest], Iterable[Ended]] = lambda _before, _after: ()
 
     @property
     def plural(self) -> str:

@@ -19,6 +19,15 @@ def runtime(**fields: object) -> Manifest:
     return model(stages={"p": {"serving": {"runtime": fields}}})
 
 
+METRIC = {"name": "quality", "metric": {"name": "f1", "atLeast": "0.9"}}
+
+
+def gated(*gates: Manifest) -> Manifest:
+    """A model with staging, and these gates before production; those that say nothing of a name are called quality."""
+    named = [{key: value for key, value in ({"name": "quality"} | gate).items() if value is not None} for gate in gates]
+    return model(stages={"staging": {}, "production": {"gates": named}})
+
+
 EXPERIMENTS = {
     "no spec": (without(experiment(), "spec"), "spec: Required value"),
     "unknown field": (experiment(descripton="typo"), 'unknown field "spec.descripton"'),
@@ -167,7 +176,43 @@ MODELS = {
     "stage as a version": (model(stages={"production": "v1"}), "spec.stages.production in body must be of type object"),
     "version as a number": (model(stages={"production": {"version": 3}}), "spec.stages.production.version in body must be of type string"),
     "version that can be none": (model(stages={"production": {"version": "V 3"}}), "write lower case letters, digits and dashes"),
-    "gates, which come later": (model(stages={"production": {"gates": []}}), 'unknown field "spec.stages.production.gates"'),
+    **{
+        f"gate {name}": (gated(*gates), words)
+        for name, gates, words in (
+            ("without a kind", [{}], "a gate has exactly one of metric, "),
+            ("of two kinds", [METRIC | {"signature": {}}], "a gate has exactly one of metric, "),
+            ("of a kind that is none", [{"acuracy": {}}], 'unknown field "spec.stages.production.gates[0].acuracy"'),
+            ("without a name", [METRIC | {"name": None}], "spec.stages.production.gates[0].name: Required value"),
+            ("named in capitals", [METRIC | {"name": "Quality"}], "spec.stages.production.gates[0].name"),
+            ("named twice", [METRIC, METRIC], 'gates[1]: Duplicate value: {"name":"quality"}'),
+            ("the ninth", [METRIC | {"name": f"g{at}"} for at in range(9)], "spec.stages.production.gates: Too many: 9"),
+            ("metric without bounds", [{"metric": {"name": "f1"}}], "write atLeast, atMost, or both"),
+            ("metric with a float", [{"metric": {"name": "f1", "atLeast": 0.9}}], "atLeast in body must be of type string"),
+            ("metric with a word", [{"metric": {"name": "f1", "atLeast": "high"}}], 'write a number in quotes, such as "0.92"'),
+            ("metric that MLflow does not take", [{"metric": {"name": "a@b", "atLeast": "0"}}], "MLflow takes keys of 1 to 250"),
+            ("incumbent of another model", [{"incumbent": {"metric": "f1", "stage": "canary"}}], "a gate's stage is a stage of this model"),
+            ("incumbent with a negative tolerance", [{"incumbent": {"metric": "f1", "tolerance": "-0.1"}}], "is not negative"),
+            (
+                "incumbent with a wrong way",
+                [{"incumbent": {"metric": "f1", "direction": "Up"}}],
+                'supported values: "Maximize", "Minimize"',
+            ),
+            (
+                "incumbent of no samples",
+                [{"incumbent": {"metric": "f1", "samples": {"metric": "n", "atLeast": 0}}}],
+                "greater than or equal to 1",
+            ),
+            ("signature of another model", [{"signature": {"stage": "canary"}}], "a gate's stage is a stage of this model"),
+            ("soak of its own stage", [{"soak": {"stage": "production", "for": "1h"}}], "that of soak is another one"),
+            ("soak of another model", [{"soak": {"stage": "canary", "for": "1h"}}], "a gate's stage is a stage of this model"),
+            ("soak without a time", [{"soak": {"stage": "staging"}}], "soak.for: Required value"),
+            ("soak of a while", [{"soak": {"stage": "staging", "for": "a while"}}], "write a whole number and s, m, h or d"),
+            ("dataset without anything", [{"dataset": {}}], "write digest, maxAge, or both"),
+            ("dataset of another digest", [{"dataset": {"digest": "md5:1"}}], "write sha256: and the 64 lower case hex digits"),
+        )
+    },
+    "from its own stage": (model(stages={"production": {"from": "production"}}), "from names another stage of this model"),
+    "from a stage that is not there": (model(stages={"production": {"from": "staging"}}), "from names another stage of this model"),
     "less than no replicas": (
         model(stages={"p": {"serving": {"replicas": -1}}}),
         "spec.stages.p.serving.replicas in body should be greater",
@@ -208,3 +253,20 @@ def test_the_rule_on_parameters_draws_the_line_where_the_operator_does(over: int
     manifest = training_run(parameters=parameters)
     assert bool(too_large(TrainingRun.parse(manifest | {"metadata": manifest["metadata"] | {"uid": "u"}}))) == bool(over)
     assert cluster.check(manifest).ok != bool(over)
+
+
+def longest_gates(stage: str, other: str) -> list[Manifest]:
+    """As many gates as a stage may have, each as long as it may be."""
+    name, number = "m" * 250, "-" + "9" * 19
+    metric = {"metric": {"name": name, "atLeast": number, "atMost": number}}
+    incumbent = {"incumbent": {"stage": other, "metric": name, "tolerance": "9" * 20, "samples": {"metric": name, "atLeast": 10**12}}}
+    kinds = [metric, incumbent, {"signature": {"stage": other}}, {"soak": {"stage": other, "for": "9999d"}}]
+    kinds += [{"dataset": {"digest": DIGEST, "maxAge": "9999d"}}, metric, incumbent, metric]
+    return [{"name": f"{at}{stage}"[:30]} | kind for at, kind in enumerate(kinds)]
+
+
+def test_the_largest_object_with_gates_is_within_what_the_rules_may_cost(cluster: Cluster):
+    names = [f"{at:02}{'s' * 28}" for at in range(16)]
+    stages = {name: {"version": "v1", "from": names[at - 1], "gates": longest_gates(name, names[at - 1])} for at, name in enumerate(names)}
+    answer = cluster.check(model("m" * 32, stages=stages))
+    assert answer.ok, answer.message

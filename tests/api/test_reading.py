@@ -53,7 +53,10 @@ STORED = [
     (
         model("seen", stages={"production": {"version": "v3"}}),
         ready("True", "Serving")
-        | {"summary": "production=v3 staging=v4", "stages": {"production": {"version": "v3", "url": "http://seen-production.default"}}},
+        | {
+            "summary": "production=v3 staging=v4",
+            "stages": {"production": {"version": "v3", "url": "http://seen-production.default", "readyReplicas": 2}},
+        },
     ),
 ]
 
@@ -77,8 +80,8 @@ COLUMNS = {
         ["seen", "fraud", "2", "False", "Training", "40", "fraud"],
     ),
     "mlmodel": (
-        ["NAME", "STAGES", "PRODUCTION", "READY", "REASON", "AGE"],
-        ["seen", "production=v3", "staging=v4", "v3", "True", "Serving"],
+        ["NAME", "STAGES", "PRODUCTION", "PODS", "READY", "REASON", "AGE"],
+        ["seen", "production=v3", "staging=v4", "v3", "2", "True", "Serving"],
     ),
 }
 
@@ -88,6 +91,35 @@ def test_columns_answer_whether_it_is_serving(short: str, seen: Cluster):
     head, row = seen.kubectl("get", short).stdout.splitlines()
     assert head.split() == COLUMNS[short][0]
     assert row.split()[:-1] == COLUMNS[short][1]
+
+
+GATED = ready("False", "GatesPending") | {
+    "summary": "production=v2->v3",
+    "stages": {
+        "production": {
+            "version": "v2",
+            "desired": "v3",
+            "readyReplicas": 2,
+            "judged": {"version": "v3", "digest": DIGEST},
+            "gates": [{"name": "quality", "verdict": "Pending", "message": "waits for the metric f1", "time": NOW, "gateHash": "0"}],
+        }
+    },
+}
+
+
+def test_a_promotion_that_waits_for_a_gate_does_not_hide_what_serves(cluster: Cluster):
+    stage = {"version": "v3", "gates": [{"name": "quality", "metric": {"name": "f1", "atLeast": "0.9"}}]}
+    assert cluster.create(model("gated", stages={"production": stage})).ok
+    try:
+        answer = cluster.write_status("RegisteredModel", "gated", GATED)
+        assert answer.ok, answer.message
+        _, row = cluster.kubectl("get", "mlmodel", "gated").stdout.splitlines()
+        assert row.split()[:-1] == ["gated", "production=v2->v3", "v2", "2", "False", "GatesPending"]
+        described = " ".join(cluster.kubectl("describe", "mlmodel", "gated").stdout.split())
+        assert "Message: waits for the metric f1 Name: quality" in described
+        assert "Verdict: Pending" in described
+    finally:
+        cluster.delete("RegisteredModel", "gated")
 
 
 @pytest.mark.parametrize("short", COLUMNS)

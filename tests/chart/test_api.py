@@ -15,7 +15,7 @@ pytestmark = pytest.mark.api
 
 every_set = pytest.mark.parametrize("values", SETS.values(), ids=SETS.keys())
 # The Prometheus operator's; its CRD is not ours to bring.
-FOREIGN = ("ServiceMonitor",)
+FOREIGN = ("ServiceMonitor", "PrometheusRule")
 
 
 @pytest.fixture(scope="module")

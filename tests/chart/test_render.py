@@ -311,6 +311,22 @@ def test_metrics_can_be_scraped():
     assert named(render(), "ServiceMonitor") == []
 
 
+def test_the_alerts_are_those_of_the_page_and_say_where_to_look():
+    objects = render(SETS["metrics"])
+    rule = find(objects, "PrometheusRule", RELEASE)
+    assert rule["metadata"]["labels"]["release"] == "prometheus"
+    (group,) = rule["spec"]["groups"]
+    (documented,) = re.findall(r"```promql\n(.*?)```", (ROOT / "docs" / "how-to" / "observe.md").read_text(), re.DOTALL)
+    assert sorted(each["expr"] for each in group["rules"]) == sorted(documented.splitlines())
+    times = {each["alert"]: each.get("for") for each in group["rules"]}
+    assert (times["ModelyardPromotionRejected"], times["ModelyardGatePending"], times["ModelyardGateError"]) == ("5m", "24h", "1h")
+    for each in group["rules"]:
+        labels = set(re.findall(r"\$labels\.(\w+)", each["annotations"]["summary"]))
+        by = re.search(r"by \(([^)]*)\)", each["expr"])
+        assert labels == (set(by[1].split(", ")) if by else set()) - ({"reason"} - labels), each["alert"]
+    assert named(render(), "PrometheusRule") == []
+
+
 # --- CRDs --------------------------------------------------------------------------------------------
 def test_the_crds_are_the_generated_ones():
     rendered = {each["metadata"]["name"]: each for each in render() if each["kind"] == "CustomResourceDefinition"}

@@ -89,6 +89,7 @@ def tenant(**changes: Any) -> dict[str, Any]:
         ({"crds": {"keep": "no"}}, "at '/crds/keep': got string, want boolean"),
         ({"networkPolicy": {"s3Ports": [90000]}}, "at '/networkPolicy/s3Ports/0': maximum: got 90,000, want 65,535"),
         ({"metrics": {"serviceMonitor": {"interval": "often"}}}, "at '/metrics/serviceMonitor/interval': 'often' does not match pattern"),
+        ({"metrics": {"prometheusRule": {"enabled": "yes"}}}, "at '/metrics/prometheusRule/enabled': got string, want boolean"),
         ({"tenants": {"risk": RISK}}, "at '/tenants': got object, want array"),
         ({"purge": {"olderThan": "1d12h"}}, "at '/purge/olderThan': '1d12h' does not match pattern '^[0-9]{1,6}[smhd]$'"),
         ({"purge": {"schedule": "nightly"}}, "at '/purge/schedule': 'nightly' does not match pattern"),

@@ -86,6 +86,7 @@ SETS: dict[str, dict[str, Any]] = {
         "metrics": {
             "service": {"annotations": {"example.com/scrape": "true"}},
             "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
+            "prometheusRule": {"enabled": True, "labels": {"release": "prometheus"}},
         }
     },
     "no metrics": {"metrics": {"service": {"enabled": False}}},

@@ -81,10 +81,10 @@ def served(version_: str, image: str = OLD) -> dict[str, Any]:
 STEPS = ("admit", "start", "switch", "record")
 
 
-def steps(*states: str, detail: str = "", since: str = before(seconds=40)) -> list[dict[str, Any]]:
+def steps(*states: str, detail: str = "", since: str = before(seconds=40), names: tuple[str, ...] = STEPS) -> list[dict[str, Any]]:
     """The steps of a promotion in these states; those that are left wait. `detail` is that of the last one named."""
     found = []
-    for at, name in enumerate(STEPS):
+    for at, name in enumerate(names):
         state = states[at] if at < len(states) else "Waiting"
         is_told = at < len(states)
         step = {"name": name, "state": state} | ({"sinceTime": since} if is_told else {})
@@ -93,6 +93,22 @@ def steps(*states: str, detail: str = "", since: str = before(seconds=40)) -> li
 
 
 DONE = steps("Done", "Done", "Done", "Done")
+GATED = ("admit", "gates", "start", "switch", "record")
+
+
+def gate_of(name: str, verdict: str, message: str, since: str = before(seconds=40)) -> dict[str, Any]:
+    """What one gate says."""
+    return {"name": name, "verdict": verdict, "message": message, "time": since, "gateHash": "01234567"}
+
+
+def judged(version_: str, *gates: dict[str, Any]) -> dict[str, Any]:
+    """What a stage's gates say of a version."""
+    return {"judged": {"version": version_, "digest": version(version_)["digest"]}, "gates": list(gates)}
+
+
+QUALITY: dict[str, Any] = {"name": "quality", "metric": {"name": "accuracy", "atLeast": "0.9"}}
+SOAKED: dict[str, Any] = {"name": "soaked", "soak": {"stage": "staging", "for": "24h"}}
+ASKED = {"production": {"version": "v3", "from": "staging", "gates": [QUALITY, SOAKED]}, "staging": {"version": None}}
 
 
 HISTORY = [

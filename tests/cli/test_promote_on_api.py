@@ -1,11 +1,12 @@
-"""promote, rollback and refresh against a real API server: one patch each, followed to its end."""
+"""promote, rollback, retry and refresh against a real API server: one patch each, followed to its end."""
 
 import json
+from typing import Any
 
 import pytest
 
 from tests.cli.conftest import Person
-from tests.cli.served import HISTORY, NEW, OLD, VERSIONS, held, serves
+from tests.cli.served import HISTORY, NEW, OLD, TIME, VERSIONS, held, serves
 from tests.client.side import Side
 from tests.harness import Manifest, until
 
@@ -119,6 +120,102 @@ def test_a_rollback_without_a_version_before_is_refused(side: Side, person: Pers
     done = person.says("rollback", "fraud", "--stage", "production")
     assert done.returncode == 3
     assert "name one with --to" in done.stderr
+
+
+# --- gates --------------------------------------------------------------------------------------------
+QUALITY = {"name": "quality", "metric": {"name": "accuracy", "atLeast": "0.9"}}
+SOAKED = {"name": "soaked", "soak": {"stage": "staging", "for": "24h"}}
+
+
+def gated(side: Side) -> None:
+    """Has production ask for two gates; the operator has seen it."""
+    side.patch("RegisteredModel", "fraud", {"spec": {"stages": {"staging": {}, "production": {"gates": [QUALITY, SOAKED]}}}})
+    serves(side, "v2")
+
+
+def says(side: Side, blocked: Manifest, *gates: tuple[str, str, str], **more: Any) -> None:
+    """Writes what the operator says while v1 has not passed its gates."""
+    said = [{"name": name, "verdict": verdict, "message": message, "time": TIME, "gateHash": "0"} for name, verdict, message in gates]
+    judged = {"judged": {"version": "v1", "digest": "sha256:" + "1" * 64}, "gates": said}
+    steps = [{"name": "admit", "state": "Done"}, {"name": "gates", "state": "Waiting", "detail": "0 of 2 pass"}]
+    stages = held("v2", **({"desired": "v1", "steps": steps, "blocked": blocked} | judged | more))
+    ready = False if blocked.get("needsAction") else None
+    side.status("RegisteredModel", "fraud", blocked["reason"], "production: in other words", ready=ready, stages=stages)
+
+
+PENDING = {"reason": "GatesPending", "message": "v1 waits for its gates. v2 is still serving. soaked: 2h of 24h.", "needsAction": False}
+FAILED = {"reason": "GateFailed", "message": "v1 was rejected, and v2 is still serving.", "needsAction": True}
+PASSES, SOAKS = ("quality", "Pass", "accuracy is 0.95"), ("soaked", "Pending", "2h of 24h")
+FAILS = ("quality", "Fail", "accuracy is 0.8, below 0.9")
+
+
+def test_a_promotion_that_waits_for_time_ends_and_says_what_it_waits_for_and_how_to_go_on(side: Side, person: Person, fraud: Manifest):
+    gated(side)
+
+    def operator(there: Side) -> None:
+        until(lambda: asked_for(there, "v1"), "v1 is asked for")
+        says(there, PENDING, PASSES, SOAKS)
+
+    with side.meanwhile("RegisteredModel", "fraud", operator):
+        done = person.says("promote", "fraud", "v1", "--to", "production")
+    assert done.returncode == 6
+    assert "gates  quality (metric), soaked (soak)" in done.stdout
+    assert "production  ✓ quality Pass for v1: accuracy is 0.95\n" in done.stdout
+    assert "production  ○ soaked Pending for v1: 2h of 24h\n" in done.stdout
+    assert f"production of {side.namespace}/fraud: GatesPending: v1 waits for its gates." in done.stderr
+    assert f"status fraud --watch -n {side.namespace}" in done.stderr
+    assert asked_for(side, "v1"), "it goes on"
+
+
+def test_a_promotion_is_waited_for_as_long_as_is_said(side: Side, person: Person, fraud: Manifest):
+    gated(side)
+    process = person.begins("promote", "fraud", "v1", "--to", "production", "--timeout", "120")
+    until(lambda: asked_for(side, "v1"), "v1 is asked for")
+    says(side, PENDING, PASSES, SOAKS)
+    assert process.stdout is not None
+    told = [process.stdout.readline()]
+    while told[-1] and "waits for its gates" not in told[-1]:
+        told.append(process.stdout.readline())
+    assert told[-1] == f"production: {PENDING['message']}\n"
+    serves(side, "v1")
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out.splitlines()[-1]) == (0, "production holds v1."), err
+
+
+def test_a_gate_that_fails_ends_a_promotion_with_its_verdict(side: Side, person: Person, fraud: Manifest):
+    gated(side)
+
+    def operator(there: Side) -> None:
+        until(lambda: asked_for(there, "v1"), "v1 is asked for")
+        says(there, FAILED, FAILS)
+
+    with side.meanwhile("RegisteredModel", "fraud", operator):
+        done = person.says("promote", "fraud", "v1", "--to", "production")
+    assert done.returncode == 1
+    assert "production  ✗ quality Fail for v1: accuracy is 0.8, below 0.9\n" in done.stdout
+    assert done.stderr == f"Error: production of {side.namespace}/fraud: GateFailed: v1 was rejected, and v2 is still serving.\n"
+
+
+def test_what_was_rejected_is_tried_again_by_a_word_and_what_was_not_is_refused(side: Side, person: Person, fraud: Manifest):
+    gated(side)
+    refused = person.says("retry", "fraud", "--stage", "production")
+    assert refused.returncode == 1
+    assert "There is nothing to try again in production" in refused.stderr
+    side.patch("RegisteredModel", "fraud", {"spec": {"stages": {"production": {"version": "v1"}}}})
+    rejected = {"version": "v1", "digest": "sha256:" + "1" * 64, "specHash": "0", "attempt": 0, "reason": "GateFailed", "time": TIME}
+    says(side, FAILED, FAILS, rejected=[rejected | {"message": "quality: accuracy is 0.8, below 0.9."}])
+    assert "nothing was changed" in person.sees("retry", "fraud", "--stage", "production", "--dry-run")
+    assert attempt(side) == 0
+
+    def operator(there: Side) -> None:
+        until(lambda: attempt(there) == 1, "another attempt is asked for")
+        serves(there, "v1", stages=held("v1", attempt=1))
+
+    with side.meanwhile("RegisteredModel", "fraud", operator):
+        done = person.says("retry", "fraud", "--stage", "production")
+    assert done.returncode == 0, done.stderr
+    first = f"{side.namespace}/fraud  production: v1 again, rejected as GateFailed: quality: accuracy is 0.8, below 0.9."
+    assert (done.stdout.splitlines()[0], done.stdout.splitlines()[-1]) == (first, "production holds v1.")
 
 
 # --- refreshing ---------------------------------------------------------------------------------------

@@ -14,6 +14,8 @@ from modelyard.client.progress import Change, stage_change
 from modelyard.client.table import table
 from tests.cli.conftest import FILES, Seen
 from tests.cli.objects import (
+    ASKED,
+    GATED,
     HISTORY,
     NEW,
     NOW,
@@ -24,8 +26,10 @@ from tests.cli.objects import (
     experiment,
     experiment_body,
     failed_status,
+    gate_of,
     held,
     holds,
+    judged,
     model,
     progressing,
     ready,
@@ -66,6 +70,32 @@ FAILED_PROMOTION = held(
     rejected=[REJECTION],
     blocked={"reason": "ServingFailed", "message": REJECTED, "needsAction": True},
 )
+PASSES = gate_of("quality", "Pass", "accuracy is 0.95: at least 0.9")
+SOAKS = gate_of("soaked", "Pending", "v3 has held staging for 2h of 24h, until 2026-01-03 10:00 UTC")
+FAILS = gate_of("quality", "Fail", "accuracy is 0.8, below 0.9", before(minutes=3))
+BROKEN_GATE = gate_of("soaked", "Error", "MLflow or S3 does not answer")
+WAITS = "v3 waits for its gates (1 of 2 pass). v2 is still serving. soaked: v3 has held staging for 2h of 24h, until 2026-01-03 10:00 UTC."
+WAITING = held(
+    "v2",
+    before(hours=3),
+    desired="v3",
+    candidate=served("v3", NEW),
+    startTime=before(seconds=40),
+    steps=steps("Done", "Waiting", detail="1 of 2 pass; waits for soaked", names=GATED),
+    blocked={"reason": "GatesPending", "message": WAITS},
+    **judged("v3", PASSES, SOAKS),
+)
+BELOW = (
+    "v3 was rejected, and v2 is still serving. quality: accuracy is 0.8, below 0.9. It is tried again when the stage's spec"
+    " changes, or when stages.production.attempt is raised above 0."
+)
+FAILED_GATE = FAILED_PROMOTION | {
+    "steps": steps("Failed", detail=BELOW[:60], since=before(minutes=3), names=GATED),
+    "rejected": [REJECTION | {"reason": "GateFailed", "message": "quality: accuracy is 0.8, below 0.9."}],
+    "blocked": {"reason": "GateFailed", "message": BELOW, "needsAction": True},
+    **judged("v3", FAILS, BROKEN_GATE),
+}
+PASSED_GATES = held("v2", before(hours=3), **judged("v2", PASSES))
 FOLLOWS = condition("Synced", False, "Promoting", "MLflow is being brought up to date.")
 HOLDS = [holds("production", before(hours=3))]
 THREE = [version("v1"), version("v2", held=HOLDS), version("v3")]
@@ -161,6 +191,17 @@ SCREENS: dict[str, RenderableType] = {
         versions=THREE,
         wanted="v3",
     ),
+    "status-gates-pending": tree(
+        {"production": WAITING},
+        conditions=[*progressing("GatesPending", f"production: {WAITS}"), SYNCED],
+        versions=THREE,
+        spec_stages=ASKED,
+    ),
+    "status-gate-failed": tree(
+        {"production": FAILED_GATE}, conditions=[*stalled("GateFailed", f"production: {BELOW}"), SYNCED], versions=THREE, spec_stages=ASKED
+    ),
+    "status-gates-passed": tree({"production": PASSED_GATES}),
+    "status-gates-passed-wide": tree({"production": PASSED_GATES}, wide=True),
     "status-rolled-back": tree({"production": held("v2", before(hours=3), rejected=[REJECTION])}, versions=THREE),
     "status-mismatch": tree(
         {
@@ -201,6 +242,16 @@ SCREENS: dict[str, RenderableType] = {
     "history-empty": history.history(model(history=[]), "production", 80),
     "promote-followed": change_lines(
         "production", stage_change(model({"production": TURNING}, wanted="v3"), Change("production", "v3")), NOW
+    ),
+    "promote-followed-gates": change_lines(
+        "production", stage_change(model({"production": WAITING}, spec_stages=ASKED), Change("production", "v3")), NOW
+    ),
+    "promote-gates": history.change(model(versions=THREE, spec_stages=ASKED), "production", "v3", NOW),
+    "promote-returns": history.change(
+        model({"production": held("v2", before(hours=3), previous=served("v1"))}, versions=THREE, spec_stages=ASKED),
+        "production",
+        "v1",
+        NOW,
     ),
     "promote": history.change(model(versions=THREE), "production", "v3", NOW),
     "promote-first": history.change(model(), "staging", "v1", NOW),

@@ -15,6 +15,7 @@ COMMANDS = [
     "status",
     "promote",
     "rollback",
+    "retry",
     "refresh",
     "history",
     "compare",

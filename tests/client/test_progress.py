@@ -19,12 +19,16 @@ from modelyard.client.progress import (
     version_registration,
 )
 from tests.cli.objects import (
+    ASKED,
     DONE,
+    GATED,
     NEW,
     SYNCED,
     before,
     condition,
+    gate_of,
     held,
+    judged,
     model,
     progressing,
     ready,
@@ -151,6 +155,47 @@ def test_a_change_that_goes_on_or_is_through_is_no_error():
     assert stage_change(asked(EFFECTIVE), V3).failure("") is None
     assert stage_change(asked(MOVING), V3).failure("") is None
     assert stage_change(asked(EFFECTIVE, observed=2), V3).failure("") is None
+
+
+# --- gates ----------------------------------------------------------------------------------------------
+PENDING = {"reason": "GatesPending", "message": "v3 waits for its gates."}
+PASS, OPEN, ERROR = (gate_of(name, verdict, "") for name, verdict in (("quality", "Pass"), ("soaked", "Pending"), ("quality", "Error")))
+GATED_STEPS = steps("Done", "Waiting", detail="1 of 2 pass", names=GATED)
+STARTED = steps("Done", "Done", "Active", names=GATED)
+
+
+def gated(*gates: dict[str, Any], about: str = "v3", **more: Any) -> RegisteredModel:
+    stage = held("v2", before(hours=3), desired="v3", steps=GATED_STEPS, blocked=PENDING, **judged(about, *gates))
+    return asked(stage | more, spec_stages=ASKED)
+
+
+@pytest.mark.parametrize(
+    ("there", "waits"),
+    [
+        (gated(PASS, OPEN), True),
+        (gated(ERROR, OPEN), False),
+        (gated(gate_of("soaked", "Error", "")), False),
+        (gated(PASS), False),
+        (gated(OPEN, about="v2"), False),
+        (gated(gate_of("answers", "Pending", "the Job runs")), False),
+        (gated(PASS, OPEN, steps=STARTED), False),
+        (gated(blocked=STARTING), False),
+        (gated(blocked={"reason": "WaitingForStage", "message": "v3 has not held staging."}), True),
+        (gated(blocked={"reason": "WaitingForVersion", "message": "v3 is being registered."}), False),
+    ],
+    ids=str,
+)
+def test_what_waits_for_others_is_a_gate_that_the_operator_cannot_end_or_another_stage(there: RegisteredModel, waits: bool):
+    found = stage_change(there, V3)
+    assert (found.state, found.waits_for_others) == (State.UNDER_WAY, waits)
+
+
+def test_gates_are_those_of_the_version_that_is_asked_for():
+    found = stage_change(gated(PASS, OPEN), V3).gates
+    assert found is not None
+    assert (found.version, found.summary, [gate.name for gate in found.open]) == ("v3", "1 of 2 pass v3", ["soaked"])
+    assert stage_change(gated(PASS, about="v2"), V3).gates is None
+    assert stage_change(gated(), V3).gates is None
 
 
 # --- clearing -------------------------------------------------------------------------------------------

@@ -23,3 +23,17 @@ def test_a_notebook_shows_tables_and_badges_and_escapes_what_others_wrote(side: 
         assert "production v1" in repr(table)
         assert list(table.frame().columns)[:2] == ["namespace", "name"]
         assert "v1" in client.models.versions("fraud")._repr_html_()
+
+
+def test_a_notebook_shows_what_gates_say_and_escapes_it(side: Side):
+    gate = {"name": "quality", "metric": {"name": "f1", "atLeast": "0.9"}}
+    stages = {"production": {"version": "v1", "gates": [gate]}}
+    side.ours("RegisteredModel", "gated", {"stages": stages, "versions": {"v1": {"runId": "a"}}})
+    said = {"name": "quality", "verdict": "Pending", "message": "waits for <b>f1</b>", "time": "2026-01-01T00:00:00Z", "gateHash": "0"}
+    judged = {"judged": {"version": "v1", "digest": ONE["digest"]}, "gates": [said]}
+    side.status("RegisteredModel", "gated", "GatesPending", "", stages={"production": {"desired": "v1"} | judged}, versions=[ONE])
+    with Client(side.namespace, kubeconfig=str(side.server.kubeconfig)) as client:
+        html = client.models.get("gated")._repr_html_()
+    assert "gates of production" in html
+    assert "0 of 1 pass v1" in html
+    assert "quality Pending: waits for &lt;b&gt;f1&lt;/b&gt;" in html

@@ -44,7 +44,7 @@ def test_every_kind_can_be_waited_for_and_shows_itself(story: Tenant):
     rows = {line.split()[0]: line.split() for line in shown.splitlines() if "/" in line.partition(" ")[0]}
     assert rows["experiment.modelyard.io/fraud"][1:4] == ["True", "Synced", "2"]
     assert rows["trainingrun.modelyard.io/fraud-001"][1:7] == ["fraud", "1", "True", "Succeeded", "100", "fraud"]
-    assert rows["registeredmodel.modelyard.io/fraud"][1:5] == ["production=v1", "v1", "True", "Serving"]
+    assert rows["registeredmodel.modelyard.io/fraud"][1:6] == ["production=v1", "v1", "1", "True", "Serving"]
 
 
 def test_mlflow_has_what_the_objects_say(story: Tenant):

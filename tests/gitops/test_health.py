@@ -29,6 +29,8 @@ WAITS = ("Progressing", "InProgress", "InProgress")
 BROKEN = ("Degraded", "Failed", "Failed")
 # Nobody waits for what is suspended on purpose; kstatus has no word for it.
 HELD = ("Suspended", "InProgress", "Current")
+# A promotion that waits for a gate is not through, so Flux waits; Argo CD has a word for it.
+PAUSED = ("Suspended", "InProgress", "InProgress")
 # Argo CD and kstatus see the deletion before they look at conditions, which say Reconciling as well.
 GOING = ("Progressing", "Terminating", "InProgress")
 
@@ -50,10 +52,10 @@ TABLE: dict[str, dict[tuple[str, str, str], str]] = {
     },
     "RegisteredModel": {
         HEALTHY: "Serving ScaledToZero Registered",
-        WAITS: "Registering WaitingForVersion WaitingForStage GatesPending Promoting NotServing Unschedulable MLflowUnavailable "
-        "StoreUnavailable",
-        BROKEN: "VersionUnknown VersionInvalid VersionHeld VersionTaken ArtifactMissing ArtifactDigestMismatch ServingFailed GateFailed "
-        "OverrideEnded "
+        WAITS: "Registering WaitingForVersion Promoting NotServing Unschedulable MLflowUnavailable StoreUnavailable",
+        PAUSED: "WaitingForStage GatesPending",
+        BROKEN: "GateFailed OverrideEnded VersionUnknown VersionInvalid VersionHeld VersionTaken ArtifactMissing ArtifactDigestMismatch "
+        "ServingFailed "
         "CodeModelForbidden "
         "ArtifactInvalid ImagePullFailed ConfigurationMissing OutOfMemory VolumeFull QuotaExceeded PodRefused "
         "NameTaken ConnectionMissing ConnectionRefused RequestRefused",

@@ -17,7 +17,8 @@ REFERENCE = (DOCS / "reference" / "README.md").read_text()
 
 def operators() -> set[str]:
     """Names of the operator's metrics, as Prometheus reads them."""
-    code = (ROOT / "operator" / "modelyard" / "engine" / "metrics.py").read_text()
+    engine = ROOT / "operator" / "modelyard" / "engine"
+    code = "".join((engine / name).read_text() for name in ("metrics.py", "promotion_metrics.py"))
     counters = set(re.findall(r'Counter\(\s*"(modelyard_\w+)"', code))
     return {f"{name}_total" for name in counters} | (set(re.findall(r'"(modelyard_\w+)"', code)) - counters)
 

@@ -22,6 +22,7 @@ from modelyard.api.schema import crd
 from modelyard.api.text import Words
 from modelyard.cache import Cache
 from modelyard.engine.engine import Engine, Options
+from modelyard.engine.metrics import Metrics
 from modelyard.kube.pods import Runtime
 from modelyard.plan import Manifest
 from modelyard.ports import Cluster, Tenant
@@ -114,7 +115,17 @@ class World:
     def _operator(self) -> Engine:
         kinds = (experiment.controller(), training_run.controller(RUNTIME), registered_model.controller(RUNTIME))
         ports = _Ports(self.cluster, self.tenants)
-        engine = Engine(kinds, ports, self.cluster, cache=self._cache, clock=self.clock, options=self._options, dice=lambda: 0.5)
+        self.metrics = Metrics()
+        engine = Engine(
+            kinds,
+            ports,
+            self.cluster,
+            cache=self._cache,
+            clock=self.clock,
+            options=self._options,
+            metrics=self.metrics,
+            dice=lambda: 0.5,
+        )
         engine.open()
         return engine
 

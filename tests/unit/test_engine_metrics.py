@@ -10,7 +10,9 @@ from modelyard.api.conditions import EngineReason, progressing, ready, stalled
 from modelyard.api.registered_model import ModelReason
 from modelyard.api.training_run import TrainingReason
 from modelyard.cache import Cache
+from modelyard.controller import Ended
 from modelyard.engine.metrics import Metrics
+from modelyard.registered_model import history
 
 KINDS = {"trainingruns": "TrainingRun", "registeredmodels": "RegisteredModel"}
 RUNS, MODELS = KINDS
@@ -105,3 +107,77 @@ def test_the_documented_alerts_name_metrics_that_there_are():
     }
     assert set(re.findall(r"modelyard_\w+", alerts)) <= there
     assert "modelyard_objects{" not in alerts, "it counts what trains and what has failed long ago"
+
+
+# --- promotions -----------------------------------------------------------------------------------------
+def gated(world: World, name: str, *verdicts: str, namespace: str = "risk", stage: str = "production", **status: Any) -> None:
+    """Have a model whose stage is judged."""
+    gates = [{"name": f"g{number}", "verdict": verdict} for number, verdict in enumerate(verdicts)]
+    meta = {"namespace": namespace, "name": name, "uid": f"{namespace}-{name}", "resourceVersion": "1"}
+    known = {"stages": {stage: {"gates": gates} | status}}
+    world.cache.put(MODELS, {"kind": "RegisteredModel", "metadata": meta, "spec": {"stages": {"production": {}}}, "status": known})
+
+
+def figures(world: World, name: str, *labels: str) -> dict[tuple[str, ...], float]:
+    found = {}
+    for family in world.metrics.registry.collect():
+        for sample in family.samples:
+            if sample.name == name:
+                found[tuple(sample.labels[label] for label in labels)] = sample.value
+    return found
+
+
+REJECTED = {
+    "desired": "v3",
+    "blocked": {"reason": "GateFailed", "needsAction": True},
+    "rejected": [{"version": "v2", "reason": "ServingFailed"}, {"version": "v3", "reason": "GateFailed"}],
+}
+
+
+def test_gates_are_counted_by_what_they_say_now_and_stages_that_have_rejected_what_they_ask_for():
+    world = World()
+    gated(world, "waits", "Pass", "Pending", "Pending")
+    gated(world, "fails", "Pass", "Fail", **REJECTED)
+    gated(world, "went-back", **(REJECTED | {"desired": "v1", "blocked": None}))
+    gated(world, "unschedulable", **(REJECTED | {"blocked": {"reason": "Unschedulable", "needsAction": True}}))
+    gated(world, "elsewhere", "Error", namespace="credit")
+    world.put(MODELS, "plain", ready(ModelReason.SERVING, "x"))
+    assert figures(world, "modelyard_gates", "namespace", "stage", "verdict") == {
+        ("risk", "production", "Pass"): 2,
+        ("risk", "production", "Pending"): 2,
+        ("risk", "production", "Fail"): 1,
+        ("credit", "production", "Error"): 1,
+    }
+    assert figures(world, "modelyard_stages_rejected", "namespace", "stage") == {("risk", "production"): 1}
+
+
+def test_series_of_gates_stay_few_whatever_statuses_say():
+    world = World()
+    gated(world, "made-up", "Perhaps", stage="production")
+    gated(world, "no-stage", "Pending", stage="not-in-the-spec")
+    assert figures(world, "modelyard_gates", "namespace", "stage", "verdict") == {}
+    for number in range(700):
+        gated(world, "fraud", "Pending", namespace=f"n{number}")
+    found = figures(world, "modelyard_gates", "namespace", "stage", "verdict")
+    assert (len(found), found["_other", "_other", "_other"]) == (501, 200)
+
+
+def test_promotions_are_counted_from_nothing_by_outcome_with_how_long_they_took():
+    world = World()
+    assert set(figures(world, "modelyard_promotions_total", "outcome").values()) == {0}
+    world.metrics.ended(Ended("Promoted", 40))
+    world.metrics.ended(Ended("Rejected"))
+    counted = {outcome: value for (outcome,), value in figures(world, "modelyard_promotions_total", "outcome").items()}
+    assert counted == {"Promoted": 1, "RolledBack": 0, "Refreshed": 0, "Cleared": 0, "Overridden": 0, "Rejected": 1}
+    assert figures(world, "modelyard_promotion_duration_seconds_sum", "outcome") == {("Promoted",): 40}
+
+
+def test_what_a_status_says_has_ended_is_found_once():
+    first = {"time": "2026-01-01T00:00:00Z", "stage": "production", "outcome": "Promoted", "durationSeconds": 9}
+    second = first | {"time": "2026-01-01T01:00:00Z", "outcome": "Refreshed"}
+    rejection = {"version": "v3", "time": "2026-01-01T00:01:00Z"}
+    before = {"history": [first], "stages": {"production": {"startTime": "2026-01-01T00:00:30Z"}}}
+    after = {"history": [first, second], "stages": {"production": {"rejected": [rejection]}}}
+    assert list(history.ended(before, after)) == [Ended("Refreshed", 9), Ended("Rejected", 30)]
+    assert list(history.ended(after, after)) == []
+    assert list(history.ended({}, {"stages": {"production": {"rejected": [rejection]}}})) == [Ended("Rejected", None)]

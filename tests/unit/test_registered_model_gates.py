@@ -123,6 +123,19 @@ def test_a_fail_is_asked_again_when_the_rejection_ends(change: str):
     assert list(verdicts(passing).values()) == ["Pass"]
 
 
+def test_what_blocked_the_stage_before_does_not_speak_of_another_attempt_or_another_version():
+    """A reader takes a status for what it says: a rejection that has ended must not stand beside the change that ended it."""
+    model = begun(asked=GATE)
+    rejected = after(model, decide(model, *STABLE, evidence=values(vb=0.8)))
+    rejected = after(rejected, decide(rejected, *STABLE, evidence=Evidence()))
+    assert rejected.status.stages["production"].blocked is not None
+    retried = decide(rejected.model_copy(update={"spec": stage_of("vb", attempt=1, asked=GATE).spec}), *STABLE, evidence=Evidence())
+    assert (retried.record, retried.status.desired, retried.status.blocked) == (True, "vb", None)
+    waiting = after(model, decide(model, *STABLE))
+    other = decide(waiting.model_copy(update={"spec": stage_of("vc", asked=GATE).spec}), *STABLE)
+    assert (other.record, other.status.desired, other.status.blocked) == (True, "vc", None)
+
+
 def test_one_fail_is_enough_while_others_still_wait_and_an_error_is_neither():
     two = [*GATE, {"name": "soaked", "soak": {"stage": "staging", "for": "1h"}}]
     failing = decide(begun(asked=two), *STABLE, evidence=values(vb=0.1))
@@ -166,7 +179,7 @@ def test_a_version_comes_from_the_stage_that_it_must_come_from_with_the_same_byt
     waiting = decide(model, *STABLE)
     assert (reason(waiting), does(waiting)) == ("WaitingForStage", [])
     assert waiting.status.blocked is not None
-    assert "modelyard promote fraud vb --stage staging" in waiting.status.blocked.message
+    assert "modelyard promote fraud vb --to staging" in waiting.status.blocked.message
     held = HeldStage(stage="staging", digest=A.digest, since_time=NOW - MINUTE)
     other = tuple(each.model_copy(update={"held": (held,)}) if each.name == "vb" else each for each in VERSIONS)
     assert reason(decide(model, *STABLE, versions=other)) == "WaitingForStage"

@@ -118,6 +118,7 @@ KINDS = (
         columns=(
             Column("Stages", ".status.summary", "Stages and the versions that hold them."),
             Column("Production", ".status.stages.production.version", "The version that holds production."),
+            Column("Pods", ".status.stages.production.readyReplicas", "Pods that answer for production.", type="integer"),
             READY,
             REASON,
             Column("URL", ".status.stages.production.url", "Where production answers, in the cluster.", wide=True),

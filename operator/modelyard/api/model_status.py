@@ -12,6 +12,7 @@ from modelyard.api.gates import GATES, Verdict
 from modelyard.api.rules import listed
 
 __all__ = [
+    "REJECTED",
     "STAGES",
     "Draining",
     "GateStatus",
@@ -251,6 +252,10 @@ class Outcome(StrEnum):
     """No version is effective now."""
     OVERRIDDEN = "Overridden"
     """An override put the version there, without gates."""
+
+
+REJECTED = "Rejected"
+"""How a change ended that the stage did not take; the history has no entry of it."""
 
 
 class HistoryEntry(Schema):

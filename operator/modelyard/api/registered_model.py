@@ -9,6 +9,7 @@ from pydantic import Field
 from modelyard.api.base import DeletionPolicy, Name, Resource, Schema, Tags
 from modelyard.api.gates import GATES, Gate, Verdict
 from modelyard.api.model_status import (
+    REJECTED,
     STAGES,
     Draining,
     GateStatus,
@@ -32,6 +33,7 @@ from modelyard.api.rules import listed, mlflow_text, rule, rules
 from modelyard.api.serving import Autoscaling, RuntimeUpdate, Serving, ServingRuntime
 
 __all__ = [
+    "REJECTED",
     "Autoscaling",
     "Draining",
     "Drift",

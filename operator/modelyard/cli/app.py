@@ -18,7 +18,8 @@ __all__ = ["app", "main"]
 
 _EPILOG = (
     "--version prints the version.\n\n"
-    "Exit codes: 0 done, 1 it ended badly, 2 wrong words, 3 not found, 4 not allowed, 5 nobody answers, 6 not in time, 130 interrupted.\n\n"
+    "Exit codes: 0 done, 1 it ended badly, 2 wrong words, 3 not found, 4 not allowed, 5 nobody answers,"
+    " 6 not in time or waiting for others, 130 interrupted.\n\n"
     "The words of the operator's image and of its repository: run, crds, rbac, docs."
 )
 
@@ -30,6 +31,7 @@ _WORDS = (
     "status",
     "promote",
     "rollback",
+    "retry",
     "refresh",
     "history",
     "compare",

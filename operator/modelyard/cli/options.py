@@ -13,6 +13,7 @@ __all__ = [
     "AllNamespaces",
     "Context",
     "DryRun",
+    "Follow",
     "Format",
     "Model",
     "Namespace",
@@ -42,6 +43,15 @@ AllNamespaces = Annotated[bool, typer.Option("--all-namespaces", "-A", help="All
 Context = Annotated[str | None, typer.Option("--context", metavar="NAME", help="The context of the kubeconfig; the current one if absent.")]
 Output = Annotated[
     Format | None, typer.Option("--output", "-o", metavar="FORM", help="For programs: json, yaml, name. For people: wide, which is more.")
+]
+Follow = Annotated[
+    float | None,
+    typer.Option(
+        "--timeout",
+        metavar="SECONDS",
+        min=1,
+        help="Seconds to wait for the end at most. If absent: 900, and it ends at once when it waits for people, other programs or a soak.",
+    ),
 ]
 Timeout = Annotated[float, typer.Option("--timeout", metavar="SECONDS", min=1, help="Seconds to wait for the end at most.")]
 Reason = Annotated[str, typer.Option("--reason", metavar="WORDS", help="Why; kept with the model.")]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, overload
 
 from modelyard.api.registered_model import VersionStatus
-from modelyard.client import artifacts, display, predict, progress, refreshing, rest, sources, text, typed, waiting
+from modelyard.client import artifacts, display, predict, progress, refreshing, rest, retrying, sources, text, typed, waiting
 from modelyard.client.errors import Failed, NotFound, Refused, Unreachable
 from modelyard.client.handles import API_VERSION, Listing, changes, listed
 from modelyard.client.kube import Kube
@@ -188,6 +188,31 @@ class Models:
         model = ModelHandle(self._kube, self._kube.patch("RegisteredModel", name, patch))
         changes = refreshing.changes(model.object, stages)
         return waiting.changed(model, changes, f"to refresh {', '.join(stages)}", seconds, seen)
+
+    def retry(self, name: str, stage: str, *, seconds: float = 900, seen: waiting.Watching | None = None) -> ModelHandle:
+        """Have a stage try the version again that it has rejected, and wait until it is effective.
+
+        What was rejected by a gate is asked again; what its pods failed at starts again.
+
+        Args:
+            name: The model.
+            stage: The stage.
+            seconds: How long to wait; 0: not at all.
+            seen: Called with every state of the model.
+
+        Raises:
+            NotFound: The model has no such stage.
+            NotAllowed: The user may not promote to that stage.
+            Refused: The stage has not rejected the version that it asks for.
+            Failed: It was rejected again; the stable version is still serving.
+            TimedOut: It is still on its way, or waits for its gates.
+
+        """
+        model = self.get(name)
+        version = retrying.rejection(model.object, stage).version
+        model = ModelHandle(self._kube, self._kube.patch("RegisteredModel", name, retrying.patch(model.object, stage)))
+        changes = (progress.asked_for(model.object, stage),)
+        return waiting.changed(model, changes, f"to make {version} effective in {stage}", seconds, seen)
 
     def download(self, name: str, path: str | Path, which: str = "latest", *, seen: Callable[[int, int], None] | None = None) -> Path:
         """Download a version's artifacts, the whole tree, and check its digest; return the folder.

@@ -8,14 +8,16 @@ Waiting for the next state does not belong here (`handles`, `cli.commands.live`)
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 from modelyard.api.base import Condition
 from modelyard.api.blocker import Blocker
 from modelyard.api.registered_model import ModelReason, ModelVersionSpec, RegisteredModel, StageStatus, StepState, StepStatus
 from modelyard.client.errors import Failed
+from modelyard.client.gates import Gates, gates_of
 
 __all__ = [
     "Change",
@@ -67,9 +69,12 @@ class Progress:
 
     Attributes:
         state: The same in a word.
-        reason: Why it failed, as one word of docs/conditions.md, or `Superseded`.
+        reason: Why it is not through, as one word of docs/conditions.md, or `Superseded`.
         message: What it waits for, or why it failed.
         steps: The steps of the promotion.
+        gates: What the gates say of the version that is asked for; None where none has been asked.
+        waits_for_others: Whether it goes on only when a person or another program has done
+            something, or a time is over: another version is promoted elsewhere, a gate is open.
 
     """
 
@@ -77,6 +82,8 @@ class Progress:
     message: str = ""
     reason: str = ""
     steps: tuple[StepStatus, ...] = ()
+    gates: Gates | None = None
+    waits_for_others: bool = False
 
     @property
     def is_done(self) -> bool:
@@ -117,22 +124,35 @@ def stage_change(model: RegisteredModel, change: Change) -> Progress:
     if model.status.observed_generation < change.generation:
         return Progress(State.UNSEEN, _UNSEEN)
     stage = model.status.stages.get(change.stage) or StageStatus()
-    is_decided = stage.desired == change.version
-    steps = stage.steps if is_decided else ()
-    blocker = stage.blocked if is_decided else None
+    if stage.desired != change.version:
+        stalled = _model_stalled(model)
+        return Progress(State.FAILED, stalled.message, stalled.reason) if stalled else Progress(State.UNDER_WAY)
+    found = gates_of(model, change.stage)
+    gates = found if found is not None and found.version == change.version else None
+    at = partial(Progress, steps=stage.steps, gates=gates)
+    blocker = stage.blocked
     if blocker is not None and blocker.needs_action:
-        return Progress(State.FAILED, blocker.message, blocker.reason, steps)
+        return at(State.FAILED, blocker.message, blocker.reason)
     if (stalled := _model_stalled(model)) is not None:
-        return Progress(State.FAILED, stalled.message, stalled.reason, steps)
+        return at(State.FAILED, stalled.message, stalled.reason)
     if blocker is not None:
-        return Progress(State.UNDER_WAY, blocker.message, steps=steps)
-    if not is_decided or not _is_effective(stage, change):
-        step = Progress(State.UNDER_WAY, steps=steps).step
-        return Progress(State.UNDER_WAY, step.detail if step else "", steps=steps)
+        under_way = at(State.UNDER_WAY, blocker.message, blocker.reason)
+        return replace(under_way, waits_for_others=_waits_for_others(under_way))
+    if not _is_effective(stage, change):
+        step = at(State.UNDER_WAY).step
+        return at(State.UNDER_WAY, step.detail if step else "")
     synced = model.status.condition("Synced")
     if not _mlflow_follows(synced):
-        return Progress(State.UNDER_WAY, synced.message if synced else "", steps=steps)
-    return Progress(State.DONE, steps=steps)
+        return at(State.UNDER_WAY, synced.message if synced else "")
+    return at(State.DONE)
+
+
+def _waits_for_others(found: Progress) -> bool:
+    if found.reason == ModelReason.WAITING_FOR_STAGE:
+        return True
+    step = found.step
+    is_waiting = step is not None and step.state is StepState.WAITING
+    return is_waiting and found.gates is not None and found.gates.wait_for_others
 
 
 _UNSEEN = "The operator has not observed it yet."

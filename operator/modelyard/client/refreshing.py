@@ -110,7 +110,7 @@ def patch(model: RegisteredModel, stages: Iterable[str]) -> dict[str, Any]:
 
 def _attempt(model: RegisteredModel, name: str) -> int:
     stage = model.status.stages.get(name) or StageStatus()
-    return max(model.spec.stages[name].attempt, stage.attempt)
+    return max(model.spec.stages[name].attempt, stage.attempt, *(each.attempt for each in stage.rejected))
 
 
 def changes(written: RegisteredModel, stages: Iterable[str]) -> tuple[Change, ...]:

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
+from modelyard.api.gates import Verdict
 from modelyard.api.registered_model import (
+    GateStatus,
     RegisteredModel,
     RegisteredModelSpec,
     RegisteredModelStatus,
@@ -12,11 +14,11 @@ from modelyard.api.registered_model import (
     StepStatus,
     VersionStatus,
 )
-from modelyard.client import display, progress, text
+from modelyard.client import display, gates, progress, text
 from modelyard.client.errors import NotFound
 from modelyard.client.handles import Handle, Listing
 
-__all__ = ["ModelHandle", "ModelVersion", "Versions", "step_text"]
+__all__ = ["ModelHandle", "ModelVersion", "Versions", "gate_text", "step_text"]
 
 _LATEST = "latest"
 
@@ -158,6 +160,8 @@ class ModelHandle(Handle[RegisteredModel]):
             blocker = progress.stage_blocker(self.object, stage)
             if steps:
                 found[f"steps of {stage}"] = [display.Badge(step_text(step), _STEP_TONES[step.state]) for step in steps]
+            if (said := gates.gates_of(self.object, stage)) is not None:
+                found[f"gates of {stage}"] = [display.Badge(said.summary), *(_gate_badge(each) for each in said.said)]
             if blocker is not None:
                 found[f"{stage} is blocked"] = f"{blocker.reason}: {blocker.message}"
         return found
@@ -184,6 +188,21 @@ def step_text(step: StepStatus) -> str:
     return f"{step.name}: {step.detail}" if step.detail else f"{step.name}: {step.state.lower()}"
 
 
+def gate_text(gate: GateStatus) -> str:
+    """Return what a gate says in a few words: `quality Pass: accuracy is 0.95: at least 0.9`."""
+    return f"{gate.name} {gate.verdict}: {gate.message}"
+
+
+def _gate_badge(gate: GateStatus) -> display.Badge:
+    return display.Badge(gate_text(gate), _VERDICT_TONES[gate.verdict])
+
+
+_VERDICT_TONES: Mapping[Verdict, display.Tone] = {
+    Verdict.PASS: "good",
+    Verdict.FAIL: "bad",
+    Verdict.PENDING: "busy",
+    Verdict.ERROR: "busy",
+}
 _STEP_TONES: Mapping[StepState, display.Tone] = {
     StepState.DONE: "good",
     StepState.ACTIVE: "busy",

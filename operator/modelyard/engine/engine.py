@@ -111,6 +111,7 @@ class Engine:
             clock=clock,
             recorder=self.recorder,
             fence=fence,
+            ended=self._metrics.ended,
             rounds=options.rounds,
             deadline=options.deadline,
         )

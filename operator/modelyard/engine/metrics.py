@@ -11,7 +11,13 @@ from prometheus_client.registry import Collector
 
 from modelyard.api.conditions import EngineReason
 from modelyard.api.kinds import KINDS
+from modelyard.api.registered_model import REJECTED, Outcome
 from modelyard.cache import Cache
+from modelyard.controller import Ended
+from modelyard.engine.promotion_metrics import OTHER as _OTHER
+from modelyard.engine.promotion_metrics import PLURAL as _MODELS
+from modelyard.engine.promotion_metrics import SERIES as _SERIES
+from modelyard.engine.promotion_metrics import promotions
 from modelyard.engine.report import conditions_of
 
 __all__ = ["Metrics"]
@@ -21,12 +27,11 @@ Away = Callable[[], Mapping[tuple[str, str], int]]
 Place = tuple[str, str, str]
 """Kind, namespace, reason."""
 
-_SERIES = 500
-"""Series of one metric with a namespace and a reason; the rest is one series a kind, of the namespace and reason `_other`."""
-_OTHER = "_other"
 _REASONS = {kind.resource.KIND: {*kind.reasons, *EngineReason} for kind in KINDS}
 """What a condition may give for a reason. A status may have been written by others: any other text is `_other`."""
 
+_OUTCOMES = (*Outcome, REJECTED)
+_LONG = (5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0, 4 * 3600.0, 24 * 3600.0, 7 * 24 * 3600.0)
 _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 
@@ -60,6 +65,16 @@ class Metrics:
             ("policy",),
             registry=self.registry,
         )
+        self._promotions = Counter("modelyard_promotions", "Changes of stages that ended.", ("outcome",), registry=self.registry)
+        self._promotion_durations = Histogram(
+            "modelyard_promotion_duration_seconds",
+            "From the change of the spec until the stage had changed, or had rejected the version.",
+            ("outcome",),
+            buckets=_LONG,
+            registry=self.registry,
+        )
+        for outcome in _OUTCOMES:  # an alert on an increase sees the first one too
+            self._promotions.labels(outcome)
         self.leader = Gauge("modelyard_leader", "1 when this process holds the lease.", registry=self.registry)
 
     def reconciled(self, kind: str, outcome: str, seconds: float) -> None:
@@ -81,6 +96,12 @@ class Metrics:
         """Say which policies are in force: those without a problem."""
         for name, problem in problems.items():
             self._policies.labels(name).set(problem is None)
+
+    def ended(self, what: Ended) -> None:
+        """Count a change of a stage that ended."""
+        self._promotions.labels(what.outcome).inc()
+        if what.seconds is not None:
+            self._promotion_durations.labels(what.outcome).observe(what.seconds)
 
     def drifted(self, kind: str, count: int) -> None:
         """Count what the watch had lost."""
@@ -110,6 +131,8 @@ class _OnDemand(Collector):
 
     def collect(self) -> Iterator[Metric]:
         yield from self._objects()
+        if _MODELS in self._kinds:
+            yield from promotions(self._cache.every(_MODELS))
         depth = GaugeMetricFamily("modelyard_queue_depth", "Keys that are ready and wait for a worker.", labels=("priority",))
         age = GaugeMetricFamily("modelyard_queue_oldest_seconds", "How long the oldest ready key has waited.", labels=("priority",))
         for priority, (count, seconds) in self._queue().items():

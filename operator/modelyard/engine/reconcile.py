@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from modelyard.api.conditions import CONNECTION_OPERATION, EngineReason
 from modelyard.cache import Cache, Key
-from modelyard.controller import FINALIZER, AnyController
+from modelyard.controller import FINALIZER, AnyController, Ended
 from modelyard.engine import report
 from modelyard.engine.clock import Clock
 from modelyard.engine.events import Recorder
@@ -69,6 +69,7 @@ class Reconciler:
         clock: Clock,
         recorder: Recorder,
         fence: Callable[[], None] = lambda: None,
+        ended: Callable[[Ended], None] = lambda _: None,
         rounds: int = 25,
         deadline: float = 60.0,
     ) -> None:
@@ -82,6 +83,7 @@ class Reconciler:
             clock: What time it is.
             recorder: Where Events are recorded.
             fence: Raises `Unavailable` when this process may no longer write.
+            ended: Counts what has ended.
             rounds: Rounds of one reconcile before other objects have their turn.
             deadline: Seconds that one reconcile may take.
 
@@ -93,6 +95,7 @@ class Reconciler:
         self._clock = clock
         self._recorder = recorder
         self._fence = fence
+        self._ended = ended
         self._rounds = rounds
         self._deadline = deadline
         self._kept: dict[Key, _Kept] = {}
@@ -194,6 +197,8 @@ class Reconciler:
         self._cache.put(key.plural, await self._objects.write_status(body, new))
         for event in (*report.transitions(old, new), *events):
             self._recorder.record(body, event)
+        for each in self._controllers[key.plural].ended(old, new):
+            self._ended(each)
         return True
 
     # --- what was read before -------------------------------------------------------------------

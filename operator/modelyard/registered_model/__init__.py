@@ -24,6 +24,7 @@ from modelyard.controller import Controller, Relation
 from modelyard.kube.pods import Runtime
 from modelyard.plan import Manifest
 from modelyard.ports import Cluster
+from modelyard.registered_model import history
 from modelyard.registered_model.decide import decider, finalize, in_sync_with, on_error
 from modelyard.registered_model.observation import Observation
 from modelyard.registered_model.observe import observe
@@ -59,4 +60,5 @@ def controller(runtime: Runtime) -> Controller[RegisteredModel, Observation, Reg
         relations=(Relation("trainingruns", _models_of_run),),
         survives_refusals=True,
         reads_last=_READS_LAST,
+        ended=history.ended,
     )

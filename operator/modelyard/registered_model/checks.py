@@ -22,7 +22,7 @@ def comes_from(view: StageView, _now: datetime) -> Step:
         return Step("from", StepState.DONE, f"{wanted.version} has held {stage}")
     message = (
         f"{wanted.version} has not held {stage}, and {view.name} takes only what has (spec.stages.{view.name}.from)."
-        f" {_stable(view)}. Promote it there first: modelyard promote {view.model.metadata.name} {wanted.version} --stage {stage}"
+        f" {_stable(view)}. Promote it there first: modelyard promote {view.model.metadata.name} {wanted.version} --to {stage}"
     )
     blocker = Blocker.of(Reason.WAITING_FOR_STAGE, message)
     return Step("from", StepState.WAITING, f"{wanted.version} has not held {stage}", blocker=blocker)

@@ -9,8 +9,9 @@ from modelyard.api.conditions import trouble as error_conditions
 from modelyard.api.registered_model import HistoryEntry, RegisteredModel, StageStatus
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.errors import ModelyardError
+from modelyard.plan import Event
 
-__all__ = ["changed", "dependency_down", "following", "registering", "standing", "synced", "unknown"]
+__all__ = ["changed", "dependency_down", "following", "news", "registering", "standing", "synced", "unknown"]
 
 
 def standing(model: RegisteredModel, stages: Mapping[str, StageStatus]) -> tuple[Condition, ...]:
@@ -31,6 +32,23 @@ def standing(model: RegisteredModel, stages: Mapping[str, StageStatus]) -> tuple
         message = f"{said}. Nobody answers for {' and '.join(idle)}: serving.replicas is 0."
         return ready(Reason.SCALED_TO_ZERO, message)
     return ready(Reason.SERVING, f"{said}.")
+
+
+def news(before: Mapping[str, StageStatus], after: Mapping[str, StageStatus]) -> tuple[Event, ...]:
+    """Return an Event for each stage that begins to wait before its candidate starts, whose gate failed, or whose override ended.
+
+    The conditions name one stage, or all in one sentence. Where theirs is the same sentence it is told once.
+    """
+    events = []
+    for name, stage in after.items():
+        blocker, earlier = stage.blocked, before.get(name, StageStatus()).blocked
+        if blocker is None or blocker.reason not in _TOLD or (earlier is not None and earlier.reason == blocker.reason):
+            continue
+        events.append(Event(blocker.reason, _of_stage(name, blocker).message, blocker.needs_action))
+    return tuple(events)
+
+
+_TOLD = {Reason.WAITING_FOR_STAGE, Reason.GATES_PENDING, Reason.GATE_FAILED, Reason.OVERRIDE_ENDED}
 
 
 def _of_stage(name: str, blocker: Blocker) -> Blocker:

@@ -82,7 +82,7 @@ def decider(runtime: Runtime) -> Decide:
         if taken is not None:
             return _name_taken(model, decisions, taken)
         if any(decision.record for decision in decisions.values()):
-            return _recording(status, decisions)
+            return _recording(model, status, decisions)
         return _registering(model, seen, status, decisions)
 
     return decide
@@ -122,11 +122,14 @@ def _stage_names(model: RegisteredModel, seen: Observation) -> list[str]:
 
 
 # --- the four ways a round can go -----------------------------------------------------------------
-def _recording(status: RegisteredModelStatus, decisions: Mapping[str, StageDecision]) -> ModelPlan:
+def _recording(model: RegisteredModel, status: RegisteredModelStatus, decisions: Mapping[str, StageDecision]) -> ModelPlan:
     """Write the status first: what a stage holds is recorded before the registry follows."""
     entries = tuple(decision.entry for decision in decisions.values() if decision.entry)
     if entries:
         said = (*conditions.changed(entries), conditions.following(Reason.PROMOTING))
+    elif all(_goes_on(model, name, decision) for name, decision in decisions.items() if decision.record):
+        # A verdict: the next round says what comes of it, so that no Event tells of what is in between.
+        said = model.status.conditions
     else:
         message = " ".join(f"{name}: {each.status.desired} is being promoted." for name, each in decisions.items() if each.record)
         said = (*progressing(Reason.PROMOTING, message), *_kept(status, "Synced"))
@@ -134,16 +137,25 @@ def _recording(status: RegisteredModelStatus, decisions: Mapping[str, StageDecis
     return Record(status.model_copy(update={"conditions": said}), events)
 
 
+def _goes_on(model: RegisteredModel, name: str, decision: StageDecision) -> bool:
+    """Tell whether a stage records more about the change that its conditions speak of already."""
+    before, ready = model.status.stages.get(name), model.status.condition("Ready")
+    if before is None or before.candidate is None or ready is None or ready.status == "True":
+        return False
+    return decision.status.desired == before.desired and decision.status.candidate in {None, before.candidate}
+
+
 def _without_dependencies(
     model: RegisteredModel, status: RegisteredModelStatus, decisions: Mapping[str, StageDecision], error: ModelyardError
 ) -> ModelPlan:
     """MLflow or S3 is away: look after what serves."""
     if any(decision.record for decision in decisions.values()):
-        return _recording(status, decisions)
+        return _recording(model, status, decisions)
     if actions := _actions(decisions):
         return Act(actions)
     said = conditions.dependency_down(model, status.stages, error)
-    return Rest(status.model_copy(update={"conditions": said}), requeue_after=_LOOK_AGAIN)
+    news = conditions.news(model.status.stages, status.stages)
+    return Rest(status.model_copy(update={"conditions": said}), _LOOK_AGAIN, news)
 
 
 def _out_of_reach(model: RegisteredModel, seen: Observation, taken: str | None) -> ModelPlan:
@@ -174,7 +186,8 @@ def _registering(
     if actions:
         return Act(actions, events)
     said = (*conditions.standing(model, status.stages), synced)
-    return Rest(status.model_copy(update={"conditions": said}), requeue_after=_requeue_after(status, decisions))
+    news = conditions.news(model.status.stages, status.stages)
+    return Rest(status.model_copy(update={"conditions": said}), _requeue_after(status, decisions), news)
 
 
 def _unrecorded(model: RegisteredModel, status: RegisteredModelStatus) -> bool:

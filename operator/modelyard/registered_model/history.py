@@ -1,17 +1,19 @@
-"""The entry that the history gains when a stage changes. Pure.
+"""The entry that the history gains when a stage changes, and what is counted of it. Pure.
 
 The history is for people: no rule reads it.
 """
 
+from collections.abc import Iterator
 from datetime import datetime
 
-from modelyard.api.registered_model import HistoryEntry, Outcome, ServedVersion
+from modelyard.api.registered_model import REJECTED, HistoryEntry, Outcome, ServedVersion
 from modelyard.api.text import printable
+from modelyard.controller import Ended
 from modelyard.kube.names import REASON_ANNOTATION
-from modelyard.plan import Event
+from modelyard.plan import Event, Manifest
 from modelyard.registered_model.view import StageView
 
-__all__ = ["LENGTH", "entry", "event"]
+__all__ = ["LENGTH", "ended", "entry", "event"]
 
 LENGTH = 50
 _REASON = 256
@@ -41,6 +43,30 @@ def event(made: HistoryEntry) -> Event:
     if made.outcome is Outcome.OVERRIDDEN:
         return Event(made.outcome, f"{said}, without gates: {made.reason or 'no reason given'}", warning=True)
     return Event(made.outcome, said)
+
+
+def ended(before: Manifest, after: Manifest) -> Iterator[Ended]:
+    """Return the changes of stages that a status says have ended, and the one before it did not.
+
+    Args:
+        before: The status before, as JSON.
+        after: The status that was written.
+
+    """
+    known = before.get("history") or []
+    for each in after.get("history") or []:
+        if each not in known:
+            yield Ended(each["outcome"], each.get("durationSeconds"))
+    stages: Manifest = before.get("stages") or {}
+    for name, stage in (after.get("stages") or {}).items():
+        earlier: Manifest = stages.get(name) or {}
+        for each in stage.get("rejected") or []:
+            if each not in (earlier.get("rejected") or []):
+                yield Ended(REJECTED, _seconds(earlier.get("startTime"), each["time"]))
+
+
+def _seconds(begun: str | None, end: str) -> float | None:
+    return max(0.0, (datetime.fromisoformat(end) - datetime.fromisoformat(begun)).total_seconds()) if begun else None
 
 
 def _outcome(view: StageView, to: ServedVersion | None) -> Outcome:

@@ -71,7 +71,8 @@ def _admit(view: StageView, now: datetime) -> Step:
         return Step("admit", state, blocker.message[:DETAIL], blocker=blocker, record=dropped)
     assert wanted is not None, "an admissible version has a recorded digest"
     if view.status.candidate != wanted:
-        begun = without_candidate(view, now).model_copy(update={"desired": view.desired, "candidate": wanted, "start_time": now})
+        new = {"desired": view.desired, "candidate": wanted, "start_time": now, "blocked": None}
+        begun = without_candidate(view, now).model_copy(update=new)
         return Step("admit", StepState.ACTIVE, f"{wanted.version} is admitted", record=begun)
     return Step("admit", StepState.DONE, f"{wanted.version} is admitted")
 
@@ -105,7 +106,8 @@ def _rejection(view: StageView) -> Blocker | None:
     stable = f"{view.status.version} is still serving" if view.status.version else "nothing is serving"
     message = (
         f"{rejection.version} was rejected, and {stable}. {rejection.message} It is tried again when the stage's spec"
-        f" changes, or when stages.{view.name}.attempt is raised above {rejection.attempt}."
+        f" changes, or when stages.{view.name}.attempt is raised above {rejection.attempt}:"
+        f" modelyard retry {view.model.metadata.name} --stage {view.name}"
     )
     return Blocker.of(rejection.reason, message, needs_action=True)
 

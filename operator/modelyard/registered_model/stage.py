@@ -54,7 +54,7 @@ def decide_stage(view: StageView, now: datetime) -> StageDecision:
     if view.desired is None:
         return _cleared(view, now)
     if view.status.candidate not in {None, view.wanted}:
-        dropped = without_candidate(view, now).model_copy(update={"desired": view.desired})
+        dropped = without_candidate(view, now).model_copy(update={"desired": view.desired, "blocked": None})
         return StageDecision(dropped, record=True)
     if view.is_changing:
         return _changing(view, now)

@@ -1,12 +1,18 @@
-"""Following changes of stages to their end, for `promote`, `rollback` and `refresh`. What "through" means is in `client.progress`."""
+"""Following changes of stages to their end, for `promote`, `rollback`, `retry` and `refresh`.
 
+What "through" means is in `client.progress`.
+"""
+
+import time
 from collections.abc import Mapping, Sequence
 
 from rich.text import Text
 
+from modelyard.api.gates import Verdict
 from modelyard.api.registered_model import RegisteredModel
-from modelyard.cli.commands.live import telling
+from modelyard.cli.commands.live import Teller, telling
 from modelyard.cli.commands.session import Session, now
+from modelyard.cli.views.gates import told as gate_told
 from modelyard.cli.views.steps import change_lines
 from modelyard.client.errors import NotFound, TimedOut
 from modelyard.client.kube import Manifest
@@ -15,31 +21,38 @@ from modelyard.client.progress import Change, Progress, stage_change
 __all__ = ["followed", "standing"]
 
 
-def followed(session: Session, written: Manifest, changes: Sequence[Change], seconds: float, ended: Mapping[str, str]) -> Manifest:
+_SECONDS = 900.0
+"""How long a change is followed that waits for nothing but the operator."""
+
+
+def followed(session: Session, written: Manifest, changes: Sequence[Change], seconds: float | None, ended: Mapping[str, str]) -> Manifest:
     """Follow changes of a model's stages until all are through; return the object.
 
     Args:
         session: The command's session.
         written: The object as the API server answered.
         changes: What was asked for.
-        seconds: How long.
+        seconds: How long. None: for 900 s, and until it waits for others (`Progress.waits_for_others`).
         ended: What to say of each stage when it is through.
 
     Raises:
         Failed: One of them will not come about.
-        TimedOut: They may still come about.
+        TimedOut: They may still come about: the time is over, or they wait for others.
 
     """
     name, namespace = written["metadata"]["name"], written["metadata"]["namespace"]
     back = session.hint(f"status {name} --watch")
     told: set[str] = set()
+    verdicts: dict[tuple[str, str], Verdict] = {}
+    begun, limit = time.monotonic(), seconds or _SECONDS
     with telling(session.screen, f"\nIt goes on in the cluster. To come back to it: {back}") as teller:
-        for body in session.kube.states("RegisteredModel", name, namespace, seconds=seconds):
+        for body in session.kube.states("RegisteredModel", name, namespace, seconds=limit):
             if body is None:
                 raise NotFound(f"The model {name} was deleted meanwhile.", kind="RegisteredModel", name=name)
             model = RegisteredModel.parse(body)
             found = {change.stage: stage_change(model, change) for change in changes}
             for stage, each in found.items():
+                _tell(teller, stage, each, verdicts)
                 if (failed := each.failure(f"{stage} of {model.key}")) is not None:
                     raise failed
                 if each.is_done and stage not in told:
@@ -47,9 +60,27 @@ def followed(session: Session, written: Manifest, changes: Sequence[Change], sec
                     teller.line(Text(ended[stage], style="green"))
             if len(told) == len(found):
                 return body
+            waits = {stage: each for stage, each in found.items() if stage not in told}
+            if seconds is None and all(each.waits_for_others for each in waits.values()):
+                raise TimedOut(_waits(model, waits, back), time.monotonic() - begun)
             teller.now(*standing({stage: each for stage, each in found.items() if not each.is_done}))
     stages = ", ".join(change.stage for change in changes if change.stage not in told)
-    raise TimedOut(f"Timed out after {seconds:.0f} s waiting for {stages} of {name}; it may still come. To see: {back}", seconds)
+    raise TimedOut(f"Timed out after {limit:.0f} s waiting for {stages} of {name}; it may still come. To see: {back}", limit)
+
+
+def _tell(teller: Teller, stage: str, found: Progress, verdicts: dict[tuple[str, str], Verdict]) -> None:
+    """Say each verdict that is new."""
+    if found.gates is None:
+        return
+    for gate in found.gates.said:
+        if verdicts.get((stage, gate.name)) is not gate.verdict:
+            verdicts[stage, gate.name] = gate.verdict
+            teller.line(gate_told(stage, found.gates.version, gate))
+
+
+def _waits(model: RegisteredModel, waits: Mapping[str, Progress], back: str) -> str:
+    said = " ".join(f"{stage} of {model.key}: {each.reason}: {_sentence(each.message)}" for stage, each in waits.items())
+    return f"{said} The promotion continues automatically. To see: {back}. With --timeout SECONDS this command waits for it."
 
 
 def standing(found: Mapping[str, Progress]) -> tuple[Text, str]:

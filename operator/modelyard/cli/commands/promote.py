@@ -1,4 +1,4 @@
-"""`promote` and `rollback`: say what will change, ask for it by one merge patch, follow it to the end."""
+"""`promote`, `rollback` and `retry`: say what will change, ask for it by one merge patch, follow it to the end."""
 
 from dataclasses import dataclass
 
@@ -10,21 +10,30 @@ from modelyard.cli.commands.session import Session, now, opened
 from modelyard.cli.options import Where
 from modelyard.cli.views.history import before
 from modelyard.cli.views.history import change as drawn
+from modelyard.client import retrying
 from modelyard.client.errors import NotFound
 from modelyard.client.kube import Manifest
 from modelyard.client.progress import asked_for
 from modelyard.kube.names import REASON_ANNOTATION
 
-__all__ = ["Asked", "promote", "rollback"]
+__all__ = ["Asked", "promote", "retry", "rollback"]
 
 
 @dataclass(frozen=True)
 class Asked:
-    """How a change of a stage is asked for."""
+    """How a change of a stage is asked for.
+
+    Attributes:
+        reason: Why, for the history.
+        wait: Whether it is followed.
+        timeout: Seconds; None: as long as it takes by itself, and what waits for others ends it.
+        dry_run: Whether nothing is changed.
+
+    """
 
     reason: str = ""
     wait: bool = True
-    timeout: float = 900
+    timeout: float | None = None
     dry_run: bool = False
 
 
@@ -51,6 +60,17 @@ def rollback(where: Where, name: str, stage: str, version: str | None, asked: As
     _change(session, model, stage, version, asked)
 
 
+def retry(where: Where, name: str, stage: str, asked: Asked) -> None:
+    """Try the version again that a stage has rejected."""
+    session = opened(where)
+    model = session.model(name)
+    rejected = retrying.rejection(model, session.stage_of(model, stage))
+    session.screen.tell(Text(f"{model.key}  {stage}: {rejected.version} again, rejected as {rejected.reason}: {rejected.message}"))
+    session.screen.tell(drawn(model, stage, rejected.version, now()))
+    body = session.kube.patch("RegisteredModel", model.metadata.name, retrying.patch(model, stage), dry_run=asked.dry_run)
+    _ended(session, body, stage, rejected.version, asked)
+
+
 def _change(session: Session, model: RegisteredModel, stage: str, version: str, asked: Asked) -> None:
     """Show, patch, follow."""
     known = [each.name for each in model.status.older_versions]
@@ -65,13 +85,19 @@ def _change(session: Session, model: RegisteredModel, stage: str, version: str, 
         body = session.kube.patch(
             "RegisteredModel", model.metadata.name, _patch(model, stage, version, asked.reason), dry_run=asked.dry_run
         )
+    _ended(session, body, stage, version, asked)
+
+
+def _ended(session: Session, body: Manifest, stage: str, version: str, asked: Asked) -> None:
+    """Follow what was asked for, if it is followed, and print the object for programs."""
     if asked.dry_run:
         session.screen.tell(Text("The API server would take it; nothing was changed."))
     elif asked.wait:
         change = asked_for(RegisteredModel.parse(body), stage)
         body = followed(session, body, [change], asked.timeout, {stage: f"{stage} holds {version}."})
     else:
-        session.screen.tell(Text(f"Asked for. To see it happen: {session.hint(f'status {model.metadata.name} --watch')}"))
+        name = body["metadata"]["name"]
+        session.screen.tell(Text(f"Asked for. To see it happen: {session.hint(f'status {name} --watch')}"))
     if session.where.document:
         session.print_objects([body], single=True)
 

@@ -6,6 +6,8 @@ from datetime import datetime
 from rich.text import Text
 
 from modelyard.api.registered_model import HistoryEntry, Outcome, RegisteredModel, StageStatus
+from modelyard.cli.views.gates import asked_line
+from modelyard.client.gates import asked, returns
 from modelyard.client.table import Cell, table
 from modelyard.client.text import lasted, short_digest, short_image, size
 
@@ -86,4 +88,6 @@ def change(model: RegisteredModel, stage: str, version: str | None, now: datetim
             )
         elif name:
             lines.append(Text(f"  {does:<5}  {name}: not registered yet; the stage waits for it", style="yellow"))
+    if version is not None and (gates := asked_line(asked(model, stage), returns=version if returns(model, stage, version) else None)):
+        lines.append(gates)
     return Text("\n").join(lines)

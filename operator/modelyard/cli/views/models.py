@@ -9,11 +9,13 @@ from rich.tree import Tree
 
 from modelyard.api.base import Condition
 from modelyard.api.blocker import Blocker
-from modelyard.api.registered_model import RegisteredModel, StageStatus, VersionStatus
+from modelyard.api.registered_model import ModelReason, RegisteredModel, StageStatus, VersionStatus
 from modelyard.api.training_run import TrainingRun
+from modelyard.cli.views import gates as gate_views
 from modelyard.cli.views import runs as run_views
 from modelyard.cli.views.steps import roll_out, step_lines
 from modelyard.cli.views.text import bar, standing, style_of
+from modelyard.client.gates import gates_of
 from modelyard.client.progress import moving_steps, stage_blocker
 from modelyard.client.table import Cell
 from modelyard.client.text import age, ago, clip, short_digest, size
@@ -75,7 +77,7 @@ def tree(model: RegisteredModel, runs: Sequence[TrainingRun], now: datetime, wid
     if synced is not None and synced.status != "True" and synced.message and synced.message != (condition.message if condition else ""):
         root.add(Text.assemble((f"MLflow, {synced.reason}: ", "yellow"), synced.message))
     for name in sorted({*model.spec.stages, *model.status.stages}):
-        _stage(root, model, name, now)
+        _stage(root, model, name, now, wide=wide)
     if runs:
         branch = root.add(Text("training", style="bold"))
         for run in runs:
@@ -90,7 +92,7 @@ def _is_of_a_stage(model: RegisteredModel, condition: Condition) -> bool:
     return any(blocker is not None and blocker.reason == condition.reason for blocker in blockers)
 
 
-def _stage(root: Tree, model: RegisteredModel, name: str, now: datetime) -> None:
+def _stage(root: Tree, model: RegisteredModel, name: str, now: datetime, *, wide: bool) -> None:
     stage = model.status.stages.get(name) or StageStatus()
     wanted = model.spec.stages[name].version if name in model.spec.stages else None
     head = Text.assemble((name, "bold"), "  ", (stage.version or "empty", "" if stage.version else "dim"))
@@ -110,8 +112,21 @@ def _stage(root: Tree, model: RegisteredModel, name: str, now: datetime) -> None
         steps = branch.add(moving)
         for line in step_lines(moving_steps(model, name), now, blocker.message if blocker else ""):
             steps.add(line)
-    if blocker is not None:
+    told = _gates(branch, model, name, now, wide=wide)
+    if blocker is not None and not (told and blocker.reason == ModelReason.GATES_PENDING):
         branch.add(_blocked(blocker))
+
+
+def _gates(branch: Tree, model: RegisteredModel, name: str, now: datetime, *, wide: bool) -> bool:
+    """Draw what a stage's gates say; return whether what is waited for is drawn. Passed ones are counted."""
+    gates = gates_of(model, name)
+    if gates is None:
+        return False
+    drawn = branch.add(gate_views.head(gates))
+    if gates.open or wide:
+        for line in gate_views.gate_lines(gates, now):
+            drawn.add(line)
+    return bool(gates.open)
 
 
 def _blocked(blocker: Blocker) -> Text:

@@ -1,4 +1,4 @@
-"""The steps of a promotion: a bar, and a line for each step. Waiting for the next state does not belong here."""
+"""The steps of a promotion: a bar, a line for each step and each open gate. Waiting for the next state does not belong here."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -6,6 +6,7 @@ from datetime import datetime
 from rich.text import Text
 
 from modelyard.api.registered_model import ModelReason, RegisteredModel, StageStatus, StepState, StepStatus
+from modelyard.cli.views.gates import gate_lines
 from modelyard.cli.views.text import bar
 from modelyard.client import progress
 from modelyard.client.progress import Progress, State
@@ -76,6 +77,11 @@ def _words(model: RegisteredModel, stage: StageStatus, change: progress.Change, 
 
 
 def change_lines(stage: str, found: Progress, now: datetime) -> Text:
-    """Draw where a change stands while it is followed: a bar and what it waits for, then the steps."""
-    head = Text.assemble(f"{stage}  ", bar(100 * found.fraction, 20, "yellow"), f" {found.message}".rstrip())
-    return Text("\n").join([head, *(Text("  ") + line for line in step_lines(found.steps, now, found.message))])
+    """Draw where a change stands while it is followed: a bar and what it waits for, the steps, the gates."""
+    has_open_gates = found.gates is not None and bool(found.gates.open)
+    words = found.gates.summary if found.gates is not None and has_open_gates else found.message
+    head = Text.assemble(f"{stage}  ", bar(100 * found.fraction, 20, "yellow"), f" {words}".rstrip())
+    lines = [Text("  ") + line for line in step_lines(found.steps, now, found.message)]
+    if found.gates is not None and has_open_gates:
+        lines += [Text("  ") + line for line in gate_lines(found.gates, now)]
+    return Text("\n").join([head, *lines])

@@ -6,7 +6,7 @@ import typer
 
 from modelyard.cli import completing
 from modelyard.cli.groups import word
-from modelyard.cli.options import Context, DryRun, Model, Namespace, Output, Reason, Timeout, Wait, Where
+from modelyard.cli.options import Context, DryRun, Follow, Model, Namespace, Output, Reason, Wait, Where
 
 __all__ = ["command"]
 
@@ -18,7 +18,7 @@ def rollback(
     to: Annotated[str | None, typer.Option("--to", metavar="VERSION", help="Which; the one before if absent.")] = None,
     reason: Reason = "",
     wait: Wait = True,
-    timeout: Timeout = 900,
+    timeout: Follow = None,
     dry_run: DryRun = False,
     namespace: Namespace = None,
     context: Context = None,

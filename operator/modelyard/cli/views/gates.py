@@ -1,0 +1,65 @@
+"""Gates of a stage: a line for each, with its verdict, since when, and what it says or waits for."""
+
+from datetime import datetime
+
+from rich.text import Text
+
+from modelyard.api.gates import Verdict
+from modelyard.api.registered_model import GateStatus
+from modelyard.client.gates import Gates
+from modelyard.client.text import age
+
+__all__ = ["asked_line", "gate_lines", "head", "told"]
+
+_MARKS = {
+    Verdict.PASS: ("✓", "green"),
+    Verdict.FAIL: ("✗", "red"),
+    Verdict.PENDING: ("○", "yellow"),
+    Verdict.ERROR: ("!", "yellow"),
+}
+_VERDICTS = max(len(verdict) for verdict in Verdict)
+
+
+def head(gates: Gates) -> Text:
+    """Return how many gates pass which version."""
+    style = "green" if not gates.open else "red" if _failed(gates) else "yellow"
+    return Text.assemble("gates    ", (gates.summary, style))
+
+
+def gate_lines(gates: Gates, now: datetime) -> list[Text]:
+    """Return a line for each gate: a mark, its name, its verdict, since when, why."""
+    longest = max((len(gate.name) for gate in gates.said), default=0)
+    ages = [age(gate.time, now) for gate in gates.said]
+    widest = max(map(len, ages), default=0)
+    lines = []
+    for gate, since in zip(gates.said, ages, strict=True):
+        mark, style = _MARKS[gate.verdict]
+        line = Text.assemble((mark, style), f" {gate.name.ljust(longest)}  ", (gate.verdict.ljust(_VERDICTS), style))
+        line.append(f"  {since.rjust(widest)}  {gate.message}")
+        lines.append(line)
+    return lines
+
+
+def told(stage: str, version: str, gate: GateStatus) -> Text:
+    """Return what a gate has just said, for a log."""
+    mark, style = _MARKS[gate.verdict]
+    return Text.assemble(f"{stage}  ", (mark, style), f" {gate.name} ", (gate.verdict, style), f" for {version}: {gate.message}")
+
+
+def asked_line(asked: tuple[str, ...], *, returns: str | None) -> Text | None:
+    """Say which gates a promotion will be asked for; None when the stage asks for nothing.
+
+    Args:
+        asked: The stage that a version comes from, and gates.
+        returns: The version, if it was displaced last and comes back without being asked.
+
+    """
+    if not asked:
+        return None
+    if returns is not None:
+        return Text(f"  gates  none: {returns} is the version displaced last, and comes back without them")
+    return Text(f"  gates  {', '.join(asked)}")
+
+
+def _failed(gates: Gates) -> bool:
+    return any(gate.verdict is Verdict.FAIL for gate in gates.said)

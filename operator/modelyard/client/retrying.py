@@ -1,0 +1,47 @@
+"""Which rejection a retry ends, and the patch that ends it. Pure."""
+
+from typing import Any
+
+from modelyard.api.registered_model import RegisteredModel, Rejection, StageStatus
+from modelyard.client import refreshing
+from modelyard.client.errors import NotFound, Refused
+
+__all__ = ["patch", "rejection"]
+
+
+def rejection(model: RegisteredModel, stage: str) -> Rejection:
+    """Return the rejection in force of the version that a stage asks for.
+
+    Raises:
+        NotFound: The spec has no such stage.
+        Refused: Nothing that the stage asks for is rejected; the text says how it stands.
+
+    """
+    if stage not in model.spec.stages:
+        text = f"{model.key} has no stage {stage}. Its stages: {', '.join(model.spec.stages) or 'none'}."
+        raise NotFound(text, name=stage, namespace=model.metadata.namespace)
+    wanted = model.spec.stages[stage].version
+    status = model.status.stages.get(stage) or StageStatus()
+    subject = f"There is nothing to try again in {stage} of {model.key}"
+    if wanted is None:
+        raise Refused(f"{subject}: the spec asks for no version there.")
+    if model.status.observed_generation < model.metadata.generation or status.desired != wanted:
+        raise Refused(f"{subject} yet: the operator has not observed that the spec asks for {wanted}. Is it running?")
+    blocker = status.blocked
+    found = [each for each in status.rejected if each.version == wanted]
+    if blocker is None or not blocker.needs_action or not any(each.reason == blocker.reason for each in found):
+        raise Refused(f"{subject}: {_stands(status, wanted)}")
+    return next(each for each in reversed(found) if each.reason == blocker.reason)
+
+
+def patch(model: RegisteredModel, stage: str) -> dict[str, Any]:
+    """Return the merge patch that raises `attempt` of a stage above that of its rejections."""
+    return refreshing.patch(model, [stage])
+
+
+def _stands(status: StageStatus, wanted: str) -> str:
+    if status.blocked is not None:
+        return f"{wanted} is not rejected, {status.blocked.reason}: {status.blocked.message}"
+    if status.version == wanted:
+        return f"{wanted} is effective. To serve it with the operator's current runtime: modelyard refresh."
+    return f"{wanted} is being promoted."

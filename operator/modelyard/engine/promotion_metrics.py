@@ -1,0 +1,62 @@
+"""Figures of promotions, read from the statuses of RegisteredModels when Prometheus asks.
+
+What has ended is counted when it is written (`Metrics.ended`).
+"""
+
+from collections import Counter as Tally
+from collections.abc import Iterable, Iterator, Mapping
+
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+
+from modelyard.api.gates import Verdict
+from modelyard.api.registered_model import RegisteredModel
+from modelyard.plan import Manifest
+
+__all__ = ["OTHER", "PLURAL", "SERIES", "promotions"]
+
+PLURAL = RegisteredModel.PLURAL
+"""Whose objects `promotions` reads."""
+
+SERIES = 500
+"""Series of one metric; what is beyond them is one series, with `OTHER` for each of its labels."""
+OTHER = "_other"
+_VERDICTS = frozenset(Verdict)
+
+
+def promotions(models: Iterable[Manifest]) -> Iterator[Metric]:
+    """Return what the gates of all stages say now, and how many stages have rejected what they ask for.
+
+    Args:
+        models: RegisteredModels as the API server has them.
+
+    """
+    gates: Tally[tuple[str, ...]] = Tally()
+    rejected: Tally[tuple[str, ...]] = Tally()
+    for body in models:
+        namespace = str(body["metadata"]["namespace"])
+        asked: Mapping[str, Manifest] = (body.get("spec") or {}).get("stages") or {}
+        known: Mapping[str, Manifest] = (body.get("status") or {}).get("stages") or {}
+        for name in asked.keys() & known.keys():  # a status may have been written by others; a spec was admitted
+            for gate in known[name].get("gates") or ():
+                if gate.get("verdict") in _VERDICTS:
+                    gates[namespace, name, gate["verdict"]] += 1
+            rejected[namespace, name] += _is_rejected(known[name])
+    yield _family("modelyard_gates", "Gates by what they say now.", ("namespace", "stage", "verdict"), gates)
+    help_ = "Models whose stage has rejected the version that it asks for."
+    yield _family("modelyard_stages_rejected", help_, ("namespace", "stage"), +rejected)
+
+
+def _is_rejected(stage: Manifest) -> bool:
+    blocker = stage.get("blocked") or {}
+    found = ((each.get("version"), each.get("reason")) for each in stage.get("rejected") or ())
+    return bool(blocker.get("needsAction")) and (stage.get("desired"), blocker.get("reason")) in found
+
+
+def _family(name: str, help_: str, labels: tuple[str, ...], values: Mapping[tuple[str, ...], int]) -> Metric:
+    family = GaugeMetricFamily(name, help_, labels=labels)
+    largest = sorted(values.items(), key=lambda each: (-each[1], each[0]))
+    for place, value in largest[:SERIES]:
+        family.add_metric(place, value)
+    if rest := sum(value for _, value in largest[SERIES:]):
+        family.add_metric((OTHER,) * len(labels), rest)
+    return family
