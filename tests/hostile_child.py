@@ -68,6 +68,7 @@ async def _attacked(url: str) -> dict[str, object]:
         "nested": lambda: mlflow("nested").run("r"),
         "big-listing": lambda: s3("big-listing").objects(TREE),
         "tags-listing": lambda: s3("tags-listing").objects(TREE),
+        "attributes": lambda: s3("attributes").objects(TREE),
         "endless-object": lambda: s3("endless-object").digest(TREE),
     }
     healthy, store = mlflow("start-nan"), s3("no-length")
