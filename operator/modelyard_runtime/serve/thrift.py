@@ -11,7 +11,8 @@ from collections.abc import Iterator
 
 __all__ = ["LIST", "STRUCTURE", "Reader"]
 
-LIST, STRUCTURE = 9, 12
+LIST = 9
+STRUCTURE = 12
 _NUMBERS = frozenset({4, 5, 6})
 """Whole numbers of 16, 32 and 64 bits."""
 _TRUTHS = frozenset({1, 2})
