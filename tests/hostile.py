@@ -71,6 +71,7 @@ BODIES: dict[str, Callable[[Target], bytes]] = {
     "endless-runs": lambda _: json.dumps({"runs": [RUN] * 5, "next_page_token": "again"}).encode(),
     "same-listing": lambda _: LISTING.format(OBJECT.format(key="risk/m/a", size=1) + MORE.format("same")).encode(),
     "endless-listing": lambda _: LISTING.format(OBJECT.format(key=f"risk/m/{next(NUMBERS)}", size=1) + MORE.format(next(NUMBERS))).encode(),
+    "attributes": lambda _: b"<ListBucketResult" + b"".join(b' a%x=""' % number for number in range(100_000)) + b"/>",
     "tags-listing": lambda _: LISTING.format("<a/>" * (1024 * 1024)).encode(),
     "entities": lambda _: b'<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "aaaa">]>' + _object(key="&a;"),
     "size-abc": lambda _: _object(size="abc"),
@@ -79,7 +80,7 @@ BODIES: dict[str, Callable[[Target], bytes]] = {
     "no-etag": lambda _: LISTING.format("<Contents><Key>risk/m/a</Key><Size>1</Size></Contents>").encode(),
     "no-xml": lambda _: b"<html>Please log in</html>",
     "broken-xml": lambda _: b"<ListBucketResult><Contents>",
-    "deep-xml": lambda _: b"<ListBucketResult>" + b"<a>" * 40_000 + b"</a>" * 40_000 + b"</ListBucketResult>",
+    "deep-xml": lambda _: b"<ListBucketResult>" + b"<a>" * 19_000 + b"</a>" * 19_000 + b"</ListBucketResult>",
 }
 
 
@@ -92,6 +93,7 @@ def _in_chunks(first: bytes, chunk: bytes, size: int) -> Iterator[bytes]:
 STREAMS: dict[str, Callable[[], Iterator[bytes]]] = {
     "endless": lambda: itertools.repeat(b" " * 65536),
     "big-listing": lambda: _in_chunks(b"<ListBucketResult>", OBJECT.format(key="k" * 900, size=1).encode() * 60, 300 * MIB),
+    "tiny-chunks": lambda: itertools.repeat(b"1\r\n \r\n" * 10_000),
     "endless-object": lambda: itertools.repeat(b"x" * 65536),
 }
 
@@ -102,12 +104,14 @@ class Hostile:
     Attributes:
         url: Its address; a tenant's is `<url>/<how it answers>`.
         open: Connections that it has not seen closed, by how they are answered.
+        redirected: Requests that were answered with a redirect.
 
     """
 
     def __init__(self) -> None:
         self.url = ""
         self.open: dict[str, int] = {}
+        self.redirected = 0
         self.dripping = asyncio.Event()
         self.over = asyncio.Event()
         self._visits: set[asyncio.Task[None]] = set()
@@ -140,6 +144,10 @@ class Hostile:
         if how in {"drip-headers", "drip"}:
             writer.write(b"HTTP/1.1 200 OK\r\n" + (b"\r\n" if how == "drip" else b""))
             return await self._drip(reader, writer)
+        if how == "elsewhere":
+            writer.write(b"HTTP/1.1 307 Temporary Redirect\r\nlocation: /endless\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+            self.redirected += 1
+            return await writer.drain()
         if how == "silent":
             await reader.read()
             return None
@@ -148,7 +156,8 @@ class Hostile:
             writer.write(b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
             return await writer.drain()
         if how in STREAMS and not (how == "endless-object" and listing):
-            writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+            chunked = b"transfer-encoding: chunked\r\n" if how == "tiny-chunks" else b""
+            writer.write(b"HTTP/1.1 200 OK\r\n" + chunked + b"\r\n")
             for chunk in STREAMS[how]():
                 await self._send(writer, chunk)
             return None

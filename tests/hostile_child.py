@@ -3,16 +3,18 @@
     python -m tests.hostile_child http://127.0.0.1:1234
 
 Prints JSON: `outcomes` by attack, `grew` (MiB of the peak above what the process needs when it has done nothing but be attacked by
-nobody), `answered` (calls of a healthy tenant that ended while an attack was under way).
+nobody), `answered` (calls of a healthy tenant that ended while an attack was under way), `costs` by attack, see `Meter`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import resource
 import sys
+import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Self
 
 from modelyard.adapters.instrument import Probe
 from modelyard.adapters.mlflow import Credentials, Mlflow
@@ -26,8 +28,37 @@ from tests.local import limits
 TREE = "s3://bucket/risk/m/"
 
 
-def _peak() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+class Meter:
+    """What happens to this process meanwhile: `grown` (MiB), `seconds`, `lag` (seconds for which the event loop was held)."""
+
+    def __init__(self) -> None:
+        self.lag = 0.0
+        self.peak = 0.0
+
+    async def __aenter__(self) -> Self:
+        self._before, self._begun = _peak(anew=True), time.monotonic()
+        self._watch = asyncio.create_task(self._watched())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.seconds = time.monotonic() - self._begun
+        self._watch.cancel()
+        self.peak = _peak()
+        self.grown = self.peak - self._before
+
+    async def _watched(self) -> None:
+        while True:
+            begun = time.monotonic()
+            await asyncio.sleep(0.005)
+            self.lag = max(self.lag, time.monotonic() - begun - 0.005)
+
+
+def _peak(*, anew: bool = False) -> float:
+    """The peak of memory so far, in MiB; `anew`: from now on, so it is what the process holds."""
+    if anew:
+        Path("/proc/self/clear_refs").write_text("5")
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 async def _attacked(url: str) -> dict[str, object]:
@@ -68,26 +99,35 @@ async def _attacked(url: str) -> dict[str, object]:
         "nested": lambda: mlflow("nested").run("r"),
         "big-listing": lambda: s3("big-listing").objects(TREE),
         "tags-listing": lambda: s3("tags-listing").objects(TREE),
+        "tiny-chunks": lambda: mlflow("tiny-chunks").run("r"),
+        "attributes": lambda: s3("attributes").objects(TREE),
         "endless-object": lambda: s3("endless-object").digest(TREE),
     }
     healthy, store = mlflow("start-nan"), s3("no-length")
     await asyncio.gather(healthy.run("r"), store.read("s3://bucket/risk/m/a", 3))
-    before, outcomes, answered = _peak(), {}, 0
+    before, answered = _peak(), 0
+    peak, outcomes, costs = before, dict[str, str](), dict[str, dict[str, float]]()
     for name, attack in attacks.items():
-        attacking = asyncio.ensure_future(attack())
-        while True:
-            await healthy.run("r")
-            if attacking.done():
-                break
-            answered += 1
+        slowest = 0.0
+        async with Meter() as meter:
+            attacking = asyncio.ensure_future(attack())
+            while True:
+                begun = time.monotonic()
+                await healthy.run("r")
+                slowest = max(slowest, time.monotonic() - begun)
+                if attacking.done():
+                    break
+                answered += 1
         try:
             await attacking
         except ModelyardError as error:
             outcomes[name] = type(error).__name__
         else:
             outcomes[name] = "nothing was wrong"
+        peak = max(peak, meter.peak)
+        costs[name] = {"grown": meter.grown, "seconds": meter.seconds, "lag": meter.lag, "healthy": slowest}
     await asyncio.gather(*(each.close() for each in opened))
-    return {"outcomes": outcomes, "grew": round(_peak() - before), "answered": answered}
+    return {"outcomes": outcomes, "grew": round(peak - before), "answered": answered, "costs": costs}
 
 
 if __name__ == "__main__":

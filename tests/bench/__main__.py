@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import document, download, hostile, reconcile, rollout, serving, start, tracking, trouble
+from tests.bench import document, download, hostile, reconcile, rollout, serving, start, strangers, tracking, trouble
 from tests.bench.build import programs
 from tests.bench.document import Measured
 from tests.bench.figures import Samples
@@ -20,7 +20,7 @@ from tests.cluster.settings import TESTS_CLUSTER, Settings
 
 __all__ = ["main"]
 
-SECTIONS = ("reconcile", "trouble", "tracking", "rollout", "serving", "hostile", "download", "start")
+SECTIONS = ("reconcile", "trouble", "tracking", "rollout", "serving", "hostile", "strangers", "download", "start")
 OBJECTS, ROUNDS = 1_000, 3
 
 
@@ -70,6 +70,9 @@ class Bench:
     def hostile(self) -> Samples:
         return hostile.measure(self.options.rounds, self.console)
 
+    def strangers(self) -> Samples:
+        return strangers.measure(self.options.rounds, self.console)
+
     def download(self) -> Samples:
         return download.measure(self.options.rounds, self.console)
 
@@ -85,6 +88,7 @@ class Bench:
             "rollout": self.rollout,
             "serving": self.serving,
             "hostile": self.hostile,
+            "strangers": self.strangers,
             "download": self.download,
             "start": self.start,
         }
@@ -95,6 +99,7 @@ class Bench:
             "rollout": document.rollout_table,
             "serving": document.serving_table,
             "hostile": document.hostile_table,
+            "strangers": document.strangers_table,
             "download": document.download_table,
             "start": document.start_table,
         }

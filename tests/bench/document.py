@@ -20,6 +20,7 @@ __all__ = [
     "rollout_table",
     "serving_table",
     "start_table",
+    "strangers_table",
     "tracking_table",
     "trouble_table",
 ]
@@ -148,6 +149,14 @@ def hostile_table(samples: Samples, measured: Measured) -> str:
     figures = ("grown", "seconds", "live")
     rows = [[subject, *(number(samples.median(subject, figure)) for figure in figures)] for subject in samples.subjects]
     head = ["", "memory, MiB", "seconds, with making it", "slowest answer of /v2/health/live, s"]
+    return f"{measured.line(samples.rounds)}\n\n{table(head, rows)}"
+
+
+def strangers_table(samples: Samples, measured: Measured) -> str:
+    """What each attack costs; of the runs with many metrics, how many were read."""
+    figures = ("grown", "seconds", "lag", "healthy", "runs")
+    rows = [[subject, *(number(samples.median(subject, figure)) for figure in figures)] for subject in samples.subjects]
+    head = ["", "memory, MiB", "seconds", "event loop held, s", "a healthy tenant's slowest call, s", "runs read"]
     return f"{measured.line(samples.rounds)}\n\n{table(head, rows)}"
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ipaddress
+
 from tests.chart.helm import RELEASE, find, render
 from tests.chart.values import SETS
+
+METADATA = ("169.254.169.254", "100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254", "fd20:ce::254")
 
 
 def test_the_operator_is_told_whom_it_may_connect_to():
@@ -32,5 +36,7 @@ def test_no_pod_reaches_a_metadata_service_but_dns_may_be_there():
             if ports in ({53}, {443, 6443}) or "ports" not in rule:  # DNS, the API server, a tenant's own extraEgress
                 continue
             blocks = {peer["ipBlock"]["cidr"]: peer["ipBlock"]["except"] for peer in rule["to"] if "ipBlock" in peer}
-            assert "169.254.0.0/16" in blocks["0.0.0.0/0"]
+            denied = [ipaddress.ip_network(each) for each in (*blocks["0.0.0.0/0"], *blocks["::/0"])]
+            for address in map(ipaddress.ip_address, METADATA):
+                assert any(address in network for network in denied), address
             assert "fe80::/10" in blocks["::/0"]

@@ -88,6 +88,25 @@ def test_headers_that_never_end_are_refused(limited: Callable[[str], Server], he
     assert grown[0] < 10 * MIB
 
 
+def test_a_client_that_never_waits_for_an_answer_is_dropped(limited: Callable[[str], Server]):
+    """Each read holds thousands of requests, and each answer would let the server read again."""
+    server = limited("classifier")
+    many = b"GET /v2 HTTP/1.1\r\nhost: x\r\n\r\n" * 50_000
+    with server.growth() as grown, opened(server) as connection:
+        until(lambda: gone(connection, many), "it is dropped", 60)
+    assert grown[0] < 10 * MIB
+    few = opened(server, "GET /v2 HTTP/1.1\nhost: x\n\n" * 29 + "GET /v2 HTTP/1.1\nhost: x\nconnection: close\n\n")
+    assert all_of(few).count(b"HTTP/1.1 200 OK") == 30
+
+
+def test_what_is_no_request_is_no_answer_to_the_one_before(limited: Callable[[str], Server]):
+    server = limited("classifier")
+    body = json.dumps({"instances": ROWS * 5000})  # more than is predicted at once
+    found = all_of(opened(server, POST + f"content-length: {len(body)}\n\n{body}NO REQUEST\n\n"))
+    assert not found.startswith(b"HTTP/1.1 400")
+    assert all_of(opened(server, POST + "transfer-encoding: chunked\n\n-1\n")).startswith(b"HTTP/1.1 400 ")
+
+
 def test_a_body_of_single_bytes_is_a_body(hasty: Server):
     """Each in a chunk of its own, which is six bytes."""
     body = json.dumps({"instances": ROWS * 20}).encode()
@@ -102,9 +121,9 @@ def test_what_is_refused_may_not_be_sent_for_ever(hasty: Server):
         until(lambda: gone(connection), "it is closed", 60)
 
 
-def gone(connection: socket.socket) -> bool:
+def gone(connection: socket.socket, data: bytes = b"x") -> bool:
     try:
-        connection.sendall(b"x")
+        connection.sendall(data)
     except OSError:
         return True
     return False

@@ -172,6 +172,22 @@ def test_v1_says_what_is_wrong(served: Serve, body: Any, named: str):
     assert named in answer.json["error"]
 
 
+def test_half_a_character_is_refused_wherever_it_stands(served: Serve):
+    """Python's parser takes it, and no answer can have it."""
+    given = {"name": "x", "datatype": "FP64", "shape": [1, 20], "data": [1.0] * 20}
+    for path, body in (
+        ("/v1/models/fraud:predict", {"@": 1}),
+        ("/v2/models/fraud/infer", {"id": "@", "inputs": [given]}),
+        ("/v2/models/fraud/infer", {"inputs": [given | {"name": "@", "shape": "x"}]}),
+        ("/invocations", {"@": 1}),
+    ):
+        for half in ("\\ud800", "\\uDC00", "\\ud800\\ud800"):
+            answer = served("classifier").ask("POST", path, json.dumps(body).replace("@", half))
+            assert (answer.status, "surrogate" in answer.text) == (400, True), answer.text
+    whole = json.dumps({"id": "@", "inputs": [given | {"data": [float("nan")] * 20}]}).replace("@", "\\ud83d\\ude00 \\\\ud800")
+    assert served("classifier").ask("POST", "/v2/models/fraud/infer", whole).json["id"] == "\U0001f600 \\ud800"
+
+
 def test_pyfunc_models_are_checked_alike(served: Serve):
     server = served("scaled")
     assert "city" in server.predict([{"amount": 1.5}]).json["error"]

@@ -47,6 +47,7 @@ def test_v2_has_a_name_for_every_type():
     [
         ("double", [1, 2.5, None], [1.0, 2.5, np.nan]),
         ("double", [True, 2], [1.0, 2.0]),
+        ("double", [10**400, -(10**400), None], [np.inf, -np.inf, np.nan]),
         ("long", [2**62, -1], [2**62, -1]),
         ("long", [3.0], [3]),
         ("integer", np.array([7], np.uint8), [7]),
@@ -82,6 +83,9 @@ def test_instants_lose_their_zone_and_not_their_moment():
         ("double", [[1.0], [2.0, 3.0]], 0),
         ("long", [1, 1.5], 1),
         ("long", [2**63], 0),
+        ("long", [1, 10**400], 1),
+        ("datetime", ["2026-01-01", "0001-01-01T00:00:00+23:59"], 1),
+        ("datetime", ["2026-01-01", "1001-01-01"], 1),
         ("long", [1, None], 1),
         ("integer", [2**31], 0),
         ("boolean", [2], 0),
@@ -102,6 +106,12 @@ def test_numbers_as_text_fit_where_mlflow_takes_them():
     assert cast(Column("x", "boolean"), ["true", "False"], "x", lenient=True).tolist() == [True, False]
     with pytest.raises(Refused, match="row 1 has 'high'"):
         cast(Column("x", "double"), ["1.5", "high"], "x", lenient=True)
+
+
+def test_objects_for_columns_without_names_keep_their_order():
+    names = [str(number) for number in range(30, 0, -1)]
+    rows = [dict.fromkeys(names[:20], 1.0), {name: float(name) for name in names}]
+    assert [values[1] for values in columns_of(Records(rows), [Column(None, "double")] * 30)] == [*range(30, 0, -1)]
 
 
 def test_columns_come_in_the_order_of_the_signature():

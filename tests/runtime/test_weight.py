@@ -12,11 +12,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from modelyard_runtime.serve import pages, weight
+from modelyard_runtime.serve import intake, pages, weight
 from modelyard_runtime.serve.limits import limits, memory
+from modelyard_runtime.serve.predictor import Request
+from modelyard_runtime.serve.signature import Column, Signature
+from modelyard_runtime.serve.thrift import Reader
 from modelyard_runtime.serve.values import Refused
 
 GIB, MIB = 1 << 30, 1 << 20
+CELL = 40
+"""Bytes of a cell that pandas fills in."""
 
 
 def parquet(table: pa.Table, **options: Any) -> bytes:
@@ -113,6 +118,45 @@ def test_a_footer_that_lies_is_not_believed():
     assert pages.weigh(lying).size > honest
 
 
+def refooted(written: bytes, old: bytes, new: bytes) -> bytes:
+    """Replace a part of the footer."""
+    size = int.from_bytes(written[-8:-4], "little")
+    data, footer = written[: -8 - size], written[-8 - size : -8]
+    assert old in footer
+    footer = footer.replace(old, new, 1)
+    return data + footer + len(footer).to_bytes(4, "little") + b"PAR1"
+
+
+def wrong_statistic() -> bytes:
+    """A file that says of how many rows have a value, and forgets those that have none."""
+    return refooted(parquet(pa.table({"a": [1.5, None, 2.5]})), b"\x19\x26\x02\x04", b"\x19\x16\x02")
+
+
+def test_a_footer_that_counts_rows_below_zero_takes_nothing_away():
+    rows = 100_000
+    written = parquet(pa.table({"a": np.zeros(rows)}), compression="zstd")
+    lying = refooted(written, b"\x16" + varint(2 * rows), b"\x16" + varint(2 * 10**9 - 1))
+    assert pq.ParquetFile(io.BytesIO(lying)).metadata.num_rows == -(10**9)
+    assert pages.weigh(lying).size > rows * 8
+
+
+@pytest.mark.parametrize("more", [2**32, 2**31, -(2**20)])
+def test_a_page_that_hides_the_next_ones_is_refused(more: int):
+    """Arrow's numbers have 32 bits: it goes on where those end."""
+    written = parquet(pa.table({"a": np.zeros(1000)}), compression="none", use_dictionary=False)
+    size = written[7:9]  # of 8007 bytes, twice: uncompressed and compressed
+    assert written[4:12] == b"\x15\x00\x15" + size + b"\x15" + size
+    lying = written[:10] + varint(2 * (8007 + more) if more > 0 else -2 * more - 1) + written[12:]
+    with pytest.raises(Refused, match="no header that can be read"):
+        pages.weigh(lying)
+
+
+def test_numbers_of_thrift_have_64_bits():
+    assert Reader(varint((1 << 65) + 10), 0).number() == 5
+    with pytest.raises(IndexError):
+        Reader(b"abc", -1)
+
+
 def varint(value: int, length: int = 0) -> bytes:
     """A number as Thrift writes it, if need be with leading nothing."""
     found = bytearray()
@@ -141,18 +185,59 @@ def test_texts_are_found_wherever_mlflow_makes_an_array_of_them():
     lists = {"a": [1.0] * rows, "b": [long, *["y"] * (rows - 1)]}
     records = [{"a": 1.0, "b": long if row == 0 else "y"} for row in range(rows)]
     for body in ({"inputs": lists}, {"instances": records}, {"inputs": [[[long], ["y"] * (rows - 1)]]}):
-        assert weight.written_out(json.dumps(body).encode()) == 4 * 1000 * rows
-        assert weight.written_out(json.dumps(body | {"params": {"a": float("nan")}}).encode()) == 4 * 1000 * rows
+        for document in (body, body | {"params": {"a": float("nan")}}):
+            found = weight.written_out(json.dumps(document).encode())
+            assert 4 * 1000 * rows <= found <= 4 * 1000 * rows + CELL * (2 * rows + 1)
 
 
 def test_texts_are_looked_for_in_one_go():
-    """A hundred thousand rows, each with a key of its own, are no ten thousand million looks."""
-    assert weight.written_out(json.dumps({"instances": [{str(row): "x"} for row in range(100_000)]}).encode()) == 400_000
+    """A hundred thousand rows, each with a key of its own, are no ten thousand million looks; but so many cells."""
+    found = weight.written_out(json.dumps({"instances": [{str(row): "x"} for row in range(100_000)]}).encode())
+    assert found == 400_000 + CELL * 100_000**2
+
+
+TABLES: dict[str, Any] = {
+    "rows that lack values": [[1] * 50, *[[1]] * 49],
+    "objects with a key of their own each": [{str(row): 1} for row in range(50)],
+    "columns with a key of their own each": {str(column): {str(column): 1} for column in range(50)},
+    "no data": {"index": [1] * 50, "columns": ["a"] * 50, "data": []},
+    "one value for each": {"index": [1] * 50, "data": {str(column): 1 for column in range(50)}},
+    "objects without the columns": {"columns": ["a"] * 50, "data": [{}] * 50},
+}
+
+
+@pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
+def test_what_pandas_fills_in_is_weighed(table: Any):
+    assert weight.written_out(json.dumps({"dataframe_split": table}).encode()) >= CELL * 50 * 50
+
+
+@pytest.mark.parametrize("line", ["," * 49, '"\n",' * 49])
+def test_the_lines_of_csv_are_as_long_as_the_longest(line: str):
+    assert weight.filled_up((line + "\n" + "1\n" * 49).encode()) == CELL * 50 * 50
+    long = "x" * 200_000  # more than Python's reader takes
+    assert weight.filled_up((line + long + "\n" + "1\n" * 49).encode()) >= CELL * 50 * 50
+
+
+class Wide:
+    """As much of a model as it takes to weigh a request."""
+
+    quick = True
+    platform = "xgboost"
+    signature = Signature(tuple(Column(f"c{index}", "double") for index in range(900)), ())
+
+
+def test_objects_count_as_rows_of_all_columns():
+    """64 KB of empty objects are 20,000 rows, and with 900 columns half a gigabyte."""
+    rows = Request(b'{"instances":[' + b",".join([b"{}"] * 20_000) + b"]}")
+    assert intake.is_slow(Wide, rows, "")
+    with pytest.raises(Refused, match="fewer rows"):
+        intake.weighed(Wide, rows, limits(GIB, 1, body=None, headers=10, timeout=60))
+    assert not intake.is_slow(Wide, Request(b'{"instances":[{}]}'), "")
 
 
 def test_the_product_of_a_shape_is_multiplied_no_further_than_needed():
     assert weight.product([3, 4], 12, "x") == 12
-    assert weight.product([0, 10**4000], 12, "x") == 0
-    for shape in ([3, 5], [10**4000], [1] * 33):
+    assert weight.product([0, 20], 12, "x") == 0
+    for shape in ([3, 5], [10**4000], [1] * 33, [0, 10**4000], [100_000, 0]):
         with pytest.raises(Refused):
             weight.product(shape, 12, "x")

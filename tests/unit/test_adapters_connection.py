@@ -115,6 +115,8 @@ def test_missing_keys_are_named(key: str, value: str | None):
         ("MLFLOW_TRACKING_URI", "http://mlflow/#x", "fragment"),
         ("MLFLOW_TRACKING_URI", "http://mlflow/a b", "spaces"),
         ("MLFLOW_S3_ENDPOINT_URL", "minio:9000", "no address"),
+        ("MLFLOW_S3_ENDPOINT_URL", "http://minio_store:9000", "letters, digits, dots and dashes"),
+        ("MLFLOW_S3_ENDPOINT_URL", "http://%31%32%37.0.0.1:9000", "letters, digits, dots and dashes"),
         ("MLFLOW_S3_ENDPOINT_URL", "https://k:the-secret-key@minio", "must not hold a user"),
         ("MODELYARD_BUCKET", "Bucket", "no bucket name"),
         ("MODELYARD_BUCKET", "bucket/folder", "no bucket name"),
@@ -140,7 +142,8 @@ def test_bad_values_are_refused_and_not_repeated(key: str, value: str, complaint
 
 @pytest.mark.parametrize("url", ["https://mlflow.example/tools/mlflow/", "http://[::1]:5050", "http://127.0.0.1:5050"])
 def test_good_addresses(url: str):
-    assert parse_connection("risk", {**GOOD, "MLFLOW_TRACKING_URI": url}).tracking_url == url.rstrip("/")
+    connection = parse_connection("risk", {**GOOD, "MLFLOW_TRACKING_URI": url, "MLFLOW_S3_ENDPOINT_URL": url})
+    assert connection.tracking_url == connection.keys.endpoint == url.rstrip("/")
 
 
 # --- how long it is believed -----------------------------------------------------------------------

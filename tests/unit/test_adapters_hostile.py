@@ -15,9 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from modelyard.adapters.bounds import Limits
+from modelyard.adapters.bounds import Bounds, Limits
 from modelyard.adapters.instrument import Probe
 from modelyard.adapters.mlflow import Credentials, Mlflow
+from modelyard.adapters.mlflow_rest import Answer, Oversized
+from modelyard.adapters.mlflow_search import Pace, Page
+from modelyard.adapters.mlflow_search import search as paged
 from modelyard.adapters.offload import Pool
 from modelyard.adapters.s3 import S3, Deadlines
 from modelyard.adapters.s3_client import Clients, Keys
@@ -93,6 +96,7 @@ def versions(client: Mlflow) -> Awaitable[object]:
         ("braces", search, Invalid),
         ("lists", search, Invalid),
         ("endless", read, Invalid),
+        ("tiny-chunks", read, Invalid),
         ("nested", read, Unavailable),
         ("nested-objects", read, Unavailable),
         ("bomb", read, Unavailable),
@@ -148,6 +152,7 @@ async def test_a_slow_mlflow_ends_with_the_deadline_and_its_connection_is_closed
     [
         ("big-listing", Invalid),
         ("tags-listing", Invalid),
+        ("attributes", Invalid),
         ("entities", Invalid),
         ("endless", Invalid),
         ("endless-listing", Unavailable),
@@ -168,6 +173,24 @@ async def test_what_no_s3_answers_is_an_error_of_ours(world: World, how: str, ki
         assert isinstance(caught.value, Unavailable) == (kind is Unavailable)
         if how in {"big-listing", "endless"}:
             assert "larger than 8 MiB" in caught.value.detail
+
+
+async def test_a_redirect_is_asked_for_once(world: World):
+    """Without the header that names a bucket's region boto3 asks for it, is redirected, and asks for it."""
+    with pytest.raises(Invalid, match="redirect"):
+        await world.s3("elsewhere").objects(TREE)
+    assert world.server.redirected == 1
+
+
+async def test_pages_that_are_too_large_end_with_the_search_s_time():
+    asked: list[int] = []
+
+    async def page(rows: int, _: str) -> Answer[Page[str]]:
+        asked.append(rows)
+        raise Oversized("MLflow", "search", "x", "the answer is larger than 16 MiB")
+
+    found = await paged(page, Bounds(seconds=0), Pace(200))
+    assert (asked, found.complete) == ([200], False)
 
 
 @pytest.mark.parametrize("how", ["no-xml", "deep-xml"])

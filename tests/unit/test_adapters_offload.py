@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -152,3 +154,22 @@ def test_a_hanging_call_does_not_keep_the_process():
     assert all(thread.daemon for thread in threading.enumerate() if thread.name.startswith("modelyard-"))
     stuck.go.set()
     assert stuck.ended.wait(LATE)
+
+
+def test_a_call_of_many_requests_holds_one_descriptor_and_its_last_connection_is_the_one_that_ends():
+    line, pairs = Lifeline(), [socket.socketpair() for _ in range(50)]
+    before = len([*Path("/proc/self/fd").iterdir()])
+    for one, _ in pairs:
+        for _ in range(10):
+            line.hold(one)
+    assert len([*Path("/proc/self/fd").iterdir()]) == before + 1
+    line.cut()
+    assert pairs[-1][1].recv(1) == b""
+    late = socket.socketpair()
+    line.hold(late[0])
+    assert late[1].recv(1) == b""
+    line.release()
+    for each in (*pairs, late):
+        for end in each:
+            end.close()
+    assert len([*Path("/proc/self/fd").iterdir()]) == before - 100

@@ -1,5 +1,5 @@
 {{/*
-Egress to DNS and to some TCP ports, but not to link-local addresses, where clouds serve a node's credentials. DNS may be there. Peers
+Egress to DNS and to some TCP ports, but not to link-local and other addresses where clouds serve a node's credentials. DNS may be there. Peers
 are pods as well as addresses: some network plugins do not count pods among a block's addresses.
 Takes (dict "root" $ "ports" (list 443) "open" (list 6443)); "open" are ports of whatever address.
 */}}
@@ -21,8 +21,8 @@ Takes (dict "root" $ "ports" (list 443) "open" (list 6443)); "open" are ports of
   - {protocol: TCP, port: {{ . }}}
   {{- end }}
   to:
-  - ipBlock: {cidr: 0.0.0.0/0, except: [169.254.0.0/16]}
-  - ipBlock: {cidr: "::/0", except: ["fe80::/10", "fd00:ec2::254/128"]}
+  - ipBlock: {cidr: 0.0.0.0/0, except: [169.254.0.0/16, 100.100.100.200/32, 168.63.129.16/32, 192.0.0.192/32]}
+  - ipBlock: {cidr: "::/0", except: ["fe80::/10", "fd00:ec2::254/128", "fd20:ce::254/128"]}
   - namespaceSelector: {}
 {{- end }}
 {{- end -}}

@@ -44,7 +44,7 @@ class Bounds:
         text: Characters of the keys and values that one call returns, and so keeps in memory.
         metrics: Metrics that are kept of a run.
         xml: Bytes of one answer of S3 that is no object; a page of 1000 long keys has 3 MB.
-        tags: Tags of such an answer; a page of 1000 objects has 20,000.
+        tags: Tags of such an answer, and attributes; a page of 1000 objects has 26,000.
         objects: Objects that a listing may name, and so files of a model.
         stall: Seconds without 256 KiB of an object, or a page of a listing, that end a read.
 
@@ -59,7 +59,7 @@ class Bounds:
     text: int = 8 * MIB
     metrics: int = 1000
     xml: int = 8 * MIB
-    tags: int = 100_000
+    tags: int = 40_000
     objects: int = 50_000
     stall: float = 20.0
 
@@ -139,10 +139,13 @@ def check_xml(body: bytes, bounds: Bounds) -> None:
     """Check an answer of S3 before it is parsed.
 
     Raises:
-        TooLarge: It has more tags than any page of a listing, or declares entities.
+        TooLarge: It has more tags or attributes than any page of a listing, or declares entities.
 
     """
     if body.count(b"<") > bounds.tags:
         raise TooLarge(f"an answer has more than {bounds.tags} tags")
+    # Two quotes each. A parser compares every attribute of a tag with the others.
+    if body.count(b'"') + body.count(b"'") > 2 * bounds.tags:
+        raise TooLarge(f"an answer has more than {bounds.tags} attributes")
     if b"<!DOCTYPE" in body or b"<!ENTITY" in body:
         raise TooLarge("an answer declares entities, as no S3 does")

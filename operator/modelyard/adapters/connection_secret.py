@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from botocore.utils import is_valid_endpoint_url, is_valid_ipv6_endpoint_url
+
 from modelyard.adapters.mlflow import Credentials
 from modelyard.adapters.s3_client import Keys
 from modelyard.api.artifacts import Location, Reach, is_bucket, read_places
@@ -62,7 +64,7 @@ def parse_connection(namespace: str, values: Mapping[str, str] | None) -> Connec
         tracking_url=_url(namespace, "MLFLOW_TRACKING_URI", values["MLFLOW_TRACKING_URI"]),
         credentials=_credentials(namespace, values),
         keys=Keys(
-            endpoint=_url(namespace, "MLFLOW_S3_ENDPOINT_URL", values["MLFLOW_S3_ENDPOINT_URL"]),
+            endpoint=_endpoint(namespace, values["MLFLOW_S3_ENDPOINT_URL"]),
             access_key=values["AWS_ACCESS_KEY_ID"],
             secret_key=values["AWS_SECRET_ACCESS_KEY"],
             session_token=values.get("AWS_SESSION_TOKEN", ""),
@@ -90,6 +92,14 @@ def _url(namespace: str, key: str, text: str) -> str:
     if parts.query or parts.fragment or "?" in text or "#" in text or not text.isprintable() or " " in text:
         raise _invalid(namespace, f"{key} must not hold a query, a fragment or spaces")
     return text.rstrip("/")
+
+
+def _endpoint(namespace: str, text: str) -> str:
+    """Return S3's address, which boto3 takes only with a host name that follows the rules."""
+    url = _url(namespace, "MLFLOW_S3_ENDPOINT_URL", text)
+    if not (is_valid_endpoint_url(url) or is_valid_ipv6_endpoint_url(url)):
+        raise _invalid(namespace, "MLFLOW_S3_ENDPOINT_URL has a host name that no S3 client takes: letters, digits, dots and dashes")
+    return url
 
 
 def _credentials(namespace: str, values: Mapping[str, str]) -> Credentials:

@@ -30,6 +30,8 @@ Method = Literal["GET", "POST", "PATCH", "DELETE"]
 _CONNECT = 5.0
 _CONNECTIONS = 16
 _LOOKUPS = 2
+_PIECES, _PIECE = 1000, 64
+"""Pieces of an answer, and their bytes on average above that number: each costs the event loop as much as a kilobyte."""
 # Below uvicorn's 5 s: a connection that the server is about to close is not taken for a write, whose fate would then be unknown.
 _KEEP_ALIVE = 2.0
 
@@ -231,8 +233,12 @@ class Rest:
         limit = self.bounds.answer if done else SMALL
         if done and (response.content_length or 0) > limit:
             raise TooLarge(f"the answer is larger than {limit / MIB:g} MiB")
-        async for part in response.content.iter_chunked(SMALL):
+        pieces = 0
+        async for part, _ in response.content.iter_chunks():
             parts += part
+            pieces += 1
+            if pieces > _PIECES + len(parts) // _PIECE:
+                raise TooLarge(f"the answer comes in pieces of less than {_PIECE} bytes")
             if len(parts) > limit and not done:
                 break
             if len(parts) > limit:

@@ -86,9 +86,10 @@ async def search(
         try:
             answer = await page(rows, token)
         except Oversized:
-            if pace.slower(rows):
+            late = loop.time() >= end
+            if pace.slower(rows) and not late:
                 continue
-            if found:
+            if found or late:
                 break
             raise
         except Unavailable:

@@ -6,6 +6,7 @@ another's.
 """
 
 import asyncio
+import os
 import socket
 import threading
 import time
@@ -34,15 +35,16 @@ class Lifeline:
         """Make one that holds."""
         self._cut = threading.Event()
         self._lock = threading.Lock()
-        self._sockets: list[socket.socket] = []
+        self._held: socket.socket | None = None
+        self._inode = 0
         self.moved = time.monotonic()
 
     def cut(self) -> None:
         """Say that nobody waits any more, and end what the thread waits for."""
         self._cut.set()
         with self._lock:
-            for each in self._sockets:
-                _shut(each)
+            if self._held is not None:
+                _shut(self._held)
 
     def check(self) -> None:
         """Note progress; or raise `Abandoned`."""
@@ -51,20 +53,28 @@ class Lifeline:
         self.moved = time.monotonic()
 
     def hold(self, connection: socket.socket) -> None:
-        """Shut a connection down when the caller leaves, whoever has its socket by then."""
+        """Shut a connection down when the caller leaves, whoever has its socket by then.
+
+        A thread waits for one at a time: the last one counts, however many requests the call has.
+        """
         with self._lock:
-            # A descriptor of its own: libraries wrap, detach and close theirs while an answer is still read.
-            held = socket.fromfd(connection.fileno(), connection.family, connection.type)
-            self._sockets.append(held)
+            inode = os.fstat(connection.fileno()).st_ino
+            if self._held is None or inode != self._inode:
+                self._drop()
+                # A descriptor of its own: libraries wrap, detach and close theirs while an answer is still read.
+                self._held, self._inode = socket.fromfd(connection.fileno(), connection.family, connection.type), inode
             if self._cut.is_set():
-                _shut(held)
+                _shut(self._held)
 
     def release(self) -> None:
-        """Forget the connections: the call has ended."""
+        """Forget the connection: the call has ended."""
         with self._lock:
-            for each in self._sockets:
-                each.close()
-            self._sockets.clear()
+            self._drop()
+
+    def _drop(self) -> None:
+        if self._held is not None:
+            self._held.close()
+            self._held = None
 
 
 def lifeline() -> Lifeline | None:

@@ -210,12 +210,13 @@ class S3:
         self, share: Share, operation: str, subject: str, ask: "Callable[[S3Client, Lifeline], T]", deadline: float, *, write: bool = False
     ) -> T:
         def call(lifeline: Lifeline) -> T:
-            opened = self._made()
+            opened: Opened | None = None
             try:
+                opened = self._made()
                 return ask(opened.client, lifeline)
             except BLOCKING_ERRORS as error:
                 lifeline.check()
-                if strange(error):
+                if opened is not None and strange(error):
                     self._forget(opened)
                 raise translate(error, operation, subject, write=write) from None
 

@@ -16,7 +16,7 @@ import urllib3.exceptions
 
 from modelyard.adapters.bounds import Limits, TooLarge
 from modelyard.adapters.instrument import Missing
-from modelyard.adapters.s3_http import Denied, Session
+from modelyard.adapters.s3_http import Denied, Redirected, Session
 from modelyard.api.addresses import DENIED
 from modelyard.api.artifacts import S3Kind, read_s3_error
 from modelyard.errors import Ambiguous, Conflict, Forbidden, Invalid, ModelyardError, Unavailable
@@ -37,6 +37,7 @@ BLOCKING_ERRORS = (
     urllib3.exceptions.HTTPError,
     OSError,
     TooLarge,
+    Redirected,
     *_NOT_S3S,
 )
 """What a call of boto3 may raise for reasons outside of this process; `translate` knows them.
@@ -140,6 +141,7 @@ def _deaf_session() -> botocore.session.Session:
 
 
 # --- errors ---------------------------------------------------------------------------------------
+_ELSEWHERE = "check MLFLOW_S3_ENDPOINT_URL and the region"
 _MEANS: dict[S3Kind, tuple[type[ModelyardError], str]] = {
     S3Kind.NO_OBJECT: (Missing, ""),
     S3Kind.NO_BUCKET: (Invalid, "create it or correct MODELYARD_BUCKET"),
@@ -147,7 +149,7 @@ _MEANS: dict[S3Kind, tuple[type[ModelyardError], str]] = {
     S3Kind.FORBIDDEN: (Forbidden, ""),
     S3Kind.TAKEN: (Conflict, ""),
     S3Kind.NOT_S3: (Unavailable, "check the store and MLFLOW_S3_ENDPOINT_URL"),
-    S3Kind.REDIRECT: (Invalid, "check MLFLOW_S3_ENDPOINT_URL and the region"),
+    S3Kind.REDIRECT: (Invalid, _ELSEWHERE),
     S3Kind.REFUSED: (Invalid, ""),
 }
 """The error of each answer, and what to do. Of all others it is unclear whether a write was done."""
@@ -162,6 +164,8 @@ def translate(error: BaseException, operation: str, subject: str, *, write: bool
         return kind(_DEPENDENCY, operation, subject, f"{answer.detail}; {todo}" if todo else answer.detail)
     if isinstance(error, TooLarge):
         return (Ambiguous if write else Invalid)(_DEPENDENCY, operation, subject, str(error))
+    if isinstance(error, Redirected):
+        return Invalid(_DEPENDENCY, operation, subject, f"the store answers with a redirect; {_ELSEWHERE}")
     if isinstance(error, botocore.exceptions.EndpointConnectionError) and isinstance(error.kwargs.get("error"), Denied):
         return Unavailable(_DEPENDENCY, operation, subject, DENIED)
     if isinstance(error, botocore.exceptions.ConnectTimeoutError | botocore.exceptions.EndpointConnectionError):

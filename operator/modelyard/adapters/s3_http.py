@@ -18,11 +18,18 @@ from modelyard.adapters.bounds import MIB, TRIED, Bounds, TooLarge, check_xml
 from modelyard.adapters.offload import lifeline
 from modelyard.api.addresses import Addresses
 
-__all__ = ["STEP", "Denied", "Session"]
+__all__ = ["STEP", "Denied", "Redirected", "Session"]
 
 _CHUNK = 64 * 1024
 STEP = 256 * 1024
 """Bytes that are progress; whoever sends fewer in `Bounds.stall` seconds sends almost nothing."""
+
+
+_REGION = "x-amz-bucket-region"
+
+
+class Redirected(Exception):
+    """The answer leads elsewhere, and not to the bucket's region."""
 
 
 class Denied(urllib3.exceptions.NewConnectionError):
@@ -53,6 +60,10 @@ class Session(botocore.httpsession.URLLib3Session):
         """Handle `before-send`: return the answer; all but an object's body is read and checked."""
         stream, request.stream_output = request.stream_output, True
         response = self.send(request)
+        if 300 <= response.status_code < 400 and _REGION not in response.headers:
+            # boto3 would ask for the bucket's region, be redirected, and ask again.
+            response.raw.close()
+            raise Redirected
         if not stream or response.status_code >= 300:
             response.raw = _Bounded(response.raw, self._bounds.xml)
             check_xml(response.content, self._bounds)

@@ -22,7 +22,17 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _NAME = 129
 """A name is more specific than every network."""
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_EMBEDDING = tuple(
+    map(
+        ipaddress.IPv6Network,
+        (
+            "64:ff9b::/96",  # NAT64
+            "64:ff9b:1::/48",  # NAT64 of one's own, with prefixes of 96 bits
+            "::ffff:0:0:0/96",  # translated (RFC 2765)
+        ),
+    )
+)
+"""Networks whose addresses have an IPv4 address in their last 32 bits."""
 _COMPATIBLE = ipaddress.IPv6Network("::/96")
 _LINK_LOCAL = tuple(
     map(
@@ -161,7 +171,8 @@ def _forms(address: str) -> tuple[Address, ...]:
     inner: list[Address | None] = [found.ipv4_mapped, found.sixtofour]
     inner.append(found.teredo[1] if found.teredo else None)
     # ::1 is a loopback of its own, and no 0.0.0.1 in the deprecated compatible form.
-    inner.append(last if found in _NAT64 or (found in _COMPATIBLE and int(found) > 1) else None)
+    embeds = any(found in network for network in _EMBEDDING) or (found in _COMPATIBLE and int(found) > 1)
+    inner.append(last if embeds else None)
     return (found, *(each for each in inner if each is not None))
 
 

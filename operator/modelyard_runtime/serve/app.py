@@ -161,7 +161,7 @@ class App:
             elif protocol == "v2":
                 request = Request(body, head=given.get(binary.HEADER))
             compressed = given.get(b"content-encoding", "").strip().lower().replace("identity", "")
-            if model.quick and len(body) <= _QUICK_BYTES and not intake.is_slow(request, compressed):
+            if model.quick and len(body) <= _QUICK_BYTES and not intake.is_slow(model, request, compressed):
                 answer = work(model, request)
             else:
                 answer = await self._reception.slowly(work, model, request, compressed)

@@ -19,6 +19,8 @@ LATE = "modelyard.late"
 """In a request's scope: its body did not arrive in time; what is there is not all."""
 ABORT = "modelyard.abort"
 """In a request's scope: a function that drops the connection and what was not sent."""
+_PIPELINED = 64
+"""Requests of one connection that wait for the answer to the one before; a client that sends more is dropped."""
 _FRAMES = 8
 """Bytes of framing that a byte of a chunked body may need: a chunk of one byte has five and itself."""
 
@@ -95,10 +97,20 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """Begin with the headers."""
+        if len(self.pipeline) >= _PIPELINED:
+            raise RuntimeError("the parser has to stop: what one read holds may be thousands of requests")
         self._request += 1
         self._phase = _Phase.HEADERS
         super().on_message_begin()
         cast("dict[str, Any]", self.scope)[ABORT] = self.transport.abort
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no request; behind one that is being answered it would be taken for its answer, so only close."""
+        begun = self._answering and (self._phase is not _Phase.BODY or self.cycle.response_started)
+        if self.pipeline or begun:
+            self.transport.abort()
+        else:
+            super().send_400_response(msg)
 
     def on_headers_complete(self) -> None:
         """Go on with the body."""

@@ -15,13 +15,15 @@ __all__ = ["is_slow", "looked_into", "unpacked", "weighed"]
 _PARQUET, _CSV = "application/vnd.apache.parquet", "text/csv"
 _PYFUNC = 3
 """MLflow parses a body into Python's values, those into a DataFrame, and that into another one of the model's types."""
+_CELLS = 1 << 16
+"""Cells of rows as objects, sent or not, that take the event loop some milliseconds."""
 _FEW = 8 << 10
 """Bytes of a body that becomes little, whatever is in it."""
 
 
-def is_slow(request: Request, compressed: str) -> bool:
+def is_slow(model: Predictor, request: Request, compressed: str) -> bool:
     """Return whether even a short request may become large."""
-    return bool(compressed) or _kind(request) == _PARQUET
+    return bool(compressed) or _kind(request) == _PARQUET or request.body.count(b"{") * _columns(model) > _CELLS
 
 
 def unpacked(request: Request, compressed: str, limits: Limits) -> Request:
@@ -57,14 +59,14 @@ def weighed(model: Predictor, request: Request, limits: Limits) -> int:
         head = binary.parts(request)[0]
         found = weight.tensors(head, len(request.body) - len(head))
     else:
-        found = weight.json(request.body)
+        found = weight.json(request.body, _columns(model))
     return (found if model.quick else found.times(_PYFUNC)).within(limits.one).size
 
 
 def looked_into(model: Predictor, request: Request, size: int, limits: Limits) -> int:
     """Return the same once the texts of a request were looked at.
 
-    Some readers copy a text for every row, or give each the room of the longest.
+    Some readers copy a text for every row, or give each the room of the longest; some fill in what rows lack.
 
     Raises:
         Refused: It is too many.
@@ -73,9 +75,13 @@ def looked_into(model: Predictor, request: Request, size: int, limits: Limits) -
     kind, texts = _kind(request), 0
     if kind == _PARQUET:
         texts = pages.texts(request.body)
-    elif kind != _CSV and request.head is None and not model.quick and len(request.body) > _FEW:
-        texts = weight.written_out(request.body)
+    elif request.head is None and not model.quick and len(request.body) > _FEW:
+        texts = weight.filled_up(request.body) if kind == _CSV else weight.written_out(request.body)
     return Weight(size + texts, texts // 4).within(limits.one).size if texts else size
+
+
+def _columns(model: Predictor) -> int:
+    return len(model.signature.inputs) if model.signature else 0
 
 
 def _kind(request: Request) -> str:

@@ -159,4 +159,4 @@ def _column(column: Any) -> Any:
     """Return a column's values: an array of numbers, or a list of what may be missing or is something else."""
     kind = str(column.type)
     numbers = kind in {"float", "double"} or (column.null_count == 0 and kind.lstrip("u").startswith("int"))
-    return column.to_numpy() if numbers else column.to_pylist()
+    return column.to_numpy() if numbers else list(pages.listed(column))

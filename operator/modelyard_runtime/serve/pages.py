@@ -3,25 +3,39 @@
 A page of a kilobyte can hold a million rows, and a footer can say what it likes: Arrow allocates what each page's header
 says. Reading the file belongs to `invocations`.
 
-Source: parquet.thrift of the Parquet format (PageHeader), and Thrift's compact protocol.
+Source: parquet.thrift of the Parquet format (FileMetaData, PageHeader); `thrift` reads them.
 """
 
+from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 from modelyard_runtime.outcome import one_line
+from modelyard_runtime.serve.thrift import LIST, STRUCTURE, Reader
 from modelyard_runtime.serve.values import Refused
 from modelyard_runtime.serve.weight import Weight
 
-__all__ = ["opened", "texts", "weigh"]
+__all__ = ["listed", "opened", "texts", "weigh"]
 
 _CELL = 120
 """Bytes of a cell: Arrow's, a Python object and its places in lists and arrays."""
+_LISTS, _STRUCTURES = 100, 240
+"""Bytes of a list, and of an object, of one value."""
+_COPIES = 3
+"""Of bytes of one length: as they are decoded, as Arrow's array, as Python's value."""
 _PAGES = 20_000
 _FOOTER = 8 << 20
 """Bytes that describe some ten thousand columns; read, they become ten times as many."""
 _COLUMNS = 100_000
 _STRINGS = 16 << 20
-_DEPTH = 16
+_AT_ONCE = 4096
+_INT, _LONG = 5, 6
+"""Thrift's types of 32 and of 64 bits."""
+_LARGEST = (1 << 31) - 1
+_GROUPS = 4
+"""Field of a FileMetaData; a RowGroup's first one lists its columns."""
+_METADATA, _SIZE, _DATA_AT, _DICTIONARY_AT = 3, 7, 9, 11
+"""Field of a ColumnChunk, and fields of its ColumnMetaData."""
 _UNCOMPRESSED, _COMPRESSED = 2, 3
 _DATA, _DICTIONARY, _DATA_V2 = 5, 7, 8
 """Fields of a PageHeader; the last three are structures whose first field counts values."""
@@ -44,6 +58,12 @@ def opened(body: bytes) -> Any:
         return pq.ParquetFile(pa.BufferReader(body), metadata=metadata, read_dictionary=_texts(metadata))
     except (pa.ArrowException, OSError, ValueError) as error:
         raise Refused(f"the body is not a Parquet file: {one_line(error)}") from None
+
+
+def listed(values: Any) -> Iterator[Any]:
+    """Iterate over Python's values of an array, some at a time: Arrow makes them without a turn for the event loop."""
+    for start in range(0, len(values), _AT_ONCE):
+        yield from values.slice(start, _AT_ONCE).to_pylist()
 
 
 def weigh(body: bytes) -> Weight:
@@ -69,9 +89,9 @@ def texts(body: bytes) -> int:
 
 
 def _texts(metadata: Any) -> list[str]:
-    """Return the paths of columns of texts or bytes that are no part of a list or a structure."""
+    """Return the paths of columns of texts or bytes."""
     columns = [metadata.schema.column(index) for index in range(metadata.num_columns)]
-    return [each.path for each in columns if each.physical_type == "BYTE_ARRAY" and each.path == each.name]
+    return [each.path for each in columns if each.physical_type == "BYTE_ARRAY"]
 
 
 def _written_out(file: Any, names: list[str]) -> int:
@@ -82,9 +102,9 @@ def _written_out(file: Any, names: list[str]) -> int:
     try:
         for group in range(file.num_row_groups):
             for column in file.read_row_group(group, columns=names).columns:
-                for chunk in column.chunks:
+                for chunk in chain.from_iterable(map(_leaves, column.chunks)):
                     values = chunk.dictionary if isinstance(chunk, pa.DictionaryArray) else chunk
-                    lengths = np.array([len(each or "") for each in values.to_pylist()], np.int64)
+                    lengths = np.fromiter((len(each or "") for each in listed(values)), np.int64, len(values))
                     if isinstance(chunk, pa.DictionaryArray):
                         lengths = lengths[chunk.indices.drop_null().to_numpy(zero_copy_only=False)]
                     total += 4 * int(lengths.sum())  # a character outside of Latin 1 has up to four bytes
@@ -93,109 +113,133 @@ def _written_out(file: Any, names: list[str]) -> int:
     return total
 
 
+def _leaves(array: Any) -> Iterator[Any]:
+    """Iterate over the arrays that a nested one is made of."""
+    import pyarrow as pa  # noqa: PLC0415 - as in `opened`
+
+    if isinstance(array, pa.StructArray):
+        for inner in array.flatten():
+            yield from _leaves(inner)
+    elif isinstance(array, pa.MapArray):
+        yield from chain(_leaves(array.keys), _leaves(array.items))
+    elif isinstance(array, pa.ListArray | pa.LargeListArray | pa.FixedSizeListArray):
+        yield from _leaves(array.flatten())
+    else:
+        yield array
+
+
 def _pages(body: bytes, metadata: Any) -> Weight:
     """Add up what the headers of all pages say."""
-    size, values, pages = len(body), metadata.num_rows * metadata.num_columns, 0
-    for group in range(metadata.num_row_groups):
-        for index in range(metadata.num_columns):
-            column = metadata.row_group(group).column(index)
-            at = column.data_page_offset
-            if column.has_dictionary_page and 0 < column.dictionary_page_offset < at:
-                at = column.dictionary_page_offset
-            end = min(len(body), at + column.total_compressed_size)
+    cells = [_cell(metadata.schema.column(index)) for index in range(metadata.num_columns)]
+    size, values, pages = len(body), 0, 0
+    try:
+        for index, chunk in _chunks(body):
+            end = min(len(body), chunk.start + chunk.size)
+            at = chunk.start
             while at < end:
-                page = _Header(body, at)
+                page = _Page(body, at)
                 at, pages = page.end, pages + 1
-                size, values = size + page.uncompressed, values + page.values
+                size, values = size + page.uncompressed + page.values * cells[index], values + page.values
                 if pages > _PAGES:
                     raise Refused(f"the Parquet file has more than {_PAGES} pages; send fewer rows at a time", 413)
-    return Weight(size + values * _CELL, values)
+    except (IndexError, ValueError):
+        raise Refused("the body is not a Parquet file: its footer or a page has no header that can be read") from None
+    rows = max(0, metadata.num_rows)
+    return Weight(max(size, len(body) + rows * sum(cells)), max(values, rows * len(cells)))
 
 
-class _Header:
-    """A page's header."""
+def _cell(column: Any) -> int:
+    """Return how many bytes a value of a column takes, with the lists and structures around it, at most one of each a value."""
+    lists, length = int(column.max_repetition_level), int(column.length or 0)
+    around: int = _LISTS * lists + _STRUCTURES * max(0, column.path.count(".") - lists)
+    return _CELL + around + _COPIES * max(0, length)
 
-    uncompressed = 0
-    values = 0
+
+def _chunks(body: bytes) -> Iterator[tuple[int, "_Chunk"]]:
+    """Iterate over the places of all columns, each with the column's index, as the footer has them.
+
+    Arrow's Python names them too, but ends the process where a statistic of the footer is wrong.
+    """
+    reader = Reader(body, len(body) - 8 - int.from_bytes(body[-8:-4], "little"))
+    groups: list[list[_Chunk]] = []
+    for field, kind in reader.fields():
+        if (field, kind) == (_GROUPS, LIST):
+            groups = [_group(reader) for _ in reader.elements()]
+        else:
+            reader.skip(kind)
+    for group in groups:
+        yield from enumerate(group)
+
+
+def _group(reader: Reader) -> list["_Chunk"]:
+    found: list[_Chunk] = []
+    for field, kind in reader.fields():
+        if (field, kind) == (1, LIST):
+            found = [_Chunk(reader) for _ in reader.elements()]
+        else:
+            reader.skip(kind)
+    return found
+
+
+class _Chunk:
+    """Where a column of a row group is."""
+
+    size = 0
+
+    def __init__(self, reader: Reader) -> None:
+        """Read it."""
+        data = dictionary = 0
+        for field, kind in reader.fields():
+            if (field, kind) != (_METADATA, STRUCTURE):
+                reader.skip(kind)
+                continue
+            for inner, type_ in reader.fields():
+                if type_ != _LONG or inner not in {_SIZE, _DATA_AT, _DICTIONARY_AT}:
+                    reader.skip(type_)
+                elif inner == _SIZE:
+                    self.size = reader.number()
+                elif inner == _DATA_AT:
+                    data = reader.number()
+                else:
+                    dictionary = reader.number()
+        self.start = dictionary if 0 < dictionary < data else data
+
+
+class _Page:
+    """A page, as its header has it."""
 
     def __init__(self, body: bytes, start: int) -> None:
-        """Read it.
+        """Read its header.
 
         Raises:
-            Refused: There is none at this place.
+            IndexError, ValueError: There is none at this place.
 
         """
-        self._body, self._at = body, start
+        reader = Reader(body, start)
+        self.uncompressed = self.values = 0
         compressed = -1
-        try:
-            for field, kind in self._fields():
-                if field == _UNCOMPRESSED:
-                    self.uncompressed = self._number()
-                elif field == _COMPRESSED:
-                    compressed = self._number()
-                elif field in {_DATA, _DICTIONARY, _DATA_V2}:
-                    self._counted()
-                else:
-                    self._skip(kind)
-        except (IndexError, ValueError):
-            compressed = -1
-        if min(compressed, self.uncompressed, self.values) < 0:
-            raise Refused("the body is not a Parquet file: a page has no header")
-        self.end = self._at + compressed
-
-    def _counted(self) -> None:
-        for field, kind in self._fields():
-            if field == 1:
-                self.values = self._number()
+        for field, kind in reader.fields():
+            if (field, kind) == (_UNCOMPRESSED, _INT):
+                self.uncompressed = reader.number()
+            elif (field, kind) == (_COMPRESSED, _INT):
+                compressed = reader.number()
+            elif kind == STRUCTURE and field in {_DATA, _DICTIONARY, _DATA_V2}:
+                # There may be several, and another field says which of them counts.
+                self.values = max(self.values, _counted(reader))
             else:
-                self._skip(kind)
+                reader.skip(kind)
+        if not 0 <= min(compressed, self.uncompressed) <= max(compressed, self.uncompressed, self.values) <= _LARGEST:
+            raise ValueError("no page has such a size")
+        self.end = reader.at + compressed
 
-    def _fields(self) -> Any:
-        """Iterate over a structure's fields: number and type. The caller reads each value."""
-        field = 0
-        while (head := self._byte()) != 0:
-            field = field + (head >> 4) if head >> 4 else self._number()
-            yield field, head & 15
 
-    def _skip(self, kind: int, depth: int = 0) -> None:
-        if depth > _DEPTH:
-            raise ValueError("too deep")
-        if kind in {4, 5, 6}:  # whole numbers
-            self._varint()
-        elif kind == 3:  # a byte
-            self._at += 1
-        elif kind == 7:  # a float
-            self._at += 8
-        elif kind == 8:  # bytes
-            length = self._varint()
-            self._at += length
-        elif kind in {9, 10}:  # lists and sets
-            head = self._byte()
-            size = self._varint() if head >> 4 == 15 else head >> 4
-            if size > len(self._body) - self._at:
-                raise ValueError("too long")
-            for _ in range(size):
-                self._skip(3 if head & 15 in {1, 2} else head & 15, depth + 1)
-        elif kind == 12:  # structures
-            for _, inner in self._fields():
-                self._skip(inner, depth + 1)
-        elif kind not in {1, 2}:  # true and false are their type
-            raise ValueError("no type")
-
-    def _byte(self) -> int:
-        self._at += 1
-        return self._body[self._at - 1]
-
-    def _varint(self) -> int:
-        value = shift = 0
-        while shift < 70:
-            byte = self._byte()
-            value |= (byte & 127) << shift
-            if byte < 128:
-                return value
-            shift += 7
-        raise ValueError("too long")
-
-    def _number(self) -> int:
-        value = self._varint()
-        return (value >> 1) ^ -(value & 1)
+def _counted(reader: Reader) -> int:
+    values = 0
+    for field, kind in reader.fields():
+        if (field, kind) == (1, _INT):
+            values = reader.number()
+        else:
+            reader.skip(kind)
+    if values < 0:
+        raise ValueError("no page has fewer values than none")
+    return values

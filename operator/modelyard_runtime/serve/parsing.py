@@ -1,6 +1,7 @@
 """JSON as clients write it. What it holds belongs to the protocols."""
 
 import json
+import re
 from typing import Any
 
 import orjson
@@ -9,6 +10,10 @@ from modelyard_runtime.outcome import one_line
 from modelyard_runtime.serve.values import Refused
 
 __all__ = ["decoded"]
+
+_SUSPECT = re.compile(rb"\\u[dD][89a-fA-F]")
+_ESCAPE = re.compile(rb"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|u([dD][89a-fA-F])|.)", re.DOTALL)
+"""An escape of a text; the group is there if it is half of a pair, which Python's parser takes and nothing can send on."""
 
 
 def decoded(body: bytes | memoryview) -> dict[str, Any]:
@@ -23,6 +28,8 @@ def decoded(body: bytes | memoryview) -> dict[str, Any]:
     except orjson.JSONDecodeError:
         try:
             value = json.loads(bytes(body))
+            if _SUSPECT.search(body) and any(found[1] for found in _ESCAPE.finditer(body)):
+                raise ValueError("half of a surrogate pair is no character")
         except (ValueError, RecursionError) as error:
             raise Refused(f"the body is not JSON: {one_line(error)}") from None
     if not isinstance(value, dict):

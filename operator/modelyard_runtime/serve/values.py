@@ -28,6 +28,8 @@ _MESSAGE = 1000
 """Characters of a message; what a client sent may be in it."""
 _TEXTS = 64 << 20
 """Bytes of an array of texts, in which each takes as much as the longest."""
+_YEARS = range(1678, 2262)
+"""What 64 bits of nanoseconds hold whole."""
 _INTEGERS = {"integer": np.int32, "long": np.int64}
 _BOOLEANS = {"true": True, "True": True, "TRUE": True, "1": True, "false": False, "False": False, "FALSE": False, "0": False}
 
@@ -134,14 +136,16 @@ def columns_of(table: Table, specs: Sequence[Column]) -> list[Any]:
         if values.ndim != 2 or values.shape[1] != len(specs):
             raise Refused(f"the model takes {len(specs)} columns, in shape [rows, {len(specs)}]; the input has shape {list(values.shape)}")
         return [values[:, index] for index in range(len(specs))]
+    unnamed = any(spec.name is None for spec in specs)
+    # The keys of records in the order of the rows, as MLflow has them.
+    given = table.given if isinstance(table, Columns) else dict.fromkeys(chain.from_iterable(table.rows))
+    if unnamed and len(given) != len(specs):
+        raise Refused(f"the model takes {len(specs)} columns, the input has {len(given)}")
     if isinstance(table, Records):
-        present = set().union(*(row.keys() for row in table.rows))
-        given: Mapping[str, Any] = {name: [row.get(name) for row in table.rows] for name in present}
-    else:
-        given = table.given
-    if any(spec.name is None for spec in specs):
-        if len(given) != len(specs):
-            raise Refused(f"the model takes {len(specs)} columns, the input has {len(given)}")
+        # Only what the model takes: of rows with a key of its own each, all keys would be the square of the rows.
+        names = given if unnamed else [str(spec.name) for spec in specs if spec.name in given]
+        given = {name: [row.get(name) for row in table.rows] for name in names}
+    if unnamed:
         return list(given.values())
     if missing := [str(spec.name) for spec in specs if spec.required and spec.name not in given]:
         more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
@@ -233,7 +237,10 @@ def _number(spec: Column, value: Any, label: str, row: int, *, lenient: bool) ->
         except ValueError:
             raise _misfit(spec, label, row, value) from None
     if isinstance(value, bool | np.bool_ | int | float | np.number):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:  # as 1e400 is read
+            return np.inf if value > 0 else -np.inf
     raise _misfit(spec, label, row, value)
 
 
@@ -272,6 +279,8 @@ def _objects(spec: Column, values: Any, label: str) -> Array:
 def _naive_utc(text: str) -> np.datetime64:
     """Return an instant as MLflow's signatures have it: without a time zone."""
     moment = datetime.fromisoformat(text)
+    if moment.year not in _YEARS:
+        raise ValueError("numpy would take it for another year")
     return np.datetime64(moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment, "ns")
 
 

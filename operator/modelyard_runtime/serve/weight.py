@@ -4,9 +4,11 @@ The figures are upper bounds: of two requests that are hard to tell apart the la
 Holding requests to them belongs to `budget`; what Parquet becomes is read from its pages, see `pages`.
 """
 
+import io
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from csv import Error, reader
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -17,7 +19,7 @@ import orjson
 from modelyard_runtime.serve.parsing import decoded
 from modelyard_runtime.serve.values import Refused
 
-__all__ = ["Weight", "csv", "json", "product", "tensors", "written_out"]
+__all__ = ["Weight", "csv", "filled_up", "json", "product", "tensors", "written_out"]
 
 _CHUNK = 1 << 18
 _VALUE = 80
@@ -25,6 +27,10 @@ _VALUE = 80
 _KEY, _LIST, _DICT = 100, 90, 250
 _CELL = 120
 """Bytes of a cell of CSV: a text of its own, its places in rows and columns, and then the value's."""
+_SLOT = 24
+"""Bytes of a cell that was not sent: its place in a list and in arrays of 64 and 32 bits."""
+_PANDAS = 40
+"""Bytes of a cell that pandas fills in: its places in arrays of objects, before and after they are columns."""
 _ELEMENT = 90
 """Bytes of a text of a binary tensor."""
 _ARRAYS = 3
@@ -32,6 +38,8 @@ _ARRAYS = 3
 _LENGTH = 4
 """Bytes before each text of a binary tensor."""
 _MANY = 1 << 62
+_EMPTY = 1 << 16
+"""Rows that have no values at all: as objects they still take room."""
 _DIMENSIONS = 32
 """More than any library's arrays have."""
 
@@ -62,12 +70,13 @@ class Weight:
         return self
 
 
-def json(body: bytes | memoryview) -> Weight:
-    """Weigh JSON. What stands in texts is counted too."""
+def json(body: bytes | memoryview, columns: int = 0) -> Weight:
+    """Weigh JSON. What stands in texts is counted too, and each object as a row of so many columns: it may lack their keys."""
     commas, lists, dicts, keys, escapes, wide = _counts(body, b",[{:\\")
     values = commas + lists + dicts + 1
     text = len(body) * (4 if wide or escapes else 1)  # one character of another script widens a whole text
-    return Weight(len(body) + text + values * _VALUE + keys * _KEY + lists * _LIST + dicts * _DICT, values)
+    known = len(body) + text + values * _VALUE + keys * _KEY + lists * _LIST + dicts * _DICT
+    return Weight(known + dicts * columns * _SLOT, max(values, dicts * columns))
 
 
 def csv(body: bytes) -> Weight:
@@ -85,15 +94,28 @@ def tensors(head: bytes | memoryview, size: int) -> Weight:
 
 
 def written_out(body: bytes) -> int:
-    """Return how many bytes the lists of JSON take as arrays of texts, in which each value has the room of the longest.
+    """Return how many bytes JSON takes as arrays of texts, in which each value has the room of the longest, and as tables.
 
-    MLflow makes such arrays of what pyfunc models are asked with.
+    MLflow makes such arrays and tables of what pyfunc models are asked with.
     """
     try:
         parsed = decoded(body)
     except Refused:
         return 0  # as it will be again
-    return sum(4 * count * longest for count, longest in _arrays(parsed))
+    cells = sum(rows * columns for rows, columns in map(_extents, parsed.values()))
+    return _PANDAS * cells + sum(4 * count * longest for count, longest in _arrays(parsed))
+
+
+def filled_up(body: bytes) -> int:
+    """Return how many bytes CSV takes as a table of pandas, which fills short rows up to the longest."""
+    lines = io.TextIOWrapper(io.BytesIO(body), encoding="utf-8", errors="replace", newline="")
+    rows = longest = 0
+    try:
+        for row in reader(lines):
+            rows, longest = rows + 1, max(longest, len(row))
+    except Error:  # a field that is longer than Python's reader takes: pandas takes it
+        rows, longest = body.count(b"\n") + body.count(b"\r") + 1, body.count(b",") + 1
+    return _PANDAS * rows * longest
 
 
 def product(shape: Sequence[int], most: int, label: str) -> int:
@@ -106,6 +128,8 @@ def product(shape: Sequence[int], most: int, label: str) -> int:
     if len(shape) > _DIMENSIONS:
         raise Refused(f"{label}: the shape has {len(shape)} dimensions, at most {_DIMENSIONS} are allowed")
     if 0 in shape:
+        if max(shape) > _EMPTY:
+            raise Refused(f"{label}: the shape has no values, and a size above {_EMPTY}")
         return 0
     found = 1
     for size in shape:
@@ -140,6 +164,25 @@ def _arrays(value: Any, depth: int = 0) -> Iterator[tuple[int, int]]:
             yield from _arrays(columns, depth + 1)
         else:
             yield _extent(value)
+
+
+def _extents(value: Any) -> tuple[int, int]:
+    """Return the rows and columns of the table that pandas makes of a value: what one row or column lacks is filled in."""
+    if isinstance(value, list):
+        return len(value), _longest(value)
+    if not isinstance(value, dict):
+        return 0, 0
+    if "data" not in value:
+        return _longest(value.values()), len(value)
+    rows, columns = _extents(value["data"])
+    index, names = (each if isinstance(each, list) else [] for each in (value.get("index"), value.get("columns")))
+    return max(rows, len(index)), max(columns, len(names))
+
+
+def _longest(values: Collection[Any]) -> int:
+    """Return how many cells side by side, at most, lists or objects take."""
+    lists = max((len(each) for each in values if type(each) is list), default=1)
+    return max(lists, len(set(chain.from_iterable(each for each in values if type(each) is dict))))
 
 
 def _extent(values: list[Any]) -> tuple[int, int]:
