@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from tests.fakes.cluster import Killed
 from tests.story.model_stories import registers
 from tests.story.stories import TRAINER
+from tests.story.test_crash_anywhere import WRITES, strike
 from tests.story.world import NAMESPACE, World, manifest
 
 QUALITY: dict[str, Any] = {"name": "quality", "metric": {"name": "f1", "atLeast": "0.9"}}
@@ -90,3 +92,43 @@ async def test_what_ended_is_counted_by_outcome_and_a_retry_is_another_promotion
     model = await world.tracking.model(f"{NAMESPACE}.fraud")
     assert model is not None
     assert model.aliases == {}
+
+
+async def retried(world: World, run: str) -> None:
+    """A promotion that waits for a gate, is rejected by another, and is tried again with a better figure."""
+    world.tracking.log_metric(run, "rows", 20)
+    world.promote("fraud", "production", "v2")
+    await world.run(timedelta(minutes=1))
+    world.tracking.log_metric(run, "f1", 0.8)
+    await world.run()
+    world.tracking.log_metric(run, "f1", 0.95)
+    world.patch("registeredmodels", "fraud", lambda spec: spec["stages"]["production"].update(attempt=1))
+    await world.run()
+
+
+def seen(world: World) -> dict[str, Any]:
+    """What users see in the end, without times."""
+    status = world.status("registeredmodels", "fraud")
+    stage = status["stages"]["production"]
+    return {
+        "conditions": sorted((each["type"], each["status"], each["reason"]) for each in status["conditions"]),
+        "gates": [(gate["name"], gate["verdict"], gate["message"]) for gate in stage["gates"]],
+        "stage": (stage["version"], stage["attempt"], stage.get("candidate"), stage["judged"]["version"], stage["rejected"]),
+        "history": [(each.get("from"), each["to"], each["outcome"]) for each in status["history"]],
+        "serving": world.serving("fraud-production"),
+    }
+
+
+async def test_an_operator_that_is_killed_after_any_write_comes_to_the_same_end():
+    world = World()
+    run = await serves_v1(world, QUALITY, ROWS)
+    before = len(world.calls.named(*WRITES))
+    await retried(world, run)
+    undisturbed, writes = seen(world), len(world.calls.named(*WRITES)) - before
+    assert (undisturbed["serving"], undisturbed["gates"][0][1]) == ("v2", "Pass")
+    for number in range(1, writes + 1):
+        world = World()
+        run = await serves_v1(world, QUALITY, ROWS)
+        strike(world, number, "after", Killed, WRITES)
+        await retried(world, run)
+        assert (world.restarts, seen(world)) == (1, undisturbed), f"write {number} of {writes}"
