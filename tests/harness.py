@@ -99,7 +99,7 @@ class Cluster:
                 self._connection.request(method, path, body=data, headers=headers)
                 response = self._connection.getresponse()
                 text = response.read()
-            except (http.client.HTTPException, ConnectionError):
+            except (http.client.HTTPException, ConnectionError, ssl.SSLError):  # the last one: closed while nobody asked, minutes ago
                 self.close()
                 if not again:
                     raise

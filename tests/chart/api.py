@@ -65,7 +65,7 @@ class Api:
         data = None if body is None else json.dumps(body).encode()
         try:
             return self._asked(method, path, data, content)
-        except (http.client.RemoteDisconnected, ConnectionError):
+        except (http.client.RemoteDisconnected, ConnectionError, ssl.SSLError):
             # The server closed the idle connection, or was started anew: another one is opened.
             self._connection.close()
             return self._asked(method, path, data, content)

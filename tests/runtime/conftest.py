@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -16,7 +17,7 @@ import pytest
 
 from tests import servers
 from tests.cluster.settings import Settings
-from tests.runtime.programs import Server, mlflow_side, serving
+from tests.runtime.programs import Server, environment, mlflow_side, serving
 
 CODE = {"scaled"}
 
@@ -85,6 +86,31 @@ def minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Minio]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def mlflow_asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str, Any], Any]]:
+    """Asks MLflow's side, see `mlflow_side`: one process for all tests, for it takes seconds to import."""
+    folder = tmp_path_factory.mktemp("mlflow")
+    command = [sys.executable, "-W", "ignore", "-m", "tests.runtime.mlflow_side"]
+    pipe = subprocess.PIPE
+    with ExitStack() as stack:
+        log = stack.enter_context((folder / "log").open("wb"))
+        side = stack.enter_context(
+            subprocess.Popen(command, cwd=folder, env=environment(folder), stdin=pipe, stdout=pipe, stderr=log, text=True)
+        )
+        assert side.stdin is not None
+        assert side.stdout is not None
+
+        def ask(what: str, about: Any) -> Any:
+            side.stdin.write(json.dumps([what, about]) + "\n")
+            side.stdin.flush()
+            answer = side.stdout.readline()
+            assert answer, (folder / "log").read_text()
+            return json.loads(answer)
+
+        yield ask
+        side.stdin.close()
+
+
 @dataclass
 class Tracking:
     """A tracking store with runs that wait for a pod."""
@@ -92,6 +118,7 @@ class Tracking:
     folder: Path
     uri: str
     waiting: list[str]
+    says: Callable[[str, Any], Any]
 
     def run(self) -> dict[str, str]:
         """Take a run; returns the environment that an attempt has."""
@@ -99,13 +126,13 @@ class Tracking:
 
     def shown(self) -> dict[str, Any]:
         """What all runs hold now."""
-        return json.loads(mlflow_side(self.folder, "shown", self.uri).splitlines()[-1])
+        return self.says("shown", self.uri)
 
 
 @pytest.fixture(scope="session")
-def tracking(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Tracking:
+def tracking(models: Path, mlflow_asked: Callable[[str, Any], Any], tmp_path_factory: pytest.TempPathFactory) -> Tracking:
     """A real tracking store on SQLite; its tables come from the models', which saves ten seconds."""
     folder = tmp_path_factory.mktemp("tracking")
     shutil.copy(models / "mlflow.db", folder)
     uri = f"sqlite:///{folder}/mlflow.db"
-    return Tracking(folder, uri, json.loads(mlflow_side(folder, "runs", uri).splitlines()[-1]))
+    return Tracking(folder, uri, mlflow_asked("runs", uri), mlflow_asked)

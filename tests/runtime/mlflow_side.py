@@ -1,8 +1,7 @@
 """MLflow's part in these tests, in processes of its own: it takes seconds to import, and warns. Run as a program:
 
 python -m tests.runtime.mlflow_side models <folder>     logs the models that the tests serve
-python -m tests.runtime.mlflow_side answers <file>      answers requests as `mlflow models serve` would
-python -m tests.runtime.mlflow_side run <uri>           makes a run in a tracking store and prints its id
+python -m tests.runtime.mlflow_side                     answers lines of JSON, `["shown", uri]` and the like, by one each
 """
 
 import json
@@ -116,9 +115,8 @@ def models(folder: Path) -> None:
     save_code(folder, "shy", Shy(), signature=infer_signature(people))
 
 
-def answers(path: Path) -> None:
-    """Read `{"model": folder, "requests": [[content type, body], ...]}` and print MLflow's `[[status, body], ...]`."""
-    given = json.loads(path.read_text())
+def answers(given: list[list[str]]) -> list[list[Any]]:
+    """Answer requests, `[[folder of a model, content type, body], ...]`, as `mlflow models serve` would: `[[status, body], ...]`."""
     found = []
     for folder, content_type, body in given:
         model = mlflow.pyfunc.load_model(folder)
@@ -127,19 +125,19 @@ def answers(path: Path) -> None:
             found.append([answer.status, answer.response])
         except MlflowException as error:
             found.append([error.get_http_status_code(), error.serialize_as_json()])
-    print(json.dumps(found))
+    return found
 
 
-def runs(uri: str) -> None:
+def runs(uri: str) -> list[str]:
     """Make runs, as the operator does before it starts a pod."""
     client = mlflow.MlflowClient(uri)
     folder = Path(uri.removeprefix("sqlite:///")).parent
     experiment = client.create_experiment("trained", artifact_location=str(folder / "artifacts"))
-    print(json.dumps([client.create_run(experiment).info.run_id for _ in range(RUNS)]))
+    return [client.create_run(experiment).info.run_id for _ in range(RUNS)]
 
 
-def shown(uri: str) -> None:
-    """Print, for every run: status, metrics, the steps of the live ones, tags, dataset inputs, and the folder of its model."""
+def shown(uri: str) -> dict[str, Any]:
+    """Return, for every run: status, metrics, the steps of the live ones, tags, dataset inputs, and the folder of its model."""
     client = mlflow.MlflowClient(uri)
     experiment = client.get_experiment_by_name("trained").experiment_id
     found = {}
@@ -153,12 +151,19 @@ def shown(uri: str) -> None:
             "inputs": [(each.dataset.to_dictionary(), {tag.key: tag.value for tag in each.tags}) for each in run.inputs.dataset_inputs],
             "models": [model.artifact_location for model in logged],
         }
-    print(json.dumps(found))
+    return found
+
+
+def talk() -> None:
+    """Answer until nobody asks any more."""
+    out, sys.stdout = sys.stdout, sys.stderr  # MLflow prints
+    for line in sys.stdin:
+        command, argument = json.loads(line)
+        print(json.dumps({"answers": answers, "runs": runs, "shown": shown}[command](argument)), file=out, flush=True)
 
 
 if __name__ == "__main__":
-    command, argument = sys.argv[1:]
-    if command in {"runs", "shown"}:
-        {"runs": runs, "shown": shown}[command](argument)
+    if sys.argv[1:]:
+        models(Path(sys.argv[2]))
     else:
-        {"models": models, "answers": answers}[command](Path(argument))
+        talk()

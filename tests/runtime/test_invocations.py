@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import xgboost as xgb
 
-from tests.runtime.programs import Server, mlflow_side
+from tests.runtime.programs import Server
 
 JSON = "application/json"
 WIDE = [f"feature_{index:02d}" for index in range(20)]
@@ -112,13 +112,10 @@ REFUSED: list[tuple[str, str, Any, str, str]] = [
 
 
 @pytest.fixture(scope="module")
-def mlflow_says(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Any, str], tuple[int, str]]:
+def mlflow_says(models: Path, mlflow_asked: Callable[[str, Any], Any]) -> Callable[[str, Any, str], tuple[int, str]]:
     """What MLflow answers, asked once for all requests."""
     asked = [(model, body, kind) for model, _, body, kind, *_ in [*TAKEN, *REFUSED]]
-    folder = tmp_path_factory.mktemp("mlflow-says")
-    path = folder / "requests.json"
-    path.write_text(json.dumps([[str(models / model), kind, text(body)] for model, body, kind in asked]))
-    answers = json.loads(mlflow_side(folder, "answers", str(path)).splitlines()[-1])
+    answers = mlflow_asked("answers", [[str(models / model), kind, text(body)] for model, body, kind in asked])
     known = {(model, text(body), kind): answer for (model, body, kind), answer in zip(asked, answers, strict=True)}
     return lambda model, body, kind: known[model, text(body), kind]
 
