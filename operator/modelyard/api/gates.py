@@ -127,9 +127,7 @@ class JobGate(Container):
     ] = 1
     candidate: Annotated[
         Literal["None", "Served"],
-        Field(
-            description="Served: a pod of the version runs, and MODELYARD_CANDIDATE_URL is its address. None: only its files are there."
-        ),
+        Field(description="Served: a pod of the version runs, and MODELYARD_CANDIDATE_URL is its address. None: only its files are there."),
     ] = "None"
 
 
