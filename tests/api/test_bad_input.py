@@ -132,6 +132,17 @@ RUNS = {
     "name with dots": (training_run("fraud.1"), "a TrainingRun's name is at most 50 lower case letters, digits and dashes"),
 }
 
+
+def gate(**kind: Any) -> Manifest:
+    """A model with one gate."""
+    return model(stages={"production": {"gates": [{"name": "g", **kind}]}})
+
+
+def smoke(**more: Any) -> Manifest:
+    """A model with a gate `smoke`."""
+    return gate(smoke={"requests": {"configMap": "c", "key": "k", "digest": "sha256:" + "0" * 64}, **more})
+
+
 MODELS = {
     "tag of MLflow's own": (model(tags={"mlflow.note.content": "x"}), "write another key, such as team.owner"),
     "version with a tag of our own": (
@@ -167,7 +178,19 @@ MODELS = {
     "stage as a version": (model(stages={"production": "v1"}), "spec.stages.production in body must be of type object"),
     "version as a number": (model(stages={"production": {"version": 3}}), "spec.stages.production.version in body must be of type string"),
     "version that can be none": (model(stages={"production": {"version": "V 3"}}), "write lower case letters, digits and dashes"),
-    "gates, which come later": (model(stages={"production": {"gates": []}}), 'unknown field "spec.stages.production.gates"'),
+    "gate with two kinds": (gate(signature={}, job={"image": "i"}), "a gate has exactly one of "),
+    "job that takes a variable of ours": (
+        gate(job={"image": "i", "env": [{"name": "MODELYARD_CANDIDATE_URL"}]}),
+        "names that begin with MODELYARD_ are modelyard's own",
+    ),
+    "job that takes a name of no variable": (gate(job={"image": "i", "env": [{"name": "1"}]}), "write letters, digits and underscores"),
+    "job with one variable twice": (gate(job={"image": "i", "env": [{"name": "A"}, {"name": "A"}]}), "Duplicate value"),
+    "job without an image": (gate(job={"command": ["true"]}), "job.image: Required value"),
+    "job with many retries": (gate(job={"image": "i", "retries": 6}), "job.retries in body should be less than or equal to 5"),
+    "candidate that is something else": (gate(job={"image": "i", "candidate": "Yes"}), 'supported values: "None", "Served"'),
+    "latency without a unit": (smoke(maxLatency="50"), "write a whole number and ms or s, such as 50ms"),
+    "tolerance below nothing": (smoke(tolerance="-1"), "write a number that is not negative"),
+    "requests without a digest": (gate(smoke={"requests": {"configMap": "c", "key": "k"}}), "requests.digest: Required value"),
     "less than no replicas": (
         model(stages={"p": {"serving": {"replicas": -1}}}),
         "spec.stages.p.serving.replicas in body should be greater",

@@ -2,14 +2,17 @@
 
 import hashlib
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from modelyard_runtime.smoke import difference
-from tests.runtime.programs import Ended, Server, program
+from tests.runtime.programs import Ended, Server, environment, program
 from tests.runtime.test_invocations import ROWS
 from tests.runtime.test_protocols import wide
 from tests.servers import free_port
@@ -112,3 +115,26 @@ def test_an_absent_config_map_and_a_service_that_leads_nowhere_are_no_verdict(tm
 )
 def test_an_answer_is_compared_in_what_is_expected(expect: Any, found: Any, said: str | None):
     assert difference(expect, found, 1e-6) == said
+
+
+# --- the sample of a gate `job` -----------------------------------------------------------------------
+SAMPLE = Path(__file__).parents[2] / "manifests" / "samples" / "integration" / "model.yaml"
+
+
+def integration(folder: Path, server: Server, version: str) -> subprocess.CompletedProcess[str]:
+    """Run the sample's integration test as its pod does."""
+    model = yaml.safe_load(SAMPLE.read_text())
+    (gate,) = model["spec"]["stages"]["staging"]["gates"]
+    assert gate["job"]["command"] == ["python", "-c"]
+    env = {"MODELYARD_CANDIDATE_URL": url(server), "MODELYARD_CANDIDATE_VERSION": version, "EVIDENCE": str(folder / "evidence")}
+    told = environment(folder, env | {"MODELYARD_MODEL": "risk.fraud"})
+    return subprocess.run([sys.executable, "-c", *gate["job"]["args"]], env=told, capture_output=True, text=True, check=False, timeout=120)
+
+
+def test_the_sample_of_an_integration_test_asks_the_candidate_and_leaves_evidence(server: Server, tmp_path: Path):
+    ended = integration(tmp_path, server, "v3")
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads((tmp_path / "evidence").read_text()) == {"message": "100 rows of 20 columns answered by v3"}
+    other = integration(tmp_path, server, "v4")
+    assert other.returncode == 1
+    assert "AssertionError: (200, 'v3'" in other.stderr

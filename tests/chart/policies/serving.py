@@ -260,7 +260,7 @@ NAMES_ROWS = [
     *(names(f"Service named {name}, which is no stage", new("Service", name=name), allowed="dora")
         for name in ("fraud-productions", "my-fraud-production", "fraud", "fraud-prod")),
     *(names(f"{what} by a shortened name", request, "dora stan fred", "rita admin",
-        f"{LONG}-production" if what in {"Deployment", "Service"} else f"stage production of {LONG}")
+        f"{LONG}-production" if "Deployment" in what or "Service" in what else f"stage production of {LONG}")
         for what, request in {
             "autoscaler": merge(HPA, targets(version_workload(LONG, "production", "v1", "0a0a0a0a"))),
             "Deployment": new("Deployment", name=version_workload(LONG, "production", "v1", "0a0a0a0a")),
