@@ -1,6 +1,7 @@
 """What a user reads whose object is wrong: each row is an object and the words that answer it, from a real API server."""
 
 import json
+from typing import Any
 
 import pytest
 

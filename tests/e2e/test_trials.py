@@ -54,7 +54,8 @@ def verdicts(tenant: Tenant) -> dict[str, str]:
 
 
 def of_gates(tenant: Tenant, kind: str) -> list[dict[str, Any]]:
-    return [each for each in tenant.kube.list(kind, tenant.name, "modelyard.io/gate")]
+    """Jobs or pods of gates."""
+    return tenant.kube.list(kind, tenant.name, "modelyard.io/gate")
 
 
 def test_a_failing_job_keeps_production_serving_and_one_that_asks_the_candidate_promotes_without_a_lost_request(

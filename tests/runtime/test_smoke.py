@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from modelyard_runtime.smoke import difference
+from modelyard_runtime.smoke import cases, difference
 from tests.runtime.programs import Ended, Server, environment, program
 from tests.runtime.test_invocations import ROWS
 from tests.runtime.test_protocols import wide
@@ -138,3 +138,12 @@ def test_the_sample_of_an_integration_test_asks_the_candidate_and_leaves_evidenc
     other = integration(tmp_path, server, "v4")
     assert other.returncode == 1
     assert "AssertionError: (200, 'v3'" in other.stderr
+
+
+def test_the_page_of_the_gate_pins_the_requests_that_it_shows():
+    page = Path(__file__).parents[2] / "docs" / "gates" / "smoke.md"
+    config, model = yaml.safe_load_all(page.read_text().partition("```yaml\n")[2].partition("```")[0])
+    asked = model["spec"]["stages"]["production"]["gates"][0]["smoke"]["requests"]
+    data = config["data"][asked["key"]].encode()
+    assert (config["metadata"]["name"], f"sha256:{hashlib.sha256(data).hexdigest()}") == (asked["configMap"], asked["digest"])
+    assert [case.path for case in cases(data, "fraud")] == ["/v1/models/fraud:predict", "/v2/models/fraud/infer"]
