@@ -1,6 +1,7 @@
 """What a user reads whose object is wrong: each row is an object and the words that answer it, from a real API server."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -141,6 +142,17 @@ RUNS = {
     "name with dots": (training_run("fraud.1"), "a TrainingRun's name is at most 50 lower case letters, digits and dashes"),
 }
 
+
+def gate(**kind: Any) -> Manifest:
+    """A model with one gate."""
+    return model(stages={"production": {"gates": [{"name": "g", **kind}]}})
+
+
+def smoke(**more: Any) -> Manifest:
+    """A model with a gate `smoke`."""
+    return gate(smoke={"requests": {"configMap": "c", "key": "k", "digest": "sha256:" + "0" * 64}, **more})
+
+
 MODELS = {
     "tag of MLflow's own": (model(tags={"mlflow.note.content": "x"}), "write another key, such as team.owner"),
     "version with a tag of our own": (
@@ -213,6 +225,19 @@ MODELS = {
     },
     "from its own stage": (model(stages={"production": {"from": "production"}}), "from names another stage of this model"),
     "from a stage that is not there": (model(stages={"production": {"from": "staging"}}), "from names another stage of this model"),
+    "gate with two kinds": (gate(signature={}, job={"image": "i"}), "a gate has exactly one of "),
+    "job that takes a variable of ours": (
+        gate(job={"image": "i", "env": [{"name": "MODELYARD_CANDIDATE_URL"}]}),
+        "names that begin with MODELYARD_ are modelyard's own",
+    ),
+    "job that takes a name of no variable": (gate(job={"image": "i", "env": [{"name": "1"}]}), "write letters, digits and underscores"),
+    "job with one variable twice": (gate(job={"image": "i", "env": [{"name": "A"}, {"name": "A"}]}), "Duplicate value"),
+    "job without an image": (gate(job={"command": ["true"]}), "job.image: Required value"),
+    "job with many retries": (gate(job={"image": "i", "retries": 6}), "job.retries in body should be less than or equal to 5"),
+    "candidate that is something else": (gate(job={"image": "i", "candidate": "Yes"}), 'supported values: "None", "Served"'),
+    "latency without a unit": (smoke(maxLatency="50"), "write a whole number and ms or s, such as 50ms"),
+    "tolerance below nothing": (smoke(tolerance="-1"), "write a number that is not negative"),
+    "requests without a digest": (gate(smoke={"requests": {"configMap": "c", "key": "k"}}), "requests.digest: Required value"),
     "less than no replicas": (
         model(stages={"p": {"serving": {"replicas": -1}}}),
         "spec.stages.p.serving.replicas in body should be greater",

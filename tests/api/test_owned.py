@@ -9,13 +9,15 @@ import pytest
 
 from modelyard.adapters.kubernetes import Kubernetes
 from modelyard.adapters.kubernetes_api import Api, configuration, kind_of
-from modelyard.api.registered_model import RegisteredModel
+from modelyard.api.registered_model import RegisteredModel, StageStatus, VersionStatus
 from modelyard.api.training_run import TrainingRun
 from modelyard.cache import Cache
 from modelyard.kube.applied import ATOMIC_MAPS, MERGE_KEYS, in_sync, item_key
 from modelyard.kube.owned import OWNED, OwnedKind
 from modelyard.kube.pods import Runtime
 from modelyard.registered_model import build as serving
+from modelyard.registered_model.gates import pods as gates
+from modelyard.registered_model.view import StageView
 from modelyard.training_run import build as training
 from tests.api.objects import DIGEST, Manifest, model, training_run, without
 from tests.harness import Cluster
@@ -101,6 +103,56 @@ async def test_what_we_build_is_in_sync_as_soon_as_it_is_applied(
     assert in_sync(manifest, first)
     await kubernetes.apply(manifest)
     assert live(cluster, manifest)["metadata"]["resourceVersion"] == first["metadata"]["resourceVersion"]
+
+
+GATES: list[Manifest] = [
+    {"name": "asks", "job": {"image": "team/test:1", "candidate": "Served", "resources": {"limits": {"cpu": "1500m"}}}},
+    {"name": "answers", "smoke": {"requests": {"configMap": "cases", "key": "c.json", "digest": DIGEST}, "maxLatency": "50ms"}},
+]
+
+
+@pytest.fixture(scope="module")
+def gated(cluster: Cluster) -> Iterator[list[Manifest]]:
+    """Jobs of gates, and the Service of the candidate that they ask, of a model that exists."""
+    spec = {"version": "v2", "gates": GATES}
+    answer = cluster.create(model("gated", versions={"v2": {"uri": "s3://models/fraud"}}, stages={"production": spec}))
+    assert answer.ok, answer.message
+    there = RegisteredModel.parse(answer.body)
+    version = VersionStatus(name="v2", uri="s3://models/fraud", digest=DIGEST)
+    around = serving.Surroundings(allow_code=False, pods_secret="modelyard-connection")
+    status = StageStatus(candidate=serving.served("v2", DIGEST, RUNTIME))
+    view = StageView("production", there, status, {"v2": version}, (), RUNTIME, around)
+    assert view.wanted is not None
+    assert view.spec is not None
+    yield [*(gates.job(view, gate) for gate in view.spec.gates), serving.private_service(there, "production", view.wanted)]
+    cluster.request("DELETE", cluster.path("RegisteredModel", "gated"))
+
+
+async def test_what_a_gate_needs_is_taken_and_in_sync_at_once(gated: list[Manifest], kubernetes: Kubernetes, cluster: Cluster) -> None:
+    """A Job is applied again when an answer was lost: its template, which never changes, is then no difference."""
+    for manifest in gated:
+        await kubernetes.apply(manifest)
+        first = live(cluster, manifest)
+        assert in_sync(manifest, first)
+        await kubernetes.apply(manifest)
+        assert live(cluster, manifest)["metadata"]["resourceVersion"] == first["metadata"]["resourceVersion"]
+
+
+def test_pods_of_gates_are_admitted_where_pod_security_is_restricted(gated: list[Manifest], cluster: Cluster) -> None:
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    space = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "restricted-gates", "labels": labels}}
+    assert cluster.request("POST", "/api/v1/namespaces", space).ok
+    templates = [each["spec"]["template"] for each in gated if each["kind"] == "Job"]
+    assert len(templates) == len(GATES)
+
+    def admitted(spec: Manifest, template: Manifest) -> bool:
+        meta = template["metadata"] | {"name": "gate", "namespace": "restricted-gates"}
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec}
+        return cluster.request("POST", "/api/v1/namespaces/restricted-gates/pods", pod, dryRun="All").ok
+
+    assert all(admitted(template["spec"], template) for template in templates)
+    loose = without(templates[0], "spec", "securityContext")
+    assert not admitted(loose["spec"], loose), "it is enforced"
 
 
 POD = ("spec", "template", "spec")

@@ -93,8 +93,14 @@ def test_a_tenants_pods_reach_what_they_need():
     assert {port["port"] for rule in training["egress"] for port in rule.get("ports", [])} == {53, 80, 443, 5000, 5050, 9000}
     assert training["egress"][-1] == CREDIT["extraEgress"][0]
     serving = find(objects, "NetworkPolicy", "modelyard-serving", "credit")["spec"]
-    assert serving["podSelector"] == {"matchExpressions": [{"key": "modelyard.io/stage", "operator": "Exists"}]}
+    served = [{"key": "modelyard.io/stage", "operator": "Exists"}, {"key": "modelyard.io/gate", "operator": "DoesNotExist"}]
+    assert serving["podSelector"] == {"matchExpressions": served}
     assert {port["port"] for rule in serving["egress"] for port in rule.get("ports", [])} == {53, 80, 443, 9000}
+    gates = find(objects, "NetworkPolicy", "modelyard-gates", "credit")["spec"]
+    assert gates["podSelector"] == {"matchExpressions": [{"key": "modelyard.io/gate", "operator": "Exists"}]}
+    assert gates.get("ingress", []) == []
+    candidate = {"ports": [{"protocol": "TCP", "port": 8080}], "to": [{"podSelector": {"matchExpressions": served}}]}
+    assert (gates["egress"][0], gates["egress"][1:]) == (candidate, training["egress"])
     own = {"podSelector": {}}
     labels = {"app.kubernetes.io/name": "modelyard", "app.kubernetes.io/instance": RELEASE, "app.kubernetes.io/component": "operator"}
     operator = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from modelyard.api.registered_model import RegisteredModel
@@ -9,8 +10,11 @@ from modelyard.kube.names import CONNECTION_SECRET, PODS_SECRET
 from modelyard.plan import Manifest
 from modelyard.registered_model import build as serving
 from modelyard.registered_model.build import Surroundings
+from modelyard.registered_model.gates import pods as gates
 from modelyard.training_run import build as training
 from tests.unit.builders import RUNTIME, artifacts, registered_model, training_run, tree
+from tests.unit.models import B, stage_of, view_of
+from tests.unit.models import served as candidate
 
 PLAIN = Surroundings(allow_code=False, pods_secret=CONNECTION_SECRET)
 TOLERATION = {"key": "gpu", "operator": "Exists", "effect": "NoSchedule"}
@@ -105,7 +109,42 @@ SERVING = {
     ),
 }
 
-CASES = {f"training/{name}": built for name, built in TRAINING.items()} | {f"serving/{name}": built for name, built in SERVING.items()}
+
+def gate(pods_secret: str = CONNECTION_SECRET, **kind: Any) -> list[Manifest]:
+    """The Job of a gate of production, and the Service of the candidate that it asks."""
+    asked = {"name": "integration", **kind}
+    model = stage_of("vb", candidate=candidate(B), asked=[asked])
+    view = replace(view_of(model), around=Surroundings(allow_code=False, pods_secret=pods_secret))
+    assert view.spec is not None
+    built = [gates.job(view, view.spec.gates[0])]
+    return [*built, serving.private_service(model, "production", candidate(B))] if view.spec.gates[0].asks_candidate else built
+
+
+GATES = {
+    "job": gate(job={"image": "registry/team/test:1"}),
+    "everything": gate(
+        PODS_SECRET,
+        job={
+            "image": "registry/team/test@sha256:1",
+            "command": ["pytest"],
+            "args": ["-q", "tests"],
+            "env": [{"name": "SUITE", "value": "integration"}],
+            "resources": {"requests": {"cpu": "1"}, "limits": {"memory": "1Gi", "ephemeral-storage": "1Gi"}},
+            "timeout": "1h",
+            "retries": 3,
+            "candidate": "Served",
+        },
+    ),
+    "smoke": gate(
+        smoke={"requests": {"configMap": "cases", "key": "cases.json", "digest": "sha256:" + "a" * 64}, "maxLatency": "50ms"},
+    ),
+}
+
+CASES = {
+    f"{kind}/{name}": built
+    for kind, cases in (("training", TRAINING), ("serving", SERVING), ("gates", GATES))
+    for name, built in cases.items()
+}
 PODS = {
     f"{name}/{manifest['kind']}": manifest["spec"]["template"]["spec"]
     for name, built in CASES.items()

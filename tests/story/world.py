@@ -87,7 +87,7 @@ class World:
 
     Attributes:
         failing: By the name of a TrainingRun, how many of its next Jobs fail.
-        fates: By the name of a TrainingRun or version, what happens to all of its Jobs or Deployments.
+        fates: By the name of a TrainingRun, gate or version, what happens to all of its Jobs or Deployments.
         notebooks: By the name of a TrainingRun, what its notebook does one after another, every 15 s or more: `beat` says that it is alive,
             `quiet` does nothing, any other word ends it. `well` logs a model and closes the run, `fails` closes it and says why.
         broken: Versions whose pods end with this termination message instead of becoming ready.
@@ -225,8 +225,10 @@ class World:
         return any(acted)
 
     def _job(self, job: Manifest) -> bool:
-        if job.get("status", {}).get("conditions") or job["spec"]["suspend"]:
+        if job.get("status", {}).get("conditions") or job["spec"].get("suspend"):
             return False
+        if (gate := job["metadata"]["labels"].get("modelyard.io/gate")) is not None:
+            return self._gate(job, gate)
         meta, template = job["metadata"], job["spec"]["template"]
         env = {each["name"]: each["value"] for each in template["spec"]["containers"][0]["env"]}
         run, name = env["MLFLOW_RUN_ID"], meta["labels"]["modelyard.io/training-run"]
@@ -242,6 +244,22 @@ class World:
         self.cluster.start_pod(job, **status)
         end = {"type": "Failed" if fails else "Complete", "status": "True", "reason": "BackoffLimitExceeded" if fails else "Completed"}
         self.cluster.edit(_JOB, NAMESPACE, meta["name"], lambda body: body.update(status={"conditions": [end]}))
+        return True
+
+    def _gate(self, job: Manifest, gate: str) -> bool:
+        """Run the Job of a gate: it passes, unless a fate is its."""
+        candidate = {each["name"]: each.get("value") for each in job["spec"]["template"]["spec"]["containers"][0]["env"]}
+        if (url := candidate.get("MODELYARD_CANDIDATE_URL")) is not None:
+            name = str(url).removeprefix("http://").partition(".")[0]
+            assert self.serving(name) == candidate["MODELYARD_CANDIDATE_VERSION"], "the candidate answers while it is asked"
+        if gate in self.fates:
+            return self._meet(job, self.fates[gate])
+        stamp = self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+        ended = {"exitCode": 0, "startedAt": stamp, "finishedAt": stamp, "message": '{"message": "all is well"}'}
+        statuses = [{"name": "gate", "state": {"terminated": ended}}]
+        self.cluster.start_pod(job, phase="Succeeded", containerStatuses=statuses)
+        status = {"startTime": stamp, "completionTime": stamp, "conditions": [{"type": "Complete", "status": "True"}]}
+        self.cluster.edit(_JOB, NAMESPACE, job["metadata"]["name"], lambda body: body.update(status=status))
         return True
 
     def _meet(self, job: Manifest, fate: Fate) -> bool:

@@ -257,6 +257,8 @@ def test_every_kind_has_a_judge_and_with_mlflow_away_none_of_them_judges():
         "signature": {},
         "soak": {"stage": "staging", "for": "1h"},
         "dataset": {"digest": PINNED},
+        "job": {"image": "team/test:1"},
+        "smoke": {"requests": {"configMap": "cases", "key": "cases.json", "digest": PINNED}},
     }
     assert sorted(asked) == sorted(kinds)
     model = stage_of("vb", holds=HELD, candidate=served(ASKED), asked=[{"name": kind, kind: asked[kind]} for kind in kinds])

@@ -11,6 +11,7 @@ _S3 = r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[^%?#]+$"
 _ADVICE = {
     r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$": "write lower case letters, digits and dashes, with a letter or digit at both ends, such as fraud-3",
     r"^[0-9]+(s|m|h|d)$": "write a whole number and s, m, h or d, such as 90d",
+    r"^[0-9]+(ms|s)$": "write a whole number and ms or s, such as 50ms",
     r"^[1-9][0-9]{0,3}(s|m)$": "write a whole number and s or m, such as 30s",
     r"^[1-9][0-9]*(k|M|G|Ki|Mi|Gi)?$": "write a number of bytes, such as 8Mi",
     r"^-?[0-9]+([.][0-9]+)?([eE][-+]?[0-9]+)?$": 'write a number in quotes, such as "0.92"',
@@ -19,6 +20,9 @@ _ADVICE = {
     _S3: "write s3://<bucket>/<key>, without %, ? or #",
     r"^sha256:[0-9a-f]{64}$": "write sha256: and the 64 lower case hex digits that sha256sum prints",
     r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$": "write letters, digits, dots, dashes and underscores, such as cards-2026.01",
+    r"^[A-Za-z_][A-Za-z0-9_]*$": "write letters, digits and underscores, with no digit at the beginning, such as TEST_SUITE",
+    r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$": "write lower case letters, digits, dashes and dots, such as cases-2026.01",
+    r"^[-._a-zA-Z0-9]+$": "write letters, digits, dots, dashes and underscores, such as cases.json",
     r"^[-._a-zA-Z0-9]+[.]py$": "name a key of the ConfigMap that ends in .py, such as train.py",
     r"^[0-9]+([.][0-9]+)?([eE][-+]?[0-9]+|[numkMGTPE]|[KMGTPE]i)?$": 'write a quantity as pods have it, such as 500m, "1.5" or 2Gi',
 }

@@ -21,6 +21,7 @@ __all__ = [
     "DeletionPolicy",
     "Digest",
     "Duration",
+    "Latency",
     "Meta",
     "Name",
     "Number",
@@ -40,6 +41,7 @@ _NAME = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 Name = Annotated[str, Field(min_length=1, max_length=63, pattern=_NAME)]
 Digest = Annotated[str, Field(max_length=71, pattern=r"^sha256:[0-9a-f]{64}$")]
 Duration = Annotated[str, Field(max_length=16, pattern=r"^[0-9]+(s|m|h|d)$")]
+Latency = Annotated[str, Field(max_length=16, pattern=r"^[0-9]+(ms|s)$")]
 Number = Annotated[str, Field(max_length=32, pattern=r"^-?[0-9]+([.][0-9]+)?([eE][-+]?[0-9]+)?$")]
 TagValue = Annotated[str, Field(max_length=500)]
 Tags = Annotated[

@@ -5,17 +5,21 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from modelyard.api.base import Digest, Duration, Number, Schema
-from modelyard.api.rules import metric_name, rule, rules
+from modelyard.api.base import Digest, Duration, Latency, Number, Schema
+from modelyard.api.pods import Container, Resources, Variable
+from modelyard.api.rules import listed, metric_name, rule, rules
 
 __all__ = [
     "GATES",
     "DatasetGate",
     "Gate",
     "IncumbentGate",
+    "JobGate",
     "MetricGate",
+    "Requests",
     "Samples",
     "SignatureGate",
+    "SmokeGate",
     "SoakGate",
     "Verdict",
 ]
@@ -106,7 +110,60 @@ class DatasetGate(Schema):
     max_age: Annotated[Duration | None, Field(description="How long ago the training that read it began at most, such as 30d.")] = None
 
 
-_KINDS = ("metric", "incumbent", "signature", "soak", "dataset")
+class JobGate(Container):
+    """A pod that tries the version: it passes by exit code 0."""
+
+    env: Annotated[
+        tuple[Variable, ...],
+        Field(max_length=32, description="Environment variables beside those of modelyard.", json_schema_extra=listed("name")),
+    ] = ()
+    resources: Annotated[Resources, Field(description="Resources of its pod.")] = Resources()
+    timeout: Annotated[
+        Duration, Field(description="How long one try may take since its pod is on a node. A try that takes longer has failed.")
+    ] = "10m"
+    retries: Annotated[
+        int,
+        Field(ge=0, le=5, description="How many more tries follow one that failed. A pod that was evicted or preempted costs none."),
+    ] = 1
+    candidate: Annotated[
+        Literal["None", "Served"],
+        Field(description="Served: a pod of the version runs, and MODELYARD_CANDIDATE_URL is its address. None: only its files are there."),
+    ] = "None"
+
+
+class Requests(Schema):
+    """A file of requests, in a ConfigMap."""
+
+    config_map: Annotated[
+        str, Field(max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", description="Name of the ConfigMap, in this namespace.")
+    ]
+    key: Annotated[str, Field(max_length=253, pattern=r"^[-._a-zA-Z0-9]+$", description="Its key.")]
+    digest: Annotated[Digest, Field(description="sha256:<hex> of the file's bytes: the gate fails when they are others.")]
+
+
+class SmokeGate(Schema):
+    """Requests to a pod of the version: each is answered, as expected and soon enough."""
+
+    requests: Annotated[
+        Requests,
+        Field(
+            description="A JSON list of {request: body in V1 or V2, expect: answer}; what an answer has beside `expect` is not compared."
+        ),
+    ]
+    max_latency: Annotated[
+        Latency | None,
+        Field(description="What the best of five answers to each request takes at most, such as 50ms, measured by the gate's pod."),
+    ] = None
+    tolerance: Annotated[
+        Number,
+        Field(
+            description="How far a number may lie from the expected one.",
+            json_schema_extra=rules(rule("!self.startsWith('-')", 'write a number that is not negative, such as "0.001"')),
+        ),
+    ] = "0.000001"
+
+
+_KINDS = ("metric", "incumbent", "signature", "soak", "dataset", "job", "smoke")
 
 
 class Gate(Schema):
@@ -130,8 +187,15 @@ class Gate(Schema):
     signature: Annotated[SignatureGate | None, Field(description="Inputs and outputs against those of the version that is there.")] = None
     soak: Annotated[SoakGate | None, Field(description="Time in another stage.")] = None
     dataset: Annotated[DatasetGate | None, Field(description="What it was trained on.")] = None
+    job: Annotated[JobGate | None, Field(description="A pod that tries it, by its exit code.")] = None
+    smoke: Annotated[SmokeGate | None, Field(description="Requests that it must answer.")] = None
 
     @property
     def kind(self) -> str:
         """The kind, as the spec writes it."""
         return next(kind for kind in _KINDS if getattr(self, kind) is not None)
+
+    @property
+    def asks_candidate(self) -> bool:
+        """Whether a pod of the version must run while the gate is asked."""
+        return self.smoke is not None or (self.job is not None and self.job.candidate == "Served")

@@ -120,6 +120,36 @@ class PodReason(StrEnum):
     )
     """The model loads and cannot predict its own input example."""
 
+    # --- what the program of the gate `smoke` says ------------------------------------------------
+    REQUESTS_MISSING = (
+        "RequestsMissing",
+        Exit.UNAVAILABLE,
+        _BLOCKED,
+        "Create the ConfigMap with that key; the requests are then sent.",
+    )
+    """The ConfigMap of the requests, or its key, does not exist."""
+    REQUESTS_MISMATCH = (
+        "RequestsDigestMismatch",
+        Exit.MISMATCH,
+        _FINAL,
+        "Restore the file, or name the digest of the present one.",
+    )
+    """The bytes of the requests are not those of the gate's digest."""
+    REQUESTS_FAILED = (
+        "RequestsFailed",
+        Exit.INVALID,
+        _FINAL,
+        "Correct the model and register it as another version, or correct the requests.",
+    )
+    """A request was not answered, not as expected, or not soon enough."""
+    CANDIDATE_UNREACHABLE = (
+        "CandidateUnreachable",
+        Exit.UNREACHABLE,
+        _PASSING,
+        "Another try succeeds when the candidate's Service answers.",
+    )
+    """The candidate's pod is ready, and its Service does not lead there."""
+
     # --- what programs say of a dataset -----------------------------------------------------------
     DATASET_DIGEST_MISMATCH = (
         "DatasetDigestMismatch",

@@ -1,12 +1,15 @@
-"""What a user may ask of a pod, the same for training and serving: resources, the labels of its node, taints that it tolerates."""
+"""What a user may ask of a pod, the same for training, serving and gates: an image, resources, the labels of its node, taints."""
 
 from typing import Annotated, Literal
 
 from pydantic import Field, WithJsonSchema
 
 from modelyard.api.base import Schema
+from modelyard.api.rules import listed, rule, rules
 
-__all__ = ["Labels", "Quantity", "Resources", "Toleration"]
+__all__ = ["Argument", "Container", "Labels", "Quantity", "Resources", "Toleration", "Variable"]
+
+Argument = Annotated[str, Field(max_length=4096)]
 
 Quantity = Annotated[
     int | str,
@@ -50,3 +53,29 @@ class Toleration(Schema):
         Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None,
         Field(description="The effect: NoSchedule, PreferNoSchedule or NoExecute; all if absent."),
     ] = None
+
+
+class Container(Schema):
+    """Any image."""
+
+    image: Annotated[str, Field(min_length=1, max_length=512, description="The image; by digest it is the same tomorrow.")]
+    command: Annotated[tuple[Argument, ...], Field(max_length=64, description="Its entry point.", json_schema_extra=listed())] = ()
+    args: Annotated[tuple[Argument, ...], Field(max_length=256, description="Its arguments.", json_schema_extra=listed())] = ()
+
+
+class Variable(Schema):
+    """An environment variable of a container."""
+
+    name: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=128,
+            pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
+            description="Its name.",
+            json_schema_extra=rules(
+                rule("!self.startsWith('MODELYARD_')", "names that begin with MODELYARD_ are modelyard's own: take another name")
+            ),
+        ),
+    ]
+    value: Annotated[str, Field(max_length=1024, description="Its value, as it is: no other variable is expanded in it.")] = ""

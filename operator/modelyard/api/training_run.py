@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from modelyard.api.base import DeletionPolicy, Digest, Name, Resource, Schema
-from modelyard.api.pods import Labels, Resources, Toleration
+from modelyard.api.pods import Container, Labels, Resources, Toleration
 from modelyard.api.rules import immutable, listed, mlflow_pairs, rule, rules
 from modelyard.api.trainers import TRAINERS, TrainerKind
 from modelyard.api.training_status import (
@@ -43,7 +43,6 @@ __all__ = [
     "Xgboost",
 ]
 
-Argument = Annotated[str, Field(max_length=4096)]
 S3Uri = Annotated[str, Field(min_length=6, max_length=1024, pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[^%?#]+$")]
 
 
@@ -158,14 +157,6 @@ class Script(Schema):
     key: Annotated[
         str, Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+[.]py$", description="Its key, which ends in .py.")
     ] = "train.py"
-
-
-class Container(Schema):
-    """Any image."""
-
-    image: Annotated[str, Field(min_length=1, max_length=512, description="The image; by digest it is the same tomorrow.")]
-    command: Annotated[tuple[Argument, ...], Field(max_length=64, description="Its entry point.", json_schema_extra=listed())] = ()
-    args: Annotated[tuple[Argument, ...], Field(max_length=256, description="Its arguments.", json_schema_extra=listed())] = ()
 
 
 class External(Schema):

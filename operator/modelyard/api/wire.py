@@ -7,12 +7,18 @@ Standard library only, for pods import it. Names that only one side knows stay t
 __all__ = [
     "ALLOW_CODE",
     "ATTEMPT",
+    "CANDIDATE_DIGEST",
+    "CANDIDATE_STAGE",
+    "CANDIDATE_URI",
+    "CANDIDATE_URL",
+    "CANDIDATE_VERSION",
     "CONFIG_FOLDER",
     "DATA",
     "DATASET_FOLDER",
     "DATASET_PATH",
     "DATASET_TAGS",
     "FETCH",
+    "GATE",
     "LIVE_PATH",
     "MAX_BODY",
     "METRICS_PORT",
@@ -24,6 +30,8 @@ __all__ = [
     "PARAMETERS_FILE",
     "PROGRESS_METRIC",
     "READY_PATH",
+    "REQUESTS_FILE",
+    "REQUESTS_FOLDER",
     "RUNTIME_HEADER",
     "RUN_FILE",
     "RUN_ID",
@@ -44,6 +52,8 @@ FETCH = "fetch"
 """Init container of a serving pod: fetches the model."""
 MODEL = "model"
 """The model server."""
+GATE = "gate"
+"""The one container of a gate's pod."""
 
 
 def program(name: str, *arguments: str) -> list[str]:
@@ -62,6 +72,16 @@ DATASET_PATH = "MODELYARD_DATASET_PATH"
 """The folder that holds the dataset's file."""
 MODEL_NAME = "MODELYARD_MODEL"
 """The registered model's name in MLflow, `<namespace>.<name>`."""
+CANDIDATE_URI = "MODELYARD_CANDIDATE_URI"
+"""Where the files of the version are that a gate judges."""
+CANDIDATE_DIGEST = "MODELYARD_CANDIDATE_DIGEST"
+"""Digest of its artifact tree."""
+CANDIDATE_VERSION = "MODELYARD_CANDIDATE_VERSION"
+"""Its name."""
+CANDIDATE_STAGE = "MODELYARD_CANDIDATE_STAGE"
+"""The stage that it is to take."""
+CANDIDATE_URL = "MODELYARD_CANDIDATE_URL"
+"""Where a pod of it answers, and nothing else does; only where the gate asks for that."""
 WORKERS = "MODELYARD_WORKERS"
 """Processes of a model server."""
 MAX_BODY = "MODELYARD_MAX_REQUEST_BYTES"
@@ -78,6 +98,9 @@ RUN_FILE = "run.json"
 PARAMETERS_FILE = "parameters.json"
 """In CONFIG_FOLDER: the run's parameters."""
 SCRIPT_FOLDER = "/etc/modelyard-script"
+REQUESTS_FOLDER = "/etc/modelyard-requests"
+REQUESTS_FILE = "requests.json"
+"""In REQUESTS_FOLDER: what the gate `smoke` sends."""
 DATASET_FOLDER = "/modelyard/data"
 MODEL_FOLDER = "/modelyard/model"
 

@@ -1,10 +1,34 @@
-"""How a Job stands, and what runs in a pod, read from their status. Why a pod ended or does not start belongs to `pod_state`."""
+"""How a Job stands, and what runs in a pod, read from their status. Why a pod ended or does not start belongs to `pod_state`.
+
+Whose a Job is does not belong here either.
+"""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-__all__ = ["asked_to_end", "completed", "ended_at", "failed", "image_id", "of_kind", "podless_since", "running_since", "succeeded"]
+__all__ = [
+    "POD_COMES",
+    "POD_SAYS",
+    "asked_to_end",
+    "completed",
+    "ended_at",
+    "failed",
+    "failed_at",
+    "has_run",
+    "image_id",
+    "interrupted",
+    "newest_of",
+    "of_kind",
+    "podless_since",
+    "running_since",
+    "succeeded",
+]
+
+POD_COMES = timedelta(seconds=30)
+"""A Job's first pod is created within a second; one that is missing after this long was refused."""
+POD_SAYS = timedelta(seconds=10)
+"""Job and pods are watched apart: one may be seen seconds before the other."""
 
 Manifest = dict[str, Any]
 
@@ -49,6 +73,29 @@ def ended_at(pod: Manifest, container: str) -> datetime | None:
     return next(
         (_time(((s.get("state") or {}).get("terminated") or {}).get("finishedAt")) for s in statuses if s.get("name") == container), None
     )
+
+
+def failed_at(job: Manifest) -> datetime | None:
+    """Return when a Job failed; None if it did not, or does not say."""
+    return _time((failed(job) or {}).get("lastTransitionTime"))
+
+
+def newest_of(pods: Iterable[Manifest]) -> Manifest | None:
+    """Return the pod that was created last."""
+    return max(pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")), default=None)
+
+
+def interrupted(pod: Manifest, container: str) -> bool:
+    """Tell whether a pod was asked to end from outside before its container ended: what that exits with then says nothing."""
+    asked, ended = asked_to_end(pod), ended_at(pod, container)
+    return asked is not None and (ended is None or asked <= ended)
+
+
+def has_run(pod: Manifest, container: str) -> bool:
+    """Tell whether a container has ever been started. One of a pod that ended before that has no time at which it began."""
+    statuses: list[dict[str, Any]] = (pod.get("status") or {}).get("containerStatuses") or []
+    states = [s.get(key) or {} for s in statuses if s.get("name") == container for key in ("state", "lastState")]
+    return any((state.get(how) or {}).get("startedAt") for state in states for how in ("running", "terminated"))
 
 
 def _time(text: object) -> datetime | None:

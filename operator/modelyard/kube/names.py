@@ -17,6 +17,7 @@ __all__ = [
     "DIGEST_TAG",
     "FAILURE_TAG",
     "FIELD_MANAGER",
+    "GATE_LABEL",
     "HEARTBEAT_ANNOTATION",
     "IDENTITY_LABEL",
     "IMAGE_TAG",
@@ -37,6 +38,7 @@ __all__ = [
     "bounded",
     "experiment_name",
     "experiment_prefix",
+    "gate_job",
     "job_name",
     "mlflow_model_name",
     "owner_tags",
@@ -58,6 +60,8 @@ STAGE_LABEL = "modelyard.io/stage"
 VERSION_LABEL = "modelyard.io/version"
 IDENTITY_LABEL = "modelyard.io/identity"
 """Eight hex digits of (version, digest, image, revision): what a serving object serves."""
+GATE_LABEL = "modelyard.io/gate"
+"""On the Job of a gate and its pods: the gate's name. They have no identity, so no Service of a stage selects them."""
 COMPONENT_LABEL = "app.kubernetes.io/component"
 ALLOW_CODE_LABEL = "modelyard.io/allow-code-models"
 ADOPT_ANNOTATION = "modelyard.io/adopt"
@@ -115,6 +119,11 @@ def mlflow_model_name(namespace: str, name: str) -> str:
 def job_name(run: str, attempt: int) -> str:
     """Return the name of the Job of one attempt; its pods get six characters more."""
     return bounded(f"{run}-{attempt}", 57)
+
+
+def gate_job(model: str, stage: str, gate: str, asked: str) -> str:
+    """Return the name of the Job of a gate; `asked` is a hash of what is asked. Its pods get six characters more."""
+    return f"{bounded(f'{model}-{stage}-{gate}', 48)}-{asked}"
 
 
 def serving_name(model: str, stage: str) -> str:

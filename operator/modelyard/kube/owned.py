@@ -74,7 +74,7 @@ OWNED = (
         "Holds the parameters of a run; only the metadata is watched.",
         metadata_only=True,
     ),
-    OwnedKind("v1", "Service", "services", _KEEP, "Is the address of a stage."),
+    OwnedKind("v1", "Service", "services", _KEEP, "Is the address of a stage, or of a candidate that a gate asks."),
     OwnedKind("apps/v1", "Deployment", "deployments", _KEEP, "Serves a version."),
     OwnedKind(
         "apps/v1",
@@ -83,7 +83,7 @@ OWNED = (
         _KEEP,
         "Keeps the pod template that was rolled out in a stage.",
     ),
-    OwnedKind("batch/v1", "Job", "jobs", _KEEP, "Is an attempt at training."),
+    OwnedKind("batch/v1", "Job", "jobs", _KEEP, "Is an attempt at training, or asks a gate."),
     OwnedKind(
         "autoscaling/v2",
         "HorizontalPodAutoscaler",

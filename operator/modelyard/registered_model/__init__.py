@@ -5,7 +5,9 @@ To read in this order:
     decide          the whole decision, about the model
     stage           the decision about one stage
     promotion       a promotion as a list of steps: a new rule goes there
-    view            what the two before look at
+    checks, trial   its steps that ask gates: at once, and by Jobs
+    gates           one module a kind of gate; `tries` reads the Jobs that ask some of them
+    view            what all of these look at
     serving, build  which objects serve a stage, and how they look
     pods            how pods stand
     versions        what is recorded of versions

@@ -58,12 +58,14 @@ __all__ = [
     "deployment",
     "disruption_budget",
     "operator_runtime",
+    "private_service",
     "revision",
     "served",
     "served_by",
     "service",
     "template",
     "template_in",
+    "workload_name",
 ]
 
 REVISION = 3
@@ -220,7 +222,7 @@ def revision(model: RegisteredModel, stage: str, what: ServedVersion, rolled_out
     return {
         "apiVersion": "apps/v1",
         "kind": "ControllerRevision",
-        "metadata": _metadata(model, stage, _workload_name(model, stage, what), what),
+        "metadata": _metadata(model, stage, workload_name(model, stage, what), what),
         "revision": what.runtime.revision,
         "data": {"template": rolled_out},
     }
@@ -267,7 +269,7 @@ def deployment(
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": _metadata(model, stage, _workload_name(model, stage, what), what),
+        "metadata": _metadata(model, stage, workload_name(model, stage, what), what),
         "spec": {
             "replicas": replicas,
             "minReadySeconds": _MIN_READY_SECONDS,
@@ -281,11 +283,20 @@ def deployment(
 
 def service(model: RegisteredModel, stage: str, what: ServedVersion) -> Manifest:
     """Return the stage's address, which routes to one version."""
+    return _service(model, stage, what, serving_name(model.metadata.name, stage))
+
+
+def private_service(model: RegisteredModel, stage: str, what: ServedVersion) -> Manifest:
+    """Return the candidate's own address, which has the name of its Deployment: what tries it asks there."""
+    return _service(model, stage, what, workload_name(model, stage, what))
+
+
+def _service(model: RegisteredModel, stage: str, what: ServedVersion, name: str) -> Manifest:
     port = {"name": "http", "port": 80, "targetPort": PORT, "protocol": "TCP"}
     return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": _metadata(model, stage, serving_name(model.metadata.name, stage), what),
+        "metadata": _metadata(model, stage, name, what),
         "spec": {"type": "ClusterIP", "selector": _selector(model, stage, what), "ports": [port]},
     }
 
@@ -306,7 +317,7 @@ def autoscaler(model: RegisteredModel, stage: str, what: ServedVersion) -> Manif
     if wanted is None:
         return None
     target = {"type": "Utilization", "averageUtilization": wanted.target_cpu_utilization_percentage}
-    workload = {"apiVersion": "apps/v1", "kind": "Deployment", "name": _workload_name(model, stage, what)}
+    workload = {"apiVersion": "apps/v1", "kind": "Deployment", "name": workload_name(model, stage, what)}
     return {
         "apiVersion": "autoscaling/v2",
         "kind": "HorizontalPodAutoscaler",
@@ -320,7 +331,8 @@ def autoscaler(model: RegisteredModel, stage: str, what: ServedVersion) -> Manif
     }
 
 
-def _workload_name(model: RegisteredModel, stage: str, what: ServedVersion) -> str:
+def workload_name(model: RegisteredModel, stage: str, what: ServedVersion) -> str:
+    """Return the name of a version's Deployment, ControllerRevision and private Service."""
     return version_workload(model.metadata.name, stage, what.version, what.runtime.identity)
 
 

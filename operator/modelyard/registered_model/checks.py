@@ -1,16 +1,17 @@
-"""Steps of a promotion before any pod starts: the stage that a version comes from, and gates. Pure."""
+"""Steps of a promotion that only ask: the stage that a version comes from, and gates. Pure."""
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from modelyard.api.blocker import Blocker
 from modelyard.api.gates import Verdict
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.api.registered_model import StepState
-from modelyard.registered_model.gates.judging import asked_in, judge
+from modelyard.registered_model.gates.judging import Result, asked_in, judge
 from modelyard.registered_model.step import DETAIL, Step, rejected
 from modelyard.registered_model.view import StageView
 
-__all__ = ["comes_from", "gates"]
+__all__ = ["asked", "comes_from", "gates"]
 
 
 def comes_from(view: StageView, _now: datetime) -> Step:
@@ -29,25 +30,31 @@ def comes_from(view: StageView, _now: datetime) -> Step:
 
 
 def gates(view: StageView, now: datetime) -> Step:
-    """Ask the gates that need no pods: one Fail rejects, and all have to pass."""
-    names = asked_in("gates", view.spec.gates if view.spec else ())
+    """Ask the gates that need no pods."""
+    return asked("gates", view, now)
+
+
+def asked(step: str, view: StageView, now: datetime) -> Step:
+    """Ask the gates of a step: one Fail rejects, and all have to pass."""
+    names = asked_in(step, view.spec.gates if view.spec else ())
     results = [result for result in judge(view, now) if result.status.name in names]
-    said = {result.status.name: result.status for result in results}
-    failed = [each for each in said.values() if each.verdict is Verdict.FAIL]
+    failed = [result for result in results if result.status.verdict is Verdict.FAIL]
     if failed:
-        message = " ".join(f"{each.name}: {each.message}." for each in failed)
-        return rejected(view, "gates", Reason.GATE_FAILED, message, now)
-    open_ = [each for each in said.values() if each.verdict is not Verdict.PASS]
-    passed = f"{len(said) - len(open_)} of {len(said)} pass"
+        return rejected(view, step, Reason.GATE_FAILED, _said(failed), now)
+    open_ = [result for result in results if result.status.verdict is not Verdict.PASS]
+    passed = f"{len(results) - len(open_)} of {len(results)} pass"
     if not open_:
-        return Step("gates", StepState.DONE, passed)
+        return Step(step, StepState.DONE, passed)
     wanted = view.wanted
     assert wanted is not None, "the step before admits it"
-    waits = " ".join(f"{each.name}: {each.message}." for each in open_)
     again = min((result.again for result in results if result.again is not None), default=None)
-    blocker = Blocker.of(Reason.GATES_PENDING, f"{wanted.version} waits for its gates ({passed}). {_stable(view)}. {waits}")
-    detail = f"{passed}; waits for {', '.join(each.name for each in open_)}"
-    return Step("gates", StepState.WAITING, detail[:DETAIL], blocker=blocker, requeue_after=again)
+    blocker = Blocker.of(Reason.GATES_PENDING, f"{wanted.version} waits for its gates ({passed}). {_stable(view)}. {_said(open_)}")
+    detail = f"{passed}; waits for {', '.join(result.status.name for result in open_)}"
+    return Step(step, StepState.WAITING, detail[:DETAIL], blocker=blocker, requeue_after=again)
+
+
+def _said(results: Iterable[Result]) -> str:
+    return " ".join(f"{result.status.name}: {result.message.rstrip('.')}." for result in results)
 
 
 def _stable(view: StageView) -> str:

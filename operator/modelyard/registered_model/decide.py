@@ -133,7 +133,7 @@ def _recording(model: RegisteredModel, status: RegisteredModelStatus, decisions:
     else:
         message = " ".join(f"{name}: {each.status.desired} is being promoted." for name, each in decisions.items() if each.record)
         said = (*progressing(Reason.PROMOTING, message), *_kept(status, "Synced"))
-    events = tuple(history.event(made) for made in entries)
+    events = (*(history.event(made) for made in entries), *(event for decision in decisions.values() for event in decision.events))
     return Record(status.model_copy(update={"conditions": said}), events)
 
 
@@ -354,6 +354,8 @@ def in_sync(model: RegisteredModel, owned: tuple[Manifest, ...]) -> bool:
     if status.observed_generation != model.metadata.generation or not (status.is_true("Ready") and status.is_true("Synced")):
         return False
     if any(stage.candidate is not None or stage.draining for stage in status.stages.values()):
+        return False
+    if any(each["kind"] == "Job" for each in owned):  # of a gate: it is to be read, or deleted
         return False
     serving = {stage_of(each) for each in owned if each["kind"] == "Deployment"}
     return all(name in serving for name, stage in status.stages.items() if stage.desired_replicas)

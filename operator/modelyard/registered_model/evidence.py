@@ -3,20 +3,24 @@
 Verdicts do not belong here (`gates`).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 
 from modelyard.api.experiment import Experiment, Objective
-from modelyard.api.gates import Gate
+from modelyard.api.gates import GATES, Gate
 from modelyard.api.mlmodel import MLMODEL_LIMIT, Signature, read_signature
 from modelyard.api.registered_model import RegisteredModel, VersionStatus
+from modelyard.api.text import Words
 from modelyard.api.training_run import TrainingRun
 from modelyard.errors import Forbidden, Invalid
+from modelyard.kube.jobs import POD_COMES, of_kind, podless_since
 from modelyard.kube.names import CONNECTION_SECRET
+from modelyard.plan import Manifest
 from modelyard.ports import Cluster, Tenant, TrackedRun
 from modelyard.registered_model.gates.judging import open_gates
 from modelyard.registered_model.observation import Evidence
 
-__all__ = ["gather"]
+__all__ = ["creation_errors", "gather"]
 
 _SHOWN = 100
 
@@ -47,6 +51,23 @@ async def gather(model: RegisteredModel, cluster: Cluster, tenant: Tenant) -> Ev
             if (objective := _objective(run, cluster)) is not None:
                 objectives[candidate.name] = objective
     return Evidence(runs, signatures, training_runs, objectives)
+
+
+async def creation_errors(owned: Iterable[Manifest], cluster: Cluster, words: Words, now: datetime) -> dict[str, str]:
+    """Return why Kubernetes creates no pod for Jobs that should have one by now, by their uid. It tells that in events only.
+
+    Raises:
+        Unavailable: Kubernetes did not answer.
+
+    """
+    found: dict[str, str] = {}
+    for job in of_kind(owned, "Job"):
+        meta, since = job["metadata"], podless_since(job)
+        if since is None or now - since < POD_COMES or len(found) >= GATES:
+            continue
+        if (error := await cluster.creation_error(meta["namespace"], meta["uid"])) is not None:
+            found[meta["uid"]] = words(error)
+    return found
 
 
 def _open(model: RegisteredModel) -> Iterator[tuple[Gate, VersionStatus, VersionStatus | None]]:

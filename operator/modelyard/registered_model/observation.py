@@ -59,6 +59,7 @@ class Evidence:
         signatures: By digest of the version; None: the model has none.
         training_runs: TrainingRuns by name.
         objectives: By version, the objective of the Experiment that it came from.
+        creation_errors: By the uid of a gate's Job that has no pod, why Kubernetes can create none.
 
     """
 
@@ -66,6 +67,7 @@ class Evidence:
     signatures: Mapping[str, Signature | str | None] = field(default_factory=dict)
     training_runs: Mapping[str, TrainingRun] = field(default_factory=dict)
     objectives: Mapping[str, Objective] = field(default_factory=dict)
+    creation_errors: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class Observation:
 
     Attributes:
         declarations: The versions that there should be.
-        owned: Its Deployments, Services, autoscalers, budgets, ControllerRevisions and pods.
+        owned: Its Deployments, Services, autoscalers, budgets, ControllerRevisions, Jobs of gates, and pods.
         refusals: Applies that the API server refused in this reconcile, by kind and name.
         model: The registered model of our name in MLflow, whoever it belongs to.
         versions: Its versions there, oldest first.

@@ -20,7 +20,7 @@ from modelyard.kube.pod_words import cleaned
 from modelyard.plan import Manifest
 from modelyard.ports import Cluster, Ports, Tenant, TrackedModel, TrackedVersion
 from modelyard.registered_model.declarations import declarations
-from modelyard.registered_model.evidence import gather
+from modelyard.registered_model.evidence import creation_errors, gather
 from modelyard.registered_model.neighbours import neighbours
 from modelyard.registered_model.observation import Artifacts, Observation, Source
 from modelyard.registered_model.sources import resolve
@@ -29,7 +29,7 @@ from modelyard.registered_model.versions import tracked_by_name
 __all__ = ["observe"]
 
 
-async def observe(model: RegisteredModel, ports: Ports, _now: datetime) -> Observation:
+async def observe(model: RegisteredModel, ports: Ports, now: datetime) -> Observation:
     """Read Kubernetes, MLflow and S3.
 
     Raises:
@@ -55,7 +55,9 @@ async def observe(model: RegisteredModel, ports: Ports, _now: datetime) -> Obser
     except ModelyardError as error:
         found = replace(found, dependency_error=error)
     words = ports.words(meta.namespace)  # by the Secret as it was read now
-    return replace(found, owned=tuple(cleaned(each, words) for each in ports.cluster.owned(meta.uid)))
+    owned = tuple(cleaned(each, words) for each in ports.cluster.owned(meta.uid))
+    errors = await creation_errors(owned, ports.cluster, words, now)
+    return replace(found, owned=owned, evidence=replace(found.evidence, creation_errors=errors))
 
 
 def _lacks_connection(owned: Manifest) -> bool:

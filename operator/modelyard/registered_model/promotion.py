@@ -2,7 +2,8 @@
 
     admit    the version exists, its bytes are recorded, and the stage has not rejected it
     from     it has held the stage that it must come from, if the spec names one
-    gates    the gates have passed it, if the spec has any
+    gates    the gates that need no pods have passed it, if the spec has any
+    trial    the gates that need pods have passed it, if the spec has any
     start    its pods are starting next to those of the stable version, until they are available
     switch   the Service routes to it
     record   it is effective
@@ -12,23 +13,18 @@ the progress in the status and the condition's message. A new rule is another st
 """
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from modelyard.api.blocker import Blocker
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.api.registered_model import StageStatus, StepState
-from modelyard.errors import ModelyardError
 from modelyard.kube.names import serving_name
-from modelyard.registered_model import checks, overrides, serving
+from modelyard.registered_model import checks, overrides, serving, trial
 from modelyard.registered_model.gates.judging import steps_of
-from modelyard.registered_model.step import DETAIL, Step, drain, rejected, without_candidate
+from modelyard.registered_model.step import DETAIL, RETRY_REFUSED, Step, drain, refused_step, rejected, without_candidate
 from modelyard.registered_model.view import StageView
 
-__all__ = ["ALWAYS", "current", "names", "refused_step", "steps"]
-
-_RETRY_REFUSED = timedelta(seconds=30)
-_FIELDS = {word: f"serving.{word}" for word in ("resources", "nodeSelector", "tolerations", "autoscaling", "replicas")}
-"""By a word of the API server's refusal the field of a stage that it is about."""
+__all__ = ["ALWAYS", "current", "names", "steps"]
 
 
 def steps(view: StageView, now: datetime) -> tuple[Step, ...]:
@@ -147,7 +143,7 @@ def _without_address(view: StageView, neighbour: str) -> Step:
         " Choose a name for this object, or its stage, that does not join to the same."
     )
     blocker = Blocker.of(Reason.REQUEST_REFUSED, message, needs_action=True)
-    return Step("start", StepState.FAILED, message[:DETAIL], blocker=blocker, requeue_after=_RETRY_REFUSED)
+    return Step("start", StepState.FAILED, message[:DETAIL], blocker=blocker, requeue_after=RETRY_REFUSED)
 
 
 # --- switch -------------------------------------------------------------------------------------
@@ -171,17 +167,6 @@ def _switch(view: StageView, _now: datetime) -> Step:
 def _held(name: str, view: StageView) -> Step:
     message = f"{view.desired} is ready, and the stage switches to it when MLflow and S3 answer."
     return Step(name, StepState.WAITING, message[:DETAIL], blocker=Blocker.of(Reason.PROMOTING, message))
-
-
-def refused_step(name: str, stage: str, error: ModelyardError) -> Step:
-    """Return a step whose apply the API server refused."""
-    field = next((field for word, field in _FIELDS.items() if word in error.detail), "serving")
-    message = (
-        f"Kubernetes refused to {error.operation} {error.subject}: {error.detail}. Change what it names: what comes from the spec"
-        f" is spec.stages.{stage}.{field}. Until then it is tried again every {_RETRY_REFUSED.seconds} s."
-    )
-    blocker = Blocker.of(Reason.REQUEST_REFUSED, message, needs_action=True)
-    return Step(name, StepState.FAILED, message[:DETAIL], blocker=blocker, requeue_after=_RETRY_REFUSED)
 
 
 # --- record -------------------------------------------------------------------------------------
@@ -215,6 +200,7 @@ _STEPS: dict[str, Callable[[StageView, datetime], Step]] = {
     "admit": _admit,
     "from": checks.comes_from,
     "gates": checks.gates,
+    "trial": trial.trial,
     "start": _start,
     "switch": _switch,
     "record": _record,

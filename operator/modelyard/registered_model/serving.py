@@ -1,24 +1,38 @@
 """Which serving objects a stage lacks, and which of them expire. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from modelyard.api.registered_model import Draining, ServedVersion
 from modelyard.errors import ModelyardError
 from modelyard.kube.applied import in_sync
+from modelyard.kube.names import serving_name
 from modelyard.plan import Apply, Delete, Manifest
 from modelyard.registered_model import build
 from modelyard.registered_model.pods import Health, health
 from modelyard.registered_model.versions import may_start
 from modelyard.registered_model.view import StageView, identity_of
 
-__all__ = ["DRAIN", "draining", "everything", "expired", "fronts", "refused", "replicas", "routes", "standing", "workload"]
+__all__ = [
+    "DRAIN",
+    "draining",
+    "everything",
+    "expired",
+    "fronts",
+    "private_route",
+    "refused",
+    "replicas",
+    "routes",
+    "standing",
+    "unneeded",
+    "workload",
+]
 
 DRAIN = timedelta(seconds=15)
 """How long a displaced version keeps its pods: by then every node's proxy has seen the Service change."""
 
-_ORDER = {"Service": 0, "HorizontalPodAutoscaler": 1, "PodDisruptionBudget": 2, "Deployment": 3, "ControllerRevision": 4}
+_ORDER = {"Service": 0, "HorizontalPodAutoscaler": 1, "PodDisruptionBudget": 2, "Job": 3, "Deployment": 4, "ControllerRevision": 5}
 """Owned objects in deletion order: the Service first, so that no request reaches a terminating pod."""
 _DELETES = 50
 """Deletions of one stage in a round: more objects than that are not the operator's own work, and
@@ -35,22 +49,28 @@ def standing(view: StageView, what: ServedVersion) -> Health:
 def replicas(view: StageView, what: ServedVersion) -> int:
     """Return how many pods a version should have.
 
-    With an autoscaler it is what that has come to; for a candidate, what the stable version has.
+    With an autoscaler it is what that has come to; for a candidate, at least what the stable version has.
     """
     scaling = view.serving.autoscaling
     if scaling is None:
         return view.serving.replicas
     live = view.of_kind("Deployment", what)
-    if not live and view.effective is not None:
-        live = view.of_kind("Deployment", view.effective)
-    now = int(live[0]["spec"].get("replicas", 1)) if live else scaling.min_replicas
+    if view.effective is not None and what != view.effective:
+        live = [*live, *view.of_kind("Deployment", view.effective)]
+    now = max((int(each["spec"].get("replicas", 1)) for each in live), default=scaling.min_replicas)
     return min(max(now, scaling.min_replicas), scaling.max_replicas)
 
 
-def workload(view: StageView, what: ServedVersion) -> tuple[Apply, ...]:
+def workload(view: StageView, what: ServedVersion, count: int | None = None) -> tuple[Apply, ...]:
     """Return the applies that bring a version's pods to where they should be.
 
     A version that must not be served gets no new pods, and the pods that it has are left alone.
+
+    Args:
+        view: The stage.
+        what: The version.
+        count: How many pods; None: as many as the stage has.
+
     """
     known = view.versions.get(what.version)
     if known is None or not may_start(known) or known.uri is None or known.digest != what.digest:
@@ -58,7 +78,8 @@ def workload(view: StageView, what: ServedVersion) -> tuple[Apply, ...]:
     template = _template(view, what, known.uri)
     wanted = [build.revision(view.model, view.name, what, template)]
     around = replace(view.around, pull_secrets=_pull_secrets(view, what))
-    wanted.append(build.deployment(view.model, view.name, what, template, replicas=replicas(view, what), around=around))
+    number = replicas(view, what) if count is None else count
+    wanted.append(build.deployment(view.model, view.name, what, template, replicas=number, around=around))
     return _missing(view, wanted)
 
 
@@ -90,6 +111,11 @@ def routes(view: StageView, what: ServedVersion) -> tuple[Apply | Delete, ...]:
     return (*_missing(view, [*wanted, *([scaler] if scaler else [])]), *_deletes(surplus))
 
 
+def private_route(view: StageView, what: ServedVersion) -> tuple[Apply, ...]:
+    """Return what makes a candidate's own Service select it."""
+    return _missing(view, [build.private_service(view.model, view.name, what)])
+
+
 def refused(view: StageView, actions: Iterable[Apply | Delete]) -> ModelyardError | None:
     """Return why the API server refused one of these applies in this reconcile."""
     names = [(each.manifest["kind"], each.manifest["metadata"]["name"]) for each in actions if isinstance(each, Apply)]
@@ -99,11 +125,12 @@ def refused(view: StageView, actions: Iterable[Apply | Delete]) -> ModelyardErro
 def expired(view: StageView, keep: Iterable[ServedVersion | None], now: datetime) -> tuple[tuple[Delete, ...], timedelta | None]:
     """Return what to delete of versions that are neither kept nor draining, and when the next is due.
 
-    The template of the previous version stays: a rollback restores it whole.
+    The template of the previous version stays: a rollback restores it whole. So does that of the
+    candidate, which may have no pods while people are asked.
     """
     kept = {what.runtime.identity for what in keep if what is not None}
     drains = draining(view, now)
-    templates = kept | ({view.status.previous.runtime.identity} if view.status.previous else set())
+    templates = kept | {what.runtime.identity for what in (view.status.previous, view.status.candidate) if what is not None}
     serving = kept | {each.identity for each in drains}
     gone = [each for each in view.of_kind("Deployment") if identity_of(each) not in serving]
     gone += [each for each in view.of_kind("ControllerRevision") if identity_of(each) not in templates | serving]
@@ -115,16 +142,29 @@ def draining(view: StageView, now: datetime) -> tuple[Draining, ...]:
     return tuple(each for each in view.status.draining if each.until_time > now)
 
 
-def everything(view: StageView, *, but: Iterable[str] = ()) -> tuple[Delete, ...]:
-    """Return the deletion of all that serves the stage, in order; templates of these identities stay."""
+def unneeded(view: StageView, keep: Collection[tuple[str, str]] = ()) -> tuple[Delete, ...]:
+    """Return what to delete of what tries versions, Jobs of gates and private Services; these, by kind and name, stay."""
+    public = serving_name(view.model.metadata.name, view.name)
+    found = (each for each in view.owned if each["kind"] in {"Job", "Service"})
+    return _deletes(each for each in found if name_of(each) not in {*keep, ("Service", public)})
+
+
+def everything(view: StageView, *, but: Iterable[str] = (), keep: Collection[tuple[str, str]] = ()) -> tuple[Delete, ...]:
+    """Return the deletion of all that serves the stage, in order; templates of some identities, and objects by kind and name, stay."""
     kept = set(but)
-    gone = [each for each in view.owned if each["kind"] in _ORDER]
+    gone = [each for each in view.owned if each["kind"] in _ORDER and name_of(each) not in keep]
     return _deletes(each for each in gone if each["kind"] != "ControllerRevision" or identity_of(each) not in kept)
 
 
 def fronts(view: StageView) -> tuple[Delete, ...]:
     """Return the deletion of what routes to the stage, and of what belongs to that."""
-    return _deletes(each for each in view.owned if each["kind"] in _FRONTS)
+    public = serving_name(view.model.metadata.name, view.name)
+    return _deletes(each for each in view.owned if each["kind"] in _FRONTS and each["metadata"]["name"] == public)
+
+
+def name_of(owned: Manifest) -> tuple[str, str]:
+    """Return kind and name of an object."""
+    return owned["kind"], owned["metadata"]["name"]
 
 
 def _missing(view: StageView, wanted: Iterable[Manifest]) -> tuple[Apply, ...]:

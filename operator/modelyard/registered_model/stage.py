@@ -8,11 +8,11 @@ from modelyard.api.gates import Verdict
 from modelyard.api.registered_model import HistoryEntry, JudgedVersion, ServedVersion, StageStatus, StepState, StepStatus
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.kube.names import serving_name
-from modelyard.plan import Apply, Delete
-from modelyard.registered_model import build, overrides, promotion, serving
+from modelyard.plan import Apply, Delete, Event
+from modelyard.registered_model import build, overrides, promotion, serving, trial
 from modelyard.registered_model.gates.judging import judge
 from modelyard.registered_model.history import entry
-from modelyard.registered_model.step import Step, without_candidate
+from modelyard.registered_model.step import Step, refused_step, without_candidate
 from modelyard.registered_model.versions import may_start
 from modelyard.registered_model.view import StageView
 
@@ -32,6 +32,7 @@ class StageDecision:
         actions: Applies and deletes of what serves it.
         entry: What the history gains; with it the status is written first.
         record: Whether the status must be written before anything else is done.
+        events: What is told to users when it is.
         requeue_after: When to reconcile again though nothing changed.
 
     """
@@ -41,6 +42,7 @@ class StageDecision:
     entry: HistoryEntry | None = None
     record: bool = False
     requeue_after: timedelta | None = None
+    events: tuple[Event, ...] = ()
 
 
 def decide_stage(view: StageView, now: datetime) -> StageDecision:
@@ -125,6 +127,7 @@ def _steady(view: StageView, now: datetime) -> StageDecision:
         return StageDecision(status.model_copy(update=none), serving.everything(view, but=_templates(view)))
     actions = (*serving.workload(view, stable), *serving.routes(view, stable))
     gone, left = serving.expired(view, [stable], now)
+    gone = (*serving.unneeded(view), *gone)
     blocker = _unwell(view, stable) or overrides.trouble(view.name, view.spec, view.status, now)
     status = status.model_copy(update=_pods(view, stable) | {"blocked": blocker})
     ends = view.override.until_time - now if view.override is not None else None
@@ -140,13 +143,16 @@ def _changing(view: StageView, now: datetime) -> StageDecision:
         if step.name == "record":
             recorded = recorded.model_copy(update={"steps": _all_done(recorded, promotion.names(view))})
             return StageDecision(recorded, entry=entry(view, view.wanted, now), record=True)
-        return StageDecision(recorded, record=True)
+        return StageDecision(recorded, record=True, events=step.events)
     stable, status = view.effective, view.status.model_copy(update=judged)
     if _passed(status) - _passed(view.status):
         # What passed is recorded before anything is done for it.
         return StageDecision(status.model_copy(update={"steps": _steps(view, progress, now)}), record=True)
     candidate = status.candidate
-    gone, left = serving.expired(view, [stable, candidate], now)
+    kept = step.keeps | trial.jobs(view, now)
+    idle = step.without_pods and candidate is not None and view.routed != candidate.runtime.identity
+    gone, left = serving.expired(view, [stable, None if idle else candidate], now)
+    gone = (*serving.unneeded(view, kept), *gone)
     actions: tuple[Apply | Delete, ...] = ()
     if stable is not None and view.is_served:
         actions = serving.workload(view, stable)
@@ -154,7 +160,7 @@ def _changing(view: StageView, now: datetime) -> StageDecision:
             actions += serving.routes(view, stable)
         status = status.model_copy(update=_pods(view, stable))
     elif not view.is_served:
-        gone, left = serving.everything(view, but=_templates(view)), None
+        gone, left = serving.everything(view, but=_templates(view), keep=kept), None
         status = status.model_copy(update=_NO_PODS)
     elif view.routed not in {None, candidate.runtime.identity if candidate else None}:
         # Another candidate was asked for just before the first one was recorded as effective.
@@ -211,7 +217,7 @@ def _acting(view: StageView, status: StageStatus, actions: tuple[Apply | Delete,
     tried = tuple(each for each in actions if not (isinstance(each, Apply) and _name(each) in view.refusals))
     error = serving.refused(view, actions)
     if error is not None and (status.blocked is None or not status.blocked.needs_action):
-        step = promotion.refused_step("start", view.name, error)
+        step = refused_step("start", view.name, error)
         status = status.model_copy(update={"blocked": step.blocker})
         left = min(each for each in (left, step.requeue_after) if each is not None)
     return StageDecision(status, tried, requeue_after=left)

@@ -5,15 +5,20 @@ from datetime import datetime, timedelta
 
 from modelyard.api.blocker import Blocker
 from modelyard.api.registered_model import Draining, Rejection, ServedVersion, StageStatus, StepState
-from modelyard.plan import Apply, Delete
+from modelyard.api.registered_model import ModelReason as Reason
+from modelyard.errors import ModelyardError
+from modelyard.plan import Apply, Delete, Event
 from modelyard.registered_model import serving
 from modelyard.registered_model.view import StageView
 
-__all__ = ["DETAIL", "Step", "drain", "rejected", "without_candidate"]
+__all__ = ["DETAIL", "RETRY_REFUSED", "Step", "drain", "refused_step", "rejected", "without_candidate"]
 
 DETAIL = 128
 """Characters of a step's detail."""
-_REJECTIONS = 3
+_REJECTIONS, _REMEMBERED = 3, 256
+RETRY_REFUSED = timedelta(seconds=30)
+_FIELDS = {word: f"serving.{word}" for word in ("resources", "nodeSelector", "tolerations", "autoscaling", "replicas")}
+"""By a word of the API server's refusal the field of a stage that it is about."""
 _DRAINS = 4
 
 
@@ -29,6 +34,9 @@ class Step:
         blocker: Why it is not done.
         requeue_after: When to look at it again though nothing changed.
         record: The stage's status to write before anything else is done.
+        events: What is told to users when `record` is written.
+        keeps: What it needs of Jobs and private Services, and of all objects of a stage without pods, by kind and name.
+        without_pods: While the promotion is at this step the candidate has no pods: nothing asks them.
 
     """
 
@@ -39,6 +47,9 @@ class Step:
     blocker: Blocker | None = None
     requeue_after: timedelta | None = None
     record: StageStatus | None = None
+    events: tuple[Event, ...] = ()
+    keeps: frozenset[tuple[str, str]] = frozenset()
+    without_pods: bool = False
 
 
 def without_candidate(view: StageView, now: datetime) -> StageStatus:
@@ -77,10 +88,24 @@ def rejected(view: StageView, name: str, reason: str, message: str, now: datetim
         spec_hash=view.spec_hash,
         attempt=view.attempt,
         reason=reason,
-        message=message[:256],
+        message=message[:_REMEMBERED],
         time=now,
     )
     status = without_candidate(view, now)
     others = (each for each in status.rejected if (each.digest, each.runtime) != (rejection.digest, rejection.runtime))
     status = status.model_copy(update={"rejected": (*others, rejection)[-_REJECTIONS:]})
-    return Step(name, StepState.FAILED, message[:DETAIL], record=status)
+    whole = Event(str(reason), f"{view.name} does not take {candidate.version}. {message}", warning=True)
+    # The condition's own event has what is remembered.
+    events = (whole,) if len(message) > _REMEMBERED else ()
+    return Step(name, StepState.FAILED, message[:DETAIL], record=status, events=events)
+
+
+def refused_step(name: str, stage: str, error: ModelyardError) -> Step:
+    """Return a step whose apply the API server refused."""
+    field = next((field for word, field in _FIELDS.items() if word in error.detail), "serving")
+    message = (
+        f"Kubernetes refused to {error.operation} {error.subject}: {error.detail}. Change what it names: what comes from the spec"
+        f" is spec.stages.{stage}.{field}. Until then it is tried again every {RETRY_REFUSED.seconds} s."
+    )
+    blocker = Blocker.of(Reason.REQUEST_REFUSED, message, needs_action=True)
+    return Step(name, StepState.FAILED, message[:DETAIL], blocker=blocker, requeue_after=RETRY_REFUSED)

@@ -19,7 +19,7 @@ from modelyard.api.registered_model import (
     VersionStatus,
 )
 from modelyard.errors import ModelyardError
-from modelyard.kube.names import IDENTITY_LABEL
+from modelyard.kube.names import IDENTITY_LABEL, serving_name
 from modelyard.kube.pods import Runtime
 from modelyard.plan import Manifest
 from modelyard.registered_model import build, overrides
@@ -196,7 +196,7 @@ class StageView:
     @property
     def routed(self) -> str | None:
         """The identity that the stage's Service selects."""
-        service = next(iter(self.of_kind("Service")), None)
+        service = self.live("Service", serving_name(self.model.metadata.name, self.name))
         selector: Mapping[str, str] = ((service or {}).get("spec") or {}).get("selector") or {}
         return selector.get(IDENTITY_LABEL)
 

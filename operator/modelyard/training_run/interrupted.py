@@ -12,7 +12,7 @@ from modelyard.api.base import condition
 from modelyard.api.conditions import progressing
 from modelyard.api.training_run import TrainingReason as Reason
 from modelyard.api.training_run import TrainingRun, TrainingRunStatus
-from modelyard.kube.jobs import asked_to_end, completed, ended_at, succeeded
+from modelyard.kube.jobs import completed, interrupted, newest_of, succeeded
 from modelyard.plan import Act, Manifest, Plan, Record, ReopenRun, Rest
 from modelyard.training_run import jobs
 from modelyard.training_run.build import TRAINER
@@ -37,12 +37,11 @@ def is_interrupted(run: TrainingRun, job: Manifest, pods: Sequence[Manifest], no
         return False
     if is_recorded(run):
         return True
-    newest = max(pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")), default=None)
+    newest = newest_of(pods)
     if newest is None:
         since = completed(job)
         return since is not None and now - since < _JUST_NOW
-    asked, ended = asked_to_end(newest), ended_at(newest, TRAINER)
-    return asked is not None and (ended is None or asked <= ended)
+    return interrupted(newest, TRAINER)
 
 
 def is_recorded(run: TrainingRun) -> bool:

@@ -9,7 +9,7 @@ from modelyard.api.pod_end import PodReason
 from modelyard.api.text import Words
 from modelyard.api.training_run import DatasetStatus, Failure
 from modelyard.api.training_run import TrainingReason as Reason
-from modelyard.kube.jobs import failed, podless_since, running_since
+from modelyard.kube.jobs import POD_COMES, POD_SAYS, failed, failed_at, podless_since, running_since
 from modelyard.kube.names import FAILURE_TAG
 from modelyard.kube.pod_state import PodEnd, not_created, pod_end, terminations, workload_end
 from modelyard.plan import Manifest
@@ -18,10 +18,6 @@ from modelyard.training_run.build import DATA, TRAINER
 
 __all__ = ["Waiting", "closed", "dataset", "failure", "final", "is_podless", "is_unsettled", "told", "too_late", "waiting"]
 
-_POD_COMES = timedelta(seconds=30)
-"""A Job's first pod is created within a second; one that is missing after this long was refused."""
-_POD_SAYS = timedelta(seconds=10)
-"""Job and pods are watched apart: one may be seen seconds before the other."""
 _ASK_AGAIN = timedelta(minutes=1)
 _MESSAGE_LIMIT, _TAG_LIMIT = 2048, 1000
 _ANOTHER = " A corrected run is another TrainingRun."
@@ -72,7 +68,7 @@ def told(found: Failure) -> bool:
 def is_podless(job: Manifest, now: datetime) -> bool:
     """Tell whether a Job has had no pod for so long that something must keep Kubernetes from creating one."""
     since = podless_since(job)
-    return since is not None and now - since >= _POD_COMES
+    return since is not None and now - since >= POD_COMES
 
 
 def waiting(job: Manifest, pods: Iterable[Manifest], now: datetime, *, ran: bool, creation_error: str | None = None) -> Waiting | None:
@@ -97,7 +93,7 @@ def waiting(job: Manifest, pods: Iterable[Manifest], now: datetime, *, ran: bool
             return Waiting(reason, found.text(), stalled=found.needs_action)
     if not any((pod.get("status") or {}).get("phase") in {"Running", "Succeeded", "Failed"} for pod in pods):
         since = podless_since(job)
-        left = None if ran or there or since is None else since + _POD_COMES - now
+        left = None if ran or there or since is None else since + POD_COMES - now
         if left is not None and left <= timedelta(0):
             return _without_pod(job, creation_error)
         return Waiting(Reason.SCHEDULING, "The pod is being started.", again=left)
@@ -111,7 +107,7 @@ def _without_pod(job: Manifest, creation_error: str | None) -> Waiting:
         return Waiting(_REASONS[found.reason], found.text(), stalled=found.needs_action, again=_ASK_AGAIN)
     meta = job["metadata"]
     message = (
-        f"Kubernetes has created no pod for the Job in {_POD_COMES.seconds} s, and does not say why:"
+        f"Kubernetes has created no pod for the Job in {POD_COMES.seconds} s, and does not say why:"
         f" kubectl describe job {meta['name']} -n {meta['namespace']}."
         " When the pod is admitted, the run continues automatically."
     )
@@ -132,8 +128,8 @@ def dataset(pods: Iterable[Manifest]) -> DatasetStatus | None:
 
 def is_unsettled(job: Manifest, pods: Iterable[Manifest], now: datetime) -> bool:
     """Tell whether a Job has just failed and the last status of its pod, which says why, is still on its way."""
-    since = (failed(job) or {}).get("lastTransitionTime")
-    if not isinstance(since, str) or now - datetime.fromisoformat(since) >= _POD_SAYS:
+    since = failed_at(job)
+    if since is None or now - since >= POD_SAYS:
         return False
     there = (pod for pod in pods if not pod["metadata"].get("deletionTimestamp"))
     return any((pod.get("status") or {}).get("phase") not in {"Failed", "Succeeded"} for pod in there)

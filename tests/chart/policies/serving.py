@@ -23,6 +23,10 @@ STAGE = "/metadata/labels/modelyard.io~1stage"
 OWNER = {"metadata": {"ownerReferences": [{"apiVersion": "v1", "kind": "ConfigMap", "name": "a", "uid": "b"}]}}
 
 
+GATE = {"modelyard.io/uid": "uid-of-fraud", "modelyard.io/model": "fraud", "modelyard.io/stage": "production", "modelyard.io/gate": "tests"}
+"""The labels of a gate's Job, by which its exit code is believed."""
+
+
 def at(kind: str, name: str, subresource: str = "") -> str:
     """The path of an object that is there: `serves` or `plain`."""
     path = plural_path(workload(kind, "x"), f"{name}-{kind.lower()}")
@@ -143,6 +147,12 @@ WORKLOAD_ROWS = [
         "may not create what serves stage production of fraud") for kind in WORKLOADS),
     *(workloads(f"{kind} with labels in its template", new(kind, pods=PRODUCTION), NOT, MAY)
         for kind in WORKLOADS),
+    workloads("Job of a gate created", new("Job", GATE, GATE), NOT, MAY,
+        "may not create what serves stage production of fraud"),
+    workloads("Job of a gate applied", apply(plural_path(workload("Job", "x"), "new"),
+        workload("Job", "new", GATE, GATE)), NOT, MAY),
+    workloads("labels of a gate put on a Job", merge(at("Job", "plain"), {"metadata": {"labels": GATE}}),
+        NOT, MAY),
     workloads("labels of a CronJob's Jobs",
         json_patch(at("CronJob", "plain"),
         ("add", "/spec/jobTemplate/metadata", {"labels": PRODUCTION})), NOT, MAY),
@@ -230,6 +240,11 @@ NAMES_ROWS = [
     names("by server-side apply",
         apply(plural_path(workload("Service", "x"), "fraud-production"),
         workload("Service", "fraud-production")), NOT, MAY),
+    names("Service of a candidate",
+        new("Service", name=version_workload("fraud", "production", "v2", "0a0a0a0a")), NOT, MAY),
+    names("EndpointSlice of a candidate's Service", merge(SLICE, {"metadata": {"labels":
+        {"kubernetes.io/service-name": version_workload("fraud", "production", "v2", "0a0a0a0a")}}}),
+        NOT, MAY),
     names("autoscaler of a stage's Deployment", merge(HPA, targets("fraud-production-v1-0a0a0a0a")),
         NOT, MAY, "it scales fraud-production-v1-0a0a0a0a, which serves stage production of fraud: "),
     names("autoscaler that names the cure", merge(HPA, targets("fraud-production-v1")), "dora",
@@ -245,11 +260,13 @@ NAMES_ROWS = [
     *(names(f"Service named {name}, which is no stage", new("Service", name=name), allowed="dora")
         for name in ("fraud-productions", "my-fraud-production", "fraud", "fraud-prod")),
     *(names(f"{what} by a shortened name", request, "dora stan fred", "rita admin",
-        f"{LONG}-production" if what in {"Deployment", "Service"} else f"stage production of {LONG}")
+        f"{LONG}-production" if "Deployment" in what or "Service" in what else f"stage production of {LONG}")
         for what, request in {
             "autoscaler": merge(HPA, targets(version_workload(LONG, "production", "v1", "0a0a0a0a"))),
             "Deployment": new("Deployment", name=version_workload(LONG, "production", "v1", "0a0a0a0a")),
             "Service": new("Service", name=serving_name(LONG, "production")),
+            "candidate's Service": new("Service",
+                name=version_workload(LONG, "production", "v1", "0a0a0a0a")),
             "EndpointSlice": new("EndpointSlice",
                 {"kubernetes.io/service-name": serving_name(LONG, "production")}),
         }.items()),

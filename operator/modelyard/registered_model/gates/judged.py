@@ -1,11 +1,13 @@
 """What a gate says, before it is recorded. Pure."""
 
+import hashlib
+import json
 from dataclasses import dataclass
 from datetime import timedelta
 
-from modelyard.api.gates import Verdict
+from modelyard.api.gates import Gate, Verdict
 
-__all__ = ["Judged", "erroneous", "failed", "passed", "pending"]
+__all__ = ["Judged", "erroneous", "failed", "hash_of", "passed", "pending"]
 
 _AGAIN = timedelta(minutes=1)
 """When what nobody reports is looked at again: a metric in MLflow, an answer of S3."""
@@ -17,7 +19,7 @@ class Judged:
 
     Attributes:
         verdict: In a word.
-        message: Why, with the figures; the status cuts it at 140 characters.
+        message: Why, with the figures; the list of gates in the status cuts it at 140 characters, conditions and events do not.
         incumbent: First digits of the digest of the version that it was compared with.
         again: When a Pending or an Error is looked at again, though nothing changed.
 
@@ -47,3 +49,9 @@ def pending(message: str, again: timedelta | None = _AGAIN) -> Judged:
 def erroneous(message: str) -> Judged:
     """Return an Error, which is neither a Pass nor a Fail and heals by itself."""
     return Judged(Verdict.ERROR, message, again=_AGAIN)
+
+
+def hash_of(gate: Gate) -> str:
+    """Return eight hex digits of a gate's spec."""
+    spec = gate.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:8]

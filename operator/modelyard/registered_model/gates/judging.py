@@ -5,19 +5,17 @@ and a Fail are remembered; Pending and Error are asked again. A Fail is asked ag
 that came of it is no longer in force.
 """
 
-import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from modelyard.api.gates import Gate, Verdict
 from modelyard.api.registered_model import GateStatus, JudgedVersion, RegisteredModel, StageStatus, VersionStatus
-from modelyard.registered_model.gates import dataset, incumbent, metric, signature, soak
-from modelyard.registered_model.gates.judged import Judged, erroneous
+from modelyard.registered_model.gates import dataset, incumbent, metric, signature, soak, tries
+from modelyard.registered_model.gates.judged import Judged, erroneous, hash_of
 from modelyard.registered_model.view import StageView, holder_of, rejection_of
 
-__all__ = ["Result", "asked_in", "hash_of", "judge", "open_gates", "steps_of"]
+__all__ = ["Result", "asked_in", "judge", "open_gates", "steps_of"]
 
 _MESSAGE = 140
 _AWAY = erroneous("MLflow or S3 does not answer")
@@ -38,6 +36,8 @@ _KINDS: dict[str, _Kind] = {
     "signature": _Kind(signature.judge),
     "soak": _Kind(soak.judge),
     "dataset": _Kind(dataset.judge),
+    "job": _Kind(tries.judge, "trial"),
+    "smoke": _Kind(tries.judge, "trial"),
 }
 _COMPARES = {"incumbent", "signature"}
 """Kinds whose Pass is for an incumbent."""
@@ -50,11 +50,13 @@ class Result:
     Attributes:
         status: The answer.
         again: When to look again; None when a watch tells, or nothing is left to ask.
+        message: The whole message, which may be longer than the one in the status.
 
     """
 
     status: GateStatus
     again: timedelta | None = None
+    message: str = ""
 
 
 def judge(view: StageView, now: datetime) -> tuple[Result, ...]:
@@ -78,7 +80,7 @@ def asked_in(step: str, gates: tuple[Gate, ...]) -> frozenset[str]:
 
 def _result(gate: Gate, view: StageView, version: VersionStatus, now: datetime) -> Result:
     if (known := _remembered(gate, view.model, view.name, view.status, version)) is not None:
-        return Result(known)
+        return Result(known, message=known.message)
     said = _AWAY if view.dependencies_down else _KINDS[gate.kind].judge(gate, view, version, now)
     before = _recorded(gate, view.status, version)
     same = before is not None and (before.verdict, before.message) == (said.verdict, said.message[:_MESSAGE])
@@ -90,7 +92,7 @@ def _result(gate: Gate, view: StageView, version: VersionStatus, now: datetime) 
         gate_hash=hash_of(gate),
         incumbent=said.incumbent,
     )
-    return Result(status, said.again)
+    return Result(status, said.again, said.message)
 
 
 def open_gates(model: RegisteredModel, stage: str, version: VersionStatus) -> tuple[Gate, ...]:
@@ -122,9 +124,3 @@ def _recorded(gate: Gate, status: StageStatus, version: VersionStatus) -> GateSt
     if status.judged != JudgedVersion(version=version.name, digest=str(version.digest)):
         return None
     return next((each for each in status.gates if (each.name, each.gate_hash) == (gate.name, hash_of(gate))), None)
-
-
-def hash_of(gate: Gate) -> str:
-    """Return eight hex digits of a gate's spec."""
-    spec = gate.model_dump(mode="json", by_alias=True, exclude_none=True)
-    return hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:8]

@@ -1,0 +1,203 @@
+"""The Job that asks a gate: its name, and how it looks. Pure; when it is made is decided in `trial`.
+
+Its pods carry the stage's labels, by which the policies of the chart guard them, and no identity: no
+Service of the stage selects them.
+"""
+
+import hashlib
+from datetime import timedelta
+from typing import Any
+
+from modelyard.api import wire
+from modelyard.api.base import parse_duration
+from modelyard.api.gates import Gate, JobGate, SmokeGate
+from modelyard.api.pods import Resources
+from modelyard.api.registered_model import ServedVersion, VersionStatus
+from modelyard.kube.names import (
+    GATE_LABEL,
+    MODEL_LABEL,
+    STAGE_LABEL,
+    VERSION_LABEL,
+    bounded,
+    gate_job,
+    mlflow_model_name,
+)
+from modelyard.kube.owned import parent_of
+from modelyard.kube.pods import (
+    CONTAINER_SECURITY,
+    DEFAULT_STORAGE,
+    POD_SECURITY,
+    STORAGE,
+    connection,
+    env,
+    labels,
+    literal,
+    owner,
+    pull_secrets,
+    resources,
+    scratch_mounts,
+    scratch_volumes,
+)
+from modelyard.plan import Manifest
+from modelyard.registered_model import build
+from modelyard.registered_model.gates.judged import hash_of
+from modelyard.registered_model.view import StageView
+
+__all__ = ["SMOKE_TIMEOUT", "job", "job_name", "live_job", "pods_of", "timeout_of"]
+
+SMOKE_TIMEOUT = timedelta(minutes=10)
+_KEPT_SECONDS = 24 * 60 * 60
+"""How long Kubernetes keeps a Job that has ended, for its log; the operator deletes most of them before."""
+_REQUESTS = "requests"
+
+
+def job_name(view: StageView, gate: Gate) -> str:
+    """Return the name of the Job that asks a gate about what the stage is to take.
+
+    It is another one for another version, runtime, gate or spec of the stage, and for another `attempt`: a Job that has
+    failed answers no question but its own.
+    """
+    what = view.wanted
+    assert what is not None, "gates are asked about a version"
+    about = (what.runtime.identity, hash_of(gate), view.spec_hash, str(view.attempt))
+    asked = hashlib.sha256("\n".join(about).encode()).hexdigest()[:8]
+    return gate_job(view.model.metadata.name, view.name, gate.name, asked)
+
+
+def live_job(view: StageView, gate: Gate) -> Manifest | None:
+    """Return the Job of a gate.
+
+    Anybody who may edit the namespace can write an owner reference. The labels are what only the operator writes, and who
+    may promote the stage; the Job of another gate of this name has another hash in its name.
+    """
+    live = view.live("Job", job_name(view, gate))
+    said = (live["metadata"].get("labels") or {}) if live is not None else {}
+    ours = _labels(view, gate)
+    return live if live is not None and all(said.get(key) == value for key, value in ours.items()) else None
+
+
+def pods_of(view: StageView, live: Manifest) -> list[Manifest]:
+    """Return the pods that a Job controls."""
+    uid = live["metadata"]["uid"]
+    parents = ((pod, parent_of(pod)) for pod in view.of_kind("Pod"))
+    return [pod for pod, parent in parents if parent is not None and parent.uid == uid]
+
+
+def timeout_of(gate: Gate) -> timedelta:
+    """Return how long one try may take."""
+    return max(parse_duration(gate.job.timeout), timedelta(seconds=1)) if gate.job is not None else SMOKE_TIMEOUT
+
+
+def job(view: StageView, gate: Gate) -> Manifest:
+    """Return the Job that asks a gate about what the stage is to take.
+
+    A pod that the cluster takes away (a drained node, an eviction, a preemption) is replaced without costing a retry. The
+    time limit is the pod's, not the Job's: a pod that waits for a node or for quota has not been tried yet.
+    """
+    meta = view.model.metadata
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": job_name(view, gate),
+            "namespace": meta.namespace,
+            "labels": _labels(view, gate),
+            "ownerReferences": owner(view.model.KIND, meta.name, meta.uid),
+        },
+        "spec": {
+            "backoffLimit": gate.job.retries if gate.job is not None else 0,
+            "ttlSecondsAfterFinished": _KEPT_SECONDS,
+            "podFailurePolicy": {"rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}]},
+            "template": {"metadata": {"labels": _labels(view, gate)}, "spec": _pod(view, gate)},
+        },
+    }
+
+
+def _labels(view: StageView, gate: Gate) -> dict[str, str]:
+    meta, what = view.model.metadata, view.wanted
+    assert what is not None, "gates are asked about a version"
+    about = {MODEL_LABEL: bounded(meta.name), STAGE_LABEL: view.name, VERSION_LABEL: what.version, GATE_LABEL: gate.name}
+    return labels(meta.uid, "gate", **about)
+
+
+def _pod(view: StageView, gate: Gate) -> Manifest:
+    what, spec = view.wanted, gate.job
+    assert what is not None, "gates are asked about a version"
+    size = spec.resources.limits.get(STORAGE, DEFAULT_STORAGE) if spec is not None else DEFAULT_STORAGE
+    volumes = scratch_volumes(size, size)
+    common: dict[str, Any] = {"name": wire.GATE, "terminationMessagePolicy": "FallbackToLogsOnError", "volumeMounts": scratch_mounts()}
+    told = _told(view, gate, what, view.versions[what.version])
+    if spec is not None:
+        container = common | _users(spec, told, view.around.pods_secret)
+    else:
+        assert gate.smoke is not None, "only these kinds have pods"
+        container = common | _smoke(view, gate.smoke, told, what)
+        container["volumeMounts"] = [*scratch_mounts(), {"name": _REQUESTS, "mountPath": wire.REQUESTS_FOLDER, "readOnly": True}]
+        volumes.append(_requests(gate.smoke))
+    pod: dict[str, Any] = {
+        "restartPolicy": "Never",
+        "activeDeadlineSeconds": int(timeout_of(gate).total_seconds()),
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": POD_SECURITY,
+        "containers": [container],
+        "volumes": volumes,
+    }
+    if names := (*view.around.pull_secrets, *view.runtime.pull_secrets):
+        pod["imagePullSecrets"] = pull_secrets(*names)
+    return pod
+
+
+def _told(view: StageView, gate: Gate, what: ServedVersion, version: VersionStatus) -> dict[str, str]:
+    """Return the environment that says what is judged."""
+    meta = view.model.metadata
+    found = {
+        wire.MODEL_NAME: mlflow_model_name(meta.namespace, meta.name),
+        wire.CANDIDATE_URI: str(version.uri),
+        wire.CANDIDATE_DIGEST: what.digest,
+        wire.CANDIDATE_VERSION: what.version,
+        wire.CANDIDATE_STAGE: view.name,
+    }
+    if gate.asks_candidate:
+        found[wire.CANDIDATE_URL] = f"http://{build.workload_name(view.model, view.name, what)}.{meta.namespace}"
+    return found
+
+
+def _users(wanted: JobGate, told: dict[str, str], secret: str) -> dict[str, Any]:
+    container: dict[str, Any] = {
+        "image": wanted.image,
+        # A user's image may write beside itself; everything else that `restricted` asks for holds.
+        "securityContext": CONTAINER_SECURITY | {"readOnlyRootFilesystem": False},
+        "envFrom": connection(secret),
+        "env": env(told | {each.name: each.value for each in wanted.env}),
+        "resources": resources(wanted.resources),
+    }
+    if wanted.command:
+        container["command"] = list(wanted.command)
+    if wanted.args:
+        container["args"] = list(wanted.args)
+    return container
+
+
+def _smoke(view: StageView, wanted: SmokeGate, told: dict[str, str], what: ServedVersion) -> dict[str, Any]:
+    """Return what sends the requests: it needs no connection to MLflow or S3, and gets none."""
+    arguments = [
+        *("--name", view.model.metadata.name),
+        *("--config-map", wanted.requests.config_map, "--key", wanted.requests.key, "--digest", wanted.requests.digest),
+        *("--tolerance", wanted.tolerance),
+        *(("--max-latency", wanted.max_latency) if wanted.max_latency is not None else ()),
+    ]
+    return {
+        "image": what.runtime.image,
+        "imagePullPolicy": view.runtime.pull_policy,
+        "command": wire.program("smoke", *map(literal, arguments)),
+        "securityContext": CONTAINER_SECURITY,
+        "env": env(told),
+        "resources": resources(Resources()),
+    }
+
+
+def _requests(wanted: SmokeGate) -> dict[str, Any]:
+    """Return the volume with the requests. Without the ConfigMap it is empty: the program says that, and the kubelet would not."""
+    items = [{"key": wanted.requests.key, "path": wire.REQUESTS_FILE}]
+    return {"name": _REQUESTS, "configMap": {"name": wanted.requests.config_map, "items": items, "optional": True}}

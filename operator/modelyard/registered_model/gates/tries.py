@@ -1,0 +1,197 @@
+"""How the Job of a gate stands: not there, waiting, running, ended and how. Pure; what is done about it is decided in `trial`.
+
+What the pods say is a stranger's text: it was cleaned where it was observed (`kube.pod_words`), and it is bounded here.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from modelyard.api.gates import Gate
+from modelyard.api.pod_end import PodReason
+from modelyard.api.registered_model import VersionStatus
+from modelyard.api.wire import GATE
+from modelyard.kube.jobs import (
+    POD_COMES,
+    POD_SAYS,
+    completed,
+    failed,
+    failed_at,
+    has_run,
+    interrupted,
+    newest_of,
+    podless_since,
+    running_since,
+    succeeded,
+)
+from modelyard.kube.pod_state import Termination, not_created, pod_end, terminations
+from modelyard.plan import Manifest
+from modelyard.registered_model import serving
+from modelyard.registered_model.gates import pods
+from modelyard.registered_model.gates.judged import Judged, erroneous, passed, pending
+from modelyard.registered_model.gates.judged import failed as fails
+from modelyard.registered_model.view import StageView
+
+__all__ = ["Standing", "judge", "standing"]
+
+_SECOND, _MINUTE = timedelta(seconds=1), timedelta(minutes=1)
+_SHOWN, _LAST = 700, 400
+"""Characters of what a pod says, and of a log's end."""
+_ASK_AGAIN = {PodReason.REQUESTS_MISSING, PodReason.CANDIDATE_UNREACHABLE}
+"""What our own program says that is no verdict about the version."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What a gate's Job says.
+
+    Attributes:
+        judged: What the gate says of it.
+        replace: It can say nothing of the version: it is deleted, and another one is made.
+
+    """
+
+    judged: Judged
+    replace: bool = False
+
+
+def judge(gate: Gate, view: StageView, _candidate: VersionStatus, now: datetime) -> Judged:
+    """Judge by the Job: a gate `job` by its exit code, a gate `smoke` by what our program says."""
+    return standing(gate, view, now).judged
+
+
+def standing(gate: Gate, view: StageView, now: datetime) -> Standing:
+    """Read a gate's Job and its pods."""
+    refused = view.refusals.get(("Job", pods.job_name(view, gate)))
+    if refused is not None:
+        return Standing(erroneous(f"Kubernetes refuses its Job: {refused.detail or refused}"))
+    job = pods.live_job(view, gate)
+    if job is None:
+        return Standing(_not_begun(gate, view))
+    if job["metadata"].get("deletionTimestamp"):
+        return Standing(pending("its Job is being replaced", None))
+    there = pods.pods_of(view, job)
+    if succeeded(job):
+        return _complete(job, there, now)
+    if failed(job) is not None:
+        return _failed(gate, job, there, now)
+    return Standing(_active(gate, job, there, view, now))
+
+
+def _not_begun(gate: Gate, view: StageView) -> Judged:
+    candidate = view.wanted
+    if not gate.asks_candidate or candidate is None or serving.standing(view, candidate).available:
+        return pending("its Job has not begun", None)
+    return pending(f"waits for a pod of {candidate.version}", None)
+
+
+def _complete(job: Manifest, there: Sequence[Manifest], now: datetime) -> Standing:
+    """Read a Job that exited with 0; a pod that was ended from outside and exits with 0 on SIGTERM has shown nothing."""
+    pod, since = newest_of(there), completed(job)
+    ended = _end_of(pod)
+    if pod is not None and ended is not None and not interrupted(pod, GATE):
+        said = _said(ended)
+        return Standing(passed(f"exit code 0{f': {said}' if said else ''}"[:_SHOWN]))
+    if ended is None and since is not None and now - since < POD_SAYS:
+        return Standing(pending("its Job is complete; its pod is about to say how", _SECOND))
+    return Standing(pending("its pod was ended from outside before it was through; another one is started", None), replace=True)
+
+
+def _failed(gate: Gate, job: Manifest, there: Sequence[Manifest], now: datetime) -> Standing:
+    pod, since = newest_of(there), failed_at(job)
+    age = now - since if since is not None else _MINUTE
+    over = pod is not None and (pod.get("status") or {}).get("phase") in {"Failed", "Succeeded"}
+    if not over and age < POD_SAYS:
+        return Standing(pending("its Job has failed; its pod is about to say why", _SECOND))
+    if pod is None:
+        return Standing(erroneous("its pods are gone, and have not said how they ended; it is asked again"), replace=True)
+    if (other := _no_verdict(gate, pod)) is not None:
+        left = _MINUTE - age  # not at once: what is missing is not there any sooner
+        return Standing(replace(other, again=max(left, _SECOND)), replace=left <= timedelta(0))
+    tries = int((job.get("status") or {}).get("failed", 1))
+    how, said = _how(gate, pod)
+    after = f" ({tries} tries)" if tries > 1 else ""
+    return Standing(fails(f"{how}{after}{f': {said}' if said else ''}"[:_SHOWN]))
+
+
+def _no_verdict(gate: Gate, pod: Manifest) -> Judged | None:
+    """Return what a gate says of a last try that has not judged the version; None when it has."""
+    if not has_run(pod, GATE):
+        found = pod_end(pod, {GATE})
+        why = f": {found.message}" if found is not None else ""
+        return erroneous(f"its pod was never started{why}"[:_SHOWN])
+    ended = _end_of(pod)
+    reason = ended.said.get("reason") if ended is not None and gate.smoke is not None else None
+    if ended is None or reason not in _ASK_AGAIN:
+        return None
+    said = _said(ended)
+    return pending(said) if reason == PodReason.REQUESTS_MISSING else erroneous(said)
+
+
+def _how(gate: Gate, pod: Manifest) -> tuple[str, str]:
+    """Return how the last try ended, and what it said."""
+    status, ended = pod.get("status") or {}, _end_of(pod)
+    said = _said(ended) if ended is not None else ""
+    if status.get("reason") == "DeadlineExceeded":
+        limit = f"the {gate.job.timeout} of its timeout" if gate.job is not None else f"{pods.SMOKE_TIMEOUT.seconds // 60} minutes"
+        return f"it did not end within {limit}", said
+    if ended is None or ended.exit_code == 0:
+        found = pod_end(pod, {GATE})
+        return (found.message[:_SHOWN] if found is not None else "its pod failed"), said
+    if ended.reason == "OOMKilled":
+        return "it used more memory than its limit", said
+    if gate.smoke is not None and isinstance(ended.said.get("reason"), str):
+        return "the requests", said
+    return f"exit code {ended.exit_code}", said
+
+
+def _active(gate: Gate, job: Manifest, there: Sequence[Manifest], view: StageView, now: datetime) -> Judged:
+    """Say what a Job does that has not ended."""
+    before = _tried(gate, job, there)
+    pod = newest_of(each for each in there if not each["metadata"].get("deletionTimestamp"))
+    if pod is not None and (since := running_since(pod, GATE)) is not None:
+        return pending(f"its Job runs since {since:%H:%M:%S} UTC{before}", None)
+    found = pod_end(pod, {GATE}) if pod is not None else None
+    if found is not None and not found.ended:
+        said = f"{found.reason}: {found.text(_SHOWN)}"
+        return (erroneous if found.needs_action else pending)(said)
+    since = podless_since(job)
+    left = None if there or since is None else since + POD_COMES - now
+    if left is not None and left <= timedelta(0):
+        return _without_pod(job, view)
+    return pending(f"its pod is starting{before}", left)
+
+
+def _without_pod(job: Manifest, view: StageView) -> Judged:
+    error = view.evidence.creation_errors.get(job["metadata"]["uid"])
+    if error is None:
+        name = job["metadata"]["name"]
+        return erroneous(f"Kubernetes creates no pod for its Job and does not say why: kubectl describe job {name}")
+    found = not_created(error)
+    return erroneous(f"{found.reason}: {found.text(_SHOWN)}")
+
+
+def _tried(gate: Gate, job: Manifest, there: Iterable[Manifest]) -> str:
+    """Say which try this is, and how the one before ended."""
+    count = int((job.get("status") or {}).get("failed", 0))
+    if not count or gate.job is None:
+        return ""
+    last = newest_of(pod for pod in there if (pod.get("status") or {}).get("phase") == "Failed")
+    how = f"; the one before: {_how(gate, last)[0]}" if last is not None else ""
+    return f", try {count + 1} of {gate.job.retries + 1}{how}"
+
+
+def _end_of(pod: Manifest | None) -> Termination | None:
+    found = terminations(pod) if pod is not None else []
+    return next((each for each in found if each.container == GATE), None)
+
+
+def _said(ended: Termination) -> str:
+    """Return the evidence that a container left, in one line: its message, its JSON, or the end of its log."""
+    message = ended.said.get("message")
+    if isinstance(message, str) and message:
+        return " ".join(message.split())[:_SHOWN]
+    text = " ".join(ended.log.split())
+    if ended.said or len(text) <= _LAST:
+        return text[:_SHOWN]
+    return f"...{text[-_LAST:]}"

@@ -1,0 +1,122 @@
+"""A promotion with gates that have pods: it fails, is tried again and succeeds, wherever the operator is killed on the way."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tests.fakes.cluster import Killed
+from tests.story.stories import ends
+from tests.story.test_crash_anywhere import WRITES, children, strike
+from tests.story.world import Fate, World, manifest
+
+TRAINER = {"xgboost": {"task": "classification"}}
+DIGEST = "sha256:" + "1" * 64
+GATES = [
+    {"name": "answers", "smoke": {"requests": {"configMap": "cases", "key": "cases.json", "digest": DIGEST}}},
+    {"name": "integration", "job": {"image": "team/test:1", "candidate": "Served"}},
+]
+SLICES = 4
+
+
+def failing() -> Fate:
+    """The container of a gate that ran and ended with 1."""
+    fate = ends(1, container="gate", message="no column amount")
+    assert fate.pod is not None
+    for status in fate.pod["containerStatuses"]:
+        status["state"]["terminated"] |= {"startedAt": "2026-01-01T00:00:00Z", "finishedAt": "2026-01-01T00:00:01Z"}
+    return fate
+
+
+async def begin(world: World) -> None:
+    """v1 holds production, which has gates by then; v2 is registered."""
+    runs = [
+        manifest("TrainingRun", name, experiment="fraud", trainer=TRAINER, register={"model": "fraud", "version": version})
+        for name, version in (("fraud-001", "v1"), ("fraud-002", "v2"))
+    ]
+    world.apply(manifest("Experiment", "fraud"), *runs, manifest("RegisteredModel", "fraud", stages={"production": {"version": "v1"}}))
+    await world.run()
+    world.patch("registeredmodels", "fraud", lambda spec: spec["stages"]["production"].update(gates=GATES))
+    await world.run()
+
+
+async def live(world: World) -> None:
+    """v2 fails its integration test, is corrected outside, and is tried again."""
+    world.fates["integration"] = failing()
+    world.promote("fraud", "production", "v2")
+    await world.run()
+    stage = world.status("registeredmodels", "fraud")["stages"]["production"]
+    assert (stage["version"], stage["blocked"]["reason"]) == ("v1", "GateFailed")
+    assert "integration: exit code 1: no column amount" in stage["blocked"]["message"]
+    assert world.serving("fraud-production") == "v1"
+    assert kinds(world) == ["Job"], "the Job that failed is there with its log; the candidate's pods are gone"
+    del world.fates["integration"]
+    world.patch("registeredmodels", "fraud", lambda spec: spec["stages"]["production"].update(attempt=1))
+    await world.run()
+
+
+def kinds(world: World) -> list[str]:
+    """What there is besides what serves the effective version, and the Jobs of TrainingRuns."""
+    stage = world.status("registeredmodels", "fraud")["stages"]["production"]
+    there = [each for each in children(world) if each["metadata"]["labels"].get("modelyard.io/stage")]
+    return [
+        each["kind"]
+        for each in there
+        if each["metadata"]["labels"].get("modelyard.io/version") != stage["version"] or each["kind"] == "Job"
+    ]
+
+
+async def end(world: World) -> dict[str, Any]:
+    status = world.status("registeredmodels", "fraud")
+    stage = status["stages"]["production"]
+    return {
+        "ready": world.condition("registeredmodels", "fraud"),
+        "stage": (stage["version"], stage["readyReplicas"], stage.get("blocked"), [step["name"] for step in stage["steps"]]),
+        "gates": [(gate["name"], gate["verdict"], gate["message"]) for gate in stage["gates"]],
+        "history": [(entry.get("from"), entry["to"]) for entry in status["history"]],
+        "serving": world.serving("fraud-production"),
+        "services": [each["metadata"]["name"] for each in world.cluster.all("v1/Service")],
+        "left": sorted(kinds(world)),
+    }
+
+
+def writes(world: World) -> int:
+    return len(world.calls.named(*WRITES))
+
+
+@pytest.fixture(scope="module")
+def undisturbed() -> tuple[dict[str, Any], int, int]:
+    """How it ends when nothing is in the way, and the writes with which the promotion begins and ends."""
+
+    async def lived() -> tuple[dict[str, Any], int, int]:
+        world = World()
+        await begin(world)
+        first = writes(world)
+        await live(world)
+        world.check_statuses()
+        return await end(world), first, writes(world)
+
+    return asyncio.run(lived())
+
+
+def test_it_ends_with_both_verdicts_and_nothing_left_over(undisturbed: tuple[dict[str, Any], int, int]):
+    found = undisturbed[0]
+    assert found["stage"] == ("v2", 1, None, ["admit", "trial", "start", "switch", "record"])
+    assert [each[:2] for each in found["gates"]] == [("answers", "Pass"), ("integration", "Pass")]
+    assert found["history"] == [(None, "v1"), ("v1", "v2")]
+    assert (found["serving"], found["services"]) == ("v2", ["fraud-production"])
+    assert "Job" not in found["left"]
+
+
+@pytest.mark.parametrize("part", range(SLICES))
+async def test_killed_after_any_write(part: int, undisturbed: tuple[dict[str, Any], int, int]):
+    wanted, first, last = undisturbed
+    for number in range(first + 1 + part, last + 1, SLICES):
+        world = World()
+        await begin(world)
+        strike(world, number - first, "after", Killed, WRITES)
+        await live(world)
+        assert world.restarts == 1
+        assert await end(world) == wanted, f"killed after write {number - first} of the promotion"
