@@ -10,7 +10,9 @@ from modelyard.api.rules import metric_name, rule, rules
 
 __all__ = [
     "GATES",
+    "ApprovalsGate",
     "DatasetGate",
+    "ExternalGate",
     "Gate",
     "IncumbentGate",
     "MetricGate",
@@ -66,7 +68,8 @@ class IncumbentGate(Schema):
     direction: Annotated[
         Literal["Maximize", "Minimize"] | None,
         Field(
-            description="Maximize: more is better. Minimize: less is. Absent: as the objective of the version's Experiment says, if it is of this metric."
+            description="Maximize: more is better. Minimize: less is. Absent: as the objective of the version's Experiment says, if it"
+            " is of this metric."
         ),
     ] = None
     tolerance: Annotated[
@@ -105,7 +108,31 @@ class DatasetGate(Schema):
     max_age: Annotated[Duration | None, Field(description="How long ago the training that read it began at most, such as 30d.")] = None
 
 
-_KINDS = ("metric", "incumbent", "signature", "soak", "dataset")
+class ApprovalsGate(Schema):
+    """People who may approve for the stage, by a ModelApproval each."""
+
+    at_least: Annotated[int, Field(ge=1, le=8, description="How many people, each counted once.")] = 1
+    expire_after: Annotated[
+        Duration | None,
+        Field(
+            description="How long an approval counts after it was created, such as 7d. Absent: until the version takes the stage.",
+            json_schema_extra=rules(rule("!self.matches('^0+[smhd]$')", "write a duration above zero, such as 7d")),
+        ),
+    ] = None
+    exclude_registrar: Annotated[
+        Literal["IfKnown", "Required"],
+        Field(
+            description="The approval of who registered the version (its registeredBy) is not counted. IfKnown: if the version says who."
+            " Required: a version that does not say who fails the gate."
+        ),
+    ] = "IfKnown"
+
+
+class ExternalGate(Schema):
+    """Another controller or a pipeline judges, by a ModelApproval that names the gate."""
+
+
+_KINDS = ("metric", "incumbent", "signature", "soak", "dataset", "approvals", "external")
 
 
 class Gate(Schema):
@@ -129,6 +156,10 @@ class Gate(Schema):
     signature: Annotated[SignatureGate | None, Field(description="Inputs and outputs against those of the version that is there.")] = None
     soak: Annotated[SoakGate | None, Field(description="Time in another stage.")] = None
     dataset: Annotated[DatasetGate | None, Field(description="What it was trained on.")] = None
+    approvals: Annotated[ApprovalsGate | None, Field(description="People who approve.")] = None
+    external: Annotated[
+        ExternalGate | None, Field(description="Another controller or a pipeline, which says so in a ModelApproval that names this gate.")
+    ] = None
 
     @property
     def kind(self) -> str:

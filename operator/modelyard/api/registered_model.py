@@ -3,9 +3,9 @@
 from enum import StrEnum
 from typing import Annotated, ClassVar
 
-from pydantic import Field, WithJsonSchema
+from pydantic import Field
 
-from modelyard.api.base import DeletionPolicy, Name, Resource, Schema, Tags
+from modelyard.api.base import DeletionPolicy, Name, Resource, Schema, Tags, UserName
 from modelyard.api.gates import GATES, Gate, Verdict
 from modelyard.api.model_status import (
     STAGES,
@@ -26,8 +26,8 @@ from modelyard.api.model_status import (
     StepStatus,
     VersionStatus,
 )
-from modelyard.api.pods import Labels, Resources, Toleration
 from modelyard.api.rules import listed, mlflow_text, rule, rules
+from modelyard.api.serving import Autoscaling, RuntimeUpdate, Serving, ServingRuntime
 
 __all__ = [
     "Autoscaling",
@@ -92,6 +92,8 @@ class ModelReason(StrEnum):
     """A stage takes only versions that have held another stage (`from`), and this one has not yet."""
     GATES_PENDING = "GatesPending"
     """A gate cannot be judged yet; the message names what it waits for. The stable version is still serving."""
+    APPROVAL_WANTED = "ApprovalWanted"
+    """A version has passed every gate but those that people or another system decide; the message says what is missing."""
     GATE_FAILED = "GateFailed"
     """A gate rejected the version; the stable version is still serving. The message has the figures."""
     SERVING_FAILED = "ServingFailed"
@@ -177,6 +179,13 @@ class ModelVersionSpec(Schema):
         ),
     ] = None
     tags: Annotated[Tags, Field(description="Tags of the version in MLflow.")] = Field(default_factory=dict)
+    registered_by: Annotated[
+        UserName | None,
+        Field(
+            description="Who declares the version: the user who sends the request. Their approval of it is not counted. Accounts that the"
+            " chart names (policies.requesterAccounts) may write another user."
+        ),
+    ] = None
 
     def contradicts(self, recorded: VersionStatus) -> bool:
         """Tell whether a recorded version came from another source than this one.
@@ -190,99 +199,29 @@ class ModelVersionSpec(Schema):
         return (self.uri or "").rstrip("/") != (recorded.uri or "").rstrip("/")
 
 
-class Autoscaling(Schema):
-    """A HorizontalPodAutoscaler on CPU."""
-
-    model_config = Schema.model_config | {
-        "json_schema_extra": rules(rule("self.minReplicas <= self.maxReplicas", "minReplicas must not be greater than maxReplicas"))
-    }
-
-    min_replicas: Annotated[int, Field(ge=1, le=1000, description="Minimum number of pods.")] = 1
-    max_replicas: Annotated[int, Field(ge=1, le=1000, description="Maximum number of pods.")]
-    target_cpu_utilization_percentage: Annotated[
-        int, Field(alias="targetCPUUtilizationPercentage", ge=1, le=1000, description="CPU use, of the request, that it aims at.")
-    ] = 80
-
-
-class RuntimeUpdate(StrEnum):
-    """When a stage gets the image of a newer operator."""
-
-    WITH_PROMOTION = "WithPromotion"
-    ALWAYS = "Always"
-
-
-BodyBytes = Annotated[
-    int | str,
-    WithJsonSchema(
-        {
-            "x-kubernetes-int-or-string": True,
-            "anyOf": [{"type": "integer"}, {"type": "string"}],
-            "maxLength": 16,
-            "pattern": r"^[1-9][0-9]*(k|M|G|Ki|Mi|Gi)?$",
-        }
-    ),
-]
-
-
-class ServingRuntime(Schema):
-    """How the model server runs."""
+class Stage(Schema):
+    """A slot: which version, and how it is served."""
 
     model_config = Schema.model_config | {
         "json_schema_extra": rules(
             rule(
-                "!has(self.maxBodyBytes) || type(self.maxBodyBytes) != int || self.maxBodyBytes > 0",
-                "write a number of bytes for maxBodyBytes, such as 8Mi",
+                "!has(self.version) || has(self.requestedBy) || !has(self.gates) || !self.gates.exists(g, has(g.approvals))",
+                "a stage with the gate approvals says who asks for its version: write your user name as requestedBy beside version",
             )
         )
     }
-
-    workers: Annotated[int, Field(ge=1, le=64, description="Processes in a pod.")] = 1
-    max_body_bytes: Annotated[
-        BodyBytes | None,
-        Field(
-            description="Bytes that the body of a request may have, uncompressed, such as 8Mi; more is answered with 413. Absent: a"
-            " sixteenth of the memory of a process, at most 64Mi. A quarter of that memory is the limit in any case."
-        ),
-    ] = None
-    timeout: Annotated[
-        str | None,
-        Field(
-            max_length=5,
-            pattern=r"^[1-9][0-9]{0,3}(s|m)$",
-            description="Time for a request's body to arrive (408), for its prediction (503), and for its answer to be read. Absent: 60s.",
-        ),
-    ] = None
-    update: Annotated[
-        RuntimeUpdate,
-        Field(
-            description="When the stage gets the runtime image of a newer operator. WithPromotion: with the next version, or when"
-            " `attempt` is raised (modelyard refresh). Always: at once, which replaces its pods."
-        ),
-    ] = RuntimeUpdate.WITH_PROMOTION
-
-
-class Serving(Schema):
-    """How a stage is served."""
-
-    replicas: Annotated[int, Field(ge=0, le=1000, description="Pods that serve. 0: the registry moves, nothing is served.")] = 1
-    autoscaling: Annotated[Autoscaling | None, Field(description="Scales between two numbers, instead of replicas.")] = None
-    resources: Annotated[
-        Resources, Field(description="Resources of the model server, and of the step before it that fetches the model.")
-    ] = Field(default_factory=Resources)
-    runtime: Annotated[ServingRuntime, Field(description="How the model server runs.")] = Field(default_factory=ServingRuntime)
-    node_selector: Annotated[Labels, Field(description="Labels that the node must have.")] = Field(default_factory=dict)
-    tolerations: Annotated[
-        tuple[Toleration, ...], Field(max_length=16, description="Taints that the pods tolerate.", json_schema_extra=listed())
-    ] = ()
-
-
-class Stage(Schema):
-    """A slot: which version, and how it is served."""
 
     version: Annotated[
         Name | None,
         # A server-side apply that says null is refused without this.
         Field(description="The version that holds the stage. Null: none, and nothing is served.", json_schema_extra={"nullable": True}),
+    ] = None
+    requested_by: Annotated[
+        UserName | None,
+        Field(
+            description="Who asks for the version: the user who changes it. Their approval is not counted. Needed with the gate approvals."
+            " Accounts that the chart names (policies.requesterAccounts), such as a GitOps controller's, may write another user."
+        ),
     ] = None
     attempt: Annotated[
         int,

@@ -19,6 +19,8 @@ NAMES = (
     "purge",
     "keep",
     "runs",
+    "requester",
+    "approval",
     "status",
     "serving",
     "serving-workloads",

@@ -3,6 +3,7 @@
     admit    the version exists, its bytes are recorded, and the stage has not rejected it
     from     it has held the stage that it must come from, if the spec names one
     gates    the gates have passed it, if the spec has any
+    approval people and other systems approve it, if the spec asks them
     start    its pods are starting next to those of the stable version, until they are available
     switch   the Service routes to it
     record   it is effective
@@ -193,6 +194,7 @@ _STEPS: dict[str, Callable[[StageView, datetime], Step]] = {
     "admit": _admit,
     "from": checks.comes_from,
     "gates": checks.gates,
+    "approval": checks.approval,
     "start": _start,
     "switch": _switch,
     "record": _record,

@@ -130,7 +130,8 @@ def _changing(view: StageView, now: datetime) -> StageDecision:
         # What passed is recorded before anything is done for it.
         return StageDecision(status.model_copy(update={"steps": _steps(view, progress, now)}), record=True)
     candidate = status.candidate
-    gone, left = serving.expired(view, [stable, candidate], now)
+    # Approvals may last days: the candidate has no pods meanwhile, also when one was withdrawn.
+    gone, left = serving.expired(view, [stable, candidate if step.name != "approval" else None], now)
     actions: tuple[Apply | Delete, ...] = ()
     if stable is not None and view.is_served:
         actions = serving.workload(view, stable)
