@@ -141,6 +141,7 @@ KINDS = (
             Column("Version", ".spec.version", "The version."),
             Column("Decision", ".spec.decision", "Approve or Reject."),
             Column("Approver", ".spec.approver", "Who says so."),
+            READY,
             REASON,
             Column("Gate", ".spec.gate", "The gate, if it names one.", wide=True),
             Column("Expires", ".status.expireTime", "When it stops counting.", wide=True),

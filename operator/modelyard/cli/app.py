@@ -30,6 +30,8 @@ _WORDS = (
     "status",
     "promote",
     "rollback",
+    "approve",
+    "reject",
     "refresh",
     "history",
     "compare",
