@@ -6,12 +6,17 @@ import pytest
 
 from modelyard.api.training_run import TrainingRun
 from modelyard.training_run.build import too_large
-from tests.api.objects import DIGEST, Manifest, experiment, model, training_run, without
+from tests.api.objects import DIGEST, Manifest, approval, experiment, model, training_run, without
 from tests.harness import Cluster
 
 LONG = "a" * 5001
 SCRIPT = {"script": {"configMap": "train"}}
 EXTERNAL = {"external": {}}
+
+
+def gated(**gate: object) -> Manifest:
+    """A model whose stage has this gate."""
+    return model(stages={"p": {"gates": [{"name": "people"} | gate]}})
 
 
 def runtime(**fields: object) -> Manifest:
@@ -167,7 +172,14 @@ MODELS = {
     "stage as a version": (model(stages={"production": "v1"}), "spec.stages.production in body must be of type object"),
     "version as a number": (model(stages={"production": {"version": 3}}), "spec.stages.production.version in body must be of type string"),
     "version that can be none": (model(stages={"production": {"version": "V 3"}}), "write lower case letters, digits and dashes"),
-    "gates, which come later": (model(stages={"production": {"gates": []}}), 'unknown field "spec.stages.production.gates"'),
+    "approvals of nobody": (gated(approvals={"atLeast": 0}), "approvals.atLeast in body should be greater"),
+    "approvals that expire at once": (gated(approvals={"expireAfter": "0d"}), "write a duration above zero, such as 7d"),
+    "registrar excluded otherwise": (gated(approvals={"excludeRegistrar": "Never"}), 'supported values: "IfKnown", "Required"'),
+    "two kinds of gate": (gated(approvals={}, external={}), "a gate has exactly one of metric"),
+    "a version that nobody asks for": (
+        model(stages={"production": {"version": "v1", "gates": [{"name": "people", "approvals": {}}]}}),
+        "write your user name as requestedBy beside version",
+    ),
     "less than no replicas": (
         model(stages={"p": {"serving": {"replicas": -1}}}),
         "spec.stages.p.serving.replicas in body should be greater",
@@ -189,11 +201,21 @@ MODELS = {
 }
 
 
+APPROVALS = {
+    "no approver": (without(approval(), "spec", "approver"), "spec.approver: Required value"),
+    "an empty approver": (approval(approver=""), "spec.approver in body should be at least 1 chars long"),
+    "no digest": (without(approval(), "spec", "digest"), "spec.digest: Required value"),
+    "a short digest": (approval(digest="sha256:00"), "spec.digest in body should match"),
+    "another decision": (approval(decision="Maybe"), 'supported values: "Approve", "Reject"'),
+    "a name with dots": (approval("fraud.production"), "a ModelApproval's name is at most 200 lower case letters"),
+}
+
+
 def rows(table: dict[str, tuple[Manifest, str]]) -> list[object]:
     return [pytest.param(manifest, words, id=name) for name, (manifest, words) in table.items()]
 
 
-@pytest.mark.parametrize(("manifest", "words"), [*rows(EXPERIMENTS), *rows(RUNS), *rows(MODELS)])
+@pytest.mark.parametrize(("manifest", "words"), [*rows(EXPERIMENTS), *rows(RUNS), *rows(MODELS), *rows(APPROVALS)])
 def test_a_wrong_object_is_refused_in_words(manifest: Manifest, words: str, cluster: Cluster):
     answer = cluster.check(manifest)
     assert not answer.ok

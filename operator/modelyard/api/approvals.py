@@ -11,7 +11,7 @@ from modelyard.api.model_approval import ApprovalReason as Reason
 from modelyard.api.model_approval import Decision, ModelApproval
 from modelyard.api.registered_model import Stage, VersionStatus
 
-__all__ = ["Standing", "expiry", "gate_of", "heard", "own_work", "registrar_of"]
+__all__ = ["Asked", "Standing", "expiry", "gate_of", "heard", "own_work", "registrar_of"]
 
 _SOON = timedelta(hours=1)
 _TENTH = 10
@@ -36,6 +36,24 @@ class Standing:
     def counts(self) -> bool:
         """Whether its gate counts it."""
         return self.reason in {Reason.COUNTS, Reason.EXPIRES_SOON}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a gate asks people about.
+
+    Attributes:
+        name: The stage's name.
+        stage: The stage.
+        gate: The gate of it.
+        version: The version that is to take the stage.
+
+    """
+
+    name: str
+    stage: Stage
+    gate: Gate
+    version: VersionStatus
 
 
 def registrar_of(user: str | None) -> str | None:
@@ -76,18 +94,16 @@ def own_work(user: str, stage: Stage, version: VersionStatus) -> str | None:
     return None
 
 
-def heard(
-    approvals: Iterable[ModelApproval], gate: Gate, stage: Stage, version: VersionStatus, now: datetime
-) -> tuple[tuple[ModelApproval, Standing], ...]:
-    """Return the approvals that are for a gate and a version, and how each stands, the oldest first.
+def heard(approvals: Iterable[ModelApproval], asked: Asked, now: datetime) -> tuple[tuple[ModelApproval, Standing], ...]:
+    """Return the approvals that are for what a gate asks, and how each stands, the oldest first.
 
     Of one approver one counts. What is being deleted is withdrawn, and not among them.
     """
     found = []
     before: set[tuple[str, Decision]] = set()
-    for approval in sorted((each for each in approvals if _is_for(each, gate, stage, version)), key=_age):
+    for approval in sorted((each for each in approvals if _is_for(each, asked)), key=_age):
         about = (approval.spec.approver, approval.spec.decision)
-        said = _alone(approval, gate, stage, version, now)
+        said = _alone(approval, asked, now)
         if said.counts and about in before:
             said = Standing(Reason.DUPLICATE, f"An older one of {approval.spec.approver} counts already.", said.next_time)
         if said.counts:
@@ -96,15 +112,15 @@ def heard(
     return tuple(found)
 
 
-def _alone(approval: ModelApproval, gate: Gate, stage: Stage, version: VersionStatus, now: datetime) -> Standing:
+def _alone(approval: ModelApproval, asked: Asked, now: datetime) -> Standing:
     """Return how an approval stands, whoever else approves."""
-    spec = approval.spec
+    spec, gate, version = approval.spec, asked.gate, asked.version
     if spec.digest != version.digest:
         message = f"{version.name} is {str(version.digest)[:15]}..., and this is for {spec.digest[:15]}...: judge that one."
         return Standing(Reason.OTHER_DIGEST, message)
     if spec.decision is Decision.REJECT:
         return Standing(Reason.COUNTS, f"{spec.approver} rejects {spec.version} for {spec.stage}.")
-    if gate.approvals is not None and (why := own_work(spec.approver, stage, version)):
+    if gate.approvals is not None and (why := own_work(spec.approver, asked.stage, version)):
         return Standing(Reason.OWN_WORK, f"{why}, so another user has to approve it.")
     ends = expiry(approval, gate)
     if ends is None:
@@ -119,10 +135,10 @@ def _alone(approval: ModelApproval, gate: Gate, stage: Stage, version: VersionSt
     return Standing(Reason.COUNTS, message, soon)
 
 
-def _is_for(approval: ModelApproval, gate: Gate, stage: Stage, version: VersionStatus) -> bool:
-    """Tell whether an approval is for a gate and a version; one that is being deleted is withdrawn."""
-    found = gate_of(approval, stage)
-    same = found is not None and found.name == gate.name and approval.spec.version == version.name
+def _is_for(approval: ModelApproval, asked: Asked) -> bool:
+    """Tell whether an approval is for what a gate asks; one that is being deleted is withdrawn."""
+    spec, gate = approval.spec, gate_of(approval, asked.stage)
+    same = (spec.stage, spec.version) == (asked.name, asked.version.name) and gate is not None and gate.name == asked.gate.name
     return same and approval.metadata.deletion_timestamp is None
 
 

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from modelyard.api.approvals import Standing, expiry, gate_of, heard
+from modelyard.api.approvals import Asked, Standing, expiry, gate_of, heard
 from modelyard.api.base import GROUP, VERSION, Condition
 from modelyard.api.conditions import progressing, ready, stalled, trouble
 from modelyard.api.model_approval import ApprovalReason as Reason
@@ -63,7 +63,7 @@ def _standing(approval: ModelApproval, seen: Observation, now: datetime) -> tupl
     version = next((each for each in model.status.versions if each.name == spec.version), None)
     if stage.version != spec.version or version is None or version.digest is None:
         return Standing(Reason.NOT_ASKED_FOR, f"{spec.stage} does not ask for {spec.version} now."), None
-    found = {each.metadata.uid: said for each, said in heard(seen.approvals, gate, stage, version, now)}
+    found = {each.metadata.uid: said for each, said in heard(seen.approvals, Asked(spec.stage, stage, gate, version), now)}
     said = found.get(approval.metadata.uid)
     if said is None:  # it is on its way out
         return Standing(Reason.NOT_ASKED_FOR, "It is withdrawn."), None

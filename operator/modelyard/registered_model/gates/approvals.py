@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from modelyard.api.approvals import heard
+from modelyard.api.approvals import Asked, heard
 from modelyard.api.gates import Gate
 from modelyard.api.model_approval import Decision, ModelApproval
 from modelyard.api.registered_model import VersionStatus
@@ -26,7 +26,7 @@ def approvals(gate: Gate, view: StageView, candidate: VersionStatus, now: dateti
         return erroneous(view.evidence.unguarded)
     if asked.exclude_registrar == "Required" and candidate.registrar is None:
         return failed(f"{candidate.name} does not say who registered it, and excludeRegistrar is Required: declare it with registeredBy")
-    said = heard(view.evidence.approvals, gate, view.spec, candidate, now)
+    said = heard(view.evidence.approvals, Asked(view.name, view.spec, gate, candidate), now)
     found = [approval for approval, standing in said if standing.counts]
     if (no := _rejected(found)) is not None:
         return failed(no)
@@ -43,7 +43,7 @@ def external(gate: Gate, view: StageView, candidate: VersionStatus, now: datetim
     assert view.spec is not None, "a stage that is judged is in the spec"
     if view.evidence.unguarded is not None:
         return erroneous(view.evidence.unguarded)
-    said = heard(view.evidence.approvals, gate, view.spec, candidate, now)
+    said = heard(view.evidence.approvals, Asked(view.name, view.spec, gate, candidate), now)
     found = [approval for approval, standing in said if standing.counts]
     if (no := _rejected(found)) is not None:
         return failed(no)
