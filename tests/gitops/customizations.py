@@ -28,12 +28,14 @@ GROUP = "modelyard.io"
 REFERENCES = (
     ("Experiment", GROUP, "TrainingRun", "spec/experiment"),
     ("RegisteredModel", GROUP, "TrainingRun", "spec/register/model"),
+    ("RegisteredModel", GROUP, "ModelApproval", "spec/model"),
     ("ConfigMap", "", "TrainingRun", "spec/trainer/script/configMap"),
     ("Secret", "", "TrainingRun", "spec/imagePullSecrets"),
     *(("TrainingRun", GROUP, "RegisteredModel", f"spec/versions/v{number}/trainingRun") for number in range(1, 100)),
 )
 """The kind that is named, its group, the kind that names it, and where."""
 SHOWN = {
+    "ModelApproval": ("Counts", "NotAskedFor", "OwnWork"),
     "Experiment": ("Synced", "MLflowUnavailable", "NameTaken"),
     "RegisteredModel": ("Serving", "Promoting", "ServingFailed"),
     "TrainingRun": ("Succeeded", "Training", "Suspended", "Failed"),

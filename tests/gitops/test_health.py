@@ -50,12 +50,17 @@ TABLE: dict[str, dict[tuple[str, str, str], str]] = {
     },
     "RegisteredModel": {
         HEALTHY: "Serving ScaledToZero Registered",
-        WAITS: "Registering WaitingForVersion Promoting NotServing Unschedulable MLflowUnavailable StoreUnavailable",
-        BROKEN: "VersionUnknown VersionInvalid VersionHeld VersionTaken ArtifactMissing ArtifactDigestMismatch ServingFailed "
+        WAITS: "Registering WaitingForVersion WaitingForStage GatesPending ApprovalWanted Promoting NotServing Unschedulable MLflowUnavailable StoreUnavailable",
+        BROKEN: "VersionUnknown VersionInvalid VersionHeld VersionTaken ArtifactMissing ArtifactDigestMismatch GateFailed ServingFailed "
         "CodeModelForbidden "
         "ArtifactInvalid ImagePullFailed ConfigurationMissing OutOfMemory VolumeFull QuotaExceeded PodRefused "
         "NameTaken ConnectionMissing ConnectionRefused RequestRefused",
         GOING: "Deleting",
+    },
+    "ModelApproval": {
+        HEALTHY: "Counts ExpiresSoon Effective",
+        WAITS: "NotAskedFor",
+        BROKEN: "Expired NoSuchGate OtherDigest OwnWork Duplicate",
     },
 }
 # Said of an object of any kind about which its kind could not decide.

@@ -81,6 +81,8 @@ APPROVAL = [
     approves("by an approver", create(ALL_APPROVALS, approval("new", "anna")), allowed="anna"),
     approves("by a release manager", create(ALL_APPROVALS, approval("new", "rita")), allowed="rita"),
     approves("by a GitOps controller in another's name", create(ALL_APPROVALS, approval("new", "rita")), "gitops"),
+    approves("by an account that acts for others", create(ALL_APPROVALS, approval("new", "gitops")), "gitops",
+        says="cannot approve: it acts for whoever writes to its repository"),
     approves("for another stage", create(ALL_APPROVALS, approval("new", "bob", stage="staging")), "bob",
         says="the verb approve on registeredmodels/staging"),
     approves("by an account of the namespace", create(ALL_APPROVALS, approval("new", "unnamed")), "unnamed",

@@ -92,6 +92,10 @@ validations:
 - expression: "request.operation != 'CREATE' || !variables.who.startsWith('system:serviceaccount:' + request.namespace + ':')"
   message: "a service account of this namespace cannot approve: every editor of the namespace may act as it. Bind the right to one of another namespace"
   reason: Forbidden
+# What one commits, such an account would approve: it acts for whoever writes to its repository.
+- expression: 'request.operation != "CREATE" || !(variables.who in {{ .Values.policies.requesterAccounts | toJson }})'
+  message: "an account that may name others as requestedBy (policies.requesterAccounts) cannot approve: it acts for whoever writes to its repository"
+  reason: Forbidden
 - expression: "request.operation != 'CREATE' || variables.right.subresource(variables.target).check(variables.verb).allowed()"
   messageExpression: >-
     variables.who + ' may not ' + variables.approval.decision.lowerAscii() + ' ' + variables.approval.version + ' for '
