@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
-from modelyard import __version__, experiment, registered_model, training_run
+from modelyard import __version__, experiment, model_approval, registered_model, training_run
 from modelyard.adapters import kubernetes_api
 from modelyard.adapters.bounds import Bounds, Limits
 from modelyard.adapters.connection import Tenants
@@ -34,7 +34,7 @@ __all__ = ["controllers", "operate"]
 def controllers(settings: Settings) -> tuple[AnyController, ...]:
     """Return the kinds that are served."""
     runtime = Runtime(settings.runtime_image, settings.image_pull_policy, __version__, settings.image_pull_secrets)
-    return (experiment.controller(), training_run.controller(runtime), registered_model.controller(runtime))
+    return (experiment.controller(), training_run.controller(runtime), registered_model.controller(runtime), model_approval.controller())
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,14 @@ async def operate(settings: Settings, kinds: Iterable[AnyController] | None = No
     api = kubernetes_api.Api(await kubernetes_api.configuration(), metrics.called, deadline=settings.kubernetes_deadline)
     served = tuple(controllers(settings) if kinds is None else kinds)
     cache = Cache(kind.plural for kind in served)
-    cluster = Kubernetes(api, cache, namespaces=settings.namespaces, page_size=settings.page_size, reporter=settings.lease_identity)
+    cluster = Kubernetes(
+        api,
+        cache,
+        namespaces=settings.namespaces,
+        page_size=settings.page_size,
+        reporter=settings.lease_identity,
+        resync=settings.resync,
+    )
     tenants = Tenants(cluster.secret, metrics.called, limits=_limits(settings), denied=lambda: api_addresses(api))
     try:
         parts = _parts(settings, api, served, cache, _Ports(cluster, tenants), cluster, metrics)

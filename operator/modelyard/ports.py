@@ -93,6 +93,13 @@ class Cluster(Protocol):
         """Return the labels of a namespace, at most a minute old."""
         ...
 
+    async def unguarded(self, namespace: str) -> str | None:
+        """Say why ModelApprovals of a namespace cannot be believed; None: the API server takes none in another's name.
+
+        It is asked by the dry run of creating one, and the answer is at most a resync old.
+        """
+        ...
+
 
 class Objects(Protocol):
     """Our own objects, as the engine writes them. Kinds never see this port."""

@@ -14,6 +14,7 @@ from typing import Any
 from modelyard import generated
 from modelyard.api.base import GROUP
 from modelyard.api.kinds import KINDS
+from modelyard.api.model_approval import ModelApproval
 from modelyard.kube import policies
 from modelyard.kube.names import CONNECTION_SECRET, PODS_SECRET
 from modelyard.kube.owned import OWNED
@@ -64,6 +65,13 @@ RIGHTS = (
         "Our own kinds are watched, and read after a conflict; a patch sets and removes our finalizer, the spec is never written.",
     ),
     Right(Scope.SERVED, GROUP, tuple(f"{kind}/status" for kind in _KINDS), ("patch",), "What was observed is reported there."),
+    Right(
+        Scope.SERVED,
+        GROUP,
+        (ModelApproval.PLURAL,),
+        ("create", "delete"),
+        "A dry run tries whether an approval in another's name is refused; those that no stage can use any more are deleted.",
+    ),
     Right(
         Scope.SERVED,
         GROUP,

@@ -3,7 +3,7 @@
 import copy
 from typing import Any
 
-__all__ = ["DIGEST", "Manifest", "experiment", "model", "training_run", "without"]
+__all__ = ["DIGEST", "Manifest", "approval", "experiment", "model", "training_run", "without"]
 
 Manifest = dict[str, Any]
 DIGEST = "sha256:" + "0123456789abcdef" * 4
@@ -23,6 +23,11 @@ def training_run(name: str = "fraud-001", **spec: Any) -> Manifest:
 
 def model(name: str = "fraud", **spec: Any) -> Manifest:
     return _object("RegisteredModel", name, spec)
+
+
+def approval(name: str = "fraud-production-v3-bob", **spec: Any) -> Manifest:
+    about = {"model": "fraud", "stage": "production", "version": "v3", "digest": DIGEST}
+    return _object("ModelApproval", name, about | {"decision": "Approve", "approver": "bob@example.com"} | spec)
 
 
 def without(manifest: Manifest, *path: str | int) -> Manifest:

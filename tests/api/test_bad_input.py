@@ -7,7 +7,7 @@ import pytest
 
 from modelyard.api.training_run import TrainingRun
 from modelyard.training_run.build import too_large
-from tests.api.objects import DIGEST, Manifest, experiment, model, training_run, without
+from tests.api.objects import DIGEST, Manifest, approval, experiment, model, training_run, without
 from tests.harness import Cluster
 
 LONG = "a" * 5001
@@ -238,6 +238,14 @@ MODELS = {
     "latency without a unit": (smoke(maxLatency="50"), "write a whole number and ms or s, such as 50ms"),
     "tolerance below nothing": (smoke(tolerance="-1"), "write a number that is not negative"),
     "requests without a digest": (gate(smoke={"requests": {"configMap": "c", "key": "k"}}), "requests.digest: Required value"),
+    "approvals of nobody": (gate(approvals={"atLeast": 0}), "approvals.atLeast in body should be greater"),
+    "approvals that expire at once": (gate(approvals={"expireAfter": "0d"}), "write a duration above zero, such as 7d"),
+    "registrar excluded otherwise": (gate(approvals={"excludeRegistrar": "Never"}), 'supported values: "IfKnown", "Required"'),
+    "two kinds of gate": (gate(approvals={}, external={}), "a gate has exactly one of metric"),
+    "a version that nobody asks for": (
+        model(stages={"production": {"version": "v1", "gates": [{"name": "people", "approvals": {}}]}}),
+        "write your user name as requestedBy beside version",
+    ),
     "less than no replicas": (
         model(stages={"p": {"serving": {"replicas": -1}}}),
         "spec.stages.p.serving.replicas in body should be greater",
@@ -259,11 +267,21 @@ MODELS = {
 }
 
 
+APPROVALS = {
+    "no approver": (without(approval(), "spec", "approver"), "spec.approver: Required value"),
+    "an empty approver": (approval(approver=""), "spec.approver in body should be at least 1 chars long"),
+    "no digest": (without(approval(), "spec", "digest"), "spec.digest: Required value"),
+    "a short digest": (approval(digest="sha256:00"), "spec.digest in body should match"),
+    "another decision": (approval(decision="Maybe"), 'supported values: "Approve", "Reject"'),
+    "a name with dots": (approval("fraud.production"), "a ModelApproval's name is at most 200 lower case letters"),
+}
+
+
 def rows(table: dict[str, tuple[Manifest, str]]) -> list[object]:
     return [pytest.param(manifest, words, id=name) for name, (manifest, words) in table.items()]
 
 
-@pytest.mark.parametrize(("manifest", "words"), [*rows(EXPERIMENTS), *rows(RUNS), *rows(MODELS)])
+@pytest.mark.parametrize(("manifest", "words"), [*rows(EXPERIMENTS), *rows(RUNS), *rows(MODELS), *rows(APPROVALS)])
 def test_a_wrong_object_is_refused_in_words(manifest: Manifest, words: str, cluster: Cluster):
     answer = cluster.check(manifest)
     assert not answer.ok

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.api.objects import DIGEST, Manifest, experiment, model, training_run
+from tests.api.objects import DIGEST, Manifest, approval, experiment, model, training_run
 from tests.harness import Cluster
 
 RECORD = "a TrainingRun is a record: only suspend, ttlSecondsAfterFinished and deletionPolicy change; create another one to train again"
@@ -32,6 +32,26 @@ MODEL = model(
     versions={"v1": {"trainingRun": "fraud-001"}, "v2": {"runId": "abc", "path": "model", "tags": {"note": "x"}}},
     stages={"staging": {"version": "v2"}, "production": {"version": "v1"}},
 )
+
+ONCE = "an approval is immutable: withdraw it (delete it), and create another one"
+APPROVAL_EDITS = {
+    "comment": ({"comment": "better words"}, ONCE),
+    "decision": ({"decision": "Reject"}, ONCE),
+    "digest": ({"digest": f"sha256:{'f' * 64}"}, ONCE),
+    "approver": ({"approver": "eve@example.com"}, ONCE),
+    "the same": ({"decision": "Approve"}, None),
+}
+WHO = "write your user name as requestedBy beside version"
+ASKED = model(
+    "asked", stages={"p": {"version": "v1", "requestedBy": "rita", "gates": [{"name": "people", "approvals": {}}]}, "q": {"version": "v1"}}
+)
+ASKED_EDITS = {
+    "who asks": ({"stages": {"p": {"requestedBy": None}}}, WHO),
+    "version and who asks": ({"stages": {"p": {"version": None, "requestedBy": None}}}, None),
+    "another version": ({"stages": {"p": {"version": "v2", "requestedBy": "fred"}}}, None),
+    "a gate where nobody is named": ({"stages": {"q": {"gates": [{"name": "people", "approvals": {"atLeast": 2}}]}}}, WHO),
+    "a gate that asks no people": ({"stages": {"q": {"gates": [{"name": "pipeline", "external": {}}]}}}, None),
+}
 
 RUN_EDITS = {
     "experiment": ({"experiment": "other"}, RECORD),
@@ -117,6 +137,8 @@ def stored(base: Manifest, cluster: Cluster) -> Iterator[Manifest]:
         *rows(EXTERNAL_RUN, EXTERNAL_EDITS),
         *rows(MODEL, MODEL_EDITS),
         *rows(experiment(), EXPERIMENT_EDITS),
+        *rows(approval(), APPROVAL_EDITS),
+        *rows(ASKED, ASKED_EDITS),
     ],
 )
 def test_an_edit_is_allowed_or_refused_in_words(base: Manifest, edit: Manifest, words: str | None, stored: Manifest, cluster: Cluster):

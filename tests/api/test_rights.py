@@ -18,7 +18,7 @@ from modelyard.errors import Conflict, Forbidden
 from modelyard.kube.names import MANAGED_BY, UID_LABEL
 from modelyard.kube.pods import owner
 from modelyard.plan import Delete
-from tests.api.objects import Manifest, experiment, model, training_run
+from tests.api.objects import Manifest, approval, experiment, model, training_run
 from tests.api.rights import OPERATOR, ROOT, SERVED, Guarded, Use, grant, guarded, needed
 from tests.harness import until
 
@@ -66,7 +66,7 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
 def parents(there: Guarded) -> list[Manifest]:
     """One object of each kind, in a namespace without a connection."""
     made = []
-    for manifest in (experiment(), training_run(), model()):
+    for manifest in (experiment(), training_run(), model(), approval()):
         placed = manifest | {"metadata": manifest["metadata"] | {"namespace": SERVED}}
         answer = there.cluster.request("POST", there.cluster.path(manifest["kind"], namespace=SERVED), placed)
         assert answer.ok, answer.message
@@ -133,6 +133,7 @@ async def test_the_operator_needs_all_of_its_rights_and_nothing_else(
         await kubernetes.delete(SERVED, Delete(api_version, kind, manifest["metadata"]["name"], uid))
     await kubernetes.namespace_labels(SERVED)
     await kubernetes.config_map(SERVED, "absent")
+    assert "anybody may approve in another's name here" in str(await kubernetes.unguarded(SERVED)), "no policy is installed here"
     assert await kubernetes.creation_error(SERVED, run["metadata"]["uid"]) is None
     for parent in parents:
         path = there.cluster.path(parent["kind"], parent["metadata"]["name"], SERVED)
@@ -141,6 +142,13 @@ async def test_the_operator_needs_all_of_its_rights_and_nothing_else(
         with pytest.raises(Conflict):
             await kubernetes.set_finalizers(body, ())
         await kubernetes.set_finalizers(newer, ())
+
+    said = next(each for each in parents if each["kind"] == "ModelApproval")
+    meta = said["metadata"]
+    known.put("modelapprovals", said)
+    await kubernetes.delete(SERVED, Delete(said["apiVersion"], said["kind"], meta["name"], meta["uid"]))
+    assert kubernetes.get("modelapprovals", SERVED, meta["name"]) is None
+    assert there.cluster.request("GET", there.cluster.path("ModelApproval", meta["name"], SERVED)).code == 404
 
     # There is none of its name, and the operator looks for it when it begins to work.
     assert "modelyard-promote is not in force: the policy is missing" in worked

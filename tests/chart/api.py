@@ -14,9 +14,11 @@ from urllib.parse import urlsplit
 
 from tests.cluster.apiserver import ApiServer
 
-__all__ = ["EXPERIMENTS", "MODELS", "RUNS", "Answer", "Api", "Manifest", "eventually", "path_of"]
+__all__ = ["APPROVALS", "EXPERIMENTS", "MODELS", "RUNS", "Answer", "Api", "Manifest", "eventually", "path_of"]
 
-EXPERIMENTS, RUNS, MODELS = (f"modelyard.io/v1alpha1/{plural}" for plural in ("experiments", "trainingruns", "registeredmodels"))
+EXPERIMENTS, RUNS, MODELS, APPROVALS = (
+    f"modelyard.io/v1alpha1/{plural}" for plural in ("experiments", "trainingruns", "registeredmodels", "modelapprovals")
+)
 
 Manifest = dict[str, Any]
 MERGE, APPLY = "application/merge-patch+json", "application/apply-patch+yaml"

@@ -18,6 +18,7 @@ PEOPLE = {
     "vera-the-viewer": ["modelyard-viewer"],
     "dora-the-data-scientist": ["modelyard-editor"],
     "rita-the-release-manager": ["modelyard-release-manager"],
+    "anna-the-approver": ["modelyard-approver"],
     "lea-the-lead": ["modelyard-editor", "modelyard-release-manager"],
     "stan-of-staging": ["modelyard-editor", "staging-only"],
     "fred-of-fraud": ["modelyard-editor", "fraud-only"],

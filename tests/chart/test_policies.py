@@ -257,7 +257,7 @@ def test_a_namespace_is_deleted_with_everything_in_it(admin):
 
 
 # --- roles --------------------------------------------------------------------------------------------
-KINDS = ("experiments", "trainingruns", "registeredmodels")
+KINDS = ("experiments", "trainingruns", "registeredmodels", "modelapprovals")
 READ, WRITE = ("get", "list", "watch"), ("create", "update", "patch", "delete", "deletecollection")
 
 
@@ -266,7 +266,9 @@ EXPECTED = {
     "dora-the-data-scientist": {(verb, kind) for verb in (*READ, *WRITE) for kind in KINDS},
     "rita-the-release-manager": {(verb, kind) for verb in READ for kind in KINDS}
     | {(verb, kind) for verb in ("update", "patch", "delete") for kind in ("experiments", "registeredmodels")}
-    | {("purge", kind) for kind in KINDS},
+    | {(verb, "modelapprovals") for verb in ("create", "delete")}
+    | {("purge", kind) for kind in KINDS if kind != "modelapprovals"},
+    "anna-the-approver": {(verb, kind) for verb in READ for kind in KINDS} | {(verb, "modelapprovals") for verb in ("create", "delete")},
 }
 
 
@@ -279,6 +281,9 @@ def test_a_role_gives_what_it_says_and_nothing_else(admin, user):
         assert not may(admin, user, "get", kind, namespace="elsewhere")
     for stage in ("staging", "production", "anything"):
         assert may(admin, user, "promote", "registeredmodels", stage) is (user == "rita-the-release-manager")
+        assert may(admin, user, "approve", "registeredmodels", stage) is (user in {"rita-the-release-manager", "anna-the-approver"})
+        assert not may(admin, user, "override", "registeredmodels", stage)
+        assert not may(admin, user, "attest", "registeredmodels", f"{stage}/pipeline")
 
 
 def test_the_roles_join_those_that_everybody_knows(admin):
@@ -293,11 +298,12 @@ def test_the_roles_join_those_that_everybody_knows(admin):
     assert joins("viewer") == {"view", "edit", "admin"}
     assert joins("editor") == {"edit", "admin"}
     assert joins("release-manager") == {"admin"}
+    assert joins("approver") == set()
 
 
 def test_people_do_their_work(admin):
     """The roles together with the policies: each does a day's work, and no other's."""
-    vera, dora, rita = (admin.as_user(name) for name in EXPECTED)
+    vera, dora, rita, _ = (admin.as_user(name) for name in EXPECTED)
     name = next(names)
     run = {
         "apiVersion": "modelyard.io/v1alpha1",

@@ -46,6 +46,7 @@ class FakeCluster:
         labels: Labels by namespace.
         refuses: What a quota, a policy or validation says to an apply, by kind and name.
         creation_errors: Why Kubernetes cannot create a Job's pod, by the Job's uid.
+        unguarded_because: Why approvals cannot be believed; None: the policies are in force.
         deaf: While True, no change reaches the cache, except our own writes' answers. `relisten` brings it up to date.
 
     """
@@ -65,6 +66,7 @@ class FakeCluster:
         self.refuses: dict[tuple[str, str], ModelyardError] = {}
         self.deaf = False
         self.creation_errors: dict[str, str] = {}
+        self.unguarded_because: str | None = None
 
     @property
     def calls(self) -> list[Call]:
@@ -125,7 +127,7 @@ class FakeCluster:
 
     async def delete(self, namespace: str, child: Delete) -> None:
         async with self._call("delete", namespace, child):
-            place = (f"{child.api_version}/{child.kind}", namespace, child.name)
+            place = (_scope({"apiVersion": child.api_version, "kind": child.kind}), namespace, child.name)
             live = self._objects.get(place)
             if live is not None and live["metadata"]["uid"] == child.uid:
                 self._delete(place)
@@ -161,6 +163,10 @@ class FakeCluster:
     async def namespace_labels(self, namespace: str) -> Mapping[str, str]:
         async with self._call("namespace_labels", namespace):
             return self.labels.get(namespace, {})
+
+    async def unguarded(self, namespace: str) -> str | None:
+        async with self._call("unguarded", namespace):
+            return self.unguarded_because
 
     # --- Objects ------------------------------------------------------------------------------------------
     async def page(self, plural: str, token: str) -> tuple[list[Manifest], str]:

@@ -53,13 +53,18 @@ TABLE: dict[str, dict[tuple[str, str, str], str]] = {
     "RegisteredModel": {
         HEALTHY: "Serving ScaledToZero Registered",
         WAITS: "Registering WaitingForVersion Promoting NotServing Unschedulable MLflowUnavailable StoreUnavailable",
-        PAUSED: "WaitingForStage GatesPending",
+        PAUSED: "WaitingForStage GatesPending ApprovalWanted",
         BROKEN: "GateFailed OverrideEnded VersionUnknown VersionInvalid VersionHeld VersionTaken ArtifactMissing ArtifactDigestMismatch "
         "ServingFailed "
         "CodeModelForbidden "
         "ArtifactInvalid ImagePullFailed ConfigurationMissing OutOfMemory VolumeFull QuotaExceeded PodRefused "
         "NameTaken ConnectionMissing ConnectionRefused RequestRefused",
         GOING: "Deleting",
+    },
+    "ModelApproval": {
+        HEALTHY: "Counts ExpiresSoon Effective",
+        WAITS: "NotAskedFor",
+        BROKEN: "Expired NoSuchGate OtherDigest OwnWork Duplicate",
     },
 }
 # Said of an object of any kind about which its kind could not decide.

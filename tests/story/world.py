@@ -16,7 +16,7 @@ from typing import Any
 import jsonschema
 from jsonschema.protocols import Validator
 
-from modelyard import experiment, registered_model, training_run
+from modelyard import experiment, model_approval, registered_model, training_run
 from modelyard.api.kinds import KINDS
 from modelyard.api.schema import crd
 from modelyard.api.text import Words
@@ -113,7 +113,12 @@ class World:
 
     # --- the operator -----------------------------------------------------------------------------------
     def _operator(self) -> Engine:
-        kinds = (experiment.controller(), training_run.controller(RUNTIME), registered_model.controller(RUNTIME))
+        kinds = (
+            experiment.controller(),
+            training_run.controller(RUNTIME),
+            registered_model.controller(RUNTIME),
+            model_approval.controller(),
+        )
         ports = _Ports(self.cluster, self.tenants)
         self.metrics = Metrics()
         engine = Engine(

@@ -99,6 +99,9 @@ class World(Told):
     async def namespace_labels(self, namespace: str) -> dict[str, str]:
         return {}
 
+    async def unguarded(self, namespace: str) -> str | None:
+        return None
+
     def observed(self) -> Observation:
         """Return what `observe` sees; none of it waits for anything."""
         return at_once(observe(self.model, WorldPorts(self), self.now))

@@ -337,7 +337,7 @@ async def test_artifacts_without_an_mlmodel_file_are_no_model():
 
 # --- who wakes it -------------------------------------------------------------------------------------
 def test_runs_wake_the_models_that_they_register_with_and_those_that_name_them():
-    (relation,) = controller(RUNTIME).relations
+    relation = next(each for each in controller(RUNTIME).relations if each.plural == "trainingruns")
     models = (registered_model("names", versions={"v1": {"training_run": "fraud-1"}}), registered_model("other"))
     there: Any = Around(*models)
     run = body(training_run(register={"model": "fraud", "version": "v1"}))

@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 
+from modelyard.adapters import kubernetes_approvals
 from modelyard.adapters.instrument import Missing
 from modelyard.adapters.kubernetes_api import APPLY, JSON_PATCH, KINDS, Api, Gone, Kind, kind_of
 from modelyard.api.base import GROUP, VERSION
@@ -40,7 +41,14 @@ class Kubernetes:
     """Both ports in one: what is written through either is in the cache at once."""
 
     def __init__(
-        self, api: Api, cache: Cache, *, namespaces: tuple[str, ...] = (), page_size: int = 500, reporter: str = "modelyard"
+        self,
+        api: Api,
+        cache: Cache,
+        *,
+        namespaces: tuple[str, ...] = (),
+        page_size: int = 500,
+        reporter: str = "modelyard",
+        resync: float = 300.0,
     ) -> None:
         """Make one.
 
@@ -50,6 +58,7 @@ class Kubernetes:
             namespaces: Those that are served; empty for all.
             page_size: Objects in one page of a list.
             reporter: Who reports events: the pod.
+            resync: Seconds for which the answer of `unguarded` is kept.
 
         """
         self._api = api
@@ -58,6 +67,8 @@ class Kubernetes:
         self._page_size = page_size
         self._reporter = reporter
         self._labels: dict[str, tuple[float, Mapping[str, str]]] = {}
+        self._unguarded: dict[str, tuple[float, str | None]] = {}
+        self._resync = resync
 
     # --- Cluster ------------------------------------------------------------------------------------------
     def get(self, plural: str, namespace: str, name: str) -> Manifest | None:
@@ -111,10 +122,11 @@ class Kubernetes:
             answer = await self._api.write("DELETE", kind.path(namespace, child.name), f"delete {kind.kind}", subject, body)
         except (Missing, Conflict):  # gone, or another one of that name by now
             answer = {"kind": "Status"}
+        scope = kind.plural if kind.plural in _OWN else kind.scope
         if answer.get("kind") == "Status":
-            self._cache.remove(kind.scope, namespace, child.name, child.uid)
+            self._cache.remove(scope, namespace, child.name, child.uid)
         else:  # it is still there, on its way out
-            self._cache.put(kind.scope, answer)
+            self._cache.put(scope, answer)
 
     async def suspend(self, namespace: str, job: Suspend) -> None:
         """Set an owned Job's `suspend`, if it still has that uid."""
@@ -174,6 +186,14 @@ class Kubernetes:
         labels = body["metadata"].get("labels") or {}
         self._labels[namespace] = (time.monotonic(), labels)
         return labels
+
+    async def unguarded(self, namespace: str) -> str | None:
+        """Say why ModelApprovals of a namespace cannot be believed; None: they can."""
+        when, said = self._unguarded.get(namespace, (-self._resync, None))
+        if time.monotonic() - when >= self._resync:
+            said = await kubernetes_approvals.unguarded(self._api, namespace)
+            self._unguarded[namespace] = (time.monotonic(), said)
+        return said
 
     # --- Objects ------------------------------------------------------------------------------------------
     async def page(self, plural: str, token: str) -> tuple[list[Manifest], str]:

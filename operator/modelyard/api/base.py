@@ -29,6 +29,7 @@ __all__ = [
     "Schema",
     "Status",
     "Tags",
+    "UserName",
     "as_name",
     "condition",
     "parse_duration",
@@ -42,6 +43,8 @@ Name = Annotated[str, Field(min_length=1, max_length=63, pattern=_NAME)]
 Digest = Annotated[str, Field(max_length=71, pattern=r"^sha256:[0-9a-f]{64}$")]
 Duration = Annotated[str, Field(max_length=16, pattern=r"^[0-9]+(s|m|h|d)$")]
 Latency = Annotated[str, Field(max_length=16, pattern=r"^[0-9]+(ms|s)$")]
+UserName = Annotated[str, Field(min_length=1, max_length=253)]
+"""A user as the API server calls it: bob@example.com, system:serviceaccount:ci:release."""
 Number = Annotated[str, Field(max_length=32, pattern=r"^-?[0-9]+([.][0-9]+)?([eE][-+]?[0-9]+)?$")]
 TagValue = Annotated[str, Field(max_length=500)]
 Tags = Annotated[

@@ -11,7 +11,9 @@ from modelyard.api.rules import listed, metric_name, rule, rules
 
 __all__ = [
     "GATES",
+    "ApprovalsGate",
     "DatasetGate",
+    "ExternalGate",
     "Gate",
     "IncumbentGate",
     "JobGate",
@@ -163,7 +165,31 @@ class SmokeGate(Schema):
     ] = "0.000001"
 
 
-_KINDS = ("metric", "incumbent", "signature", "soak", "dataset", "job", "smoke")
+class ApprovalsGate(Schema):
+    """People who may approve for the stage, by a ModelApproval each."""
+
+    at_least: Annotated[int, Field(ge=1, le=8, description="How many people, each counted once.")] = 1
+    expire_after: Annotated[
+        Duration | None,
+        Field(
+            description="How long an approval counts after it was created, such as 7d. Absent: until the version takes the stage.",
+            json_schema_extra=rules(rule("!self.matches('^0+[smhd]$')", "write a duration above zero, such as 7d")),
+        ),
+    ] = None
+    exclude_registrar: Annotated[
+        Literal["IfKnown", "Required"],
+        Field(
+            description="The approval of who registered the version (its registeredBy) is not counted. IfKnown: if the version says who."
+            " Required: a version that does not say who fails the gate."
+        ),
+    ] = "IfKnown"
+
+
+class ExternalGate(Schema):
+    """Another controller or a pipeline judges, by a ModelApproval that names the gate."""
+
+
+_KINDS = ("metric", "incumbent", "signature", "soak", "dataset", "job", "smoke", "approvals", "external")
 
 
 class Gate(Schema):
@@ -189,6 +215,10 @@ class Gate(Schema):
     dataset: Annotated[DatasetGate | None, Field(description="What it was trained on.")] = None
     job: Annotated[JobGate | None, Field(description="A pod that tries it, by its exit code.")] = None
     smoke: Annotated[SmokeGate | None, Field(description="Requests that it must answer.")] = None
+    approvals: Annotated[ApprovalsGate | None, Field(description="People who approve.")] = None
+    external: Annotated[
+        ExternalGate | None, Field(description="Another controller or a pipeline, which says so in a ModelApproval that names this gate.")
+    ] = None
 
     @property
     def kind(self) -> str:

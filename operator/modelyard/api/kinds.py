@@ -7,6 +7,7 @@ from typing import Any
 
 from modelyard.api.base import Resource
 from modelyard.api.experiment import Experiment, ExperimentReason
+from modelyard.api.model_approval import ApprovalReason, ModelApproval
 from modelyard.api.registered_model import ModelReason, RegisteredModel
 from modelyard.api.training_run import TrainingReason, TrainingRun
 
@@ -123,6 +124,28 @@ KINDS = (
             REASON,
             Column("URL", ".status.stages.production.url", "Where production answers, in the cluster.", wide=True),
             Column("MLflow", ".status.mlflowName", "Its name in MLflow.", wide=True),
+            MESSAGE,
+            AGE,
+        ),
+    ),
+    Kind(
+        ModelApproval,
+        reasons=ApprovalReason,
+        conditions={},
+        short="mlapproval",
+        names=_LABEL,
+        longest=200,
+        advice="a ModelApproval's name is at most 200 lower case letters, digits and dashes, such as fraud-production-v3-bob",
+        columns=(
+            Column("Model", ".spec.model", "The RegisteredModel."),
+            Column("Stage", ".spec.stage", "The stage that the version is to take."),
+            Column("Version", ".spec.version", "The version."),
+            Column("Decision", ".spec.decision", "Approve or Reject."),
+            Column("Approver", ".spec.approver", "Who says so."),
+            READY,
+            REASON,
+            Column("Gate", ".spec.gate", "The gate, if it names one.", wide=True),
+            Column("Expires", ".status.expireTime", "When it stops counting.", wide=True),
             MESSAGE,
             AGE,
         ),

@@ -96,6 +96,9 @@ class VersionStatus(Schema):
     flavor: Annotated[str | None, Field(max_length=64, description="Its MLflow flavour, such as xgboost.")] = None
     signature: Annotated[str | None, Field(max_length=200, description="Its inputs and outputs, in short.")] = None
     registered_time: Annotated[datetime | None, Field(description="When it was registered.")] = None
+    registrar: Annotated[
+        str | None, Field(max_length=8, description="Hash of registeredBy, as it was declared: eight hex digits of its SHA-256.")
+    ] = None
     held: Annotated[
         tuple[HeldStage, ...],
         Field(max_length=4, description="Stages that it holds, and those that it held last.", json_schema_extra=listed("stage")),

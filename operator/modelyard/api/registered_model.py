@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from modelyard.api.base import DeletionPolicy, Name, Resource, Schema, Tags
+from modelyard.api.base import DeletionPolicy, Name, Resource, Schema, Tags, UserName
 from modelyard.api.gates import GATES, Gate, Verdict
 from modelyard.api.model_status import (
     REJECTED,
@@ -98,6 +98,8 @@ class ModelReason(StrEnum):
     """A stage takes only versions that have held another stage (`from`), and this one has not yet."""
     GATES_PENDING = "GatesPending"
     """A gate cannot be judged yet; the message names what it waits for. The stable version is still serving."""
+    APPROVAL_WANTED = "ApprovalWanted"
+    """A version has passed every gate but those that people or another system decide; the message says what is missing."""
     GATE_FAILED = "GateFailed"
     """A gate rejected the version; the stable version is still serving. The message has the figures."""
     OVERRIDE_ENDED = "OverrideEnded"
@@ -185,6 +187,13 @@ class ModelVersionSpec(Schema):
         ),
     ] = None
     tags: Annotated[Tags, Field(description="Tags of the version in MLflow.")] = Field(default_factory=dict)
+    registered_by: Annotated[
+        UserName | None,
+        Field(
+            description="Who declares the version: the user who sends the request. Their approval of it is not counted. Accounts that the"
+            " chart names (policies.requesterAccounts) may write another user."
+        ),
+    ] = None
 
     def contradicts(self, recorded: VersionStatus) -> bool:
         """Tell whether a recorded version came from another source than this one.
@@ -211,10 +220,26 @@ class Override(Schema):
 class Stage(Schema):
     """A slot: which version, and how it is served."""
 
+    model_config = Schema.model_config | {
+        "json_schema_extra": rules(
+            rule(
+                "!has(self.version) || has(self.requestedBy) || !has(self.gates) || !self.gates.exists(g, has(g.approvals))",
+                "a stage with the gate approvals says who asks for its version: write your user name as requestedBy beside version",
+            )
+        )
+    }
+
     version: Annotated[
         Name | None,
         # A server-side apply that says null is refused without this.
         Field(description="The version that holds the stage. Null: none, and nothing is served.", json_schema_extra={"nullable": True}),
+    ] = None
+    requested_by: Annotated[
+        UserName | None,
+        Field(
+            description="Who asks for the version: the user who changes it. Their approval is not counted. Needed with the gate approvals."
+            " Accounts that the chart names (policies.requesterAccounts), such as a GitOps controller's, may write another user."
+        ),
     ] = None
     attempt: Annotated[
         int,

@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from modelyard.api.base import DeletionPolicy, Digest, Name, Resource, Schema
+from modelyard.api.base import DeletionPolicy, Digest, Name, Resource, Schema, UserName
 from modelyard.api.pods import Container, Labels, Resources, Toleration
 from modelyard.api.rules import immutable, listed, mlflow_pairs, rule, rules
 from modelyard.api.trainers import TRAINERS, TrainerKind
@@ -206,6 +206,13 @@ class Register(Schema):
 
     model: Annotated[Name, Field(description="A RegisteredModel in this namespace.")]
     version: Annotated[Name, Field(description="The version's name there, such as v3.")]
+    registered_by: Annotated[
+        UserName | None,
+        Field(
+            description="Who registers the version: the user who creates the TrainingRun. Their approval of it is not counted. Accounts"
+            " that the chart names (policies.requesterAccounts) may write another user."
+        ),
+    ] = None
 
 
 _PARAMETERS = "parameters take more than 120 KiB together: put large values into the dataset, or into a ConfigMap that a script reads"

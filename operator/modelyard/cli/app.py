@@ -32,6 +32,8 @@ _WORDS = (
     "promote",
     "rollback",
     "retry",
+    "approve",
+    "reject",
     "refresh",
     "history",
     "compare",

@@ -8,7 +8,7 @@ import typer
 
 from modelyard.cli.acting import Acting
 
-__all__ = ["experiments", "models", "runs", "stages", "versions"]
+__all__ = ["experiments", "gates", "models", "runs", "stages", "versions"]
 
 
 def _names(context: typer.Context, offered: Callable[[Any], list[str]], begun: str) -> list[str]:
@@ -46,6 +46,19 @@ def stages(ctx: typer.Context, incomplete: str) -> list[str]:
 def versions(ctx: typer.Context, incomplete: str) -> list[str]:
     """Offer the versions of the model that was named before."""
     return _names(ctx, lambda client: _recorded(client.models.get(ctx.params["model"]).status), incomplete)
+
+
+def gates(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer the gates that are approved, of the stage that was named before."""
+
+    def offered(client: Any) -> list[str]:
+        from modelyard.client.approving import gates_of  # noqa: PLC0415 - as above
+
+        stages = client.models.get(ctx.params["model"]).spec.stages
+        named = [stage for name, stage in stages.items() if ctx.params.get("stage") in {None, name}]
+        return [gate.name for stage in named for gate in gates_of(stage)]
+
+    return _names(ctx, offered, incomplete)
 
 
 def _recorded(status: Any) -> list[str]:

@@ -20,6 +20,8 @@ NAMES = (
     "purge",
     "keep",
     "runs",
+    "requester",
+    "approval",
     "status",
     "serving",
     "serving-workloads",

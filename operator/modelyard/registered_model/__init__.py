@@ -50,6 +50,11 @@ def _models_of_run(run: Manifest, cluster: Cluster) -> Iterable[str]:
             yield model["metadata"]["name"]
 
 
+def _model_of_approval(approval: Manifest, _cluster: Cluster) -> Iterable[str]:
+    """Return the model that an approval names: it may be what a stage waits for."""
+    yield approval["spec"]["model"]
+
+
 def controller(runtime: Runtime) -> Controller[RegisteredModel, Observation, RegisteredModelStatus]:
     """Return the kind as the engine runs it."""
     return Controller(
@@ -59,7 +64,7 @@ def controller(runtime: Runtime) -> Controller[RegisteredModel, Observation, Reg
         finalize=finalize,
         on_error=on_error,
         in_sync=in_sync_with(runtime),
-        relations=(Relation("trainingruns", _models_of_run),),
+        relations=(Relation("trainingruns", _models_of_run), Relation("modelapprovals", _model_of_approval)),
         survives_refusals=True,
         reads_last=_READS_LAST,
         ended=history.ended,

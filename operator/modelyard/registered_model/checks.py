@@ -11,7 +11,7 @@ from modelyard.registered_model.gates.judging import Result, asked_in, judge
 from modelyard.registered_model.step import DETAIL, Step, rejected
 from modelyard.registered_model.view import StageView
 
-__all__ = ["asked", "comes_from", "gates"]
+__all__ = ["approval", "asked", "comes_from", "gates"]
 
 
 def comes_from(view: StageView, _now: datetime) -> Step:
@@ -34,6 +34,11 @@ def gates(view: StageView, now: datetime) -> Step:
     return asked("gates", view, now)
 
 
+def approval(view: StageView, now: datetime) -> Step:
+    """Ask people and other systems, last: they see what the other gates say."""
+    return asked("approval", view, now)
+
+
 def asked(step: str, view: StageView, now: datetime) -> Step:
     """Ask the gates of a step: one Fail rejects, and all have to pass."""
     names = asked_in(step, view.spec.gates if view.spec else ())
@@ -49,6 +54,10 @@ def asked(step: str, view: StageView, now: datetime) -> Step:
     assert wanted is not None, "the step before admits it"
     again = min((result.again for result in results if result.again is not None), default=None)
     blocker = Blocker.of(Reason.GATES_PENDING, f"{wanted.version} waits for its gates ({passed}). {_stable(view)}. {_said(open_)}")
+    if step == "approval" and any(result.status.verdict is Verdict.PENDING for result in open_):
+        command = f"modelyard approve {view.model.metadata.name} {wanted.version} --stage {view.name}"
+        message = f"{wanted.version} waits to be approved ({passed}). {_stable(view)}. {_said(open_)} To approve: {command}"
+        blocker = Blocker.of(Reason.APPROVAL_WANTED, message)
     detail = f"{passed}; waits for {', '.join(result.status.name for result in open_)}"
     return Step(step, StepState.WAITING, detail[:DETAIL], blocker=blocker, requeue_after=again)
 

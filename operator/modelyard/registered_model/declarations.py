@@ -109,7 +109,8 @@ def _claims(model: RegisteredModel, runs: list[TrainingRun]) -> dict[str, list[_
     claims = {name: [_declared(source, by_name)] for name, source in model.spec.versions.items()}
     for run in sorted(_registering(model, runs), key=_age):
         version = run.spec.register_.version if run.spec.register_ else ""
-        source = ModelVersionSpec(training_run=run.metadata.name)
+        registered_by = run.spec.register_.registered_by if run.spec.register_ else None
+        source = ModelVersionSpec(training_run=run.metadata.name, registered_by=registered_by)
         if all(claim.source.training_run != run.metadata.name for claim in claims.get(version, ())):
             created = run.metadata.creation_timestamp
             claims.setdefault(version, []).append(_Claim(source, run.metadata.uid, _failed(run), created))

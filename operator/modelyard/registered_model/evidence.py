@@ -1,14 +1,16 @@
-"""Read what gates judge by: runs, signatures, TrainingRuns, objectives. Only of what is not judged yet.
+"""Read what gates judge by: runs, signatures, TrainingRuns, objectives, approvals. Only of what is not judged yet.
 
 Verdicts do not belong here (`gates`).
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from modelyard.api.experiment import Experiment, Objective
 from modelyard.api.gates import GATES, Gate
 from modelyard.api.mlmodel import MLMODEL_LIMIT, Signature, read_signature
+from modelyard.api.model_approval import ModelApproval
 from modelyard.api.registered_model import RegisteredModel, VersionStatus
 from modelyard.api.text import Words
 from modelyard.api.training_run import TrainingRun
@@ -17,10 +19,10 @@ from modelyard.kube.jobs import POD_COMES, of_kind, podless_since
 from modelyard.kube.names import CONNECTION_SECRET
 from modelyard.plan import Manifest
 from modelyard.ports import Cluster, Tenant, TrackedRun
-from modelyard.registered_model.gates.judging import open_gates
+from modelyard.registered_model.gates.judging import asks_people, open_gates
 from modelyard.registered_model.observation import Evidence
 
-__all__ = ["creation_errors", "gather"]
+__all__ = ["creation_errors", "gather", "heard"]
 
 _SHOWN = 100
 
@@ -68,6 +70,21 @@ async def creation_errors(owned: Iterable[Manifest], cluster: Cluster, words: Wo
         if (error := await cluster.creation_error(meta["namespace"], meta["uid"])) is not None:
             found[meta["uid"]] = words(error)
     return found
+
+
+async def heard(model: RegisteredModel, cluster: Cluster, found: Evidence) -> Evidence:
+    """Return the evidence with what people say, where a gate asks them. It takes neither MLflow nor S3.
+
+    Raises:
+        ModelyardError: Kubernetes did not answer.
+
+    """
+    if not any(asks_people(gate) for gate, _, _ in _open(model)):
+        return found
+    meta = model.metadata
+    bodies = (body for body in cluster.select("modelapprovals", meta.namespace) if body["spec"]["model"] == meta.name)
+    approvals = tuple(map(ModelApproval.parse, bodies))
+    return replace(found, approvals=approvals, unguarded=await cluster.unguarded(meta.namespace))
 
 
 def _open(model: RegisteredModel) -> Iterator[tuple[Gate, VersionStatus, VersionStatus | None]]:

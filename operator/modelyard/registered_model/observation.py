@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from modelyard.api.blocker import Blocker
 from modelyard.api.experiment import Objective
 from modelyard.api.mlmodel import MLModel, Signature
+from modelyard.api.model_approval import ModelApproval
 from modelyard.api.registered_model import RegisteredModel
 from modelyard.api.training_run import TrainingRun
 from modelyard.errors import ModelyardError
@@ -60,6 +61,8 @@ class Evidence:
         training_runs: TrainingRuns by name.
         objectives: By version, the objective of the Experiment that it came from.
         creation_errors: By the uid of a gate's Job that has no pod, why Kubernetes can create none.
+        approvals: The ModelApprovals that name the model.
+        unguarded: Why they cannot be believed; None: the API server takes none in another's name.
 
     """
 
@@ -68,6 +71,8 @@ class Evidence:
     training_runs: Mapping[str, TrainingRun] = field(default_factory=dict)
     objectives: Mapping[str, Objective] = field(default_factory=dict)
     creation_errors: Mapping[str, str] = field(default_factory=dict)
+    approvals: tuple[ModelApproval, ...] = ()
+    unguarded: str | None = None
 
 
 @dataclass(frozen=True)

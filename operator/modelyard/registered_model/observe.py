@@ -20,7 +20,7 @@ from modelyard.kube.pod_words import cleaned
 from modelyard.plan import Manifest
 from modelyard.ports import Cluster, Ports, Tenant, TrackedModel, TrackedVersion
 from modelyard.registered_model.declarations import declarations
-from modelyard.registered_model.evidence import creation_errors, gather
+from modelyard.registered_model.evidence import creation_errors, gather, heard
 from modelyard.registered_model.neighbours import neighbours
 from modelyard.registered_model.observation import Artifacts, Observation, Source
 from modelyard.registered_model.sources import resolve
@@ -54,6 +54,8 @@ async def observe(model: RegisteredModel, ports: Ports, now: datetime) -> Observ
         found = await _external(model, found, tenant, ports.cluster)
     except ModelyardError as error:
         found = replace(found, dependency_error=error)
+    if meta.deletion_timestamp is None:
+        found = replace(found, evidence=await heard(model, ports.cluster, found.evidence))
     words = ports.words(meta.namespace)  # by the Secret as it was read now
     owned = tuple(cleaned(each, words) for each in ports.cluster.owned(meta.uid))
     errors = await creation_errors(owned, ports.cluster, words, now)

@@ -4,6 +4,7 @@
     from     it has held the stage that it must come from, if the spec names one
     gates    the gates that need no pods have passed it, if the spec has any
     trial    the gates that need pods have passed it, if the spec has any
+    approval people and other systems approve it, if the spec asks them
     start    its pods are starting next to those of the stable version, until they are available
     switch   the Service routes to it
     record   it is effective
@@ -201,6 +202,7 @@ _STEPS: dict[str, Callable[[StageView, datetime], Step]] = {
     "from": checks.comes_from,
     "gates": checks.gates,
     "trial": trial.trial,
+    "approval": checks.approval,
     "start": _start,
     "switch": _switch,
     "record": _record,

@@ -150,7 +150,9 @@ def _changing(view: StageView, now: datetime) -> StageDecision:
         return StageDecision(status.model_copy(update={"steps": _steps(view, progress, now)}), record=True)
     candidate = status.candidate
     kept = step.keeps | trial.jobs(view, now)
-    idle = step.without_pods and candidate is not None and view.routed != candidate.runtime.identity
+    # Approvals may last days: the candidate has no pods meanwhile, also when one was withdrawn.
+    podless = step.without_pods or step.name == "approval"
+    idle = podless and candidate is not None and view.routed != candidate.runtime.identity
     gone, left = serving.expired(view, [stable, None if idle else candidate], now)
     gone = (*serving.unneeded(view, kept), *gone)
     actions: tuple[Apply | Delete, ...] = ()

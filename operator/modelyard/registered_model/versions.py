@@ -8,6 +8,7 @@ source is the recorded uri, whatever its tags say.
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
+from modelyard.api.approvals import registrar_of
 from modelyard.api.base import as_name
 from modelyard.api.blocker import Blocker, VersionBlocker
 from modelyard.api.registered_model import HeldStage, KnownVersion, ModelVersionSpec, RegisteredModel, StageStatus, VersionStatus
@@ -170,6 +171,7 @@ def _declared(declaration: Declaration, seen: Observation, *, full: bool) -> Ver
         run_id=wanted.run_id,
         uri=wanted.uri,
         held_by=declaration.held_by,
+        registrar=registrar_of(wanted.registered_by),
     )
     if declaration.blocker is not None:
         return status.model_copy(update={"blocked": declaration.blocker})

@@ -200,6 +200,11 @@ class StageView:
         selector: Mapping[str, str] = ((service or {}).get("spec") or {}).get("selector") or {}
         return selector.get(IDENTITY_LABEL)
 
+    @property
+    def is_routed(self) -> bool:
+        """Whether the Service routes to what is wanted: requests have reached it."""
+        return self.wanted is not None and self.routed == self.wanted.runtime.identity
+
 
 def holder_of(model: RegisteredModel, stage: str) -> Holder | None:
     """Return what is effective in a stage of a model, as it is recorded."""
@@ -220,10 +225,13 @@ def rejection_of(stage: Stage, status: StageStatus, version: str, digest: str, r
 
 
 def spec_hash(stage: Stage) -> str:
-    """Return the hash of what a rejection depends on: the stage without version, attempt, override, replicas, autoscaling and resources."""
+    """Return the hash of what a rejection depends on.
+
+    That is the stage without version, requestedBy, attempt, override, replicas, autoscaling and resources.
+    """
     spec = stage.model_dump(mode="json", by_alias=True, exclude_none=True)
     serving = {key: value for key, value in spec.pop("serving", {}).items() if key not in {"replicas", "autoscaling", "resources"}}
-    rest = {key: value for key, value in spec.items() if key not in {"version", "attempt", "override"}}
+    rest = {key: value for key, value in spec.items() if key not in {"version", "requestedBy", "attempt", "override"}}
     return hashlib.sha256(json.dumps(rest | {"serving": serving}, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.chart.api import EXPERIMENTS, MODELS, RUNS, Api, Manifest, path_of
+from tests.chart.api import APPROVALS, EXPERIMENTS, MODELS, RUNS, Api, Manifest, path_of
 from tests.chart.helm import NAMESPACE, RELEASE, install
 from tests.cluster.apiserver import running
 
@@ -19,6 +19,7 @@ __all__ = [
     "PEOPLE",
     "SPACE",
     "World",
+    "approval",
     "experiment",
     "model",
     "served",
@@ -42,8 +43,12 @@ PEOPLE: dict[str, tuple[str, tuple[str, ...]]] = {
     "olga": ("olga", ("override-production",)),
     "gitops": ("system:serviceaccount:argocd:argocd-application-controller", (f"{RELEASE}-release-manager",)),
     "named": ("system:serviceaccount:keda:keda-operator", ()),
-    "unnamed": ("system:serviceaccount:risk:default", ()),
-    "op": (f"system:serviceaccount:{NAMESPACE}:{RELEASE}", ()),
+    "unnamed": ("system:serviceaccount:risk:default", ("approve-production",)),
+    "bob": ("bob", ("approve-production",)),
+    "carla": ("carla", ("approve-production",)),
+    "anna": ("anna", (f"{RELEASE}-approver",)),
+    "ci": ("system:serviceaccount:ci:pipeline", ("attest-pipeline",)),
+    "op": (f"system:serviceaccount:{NAMESPACE}:{RELEASE}", ("approve-production",)),
     "admin": ("root", ("cluster-admin",)),
     "gc": (f"{KUBE_SYSTEM}:generic-garbage-collector", ()),
     "namespaces": (f"{KUBE_SYSTEM}:namespace-controller", ()),
@@ -77,6 +82,8 @@ ROLES: dict[str, Manifest] = {
         "resourceNames": ["fraud"],
         "verbs": ["promote"],
     },
+    "approve-production": {"apiGroups": ["modelyard.io"], "resources": ["registeredmodels/production"], "verbs": ["approve"]},
+    "attest-pipeline": {"apiGroups": ["modelyard.io"], "resources": ["registeredmodels/production/pipeline"], "verbs": ["attest"]},
 }
 
 
@@ -100,6 +107,12 @@ def training_run(name: str, registers: str = "", **metadata: Any) -> Manifest:
     if registers:
         spec["register"] = dict(zip(("model", "version"), registers.split("/"), strict=True))
     return ours("TrainingRun", name, spec, **metadata)
+
+
+def approval(name: str, person: str, *, stage: str = "production", **more: Any) -> Manifest:
+    """An approval of v3 of `fraud` in the name of one of the people."""
+    spec = {"model": "fraud", "stage": stage, "version": "v3", "digest": f"sha256:{'3' * 64}", "decision": "Approve"}
+    return ours("ModelApproval", name, spec | {"approver": PEOPLE[person][0]} | more, labels={"team": "a"})
 
 
 def served(stage: str, model: str | None = "fraud") -> dict[str, str]:
@@ -208,6 +221,11 @@ THERE: list[Manifest] = [
         )
     ),
 ]  # fmt: skip
+# What carries its author's name, and so is made by them.
+SIGNED: dict[str, list[Manifest]] = {
+    "rita": [model("asked", versions=VERSIONS, stages={"production": {"version": "v2", "requestedBy": "rita"}})],
+    "bob": [approval("by-bob", "bob")],
+}
 # What the operator recorded of versions: v2 came from a run, v9 is held by one that trains, v6 still by one that failed.
 RECORDED: list[Manifest] = [
     {"name": "v2", "trainingRun": "source-of-v2", "digest": f"sha256:{'2' * 64}"},
@@ -240,6 +258,10 @@ class World:
         self._bind("op-everywhere", PEOPLE["op"][0], "wide", namespace=None)
         for manifest in THERE:
             self.made(plural_path(manifest), manifest)
+        for name, manifests in SIGNED.items():
+            for manifest in manifests:
+                answer = self.people[name].create(plural_path(manifest), manifest)
+                assert answer.code == 201, answer.message
         for name, stages in EFFECTIVE.items():
             self._status(path_of(MODELS, SPACE, name), stages=stages)
         uids = {name: self.admin.get(path_of(RUNS, SPACE, name)).body["metadata"]["uid"] for name in ("first-for-v9", "failed-holder")}
@@ -277,7 +299,8 @@ def world(folder: Path) -> Iterator[World]:
     """Run an API server with the chart, people and objects, for the length of a block."""
     values = folder / "values.json"
     tenant = {"namespace": SPACE, "existingSecret": True}
-    values.write_text(json.dumps({"tenants": [tenant], "policies": {"servingAccounts": [PEOPLE["named"][0]]}}))
+    policies = {"servingAccounts": [PEOPLE["named"][0]], "requesterAccounts": [PEOPLE["gitops"][0]]}
+    values.write_text(json.dumps({"tenants": [tenant], "policies": policies}))
     with running(arguments=["--allow-privileged=true"]) as server:
         there = World(Api(server))
         # Not by the chart: Pod Security would refuse what the policies are to refuse.
@@ -288,4 +311,4 @@ def world(folder: Path) -> Iterator[World]:
 
 
 FRAUD, OTHER, EMPTY = (path_of(MODELS, SPACE, name) for name in ("fraud", "other", "empty"))
-ALL_MODELS, ALL_RUNS, ALL_EXPERIMENTS = (path_of(resource, SPACE) for resource in (MODELS, RUNS, EXPERIMENTS))
+ALL_MODELS, ALL_RUNS, ALL_EXPERIMENTS, ALL_APPROVALS = (path_of(resource, SPACE) for resource in (MODELS, RUNS, EXPERIMENTS, APPROVALS))

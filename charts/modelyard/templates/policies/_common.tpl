@@ -94,6 +94,8 @@ For all of them:
   (dict "name" "purge" "value" "purge")
   (dict "name" "keep" "value" "keep")
   (dict "name" "runs" "value" "runs" "models" true)
+  (dict "name" "requester" "value" "approvals")
+  (dict "name" "approval" "value" "approvals" "scoped" true)
   (dict "name" "status" "value" "status" "scoped" true)
   (dict "name" "serving" "value" "serving" "scoped" true)
   (dict "name" "serving-workloads" "value" "serving" "scoped" true)

@@ -47,8 +47,12 @@ validations:
 - expression: "!(request.namespace in ['kube-system', 'kube-public', 'kube-node-lease', '{{ .Release.Namespace }}'])"
   message: "the operator writes nothing in the system's namespaces, and in its own nothing but its Lease"
   reason: Forbidden
-- expression: "!variables.ours || oldObject != null && object != null && variables.after.?spec == variables.before.?spec"
-  message: "the operator changes metadata and status of our kinds, never a spec; it creates and deletes none"
+# Approvals: it tries whether one in another's name is refused, and deletes those that no stage can use any more.
+- expression: >-
+    !variables.ours || oldObject != null && object != null && variables.after.?spec == variables.before.?spec
+    || request.resource.resource == 'modelapprovals'
+    && (request.operation == 'DELETE' || request.operation == 'CREATE' && request.?dryRun.orValue(false))
+  message: "the operator changes metadata and status of our kinds, never a spec; it creates none, and deletes none but approvals"
   reason: Forbidden
 - expression: >-
     !variables.pod || variables.after.spec == variables.before.spec

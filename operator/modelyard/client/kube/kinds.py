@@ -39,6 +39,7 @@ KINDS: dict[str, Kind] = {
         Kind(_OURS, "Experiment", "experiments"),
         Kind(_OURS, "TrainingRun", "trainingruns"),
         Kind(_OURS, "RegisteredModel", "registeredmodels"),
+        Kind(_OURS, "ModelApproval", "modelapprovals"),
         Kind("v1", "ConfigMap", "configmaps"),
         Kind("v1", "Event", "events"),
         Kind("v1", "Namespace", "namespaces", namespaced=False),
@@ -46,6 +47,7 @@ KINDS: dict[str, Kind] = {
         Kind("v1", "Secret", "secrets"),
         Kind("v1", "Service", "services"),
         Kind("apps/v1", "Deployment", "deployments"),
+        Kind("authentication.k8s.io/v1", "SelfSubjectReview", "selfsubjectreviews", namespaced=False),
         Kind("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers"),
         Kind("batch/v1", "Job", "jobs"),
     )

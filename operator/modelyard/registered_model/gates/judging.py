@@ -1,8 +1,8 @@
 """The gates of a stage, asked about the version that it is to take. Pure.
 
 A verdict is for a version, its digest, the gate's spec and, where there is one, the incumbent. A Pass
-and a Fail are remembered; Pending and Error are asked again. A Fail is asked again when the rejection
-that came of it is no longer in force.
+and a Fail are remembered, a Pass by people only from the switch on; Pending and Error are asked again.
+A Fail is asked again when the rejection that came of it is no longer in force.
 """
 
 from collections.abc import Callable
@@ -11,11 +11,11 @@ from datetime import datetime, timedelta
 
 from modelyard.api.gates import Gate, Verdict
 from modelyard.api.registered_model import GateStatus, JudgedVersion, RegisteredModel, StageStatus, VersionStatus
-from modelyard.registered_model.gates import dataset, incumbent, metric, signature, soak, tries
+from modelyard.registered_model.gates import approvals, dataset, incumbent, metric, signature, soak, tries
 from modelyard.registered_model.gates.judged import Judged, erroneous, hash_of
 from modelyard.registered_model.view import StageView, holder_of, rejection_of
 
-__all__ = ["Result", "asked_in", "judge", "open_gates", "steps_of"]
+__all__ = ["Result", "asked_in", "asks_people", "judge", "open_gates", "steps_of"]
 
 _MESSAGE = 140
 _AWAY = erroneous("MLflow or S3 does not answer")
@@ -24,10 +24,19 @@ Judge = Callable[[Gate, StageView, VersionStatus, datetime], Judged]
 
 @dataclass(frozen=True)
 class _Kind:
-    """A kind of gate: who judges, and in which step of the promotion."""
+    """A kind of gate.
+
+    Attributes:
+        judge: Who judges.
+        step: The step of the promotion in which it is asked.
+        by_people: It is judged from objects of Kubernetes alone, and in every round until the
+            Service routes to the version: a Pass is withdrawn with what it came from.
+
+    """
 
     judge: Judge
     step: str = "gates"
+    by_people: bool = False
 
 
 _KINDS: dict[str, _Kind] = {
@@ -38,6 +47,8 @@ _KINDS: dict[str, _Kind] = {
     "dataset": _Kind(dataset.judge),
     "job": _Kind(tries.judge, "trial"),
     "smoke": _Kind(tries.judge, "trial"),
+    "approvals": _Kind(approvals.approvals, "approval", by_people=True),
+    "external": _Kind(approvals.external, "approval", by_people=True),
 }
 _COMPARES = {"incumbent", "signature"}
 """Kinds whose Pass is for an incumbent."""
@@ -81,8 +92,10 @@ def asked_in(step: str, gates: tuple[Gate, ...]) -> frozenset[str]:
 def _result(gate: Gate, view: StageView, version: VersionStatus, now: datetime) -> Result:
     if (known := _remembered(gate, view.model, view.name, view.status, version)) is not None:
         return Result(known, message=known.message)
-    said = _AWAY if view.dependencies_down else _KINDS[gate.kind].judge(gate, view, version, now)
-    before = _recorded(gate, view.status, version)
+    kind, before = _KINDS[gate.kind], _recorded(gate, view.status, version)
+    if kind.by_people and before is not None and before.verdict is Verdict.PASS and view.is_routed:
+        return Result(before, message=before.message)
+    said = _AWAY if view.dependencies_down and not kind.by_people else kind.judge(gate, view, version, now)
     same = before is not None and (before.verdict, before.message) == (said.verdict, said.message[:_MESSAGE])
     status = GateStatus(
         name=gate.name,
@@ -93,6 +106,11 @@ def _result(gate: Gate, view: StageView, version: VersionStatus, now: datetime) 
         incumbent=said.incumbent,
     )
     return Result(status, said.again, said.message)
+
+
+def asks_people(gate: Gate) -> bool:
+    """Tell whether a gate is judged by ModelApprovals."""
+    return _KINDS[gate.kind].by_people
 
 
 def open_gates(model: RegisteredModel, stage: str, version: VersionStatus) -> tuple[Gate, ...]:
@@ -111,7 +129,7 @@ def _remembered(gate: Gate, model: RegisteredModel, stage: str, status: StageSta
         return None
     if known.verdict is Verdict.FAIL:
         return known if rejection_of(model.spec.stages[stage], status, version.name, str(version.digest)) is not None else None
-    if known.verdict is not Verdict.PASS:
+    if known.verdict is not Verdict.PASS or _KINDS[gate.kind].by_people:
         return None
     if gate.kind not in _COMPARES:
         return known

@@ -32,7 +32,8 @@ if found.Stalled ~= nil then
 end
 if found.Reconciling ~= nil then
   -- What a promotion waits for before it starts is no work of modelyard's: a gate, another stage. The stable version serves.
-  if found.Reconciling.reason == "GatesPending" or found.Reconciling.reason == "WaitingForStage" then
+  local reason = found.Reconciling.reason
+  if reason == "GatesPending" or reason == "ApprovalWanted" or reason == "WaitingForStage" then
     return is("Suspended", told(found.Reconciling))
   end
   if found.Reconciling.reason == "Suspended" and obj.spec.suspend == true then

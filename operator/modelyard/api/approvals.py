@@ -1,0 +1,146 @@
+"""Which ModelApprovals count for a gate: one rule for the gate, for the approval's own status, and for the client. Pure."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from modelyard.api.base import parse_duration
+from modelyard.api.gates import Gate
+from modelyard.api.model_approval import ApprovalReason as Reason
+from modelyard.api.model_approval import Decision, ModelApproval
+from modelyard.api.registered_model import Stage, VersionStatus
+
+__all__ = ["Asked", "Standing", "expiry", "gate_of", "heard", "own_work", "registrar_of"]
+
+_SOON = timedelta(hours=1)
+_TENTH = 10
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How one approval stands.
+
+    Attributes:
+        reason: In a word.
+        message: Why, and what to do.
+        next_time: When it stands otherwise though nothing changes; None: never.
+
+    """
+
+    reason: Reason
+    message: str
+    next_time: datetime | None = None
+
+    @property
+    def counts(self) -> bool:
+        """Whether its gate counts it."""
+        return self.reason in {Reason.COUNTS, Reason.EXPIRES_SOON}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a gate asks people about.
+
+    Attributes:
+        name: The stage's name.
+        stage: The stage.
+        gate: The gate of it.
+        version: The version that is to take the stage.
+
+    """
+
+    name: str
+    stage: Stage
+    gate: Gate
+    version: VersionStatus
+
+
+def registrar_of(user: str | None) -> str | None:
+    """Return the hash by which a version's status names who registered it.
+
+    Two users with one hash are rare, and then the gate counts one approval too few, never one too many.
+    """
+    return None if user is None else hashlib.sha256(user.encode()).hexdigest()[:8]
+
+
+def gate_of(approval: ModelApproval, stage: Stage) -> Gate | None:
+    """Return the gate that an approval is for.
+
+    Without a name it is for the stage's gate `approvals`, if there is one only: of two, each is
+    another group's, with rights of its own.
+    """
+    named, people = approval.spec.gate, [gate for gate in stage.gates if gate.approvals is not None]
+    if named is None:
+        return people[0] if len(people) == 1 else None
+    return next((gate for gate in stage.gates if gate.name == named and (gate.approvals or gate.external) is not None), None)
+
+
+def expiry(approval: ModelApproval, gate: Gate) -> datetime | None:
+    """Return when an approval stops counting; None: it does not. A Reject does not."""
+    after = gate.approvals.expire_after if gate.approvals is not None else None
+    created = approval.metadata.creation_timestamp
+    if after is None or created is None or approval.spec.decision is Decision.REJECT:
+        return None
+    return created + parse_duration(after)
+
+
+def own_work(user: str, stage: Stage, version: VersionStatus) -> str | None:
+    """Say why a user's approval is never counted, by four eyes; None: it may be."""
+    if user == stage.requested_by:
+        return f"{user} asked for {version.name}"
+    if version.registrar is not None and version.registrar == registrar_of(user):
+        return f"{user} registered {version.name}"
+    return None
+
+
+def heard(approvals: Iterable[ModelApproval], asked: Asked, now: datetime) -> tuple[tuple[ModelApproval, Standing], ...]:
+    """Return the approvals that are for what a gate asks, and how each stands, the oldest first.
+
+    Of one approver one counts. What is being deleted is withdrawn, and not among them.
+    """
+    found = []
+    before: set[tuple[str, Decision]] = set()
+    for approval in sorted((each for each in approvals if _is_for(each, asked)), key=_age):
+        about = (approval.spec.approver, approval.spec.decision)
+        said = _alone(approval, asked, now)
+        if said.counts and about in before:
+            said = Standing(Reason.DUPLICATE, f"An older one of {approval.spec.approver} counts already.", said.next_time)
+        if said.counts:
+            before.add(about)
+        found.append((approval, said))
+    return tuple(found)
+
+
+def _alone(approval: ModelApproval, asked: Asked, now: datetime) -> Standing:
+    """Return how an approval stands, whoever else approves."""
+    spec, gate, version = approval.spec, asked.gate, asked.version
+    if spec.digest != version.digest:
+        message = f"{version.name} is {str(version.digest)[:15]}..., and this is for {spec.digest[:15]}...: judge that one."
+        return Standing(Reason.OTHER_DIGEST, message)
+    if spec.decision is Decision.REJECT:
+        return Standing(Reason.COUNTS, f"{spec.approver} rejects {spec.version} for {spec.stage}.")
+    if gate.approvals is not None and (why := own_work(spec.approver, asked.stage, version)):
+        return Standing(Reason.OWN_WORK, f"{why}, so another user has to approve it.")
+    ends = expiry(approval, gate)
+    if ends is None:
+        return Standing(Reason.COUNTS, f"{spec.approver} approves {spec.version} for {spec.stage}.")
+    if now >= ends:
+        return Standing(Reason.EXPIRED, f"It expired at {ends:%Y-%m-%d %H:%M} UTC. To renew it, approve again.")
+    soon = ends - min(_SOON, (ends - (approval.metadata.creation_timestamp or now)) / _TENTH)
+    if now >= soon:
+        message = f"It expires at {ends:%Y-%m-%d %H:%M} UTC. To renew it, approve again."
+        return Standing(Reason.EXPIRES_SOON, message, ends)
+    message = f"{spec.approver} approves {spec.version} for {spec.stage}, until {ends:%Y-%m-%d %H:%M} UTC."
+    return Standing(Reason.COUNTS, message, soon)
+
+
+def _is_for(approval: ModelApproval, asked: Asked) -> bool:
+    """Tell whether an approval is for what a gate asks; one that is being deleted is withdrawn."""
+    spec, gate = approval.spec, gate_of(approval, asked.stage)
+    same = (spec.stage, spec.version) == (asked.name, asked.version.name) and gate is not None and gate.name == asked.gate.name
+    return same and approval.metadata.deletion_timestamp is None
+
+
+def _age(approval: ModelApproval) -> tuple[str, str]:
+    return str(approval.metadata.creation_timestamp or ""), approval.metadata.name

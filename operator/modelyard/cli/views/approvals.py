@@ -1,0 +1,33 @@
+"""What a user said of a version for a stage, and what the stage made of it so far."""
+
+from rich.text import Text
+
+from modelyard.api.approvals import gate_of
+from modelyard.api.model_approval import Decision, ModelApproval
+from modelyard.api.registered_model import RegisteredModel
+
+__all__ = ["decided"]
+
+_DIGEST = 19
+
+
+def decided(model: RegisteredModel, approval: ModelApproval) -> Text:
+    """Draw what was just said, by whom and of which bytes; and what it will, or will not, come to."""
+    spec = approval.spec
+    word, style = ("approved", "green") if spec.decision is Decision.APPROVE else ("rejected", "red")
+    lines = [
+        Text.assemble((f"{model.key}  {spec.stage}: ", "bold"), f"{spec.version} is ", (word, style), f" by {spec.approver}."),
+        Text(f"  bytes     {spec.digest[:_DIGEST]}..."),
+    ]
+    if (gate := gate_of(approval, model.spec.stages[spec.stage])) is not None:
+        needed = f", which takes {gate.approvals.at_least} approvals" if gate.approvals and gate.approvals.at_least > 1 else ""
+        after = f"; it expires after {gate.approvals.expire_after}" if gate.approvals and gate.approvals.expire_after else ""
+        lines.append(Text(f"  gate      {gate.name}{needed}{after if spec.decision is Decision.APPROVE else ''}"))
+    if spec.comment:
+        lines.append(Text(f"  comment   {spec.comment}"))
+    if spec.evidence:
+        lines.append(Text(f"  evidence  {spec.evidence}"))
+    if model.spec.stages[spec.stage].version != spec.version:
+        asks = model.spec.stages[spec.stage].version or "no version"
+        lines.append(Text(f"  {spec.stage} asks for {asks} now: it counts when {spec.version} is asked for."))
+    return Text("\n").join(lines)

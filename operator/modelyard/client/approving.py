@@ -1,0 +1,126 @@
+"""Approving and rejecting a version for a stage: what a ModelApproval says, made from the model as it is.
+
+Whether it counts in the end is the operator's to say (`api.approvals`); what certainly does not is refused here.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+from modelyard.api.approvals import own_work
+from modelyard.api.gates import Gate
+from modelyard.api.model_approval import Decision, ModelApproval
+from modelyard.api.registered_model import RegisteredModel, Stage, VersionStatus
+from modelyard.client.errors import NotFound, Refused
+from modelyard.client.handles import API_VERSION
+from modelyard.client.kube import Kube, Manifest
+
+__all__ = ["Saying", "decide", "gates_of"]
+
+
+@dataclass(frozen=True)
+class Saying:
+    """What a user says of a version for a stage.
+
+    Attributes:
+        version: The version; its digest is that of its record.
+        stage: The stage.
+        decision: Approve or Reject.
+        gate: The gate; the stage's gate `approvals` if empty.
+        comment: Why.
+        evidence: Where it can be read why, such as a URL.
+
+    """
+
+    version: str
+    stage: str
+    decision: Decision
+    gate: str = ""
+    comment: str = ""
+    evidence: str = ""
+
+
+def decide(kube: Kube, model: RegisteredModel, saying: Saying, *, dry_run: bool = False) -> ModelApproval:
+    """Create the ModelApproval of the user; one that they made for the same before is replaced.
+
+    Raises:
+        NotFound: There is no such stage, version or gate.
+        Refused: It would never count: the user asked for the version, or registered it.
+        NotAllowed: The user may not approve for the stage.
+
+    """
+    version, stage, gate = saying.version, saying.stage, saying.gate
+    known, asked = _version(model, version), _stage(model, stage)
+    _check_gate(model, stage, asked, gate)
+    who = _user(kube)
+    if saying.decision is Decision.APPROVE and not gate and (why := own_work(who, asked, known)):
+        raise Refused(f"{why}, so this approval would not count for {stage} of {model.key}: ask another user to approve it.")
+    spec: dict[str, Any] = {"model": model.metadata.name, "stage": stage, "version": version, "digest": known.digest}
+    spec |= {"decision": saying.decision.value, "approver": who}
+    spec |= {key: value for key, value in {"gate": gate, "comment": saying.comment, "evidence": saying.evidence}.items() if value}
+    name = _name(model, stage, version, gate, who)
+    # A dry run leaves alone what the user said before, so it needs a name that is free.
+    named = {"generateName": f"{name}-"} if dry_run else {"name": name}
+    body = {
+        "apiVersion": API_VERSION,
+        "kind": ModelApproval.KIND,
+        "metadata": named | {"namespace": model.metadata.namespace},
+        "spec": spec,
+    }
+    if not dry_run:
+        _withdraw(kube, name, model.metadata.namespace)
+    made = kube.create(body, dry_run=dry_run)
+    return ModelApproval.parse(made)
+
+
+def gates_of(stage: Stage) -> tuple[Gate, ...]:
+    """Return the gates of a stage that a ModelApproval speaks to."""
+    return tuple(gate for gate in stage.gates if (gate.approvals or gate.external) is not None)
+
+
+def _version(model: RegisteredModel, name: str) -> VersionStatus:
+    found = {version.name: version for version in model.status.versions}
+    version = found.get(name)
+    if version is None:
+        raise NotFound(f"{model.key} has no version {name}. It has: {', '.join(found) or 'none yet'}.", name=name)
+    if version.digest is None:
+        raise NotFound(f"{name} of {model.key} is not registered yet, so there are no bytes to approve. Wait until it is.", name=name)
+    return version
+
+
+def _stage(model: RegisteredModel, name: str) -> Stage:
+    stage = model.spec.stages.get(name)
+    if stage is None:
+        raise NotFound(f"{model.key} has no stage {name}. Its stages: {', '.join(model.spec.stages) or 'none'}.", name=name)
+    return stage
+
+
+def _check_gate(model: RegisteredModel, name: str, stage: Stage, gate: str) -> None:
+    people = [each.name for each in stage.gates if each.approvals is not None]
+    every = [each.name for each in gates_of(stage)]
+    if gate and gate not in every:
+        raise NotFound(f"{name} of {model.key} has no gate {gate} to approve. It has: {', '.join(every) or 'none'}.", name=gate)
+    if not gate and len(people) != 1:
+        what = f"has several gates approvals: name one of {', '.join(people)}" if people else "has no gate approvals"
+        named = f"; its external gates are {', '.join(every)}: name one" if every and not people else ""
+        raise NotFound(f"{name} of {model.key} {what}{named}.", name=name)
+
+
+def _user(kube: Kube) -> str:
+    """Return the user's name as the API server has it."""
+    body: Manifest = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+    return str(((kube.create(body).get("status") or {}).get("userInfo") or {}).get("username") or "")
+
+
+def _withdraw(kube: Kube, name: str, namespace: str) -> None:
+    """Delete what the user said before; a user renews an approval, or thinks better of it."""
+    try:
+        kube.delete(ModelApproval.KIND, name, namespace)
+    except NotFound as error:
+        if error.kind != ModelApproval.KIND:
+            raise
+
+
+def _name(model: RegisteredModel, stage: str, version: str, gate: str, who: str) -> str:
+    """Return one name for what one user says of a version for a gate."""
+    return "-".join(filter(None, (model.metadata.name, stage, version, gate, hashlib.sha256(who.encode()).hexdigest()[:8])))

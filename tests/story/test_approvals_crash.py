@@ -1,0 +1,63 @@
+"""Kill the operator after every write of a promotion that people approve and withdraw from: it ends alike, and never without them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tests.fakes.cluster import Killed
+from tests.story.approval_stories import APPROVED, approves, asks, effective
+from tests.story.test_crash_anywhere import WRITES, strike
+from tests.story.world import NAMESPACE, World
+
+SLICES = 4
+
+
+async def live(world: World) -> None:
+    """One approves and withdraws it, two others approve, and the version takes the stage."""
+    asks(world, APPROVED)
+    await world.run()
+    approves(world, "bob")
+    await world.run()
+    world.cluster.remove("modelapprovals", NAMESPACE, "by-bob")
+    approves(world, "carla")
+    await world.run()
+    assert (effective(world), world.cluster.all("apps/v1/Deployment")) == (None, [])
+    approves(world, "anna")
+    await world.run()
+    assert effective(world) == "v1"
+
+
+async def end(world: World) -> dict[str, Any]:
+    stage = world.status("registeredmodels", "fraud")["stages"]["production"]
+    return {
+        "gates": [(gate["verdict"], gate["message"]) for gate in stage["gates"]],
+        "steps": [(step["name"], step["state"]) for step in stage["steps"]],
+        "serving": world.serving("fraud-production"),
+        "approvals": {each["metadata"]["name"]: each["status"]["conditions"][0]["reason"] for each in world.cluster.all("modelapprovals")},
+        "deployments": len(world.cluster.all("apps/v1/Deployment")),
+    }
+
+
+@pytest.fixture(scope="module")
+def undisturbed() -> tuple[dict[str, Any], int]:
+    async def lived() -> tuple[dict[str, Any], int]:
+        world = World()
+        await live(world)
+        return await end(world), len(world.calls.named(*WRITES))
+
+    return asyncio.run(lived())
+
+
+@pytest.mark.parametrize("part", range(SLICES))
+async def test_killed_after_any_write(part: int, undisturbed: tuple[dict[str, Any], int]):
+    wanted, writes = undisturbed
+    assert wanted["gates"] == [("Pass", "2 of 2: carla, anna")]
+    for number in range(1 + part, writes + 1, SLICES):
+        world = World()
+        strike(world, number, "after", Killed, WRITES)
+        await live(world)
+        assert world.restarts == 1
+        assert await end(world) == wanted, f"killed after write {number}"
