@@ -39,6 +39,12 @@ KEYS: st.SearchStrategy[str] = st.one_of(
 """Keys of a map: as people name things, at the edges of what MLflow takes, and anything."""
 
 
+MOMENTS: st.SearchStrategy[str] = st.datetimes().map(lambda moment: f"{moment.isoformat()}Z") | st.sampled_from(
+    ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59-12:00", "2026-02-28T12:00:00.123456789+14:00"]
+)
+"""Moments as RFC 3339 writes them, at its edges."""
+
+
 def specs(schema: Manifest) -> st.SearchStrategy[Any]:
     """Values that a structural schema allows; rules may refuse them still."""
     if schema.get("x-kubernetes-int-or-string"):
@@ -51,6 +57,8 @@ def specs(schema: Manifest) -> st.SearchStrategy[Any]:
         case "integer":
             low, high = schema["minimum"], schema.get("maximum", 2**31)
             return st.integers(low, high) | st.sampled_from([low, high])
+        case "string" if schema.get("format") == "date-time":
+            return MOMENTS
         case "string":
             return _matching(schema) if "pattern" in schema else _text(schema)
         case "array":

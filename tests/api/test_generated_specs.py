@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from modelyard.api.base import Resource
 from modelyard.api.kinds import KINDS
 from modelyard.api.schema import crd
-from tests.api.objects import DIGEST, Manifest, experiment, model, training_run
+from tests.api.objects import DIGEST, Manifest, approval, experiment, model, training_run
 from tests.api.specs import ODD, changed, paths, specs
 from tests.harness import Cluster
 
@@ -67,21 +67,67 @@ RICH = {
         backoffLimit=2,
         activeDeadlineSeconds=3600,
         ttlSecondsAfterFinished=0,
-        register={"model": "fraud", "version": "v1"},
+        register={"model": "fraud", "version": "v1", "registeredBy": "dana@example.com"},
         deletionPolicy="Delete",
     ),
     "RegisteredModel": model(
         description="Card fraud",
         tags={"team": "risk"},
         versions={
-            "v1": {"trainingRun": "fraud-001", "tags": {"a": "b"}},
+            "v1": {"trainingRun": "fraud-001", "tags": {"a": "b"}, "registeredBy": "dana@example.com"},
             "v2": {"runId": "a", "path": "model"},
             "v3": {"uri": "s3://models/v3"},
         },
         stages={
+            "staging": {
+                "gates": [
+                    {
+                        "name": "integration",
+                        "job": {
+                            "image": "i",
+                            "command": ["python"],
+                            "args": ["-V"],
+                            "env": [{"name": "A", "value": "b"}],
+                            "resources": {"requests": {"cpu": 1}, "limits": {"memory": "2Gi"}},
+                            "timeout": "10m",
+                            "retries": 1,
+                            "candidate": "Served",
+                        },
+                    },
+                    {"name": "dataset", "dataset": {"digest": DIGEST, "maxAge": "30d"}},
+                ]
+            },
             "production": {
                 "version": "v1",
                 "attempt": 1,
+                "from": "staging",
+                "requestedBy": "rita@example.com",
+                "override": {"version": "v2", "reason": "incident 4711", "until": "2026-12-01T18:00:00Z"},
+                "gates": [
+                    {"name": "metric", "metric": {"name": "accuracy", "atLeast": "0.9", "atMost": "1"}},
+                    {
+                        "name": "incumbent",
+                        "incumbent": {
+                            "stage": "staging",
+                            "metric": "accuracy",
+                            "direction": "Maximize",
+                            "tolerance": "0.005",
+                            "samples": {"metric": "rows", "atLeast": 1000},
+                        },
+                    },
+                    {"name": "signature", "signature": {"stage": "staging"}},
+                    {"name": "soak", "soak": {"stage": "staging", "for": "24h"}},
+                    {
+                        "name": "smoke",
+                        "smoke": {
+                            "requests": {"configMap": "cases", "key": "cases.json", "digest": DIGEST},
+                            "maxLatency": "50ms",
+                            "tolerance": "0.001",
+                        },
+                    },
+                    {"name": "approvals", "approvals": {"atLeast": 2, "expireAfter": "7d", "excludeRegistrar": "Required"}},
+                    {"name": "external", "external": {}},
+                ],
                 "serving": {
                     "replicas": 2,
                     "autoscaling": {"minReplicas": 1, "maxReplicas": 3, "targetCPUUtilizationPercentage": 70},
@@ -90,11 +136,12 @@ RICH = {
                     "nodeSelector": {"pool": "serve"},
                     "tolerations": [{"key": "gpu", "operator": "Equal", "value": "yes", "effect": "NoSchedule"}],
                 },
-            }
+            },
         },
         drift="Warn",
         deletionPolicy="Delete",
     ),
+    "ModelApproval": approval(gate="pipeline", evidence="https://ci.example.com/1", comment="checked on August"),
 }
 
 
