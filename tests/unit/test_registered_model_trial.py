@@ -151,7 +151,7 @@ def test_a_gate_that_asks_the_candidate_gets_one_pod_of_it_behind_a_service_of_i
     assert does(asking) == ["apply Job/vb"]
     (container,) = applied(asking, "Job")["spec"]["template"]["spec"]["containers"]
     assert {"name": "MODELYARD_CANDIDATE_URL", "value": f"http://{service['metadata']['name']}.risk"} in container["env"]
-    assert view_of(model, *stable, own).routed == served(A).runtime.identity, "the stage's Service is told by its name"
+    assert view_of(model, own, *stable).routed == served(A).runtime.identity, "the stage's Service is told by its name"
 
 
 def test_what_passed_is_started_whole_and_its_own_service_and_job_go():
