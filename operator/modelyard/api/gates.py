@@ -66,7 +66,8 @@ class IncumbentGate(Schema):
     direction: Annotated[
         Literal["Maximize", "Minimize"] | None,
         Field(
-            description="Maximize: more is better. Minimize: less is. Absent: as the objective of the version's Experiment says, if it is of this metric."
+            description="Maximize: more is better. Minimize: less is. Absent: as the objective of the version's Experiment says,"
+            " if it is of this metric."
         ),
     ] = None
     tolerance: Annotated[
