@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Person
+from tests.cli.served import TIME, held
 from tests.client.side import Side
 from tests.harness import Manifest, until
 
@@ -34,6 +35,19 @@ def test_a_promotion_is_tried_as_the_user_that_is_named(person: Person, fraud: M
     done = until(lambda: (it := person.says(*PROMOTE, "--as", people["dan"])).returncode and it, "the policies are in force", 60)
     assert done.returncode == 4, done.stderr
     assert f"dan may not change stage production (version) of {person.namespace}/fraud" in done.stderr
+    assert "needs the verb promote on registeredmodels/production" in done.stderr
+
+
+def test_a_retry_needs_the_right_to_promote(side: Side, person: Person, fraud: Manifest, people: dict[str, str]):
+    side.patch("RegisteredModel", "fraud", {"spec": {"stages": {"production": {"version": "v1"}}}})
+    rejected = {"version": "v1", "digest": "sha256:" + "1" * 64, "specHash": "0", "reason": "GateFailed", "message": "", "time": TIME}
+    blocked = {"reason": "GateFailed", "message": "v1 was rejected.", "needsAction": True}
+    stages = held("v2", desired="v1", blocked=blocked, rejected=[rejected | {"attempt": 0}])
+    side.status("RegisteredModel", "fraud", "GateFailed", "production: v1 was rejected.", ready=False, stages=stages)
+    retry = ("retry", "fraud", "--stage", "production", "--dry-run", "--as", people["dan"])
+    done = until(lambda: (it := person.says(*retry)).returncode and it, "the policies are in force", 60)
+    assert done.returncode == 4, done.stderr
+    assert f"dan may not change stage production (attempt) of {person.namespace}/fraud" in done.stderr
     assert "needs the verb promote on registeredmodels/production" in done.stderr
 
 

@@ -87,7 +87,7 @@ WAITING = held(
 )
 BELOW = (
     "v3 was rejected, and v2 is still serving. quality: accuracy is 0.8, below 0.9. It is tried again when the stage's spec"
-    " changes, or when stages.production.attempt is raised above 0."
+    " changes, or when stages.production.attempt is raised above 0: modelyard retry fraud --stage production"
 )
 FAILED_GATE = FAILED_PROMOTION | {
     "steps": steps("Failed", detail=BELOW[:60], since=before(minutes=3), names=GATED),

@@ -6,10 +6,11 @@ from modelyard.api.base import Condition, condition
 from modelyard.api.blocker import Blocker, blocked
 from modelyard.api.conditions import progressing, ready
 from modelyard.api.conditions import trouble as error_conditions
-from modelyard.api.registered_model import HistoryEntry, RegisteredModel, StageStatus
+from modelyard.api.registered_model import HistoryEntry, RegisteredModel, StageStatus, StepState
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.errors import ModelyardError
 from modelyard.plan import Event
+from modelyard.registered_model.promotion import ALWAYS
 
 __all__ = ["changed", "dependency_down", "following", "news", "registering", "standing", "synced", "unknown"]
 
@@ -35,20 +36,25 @@ def standing(model: RegisteredModel, stages: Mapping[str, StageStatus]) -> tuple
 
 
 def news(before: Mapping[str, StageStatus], after: Mapping[str, StageStatus]) -> tuple[Event, ...]:
-    """Return an Event for each stage that begins to wait before its candidate starts, whose gate failed, or whose override ended.
+    """Return an Event for each stage that begins to wait for another stage or for gates, whose gate failed, or whose override ended.
 
     The conditions name one stage, or all in one sentence. Where theirs is the same sentence it is told once.
     """
     events = []
     for name, stage in after.items():
         blocker, earlier = stage.blocked, before.get(name, StageStatus()).blocked
-        if blocker is None or blocker.reason not in _TOLD or (earlier is not None and earlier.reason == blocker.reason):
+        if blocker is None or (earlier is not None and earlier.reason == blocker.reason):
+            continue
+        if blocker.reason not in {Reason.GATE_FAILED, Reason.OVERRIDE_ENDED} and not _waits(stage):
             continue
         events.append(Event(blocker.reason, _of_stage(name, blocker).message, blocker.needs_action))
     return tuple(events)
 
 
-_TOLD = {Reason.WAITING_FOR_STAGE, Reason.GATES_PENDING, Reason.GATE_FAILED, Reason.OVERRIDE_ENDED}
+def _waits(stage: StageStatus) -> bool:
+    """Tell whether a stage is at a step that only some stages have, and waits there."""
+    step = next((each for each in stage.steps if each.state is not StepState.DONE), None)
+    return step is not None and step.state is StepState.WAITING and step.name not in ALWAYS
 
 
 def _of_stage(name: str, blocker: Blocker) -> Blocker:

@@ -31,9 +31,9 @@ if found.Stalled ~= nil then
   return is("Degraded", told(found.Stalled))
 end
 if found.Reconciling ~= nil then
-  -- What a promotion waits for before it starts is no work of modelyard's: a gate, another stage. The stable version serves.
-  local reason = found.Reconciling.reason
-  if reason == "GatesPending" or reason == "ApprovalWanted" or reason == "WaitingForStage" then
+  -- What a promotion waits for before it starts is no work of modelyard's: a gate, another stage, people. The stable version serves.
+  local waits = { GatesPending = true, WaitingForStage = true, ApprovalWanted = true }
+  if waits[found.Reconciling.reason] then
     return is("Suspended", told(found.Reconciling))
   end
   if found.Reconciling.reason == "Suspended" and obj.spec.suspend == true then
