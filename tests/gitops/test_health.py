@@ -50,7 +50,8 @@ TABLE: dict[str, dict[tuple[str, str, str], str]] = {
     },
     "RegisteredModel": {
         HEALTHY: "Serving ScaledToZero Registered",
-        WAITS: "Registering WaitingForVersion WaitingForStage GatesPending ApprovalWanted Promoting NotServing Unschedulable MLflowUnavailable StoreUnavailable",
+        WAITS: "Registering WaitingForVersion WaitingForStage GatesPending ApprovalWanted Promoting NotServing Unschedulable "
+        "MLflowUnavailable StoreUnavailable",
         BROKEN: "VersionUnknown VersionInvalid VersionHeld VersionTaken ArtifactMissing ArtifactDigestMismatch GateFailed ServingFailed "
         "CodeModelForbidden "
         "ArtifactInvalid ImagePullFailed ConfigurationMissing OutOfMemory VolumeFull QuotaExceeded PodRefused "
