@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from modelyard.errors import Forbidden
 from modelyard.plan import Manifest
 from tests.story.model_stories import registers
-from tests.story.stories import RUNNING, Stories
+from tests.story.stories import RUNNING, Stories, answers
 from tests.story.world import World, manifest
 
 __all__ = ["STORIES", "approves", "asks"]
@@ -152,3 +153,14 @@ async def what_no_stage_can_use_is_deleted_after_an_hour(world: World) -> None:
     assert world.condition("modelapprovals", "of-another") == ("False", "NoSuchGate")
     await passes(world, 1)
     assert [each["metadata"]["name"] for each in world.cluster.all("modelapprovals")] == ["by-bob"]
+
+
+@STORIES.reaching("ModelApproval RequestRefused")
+async def the_deletion_of_what_no_stage_can_use_is_refused(world: World) -> None:
+    asks(world, APPROVED)
+    await world.run()
+    approves(world, "eve", "of-another", model="gone")
+    refusal = Forbidden("Kubernetes", "delete ModelApproval", "risk/of-another", "a policy says no")
+    answers(world, refusal, "delete")
+    await passes(world, 2)
+    assert world.condition("modelapprovals", "of-another", "Stalled") == ("True", "RequestRefused")
