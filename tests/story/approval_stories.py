@@ -72,6 +72,17 @@ async def two_others_approve_what_one_asked_for(world: World) -> None:
     assert effective(world) == "v1"
 
 
+@STORIES.reaching("RegisteredModel GatesPending")
+async def a_stage_waits_for_people_while_another_one_waits_for_something_else(world: World) -> None:
+    quality = {"name": "quality", "metric": {"name": "f1", "atLeast": "0.9"}}
+    asks(world, APPROVED)
+    world.patch("registeredmodels", "fraud", lambda spec: spec["stages"].update(canary={"version": "v1", "gates": [quality]}))
+    await world.run(HALF_AN_HOUR)
+    assert world.condition("registeredmodels", "fraud") == ("False", "GatesPending")
+    told = [each[3] for each in world.cluster.events if each[2] == "ApprovalWanted"]
+    assert [each.partition(" (")[0] for each in told] == ["production: v1 waits to be approved"]
+
+
 @STORIES.reaching("RegisteredModel GateFailed")
 async def one_rejects_and_the_rejection_stays_until_it_is_tried_again(world: World) -> None:
     asks(world, APPROVED)

@@ -9,8 +9,9 @@ from modelyard.api.conditions import trouble as error_conditions
 from modelyard.api.registered_model import HistoryEntry, RegisteredModel, StageStatus
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.errors import ModelyardError
+from modelyard.plan import Event
 
-__all__ = ["changed", "dependency_down", "following", "registering", "standing", "synced", "unknown"]
+__all__ = ["awaited", "changed", "dependency_down", "following", "registering", "standing", "synced", "unknown"]
 
 
 def standing(model: RegisteredModel, stages: Mapping[str, StageStatus]) -> tuple[Condition, ...]:
@@ -29,6 +30,23 @@ def standing(model: RegisteredModel, stages: Mapping[str, StageStatus]) -> tuple
         message = f"{said}. Nobody answers for {' and '.join(idle)}: serving.replicas is 0."
         return ready(Reason.SCALED_TO_ZERO, message)
     return ready(Reason.SERVING, f"{said}.")
+
+
+def awaited(model: RegisteredModel, stages: Mapping[str, StageStatus], said: tuple[Condition, ...]) -> tuple[Event, ...]:
+    """Return an Event for each stage that begins to wait for people; none where the transition of Ready tells of it already."""
+    before, ready_ = model.status.condition("Ready"), next(each for each in said if each.type == "Ready")
+    if ready_.reason == Reason.APPROVAL_WANTED and (before is None or before.reason != ready_.reason):
+        return ()
+    return tuple(
+        Event(Reason.APPROVAL_WANTED, _of_stage(name, stage.blocked).message)
+        for name, stage in stages.items()
+        if stage.blocked is not None and _is_awaited(stage) and not _is_awaited(model.status.stages.get(name), stage.desired)
+    )
+
+
+def _is_awaited(stage: StageStatus | None, desired: str | None = None) -> bool:
+    waits = stage is not None and stage.blocked is not None and stage.blocked.reason == Reason.APPROVAL_WANTED
+    return waits and (desired is None or (stage is not None and stage.desired == desired))
 
 
 def _of_stage(name: str, blocker: Blocker) -> Blocker:

@@ -138,7 +138,8 @@ def _without_dependencies(
     if actions := _actions(decisions):
         return Act(actions)
     said = conditions.dependency_down(model, status.stages, error)
-    return Rest(status.model_copy(update={"conditions": said}), requeue_after=_LOOK_AGAIN)
+    events = conditions.awaited(model, status.stages, said)
+    return Rest(status.model_copy(update={"conditions": said}), requeue_after=_LOOK_AGAIN, events=events)
 
 
 def _out_of_reach(model: RegisteredModel, seen: Observation, taken: str | None) -> ModelPlan:
@@ -169,7 +170,8 @@ def _registering(
     if actions:
         return Act(actions, events)
     said = (*conditions.standing(model, status.stages), synced)
-    return Rest(status.model_copy(update={"conditions": said}), requeue_after=_requeue_after(status, decisions))
+    again = _requeue_after(status, decisions)
+    return Rest(status.model_copy(update={"conditions": said}), requeue_after=again, events=conditions.awaited(model, status.stages, said))
 
 
 def _unrecorded(model: RegisteredModel, status: RegisteredModelStatus) -> bool:
