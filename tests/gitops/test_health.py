@@ -64,7 +64,7 @@ TABLE: dict[str, dict[tuple[str, str, str], str]] = {
     "ModelApproval": {
         HEALTHY: "Counts ExpiresSoon Effective",
         WAITS: "NotAskedFor",
-        BROKEN: "Expired NoSuchGate OtherDigest OwnWork Duplicate",
+        BROKEN: "Expired NoSuchGate OtherDigest OwnWork Duplicate RequestRefused",
     },
 }
 # Said of an object of any kind about which its kind could not decide.

@@ -88,6 +88,7 @@ def test_what_is_not_run_is_little():
     assert sorted(elsewhere) == [
         "docs/cli.md",
         "docs/client.md",
+        "docs/gates/approvals.md",
         "docs/gitops.md",
         "docs/gitops.md",
         *3 * ["docs/how-to/tenants.md"],

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from modelyard.errors import Forbidden
 from modelyard.plan import Manifest
 from tests.story.model_stories import registers
-from tests.story.stories import RUNNING, Stories
+from tests.story.stories import RUNNING, Stories, answers
 from tests.story.world import World, manifest
 
 __all__ = ["STORIES", "approves", "asks"]
@@ -69,6 +70,17 @@ async def two_others_approve_what_one_asked_for(world: World) -> None:
     await world.run()
     assert verdict(world) == ("Pass", "2 of 2: bob, carla")
     assert effective(world) == "v1"
+
+
+@STORIES.reaching("RegisteredModel GatesPending")
+async def a_stage_waits_for_people_while_another_one_waits_for_something_else(world: World) -> None:
+    quality = {"name": "quality", "metric": {"name": "f1", "atLeast": "0.9"}}
+    asks(world, APPROVED)
+    world.patch("registeredmodels", "fraud", lambda spec: spec["stages"].update(canary={"version": "v1", "gates": [quality]}))
+    await world.run(HALF_AN_HOUR)
+    assert world.condition("registeredmodels", "fraud") == ("False", "GatesPending")
+    told = [each[3] for each in world.cluster.events if each[2] == "ApprovalWanted"]
+    assert [each.partition(" (")[0] for each in told] == ["production: v1 waits to be approved"]
 
 
 @STORIES.reaching("RegisteredModel GateFailed")
@@ -152,3 +164,14 @@ async def what_no_stage_can_use_is_deleted_after_an_hour(world: World) -> None:
     assert world.condition("modelapprovals", "of-another") == ("False", "NoSuchGate")
     await passes(world, 1)
     assert [each["metadata"]["name"] for each in world.cluster.all("modelapprovals")] == ["by-bob"]
+
+
+@STORIES.reaching("ModelApproval RequestRefused")
+async def the_deletion_of_what_no_stage_can_use_is_refused(world: World) -> None:
+    asks(world, APPROVED)
+    await world.run()
+    approves(world, "eve", "of-another", model="gone")
+    refusal = Forbidden("Kubernetes", "delete ModelApproval", "risk/of-another", "a policy says no")
+    answers(world, refusal, "delete")
+    await passes(world, 2)
+    assert world.condition("modelapprovals", "of-another", "Stalled") == ("True", "RequestRefused")

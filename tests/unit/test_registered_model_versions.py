@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 
+from modelyard.api.approvals import registrar_of
 from modelyard.api.blocker import Blocker, VersionBlocker
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.api.registered_model import RegisteredModel
 from modelyard.plan import Act, CreateVersion, Record, Rest, SetTags, TagTarget
 from modelyard.registered_model.observation import Artifacts, Observation
-from modelyard.registered_model.versions import tracked_by_name
+from modelyard.registered_model.versions import known, tracked_by_name
 from tests.unit.builders import (
     NOW,
     actions,
@@ -48,6 +49,22 @@ def lost(model: RegisteredModel, *names: str, **more: Any) -> Observation:
     gone = {version.name: intact(version) for version in model.status.versions if version.name in names}
     there = tuple(tracked_version(str(v.mlflow_version), v.name) for v in model.status.versions if v.mlflow_version and v.name not in names)
     return around(model, **({"versions": there, "artifacts": gone} | more))
+
+
+# --- who registered it ------------------------------------------------------------------------------
+def test_who_registers_a_version_is_recorded_and_outlasts_the_declaration():
+    model = recording(registered_model(versions={"v3": declared("v3")["v3"] | {"registeredBy": "dana"}}))
+    model = written(model, decide(model, around(model, sources={"v3": source("v3", "c")}), NOW))
+    assert model.status.versions[0].registrar == registrar_of("dana")
+    gone = model.model_copy(update={"spec": model.spec.model_copy(update={"versions": {}})})
+    kept = known(gone, around(gone))[0]
+    assert kept.registrar == registrar_of("dana")
+    # A record without it, as one that was rebuilt, takes it from the declaration; another one's name does not replace it.
+    lost = model.status.versions[0].model_copy(update={"registrar": None, "uri": artifacts("v3")})
+    rebuilt = model.model_copy(update={"status": model.status.model_copy(update={"versions": (lost,)})})
+    assert known(rebuilt, around(rebuilt))[0].registrar == registrar_of("dana")
+    other = registered_model(versions={"v3": declared("v3")["v3"] | {"registeredBy": "eve"}}, status=model.status)
+    assert known(other, around(other))[0].registrar == registrar_of("dana")
 
 
 # --- recorded, then registered --------------------------------------------------------------------

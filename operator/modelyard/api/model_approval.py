@@ -33,6 +33,8 @@ class ApprovalReason(StrEnum):
     """The approver asked for the version (requestedBy) or registered it (registeredBy)."""
     DUPLICATE = "Duplicate"
     """An older approval of the same approver counts already."""
+    REQUEST_REFUSED = "RequestRefused"
+    """It is of no use, and Kubernetes refuses its deletion; the message says why."""
 
 
 class Decision(StrEnum):

@@ -51,9 +51,9 @@ def decide(kube: Kube, model: RegisteredModel, saying: Saying, *, dry_run: bool 
     """
     version, stage, gate = saying.version, saying.stage, saying.gate
     known, asked = _version(model, version), _stage(model, stage)
-    _check_gate(model, stage, asked, gate)
+    judged = _gate(model, stage, asked, gate)
     who = _user(kube)
-    if saying.decision is Decision.APPROVE and not gate and (why := own_work(who, asked, known)):
+    if saying.decision is Decision.APPROVE and judged.approvals is not None and (why := own_work(who, asked, known)):
         raise Refused(f"{why}, so this approval would not count for {stage} of {model.key}: ask another user to approve it.")
     spec: dict[str, Any] = {"model": model.metadata.name, "stage": stage, "version": version, "digest": known.digest}
     spec |= {"decision": saying.decision.value, "approver": who}
@@ -95,15 +95,21 @@ def _stage(model: RegisteredModel, name: str) -> Stage:
     return stage
 
 
-def _check_gate(model: RegisteredModel, name: str, stage: Stage, gate: str) -> None:
-    people = [each.name for each in stage.gates if each.approvals is not None]
-    every = [each.name for each in gates_of(stage)]
-    if gate and gate not in every:
-        raise NotFound(f"{name} of {model.key} has no gate {gate} to approve. It has: {', '.join(every) or 'none'}.", name=gate)
-    if not gate and len(people) != 1:
-        what = f"has several gates approvals: name one of {', '.join(people)}" if people else "has no gate approvals"
-        named = f"; its external gates are {', '.join(every)}: name one" if every and not people else ""
-        raise NotFound(f"{name} of {model.key} {what}{named}.", name=name)
+def _gate(model: RegisteredModel, name: str, stage: Stage, gate: str) -> Gate:
+    """Return the gate that is meant: the named one, or the stage's only gate `approvals`."""
+    every = gates_of(stage)
+    people = [each for each in every if each.approvals is not None]
+    names, groups = (", ".join(each.name for each in some) for some in (every, people))
+    if gate:
+        found = next((each for each in every if each.name == gate), None)
+        if found is None:
+            raise NotFound(f"{name} of {model.key} has no gate {gate} to approve. It has: {names or 'none'}.", name=gate)
+        return found
+    if len(people) == 1:
+        return people[0]
+    what = f"has several gates approvals: name one of {groups}" if people else "has no gate approvals"
+    named = f"; its external gates are {names}: name one" if every and not people else ""
+    raise NotFound(f"{name} of {model.key} {what}{named}.", name=name)
 
 
 def _user(kube: Kube) -> str:

@@ -152,9 +152,18 @@ def _observed(version: VersionStatus, tracked: TrackedVersion | None, seen: Obse
             "mlflow_version": tracked.version if tracked else None,
             "registered_time": registered if tracked else None,
             "listing_digest": listing,
+            "registrar": version.registrar or _registrar(version, seen),
             "blocked": blocked,
         }
     )
+
+
+def _registrar(version: VersionStatus, seen: Observation) -> str | None:
+    """Return who registered a version of whose record that was lost, or is older than the field: as it is declared."""
+    declared = seen.declarations.get(version.name)
+    if declared is None or declared.source.contradicts(version):
+        return None
+    return registrar_of(declared.source.registered_by)
 
 
 def may_start(version: VersionStatus) -> bool:

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from modelyard.adapters.kubernetes import Kubernetes
+from modelyard.adapters.kubernetes_api import Api, configuration
+from modelyard.cache import Cache
 from modelyard.cli.commands.doctor import installed
 from modelyard.kube.policies import NAMES, problem
 from tests.chart.api import Manifest, eventually, path_of
@@ -16,6 +19,7 @@ from tests.chart.policies import models, operator, people, serving
 from tests.chart.policies.injector import SIDECAR, WEBHOOKS, injecting
 from tests.chart.policies.row import Row, refused_by
 from tests.chart.policies.world import ADMISSION, BINDINGS, SPACE, World, served, workload, world
+from tests.fakes.cluster import FakeCluster
 
 pytestmark = pytest.mark.api
 
@@ -70,6 +74,35 @@ def test_they_are_in_force_as_the_operator_is_told(there: World):
         assert problem(policy, binding, hashes) is None, name
         policy["spec"]["failurePolicy"] = "Ignore" if policy["spec"]["failurePolicy"] == "Fail" else "Fail"
         assert problem(policy, binding, hashes) == "the policy is not the one that was installed"
+
+
+async def test_the_operator_sees_whether_approvals_can_be_believed(there: World):
+    """By a dry run, which the policy refuses in words that the adapter knows; the answer is kept for a resync."""
+    path = path_of(BINDINGS, name="modelyard-approval")
+    binding = there.admin.get(path).body
+    api = await session(str(there.server.kubeconfig))
+    try:
+        always, kept = (Kubernetes(api, Cache(()), resync=seconds) for seconds in (0, 300))
+        assert [await each.unguarded(SPACE) for each in (always, kept)] == [None, None]
+        assert there.admin.delete(path).code == 200
+        wait(there, "approval", refuses=False)
+        assert "anybody may approve in another's name here" in str(await always.unguarded(SPACE))
+        assert await kept.unguarded(SPACE) is None
+        assert "cannot be asked" in str(await always.unguarded("nowhere"))
+    finally:
+        await api.close()
+        meta = {"name": binding["metadata"]["name"], "labels": binding["metadata"]["labels"]}
+        there.admin.create(path_of(BINDINGS), binding | {"metadata": meta})
+        wait(there, "approval", refuses=True)
+    fake = FakeCluster(Cache(()))
+    assert await fake.unguarded(SPACE) is None
+    fake.unguarded_because = "anybody may approve"
+    assert await fake.unguarded(SPACE) == "anybody may approve"
+
+
+async def session(kubeconfig: str) -> Api:
+    """Return the adapter's session with the API server, as its administrator."""
+    return Api(await configuration(kubeconfig), lambda *_: None, deadline=10)
 
 
 def test_a_viewer_changes_nothing_of_all_this(there: World):

@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.chart.api import APPROVALS, EXPERIMENTS, MODELS, RUNS, Api, Manifest, path_of
 from tests.chart.helm import NAMESPACE, RELEASE, install
-from tests.cluster.apiserver import running
+from tests.cluster.apiserver import ApiServer, running
 
 __all__ = [
     "ADMISSION",
@@ -240,8 +240,9 @@ EFFECTIVE = {"fraud": {"production": {"version": "v5"}}, "cleared": {"production
 class World:
     """The API server with the chart, and everybody's client."""
 
-    def __init__(self, admin: Api) -> None:
-        self.admin = admin
+    def __init__(self, server: ApiServer) -> None:
+        self.server = server
+        self.admin = admin = Api(server)
         self.people = {name: admin.as_user(user, *GROUPS.get(name, ())) for name, (user, _) in PEOPLE.items()}
         self.viewer = admin.as_user("vera")
 
@@ -302,7 +303,7 @@ def world(folder: Path) -> Iterator[World]:
     policies = {"servingAccounts": [PEOPLE["named"][0]], "requesterAccounts": [PEOPLE["gitops"][0]]}
     values.write_text(json.dumps({"tenants": [tenant], "policies": policies}))
     with running(arguments=["--allow-privileged=true"]) as server:
-        there = World(Api(server))
+        there = World(server)
         # Not by the chart: Pod Security would refuse what the policies are to refuse.
         there.made(path_of("v1/namespaces"), {"metadata": {"name": SPACE}})
         install(server.kubeconfig, values)
