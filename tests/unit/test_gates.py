@@ -35,6 +35,7 @@ def said(
 ) -> tuple[str, str, timedelta | None]:
     """What a gate of production says of vb, which va holds: verdict, message, and when it is asked again."""
     model = stage_of("vb", holds=holds, candidate=served(candidate), asked=[{"name": "g"} | gate])
+    model = model.model_copy(update={"status": model.status.model_copy(update={"versions": (HELD, candidate)})})
     view = view_of(model, versions=(HELD, candidate), evidence=Evidence(**evidence))
     (result,) = judge(view, NOW)
     return result.status.verdict.value, result.status.message, result.again

@@ -40,7 +40,8 @@ _NAME = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 Name = Annotated[str, Field(min_length=1, max_length=63, pattern=_NAME)]
 Digest = Annotated[str, Field(max_length=71, pattern=r"^sha256:[0-9a-f]{64}$")]
 Duration = Annotated[str, Field(max_length=16, pattern=r"^[0-9]+(s|m|h|d)$")]
-Number = Annotated[str, Field(max_length=32, pattern=r"^-?[0-9]+([.][0-9]+)?([eE][-+]?[0-9]+)?$")]
+Number = Annotated[str, Field(max_length=32, pattern=r"^-?[0-9]+([.][0-9]+)?([eE][-+]?[0-9]{1,3})?$")]
+"""A decimal number that a user writes. Its exponent is bounded: 1e999999999 as a fraction takes all memory there is."""
 TagValue = Annotated[str, Field(max_length=500)]
 Tags = Annotated[
     dict[str, TagValue],

@@ -14,13 +14,14 @@ from datetime import datetime, timedelta
 from modelyard.api.gates import Gate, Verdict
 from modelyard.api.registered_model import GateStatus, JudgedVersion, RegisteredModel, StageStatus, VersionStatus
 from modelyard.registered_model.gates import dataset, incumbent, metric, signature, soak
-from modelyard.registered_model.gates.judged import Judged, erroneous
+from modelyard.registered_model.gates.judged import Judged, erroneous, pending
 from modelyard.registered_model.view import StageView, holder_of, rejection_of
 
 __all__ = ["Result", "asked_in", "hash_of", "judge", "open_gates", "steps_of"]
 
 _MESSAGE = 140
 _AWAY = erroneous("MLflow or S3 does not answer")
+_UNRECORDED = pending("the version is being recorded: nothing was read of it yet", None)
 Judge = Callable[[Gate, StageView, VersionStatus, datetime], Judged]
 
 
@@ -79,7 +80,7 @@ def asked_in(step: str, gates: tuple[Gate, ...]) -> frozenset[str]:
 def _result(gate: Gate, view: StageView, version: VersionStatus, now: datetime) -> Result:
     if (known := _remembered(gate, view.model, view.name, view.status, version)) is not None:
         return Result(known)
-    said = _AWAY if view.dependencies_down else _KINDS[gate.kind].judge(gate, view, version, now)
+    said = _said(gate, view, version, now)
     before = _recorded(gate, view.status, version)
     same = before is not None and (before.verdict, before.message) == (said.verdict, said.message[:_MESSAGE])
     status = GateStatus(
@@ -91,6 +92,15 @@ def _result(gate: Gate, view: StageView, version: VersionStatus, now: datetime) 
         incumbent=said.incumbent,
     )
     return Result(status, said.again)
+
+
+def _said(gate: Gate, view: StageView, version: VersionStatus, now: datetime) -> Judged:
+    if view.dependencies_down:
+        return _AWAY
+    # Evidence is read for versions of the status only: without it a judge would take "not read" for "there is none".
+    if not any((each.name, each.digest) == (version.name, version.digest) for each in view.model.status.versions):
+        return _UNRECORDED
+    return _KINDS[gate.kind].judge(gate, view, version, now)
 
 
 def open_gates(model: RegisteredModel, stage: str, version: VersionStatus) -> tuple[Gate, ...]:
