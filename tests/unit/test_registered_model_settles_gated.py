@@ -15,7 +15,7 @@ from tests.unit.builders import NOW, PROPERTY
 from tests.unit.model_world import QUIET, ROUNDS, World
 from tests.unit.models import digest
 
-FEWER = settings(PROPERTY, max_examples=12)
+FEWER = settings(PROPERTY, max_examples=5)
 STAGES = ("production", "staging")
 WIDE = {"1": ("a", "b"), "2": ("a", "b"), "3": ("a", "b"), "4": ("a", "b", "c")}
 """Inputs of each tree, all required: 4 asks for one that the others do not have."""
