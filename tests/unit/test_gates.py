@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from modelyard.api.experiment import Objective
 from modelyard.api.gates import Gate, Verdict
-from modelyard.api.mlmodel import Column, Signature
+from modelyard.api.mlmodel import Column, Signature, read_signature
 from modelyard.api.registered_model import HeldStage, StageStatus, VersionStatus
 from modelyard.registered_model.gates.judging import judge
 from modelyard.registered_model.gates.signature import differences
@@ -320,3 +321,11 @@ def test_names_and_types_are_compared_whole_and_a_name_that_stands_twice_is_two_
     twice = Signature((Column("a", "long"), Column("a", "double")), ())
     assert list(differences(Signature((Column("a", "long"),), ()), twice)) == ["input a (2) is gone"]
     assert list(differences(Signature((Column("a\x1b[31m", "double"),), ()), Signature((), ()))) == ["input a is new and required"]
+
+
+@pytest.mark.parametrize("depth", [300, 900, 5_000, 100_000])
+def test_a_type_that_is_nested_without_an_end_is_read_or_left_out(depth: int):
+    for nested in ('{"type": ' * depth + '"x"' + "}" * depth, '{"a": [' * depth + "]}" * depth):
+        text = json.dumps(f'[{{"name": "a", "type": {nested}, "items": {nested}}}]')
+        found = read_signature(f"signature:\n  inputs: {text}\n".encode())
+        assert found is None or len(found.inputs) == 1
