@@ -13,12 +13,12 @@ from modelyard.api.registered_model import RegisteredModel, StageStatus
 from modelyard.plan import Rest
 from tests.unit.builders import NOW, PROPERTY
 from tests.unit.model_world import QUIET, ROUNDS, World
-from tests.unit.models import digest
+from tests.unit.models import declared, digest
 
 FEWER = settings(PROPERTY, max_examples=5)
 STAGES = ("production", "staging")
-WIDE = {"1": ("a", "b"), "2": ("a", "b"), "3": ("a", "b"), "4": ("a", "b", "c")}
-"""Inputs of each tree, all required: 4 asks for one that the others do not have."""
+WIDE = {"1": ("a", "b"), "2": ("a", "b", "c"), "3": ("a", "b"), "4": ("a", "b")}
+"""Inputs of each tree, all required: v2 asks for one that the others do not have."""
 SIGNATURE = {"name": "signature", "signature": {}}
 OF_STAGING = {"name": "of-staging", "signature": {"stage": "staging"}}
 SOAK = {"name": "soak", "soak": {"stage": "staging", "for": "10m"}}
@@ -163,11 +163,23 @@ def test_nothing_switches_by_itself_when_an_override_ends_or_is_replaced_by_one_
     assert world.effective(stage) in {effective, "v4"}
 
 
+def test_a_version_that_is_declared_and_asked_for_at_once_is_asked_by_its_gates():
+    """As an apply of files does it: in the round that records it, nothing was read of it yet."""
+    world = GatedWorld(versions=declared("v1"), stages={"production": {"version": "v1", "gates": [SIGNATURE]}})
+    world.settle()
+    world.patch(versions=declared("v1", "v2"))
+    world.edit(production="v2")
+    world.settle()
+    (said,) = world.status("production").gates
+    assert (said.verdict, said.message) == ("Fail", "against v1: input c is new and required")
+    assert world.effective("production") == "v1"
+
+
 def test_a_crash_between_any_two_steps_of_a_gated_and_of_an_overridden_promotion_changes_nothing():
     world = GatedWorld(stages={"production": {"version": None}, "staging": {"version": None}})
     route: list[Any] = [
         lambda each: each.edit(production={"version": "v1", "gates": [SIGNATURE, SOAK]}, staging="v1"),
-        lambda each: each.edit(production="v4", staging="v4"),
+        lambda each: each.edit(production="v2", staging="v2"),
         lambda each: each.override("production", "v2"),
         lambda each: each.override("production", "v9"),
         lambda each: each.edit(production={"override": None, "attempt": 1, "version": "v1"}),
