@@ -201,6 +201,7 @@ MODELS = {
             ("metric without bounds", [{"metric": {"name": "f1"}}], "write atLeast, atMost, or both"),
             ("metric with a float", [{"metric": {"name": "f1", "atLeast": 0.9}}], "atLeast in body must be of type string"),
             ("metric with a word", [{"metric": {"name": "f1", "atLeast": "high"}}], 'write a number in quotes, such as "0.92"'),
+            ("metric beyond all doubles", [{"metric": {"name": "f1", "atLeast": "1e1000"}}], 'write a number in quotes, such as "0.92"'),
             ("metric that MLflow does not take", [{"metric": {"name": "a@b", "atLeast": "0"}}], "MLflow takes keys of 1 to 250"),
             ("incumbent of another model", [{"incumbent": {"metric": "f1", "stage": "canary"}}], "a gate's stage is a stage of this model"),
             ("incumbent with a negative tolerance", [{"incumbent": {"metric": "f1", "tolerance": "-0.1"}}], "is not negative"),
@@ -221,6 +222,22 @@ MODELS = {
             ("soak of a while", [{"soak": {"stage": "staging", "for": "a while"}}], "write a whole number and s, m, h or d"),
             ("dataset without anything", [{"dataset": {}}], "write digest, maxAge, or both"),
             ("dataset of another digest", [{"dataset": {"digest": "md5:1"}}], "write sha256: and the 64 lower case hex digits"),
+        )
+    },
+    **{
+        f"override until {until}": (
+            model(stages={"production": {"override": {"version": "v2", "reason": "incident", "until": until}}}),
+            "override.until",
+        )
+        for until in (
+            "tomorrow",
+            "2030-12-01T18:00:00",
+            "2030-12-01",
+            "0000-12-01T18:00:00Z",
+            "2030-12-01T18:00:00+99:99",
+            "2030-12-01T24:00:00Z",
+            "2030-12-01T18:00:00x5Z",
+            "1999-12-01T18:00:00Z",
         )
     },
     "from its own stage": (model(stages={"production": {"from": "production"}}), "from names another stage of this model"),

@@ -323,3 +323,39 @@ def test_a_tree_is_the_same_with_and_without_a_slash_at_its_end():
     there = declared(version("v3", uri="s3://bucket/m/"), spec_versions={"v3": {"uri": "s3://bucket/m"}})
     assert version_registration(there, "v3", {"uri": "s3://bucket/m"}, 3).state is State.DONE
     assert version_registration(there, "v3", {"uri": "s3://bucket/n"}, 3).state is State.FAILED
+
+
+# --- overrides ------------------------------------------------------------------------------------------------
+OVERRIDE = {"version": "v2", "reason": "incident 4711", "until": "2030-01-01T00:00:00Z"}
+IN_FORCE = held("v2", before(hours=1), override={"version": "v2", "sinceTime": before(hours=1), "untilTime": "2030-01-01T00:00:00Z"})
+ENDED = IN_FORCE | {"blocked": {"reason": "OverrideEnded", "message": "The override ended, and v2 is still serving.", "needsAction": True}}
+
+
+def overridden(stage: dict[str, Any], wanted: str | None = "v3") -> RegisteredModel:
+    return model(
+        {"production": stage}, spec_stages={"production": {"version": wanted, "override": OVERRIDE}}, conditions=[*SERVING, SYNCED]
+    )
+
+
+@pytest.mark.parametrize("wanted", ["v2", "v3", None])
+def test_an_override_that_is_in_force_is_what_the_stage_is_to_have(wanted: str | None):
+    there = overridden(IN_FORCE, wanted)
+    assert asked_for(there, "production").version == "v2"
+    assert stage_change(there, asked_for(there, "production")).state is State.DONE
+    assert (moving_steps(there, "production"), stage_blocker(there, "production"), model_fraction(there)) == ((), None, 1.0)
+
+
+def test_a_change_of_the_version_that_an_override_keeps_away_is_not_under_way():
+    found = stage_change(overridden(IN_FORCE), V3)
+    assert (found.state, found.reason) == (State.SUPERSEDED, "Superseded")
+    assert found.message == "An override gives the stage to v2 until 2030-01-01 00:00 UTC; until then spec.version decides nothing."
+    found = stage_change(overridden(ENDED), V3)
+    assert (found.state, found.reason, found.message) == (State.FAILED, "OverrideEnded", "The override ended, and v2 is still serving.")
+    assert stage_blocker(overridden(ENDED), "production") is not None
+    assert stage_change(overridden(ENDED), asked_for(overridden(ENDED), "production")).state is State.FAILED
+
+
+def test_a_change_that_the_operator_has_not_observed_is_not_judged_by_the_override_before_it():
+    there = overridden(IN_FORCE)
+    later = there.model_copy(update={"metadata": there.metadata.model_copy(update={"generation": 4})})
+    assert stage_change(later, Change("production", "v3", 4)).state is State.UNSEEN

@@ -79,3 +79,12 @@ def test_a_refresh_raises_attempt_above_the_spec_s_and_above_what_was_carried_ou
 
 def test_what_was_asked_for_is_read_from_the_answer():
     assert changes(THREE, ["production"]) == (Change("production", "v2", 3, 1),)
+
+
+def test_a_stage_whose_override_has_ended_is_not_refreshed_for_that_would_go_back():
+    blocked = {"reason": "OverrideEnded", "message": "The override ended.", "needsAction": True}
+    override = {"version": "v2", "sinceTime": BEFORE, "untilTime": BEFORE}
+    ended, words = stage_state(held("v2", BEFORE, override=override, blocked=blocked), wanted="v1")
+    assert (ended, words[:35]) == (RuntimeState.OVERRIDDEN, "v2 is effective, an override of the")
+    in_force, _ = stage_state(held("v2", BEFORE, override=override), wanted="v1")
+    assert in_force is RuntimeState.OLDER

@@ -68,7 +68,7 @@ class WorldPorts:
 
     async def read(self, uri: str, limit: int) -> bytes | None:
         there = self.text(uri.removesuffix("/MLmodel"))
-        return None if there is None else b"flavors: {python_function: {}, xgboost: {data: model.ubj}}\n"
+        return None if there is None else b"flavors: {python_function: {}, xgboost: {data: model.ubj}}\n" + self.world.signed(there)
 
     async def objects(self, uri: str) -> tuple[StoredObject, ...]:
         there = self.text(uri)

@@ -12,7 +12,7 @@ from modelyard.plan import Manifest
 from modelyard.registered_model.stage import StageDecision
 from modelyard.registered_model.view import spec_hash
 from tests.unit.builders import DAY, MINUTE, NOW
-from tests.unit.models import A, B, C, after, decided, does, pods_of, record, served, stage_of
+from tests.unit.models import NEWER, A, B, C, after, decided, does, pods_of, record, served, stage_of
 
 HOUR = timedelta(hours=1)
 GATE = [{"name": "quality", "metric": {"name": "accuracy", "atLeast": "0.9"}}]
@@ -157,3 +157,59 @@ def test_a_cleared_stage_may_be_overridden_and_stays_so_until_it_ends():
     assert kept.status.blocked is not None
     assert bad.status.stages["production"].override is not None
     assert model.status.stages["production"].candidate == served(B)
+
+
+@pytest.mark.parametrize("until", ["past", "too late", "unregistered"])
+def test_what_one_has_put_there_stays_when_the_next_one_takes_nothing(until: str):
+    model = overridden()
+    next_one = override("v9") if until == "unregistered" else override("vc", until=-HOUR if until == "past" else 2 * MINUTE)
+    model, kept = settled(spec(model, version="va", override=next_one), *PODS["B"])
+    later, kept = settled(model, *PODS["B"], now=NOW + HOUR)
+    assert (kept.status.version, kept.status.desired) == ("vb", "vb")
+    assert kept.status.blocked is not None
+    assert (kept.status.blocked.reason, kept.status.blocked.needs_action) == ("OverrideEnded", True)
+    assert '"version":"vb"' in kept.status.blocked.message
+    removed, kept = settled(spec(later, version="va"), *PODS["B"], now=NOW + HOUR)
+    assert kept.status.desired == "vb"
+    _, back = settled(spec(removed, version="va", attempt=1), *PODS["B"], now=NOW + HOUR)
+    assert back.status.desired == "va"
+
+
+def test_a_refresh_while_it_is_in_force_does_not_go_back_when_it_ends_before_the_pods_are_ready():
+    held = overridden()
+    raised = spec(held, version="va", override=override(), attempt=1)
+    model, refreshing = settled(raised, *PODS["B"], runtime=NEWER)
+    assert does(refreshing)
+    _, ended = settled(model, *PODS["B"], runtime=NEWER, now=NOW + HOUR)
+    assert ended.status.desired == "vb"
+
+
+def test_a_refresh_of_what_it_put_there_is_told_as_a_refresh():
+    held = overridden()
+    model, _ = settled(spec(held, version="va", override=override(), attempt=1), *PODS["B"], runtime=NEWER)
+    newer = served(B, NEWER)
+    done = decided(model, *PODS["B"], *pods_of(model, newer, routed=True), versions=VERSIONS, runtime=NEWER)
+    assert done.entry is not None
+    assert (done.entry.outcome, done.entry.reason) == ("Refreshed", None)
+
+
+def test_its_end_wakes_a_stage_whose_pods_are_still_starting():
+    _, starting = settled(stage_of("va", holds=A, override=override()), *PODS["A"])
+    assert starting.requeue_after is not None
+    assert starting.requeue_after <= HOUR
+
+
+@pytest.mark.parametrize(
+    ("until", "shown"),
+    [
+        ("2026-01-01T14:30:00.9+02:00", "2026-01-01 12:30:00"),
+        ("9999-12-31T23:59:59-12:00", "2026-01-02 12:00:00"),
+        ("0001-01-01T00:00:00+12:00", "1970-01-01 00:00:00"),
+    ],
+)
+def test_any_moment_that_can_be_written_ends_it_and_is_told_in_utc(until: str, shown: str):
+    model = stage_of("va", holds=A, override=override("v9") | {"until": until})
+    noted = decided(model, *PODS["A"], versions=VERSIONS).status.override
+    assert noted is not None
+    assert f"{noted.until_time:%Y-%m-%d %H:%M:%S}" == shown
+    assert noted.until_time.utcoffset() == timedelta(0)

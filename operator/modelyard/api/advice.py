@@ -14,7 +14,7 @@ _ADVICE = {
     r"^[0-9]+(ms|s)$": "write a whole number and ms or s, such as 50ms",
     r"^[1-9][0-9]{0,3}(s|m)$": "write a whole number and s or m, such as 30s",
     r"^[1-9][0-9]*(k|M|G|Ki|Mi|Gi)?$": "write a number of bytes, such as 8Mi",
-    r"^-?[0-9]+([.][0-9]+)?([eE][-+]?[0-9]+)?$": 'write a number in quotes, such as "0.92"',
+    r"^-?[0-9]+([.][0-9]+)?([eE][-+]?[0-9]{1,3})?$": 'write a number in quotes, such as "0.92"',
     r"^[a-zA-Z0-9_-]+$": "write MLflow's run id: letters, digits, dashes and underscores",
     r"^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$": "write the model's name or its path below the run, such as model",
     _S3: "write s3://<bucket>/<key>, without %, ? or #",

@@ -45,7 +45,8 @@ Duration = Annotated[str, Field(max_length=16, pattern=r"^[0-9]+(s|m|h|d)$")]
 Latency = Annotated[str, Field(max_length=16, pattern=r"^[0-9]+(ms|s)$")]
 UserName = Annotated[str, Field(min_length=1, max_length=253)]
 """A user as the API server calls it: bob@example.com, system:serviceaccount:ci:release."""
-Number = Annotated[str, Field(max_length=32, pattern=r"^-?[0-9]+([.][0-9]+)?([eE][-+]?[0-9]+)?$")]
+Number = Annotated[str, Field(max_length=32, pattern=r"^-?[0-9]+([.][0-9]+)?([eE][-+]?[0-9]{1,3})?$")]
+"""A decimal number that a user writes. Its exponent is bounded: 1e999999999 as a fraction takes all memory there is."""
 TagValue = Annotated[str, Field(max_length=500)]
 Tags = Annotated[
     dict[str, TagValue],

@@ -45,8 +45,8 @@ class Column:
     """One column, or tensor, of a signature.
 
     Attributes:
-        name: Its name, or `column 0` by its position.
-        type: MLflow's type, such as `double` or `tensor(float64)`, with what is nested in it as JSON.
+        name: Its name, whole and as it is written there, or `column 0` by its position.
+        type: MLflow's type, such as `double` or `tensor(float64)`, with what is nested in it as JSON; whole.
         shape: Sizes of a tensor; -1 is any.
         required: Whether a request must have it.
 
@@ -100,10 +100,10 @@ def read_signature(text: bytes) -> Signature | None:
 def _columns(text: Any) -> tuple[Column, ...]:
     try:
         content = json.loads(text) if isinstance(text, str) else []
+        columns = content if isinstance(content, list) else []
+        return tuple(_whole(number, each) for number, each in enumerate(columns) if isinstance(each, dict))
     except (ValueError, RecursionError):
         return ()
-    columns = content if isinstance(content, list) else []
-    return tuple(_whole(number, each) for number, each in enumerate(columns) if isinstance(each, dict))
 
 
 def _whole(number: int, column: dict[str, Any]) -> Column:
@@ -119,8 +119,7 @@ def _whole(number: int, column: dict[str, Any]) -> Column:
         kind = str(column.get("type")) + (json.dumps(inner, sort_keys=True) if inner else "")
         sizes = None
     required = column.get("required", not column.get("optional", False))
-    shown = _shown(str(name), 80) if name not in (None, "") else f"column {number}"
-    return Column(shown, _shown(kind, 1024), sizes, required is not False)
+    return Column(f"column {number}" if name in (None, "") else str(name), kind, sizes, required is not False)
 
 
 def _document(text: bytes) -> Any:

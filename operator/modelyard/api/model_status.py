@@ -189,6 +189,10 @@ class OverrideStatus(Schema):
     attempt: Annotated[
         int, Field(ge=0, description="The spec's `attempt` then; raised above it the stage goes back to the spec's version.")
     ] = 0
+    before: Annotated[
+        str | None,
+        Field(max_length=71, description="Digest of what the override before it has put into the stage, while that is still there."),
+    ] = None
     since_time: Annotated[datetime, Field(description="When it was first seen.")]
     until_time: Annotated[datetime, Field(description="When it ends: as the spec says, a day after it was first seen at the latest.")]
 

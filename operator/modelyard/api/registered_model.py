@@ -213,7 +213,12 @@ class Override(Schema):
     version: Annotated[Name, Field(description="A registered version.")]
     reason: Annotated[str, Field(min_length=1, max_length=256, description="Why, such as incident 4711; into the history.")]
     until: Annotated[
-        datetime, Field(description="When it ends; a day after it was set at the latest. Then the version stays, until a person decides.")
+        datetime,
+        Field(
+            description="When it ends; a day after it was set at the latest. Then the version stays, until a person decides.",
+            # By its format alone the API server takes moments that there are not: of the year 0, or 99 hours from UTC.
+            json_schema_extra=rules(rule("self > timestamp('2000-01-01T00:00:00Z')", 'write a moment, such as "2030-12-01T18:00:00Z"')),
+        ),
     ]
 
 

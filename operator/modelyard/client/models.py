@@ -5,6 +5,7 @@ How bytes are fetched does not belong here (`artifacts`), nor how a model is ask
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, overload
 
@@ -158,7 +159,7 @@ class Models:
         """
         patch = {"spec": {"stages": {stage: {"version": version}}}}
         model = ModelHandle(self._kube, self._kube.patch("RegisteredModel", name, patch))
-        changes = (progress.asked_for(model.object, stage),)
+        changes = (replace(progress.asked_for(model.object, stage), version=version),)
         return waiting.changed(model, changes, f"to make {version or 'no version'} effective in {stage}", seconds, seen)
 
     def approve(self, name: str, version: str, stage: str, *, gate: str = "", comment: str = "", evidence: str = "") -> ModelApproval:

@@ -125,6 +125,8 @@ def stage_change(model: RegisteredModel, change: Change) -> Progress:
         return Progress(State.UNSEEN, _UNSEEN)
     stage = model.status.stages.get(change.stage) or StageStatus()
     if stage.desired != change.version:
+        if (overridden := _overridden(model, stage, change)) is not None:
+            return overridden
         stalled = _model_stalled(model)
         return Progress(State.FAILED, stalled.message, stalled.reason) if stalled else Progress(State.UNDER_WAY)
     found = gates_of(model, change.stage)
@@ -161,12 +163,23 @@ _UNSEEN = "The operator has not observed it yet."
 def _superseded(model: RegisteredModel, change: Change) -> Progress | None:
     spec = model.spec.stages.get(change.stage)
     version, attempt = (spec.version, spec.attempt) if spec else (None, 0)
-    if version != change.version:
+    if change.version not in {version, asked_for(model, change.stage).version}:
         message = f"Another user has since asked for {version or 'no version'}."
     elif attempt < change.attempt:
         message = f"Another user has since set attempt back to {attempt}."
     else:
         return None
+    return Progress(State.SUPERSEDED, message, "Superseded")
+
+
+def _overridden(model: RegisteredModel, stage: StageStatus, change: Change) -> Progress | None:
+    """Return where a change of `spec.version` stands that an override keeps from the stage, in force or not."""
+    if asked_for(model, change.stage).version == change.version or stage.override is None:
+        return None
+    if stage.blocked is not None and stage.blocked.reason == ModelReason.OVERRIDE_ENDED:
+        return Progress(State.FAILED, stage.blocked.message, stage.blocked.reason)
+    until = f"{stage.override.until_time:%Y-%m-%d %H:%M} UTC"
+    message = f"An override gives the stage to {stage.override.version} until {until}; until then spec.version decides nothing."
     return Progress(State.SUPERSEDED, message, "Superseded")
 
 
@@ -194,9 +207,14 @@ def _model_stalled(model: RegisteredModel) -> Condition | None:
 
 # --- for displays -------------------------------------------------------------------------------
 def asked_for(model: RegisteredModel, stage: str) -> Change:
-    """Return the change that a stage's spec asks for now."""
-    spec = model.spec.stages.get(stage)
+    """Return the change that a stage's spec asks for now: an override's version where that decides, else its own."""
+    spec, status = model.spec.stages.get(stage), model.status.stages.get(stage)
     version, attempt = (spec.version, spec.attempt) if spec else (None, 0)
+    if spec is not None and status is not None and status.override is not None:
+        blocked = status.blocked.reason if status.blocked is not None else ""
+        # In force, or ended with its version still there: the operator has said which, and no clock is needed here.
+        decides = status.desired == status.override.version or blocked == ModelReason.OVERRIDE_ENDED
+        version = status.desired if decides else version
     return Change(stage, version, model.metadata.generation, attempt)
 
 

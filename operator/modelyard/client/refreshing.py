@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from modelyard.api.registered_model import RegisteredModel, StageStatus
+from modelyard.api.registered_model import ModelReason, RegisteredModel, StageStatus
 from modelyard.client.errors import NotFound, Refused
 from modelyard.client.progress import Change, asked_for
 
@@ -22,6 +22,8 @@ class RuntimeState(StrEnum):
     """No version is effective."""
     CHANGING = "Changing"
     """The spec asks for another version than the effective one."""
+    OVERRIDDEN = "Overridden"
+    """An override of it has ended: raising `attempt` would go back to the spec's version."""
     UNKNOWN = "Unknown"
     """The operator has recorded neither its own runtime nor the stage's."""
 
@@ -59,6 +61,10 @@ class Refresh:
                 return "no version is effective"
             case RuntimeState.CHANGING:
                 return f"{self.version} is effective, and the spec asks for something else; that change comes first"
+            case RuntimeState.OVERRIDDEN:
+                return (
+                    f"{self.version} is effective, an override of the stage has ended, and raising attempt goes back to the spec's version"
+                )
             case RuntimeState.UNKNOWN:
                 return "the operator has not recorded its runtime yet; is it running, and of this release?"
 
@@ -71,8 +77,9 @@ def plan(model: RegisteredModel) -> tuple[Refresh, ...]:
 def _stage(model: RegisteredModel, name: str) -> Refresh:
     stage = model.status.stages.get(name) or StageStatus()
     current = model.status.operator_runtime
-    wanted = model.spec.stages[name]
-    if stage.version != wanted.version:
+    if stage.blocked is not None and stage.blocked.reason == ModelReason.OVERRIDE_ENDED:
+        return Refresh(name, RuntimeState.OVERRIDDEN, stage.version or "nothing")
+    if stage.version != asked_for(model, name).version:
         return Refresh(name, RuntimeState.CHANGING, stage.version or "nothing")
     if stage.version is None:
         return Refresh(name, RuntimeState.EMPTY)

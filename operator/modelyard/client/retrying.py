@@ -5,6 +5,7 @@ from typing import Any
 from modelyard.api.registered_model import RegisteredModel, Rejection, StageStatus
 from modelyard.client import refreshing
 from modelyard.client.errors import NotFound, Refused
+from modelyard.client.progress import asked_for
 
 __all__ = ["patch", "rejection"]
 
@@ -20,7 +21,7 @@ def rejection(model: RegisteredModel, stage: str) -> Rejection:
     if stage not in model.spec.stages:
         text = f"{model.key} has no stage {stage}. Its stages: {', '.join(model.spec.stages) or 'none'}."
         raise NotFound(text, name=stage, namespace=model.metadata.namespace)
-    wanted = model.spec.stages[stage].version
+    wanted = asked_for(model, stage).version
     status = model.status.stages.get(stage) or StageStatus()
     subject = f"There is nothing to try again in {stage} of {model.key}"
     if wanted is None:

@@ -50,7 +50,9 @@ async def gather(model: RegisteredModel, cluster: Cluster, tenant: Tenant) -> Ev
                     signatures[str(version.digest)] = await _signature(version, tenant)
         if gate.kind in {"incumbent", "dataset"} and (run := _training_run(candidate, cluster, model)) is not None:
             training_runs[run.metadata.name] = run
-            if (objective := _objective(run, cluster)) is not None:
+            # One that was deleted and made again under its name is another run, and may be of another Experiment.
+            is_its = run.status.mlflow is not None and run.status.mlflow.run_id == candidate.run_id
+            if is_its and (objective := _objective(run, cluster)) is not None:
                 objectives[candidate.name] = objective
     return Evidence(runs, signatures, training_runs, objectives)
 

@@ -72,10 +72,10 @@ def _seconds(begun: str | None, end: str) -> float | None:
 def _outcome(view: StageView, to: ServedVersion | None) -> Outcome:
     if to is None:
         return Outcome.CLEARED
-    if view.override is not None:
-        return Outcome.OVERRIDDEN
     if to.version == view.status.version:
         return Outcome.REFRESHED
+    if view.override is not None:
+        return Outcome.OVERRIDDEN
     version = view.versions.get(to.version)
     held = version is not None and any(each.stage == view.name for each in version.held)
     return Outcome.ROLLED_BACK if held else Outcome.PROMOTED
@@ -86,7 +86,8 @@ def _reason(view: StageView, version: str) -> str | None:
 
     The annotation stays on the object, so the same text for the same version counts once.
     """
-    if view.override is not None and view.spec is not None and view.spec.override is not None:
+    is_overriding = view.override is not None and version != view.status.version
+    if is_overriding and view.spec is not None and view.spec.override is not None:
         return printable(view.spec.override.reason)[:_REASON].strip() or None
     said, _, why = view.model.metadata.annotations.get(REASON_ANNOTATION + view.name, "").partition(":")
     reason = printable(why)[:_REASON].strip()

@@ -5,16 +5,17 @@ most from then. When it ends nothing switches by itself: what serves keeps servi
 what comes next.
 """
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from modelyard.api.blocker import Blocker
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.api.registered_model import Override, OverrideStatus, Stage, StageStatus, VersionStatus
 
-__all__ = ["LONGEST", "desired", "end", "in_force", "is_named", "noted", "trouble"]
+__all__ = ["LONGEST", "carried_out", "desired", "end", "in_force", "noted", "trouble"]
 
 LONGEST = timedelta(days=1)
 """How long an override is in force at most, from when it was first seen."""
+_FIRST = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def noted(spec: Stage | None, status: StageStatus, version: VersionStatus | None, now: datetime) -> OverrideStatus | None:
@@ -27,12 +28,22 @@ def noted(spec: Stage | None, status: StageStatus, version: VersionStatus | None
         now: The moment.
 
     """
-    asked = spec.override if spec is not None else None
-    if asked is None or (status.override is not None and _is(status.override, asked)):
+    asked, known = spec.override if spec is not None else None, status.override
+    if spec is None or asked is None:
         return None
+    if known is not None and _is(known, asked):
+        # A refresh meanwhile is no wish to go back; seen at once, for the override may end while the pods start.
+        raised = in_force(spec, status, now) is not None and known.attempt != spec.attempt
+        return known.model_copy(update={"attempt": spec.attempt}) if raised else None
     digest = version.digest if version is not None and version.mlflow_version is not None else None
     return OverrideStatus(
-        version=asked.version, digest=digest, attempt=spec.attempt if spec else 0, since_time=now, until_time=_until(asked, now)
+        version=asked.version,
+        digest=digest,
+        # What the one before has put there stays until a person decides, whatever comes of this one.
+        before=status.digest if _lasts(spec, status) else None,
+        attempt=spec.attempt,
+        since_time=now,
+        until_time=_until(asked, now),
     )
 
 
@@ -62,38 +73,47 @@ def trouble(name: str, spec: Stage | None, status: StageStatus, now: datetime) -
     if spec is None or in_force(spec, status, now) is not None:
         return None
     known, asked = status.override, spec.override
-    if _lasts(spec, status) and known is not None:
-        ended = f"ended at {known.until_time:%Y-%m-%d %H:%M:%S} UTC" if asked is not None and now >= known.until_time else "was removed"
-        patch = f'{{"spec":{{"stages":{{"{name}":{{"override":null,"version":"{known.version}"}}}}}}}}'
+    if known is None:
+        return None
+    if _lasts(spec, status):
+        patch = f'{{"spec":{{"stages":{{"{name}":{{"override":null,"version":"{status.version}"}}}}}}}}'
         back = f'{{"spec":{{"stages":{{"{name}":{{"override":null,"attempt":{max(spec.attempt, known.attempt) + 1}}}}}}}}}'
         message = (
-            f"The override {ended}, and {known.version} is still serving. Make it the version: kubectl patch mlmodel <name> --type merge"
-            f" -p '{patch}'. Or go back to {spec.version or 'nothing'}: -p '{back}'."
+            f"{_ended(known, asked, status, now)}, and {status.version} is still serving. Make it the version: kubectl patch mlmodel <name>"
+            f" --type merge -p '{patch}'. Or go back to {spec.version or 'nothing'}: -p '{back}'."
         )
         return Blocker.of(Reason.OVERRIDE_ENDED, message, needs_action=True)
-    if asked is None or known is None or not _is(known, asked) or status.version == asked.version:
+    if asked is None or not _is(known, asked) or status.version == asked.version:
         return None
-    if known.digest is None:
-        message = (
-            f"The override asks for {asked.version}, which was not registered when the override was first seen. An override takes"
-            " registered versions only: remove it, or set it again once the version is registered."
+    return Blocker.of(Reason.OVERRIDE_ENDED, f"{_ended(known, asked, status, now)}. Remove it.", needs_action=True)
+
+
+def _ended(known: OverrideStatus, asked: Override | None, status: StageStatus, now: datetime) -> str:
+    """Say why an override decides nothing, without the end of the sentence."""
+    if asked is not None and known.digest is None:
+        return (
+            f"The override asks for {asked.version}, which was not registered when the override was first seen: an override takes"
+            " registered versions only. Set it again once the version is registered"
         )
-    else:
-        message = f"The override ended at {known.until_time:%Y-%m-%d %H:%M:%S} UTC before {asked.version} took the stage. Remove it."
-    return Blocker.of(Reason.OVERRIDE_ENDED, message, needs_action=True)
+    ended = f"ended at {known.until_time:%Y-%m-%d %H:%M:%S} UTC" if asked is not None and now >= known.until_time else "was removed"
+    took = "" if (known.version, known.digest) == (status.version, status.digest) else f" before {known.version} took the stage"
+    return f"The override {ended}{took}"
 
 
-def end(spec: Stage | None, status: StageStatus, now: datetime) -> OverrideStatus | None:
+def end(spec: Stage | None, status: StageStatus) -> OverrideStatus | None:
     """Return what stays recorded of an override: nothing once the spec agrees with what it did and no longer names it."""
     known = status.override
     if known is None or spec is None:
         return None
-    if in_force(spec, status, now) is not None:  # a refresh meanwhile is no wish to go back
-        return known.model_copy(update={"attempt": spec.attempt})
-    return known if is_named(spec, status) or _lasts(spec, status) else None
+    return known if _is_named(spec, status) or _lasts(spec, status) else None
 
 
-def is_named(spec: Stage | None, status: StageStatus) -> bool:
+def carried_out(spec: Stage | None, status: StageStatus) -> OverrideStatus | None:
+    """Return what stays recorded of an override once the stage has what it is to have: its own version, or another one after it."""
+    return status.override.model_copy(update={"before": None}) if status.override is not None and _is_named(spec, status) else None
+
+
+def _is_named(spec: Stage | None, status: StageStatus) -> bool:
     """Tell whether the spec still has the override that is recorded, in force or not."""
     return spec is not None and spec.override is not None and status.override is not None and _is(status.override, spec.override)
 
@@ -101,7 +121,9 @@ def is_named(spec: Stage | None, status: StageStatus) -> bool:
 def _lasts(spec: Stage, status: StageStatus) -> bool:
     """Tell whether the stage still has what an override put there, against the spec's version."""
     known = status.override
-    if known is None or (known.version, known.digest) != (status.version, status.digest):
+    if known is None or status.digest is None:
+        return False
+    if (known.version, known.digest) != (status.version, status.digest) and known.before != status.digest:
         return False
     return spec.version != status.version and spec.attempt <= known.attempt
 
@@ -111,4 +133,6 @@ def _is(known: OverrideStatus, asked: Override) -> bool:
 
 
 def _until(asked: Override, since: datetime) -> datetime:
-    return min(asked.until.replace(microsecond=0), since + LONGEST)
+    # Any offset is one moment, and a moment of the first or last year may have none in UTC.
+    last = since + LONGEST
+    return last if asked.until >= last else max(asked.until, _FIRST).astimezone(UTC).replace(microsecond=0)

@@ -192,7 +192,7 @@ def _record(view: StageView, now: datetime) -> Step:
         rejected=tuple(each for each in view.status.rejected if each.version != candidate.version),
         draining=tuple(each for each in drains if each.identity != candidate.runtime.identity),
         # One that has ended stays known while the spec names it: it does not begin again.
-        override=view.status.override if overrides.is_named(view.spec, view.status) else None,
+        override=overrides.carried_out(view.spec, view.status),
     )
     return Step("record", StepState.ACTIVE, f"{candidate.version} becomes effective", record=status)
 

@@ -107,7 +107,7 @@ def _cleared(view: StageView, now: datetime) -> StageDecision:
         previous=previous,
         attempt=view.attempt,
         rejected=view.status.rejected,
-        override=overrides.end(view.spec, view.status, now),
+        override=overrides.end(view.spec, view.status),
         blocked=overrides.trouble(view.name, view.spec, view.status, now),
     )
     return StageDecision(status, serving.everything(view, but=kept))
@@ -121,17 +121,16 @@ def _steady(view: StageView, now: datetime) -> StageDecision:
         update={"desired": view.desired, "attempt": view.attempt, "start_time": None, "draining": serving.draining(view, now)}
     )
     status = status.model_copy(update={"steps": _last_done(view.status)} | _still_judged(view, stable))
-    status = status.model_copy(update={"override": overrides.end(view.spec, view.status, now)})
+    status = status.model_copy(update={"override": overrides.end(view.spec, view.status)})
     if not view.is_served:
         none = _NO_PODS | {"blocked": None, "draining": ()}
-        return StageDecision(status.model_copy(update=none), serving.everything(view, but=_templates(view)))
+        return StageDecision(status.model_copy(update=none), serving.everything(view, but=_templates(view)), requeue_after=_until(view))
     actions = (*serving.workload(view, stable), *serving.routes(view, stable))
     gone, left = serving.expired(view, [stable], now)
     gone = (*serving.unneeded(view), *gone)
     blocker = _unwell(view, stable) or overrides.trouble(view.name, view.spec, view.status, now)
     status = status.model_copy(update=_pods(view, stable) | {"blocked": blocker})
-    ends = view.override.until_time - now if view.override is not None else None
-    return _acting(view, status, (*actions, *gone), min((each for each in (left, ends) if each is not None), default=None))
+    return _acting(view, status, (*actions, *gone), min((each for each in (left, _until(view)) if each is not None), default=None))
 
 
 def _changing(view: StageView, now: datetime) -> StageDecision:
@@ -177,8 +176,13 @@ def _changing(view: StageView, now: datetime) -> StageDecision:
             "draining": serving.draining(view, now),
         }
     )
-    waits = [each for each in (left, step.requeue_after) if each is not None]
+    waits = [each for each in (left, step.requeue_after, _until(view)) if each is not None]
     return _acting(view, status, (*actions, *step.actions, *gone), min(waits, default=None))
+
+
+def _until(view: StageView) -> timedelta | None:
+    """Return how long the override is in force that decides now."""
+    return view.override.until_time - view.now if view.override is not None else None
 
 
 def _judged(view: StageView, now: datetime) -> dict[str, object]:

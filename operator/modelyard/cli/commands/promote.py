@@ -1,6 +1,6 @@
 """`promote`, `rollback` and `retry`: say what will change, ask for it by one merge patch, follow it to the end."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.text import Text
 
@@ -51,7 +51,7 @@ def rollback(where: Where, name: str, stage: str, version: str | None, asked: As
     session.stage_of(model, stage)
     if version is None:
         held = (model.status.stages.get(stage) or StageStatus()).version
-        is_changing = held is not None and held != model.spec.stages[stage].version
+        is_changing = held is not None and held != asked_for(model, stage).version
         version = held if is_changing else before(model, stage)
         if version is None:
             raise NotFound(f"{stage} of {model.key} has held no other version before; name one with --to.", name=stage)
@@ -93,7 +93,8 @@ def _ended(session: Session, body: Manifest, stage: str, version: str, asked: As
     if asked.dry_run:
         session.screen.tell(Text("The API server would take it; nothing was changed."))
     elif asked.wait:
-        change = asked_for(RegisteredModel.parse(body), stage)
+        # What was written, though an override may decide: then that is what is to be said of it.
+        change = replace(asked_for(RegisteredModel.parse(body), stage), version=version)
         body = followed(session, body, [change], asked.timeout, {stage: f"{stage} holds {version}."})
     else:
         name = body["metadata"]["name"]

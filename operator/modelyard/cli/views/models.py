@@ -16,7 +16,7 @@ from modelyard.cli.views import runs as run_views
 from modelyard.cli.views.steps import roll_out, step_lines
 from modelyard.cli.views.text import bar, standing, style_of
 from modelyard.client.gates import gates_of
-from modelyard.client.progress import moving_steps, stage_blocker
+from modelyard.client.progress import asked_for, moving_steps, stage_blocker
 from modelyard.client.table import Cell
 from modelyard.client.text import age, ago, clip, short_digest, size
 
@@ -94,7 +94,7 @@ def _is_of_a_stage(model: RegisteredModel, condition: Condition) -> bool:
 
 def _stage(root: Tree, model: RegisteredModel, name: str, now: datetime, *, wide: bool) -> None:
     stage = model.status.stages.get(name) or StageStatus()
-    wanted = model.spec.stages[name].version if name in model.spec.stages else None
+    wanted = asked_for(model, name).version
     head = Text.assemble((name, "bold"), "  ", (stage.version or "empty", "" if stage.version else "dim"))
     if wanted != stage.version:
         head.append(f" → {wanted or 'empty'}", style="yellow")

@@ -1,5 +1,6 @@
 """The gate `incumbent`: a metric against that of the version that holds a stage. Pure."""
 
+import sys
 from datetime import datetime
 from fractions import Fraction
 
@@ -50,9 +51,14 @@ def _compared(asked: IncumbentGate, mine: float, theirs: float, version: str, sh
     allowed = f", tolerance {asked.tolerance}" if tolerance else ""
     better = "more" if direction == "Maximize" else "less"
     if loss > tolerance:
-        return failed(f"{asked.metric} is {said}: {number(float(loss))} worse{allowed} ({better} is better)", short)
-    difference = f"{number(float(abs(loss)))} {'worse' if loss > 0 else 'better'}" if loss else "equal"
+        return failed(f"{asked.metric} is {said}: {_number(loss)} worse{allowed} ({better} is better)", short)
+    difference = f"{_number(abs(loss))} {'worse' if loss > 0 else 'better'}" if loss else "equal"
     return passed(f"{asked.metric} is {said}: {difference}{allowed}", short)
+
+
+def _number(value: Fraction) -> str:
+    """Write a difference for people; two values that a double holds may differ by more than it holds."""
+    return number(float(value)) if value <= sys.float_info.max else f"more than {number(sys.float_info.max)}"
 
 
 def _objective(asked: IncumbentGate, candidate: VersionStatus, evidence: Evidence) -> str | Judged:
@@ -70,12 +76,12 @@ def _samples(asked: IncumbentGate, versions: tuple[VersionStatus, VersionStatus]
     for version in versions:
         count = metric_of(version, asked.samples.metric, evidence)
         if isinstance(count, Judged):
-            return count
+            return count if version is versions[0] else _without(count, version.name)
         if count < asked.samples.at_least:
             return pending(f"{asked.samples.metric} of {version.name} is {number(count)}: waits for {asked.samples.at_least}")
     return None
 
 
 def _without(said: Judged, version: str) -> Judged:
-    """What is wrong with the incumbent's metric is no fault of the version that is judged."""
+    """What is wrong with a metric of the incumbent is no fault of the version that is judged."""
     return said if said.again is not None else erroneous(f"{version}, to compare with: {said.message}")

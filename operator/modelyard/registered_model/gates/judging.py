@@ -12,13 +12,14 @@ from datetime import datetime, timedelta
 from modelyard.api.gates import Gate, Verdict
 from modelyard.api.registered_model import GateStatus, JudgedVersion, RegisteredModel, StageStatus, VersionStatus
 from modelyard.registered_model.gates import approvals, dataset, incumbent, metric, signature, soak, tries
-from modelyard.registered_model.gates.judged import Judged, erroneous, hash_of
+from modelyard.registered_model.gates.judged import Judged, erroneous, hash_of, pending
 from modelyard.registered_model.view import StageView, holder_of, rejection_of
 
 __all__ = ["Result", "asked_in", "asks_people", "judge", "open_gates", "steps_of"]
 
 _MESSAGE = 140
 _AWAY = erroneous("MLflow or S3 does not answer")
+_UNRECORDED = pending("the version is being recorded: nothing was read of it yet", None)
 Judge = Callable[[Gate, StageView, VersionStatus, datetime], Judged]
 
 
@@ -95,7 +96,7 @@ def _result(gate: Gate, view: StageView, version: VersionStatus, now: datetime) 
     kind, before = _KINDS[gate.kind], _recorded(gate, view.status, version)
     if kind.by_people and before is not None and before.verdict is Verdict.PASS and view.is_routed:
         return Result(before, message=before.message)
-    said = _AWAY if view.dependencies_down and not kind.by_people else kind.judge(gate, view, version, now)
+    said = _said(gate, view, version, now)
     same = before is not None and (before.verdict, before.message) == (said.verdict, said.message[:_MESSAGE])
     status = GateStatus(
         name=gate.name,
@@ -111,6 +112,15 @@ def _result(gate: Gate, view: StageView, version: VersionStatus, now: datetime) 
 def asks_people(gate: Gate) -> bool:
     """Tell whether a gate is judged by ModelApprovals."""
     return _KINDS[gate.kind].by_people
+
+
+def _said(gate: Gate, view: StageView, version: VersionStatus, now: datetime) -> Judged:
+    if view.dependencies_down and not _KINDS[gate.kind].by_people:
+        return _AWAY
+    # Evidence is read for versions of the status only: without it a judge would take "not read" for "there is none".
+    if not any((each.name, each.digest) == (version.name, version.digest) for each in view.model.status.versions):
+        return _UNRECORDED
+    return _KINDS[gate.kind].judge(gate, view, version, now)
 
 
 def open_gates(model: RegisteredModel, stage: str, version: VersionStatus) -> tuple[Gate, ...]:

@@ -1,11 +1,13 @@
 """The gate `signature`: whoever can ask the incumbent can ask the version. Pure."""
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
 
 from modelyard.api.gates import Gate
 from modelyard.api.mlmodel import Column, Signature
 from modelyard.api.registered_model import VersionStatus
+from modelyard.api.text import printable
 from modelyard.registered_model.gates.judged import Judged, erroneous, failed, passed
 from modelyard.registered_model.view import StageView
 
@@ -27,8 +29,13 @@ def judge(gate: Gate, view: StageView, candidate: VersionStatus, _now: datetime)
         return passed(f"{stage} has no version to compare with")
     if incumbent.digest == candidate.digest:
         return passed(f"{stage} holds the same bytes", incumbent.short)
-    mine = view.evidence.signatures.get(candidate.digest or "")
-    theirs = view.evidence.signatures.get(incumbent.digest)
+    read = view.evidence.signatures
+    if incumbent.digest not in read:
+        # Only what has a record with these bytes says where they are; "not read" is not "it has none".
+        return erroneous(
+            f"the record of {incumbent.version}, which holds {stage}, is lost or of other bytes: there is nothing to compare with"
+        )
+    mine, theirs = read.get(candidate.digest or ""), read[incumbent.digest]
     if isinstance(mine, str) or isinstance(theirs, str):
         return erroneous(mine if isinstance(mine, str) else str(theirs))
     if theirs is None:
@@ -44,24 +51,33 @@ def judge(gate: Gate, view: StageView, candidate: VersionStatus, _now: datetime)
 
 def differences(mine: Signature, theirs: Signature) -> Iterator[str]:
     """Name what a request to the incumbent, or a reader of its answers, would miss."""
-    there = {column.name: column for column in mine.inputs}
-    before = {column.name: column for column in theirs.inputs}
+    there, before = _named(mine.inputs), _named(theirs.inputs)
     for name, column in before.items():
         if name not in there:
-            yield f"input {name} is gone"
+            yield f"input {_cut(name)} is gone"
         elif not _takes(there[name], column):
-            yield f"input {name} was {_shown(column)} and is {_shown(there[name])}"
+            yield f"input {_cut(name)} was {_shown(column)} and is {_shown(there[name])}"
         elif there[name].required and not column.required:
-            yield f"input {name} was optional"
+            yield f"input {_cut(name)} was optional"
     for name, column in there.items():
         if name not in before and column.required:
-            yield f"input {name} is new and required"
-    answers = {column.name: column for column in mine.outputs}
-    for column in theirs.outputs:
-        if column.name not in answers:
-            yield f"output {column.name} is gone"
-        elif (answers[column.name].type, answers[column.name].shape) != (column.type, column.shape):
-            yield f"output {column.name} was {_shown(column)} and is {_shown(answers[column.name])}"
+            yield f"input {_cut(name)} is new and required"
+    answers = _named(mine.outputs)
+    for name, column in _named(theirs.outputs).items():
+        if name not in answers:
+            yield f"output {_cut(name)} is gone"
+        elif (answers[name].type, answers[name].shape) != (column.type, column.shape):
+            yield f"output {_cut(name)} was {_shown(column)} and is {_shown(answers[name])}"
+
+
+def _named(columns: tuple[Column, ...]) -> dict[str, Column]:
+    """Return columns by name; the second of one name is another column, by its place among them."""
+    found: dict[str, Column] = {}
+    again: Counter[str] = Counter()
+    for column in columns:
+        again[column.name] += 1
+        found[column.name if again[column.name] == 1 else f"{column.name} ({again[column.name]})"] = column
+    return found
 
 
 def _takes(mine: Column, theirs: Column) -> bool:
@@ -75,4 +91,9 @@ def _takes(mine: Column, theirs: Column) -> bool:
 
 def _shown(column: Column) -> str:
     shape = f"[{', '.join(column.shape)}]" if column.shape is not None else ""
-    return f"{column.type[:40]}{shape}"
+    return printable(f"{column.type[:40]}{shape[:40]}")
+
+
+def _cut(name: str) -> str:
+    """Return a name as a message has room for it; what is compared is the whole one."""
+    return printable(name[:80])
