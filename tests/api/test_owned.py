@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime
 from itertools import chain
 
 import pytest
@@ -121,7 +122,7 @@ def gated(cluster: Cluster) -> Iterator[list[Manifest]]:
     version = VersionStatus(name="v2", uri="s3://models/fraud", digest=DIGEST)
     around = serving.Surroundings(allow_code=False, pods_secret="modelyard-connection")
     status = StageStatus(candidate=serving.served("v2", DIGEST, RUNTIME))
-    view = StageView("production", there, status, {"v2": version}, (), RUNTIME, around)
+    view = StageView("production", there, status, {"v2": version}, (), RUNTIME, around, datetime.now(UTC))
     assert view.wanted is not None
     assert view.spec is not None
     yield [*(gates.job(view, gate) for gate in view.spec.gates), serving.private_service(there, "production", view.wanted)]

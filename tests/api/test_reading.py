@@ -6,15 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from modelyard.api.experiment import Experiment
 from modelyard.api.kinds import KINDS
-from modelyard.api.registered_model import RegisteredModel
-from modelyard.api.training_run import TrainingRun
-from tests.api.objects import DIGEST, Manifest, experiment, model, training_run
+from tests.api.objects import DIGEST, Manifest, approval, experiment, model, training_run
 from tests.harness import Cluster, manifests
 
 ROOT = Path(__file__).parents[2]
-MODELS = {"Experiment": Experiment, "TrainingRun": TrainingRun, "RegisteredModel": RegisteredModel}
+MODELS = {kind.resource.KIND: kind.resource for kind in KINDS}
 NOW = "2026-01-01T00:00:00Z"
 
 
@@ -58,6 +55,7 @@ STORED = [
             "stages": {"production": {"version": "v3", "url": "http://seen-production.default", "readyReplicas": 2}},
         },
     ),
+    (approval("seen"), ready("True", "Counts")),
 ]
 
 
@@ -82,6 +80,10 @@ COLUMNS = {
     "mlmodel": (
         ["NAME", "STAGES", "PRODUCTION", "PODS", "READY", "REASON", "AGE"],
         ["seen", "production=v3", "staging=v4", "v3", "2", "True", "Serving"],
+    ),
+    "mlapproval": (
+        ["NAME", "MODEL", "STAGE", "VERSION", "DECISION", "APPROVER", "READY", "REASON", "AGE"],
+        ["seen", "fraud", "production", "v3", "Approve", "bob@example.com", "True", "Counts"],
     ),
 }
 

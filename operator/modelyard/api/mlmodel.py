@@ -17,8 +17,8 @@ MLMODEL_LIMIT = 1024 * 1024
 """Bytes of MLmodel that are read; a signature of some thousand columns fits."""
 
 _SHOWN_COLUMNS = 6
-_INPUTS, _OUTPUTS = 140, 56
-"""Characters of the two sides of a signature in short; a status has room for 200 in all."""
+_INPUTS, _OUTPUTS = 128, 52
+"""Characters of the two sides of a signature in short; a status has room for 184 in all."""
 _DEPTH, _EVENTS = 32, 20_000
 """A real MLmodel has a depth of five and some hundred events; parsers take minutes over a hostile one."""
 

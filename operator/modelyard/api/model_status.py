@@ -94,7 +94,7 @@ class VersionStatus(Schema):
     ] = None
     bytes: Annotated[int | None, Field(ge=0, description="Size of the tree.", json_schema_extra={"format": "int64"})] = None
     flavor: Annotated[str | None, Field(max_length=64, description="Its MLflow flavour, such as xgboost.")] = None
-    signature: Annotated[str | None, Field(max_length=200, description="Its inputs and outputs, in short.")] = None
+    signature: Annotated[str | None, Field(max_length=184, description="Its inputs and outputs, in short.")] = None
     registered_time: Annotated[datetime | None, Field(description="When it was registered.")] = None
     registrar: Annotated[
         str | None, Field(max_length=8, description="Hash of registeredBy, as it was declared: eight hex digits of its SHA-256.")

@@ -278,7 +278,7 @@ def _told(name: str, digest: str, there: TrackedVersion) -> VersionStatus:
         digest=digest,
         bytes=int(size) if size.isdecimal() and len(size) < 19 else None,
         flavor=printable(tags.get(FLAVOR_TAG, ""))[:64] or None,
-        signature=printable(tags.get(SIGNATURE_TAG, ""))[:200] or None,
+        signature=printable(tags.get(SIGNATURE_TAG, ""))[:184] or None,
         registered_time=there.created,
     )
 
