@@ -1,6 +1,5 @@
 """The gate `incumbent`: a metric against that of the version that holds a stage. Pure."""
 
-import sys
 from datetime import datetime
 from fractions import Fraction
 
@@ -12,6 +11,9 @@ from modelyard.registered_model.observation import Evidence
 from modelyard.registered_model.view import StageView
 
 __all__ = ["judge"]
+
+_LARGEST = 1.7976931348623157e308
+"""The largest double."""
 
 
 def judge(gate: Gate, view: StageView, candidate: VersionStatus, _now: datetime) -> Judged:
@@ -58,7 +60,7 @@ def _compared(asked: IncumbentGate, mine: float, theirs: float, version: str, sh
 
 def _number(value: Fraction) -> str:
     """Write a difference for people; two values that a double holds may differ by more than it holds."""
-    return number(float(value)) if value <= sys.float_info.max else f"more than {number(sys.float_info.max)}"
+    return number(float(value)) if value <= _LARGEST else f"more than {number(float(_LARGEST))}"
 
 
 def _objective(asked: IncumbentGate, candidate: VersionStatus, evidence: Evidence) -> str | Judged:
