@@ -1,6 +1,5 @@
 """The gate `incumbent`: a metric against that of the version that holds a stage. Pure."""
 
-import sys
 from datetime import datetime
 from fractions import Fraction
 
@@ -58,7 +57,10 @@ def _compared(asked: IncumbentGate, mine: float, theirs: float, version: str, sh
 
 def _number(value: Fraction) -> str:
     """Write a difference for people; two values that a double holds may differ by more than it holds."""
-    return number(float(value)) if value <= sys.float_info.max else f"more than {number(sys.float_info.max)}"
+    try:
+        return number(float(value))
+    except OverflowError:
+        return "more than 1.8e+308"
 
 
 def _objective(asked: IncumbentGate, candidate: VersionStatus, evidence: Evidence) -> str | Judged:
