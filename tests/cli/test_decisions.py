@@ -296,10 +296,10 @@ ALL = {f"yard-{name}": None for name in NAMES}
 @pytest.mark.parametrize(
     ("problems", "verdict", "words"),
     [
-        (ALL, Verdict.GOOD, "all 10 are in force"),
+        (ALL, Verdict.GOOD, "all 13 are in force"),
         (ALL | {"yard-keep": "the binding is missing"}, Verdict.BAD, "yard-keep: the binding is missing"),
         ({name: None for name in ALL if name != "yard-names"}, Verdict.WARNING, "Not installed: names."),
-        ({}, Verdict.WARNING, "Not installed: promote, purge"),
+        ({}, Verdict.WARNING, "Not installed: promote, override, purge"),
     ],
 )
 def test_policies_are_judged_by_what_was_installed(problems: dict[str, str | None], verdict: Verdict, words: str):

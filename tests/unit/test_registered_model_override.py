@@ -93,6 +93,18 @@ def test_when_it_ends_nothing_switches_and_the_message_has_both_ways_on(until: t
     assert once_more.status.desired == "va"
 
 
+def test_what_an_override_put_there_does_not_come_back_without_gates():
+    ended = overridden()
+    back = spec(ended, version="va", attempt=1, asked=GATE)
+    model, _ = settled(back, *PODS["B"], now=NOW + HOUR)
+    recorded = decided(model, *PODS["A"], *pods_of(model, B), versions=VERSIONS, now=NOW + HOUR)
+    assert (recorded.status.version, recorded.status.previous) == ("va", None)
+    again, waiting = settled(spec(after(model, recorded), version="vb", attempt=1, asked=GATE), *PODS["A"], now=NOW + DAY)
+    assert does(waiting) == []
+    assert [step.name for step in waiting.status.steps][:2] == ["admit", "gates"]
+    assert again.status.stages["production"].version == "va"
+
+
 def test_one_that_is_removed_leaves_what_it_put_there():
     model = spec(overridden(), version="va", asked=GATE)
     removed, kept = settled(model, *PODS["B"])

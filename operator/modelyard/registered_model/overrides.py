@@ -11,7 +11,7 @@ from modelyard.api.blocker import Blocker
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.api.registered_model import Override, OverrideStatus, Stage, StageStatus, VersionStatus
 
-__all__ = ["LONGEST", "carried_out", "desired", "end", "in_force", "noted", "trouble"]
+__all__ = ["LONGEST", "carried_out", "desired", "end", "has_put", "in_force", "noted", "trouble"]
 
 LONGEST = timedelta(days=1)
 """How long an override is in force at most, from when it was first seen."""
@@ -111,6 +111,12 @@ def end(spec: Stage | None, status: StageStatus) -> OverrideStatus | None:
 def carried_out(spec: Stage | None, status: StageStatus) -> OverrideStatus | None:
     """Return what stays recorded of an override once the stage has what it is to have: its own version, or another one after it."""
     return status.override.model_copy(update={"before": None}) if status.override is not None and _is_named(spec, status) else None
+
+
+def has_put(status: StageStatus) -> bool:
+    """Tell whether the effective version is what the recorded override has put there."""
+    known = status.override
+    return known is not None and (known.version, known.digest) == (status.version, status.digest)
 
 
 def _is_named(spec: Stage | None, status: StageStatus) -> bool:

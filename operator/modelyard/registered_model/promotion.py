@@ -178,7 +178,8 @@ def _record(view: StageView, now: datetime) -> Step:
     drains = serving.draining(view, now)
     if stable is not None:
         drains = drain(drains, stable, now)
-    displaced = (stable, view.status.previous)
+    # What only an override put there has passed no gate: it comes back by another override, or by its gates.
+    displaced = (None if overrides.has_put(view.status) else stable, view.status.previous)
     kept = next((each for each in displaced if each is not None and each.version != candidate.version), None)
     status = StageStatus(
         version=candidate.version,

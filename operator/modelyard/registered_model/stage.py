@@ -97,7 +97,11 @@ def _cleared(view: StageView, now: datetime) -> StageDecision:
             blocker = Blocker.of(Reason.PROMOTING, message)
             return StageDecision(view.status.model_copy(update={"desired": None, "blocked": blocker}))
         empty = StageStatus(
-            since_time=now, previous=stable, attempt=view.attempt, rejected=view.status.rejected, override=view.status.override
+            since_time=now,
+            previous=view.status.previous if overrides.has_put(view.status) else stable,
+            attempt=view.attempt,
+            rejected=view.status.rejected,
+            override=view.status.override,
         )
         return StageDecision(empty, entry=entry(view, None, now), record=True)
     previous = view.status.previous if view.spec is not None else None

@@ -12,9 +12,6 @@ from modelyard.registered_model.view import StageView
 
 __all__ = ["judge"]
 
-_LARGEST = 1.7976931348623157e308
-"""The largest double."""
-
 
 def judge(gate: Gate, view: StageView, candidate: VersionStatus, _now: datetime) -> Judged:
     """Pass when the value is not worse than the incumbent's by more than the tolerance."""
@@ -60,7 +57,10 @@ def _compared(asked: IncumbentGate, mine: float, theirs: float, version: str, sh
 
 def _number(value: Fraction) -> str:
     """Write a difference for people; two values that a double holds may differ by more than it holds."""
-    return number(float(value)) if value <= _LARGEST else f"more than {number(float(_LARGEST))}"
+    try:
+        return number(float(value))
+    except OverflowError:
+        return "more than 1.8e+308"
 
 
 def _objective(asked: IncumbentGate, candidate: VersionStatus, evidence: Evidence) -> str | Judged:
