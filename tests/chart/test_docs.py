@@ -86,10 +86,9 @@ def test_it_names_every_key_of_a_connection():
 
 def test_the_roles_and_values_that_it_names_are_there():
     roles = {each["metadata"]["name"] for each in render() if each["kind"] == "ClusterRole"}
-    assert {"modelyard-viewer", "modelyard-editor", "modelyard-release-manager"} == set(
-        re.findall(r"^\| `(modelyard-\S+)` \|", PAGE, re.MULTILINE)
-    )
-    assert {"modelyard-viewer", "modelyard-editor", "modelyard-release-manager"} <= roles
+    people = {f"modelyard-{who}" for who in ("viewer", "editor", "approver", "release-manager", "overrider")}
+    assert people == set(re.findall(r"^\| `(modelyard-\S+)` \|", PAGE, re.MULTILINE))
+    assert people <= roles
     values = (CHART / "values.schema.json").read_text()
     for name in (
         "existingSecret",

@@ -331,15 +331,15 @@ def test_the_alerts_are_those_of_the_page_and_say_where_to_look():
 def test_the_crds_are_the_generated_ones():
     rendered = {each["metadata"]["name"]: each for each in render() if each["kind"] == "CustomResourceDefinition"}
     generated = {each["metadata"]["name"]: each for file in (ROOT / "crds").glob("*.yaml") for each in documents(file.read_text())}
-    assert len(generated) == 3
+    assert len(generated) == 4
     assert {name: each["spec"] for name, each in rendered.items()} == {name: each["spec"] for name, each in generated.items()}
 
 
 def test_the_crds_stay_unless_told_otherwise():
     kept = [each["metadata"]["annotations"]["helm.sh/resource-policy"] for each in render() if each["kind"] == "CustomResourceDefinition"]
-    assert kept == ["keep"] * 3
+    assert kept == ["keep"] * 4
     loose = [
         each["metadata"].get("annotations", {}) for each in render({"crds": {"keep": False}}) if each["kind"] == "CustomResourceDefinition"
     ]
-    assert [each.get("helm.sh/resource-policy") for each in loose] == [None] * 3
+    assert [each.get("helm.sh/resource-policy") for each in loose] == [None] * 4
     assert named(render({"crds": {"install": False}}), "CustomResourceDefinition") == []
