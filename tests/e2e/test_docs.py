@@ -36,7 +36,7 @@ SAYS = {
         r"production: v2 -> v1 RolledBack",
         r"^production: Nothing declares the version v9\.",
     ],
-    "how-to/override.md": [r"^production: v1 -> v2 Overridden incident 4711$", r"^OverrideEnded: v2 serves$"],
+    "how-to/override.md": [r"^live: v1 -> v2 Overridden incident 4711$", r"^OverrideEnded: v2 serves$"],
     "how-to/ask.md": [
         r"modelyard-version: v1",
         r'"predictions": ?\[[01]\]',
