@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from modelyard.api.kinds import KINDS
 from tests.chart.api import EXPERIMENTS, MODELS, RUNS, Api, eventually, path_of
 from tests.chart.conftest import wait_for_policies
 from tests.chart.helm import CHART, NAMESPACE, RELEASE, ROOT, TEST_VALUES, Refused, documents, find, helm, install, kubectl, tool
@@ -116,10 +117,7 @@ def test_uninstalling_leaves_the_crds_and_nothing_else(clean, values):
         "poddisruptionbudgets.policy/modelyard",
     } <= added
     uninstall(clean)
-    crds = {
-        f"customresourcedefinitions.apiextensions.k8s.io/{kind}.modelyard.io"
-        for kind in ("experiments", "trainingruns", "registeredmodels")
-    }
+    crds = {f"customresourcedefinitions.apiextensions.k8s.io/{kind}.modelyard.io" for kind in (kind.resource.PLURAL for kind in KINDS)}
     eventually(lambda: Left(everything(clean) - before, crds), "only the CRDs are left")
 
 
