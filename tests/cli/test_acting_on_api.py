@@ -45,7 +45,7 @@ def test_a_retry_needs_the_right_to_promote(side: Side, person: Person, fraud: M
     stages = held("v2", desired="v1", blocked=blocked, rejected=[rejected | {"attempt": 0}])
     side.status("RegisteredModel", "fraud", "GateFailed", "production: v1 was rejected.", ready=False, stages=stages)
     retry = ("retry", "fraud", "--stage", "production", "--dry-run", "--as", people["dan"])
-    done = until(lambda: (it := person.says(*retry)).returncode and it, "the policies are in force", 60)
+    done = until(lambda: it if (it := person.says(*retry)).returncode else None, "the policies are in force", 60)
     assert done.returncode == 4, done.stderr
     assert f"dan may not change stage production (attempt) of {person.namespace}/fraud" in done.stderr
     assert "needs the verb promote on registeredmodels/production" in done.stderr

@@ -16,6 +16,8 @@ COMMANDS = [
     "promote",
     "rollback",
     "retry",
+    "approve",
+    "reject",
     "refresh",
     "history",
     "compare",
