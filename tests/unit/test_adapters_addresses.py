@@ -26,7 +26,7 @@ from modelyard.adapters.s3 import S3, Deadlines
 from modelyard.adapters.s3_client import Clients, Keys
 from modelyard.api.addresses import DENIED, Addresses
 from modelyard.api.artifacts import Reach
-from modelyard.errors import Invalid, ModelyardError, Unavailable
+from modelyard.errors import Ambiguous, Invalid, ModelyardError, Unavailable
 from modelyard.settings import Settings
 from tests.local import limits
 from tests.servers import free_port
@@ -133,7 +133,8 @@ async def test_no_redirect_leads_to_a_denied_address(ask: Ask, status: bytes):
         async with listening(Listener(b"HTTP/1.1 %s\r\n%s" % (status, headers))) as first:
             with pytest.raises(ModelyardError) as caught:
                 await ask(f"http://127.0.0.1:{first.port}", limits(allow=("127.0.0.1",)))
-        assert isinstance(caught.value, Invalid)
+        # A listener that answers before it has read the body resets the connection: then nobody knows what was done.
+        assert isinstance(caught.value, Invalid | Ambiguous)
     assert first.seen
     assert other.seen == []
 
