@@ -36,7 +36,7 @@ MetricName = Annotated[str, Field(min_length=1, max_length=250, json_schema_extr
 class Verdict(StrEnum):
     """What a gate says of a version."""
 
-    PASS = "Pass"  # noqa: S105
+    PASS = "Pass"  # noqa: S105 - a verdict, no password
     FAIL = "Fail"
     """The version is rejected; the stable one keeps serving."""
     PENDING = "Pending"
@@ -219,6 +219,11 @@ class Gate(Schema):
     external: Annotated[
         ExternalGate | None, Field(description="Another controller or a pipeline, which says so in a ModelApproval that names this gate.")
     ] = None
+
+    @property
+    def compared(self) -> IncumbentGate | SignatureGate | None:
+        """What it asks, if it compares with the version that holds a stage."""
+        return self.incumbent or self.signature
 
     @property
     def kind(self) -> str:

@@ -97,8 +97,7 @@ def _open(model: RegisteredModel) -> Iterator[tuple[Gate, VersionStatus, Version
         if not stage.gates or candidate is None or candidate.digest is None:
             continue
         for gate in open_gates(model, name, candidate):
-            compared = gate.incumbent or gate.signature
-            holder = model.status.stages.get(compared.stage or name) if compared else None
+            holder = model.status.stages.get(gate.compared.stage or name) if gate.compared else None
             held = versions.get(holder.version or "") if holder else None
             yield gate, candidate, held if held is not None and holder is not None and held.digest == holder.digest else None
 

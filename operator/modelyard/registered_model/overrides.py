@@ -96,7 +96,7 @@ def _ended(known: OverrideStatus, asked: Override | None, status: StageStatus, n
             " registered versions only. Set it again once the version is registered"
         )
     ended = f"ended at {known.until_time:%Y-%m-%d %H:%M:%S} UTC" if asked is not None and now >= known.until_time else "was removed"
-    took = "" if (known.version, known.digest) == (status.version, status.digest) else f" before {known.version} took the stage"
+    took = "" if has_put(status) else f" before {known.version} took the stage"
     return f"The override {ended}{took}"
 
 
@@ -129,7 +129,7 @@ def _lasts(spec: Stage, status: StageStatus) -> bool:
     known = status.override
     if known is None or status.digest is None:
         return False
-    if (known.version, known.digest) != (status.version, status.digest) and known.before != status.digest:
+    if not has_put(status) and known.before != status.digest:
         return False
     return spec.version != status.version and spec.attempt <= known.attempt
 

@@ -51,8 +51,6 @@ _KINDS: dict[str, _Kind] = {
     "approvals": _Kind(approvals.approvals, "approval", by_people=True),
     "external": _Kind(approvals.external, "approval", by_people=True),
 }
-_COMPARES = {"incumbent", "signature"}
-"""Kinds whose Pass is for an incumbent."""
 
 
 @dataclass(frozen=True)
@@ -141,10 +139,9 @@ def _remembered(gate: Gate, model: RegisteredModel, stage: str, status: StageSta
         return known if rejection_of(model.spec.stages[stage], status, version.name, str(version.digest)) is not None else None
     if known.verdict is not Verdict.PASS or _KINDS[gate.kind].by_people:
         return None
-    if gate.kind not in _COMPARES:
+    if gate.compared is None:
         return known
-    compared = gate.incumbent or gate.signature
-    holder = holder_of(model, (compared.stage if compared else None) or stage)
+    holder = holder_of(model, gate.compared.stage or stage)
     return known if known.incumbent == (holder.short if holder else None) else None
 
 
