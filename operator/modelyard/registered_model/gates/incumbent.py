@@ -6,7 +6,7 @@ from fractions import Fraction
 from modelyard.api.gates import Gate, IncumbentGate
 from modelyard.api.registered_model import VersionStatus
 from modelyard.registered_model.gates.judged import Judged, erroneous, failed, passed, pending
-from modelyard.registered_model.gates.values import metric_of, number
+from modelyard.registered_model.gates.values import incumbent_of, metric_of, number
 from modelyard.registered_model.observation import Evidence
 from modelyard.registered_model.view import StageView
 
@@ -18,11 +18,9 @@ def judge(gate: Gate, view: StageView, candidate: VersionStatus, _now: datetime)
     asked = gate.incumbent
     assert asked is not None, "the table sends each gate to its kind"
     stage = asked.stage or view.name
-    incumbent = view.holder(stage)
-    if incumbent is None:
-        return passed(f"{stage} has no version to compare with")
-    if incumbent.digest == candidate.digest:
-        return passed(f"{stage} holds the same bytes", incumbent.short)
+    incumbent = incumbent_of(view, stage, candidate)
+    if isinstance(incumbent, Judged):
+        return incumbent
     known = view.versions.get(incumbent.version)
     if known is None or known.digest != incumbent.digest:
         return erroneous(f"the record of {incumbent.version}, which holds {stage}, is lost")

@@ -9,6 +9,7 @@ from modelyard.api.mlmodel import Column, Signature
 from modelyard.api.registered_model import VersionStatus
 from modelyard.api.text import printable
 from modelyard.registered_model.gates.judged import Judged, erroneous, failed, passed
+from modelyard.registered_model.gates.values import incumbent_of
 from modelyard.registered_model.view import StageView
 
 __all__ = ["differences", "judge"]
@@ -24,11 +25,9 @@ def judge(gate: Gate, view: StageView, candidate: VersionStatus, _now: datetime)
     asked = gate.signature
     assert asked is not None, "the table sends each gate to its kind"
     stage = asked.stage or view.name
-    incumbent = view.holder(stage)
-    if incumbent is None:
-        return passed(f"{stage} has no version to compare with")
-    if incumbent.digest == candidate.digest:
-        return passed(f"{stage} holds the same bytes", incumbent.short)
+    incumbent = incumbent_of(view, stage, candidate)
+    if isinstance(incumbent, Judged):
+        return incumbent
     read = view.evidence.signatures
     if incumbent.digest not in read:
         # Only what has a record with these bytes says where they are; "not read" is not "it has none".

@@ -1,12 +1,23 @@
-"""A metric of the run that a version came from, as gates read it. Pure."""
+"""What several gates read: the version that holds a stage, a metric of the run that a version came from. Pure."""
 
 import math
 
 from modelyard.api.registered_model import VersionStatus
-from modelyard.registered_model.gates.judged import Judged, erroneous, failed, pending
+from modelyard.registered_model.gates.judged import Judged, erroneous, failed, passed, pending
 from modelyard.registered_model.observation import Evidence
+from modelyard.registered_model.view import Holder, StageView
 
-__all__ = ["metric_of", "number"]
+__all__ = ["incumbent_of", "metric_of", "number"]
+
+
+def incumbent_of(view: StageView, stage: str, candidate: VersionStatus) -> Holder | Judged:
+    """Return the version to compare with, or what the gate says where there is none but the candidate's own bytes."""
+    incumbent = view.holder(stage)
+    if incumbent is None:
+        return passed(f"{stage} has no version to compare with")
+    if incumbent.digest == candidate.digest:
+        return passed(f"{stage} holds the same bytes", incumbent.short)
+    return incumbent
 
 
 def metric_of(version: VersionStatus, name: str, evidence: Evidence) -> float | Judged:
