@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.chart import manifests
-from tests.chart.api import Api, eventually, path_of
+from tests.chart.api import Api, eventually, path_of, wait_storage
 from tests.chart.helm import NAMESPACE, ROOT, Manifest, Refused, documents, find, kubectl, render
 
 MANIFESTS = ROOT / "manifests"
@@ -84,6 +84,7 @@ def test_applied_and_taken_away_nothing_is_left(server, name):
     kubectl("apply", "--server-side", "--validate=strict", "-k", MANIFESTS / name, kubeconfig=config)
     kubectl("apply", "--server-side", "--validate=strict", "-k", MANIFESTS / name, kubeconfig=config)
     assert admin.get(path_of("apps/v1/deployments", NAMESPACE, "modelyard")).code == 200
+    wait_storage(admin)
     kubectl("delete", "--wait=false", "-k", MANIFESTS / name, kubeconfig=config)
     # A claim is protected until a controller that does not run here says otherwise.
     for claim in admin.get(path_of("v1/persistentvolumeclaims", NAMESPACE)).body["items"]:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from modelyard.api.kinds import KINDS
-from tests.chart.api import EXPERIMENTS, MODELS, RUNS, Api, eventually, path_of
+from tests.chart.api import EXPERIMENTS, MODELS, RUNS, Api, eventually, path_of, wait_storage
 from tests.chart.conftest import wait_for_policies
 from tests.chart.helm import CHART, NAMESPACE, RELEASE, ROOT, TEST_VALUES, Refused, documents, find, helm, install, kubectl, tool
 from tests.chart.values import CREDIT, RISK, SETS
@@ -38,6 +38,7 @@ def clean(server) -> Iterator[ApiServer]:
     for name in MADE:
         admin.delete(path_of("v1/namespaces", name=name))
     eventually(lambda: all(admin.get(path_of("v1/namespaces", name=name)).code == 404 for name in MADE), "the namespaces are gone")
+    wait_storage(admin)
     kubectl("delete", "crd", "--all", "--wait=false", kubeconfig=server.kubeconfig)
     eventually(lambda: not admin.get(path_of("apiextensions.k8s.io/v1/customresourcedefinitions")).body["items"], "the CRDs are gone")
 
@@ -57,6 +58,7 @@ def upgrade(server: ApiServer, *files: Path) -> str:
 
 def uninstall(server: ApiServer) -> None:
     """Without hooks: here is nobody who runs their pods."""
+    wait_storage(Api(server))
     helm("uninstall", RELEASE, "--no-hooks", "--namespace", NAMESPACE, kubeconfig=server.kubeconfig)
 
 
