@@ -112,4 +112,5 @@ def wait_storage(admin: Api) -> None:
     (operator-framework/operator-controller#1437). Nobody deletes kinds that were never used, but tests do.
     """
     for resource in (EXPERIMENTS, RUNS, MODELS, APPROVALS):
-        eventually(lambda path=path_of(resource): admin.get(path).code in (200, 404), f"{resource} can be listed")
+        path = path_of(resource)
+        eventually(lambda path=path: admin.get(path).code in (200, 404), f"{resource} can be listed")
