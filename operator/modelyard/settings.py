@@ -46,7 +46,7 @@ class Settings(BaseSettings):
         le=50,
         description="Resyncs a second of the objects of one kind that stay as they are; where there are many, each waits longer.",
     )
-    audit: Seconds = Field(300.0, description="Seconds between two comparisons of the watches with the API server's own list.")
+    audit: Seconds = Field(300.0, description="Seconds between two comparisons of the watches with the API server's own list, at least.")
     pass_deadline: Seconds = Field(660.0, description="Seconds that one pass may take; the digest of a large model alone takes up to 600.")
     drain: Seconds = Field(20.0, description="Seconds that work under way is given to end when the operator stops.")
 

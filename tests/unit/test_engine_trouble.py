@@ -200,6 +200,14 @@ async def test_a_lost_event_comes_to_light_by_the_list(world: World) -> None:
     assert await world.engine.audit() == 0
 
 
+async def test_many_objects_are_compared_more_rarely(world: World) -> None:
+    assert world.engine.until_audit(1.0) == 1.0
+    for number in range(10):
+        world.cluster.create(manifest(f"n{number}"))
+    assert world.engine.until_audit(1.0) == 2.0
+    assert world.engine.until_audit(300.0) == 300.0
+
+
 async def test_a_stale_view_makes_no_duplicate_and_harms_no_successor(world: World) -> None:
     world.cluster.create(manifest())
     await world.settle()

@@ -8,7 +8,7 @@ __all__ = ["Pacer", "backoff"]
 Dice = Callable[[], float]
 """Returns a number from 0 to 1, as `random.random`."""
 
-_BEAT = 4.0
+_BEAT = 8.0
 """Seconds, at most a tenth of the interval. The resyncs of one beat are done together: a look that
 finds nothing takes 0.08 ms beside others, and ten times as much where the process wakes for it alone
 and finds its caches cold."""

@@ -44,7 +44,8 @@ class Parts:
         election: Who works; None: we do.
         policies: Returns why an admission policy is not in force, by its name; None for one that is.
         metrics: Where it is counted.
-        audit: Seconds between two comparisons with the API server's own list.
+        audit: Seconds between two comparisons with the API server's own list, at least: many objects
+            are compared more rarely.
         drain: Seconds that work under way is given to end.
 
     """
@@ -155,10 +156,10 @@ class Process:
 
     async def _audit(self) -> None:
         """Compare what is known with the API server's list, again and again."""
-        pause = self._parts.audit
+        pause = self._parts.engine.until_audit(self._parts.audit)
         while True:
             await asyncio.sleep(pause)
-            pause = self._parts.audit
+            pause = self._parts.engine.until_audit(self._parts.audit)
             try:
                 await self._parts.engine.audit()
             except ModelyardError as error:
