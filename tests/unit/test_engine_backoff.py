@@ -25,9 +25,9 @@ def test_chance_spreads_over_the_whole_bound_but_never_to_nothing() -> None:
 
 def test_resyncs_lie_an_interval_apart_give_or_take_a_tenth() -> None:
     times = [Pacer(300, 50, random.Random(seed).random).next(1000.0) for seed in range(200)]
-    assert min(times) >= 1266
+    assert min(times) >= 1262
     assert max(times) <= 1330
-    assert len(set(times)) >= 15
+    assert len(set(times)) >= 7
 
 
 def test_the_first_resyncs_after_a_start_are_spread_over_the_whole_interval() -> None:
@@ -39,11 +39,11 @@ def test_the_first_resyncs_after_a_start_are_spread_over_the_whole_interval() ->
     assert len(seconds) > 200
 
 
-def test_resyncs_share_their_moments_so_that_a_process_wakes_every_four_seconds_for_them() -> None:
+def test_resyncs_share_their_moments_so_that_a_process_wakes_every_eight_seconds_for_them() -> None:
     pacer = Pacer(300, 50, random.Random(1).random)
-    times = [pacer.next(1000.1) for _ in range(450)]
-    assert all(time % 4 == 0 for time in times)
-    assert 14 <= len(set(times)) <= 17
+    times = [pacer.next(1000.1) for _ in range(250)]
+    assert all(time % 8 == 0 for time in times)
+    assert 7 <= len(set(times)) <= 9
 
 
 def test_the_resyncs_of_a_short_interval_do_not_all_share_one_moment() -> None:
@@ -75,7 +75,7 @@ def test_an_object_that_stays_as_it_is_waits_as_long_as_its_kind_has_many_and_on
 
 def test_a_full_second_sends_the_next_one_on() -> None:
     pacer = Pacer(300, 2, lambda: 0.5)
-    assert [int(pacer.next(0.0)) for _ in range(5)] == [300, 300, 301, 301, 302]
+    assert [int(pacer.next(0.0)) for _ in range(5)] == [296, 296, 297, 297, 298]
 
 
 def test_the_calendar_forgets_what_is_past() -> None:
