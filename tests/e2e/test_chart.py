@@ -140,7 +140,7 @@ def show_samples(operator: Kube) -> None:
     applied = set()
     for sample in samples:
         text = "\n---\n".join(file.read_text() for file in sorted(sample.glob("*.yaml")))
-        applied |= {(each["kind"], each["metadata"]["name"]) for each in yaml.safe_load_all(text)}
+        applied |= {(each["kind"], each["metadata"]["name"]) for each in yaml.safe_load_all(text) if each}
         operator.kubectl("apply", "-f", "-", stdin=text.replace("modelyard/runtime:0.1.0", install.RUNTIME))
     shown = [each for each in sorted(applied) if each[0] in ("Experiment", "TrainingRun", "RegisteredModel")]
     assert {kind for kind, _ in shown} == {"Experiment", "TrainingRun", "RegisteredModel"}
