@@ -110,6 +110,17 @@ def test_a_job_is_made_without_pods_of_the_candidate_and_is_told_what_it_judges(
     assert "apply" not in " ".join(does(decided(begun(JOB), *STABLE, job_of(begun(JOB))))), "it is searched before it is created"
 
 
+def test_a_job_is_told_the_run_that_the_version_came_from_and_the_gate_smoke_has_no_use_for_it():
+    trained = B.model_copy(update={"run_id": "run-7"})
+    model = begun(JOB, SMOKE)
+    view = view_of(model, versions=(A, trained))
+    assert view.spec is not None
+    tried, asked = (pods.job(view, gate)["spec"]["template"]["spec"]["containers"][0]["env"] for gate in view.spec.gates)
+    told = {"name": "MODELYARD_CANDIDATE_RUN_ID", "value": "run-7"}
+    assert told in tried
+    assert told not in asked
+
+
 def test_no_service_of_a_stage_selects_the_pods_of_a_gate():
     model = begun(ASKS)
     labels = job_of(model)["spec"]["template"]["metadata"]["labels"]
@@ -267,6 +278,7 @@ RUNS, FAILED, COMPLETE = job_of(MODEL), job_of(MODEL, end="Failed"), job_of(MODE
 EVICTED = {"conditions": [{"type": "DisruptionTarget", "status": "True", "lastTransitionTime": "2026-01-01T11:59:57Z"}]}
 UNSCHEDULABLE = [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}]
 PULL = [{"name": "gate", "image": "team/test:1", "state": {"waiting": {"reason": "ErrImagePull", "message": "no such tag"}}}]
+FULL = 'Usage of EmptyDir volume "tmp" exceeds the limit "20Gi"'
 OLD = "2026-01-01T11:58:00Z"
 
 
@@ -281,6 +293,8 @@ OLD = "2026-01-01T11:58:00Z"
         ((COMPLETE,), "Pending", "its Job is complete; its pod is about to say how"),
         ((FAILED, pod_of(FAILED, 3, "a\nb  c")), "Fail", "exit code 3: a b c"),
         ((FAILED, pod_of(FAILED, 137, why="OOMKilled")), "Fail", "it used more memory than its limit"),
+        ((FAILED, pod_of(FAILED, 137, why="Error")), "Fail", "it used more memory than its limit"),
+        ((FAILED, pod_of(FAILED, 137, "boom", reason="Evicted", message=FULL)), "Fail", f"The pod failed: Evicted {FULL}: boom"),
         ((FAILED, pod_of(FAILED, 143, reason="DeadlineExceeded")), "Fail", "it did not end within the 10m of its timeout"),
         ((FAILED, pod_of(FAILED, 0, reason="DeadlineExceeded", phase="Failed")), "Fail", "it did not end within the 10m of its timeout"),
         ((FAILED,), "Pending", "its Job has failed; its pod is about to say why"),

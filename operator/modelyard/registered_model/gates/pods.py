@@ -162,6 +162,8 @@ def _told(view: StageView, gate: Gate, what: ServedVersion, version: VersionStat
         wire.CANDIDATE_VERSION: what.version,
         wire.CANDIDATE_STAGE: view.name,
     }
+    if gate.job is not None and version.run_id is not None:
+        found[wire.CANDIDATE_RUN_ID] = version.run_id
     if gate.asks_candidate:
         found[wire.CANDIDATE_URL] = f"http://{build.workload_name(view.model, view.name, what)}.{meta.namespace}"
     return found

@@ -139,10 +139,10 @@ def _how(gate: Gate, pod: Manifest) -> tuple[str, str]:
     if status.get("reason") == "DeadlineExceeded":
         limit = f"the {gate.job.timeout} of its timeout" if gate.job is not None else f"{pods.SMOKE_TIMEOUT.seconds // 60} minutes"
         return f"it did not end within {limit}", said
-    if ended is None or ended.exit_code == 0:
-        found = pod_end(pod, {GATE})
+    found = pod_end(pod, {GATE})
+    if ended is None or ended.exit_code == 0 or status.get("reason"):  # Kubernetes ended it, such as for what it wrote to its volumes
         return (found.message[:_SHOWN] if found is not None else "its pod failed"), said
-    if ended.reason == "OOMKilled":
+    if found is not None and found.reason is PodReason.OUT_OF_MEMORY:
         return "it used more memory than its limit", said
     if gate.smoke is not None and isinstance(ended.said.get("reason"), str):
         return "", said
