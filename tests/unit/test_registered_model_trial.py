@@ -18,7 +18,6 @@ from modelyard.registered_model.observation import Evidence
 from modelyard.registered_model.stage import StageDecision
 from tests.unit.builders import MINUTE, NOW, SECOND, live, pod
 from tests.unit.models import (
-    RUNTIME,
     A,
     B,
     C,
@@ -145,49 +144,6 @@ def test_the_name_of_a_job_is_another_for_whatever_is_asked_otherwise():
     assert len(names) == 5
     assert all(len(name) <= 57 for name in names)
     assert job_of(begun(JOB, serving={"replicas": 3}))["metadata"]["name"] in names, "replicas are nothing that is asked"
-
-
-def smoke_container(gate: dict[str, Any]) -> tuple[Manifest, list[str]]:
-    """The container that sends the requests of a gate, of an operator that was upgraded meanwhile; and the volumes of its pod."""
-    listed = B.model_copy(update={"listing_digest": DIGEST})
-    view = view_of(begun(gate), versions=(A, listed), runtime=replace(RUNTIME, image="modelyard/runtime:newer"))
-    assert view.spec is not None
-    spec = pods.job(view, view.spec.gates[0])["spec"]["template"]["spec"]
-    (container,) = spec["containers"]
-    return container, [volume["name"] for volume in spec["volumes"]]
-
-
-def test_the_smoke_job_runs_in_the_operators_runtime_and_gets_the_keys_of_s3_one_by_one():
-    container, volumes = smoke_container(SMOKE)
-    assert container["image"] == "modelyard/runtime:newer", "its arguments are of that release"
-    assert "envFrom" not in container, "whatever else is in the Secret does not reach it"
-    keys = {each["name"]: each["valueFrom"]["secretKeyRef"] for each in container["env"] if "valueFrom" in each}
-    assert set(keys) >= {"AWS_SECRET_ACCESS_KEY", "MLFLOW_S3_ENDPOINT_URL", "MODELYARD_BUCKET", "MODELYARD_READ_BUCKETS"}
-    assert not [name for name in keys if "TRACKING" in name]
-    assert {key["name"] for key in keys.values()} == {"modelyard-connection"}
-    assert container["command"][:3] == ["python", "-m", "modelyard_runtime.smoke"]
-    assert container["command"][-2:] == ["--max-latency", "50ms"]
-    assert volumes == ["tmp", "modelyard", "requests"]
-    (requests,) = [each["configMap"] for each in job_of(begun(SMOKE))["spec"]["template"]["spec"]["volumes"] if each["name"] == "requests"]
-    assert requests == {"name": "cases", "items": [{"key": "c.json", "path": "requests.json"}], "optional": True}
-
-
-@pytest.mark.parametrize(
-    ("requests", "arguments"),
-    [
-        ({"requests": {"uri": "s3://data/risk/$(A).json", "digest": DIGEST}}, ["--uri", "s3://data/risk/$$(A).json", "--digest", DIGEST]),
-        ({}, []),
-    ],
-    ids=["in S3", "the input example alone"],
-)
-def test_without_a_config_map_nothing_is_mounted_and_the_program_is_told_which_files_are_the_versions(
-    requests: dict[str, Any], arguments: list[str]
-):
-    container, volumes = smoke_container({"name": "answers", "smoke": requests})
-    names = ["--name", "fraud", "--namespace", "risk"]
-    assert container["command"][3:] == [*names, *arguments, "--listing", DIGEST, "--tolerance", "0.000001"]
-    assert volumes == ["tmp", "modelyard"]
-    assert {"name": "MODELYARD_CANDIDATE_URI", "value": "s3://b/vb"} in container["env"]
 
 
 # --- the candidate's own pod --------------------------------------------------------------------------
@@ -326,35 +282,9 @@ def test_a_job_that_has_not_judged_the_version_is_replaced(owned: tuple[Manifest
     assert does(decided(MODEL, *STABLE, *owned)) == [f"delete Job/{owned[0]['metadata']['name']}"]
 
 
-SAID_BY_SMOKE = [
-    ('{"reason": "RequestsMissing", "message": "why"}', "Pending", "why"),
-    ('{"reason": "CandidateUnreachable", "message": "why"}', "Error", "why"),
-    ('{"reason": "StoreUnavailable", "message": "why"}', "Error", "why"),
-    ('{"reason": "ConnectionRefused", "message": "why"}', "Error", "why"),
-    ('{"reason": "ArtifactDigestMismatch", "message": "why"}', "Error", "why"),
-    ('{"reason": ["RequestsFailed"], "message": "why"}', "Error", "its program broke: exit code 66: why"),
-    ("Traceback: a bug", "Error", "its program broke: exit code 66: Traceback: a bug"),
-    ('{"reason": "RequestsDigestMismatch", "message": "why"}', "Fail", "why"),
-    ('{"reason": "RequestsFailed", "message": "why"}', "Fail", "why"),
-]
-
-
 def test_what_is_missing_is_not_asked_for_at_once():
     fresh = decided(MODEL, *STABLE, FAILED, pod_of(FAILED, 137, started=None))
     assert (does(fresh), fresh.status.gates[0].verdict.value, fresh.requeue_after) == ([], "Error", 58 * SECOND)
-    model = begun(SMOKE)
-    there = (*STABLE, *pods_of(model, B), live(build.private_service(model, "production", served(B))))
-    for said, verdict, message in SAID_BY_SMOKE:
-        job = job_of(model, end="Failed")
-        found = decided(model, *there, job, pod_of(job, 66, said))
-        assert (found.status.gates[0].verdict.value, found.status.gates[0].message) == (verdict, message)
-        assert does(found) == []
-        job = job_of(model, end="Failed", at=OLD)
-        later = does(decided(model, *there, job, pod_of(job, 66, said)))
-        assert later == ([f"delete Job/{job['metadata']['name']}"] if verdict != "Fail" else [])
-    slow = job_of(model, end="Failed", at=OLD)
-    found = decided(model, *there, slow, pod_of(slow, 143, reason="DeadlineExceeded"))
-    assert (found.status.gates[0].verdict.value, found.status.gates[0].message) == ("Fail", "it did not end within 10 minutes")
     job = job_of(MODEL, end="Failed", at=OLD)
     forged = told(MODEL, job, pod_of(job, 66, '{"reason": "RequestsMissing", "message": "why"}'))
     assert forged[:2] == ("Fail", "exit code 66: why"), "the words of our program count for our program only"
