@@ -16,7 +16,7 @@ from modelyard.api.pod_end import PodReason
 from modelyard.api.trainers import TRAINERS
 from modelyard_runtime.outcome import Failure
 
-__all__ = ["DatasetSpec", "RunConfig", "Task", "configuration", "dataset_folder"]
+__all__ = ["DatasetSpec", "RunConfig", "Task", "configuration", "dataset_folder", "reach"]
 
 Task = Literal["classification", "regression"]
 
@@ -61,14 +61,24 @@ class RunConfig:
             Failure: InvalidConfiguration, when MODELYARD_READ_BUCKETS cannot be read.
 
         """
-        bucket = os.environ.get("MODELYARD_BUCKET")
-        if not bucket or not self.namespace:
-            return None
-        try:
-            shared = read_places(os.environ.get("MODELYARD_READ_BUCKETS", ""))
-        except ValueError as error:
-            raise _invalid(f"MODELYARD_READ_BUCKETS: {error}") from error
-        return Reach(bucket, self.namespace, shared)
+        return reach(self.namespace)
+
+
+def reach(namespace: str) -> Reach | None:
+    """Return what a namespace may read of S3, by the environment; None when its connection names no bucket.
+
+    Raises:
+        Failure: InvalidConfiguration, when MODELYARD_READ_BUCKETS cannot be read.
+
+    """
+    bucket = os.environ.get("MODELYARD_BUCKET")
+    if not bucket or not namespace:
+        return None
+    try:
+        shared = read_places(os.environ.get("MODELYARD_READ_BUCKETS", ""))
+    except ValueError as error:
+        raise _invalid(f"MODELYARD_READ_BUCKETS: {error}") from error
+    return Reach(bucket, namespace, shared)
 
 
 def dataset_folder() -> Path:

@@ -6,15 +6,16 @@ What the bytes mean, and what is done with them, does not belong here.
 import hashlib
 import os
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from modelyard.api.artifacts import S3Kind, read_s3_error
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-__all__ = ["Denied", "Gone", "StoreError", "Unreachable", "client", "listing", "remove", "save"]
+__all__ = ["Denied", "Entry", "Gone", "StoreError", "TooLarge", "Unreachable", "client", "entries", "listing", "read", "remove", "save"]
 
 _CHUNK = 1 << 20
 _RESUMES = 5
@@ -24,6 +25,7 @@ class StoreError(Exception):
     """StoreError
     +-- Gone          the bucket or object is not there, or changed while it was read
     +-- Denied        the credentials do not open it
+    +-- TooLarge      the object is larger than what is read of it
     +-- Unreachable   the store does not answer, or breaks off again and again
     """
 
@@ -34,6 +36,10 @@ class Gone(StoreError):
 
 class Denied(StoreError):
     """The credentials do not open it."""
+
+
+class TooLarge(StoreError):
+    """The object is larger than what is read of it."""
 
 
 class Unreachable(StoreError):
@@ -66,8 +72,26 @@ def client(connections: int = 8) -> "S3Client":
     return boto3.client("s3", endpoint_url=os.environ.get("MLFLOW_S3_ENDPOINT_URL") or None, region_name=region, config=config)
 
 
+class Entry(NamedTuple):
+    """One object of a listing; its ETag is without quotes, and empty where the store gives none."""
+
+    key: str
+    size: int
+    etag: str
+
+
 def listing(store: "S3Client", bucket: str, prefix: str) -> Iterator[tuple[str, int]]:
     """Yield key and size in bytes of every object under a prefix.
+
+    Raises:
+        StoreError: It cannot be listed.
+
+    """
+    return ((each.key, each.size) for each in entries(store, bucket, prefix))
+
+
+def entries(store: "S3Client", bucket: str, prefix: str) -> Iterator[Entry]:
+    """Yield every object under a prefix.
 
     Raises:
         StoreError: It cannot be listed.
@@ -78,9 +102,38 @@ def listing(store: "S3Client", bucket: str, prefix: str) -> Iterator[tuple[str, 
     try:
         for page in store.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
             for entry in page.get("Contents", ()):
-                yield entry["Key"], entry["Size"]
+                yield Entry(entry["Key"], entry["Size"], entry.get("ETag", "").strip('"'))
     except (BotoCoreError, ClientError) as error:
         raise _translated(error, f"s3://{bucket}/{prefix}") from error
+
+
+def read(store: "S3Client", bucket: str, key: str, limit: int, etag: str = "") -> bytes:
+    """Return an object's bytes.
+
+    Args:
+        store: From `client`.
+        bucket: The object's bucket.
+        key: The object's key.
+        limit: Bytes that are taken in at most.
+        etag: The ETag that it must have; empty: any.
+
+    Raises:
+        StoreError: It cannot be read to its end; `TooLarge` when that is further than the limit.
+
+    """
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+
+    content = bytearray()
+    try:
+        more: dict[str, Any] = {"IfMatch": f'"{etag}"'} if etag else {}
+        with closing(store.get_object(Bucket=bucket, Key=key, **more)["Body"]) as body:
+            for chunk in body.iter_chunks(_CHUNK):
+                content += chunk
+                if len(content) > limit:
+                    raise TooLarge(f"s3://{bucket}/{key} is larger than {limit} bytes")
+    except (BotoCoreError, ClientError) as error:
+        raise _translated(error, f"s3://{bucket}/{key}") from error
+    return bytes(content)
 
 
 def remove(store: "S3Client", bucket: str, keys: list[str]) -> None:

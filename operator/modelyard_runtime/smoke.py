@@ -1,13 +1,13 @@
 """Send requests to a candidate and compare its answers: the pod of the gate `smoke`.
 
-    python -m modelyard_runtime.smoke --name fraud --config-map cases --key cases.json --digest sha256:... --max-latency 50ms
+    python -m modelyard_runtime.smoke --name fraud --namespace risk --config-map cases --key cases.json --digest sha256:...
+    python -m modelyard_runtime.smoke --name fraud --namespace risk --uri s3://bucket/cases.json --digest sha256:... --max-latency 50ms
 
-The candidate's address is in the environment (`modelyard.api.wire`), the requests are a mounted file. What an answer
-must be is here; what becomes of the version is the operator's to decide.
+The addresses of the candidate and of its files are in the environment (`modelyard.api.wire`), with the keys of S3. What is
+sent is `smoke_requests`; what an answer must be is here; what becomes of the version is the operator's to decide.
 """
 
 import argparse
-import hashlib
 import http.client
 import json
 import math
@@ -15,7 +15,6 @@ import os
 import statistics
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,60 +22,17 @@ from urllib.parse import urlsplit
 from modelyard.api import wire
 from modelyard.api.pod_end import PodReason
 from modelyard.api.text import printable
+from modelyard_runtime import config, s3
 from modelyard_runtime.outcome import Failure, one_line, report, run_until_stopped
+from modelyard_runtime.smoke_requests import EXAMPLE, Case, cases, example, from_config_map, from_s3
 
-__all__ = ["Candidate", "Case", "cases", "difference", "main"]
+__all__ = ["Candidate", "difference", "main"]
 
-_MOST_CASES, _MOST_DIFFERENCES = 1000, 5
+_MOST_DIFFERENCES = 5
 _WARM_UPS, _TIMES = 2, 5
 _REACHED_SECONDS, _ANSWER_SECONDS = 60.0, 60.0
 _ANSWER_BYTES = 16 * 1024 * 1024
 _SHOWN = 160
-
-
-@dataclass(frozen=True)
-class Case:
-    """One request.
-
-    Attributes:
-        body: What is sent.
-        path: Where to, by the protocol that the body is of, below the server's address.
-        expect: What the answer must hold; None: any answer will do.
-
-    """
-
-    body: bytes
-    path: str
-    expect: Any = None
-
-
-def cases(data: bytes, name: str) -> list[Case]:
-    """Read the file of requests.
-
-    Raises:
-        Failure: RequestsFailed, with what is wrong and in which entry.
-
-    """
-    try:
-        listed = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise _failure(f"the file of requests is not JSON: {one_line(error, _SHOWN)}") from None
-    if not isinstance(listed, list) or not 0 < len(listed) <= _MOST_CASES:
-        raise _failure(f"the file of requests must be a list of 1 to {_MOST_CASES} objects such as {{request: ..., expect: ...}}")
-    return [_case(number, each, name) for number, each in enumerate(listed, 1)]
-
-
-def _case(number: int, given: Any, name: str) -> Case:
-    if not isinstance(given, dict) or not isinstance(given.get("request"), dict) or given.keys() - {"request", "expect"}:
-        raise _failure(f"entry {number} of the requests must be an object with request, the body, and expect, the answer, where it matters")
-    request = given["request"]
-    if "instances" in request:
-        path = f"/v1/models/{name}:predict"
-    elif "inputs" in request:
-        path = f"/v2/models/{name}/infer"
-    else:
-        raise _failure(f"entry {number} of the requests: a V1 body has instances, a V2 body has inputs")
-    return Case(json.dumps(request).encode(), path, given.get("expect"))
 
 
 def difference(expect: Any, found: Any, tolerance: float, where: str = "the answer") -> str | None:
@@ -181,9 +137,9 @@ def _shown(value: Any) -> str:
 
 
 def _compared(asked: Sequence[Case], candidate: Candidate, tolerance: float) -> None:
-    wrong = [(number, found) for number, case in enumerate(asked, 1) if (found := _wrong(case, candidate, tolerance)) is not None]
+    wrong = [(case.name, found) for case in asked if (found := _wrong(case, candidate, tolerance)) is not None]
     if wrong:
-        shown = "; ".join(f"request {number}: {found}" for number, found in wrong[:_MOST_DIFFERENCES])
+        shown = "; ".join(f"{name}: {found}" for name, found in wrong[:_MOST_DIFFERENCES])
         raise _failure(f"{len(wrong)} of {len(asked)} requests were not answered as they should be: {shown}")
 
 
@@ -202,21 +158,40 @@ def _timed(asked: Sequence[Case], candidate: Candidate, most: float | None) -> s
     if most is None:
         return said
     if max(best) > most:
-        raise _failure(f"request {best.index(max(best)) + 1} takes longer than {most * 1000:g} ms: {said}")
+        raise _failure(f"{asked[best.index(max(best))].name} takes longer than {most * 1000:g} ms: {said}")
     return f"{said}, at most {most * 1000:g} ms"
 
 
-def _requests(options: argparse.Namespace) -> bytes:
-    """Read the mounted file and hold it against its digest."""
-    what = f"the key {options.key} of the ConfigMap {options.config_map}"
-    try:
-        data = (Path(options.folder) / wire.REQUESTS_FILE).read_bytes()
-    except OSError:
-        raise Failure(PodReason.REQUESTS_MISSING, f"waits for {what}") from None
-    found = f"sha256:{hashlib.sha256(data).hexdigest()}"
-    if found != options.digest:
-        raise Failure(PodReason.REQUESTS_MISMATCH, f"{what} is {found}, and the gate names {options.digest}")
-    return data
+def _asked(options: argparse.Namespace) -> tuple[list[Case], str]:
+    """Return what is sent, and why the input example is not among it; empty when it is, or when there is none.
+
+    Raises:
+        Failure: RequestsFailed when there is nothing to send, and what `smoke_requests` raises.
+
+    """
+    asked: list[Case] = []
+    if options.config_map is not None:
+        asked += cases(from_config_map(Path(options.folder), options.config_map, options.key, options.digest), options.name)
+    store = s3.client(1)
+    if options.uri is not None:
+        asked += cases(from_s3(store, options.uri, options.digest, config.reach(options.namespace)), options.name)
+    logged = example(store, os.environ[wire.CANDIDATE_URI], options.listing)
+    asked += [logged.case] if logged.case is not None else []
+    if not asked:
+        without = logged.why or "no input example was logged with the model"
+        raise _failure(
+            f"there is nothing to send: the gate names no requests, and {without}. Write requests in the gate, or log the model with"
+            " input_example"
+        )
+    return asked, logged.why
+
+
+def _said(asked: Sequence[Case]) -> str:
+    """Say what was answered."""
+    number = sum(case.name != EXAMPLE for case in asked)
+    parts = [f"{number} request{'s' if number > 1 else ''}"] if number else []
+    parts += [EXAMPLE] if number < len(asked) else []
+    return f"{' and '.join(parts)} answered as expected"
 
 
 def _failure(message: str) -> Failure:
@@ -233,23 +208,31 @@ def _tolerance(text: str) -> float:
     return number if math.isfinite(number) else 0.0
 
 
-def main() -> None:
-    """Read the command line, send the requests, and say what came of it."""
+def _options() -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(prog="modelyard_runtime.smoke", description=__doc__)
     parser.add_argument("--name", required=True, help="the model's name in the addresses of the protocols")
-    parser.add_argument("--config-map", required=True, help="the ConfigMap that the requests come from, for messages")
-    parser.add_argument("--key", required=True, help="its key, for messages")
-    parser.add_argument("--digest", required=True, help="sha256:<hex> of the file of requests")
+    parser.add_argument("--namespace", required=True, help="the model's namespace, which says what of S3 may be read")
+    parser.add_argument("--config-map", help="the ConfigMap that the requests come from, for messages")
+    parser.add_argument("--key", help="its key, for messages")
+    parser.add_argument("--uri", help="the object in S3 that the requests come from instead")
+    parser.add_argument("--digest", help="sha256:<hex> of the file of requests")
+    parser.add_argument("--listing", help="sha256:<hex> of the listing of the version's files, as the operator recorded it")
     parser.add_argument("--tolerance", type=_tolerance, default=0.0, help="how far numbers may lie from what is expected")
     parser.add_argument("--max-latency", type=_seconds, help="what the best answer takes at most, such as 50ms")
     parser.add_argument("--folder", default=wire.REQUESTS_FOLDER, help="where the file of requests is mounted")
-    options = parser.parse_args()
-    asked = cases(_requests(options), options.name)
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Read what is to be sent, send it, and say what came of it."""
+    options = _options()
+    asked, left_out = _asked(options)
     candidate = Candidate(os.environ[wire.CANDIDATE_URL])
     candidate.reach()
     _compared(asked, candidate, options.tolerance)
-    noun = "request" if len(asked) == 1 else "requests"
-    said = f"{len(asked)} {noun} answered as expected, {_timed(asked, candidate, options.max_latency)}"
+    timed = _timed(asked, candidate, options.max_latency)
+    said = ", ".join(filter(None, (_said(asked), timed, left_out)))
     print(said, flush=True)
     report({"message": said})
 

@@ -7,6 +7,7 @@ import pytest
 
 from modelyard.api.training_run import TrainingRun
 from modelyard.training_run.build import too_large
+from tests.api.largest import EVERY, KINDS, largest_stages
 from tests.api.objects import DIGEST, Manifest, approval, experiment, model, training_run, without
 from tests.harness import Cluster
 
@@ -153,6 +154,7 @@ def smoke(**more: Any) -> Manifest:
     return gate(smoke={"requests": {"configMap": "c", "key": "k", "digest": "sha256:" + "0" * 64}, **more})
 
 
+WHERE = "write where the requests are: either configMap and key, or uri, s3://<bucket>/<key>"
 MODELS = {
     "tag of MLflow's own": (model(tags={"mlflow.note.content": "x"}), "write another key, such as team.owner"),
     "version with a tag of our own": (
@@ -255,6 +257,12 @@ MODELS = {
     "latency without a unit": (smoke(maxLatency="50"), "write a whole number and ms or s, such as 50ms"),
     "tolerance below nothing": (smoke(tolerance="-1"), "write a number that is not negative"),
     "requests without a digest": (gate(smoke={"requests": {"configMap": "c", "key": "k"}}), "requests.digest: Required value"),
+    "requests nowhere": (gate(smoke={"requests": {"digest": DIGEST}}), WHERE),
+    "requests in two places": (gate(smoke={"requests": {"uri": "s3://data/risk/k", "configMap": "c", "digest": DIGEST}}), WHERE),
+    "requests without a key": (gate(smoke={"requests": {"configMap": "c", "digest": DIGEST}}), WHERE),
+    "requests in S3 without a digest": (gate(smoke={"requests": {"uri": "s3://data/k"}}), "requests.digest: Required value"),
+    "requests elsewhere": (gate(smoke={"requests": {"uri": "https://b/k", "digest": DIGEST}}), "write s3://<bucket>/<key>, without %"),
+    "requests that are a folder": (gate(smoke={"requests": {"uri": "s3://data/k/", "digest": DIGEST}}), "requests.uri names one file"),
     "approvals of nobody": (gate(approvals={"atLeast": 0}), "approvals.atLeast in body should be greater"),
     "approvals that expire at once": (gate(approvals={"expireAfter": "0d"}), "write a duration above zero, such as 7d"),
     "registrar excluded otherwise": (gate(approvals={"excludeRegistrar": "Never"}), 'supported values: "IfKnown", "Required"'),
@@ -315,18 +323,15 @@ def test_the_rule_on_parameters_draws_the_line_where_the_operator_does(over: int
     assert cluster.check(manifest).ok != bool(over)
 
 
-def longest_gates(stage: str, other: str) -> list[Manifest]:
-    """As many gates as a stage may have, each as long as it may be."""
-    name, number = "m" * 250, "-" + "9" * 19
-    metric = {"metric": {"name": name, "atLeast": number, "atMost": number}}
-    incumbent = {"incumbent": {"stage": other, "metric": name, "tolerance": "9" * 20, "samples": {"metric": name, "atLeast": 10**12}}}
-    kinds = [metric, incumbent, {"signature": {"stage": other}}, {"soak": {"stage": other, "for": "9999d"}}]
-    kinds += [{"dataset": {"digest": DIGEST, "maxAge": "9999d"}}, metric, incumbent, metric]
-    return [{"name": f"{at}{stage}"[:30]} | kind for at, kind in enumerate(kinds)]
-
-
-def test_the_largest_object_with_gates_is_within_what_the_rules_may_cost(cluster: Cluster):
-    names = [f"{at:02}{'s' * 28}" for at in range(16)]
-    stages = {name: {"version": "v1", "from": names[at - 1], "gates": longest_gates(name, names[at - 1])} for at, name in enumerate(names)}
-    answer = cluster.check(model("m" * 32, stages=stages))
+@pytest.mark.parametrize("kind", [*KINDS, EVERY])
+def test_the_largest_gates_are_within_what_the_rules_may_cost(kind: str, cluster: Cluster):
+    """Created, patched, applied and deleted: an update pays for the rules on the old object too."""
+    name = "m" * 32
+    first, then = (model(name, stages=largest_stages(kind, version=version)) for version in ("v1", "v2"))
+    answer = cluster.create(first)
     assert answer.ok, answer.message
+    try:
+        for answer in (cluster.patch("RegisteredModel", name, {"spec": then["spec"]}), cluster.apply(first)):
+            assert answer.ok, answer.message
+    finally:
+        assert cluster.delete("RegisteredModel", name).ok

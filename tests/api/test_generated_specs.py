@@ -125,6 +125,7 @@ RICH = {
                             "tolerance": "0.001",
                         },
                     },
+                    {"name": "stored", "smoke": {"requests": {"uri": "s3://models/risk/cases.json", "digest": DIGEST}}},
                     {"name": "approvals", "approvals": {"atLeast": 2, "expireAfter": "7d", "excludeRegistrar": "Required"}},
                     {"name": "external", "external": {}},
                 ],

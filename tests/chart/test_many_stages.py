@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.api.largest import EVERY, KINDS, largest_stages
 from tests.chart.api import MODELS, RUNS, Answer, Api, Manifest, eventually, path_of
 from tests.chart.helm import RELEASE
 from tests.chart.models import made, may, model, names, refused
@@ -156,6 +157,22 @@ def test_more_than_sixteen_stages_in_one_request_are_refused_in_a_sentence(peopl
     assert said in answer.message
     assert people.merge(path, {"spec": {"stages": dict.fromkeys(STAGES)}}).code == 200
     assert people.merge(path, {"spec": {"stages": renamed}}).code == 200
+
+
+@pytest.mark.parametrize("kind", [*KINDS, EVERY])
+def test_sixteen_stages_with_eight_of_the_largest_gates_are_not_too_much_for_the_policies(people, kind: str):
+    lea = people.as_user("lea-the-lead")
+    first, then = (largest_stages(kind, version=version, requestedBy="lea-the-lead") for version in ("v1", "v2"))
+    body = model(next(names), first)
+    path = path_of(MODELS, "risk", body["metadata"]["name"])
+    for answer in (
+        lea.create(path_of(MODELS, "risk"), body),
+        lea.merge(path, {"spec": {"stages": then}}),
+        lea.apply(path, body),
+        lea.merge(path, {"spec": {"stages": {name: {"gates": None} for name in first}}}),
+        lea.delete(path),
+    ):
+        assert answer.code in {200, 201}, answer.message
 
 
 # --- other kinds, which read the model as a parameter --------------------------------------------------

@@ -44,6 +44,15 @@ def smoke(data: str) -> dict[str, Any]:
     return {"name": "answers", "smoke": {"requests": requests, "maxLatency": "30s"}}
 
 
+def stored(tenant: Tenant, data: str) -> dict[str, Any]:
+    """A gate that sends the same requests, from S3."""
+    key = f"{tenant.name}/cases.json"
+    with tenant.s3() as s3:
+        s3.put_object(Bucket=tenant.bucket, Key=key, Body=data.encode())
+    requests = {"uri": f"s3://{tenant.bucket}/{key}", "digest": f"sha256:{hashlib.sha256(data.encode()).hexdigest()}"}
+    return {"name": "stored", "smoke": {"requests": requests}}
+
+
 def gates(tenant: Tenant, *wanted: dict[str, Any]) -> None:
     """Give production these gates."""
     tenant.patch("mlmodel", "fraud", {"spec": {"stages": {"production": {"gates": list(wanted)}}}})
@@ -79,8 +88,10 @@ def test_a_failing_job_keeps_production_serving_and_one_that_asks_the_candidate_
         load.wait_for("v1", 50)
         # The ConfigMap is not there yet: that is no verdict about the version.
         data = json.dumps([{"request": {"instances": TABLE}}])
-        gates(tenant, job(ASKS, candidate="Served", env=[{"name": "TABLE", "value": json.dumps(TABLE)}]), smoke(data))
-        tenant.wait("both have been asked", lambda: verdicts(tenant) == {"integration": "Pass", "answers": "Pending"}, 180)
+        asks = job(ASKS, candidate="Served", env=[{"name": "TABLE", "value": json.dumps(TABLE)}])
+        gates(tenant, asks, smoke(data), stored(tenant, data))
+        asked = {"integration": "Pass", "answers": "Pending", "stored": "Pass"}
+        tenant.wait("all have been asked", lambda: verdicts(tenant) == asked, 180)
         assert "waits for the key cases.json of the ConfigMap cases" in tenant.wait("it says so", lambda: waits(tenant), 60)
         assert tenant.stage()["version"] == "v1"
         assert tenant.predict()[0] == "v1", "the stage's Service does not lead to the candidate"
@@ -96,7 +107,8 @@ def test_a_failing_job_keeps_production_serving_and_one_that_asks_the_candidate_
     assert set(result.answered) == {"v1", "v2"}
     said = {gate["name"]: gate["message"] for gate in tenant.stage()["gates"]}
     assert said["integration"] == f"exit code 0: {len(TABLE)} rows answered by v2"
-    assert "1 request answered as expected, latency p50 " in said["answers"]
+    for name in ("answers", "stored"):
+        assert said[name].startswith("1 request and the input example answered as expected, latency p50 ")
     assert [step["name"] for step in tenant.stage()["steps"]] == ["admit", "trial", "start", "switch", "record"]
     assert [each["metadata"]["name"] for each in tenant.kube.list("Service", tenant.name)] == ["fraud-production"]
     tenant.wait("the Jobs are gone with their pods", lambda: not of_gates(tenant, "Job") and not of_gates(tenant, "Pod"))

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, Protocol
 from uuid import uuid4
 
+import yaml
+
 from modelyard.adapters.kubernetes import Kubernetes
 from modelyard.adapters.kubernetes_api import KINDS, Api, configuration
+from modelyard.adapters.kubernetes_approvals import REFUSAL
 from modelyard.cache import Cache
 from modelyard.kube.names import FIELD_MANAGER, MANAGED_BY, UID_LABEL
 from modelyard.plan import Manifest
 from tests.cluster.apiserver import ApiServer
-from tests.engine.rig import User, user
+from tests.engine.rig import CRDS, User, until, user
 from tests.engine.toy import manifest
 from tests.fakes.cluster import FakeCluster, controlled_by
 
@@ -39,6 +43,25 @@ __all__ = [
 TOYS, MAPS, DEPLOYMENTS, JOBS = "experiments", "v1/ConfigMap", "apps/v1/Deployment", "batch/v1/Job"
 SERVICES, REPLICA_SETS = "v1/Service", "apps/v1/ReplicaSet"
 
+FORGED: Manifest = {
+    "apiVersion": "modelyard.io/v1alpha1",
+    "kind": "ModelApproval",
+    "metadata": {"generateName": "contract-"},
+    "spec": {"model": "m", "stage": "s", "version": "v", "digest": f"sha256:{'0' * 64}", "decision": "Reject", "approver": "contract"},
+}
+POLICY: dict[str, Manifest] = {
+    "validatingadmissionpolicies": {
+        "matchConstraints": {
+            "resourceRules": [
+                {"apiGroups": ["modelyard.io"], "apiVersions": ["*"], "operations": ["CREATE"], "resources": ["modelapprovals"]}
+            ]
+        },
+        "validations": [{"expression": "object.spec.approver == request.userInfo.username", "message": REFUSAL}],
+    },
+    "validatingadmissionpolicybindings": {"policyName": "contract", "validationActions": ["Deny"]},
+}
+"""What guards approvals: the chart's own policy has its tests in tests/chart."""
+
 
 class Ground(Protocol):
     """A cluster with its ports, and what users do in it."""
@@ -55,6 +78,10 @@ class Ground(Protocol):
     async def older(self, body: Manifest) -> None: ...
     async def tell(self, body: Manifest, reason: str, note: str, minute: int) -> None:
         """Record an event about an object as Kubernetes' controllers do, at a minute of an hour."""
+        ...
+
+    async def guard(self, in_force: bool) -> None:
+        """The policy that lets nobody approve in another's name is in force from now on, or no longer."""
         ...
 
 
@@ -95,13 +122,16 @@ class Fake:
             self.told[uid] = max(self.told.get(uid, (0, "")), (minute, note))
             self.port.creation_errors[uid] = self.told[uid][1]
 
+    async def guard(self, in_force: bool) -> None:
+        self.port.guarded = in_force
+
 
 class Real:
     """No watch runs here: what the cache knows, it knows by our own writes."""
 
     def __init__(self, api: Api, admin: User) -> None:
         self.cache = Cache([TOYS])
-        self.port = Kubernetes(api, self.cache, namespaces=("risk",), page_size=2)
+        self.port = Kubernetes(api, self.cache, namespaces=("risk",), page_size=2, resync=0)
         self.admin = admin
         self.owner: Manifest = {}
 
@@ -145,6 +175,23 @@ class Real:
         path = self._path(f"{body['apiVersion']}/{body['kind']}", body["metadata"]["name"])
         media = "application/apply-patch+yaml"
         await self.admin.must("PATCH", f"{path}?fieldManager={FIELD_MANAGER}", body, media)
+
+    async def guard(self, in_force: bool) -> None:
+        """Install the kind and a policy that is as the chart's `approval` in what is asked here, or remove the policy."""
+        definition = Path(__file__).parents[2] / "crds" / "modelyard.io_modelapprovals.yaml"
+        await self.admin.request("POST", CRDS, yaml.safe_load(definition.read_text()))
+        for plural, spec in POLICY.items():
+            path = f"/apis/admissionregistration.k8s.io/v1/{plural}"
+            if in_force:
+                await self.admin.must("POST", path, {"metadata": {"name": "contract"}, "spec": spec})
+            else:
+                await self.admin.request("DELETE", f"{path}/contract")
+
+        async def takes_effect() -> bool:
+            status, answer = await self.admin.request("POST", self._path("modelapprovals") + "?dryRun=All", FORGED)
+            return REFUSAL in str(answer) if in_force else status == 201
+
+        await until(takes_effect, f"the policy is in force: {in_force}")
 
 
 @asynccontextmanager

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from modelyard.adapters.kubernetes_approvals import UNGUARDED
 from modelyard.errors import Conflict, Invalid
 from modelyard.kube.names import FIELD_MANAGER, MANAGED_BY, UID_LABEL
 from modelyard.plan import Delete, Manifest, Suspend
@@ -262,6 +263,15 @@ async def test_an_event_is_recorded_or_forgotten_but_never_an_error(ground: Grou
     made = await ground.create(manifest(name))
     await ground.port.event(made, "Reason", "A message.", warning=False)
     await ground.port.event(made, "not a reason" * 50, "x" * 5000, warning=True)
+
+
+async def test_approvals_are_believed_while_the_policies_are_in_force(ground: Ground) -> None:
+    await ground.guard(in_force=True)
+    try:
+        assert await ground.port.unguarded("risk") is None
+    finally:
+        await ground.guard(in_force=False)
+    assert await ground.port.unguarded("risk") == UNGUARDED
 
 
 async def test_the_adapter_reads_what_the_api_server_serves(server: ApiServer) -> None:

@@ -13,6 +13,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from modelyard.adapters.kubernetes_approvals import UNGUARDED
 from modelyard.api.base import GROUP
 from modelyard.api.kinds import KINDS
 from modelyard.cache import Cache
@@ -46,7 +47,7 @@ class FakeCluster:
         labels: Labels by namespace.
         refuses: What a quota, a policy or validation says to an apply, by kind and name.
         creation_errors: Why Kubernetes cannot create a Job's pod, by the Job's uid.
-        unguarded_because: Why approvals cannot be believed; None: the policies are in force.
+        guarded: The policies that guard approvals are in force.
         deaf: While True, no change reaches the cache, except our own writes' answers. `relisten` brings it up to date.
 
     """
@@ -66,7 +67,7 @@ class FakeCluster:
         self.refuses: dict[tuple[str, str], ModelyardError] = {}
         self.deaf = False
         self.creation_errors: dict[str, str] = {}
-        self.unguarded_because: str | None = None
+        self.guarded = True
 
     @property
     def calls(self) -> list[Call]:
@@ -166,7 +167,7 @@ class FakeCluster:
 
     async def unguarded(self, namespace: str) -> str | None:
         async with self._call("unguarded", namespace):
-            return self.unguarded_because
+            return None if self.guarded else UNGUARDED
 
     # --- Objects ------------------------------------------------------------------------------------------
     async def page(self, plural: str, token: str) -> tuple[list[Manifest], str]:

@@ -138,6 +138,7 @@ GATES = {
     "smoke": gate(
         smoke={"requests": {"configMap": "cases", "key": "cases.json", "digest": "sha256:" + "a" * 64}, "maxLatency": "50ms"},
     ),
+    "smoke-s3": gate(PODS_SECRET, smoke={"requests": {"uri": "s3://mlflow/risk/cases.json", "digest": "sha256:" + "a" * 64}}),
 }
 
 CASES = {

@@ -43,16 +43,16 @@ def test_every_pod_is_closed(pod: dict[str, Any]):
 
 
 def test_only_what_fetches_or_trains_and_a_users_gate_get_the_connection():
-    """That of the pods, where the namespace has one; and what fetches a model gets the keys of S3 by name, nothing else of the Secret."""
+    """That of the pods, where the namespace has one; what fetches a model or sends requests gets the keys of S3 by name, nothing else."""
     for name, pod in PODS.items():
-        secret = "modelyard-connection-pods" if name.split("/")[1] == "everything" else "modelyard-connection"
+        secret = "modelyard-connection-pods" if name.split("/")[1] in {"everything", "smoke-s3"} else "modelyard-connection"
         for container in pod.get("initContainers", []) + pod["containers"]:
             opened = container.get("envFrom") == [{"secretRef": {"name": secret}}]
-            without = container["name"] in {"model", "fetch"} or name == "gates/smoke/Job"
-            assert opened == (not without), (name, container["name"])
+            reads = container["name"] == "fetch" or name.startswith("gates/smoke")
+            assert opened == (container["name"] != "model" and not reads), (name, container["name"])
             keys = [each["valueFrom"]["secretKeyRef"] for each in container.get("env", ()) if "valueFrom" in each]
-            assert {key["name"] for key in keys} == ({secret} if container["name"] == "fetch" else set())
-            assert all(key["key"].startswith(("AWS_", "MLFLOW_S3_")) or key["key"].endswith("_PROXY") for key in keys)
+            assert {key["name"] for key in keys} == ({secret} if reads else set())
+            assert all(key["key"].startswith(("AWS_", "MLFLOW_S3_", "MODELYARD_")) or key["key"].endswith("_PROXY") for key in keys)
 
 
 @pytest.mark.parametrize("manifest", OBJECTS)

@@ -17,6 +17,7 @@ import pytest
 
 from tests import servers
 from tests.cluster.settings import Settings
+from tests.runtime.candidate_side import Side
 from tests.runtime.programs import Server, environment, mlflow_side, serving
 
 CODE = {"scaled"}
@@ -84,6 +85,22 @@ def minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Minio]:
     with servers.minio(tmp_path_factory.mktemp("minio")) as server:
         server.s3().create_bucket(Bucket="datasets")
         yield server
+
+
+@pytest.fixture(scope="session")
+def kept(minio: servers.Minio, models: Path) -> servers.Minio:
+    """A store with the files of a model that has an input example, and of one that has none."""
+    for name in ("classifier", "regressor"):
+        for path in (models / name).rglob("*"):
+            if path.is_file():
+                minio.s3().upload_file(str(path), "datasets", f"risk/models/{name}/{path.relative_to(models / name)}")
+    return minio
+
+
+@pytest.fixture
+def side(kept: servers.Minio, served: Callable[[str], Server], tmp_path: Path) -> Side:
+    """The classifier, as a candidate that a gate asks."""
+    return Side(tmp_path, kept, served("classifier"))
 
 
 @pytest.fixture(scope="session")

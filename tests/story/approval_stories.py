@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from modelyard.adapters.kubernetes_approvals import UNGUARDED
 from modelyard.errors import Forbidden
 from modelyard.plan import Manifest
 from tests.story.model_stories import registers
@@ -143,12 +144,12 @@ async def an_approval_is_for_bytes_a_gate_and_a_version_that_is_asked_for(world:
     await world.run()
     assert world.condition("modelapprovals", "early") == ("False", "NotAskedFor")
     approves(world, "eve", "other", gate="pipeline", digest=f"sha256:{'f' * 64}")
-    world.cluster.unguarded_because = "the policies are not in force"
+    world.cluster.guarded = False
     world.promote("fraud", "production", "v1")
     await world.run()
-    assert verdict(world) == ("Error", "the policies are not in force"), "never a Pass"
+    assert verdict(world) == ("Error", UNGUARDED), "never a Pass"
     assert world.condition("modelapprovals", "other") == ("False", "OtherDigest")
-    world.cluster.unguarded_because = None
+    world.cluster.guarded = True
     await world.run()
     assert effective(world) == "v1"
 

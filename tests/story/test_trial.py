@@ -15,7 +15,7 @@ from tests.story.world import Fate, World, manifest
 TRAINER = {"xgboost": {"task": "classification"}}
 DIGEST = "sha256:" + "1" * 64
 GATES = [
-    {"name": "answers", "smoke": {"requests": {"configMap": "cases", "key": "cases.json", "digest": DIGEST}}},
+    {"name": "answers", "smoke": {"requests": {"uri": "s3://mlflow/risk/cases.json", "digest": DIGEST}}},
     {"name": "integration", "job": {"image": "team/test:1", "candidate": "Served"}},
 ]
 SLICES = 4

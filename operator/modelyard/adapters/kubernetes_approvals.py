@@ -8,12 +8,12 @@ from modelyard.api.base import GROUP, VERSION
 from modelyard.errors import Forbidden, Invalid
 from modelyard.plan import Manifest
 
-__all__ = ["REFUSAL", "unguarded"]
+__all__ = ["REFUSAL", "UNGUARDED", "unguarded"]
 
 REFUSAL = "spec.approver must be who creates the approval"
 """How the chart's policy `approval` begins its refusal (charts/modelyard/templates/policies/_people.tpl)."""
 _KIND = KINDS[f"{GROUP}/{VERSION}", "ModelApproval"]
-_CURE = "Install the chart with policies.approvals"
+UNGUARDED = "anybody may approve in another's name here: the policies are not in force. Install the chart with policies.approvals"
 
 
 async def unguarded(api: Api, namespace: str) -> str | None:
@@ -29,7 +29,7 @@ async def unguarded(api: Api, namespace: str) -> str | None:
         if REFUSAL in error.detail:
             return None
         return f"whether approvals are guarded cannot be asked: {error.detail[:80]}"
-    return f"anybody may approve in another's name here: the policies are not in force. {_CURE}"
+    return UNGUARDED
 
 
 def _forged() -> Manifest:

@@ -60,14 +60,27 @@ class Session(botocore.httpsession.URLLib3Session):
         """Handle `before-send`: return the answer; all but an object's body is read and checked."""
         stream, request.stream_output = request.stream_output, True
         response = self.send(request)
-        if 300 <= response.status_code < 400 and _REGION not in response.headers:
-            # boto3 would ask for the bucket's region, be redirected, and ask again.
+        if 300 <= response.status_code < 400:
             response.raw.close()
-            raise Redirected
+            if _REGION not in response.headers:
+                # boto3 would ask for the bucket's region, be redirected, and ask again.
+                raise Redirected
+            # boto3 asks once more, in the region that the headers name. On this connection, which who redirects may be closing
+            # at this moment, that request would break and hide the answer.
+            response.raw = _Nothing()
+            return response
         if not stream or response.status_code >= 300:
             response.raw = _Bounded(response.raw, self._bounds.xml)
             check_xml(response.content, self._bounds)
         return response
+
+
+class _Nothing:
+    """The body of an answer that is not read."""
+
+    def stream(self) -> Iterator[bytes]:
+        """Read it: it is empty."""
+        yield from ()
 
 
 class _Bounded:

@@ -26,6 +26,7 @@ __all__ = [
     "Name",
     "Number",
     "Resource",
+    "S3Uri",
     "Schema",
     "Status",
     "Tags",
@@ -42,6 +43,7 @@ _NAME = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 Name = Annotated[str, Field(min_length=1, max_length=63, pattern=_NAME)]
 Digest = Annotated[str, Field(max_length=71, pattern=r"^sha256:[0-9a-f]{64}$")]
 Duration = Annotated[str, Field(max_length=16, pattern=r"^[0-9]+(s|m|h|d)$")]
+S3Uri = Annotated[str, Field(min_length=6, max_length=1024, pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[^%?#]+$")]
 Latency = Annotated[str, Field(max_length=16, pattern=r"^[0-9]+(ms|s)$")]
 UserName = Annotated[str, Field(min_length=1, max_length=253)]
 """A user as the API server calls it: bob@example.com, system:serviceaccount:ci:release."""

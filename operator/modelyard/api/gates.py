@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from modelyard.api.base import Digest, Duration, Latency, Number, Schema
+from modelyard.api.base import Digest, Duration, Latency, Number, S3Uri, Schema
 from modelyard.api.pods import Container, Resources, Variable
 from modelyard.api.rules import listed, metric_name, rule, rules
 
@@ -134,12 +134,29 @@ class JobGate(Container):
 
 
 class Requests(Schema):
-    """A file of requests, in a ConfigMap."""
+    """A file of requests: a key of a ConfigMap, or an object in S3. At most 1 MiB."""
+
+    model_config = Schema.model_config | {
+        "json_schema_extra": rules(
+            rule(
+                "has(self.uri) ? !has(self.configMap) && !has(self.key) : has(self.configMap) && has(self.key)",
+                "write where the requests are: either configMap and key, or uri, s3://<bucket>/<key>",
+            ),
+            rule(
+                "!has(self.uri) || !self.uri.endsWith('/')",
+                "requests.uri names one file, and this is a folder: leave out the slash at its end, or name the file in it",
+            ),
+        )
+    }
 
     config_map: Annotated[
-        str, Field(max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", description="Name of the ConfigMap, in this namespace.")
-    ]
-    key: Annotated[str, Field(max_length=253, pattern=r"^[-._a-zA-Z0-9]+$", description="Its key.")]
+        str | None,
+        Field(max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", description="Name of a ConfigMap, in this namespace."),
+    ] = None
+    key: Annotated[str | None, Field(max_length=253, pattern=r"^[-._a-zA-Z0-9]+$", description="Its key.")] = None
+    uri: Annotated[S3Uri | None, Field(description="An object in S3, where this namespace may read: s3://bucket/namespace/cases.json.")] = (
+        None
+    )
     digest: Annotated[Digest, Field(description="sha256:<hex> of the file's bytes: the gate fails when they are others.")]
 
 
@@ -147,11 +164,12 @@ class SmokeGate(Schema):
     """Requests to a pod of the version: each is answered, as expected and soon enough."""
 
     requests: Annotated[
-        Requests,
+        Requests | None,
         Field(
             description="A JSON list of {request: body in V1 or V2, expect: answer}; what an answer has beside `expect` is not compared."
+            " The input example that was logged with the model is sent besides, or alone if this is absent."
         ),
-    ]
+    ] = None
     max_latency: Annotated[
         Latency | None,
         Field(description="What the best of five answers to each request takes at most, such as 50ms, measured by the gate's pod."),

@@ -125,9 +125,9 @@ class PodReason(StrEnum):
         "RequestsMissing",
         Exit.UNAVAILABLE,
         _BLOCKED,
-        "Create the ConfigMap with that key; the requests are then sent.",
+        "Create the ConfigMap with that key, or the object in S3 where the namespace may read it; the requests are then sent.",
     )
-    """The ConfigMap of the requests, or its key, does not exist."""
+    """The ConfigMap of the requests, its key or their object in S3 does not exist, or may not be read."""
     REQUESTS_MISMATCH = (
         "RequestsDigestMismatch",
         Exit.MISMATCH,

@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from modelyard.api.base import DeletionPolicy, Digest, Name, Resource, Schema, UserName
+from modelyard.api.base import DeletionPolicy, Digest, Name, Resource, S3Uri, Schema, UserName
 from modelyard.api.pods import Container, Labels, Resources, Toleration
 from modelyard.api.rules import immutable, listed, mlflow_pairs, rule, rules
 from modelyard.api.trainers import TRAINERS, TrainerKind
@@ -42,8 +42,6 @@ __all__ = [
     "TrainingRunStatus",
     "Xgboost",
 ]
-
-S3Uri = Annotated[str, Field(min_length=6, max_length=1024, pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[^%?#]+$")]
 
 
 class TrainingReason(StrEnum):

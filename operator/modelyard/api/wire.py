@@ -8,6 +8,7 @@ __all__ = [
     "ALLOW_CODE",
     "ATTEMPT",
     "CANDIDATE_DIGEST",
+    "CANDIDATE_RUN_ID",
     "CANDIDATE_STAGE",
     "CANDIDATE_URI",
     "CANDIDATE_URL",
@@ -78,6 +79,8 @@ CANDIDATE_DIGEST = "MODELYARD_CANDIDATE_DIGEST"
 """Digest of its artifact tree."""
 CANDIDATE_VERSION = "MODELYARD_CANDIDATE_VERSION"
 """Its name."""
+CANDIDATE_RUN_ID = "MODELYARD_CANDIDATE_RUN_ID"
+"""The MLflow run that it came from, where it came from one: a gate's job may log metrics to it."""
 CANDIDATE_STAGE = "MODELYARD_CANDIDATE_STAGE"
 """The stage that it is to take."""
 CANDIDATE_URL = "MODELYARD_CANDIDATE_URL"

@@ -24,6 +24,7 @@ __all__ = [
     "scratch_mounts",
     "scratch_volumes",
     "store_keys",
+    "store_reach",
 ]
 
 USER = 65532
@@ -88,6 +89,11 @@ def store_keys(secret: str) -> list[dict[str, Any]]:
     PYTHONWARNINGS or LD_PRELOAD has Python run something else before it runs us.
     """
     return [_secret_key(secret, name) for name in _STORE] + [_secret_key(secret, name, optional=True) for name in _STORE_OPTIONAL]
+
+
+def store_reach(secret: str) -> list[dict[str, Any]]:
+    """Return the environment that says what a namespace may read of S3, for programs that are given an address by a user."""
+    return [_secret_key(secret, name, optional=True) for name in ("MODELYARD_BUCKET", "MODELYARD_READ_BUCKETS")]
 
 
 def _secret_key(secret: str, key: str, **more: bool) -> dict[str, Any]:

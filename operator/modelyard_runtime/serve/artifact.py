@@ -13,7 +13,7 @@ from modelyard.api.pod_end import PodReason
 from modelyard_runtime.outcome import Failure, one_line
 from modelyard_runtime.serve.signature import Signature, parse
 
-__all__ = ["Artifact", "load_failed", "read"]
+__all__ = ["Artifact", "example_path", "load_failed", "parsed", "read"]
 
 _NUMBERS = frozenset({"double", "float", "long", "integer", "boolean"})
 
@@ -68,31 +68,52 @@ def read(folder: Path) -> Artifact:
         Failure: LoadFailed.
 
     """
-    import yaml  # noqa: PLC0415 - not needed by the process that only watches workers
-
     path = folder / MLMODEL
     try:
-        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - safe ones
+        raw = parsed(path.read_text(encoding="utf-8"))
         flavors = {str(name): dict(flavor) for name, flavor in dict(raw["flavors"]).items()}
         signature = parse(raw.get("signature"))
-        example = _example(folder, raw.get("saved_input_example_info") or {})
+        example = _example(folder, example_path(raw))
     except FileNotFoundError as error:
         raise load_failed(f"{path} is not there: the folder holds no MLflow model") from error
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise load_failed(f"{path} is no MLmodel file that can be served: {one_line(error)}") from error
     if "python_function" not in flavors and "xgboost" not in flavors:
         raise load_failed(f"{path} has no flavour that can be served, only {', '.join(flavors) or 'none'}")
     return Artifact(folder, flavors, signature, example, why_code(flavors, _files(folder)))
 
 
+def parsed(text: str) -> Mapping[str, Any]:
+    """Parse an MLmodel file.
+
+    Raises:
+        ValueError: It is no YAML, or none of an object.
+
+    """
+    import yaml  # noqa: PLC0415 - not needed by the process that only watches workers
+
+    try:
+        found = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - safe ones
+    except yaml.YAMLError as error:
+        raise ValueError(one_line(error)) from error
+    if not isinstance(found, dict):
+        raise ValueError("it holds no object")  # noqa: TRY004 - of a file's text
+    return found
+
+
+def example_path(raw: Mapping[str, Any]) -> str:
+    """Return the path below a model's folder of its input example as a body of /invocations; empty: it has none."""
+    info = raw.get("saved_input_example_info")
+    return str(info.get("serving_input_path") or "") if isinstance(info, dict) else ""
+
+
 def _files(folder: Path) -> frozenset[str]:
     return frozenset(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
-def _example(folder: Path, info: Mapping[str, Any]) -> bytes | None:
+def _example(folder: Path, name: str) -> bytes | None:
     """Return the example in the form that the server is asked in."""
-    name = info.get("serving_input_path")
-    path = folder / str(name)
+    path = folder / name
     if not name or not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
         return None
     return path.read_bytes()

@@ -19,7 +19,6 @@ from tests.chart.policies import models, operator, people, serving
 from tests.chart.policies.injector import SIDECAR, WEBHOOKS, injecting
 from tests.chart.policies.row import Row, refused_by
 from tests.chart.policies.world import ADMISSION, BINDINGS, SPACE, World, served, workload, world
-from tests.fakes.cluster import FakeCluster
 
 pytestmark = pytest.mark.api
 
@@ -94,10 +93,6 @@ async def test_the_operator_sees_whether_approvals_can_be_believed(there: World)
         meta = {"name": binding["metadata"]["name"], "labels": binding["metadata"]["labels"]}
         there.admin.create(path_of(BINDINGS), binding | {"metadata": meta})
         wait(there, "approval", refuses=True)
-    fake = FakeCluster(Cache(()))
-    assert await fake.unguarded(SPACE) is None
-    fake.unguarded_because = "anybody may approve"
-    assert await fake.unguarded(SPACE) == "anybody may approve"
 
 
 async def session(kubeconfig: str) -> Api:

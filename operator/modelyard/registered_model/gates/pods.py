@@ -10,7 +10,7 @@ from typing import Any
 
 from modelyard.api import wire
 from modelyard.api.base import parse_duration
-from modelyard.api.gates import Gate, JobGate, SmokeGate
+from modelyard.api.gates import Gate, JobGate, Requests, SmokeGate
 from modelyard.api.pods import Resources
 from modelyard.api.registered_model import ServedVersion, VersionStatus
 from modelyard.kube.names import (
@@ -37,6 +37,8 @@ from modelyard.kube.pods import (
     resources,
     scratch_mounts,
     scratch_volumes,
+    store_keys,
+    store_reach,
 )
 from modelyard.plan import Manifest
 from modelyard.registered_model import build
@@ -126,14 +128,16 @@ def _pod(view: StageView, gate: Gate) -> Manifest:
     size = spec.resources.limits.get(STORAGE, DEFAULT_STORAGE) if spec is not None else DEFAULT_STORAGE
     volumes = scratch_volumes(size, size)
     common: dict[str, Any] = {"name": wire.GATE, "terminationMessagePolicy": "FallbackToLogsOnError", "volumeMounts": scratch_mounts()}
-    told = _told(view, gate, what, view.versions[what.version])
+    version = view.versions[what.version]
+    told = _told(view, gate, what, version)
     if spec is not None:
         container = common | _users(spec, told, view.around.pods_secret)
     else:
         assert gate.smoke is not None, "only these kinds have pods"
-        container = common | _smoke(view, gate.smoke, told, what)
-        container["volumeMounts"] = [*scratch_mounts(), {"name": _REQUESTS, "mountPath": wire.REQUESTS_FOLDER, "readOnly": True}]
-        volumes.append(_requests(gate.smoke))
+        container = common | _smoke(view, gate.smoke, told, version)
+        if gate.smoke.requests is not None and gate.smoke.requests.uri is None:
+            container["volumeMounts"] = [*scratch_mounts(), {"name": _REQUESTS, "mountPath": wire.REQUESTS_FOLDER, "readOnly": True}]
+            volumes.append(_mounted(gate.smoke.requests))
     pod: dict[str, Any] = {
         "restartPolicy": "Never",
         "activeDeadlineSeconds": int(timeout_of(gate).total_seconds()),
@@ -158,6 +162,8 @@ def _told(view: StageView, gate: Gate, what: ServedVersion, version: VersionStat
         wire.CANDIDATE_VERSION: what.version,
         wire.CANDIDATE_STAGE: view.name,
     }
+    if gate.job is not None and version.run_id is not None:
+        found[wire.CANDIDATE_RUN_ID] = version.run_id
     if gate.asks_candidate:
         found[wire.CANDIDATE_URL] = f"http://{build.workload_name(view.model, view.name, what)}.{meta.namespace}"
     return found
@@ -179,25 +185,37 @@ def _users(wanted: JobGate, told: dict[str, str], secret: str) -> dict[str, Any]
     return container
 
 
-def _smoke(view: StageView, wanted: SmokeGate, told: dict[str, str], what: ServedVersion) -> dict[str, Any]:
-    """Return what sends the requests: it needs no connection to MLflow or S3, and gets none."""
+def _smoke(view: StageView, wanted: SmokeGate, told: dict[str, str], version: VersionStatus) -> dict[str, Any]:
+    """Return what sends the requests, in the operator's own runtime image: arguments and program are of one release.
+
+    Of the connection it gets S3's keys, one by one, and what the namespace may read: it reads the input example, and the requests.
+    """
+    meta = view.model.metadata
     arguments = [
-        *("--name", view.model.metadata.name),
-        *("--config-map", wanted.requests.config_map, "--key", wanted.requests.key, "--digest", wanted.requests.digest),
+        *("--name", meta.name, "--namespace", meta.namespace),
+        *(_requests(wanted.requests) if wanted.requests is not None else ()),
+        *(("--listing", version.listing_digest) if version.listing_digest is not None else ()),
         *("--tolerance", wanted.tolerance),
         *(("--max-latency", wanted.max_latency) if wanted.max_latency is not None else ()),
     ]
+    secret = view.around.pods_secret
     return {
-        "image": what.runtime.image,
+        "image": view.runtime.image,
         "imagePullPolicy": view.runtime.pull_policy,
         "command": wire.program("smoke", *map(literal, arguments)),
         "securityContext": CONTAINER_SECURITY,
-        "env": env(told),
+        "env": [*env(told), *store_keys(secret), *store_reach(secret)],
         "resources": resources(Resources()),
     }
 
 
-def _requests(wanted: SmokeGate) -> dict[str, Any]:
+def _requests(wanted: Requests) -> tuple[str, ...]:
+    """Return the arguments that say where the requests are; the API server takes one of the two places."""
+    where = ("--uri", wanted.uri) if wanted.uri is not None else ("--config-map", str(wanted.config_map), "--key", str(wanted.key))
+    return (*where, "--digest", wanted.digest)
+
+
+def _mounted(wanted: Requests) -> dict[str, Any]:
     """Return the volume with the requests. Without the ConfigMap it is empty: the program says that, and the kubelet would not."""
-    items = [{"key": wanted.requests.key, "path": wire.REQUESTS_FILE}]
-    return {"name": _REQUESTS, "configMap": {"name": wanted.requests.config_map, "items": items, "optional": True}}
+    items = [{"key": wanted.key, "path": wire.REQUESTS_FILE}]
+    return {"name": _REQUESTS, "configMap": {"name": wanted.config_map, "items": items, "optional": True}}

@@ -37,8 +37,8 @@ __all__ = ["Standing", "judge", "standing"]
 _SECOND, _MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 _SHOWN, _LAST = 700, 400
 """Characters of what a pod says, and of a log's end."""
-_ASK_AGAIN = {PodReason.REQUESTS_MISSING, PodReason.CANDIDATE_UNREACHABLE}
-"""What our own program says that is no verdict about the version."""
+_VERDICTS = {PodReason.REQUESTS_MISMATCH, PodReason.REQUESTS_FAILED}
+"""What our own program says of the version; whatever else it says, or how it breaks, is no verdict."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def standing(gate: Gate, view: StageView, now: datetime) -> Standing:
         return Standing(pending("its Job is being replaced", None))
     there = pods.pods_of(view, job)
     if succeeded(job):
-        return _complete(job, there, now)
+        return _complete(gate, job, there, now)
     if failed(job) is not None:
         return _failed(gate, job, there, now)
     return Standing(_active(gate, job, there, view, now))
@@ -85,13 +85,14 @@ def _not_begun(gate: Gate, view: StageView) -> Judged:
     return pending(f"waits for a pod of {candidate.version}", None)
 
 
-def _complete(job: Manifest, there: Sequence[Manifest], now: datetime) -> Standing:
+def _complete(gate: Gate, job: Manifest, there: Sequence[Manifest], now: datetime) -> Standing:
     """Read a Job that exited with 0; a pod that was ended from outside and exits with 0 on SIGTERM has shown nothing."""
     pod, since = newest_of(there), completed(job)
     ended = _end_of(pod)
     if pod is not None and ended is not None and not interrupted(pod, GATE):
         said = _said(ended)
-        return Standing(passed(f"exit code 0{f': {said}' if said else ''}"[:_SHOWN]))
+        how = "exit code 0" if gate.job is not None or not said else ""
+        return Standing(passed(": ".join(filter(None, (how, said)))[:_SHOWN]))
     if ended is None and since is not None and now - since < POD_SAYS:
         return Standing(pending("its Job is complete; its pod is about to say how", _SECOND))
     return Standing(pending("its pod was ended from outside before it was through; another one is started", None), replace=True)
@@ -111,7 +112,7 @@ def _failed(gate: Gate, job: Manifest, there: Sequence[Manifest], now: datetime)
     tries = int((job.get("status") or {}).get("failed", 1))
     how, said = _how(gate, pod)
     after = f" ({tries} tries)" if tries > 1 else ""
-    return Standing(fails(f"{how}{after}{f': {said}' if said else ''}"[:_SHOWN]))
+    return Standing(fails(": ".join(filter(None, (f"{how}{after}", said)))[:_SHOWN]))
 
 
 def _no_verdict(gate: Gate, pod: Manifest) -> Judged | None:
@@ -121,10 +122,13 @@ def _no_verdict(gate: Gate, pod: Manifest) -> Judged | None:
         why = f": {found.message}" if found is not None else ""
         return erroneous(f"its pod was never started{why}"[:_SHOWN])
     ended = _end_of(pod)
-    reason = ended.said.get("reason") if ended is not None and gate.smoke is not None else None
-    if ended is None or reason not in _ASK_AGAIN:
+    if ended is None or gate.smoke is None or (pod.get("status") or {}).get("reason") == "DeadlineExceeded":
         return None
-    said = _said(ended)
+    reason, said = ended.said.get("reason"), _said(ended)
+    if not isinstance(reason, str):
+        return erroneous(f"its program broke: {': '.join(filter(None, _how(gate, pod)))}"[:_SHOWN])
+    if reason in _VERDICTS:
+        return None
     return pending(said) if reason == PodReason.REQUESTS_MISSING else erroneous(said)
 
 
@@ -135,13 +139,13 @@ def _how(gate: Gate, pod: Manifest) -> tuple[str, str]:
     if status.get("reason") == "DeadlineExceeded":
         limit = f"the {gate.job.timeout} of its timeout" if gate.job is not None else f"{pods.SMOKE_TIMEOUT.seconds // 60} minutes"
         return f"it did not end within {limit}", said
-    if ended is None or ended.exit_code == 0:
-        found = pod_end(pod, {GATE})
+    found = pod_end(pod, {GATE})
+    if ended is None or ended.exit_code == 0 or status.get("reason"):  # Kubernetes ended it, such as for what it wrote to its volumes
         return (found.message[:_SHOWN] if found is not None else "its pod failed"), said
-    if ended.reason == "OOMKilled":
+    if found is not None and found.reason is PodReason.OUT_OF_MEMORY:
         return "it used more memory than its limit", said
     if gate.smoke is not None and isinstance(ended.said.get("reason"), str):
-        return "the requests", said
+        return "", said
     return f"exit code {ended.exit_code}", said
 
 

@@ -1,0 +1,58 @@
+"""Models with as many gates as there may be, each as long as it may be: what a rule in CEL, or a policy, costs at most."""
+
+from itertools import cycle, islice
+from typing import Any
+
+from modelyard.api.gates import GATES, Gate
+from tests.api.objects import DIGEST, Manifest
+
+__all__ = ["EVERY", "KINDS", "largest_stages"]
+
+STAGES = 16
+_METRIC, _NUMBER, _LONG = "m" * 250, "-" + "9" * 31, "9" * 15 + "d"
+_QUANTITIES = {f"example.com/{'r' * 20}-{number:02}": "9" * 31 + "M" for number in range(8)}
+_LARGEST: dict[str, Manifest] = {
+    "metric": {"name": _METRIC, "atLeast": _NUMBER, "atMost": _NUMBER},
+    "incumbent": {"stage": "", "metric": _METRIC, "tolerance": "9" * 32, "samples": {"metric": _METRIC, "atLeast": 10**12}},
+    "signature": {"stage": ""},
+    "soak": {"stage": "", "for": _LONG},
+    "dataset": {"digest": DIGEST, "maxAge": _LONG},
+    # 128 of these, with who wrote what, are as much as etcd takes: fewer variables and quantities than there may be.
+    "job": {
+        "image": "i" * 512,
+        "command": ["c"] * 64,
+        "args": ["a" * 8] * 256,
+        "env": [{"name": f"E{number:02}{'E' * 37}", "value": "v" * 16} for number in range(12)],
+        "resources": {"requests": _QUANTITIES, "limits": _QUANTITIES},
+        "timeout": _LONG,
+        "retries": 5,
+        "candidate": "Served",
+    },
+    "smoke": {
+        "requests": {"uri": f"s3://{'b' * 63}/{'k' * 950}", "digest": DIGEST},
+        "maxLatency": "9" * 14 + "ms",
+        "tolerance": "9" * 32,
+    },
+    "approvals": {"atLeast": 8, "expireAfter": _LONG, "excludeRegistrar": "Required"},
+    "external": {},
+}
+KINDS = tuple(sorted(Gate.model_fields.keys() - {"name"}))
+EVERY = "every kind"
+
+
+def largest_stages(kind: str, **more: Any) -> dict[str, Manifest]:
+    """As many stages as a model may have, with as many gates of this kind as each may have, or of every kind in turn."""
+    kinds = cycle(KINDS if kind == EVERY else (kind,))
+    names = [f"{number:02}{'s' * 28}" for number in range(STAGES)]
+    asked = {"requestedBy": "u" * 253, "version": "v1"} | more
+    return {
+        name: asked
+        | {"from": names[number - 1]}
+        | {"gates": [_gate(f"{at}{name}"[:30], each, names[number - 1]) for at, each in enumerate(islice(kinds, GATES))]}
+        for number, name in enumerate(names)
+    }
+
+
+def _gate(name: str, kind: str, other: str) -> Manifest:
+    gate = _LARGEST[kind]
+    return {"name": name, kind: gate | ({"stage": other} if "stage" in gate else {})}
