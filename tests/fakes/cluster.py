@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from modelyard.api.base import GROUP
+from modelyard.api.freeze import Calendar
 from modelyard.api.kinds import KINDS
 from modelyard.cache import Cache
 from modelyard.errors import Conflict, Invalid, ModelyardError
@@ -46,6 +47,7 @@ class FakeCluster:
         labels: Labels by namespace.
         refuses: What a quota, a policy or validation says to an apply, by kind and name.
         creation_errors: Why Kubernetes cannot create a Job's pod, by the Job's uid.
+        freezes: What `calendar` returns.
         unguarded_because: Why approvals cannot be believed; None: the policies are in force.
         deaf: While True, no change reaches the cache, except our own writes' answers. `relisten` brings it up to date.
 
@@ -67,6 +69,7 @@ class FakeCluster:
         self.deaf = False
         self.creation_errors: dict[str, str] = {}
         self.unguarded_because: str | None = None
+        self.freezes: Calendar | str = Calendar()
 
     @property
     def calls(self) -> list[Call]:
@@ -163,6 +166,9 @@ class FakeCluster:
     async def namespace_labels(self, namespace: str) -> Mapping[str, str]:
         async with self._call("namespace_labels", namespace):
             return self.labels.get(namespace, {})
+
+    def calendar(self) -> Calendar | str:
+        return self.freezes
 
     async def unguarded(self, namespace: str) -> str | None:
         async with self._call("unguarded", namespace):
