@@ -5,15 +5,17 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
 from modelyard import __version__, experiment, model_approval, registered_model, training_run
-from modelyard.adapters import kubernetes_api
+from modelyard.adapters import kubernetes_api, kubernetes_freeze
 from modelyard.adapters.bounds import Bounds, Limits
 from modelyard.adapters.connection import Tenants
 from modelyard.adapters.kubernetes import Kubernetes, Leases
 from modelyard.adapters.kubernetes_address import api_addresses
+from modelyard.adapters.kubernetes_freeze import Freezes
 from modelyard.adapters.kubernetes_known import answers
 from modelyard.adapters.kubernetes_policies import Policies
 from modelyard.adapters.kubernetes_watch import WATCHED, Watch
 from modelyard.api.addresses import Addresses
+from modelyard.api.registered_model import RegisteredModel
 from modelyard.api.text import Words
 from modelyard.cache import Cache
 from modelyard.controller import AnyController
@@ -70,9 +72,11 @@ async def operate(settings: Settings, kinds: Iterable[AnyController] | None = No
     api = kubernetes_api.Api(await kubernetes_api.configuration(), metrics.called, deadline=settings.kubernetes_deadline)
     served = tuple(controllers(settings) if kinds is None else kinds)
     cache = Cache(kind.plural for kind in served)
+    freezes = Freezes()
     cluster = Kubernetes(
         api,
         cache,
+        freezes=freezes,
         namespaces=settings.namespaces,
         page_size=settings.page_size,
         reporter=settings.lease_identity,
@@ -80,7 +84,7 @@ async def operate(settings: Settings, kinds: Iterable[AnyController] | None = No
     )
     tenants = Tenants(cluster.secret, metrics.called, limits=_limits(settings), denied=lambda: api_addresses(api))
     try:
-        parts = _parts(settings, api, served, cache, _Ports(cluster, tenants), cluster, metrics)
+        parts = _parts(settings, api, served, cache, _Ports(cluster, tenants), cluster, metrics, freezes)
         await Process(parts).run(settings.listen_host, settings.listen_health, settings.listen_metrics)
     finally:
         await tenants.close()
@@ -100,6 +104,7 @@ def _parts(  # noqa: PLR0917 - the root holds everything
     ports: _Ports,
     cluster: Kubernetes,
     metrics: Metrics,
+    freezes: Freezes,
 ) -> Parts:
     clock, plurals = SystemClock(), tuple(kind.plural for kind in served)
     election = _election(settings, api, clock) if settings.leader_election else None
@@ -116,6 +121,12 @@ def _parts(  # noqa: PLR0917 - the root holds everything
         fence=api.fence,
     )
 
+    def frozen() -> None:
+        metrics.calendar_seen(isinstance(freezes.current, str))
+        engine.trigger_waiting(RegisteredModel.PLURAL)
+
+    freezes.changed = frozen
+
     def kopf(stop: asyncio.Event, signals: Callable[[], None]) -> Awaitable[None]:
         return kopf_app.watch(
             cache,
@@ -130,7 +141,10 @@ def _parts(  # noqa: PLR0917 - the root holds everything
 
     return Parts(
         engine=engine,
-        watches=_watches(settings, api, cache, metrics),
+        watches=[
+            *_watches(settings, api, cache, metrics),
+            kubernetes_freeze.watch(api, freezes, settings.operator_namespace, metrics.watch_restarted, settings.watch_silence),
+        ],
         unserved=lambda: cluster.unserved(plurals),
         kopf=kopf,
         election=election,

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Protocol
 
 from modelyard.api.artifacts import Reach
+from modelyard.api.freeze import Calendar
 from modelyard.api.run_status import RunStatus
 from modelyard.api.text import Words
 from modelyard.errors import ModelyardError
@@ -56,6 +57,10 @@ class Cluster(Protocol):
         Owned is what is in the owner's namespace and has a controller reference to the owner's uid,
         and pods by way of their ReplicaSet or Job. Of a ConfigMap it is the metadata alone.
         """
+        ...
+
+    def calendar(self) -> Calendar | str:
+        """Return the freezes of the whole cluster, as the watch knows them, or why they cannot be read."""
         ...
 
     async def apply(self, manifest: Manifest) -> None:

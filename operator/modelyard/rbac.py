@@ -16,7 +16,7 @@ from modelyard.api.base import GROUP
 from modelyard.api.kinds import KINDS
 from modelyard.api.model_approval import ModelApproval
 from modelyard.kube import policies
-from modelyard.kube.names import CONNECTION_SECRET, PODS_SECRET
+from modelyard.kube.names import CONNECTION_SECRET, FREEZE_CONFIG_MAP, PODS_SECRET
 from modelyard.kube.owned import OWNED
 
 __all__ = ["RIGHTS", "Right", "Scope", "allowed", "files", "main", "rules"]
@@ -105,6 +105,14 @@ RIGHTS = (
         names=tuple(f"modelyard-{name}" for name in policies.NAMES),
     ),
     Right(Scope.OWN, "coordination.k8s.io", ("leases",), ("get", "create", "update"), "One replica works, the others wait for its lease."),
+    Right(
+        Scope.OWN,
+        "",
+        ("configmaps",),
+        ("list", "watch"),
+        "The cluster's freezes, from the chart's values; by name.",
+        names=(FREEZE_CONFIG_MAP,),
+    ),
 )
 
 

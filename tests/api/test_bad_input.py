@@ -155,6 +155,14 @@ def smoke(**more: Any) -> Manifest:
 
 
 WHERE = "write where the requests are: either configMap and key, or uri, s3://<bucket>/<key>"
+
+
+def freeze(**more: Any) -> Manifest:
+    """A model with one freeze; None takes a field away."""
+    window = {"schedule": "0 18 * * 5", "duration": "62h", "reason": "weekend"} | more
+    return model(stages={"production": {}}, freeze=[{key: value for key, value in window.items() if value is not None}])
+
+
 MODELS = {
     "tag of MLflow's own": (model(tags={"mlflow.note.content": "x"}), "write another key, such as team.owner"),
     "version with a tag of our own": (
@@ -285,6 +293,14 @@ MODELS = {
     "bodies in another unit": (runtime(maxBodyBytes="8MB"), "write a number of bytes, such as 8Mi"),
     "no time": (runtime(timeout="0s"), "write a whole number and s or m, such as 30s"),
     "time in hours": (runtime(timeout="1h"), "write a whole number and s or m, such as 30s"),
+    "a freeze without hours": (freeze(schedule="0 18 * *"), "write five fields of cron"),
+    "a freeze by a word": (freeze(schedule="@daily"), "write five fields of cron"),
+    "a freeze of no time": (freeze(duration="0h"), "write a duration above zero, such as 62h"),
+    "a freeze of ages": (freeze(duration="10000d"), "write at most four digits"),
+    "a freeze nowhere": (freeze(timeZone="Europe/Atlantis"), "write a time zone of the IANA database, such as Europe/Berlin"),
+    "a freeze by an offset": (freeze(timeZone="+02:00"), "write a time zone of the IANA database, such as Europe/Berlin"),
+    "a freeze without a reason": (freeze(reason=None), "spec.freeze[0].reason: Required value"),
+    "a freeze of a stage that is not there": (freeze(stages=["prod"]), "a freeze names stages of this model"),
     "unknown drift": (model(drift="Adopt"), 'supported values: "Revert", "Warn"'),
     "name that no Service can have": (model("1fraud"), "a RegisteredModel's name begins with a letter"),
     "name too long for its Services": (model("a" * 33), "at most 32 lower case letters, digits and dashes"),

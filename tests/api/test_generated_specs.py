@@ -139,6 +139,15 @@ RICH = {
                 },
             },
         },
+        freeze=[
+            {
+                "schedule": "0 18 * * 5",
+                "duration": "62h",
+                "timeZone": "Europe/Berlin",
+                "stages": ["production"],
+                "reason": "weekend",
+            }
+        ],
         drift="Warn",
         deletionPolicy="Delete",
     ),

@@ -97,7 +97,9 @@ def everything(admin: Api, person: Api) -> Answer:
     other = {"version": "v2", "attempt": 1, "serving": {"replicas": 0, "runtime": {"workers": 2, "update": "Always"}}}
     path = made(admin, full("v1"), versions=declared)
     redeclared = {f"w{number}": {"runId": f"run-{number}"} for number in range(1, 65)}
-    spec = {"stages": dict.fromkeys(STAGES, other), "drift": "Warn", "versions": dict.fromkeys(declared) | redeclared}
+    weekend = {"schedule": "0 18 * * 5", "duration": "62h", "reason": "weekend"}
+    freezes = [weekend | {"stages": list(STAGES), "reason": f"weekend {number}"} for number in range(16)]
+    spec = {"stages": dict.fromkeys(STAGES, other), "drift": "Warn", "versions": dict.fromkeys(declared) | redeclared, "freeze": freezes}
     return person.merge(f"{path}?dryRun=All", {"metadata": {"ownerReferences": [owner]}, "spec": spec})
 
 

@@ -36,6 +36,7 @@ SAYS = {
         r"production: v2 -> v1 RolledBack",
         r"^production: Nothing declares the version v9\.",
     ],
+    "how-to/freeze.md": [r"^live is frozen until .* UTC \(audit\), and v2 waits\. v1 is still serving\."],
     "how-to/override.md": [r"^live: v1 -> v2 Overridden incident 4711$", r"^OverrideEnded: v2 serves$"],
     "how-to/ask.md": [
         r"modelyard-version: v1",

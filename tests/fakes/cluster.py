@@ -15,6 +15,7 @@ from typing import Any
 
 from modelyard.adapters.kubernetes_approvals import UNGUARDED
 from modelyard.api.base import GROUP
+from modelyard.api.freeze import Calendar
 from modelyard.api.kinds import KINDS
 from modelyard.cache import Cache
 from modelyard.errors import Conflict, Invalid, ModelyardError
@@ -48,6 +49,7 @@ class FakeCluster:
         refuses: What a quota, a policy or validation says to an apply, by kind and name.
         creation_errors: Why Kubernetes cannot create a Job's pod, by the Job's uid.
         guarded: The policies that guard approvals are in force.
+        freezes: What `calendar` returns.
         deaf: While True, no change reaches the cache, except our own writes' answers. `relisten` brings it up to date.
 
     """
@@ -68,6 +70,7 @@ class FakeCluster:
         self.deaf = False
         self.creation_errors: dict[str, str] = {}
         self.guarded = True
+        self.freezes: Calendar | str = Calendar()
 
     @property
     def calls(self) -> list[Call]:
@@ -164,6 +167,9 @@ class FakeCluster:
     async def namespace_labels(self, namespace: str) -> Mapping[str, str]:
         async with self._call("namespace_labels", namespace):
             return self.labels.get(namespace, {})
+
+    def calendar(self) -> Calendar | str:
+        return self.freezes
 
     async def unguarded(self, namespace: str) -> str | None:
         async with self._call("unguarded", namespace):

@@ -13,7 +13,7 @@ from modelyard.errors import Forbidden, Invalid, Unavailable
 from tests.story.stories import MINUTE, RUNNING, TRAINER, UNAVAILABLE, Live, Stories, Story, answers, ends, trains, waits
 from tests.story.world import NAMESPACE, Fate, World, manifest
 
-__all__ = ["STORIES"]
+__all__ = ["STORIES", "freezes", "registers"]
 
 STORIES = Stories()
 
@@ -47,6 +47,31 @@ async def a_gate_waits_for_a_metric_and_then_fails(world: World) -> None:
 @STORIES.reaching("RegisteredModel WaitingForStage")
 async def a_version_has_not_held_the_stage_that_it_must_come_from(world: World) -> None:
     registers(world, stages={"staging": {}, "production": {"version": "v1", "from": "staging"}})
+    await world.run()
+
+
+def freezes(world: World, duration: str, **more: Any) -> None:
+    """Freeze all stages of the model from this minute on."""
+    now = world.clock.now()
+    window = {"schedule": f"{now.minute} {now.hour} {now.day} {now.month} *", "duration": duration, "reason": "audit"}
+    world.patch("registeredmodels", "fraud", lambda spec: spec.update(freeze=[window | more]))
+
+
+@STORIES.reaching("RegisteredModel Frozen")
+async def a_freeze_holds_a_promotion(world: World) -> None:
+    registers(world)
+    await world.run()
+    freezes(world, "4h")
+    world.promote("fraud", "production", "v1")
+    await world.run()
+
+
+@STORIES.reaching("RegisteredModel FreezeInvalid")
+async def a_freeze_has_a_time_zone_that_nobody_knows(world: World) -> None:
+    registers(world)
+    await world.run()
+    freezes(world, "4h", timeZone="Europe/Atlantis")
+    world.promote("fraud", "production", "v1")
     await world.run()
 
 

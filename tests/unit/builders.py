@@ -16,6 +16,7 @@ from jsonschema.protocols import Validator
 
 from modelyard.api.base import Meta, Resource, Status
 from modelyard.api.experiment import Experiment, ExperimentSpec, ExperimentStatus
+from modelyard.api.freeze import Calendar
 from modelyard.api.kinds import KINDS
 from modelyard.api.registered_model import RegisteredModel, RegisteredModelSpec, RegisteredModelStatus
 from modelyard.api.schema import crd
@@ -318,6 +319,9 @@ class Around:
     def owned(self, uid: str) -> tuple[Manifest, ...]:
         parents = ((child, parent_of(child)) for child in self.children)
         return tuple(child for child, parent in parents if parent is not None and parent.uid == uid)
+
+    def calendar(self) -> Calendar:
+        return Calendar()
 
     async def config_map(self, namespace: str, name: str) -> dict[str, str] | None:
         return self.config_maps.get(name)

@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from modelyard.api.freeze import Calendar
 from modelyard.api.registered_model import RegisteredModel, StageStatus
 from modelyard.controller import FINALIZER
 from modelyard.errors import Invalid, ModelyardError
@@ -95,6 +96,9 @@ class World(Told):
 
     def owned(self, uid: str) -> tuple[Manifest, ...]:
         return tuple(self.children.values())
+
+    def calendar(self) -> Calendar:
+        return Calendar()
 
     def signed(self, text: str) -> bytes:
         """Return what the MLmodel of a tree says of its signature."""

@@ -17,7 +17,9 @@ from datetime import UTC, datetime
 from modelyard.adapters import kubernetes_approvals
 from modelyard.adapters.instrument import Missing
 from modelyard.adapters.kubernetes_api import APPLY, JSON_PATCH, KINDS, Api, Gone, Kind, kind_of
+from modelyard.adapters.kubernetes_freeze import Freezes
 from modelyard.api.base import GROUP, VERSION
+from modelyard.api.freeze import Calendar
 from modelyard.cache import Cache
 from modelyard.errors import Ambiguous, Conflict, Invalid, ModelyardError, Unavailable
 from modelyard.kube.applied import stamped
@@ -49,6 +51,7 @@ class Kubernetes:
         page_size: int = 500,
         reporter: str = "modelyard",
         resync: float = 300.0,
+        freezes: Freezes | None = None,
     ) -> None:
         """Make one.
 
@@ -59,6 +62,7 @@ class Kubernetes:
             page_size: Objects in one page of a list.
             reporter: Who reports events: the pod.
             resync: Seconds for which the answer of `unguarded` is kept.
+            freezes: What the watch of the cluster's calendar knows.
 
         """
         self._api = api
@@ -69,6 +73,7 @@ class Kubernetes:
         self._labels: dict[str, tuple[float, Mapping[str, str]]] = {}
         self._unguarded: dict[str, tuple[float, str | None]] = {}
         self._resync = resync
+        self._freezes = freezes or Freezes()
 
     # --- Cluster ------------------------------------------------------------------------------------------
     def get(self, plural: str, namespace: str, name: str) -> Manifest | None:
@@ -82,6 +87,10 @@ class Kubernetes:
     def owned(self, uid: str) -> tuple[Manifest, ...]:
         """Return the objects that one of our own objects owns."""
         return self._cache.owned(uid)
+
+    def calendar(self) -> Calendar | str:
+        """Return the freezes of the whole cluster."""
+        return self._freezes.current
 
     async def apply(self, manifest: Manifest) -> None:
         """Server-side apply, by force, of an object whose name is free or whose owner is the same."""

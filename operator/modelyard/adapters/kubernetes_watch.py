@@ -9,19 +9,20 @@ import asyncio
 import json
 import logging
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from typing import Protocol
 
 import aiohttp
 
 from modelyard.adapters.instrument import Missing
 from modelyard.adapters.kubernetes_api import JSON, KINDS, Api, Gone, Kind
-from modelyard.cache import Cache, version_of
+from modelyard.cache import version_of
 from modelyard.errors import ModelyardError
 from modelyard.kube.names import FIELD_MANAGER, MANAGED_BY, UID_LABEL
 from modelyard.kube.owned import OWNED
 from modelyard.plan import Manifest
 
-__all__ = ["WATCHED", "Watch"]
+__all__ = ["WATCHED", "Known", "Watch"]
 
 logger = logging.getLogger("modelyard.watch")
 
@@ -33,12 +34,32 @@ _SILENCE = 75.0  # it sends a bookmark every minute
 _SHORTEST_PAUSE = 0.2
 _LONGEST_PAUSE = 1.5
 _ABSENT = 30.0  # seconds between two attempts at an API that may be absent
-_OURS = f"{MANAGED_BY}={FIELD_MANAGER},{UID_LABEL}"
+_OURS = {"labelSelector": f"{MANAGED_BY}={FIELD_MANAGER},{UID_LABEL}"}
 _METADATA = JSON + ";as={};g=meta.k8s.io;v=v1"
 
 
+class Known(Protocol):
+    """Where a watch puts what it has learned, as `cache.Cache` has it."""
+
+    def uids(self, scope: str, namespace: str | None = None) -> Mapping[str, tuple[str, str]]:
+        """Return namespace and name of all that is known, by uid."""
+        ...
+
+    def settle(self, scope: str, before: Mapping[str, tuple[str, str]], listed: Iterable[str], version: int = ...) -> int:
+        """Forget what was known before a list began and is not in it."""
+        ...
+
+    def put(self, scope: str, body: Manifest) -> bool:
+        """Take in what was seen."""
+        ...
+
+    def remove(self, scope: str, namespace: str, name: str, uid: str, version: int = ...) -> bool:
+        """Forget an object."""
+        ...
+
+
 class Watch:
-    """Keeps what the cache knows of one kind of owned objects, in one namespace or in all, up to date.
+    """Keeps what is known of one kind up to date: of owned objects, in one namespace or in all, or of what a selector names.
 
     Attributes:
         synced: Set when the first list is whole; of an optional kind also when there is none.
@@ -48,10 +69,11 @@ class Watch:
     def __init__(
         self,
         api: Api,
-        cache: Cache,
+        cache: Known,
         kind: Kind,
         namespace: str | None = None,
         *,
+        selector: Mapping[str, str] = _OURS,
         restarted: Callable[[str, str], None] = lambda _resource, _reason: None,
         silence: float = _SILENCE,
         absent: float = _ABSENT,
@@ -64,6 +86,7 @@ class Watch:
             cache: What is kept up to date.
             kind: What is watched.
             namespace: Where; None for everywhere.
+            selector: Which of them, as parameters of the list and the watch.
             restarted: Told the kind's plural and the reason when a stream ends otherwise than in good order.
             silence: Seconds without a byte after which a stream is given up.
             absent: Seconds between two attempts at an optional kind that the API server lacks.
@@ -74,6 +97,7 @@ class Watch:
         self._cache = cache
         self._kind = kind
         self._namespace = namespace
+        self._selector = dict(selector)
         self._restarted = restarted
         self._silence = silence
         self._absent = absent
@@ -132,7 +156,7 @@ class Watch:
         """Replace what is known by the API server's list, page by page."""
         before = self._cache.uids(self._kind.scope, self._namespace)
         listed: set[str] = set()
-        params = {"labelSelector": _OURS, "limit": str(self._page_size)}
+        params = self._selector | {"limit": str(self._page_size)}
         path, operation = self._kind.path(self._namespace), f"list {self._kind.plural}"
         accept = self._accept("PartialObjectMetadataList")
         while True:
@@ -148,12 +172,11 @@ class Watch:
 
     async def _follow(self) -> None:
         """Take changes in until the stream ends."""
-        params = {
+        params = self._selector | {
             "watch": "true",
             "allowWatchBookmarks": "true",
             "resourceVersion": self._version,
             "timeoutSeconds": str(_STREAM),
-            "labelSelector": _OURS,
         }
         operation = f"watch {self._kind.plural}"
         path, accept = self._kind.path(self._namespace), self._accept("PartialObjectMetadata")

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from modelyard.api.base import DeletionPolicy, Name, Resource, Schema, Tags, UserName
+from modelyard.api.freeze import FREEZES, Freeze
 from modelyard.api.gates import GATES, Gate, Verdict
 from modelyard.api.model_status import (
     REJECTED,
@@ -37,6 +38,7 @@ __all__ = [
     "Autoscaling",
     "Draining",
     "Drift",
+    "Freeze",
     "Gate",
     "GateStatus",
     "HeldStage",
@@ -102,6 +104,10 @@ class ModelReason(StrEnum):
     """A version has passed every gate but those that people or another system decide; the message says what is missing."""
     GATE_FAILED = "GateFailed"
     """A gate rejected the version; the stable version is still serving. The message has the figures."""
+    FROZEN = "Frozen"
+    """A freeze holds the promotion until the time that the message names; the stable version is still serving."""
+    FREEZE_INVALID = "FreezeInvalid"
+    """A freeze cannot be read, so nothing is promoted; the message says which one and why."""
     OVERRIDE_ENDED = "OverrideEnded"
     """An override has ended or was removed; what it put there is still serving, and the message has the patch for either way on."""
     SERVING_FAILED = "ServingFailed"
@@ -290,6 +296,15 @@ class Stage(Schema):
 class RegisteredModelSpec(Schema):
     """What a team wants of a model."""
 
+    model_config = Schema.model_config | {
+        "json_schema_extra": rules(
+            rule(
+                "!has(self.freeze) || self.freeze.all(f, !has(f.stages) || f.stages.all(s, has(self.stages) && s in self.stages))",
+                "a freeze names stages of this model; without stages it is for all of them",
+            )
+        )
+    }
+
     description: Annotated[
         str, Field(max_length=5000, description="Shown as the model's description in MLflow.", json_schema_extra=rules(mlflow_text()))
     ] = ""
@@ -341,6 +356,15 @@ class RegisteredModelSpec(Schema):
             ),
         ),
     ] = Field(default_factory=dict)
+    freeze: Annotated[
+        tuple[Freeze, ...],
+        Field(
+            max_length=FREEZES,
+            description="When no version takes a stage. What serves is kept, healed and scaled; clearing a stage, the return of the version"
+            " displaced last and an override go on. Needs the verb promote on every stage that it is for.",
+            json_schema_extra=listed(),
+        ),
+    ] = ()
     drift: Annotated[
         Drift, Field(description="When somebody moves a stage in MLflow itself. Revert: put it back and say so. Warn: only say so.")
     ] = Drift.REVERT

@@ -166,6 +166,15 @@ class Engine:
         self._reconciler.forget_reads(key)
         self._add(key, Priority.HIGH)
 
+    def trigger_waiting(self, plural: str) -> None:
+        """Have the objects of a kind looked at that are not Ready: something outside of all of them has changed."""
+        if not self._open:
+            return
+        for body in self._cache.every(plural):
+            conditions = (body.get("status") or {}).get("conditions") or ()
+            if not any((each.get("type"), each.get("status")) == ("Ready", "True") for each in conditions):
+                self.trigger(_key(plural, body))
+
     def _add(self, key: Key, priority: Priority) -> None:
         self._queue.add(key, priority, self._clock.time())
         self._workers.wake()

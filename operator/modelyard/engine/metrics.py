@@ -65,6 +65,11 @@ class Metrics:
             ("policy",),
             registry=self.registry,
         )
+        self._calendar = Gauge(
+            "modelyard_cluster_freezes_invalid",
+            "1 while the cluster's freezes cannot be read: no version takes a stage.",
+            registry=self.registry,
+        )
         self._promotions = Counter("modelyard_promotions", "Changes of stages that ended.", ("outcome",), registry=self.registry)
         self._promotion_durations = Histogram(
             "modelyard_promotion_duration_seconds",
@@ -96,6 +101,10 @@ class Metrics:
         """Say which policies are in force: those without a problem."""
         for name, problem in problems.items():
             self._policies.labels(name).set(problem is None)
+
+    def calendar_seen(self, invalid: bool) -> None:
+        """Say whether the cluster's freezes cannot be read."""
+        self._calendar.set(invalid)
 
     def ended(self, what: Ended) -> None:
         """Count a change of a stage that ended."""

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
 from modelyard.api.gates import Verdict
-from modelyard.api.registered_model import RegisteredModel
+from modelyard.api.registered_model import ModelReason, RegisteredModel
 from modelyard.plan import Manifest
 
 __all__ = ["OTHER", "PLURAL", "SERIES", "promotions"]
@@ -21,6 +21,7 @@ SERIES = 500
 """Series of one metric; what is beyond them is one series, with `OTHER` for each of its labels."""
 OTHER = "_other"
 _VERDICTS = frozenset(Verdict)
+_FROZEN = frozenset({ModelReason.FROZEN, ModelReason.FREEZE_INVALID})
 
 
 def promotions(models: Iterable[Manifest]) -> Iterator[Metric]:
@@ -32,6 +33,7 @@ def promotions(models: Iterable[Manifest]) -> Iterator[Metric]:
     """
     gates: Tally[tuple[str, ...]] = Tally()
     rejected: Tally[tuple[str, ...]] = Tally()
+    frozen: Tally[tuple[str, ...]] = Tally()
     for body in models:
         namespace = str(body["metadata"]["namespace"])
         asked: Mapping[str, Manifest] = (body.get("spec") or {}).get("stages") or {}
@@ -41,9 +43,12 @@ def promotions(models: Iterable[Manifest]) -> Iterator[Metric]:
                 if gate.get("verdict") in _VERDICTS:
                     gates[namespace, name, gate["verdict"]] += 1
             rejected[namespace, name] += _is_rejected(known[name])
+            frozen[namespace, name] += (known[name].get("blocked") or {}).get("reason") in _FROZEN
     yield _family("modelyard_gates", "Gates by what they say now.", ("namespace", "stage", "verdict"), gates)
     help_ = "Models whose stage has rejected the version that it asks for."
     yield _family("modelyard_stages_rejected", help_, ("namespace", "stage"), +rejected)
+    help_ = "Models whose stage waits for the end of a freeze."
+    yield _family("modelyard_stages_frozen", help_, ("namespace", "stage"), +frozen)
 
 
 def _is_rejected(stage: Manifest) -> bool:

@@ -17,6 +17,7 @@ __all__ = [
     "DIGEST_TAG",
     "FAILURE_TAG",
     "FIELD_MANAGER",
+    "FREEZE_CONFIG_MAP",
     "GATE_LABEL",
     "HEARTBEAT_ANNOTATION",
     "IDENTITY_LABEL",
@@ -48,6 +49,8 @@ __all__ = [
 ]
 
 CONNECTION_SECRET = "modelyard-connection"  # noqa: S105 - the name of a Secret, not a secret
+FREEZE_CONFIG_MAP = "modelyard-freeze"
+"""The ConfigMap with the cluster's freezes, in the operator's own namespace."""
 PODS_SECRET = "modelyard-connection-pods"  # noqa: S105 - the name of a Secret, not a secret
 """Optional: the connection of a namespace's pods, so that what trains holds no right on the registry."""
 FIELD_MANAGER = "modelyard"

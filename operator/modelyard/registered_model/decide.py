@@ -103,6 +103,7 @@ def _view(
         dependencies_down=seen.dependency_error is not None,
         now=now,
         evidence=seen.evidence,
+        calendar=seen.calendar,
         neighbour=seen.neighbours.get(name),
     )
 

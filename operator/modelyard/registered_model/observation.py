@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from modelyard.api.blocker import Blocker
 from modelyard.api.experiment import Objective
+from modelyard.api.freeze import Calendar
 from modelyard.api.mlmodel import MLModel, Signature
 from modelyard.api.model_approval import ModelApproval
 from modelyard.api.registered_model import RegisteredModel
@@ -91,6 +92,7 @@ class Observation:
             when nothing is; a Blocker when S3 refuses.
         runs: The TrainingRuns that versions may come from, by name.
         evidence: What gates judge by that are not judged yet.
+        calendar: The freezes of the whole cluster, or why they cannot be read.
         neighbours: Stages whose address another model of the namespace has, with its name.
         allow_code: Whether the namespace allows models whose loading runs code.
         pods_secret: The Secret with the connection of the pods.
@@ -108,6 +110,7 @@ class Observation:
     artifacts: Mapping[str, Artifacts | Blocker | None] = field(default_factory=dict)
     runs: Mapping[str, TrainingRun] = field(default_factory=dict)
     evidence: Evidence = field(default_factory=Evidence)
+    calendar: Calendar | str = field(default_factory=Calendar)
     neighbours: Mapping[str, str] = field(default_factory=dict)
     allow_code: bool = False
     pods_secret: str = CONNECTION_SECRET

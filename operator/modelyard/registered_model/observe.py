@@ -44,6 +44,7 @@ async def observe(model: RegisteredModel, ports: Ports, now: datetime) -> Observ
         declarations=declarations(model, runs.values()),
         runs=runs,
         refusals=ports.refusals,
+        calendar=ports.cluster.calendar(),
         neighbours=neighbours(model, ports.cluster.select("registeredmodels", meta.namespace)),
         allow_code=labels.get(ALLOW_CODE_LABEL) == "true",
     )

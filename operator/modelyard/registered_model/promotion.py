@@ -2,6 +2,7 @@
 
     admit    the version exists, its bytes are recorded, and the stage has not rejected it
     from     it has held the stage that it must come from, if the spec names one
+    freeze   no freeze holds the stage, if the spec has any for it
     gates    the gates that need no pods have passed it, if the spec has any
     trial    the gates that need pods have passed it, if the spec has any
     approval people and other systems approve it, if the spec asks them
@@ -20,7 +21,7 @@ from modelyard.api.blocker import Blocker
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.api.registered_model import StageStatus, StepState
 from modelyard.kube.names import serving_name
-from modelyard.registered_model import checks, overrides, serving, trial
+from modelyard.registered_model import checks, freezes, overrides, serving, trial
 from modelyard.registered_model.gates.judging import steps_of
 from modelyard.registered_model.step import DETAIL, RETRY_REFUSED, Step, drain, refused_step, rejected, without_candidate
 from modelyard.registered_model.view import StageView
@@ -47,12 +48,14 @@ def names(view: StageView) -> tuple[str, ...]:
     """Return the names of the steps, in order.
 
     Neither a refresh nor the return of the version displaced last is asked what it was asked before,
-    and an override is asked nothing.
+    and an override is asked nothing. A refresh waits for the end of a freeze, too.
     """
     spec = view.spec
-    if spec is None or view.is_refresh or view.returns or view.override is not None:
+    if spec is None or view.returns or view.override is not None:
         return ALWAYS
-    asked = {*ALWAYS, *(["from"] if spec.from_ else []), *steps_of(spec.gates)}
+    asked = {*ALWAYS, *(["freeze"] if freezes.concern(view) else [])}
+    if not view.is_refresh:
+        asked |= {*(["from"] if spec.from_ else []), *steps_of(spec.gates)}
     return tuple(name for name in _STEPS if name in asked)
 
 
@@ -201,6 +204,7 @@ def _record(view: StageView, now: datetime) -> Step:
 _STEPS: dict[str, Callable[[StageView, datetime], Step]] = {
     "admit": _admit,
     "from": checks.comes_from,
+    "freeze": freezes.freeze,
     "gates": checks.gates,
     "trial": trial.trial,
     "approval": checks.approval,

@@ -9,7 +9,7 @@ from modelyard.api.registered_model import HistoryEntry, JudgedVersion, ServedVe
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.kube.names import serving_name
 from modelyard.plan import Apply, Delete, Event
-from modelyard.registered_model import build, overrides, promotion, serving, trial
+from modelyard.registered_model import build, freezes, overrides, promotion, serving, trial
 from modelyard.registered_model.gates.judging import judge
 from modelyard.registered_model.history import entry
 from modelyard.registered_model.step import Step, refused_step, without_candidate
@@ -132,7 +132,7 @@ def _steady(view: StageView, now: datetime) -> StageDecision:
     actions = (*serving.workload(view, stable), *serving.routes(view, stable))
     gone, left = serving.expired(view, [stable], now)
     gone = (*serving.unneeded(view), *gone)
-    blocker = _unwell(view, stable) or overrides.trouble(view.name, view.spec, view.status, now)
+    blocker = _unwell(view, stable) or overrides.trouble(view.name, view.spec, view.status, now) or freezes.trouble(view)
     status = status.model_copy(update=_pods(view, stable) | {"blocked": blocker})
     return _acting(view, status, (*actions, *gone), min((each for each in (left, _until(view)) if each is not None), default=None))
 

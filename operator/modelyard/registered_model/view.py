@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 
+from modelyard.api.freeze import Calendar
 from modelyard.api.registered_model import (
     OverrideStatus,
     RegisteredModel,
@@ -57,6 +58,7 @@ class StageView:
         now: The moment.
         refusals: Applies that the API server refused in this reconcile, by kind and name.
         dependencies_down: MLflow or S3 is unreachable, so no stage switches.
+        calendar: The freezes of the whole cluster, or why they cannot be read.
         evidence: What gates judge by.
         neighbour: The model that has the stage's address; None: nobody else has it.
 
@@ -74,6 +76,7 @@ class StageView:
     dependencies_down: bool = False
     evidence: Evidence = field(default_factory=Evidence)
     neighbour: str | None = None
+    calendar: Calendar | str = field(default_factory=Calendar)
 
     @property
     def spec(self) -> Stage | None:

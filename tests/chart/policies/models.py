@@ -30,10 +30,11 @@ promote, override, purge, keep, runs, status = (
     partial(Row, policy) for policy in ("promote", "override", "purge", "keep", "runs", "status")
 )
 NOT, MAY = "dora stan named unnamed gc", "fred rita gitops admin"
-MODEL = {name: path_of(MODELS, SPACE, name) for name in ("cleared", "owned", "purging", "overridden")}
+MODEL = {name: path_of(MODELS, SPACE, name) for name in ("cleared", "owned", "purging", "overridden", "frozen")}
 EXPERIMENT = {name: path_of(EXPERIMENTS, SPACE, name) for name in ("kept", "purging", "aged")}
 RUN = {name: path_of(RUNS, SPACE, name) for name in ("plain", "source-of-v1", "source-of-v2", "source-of-v8", "purging")}
 LATE = {name: path_of(RUNS, SPACE, name) for name in ("late-for-v2", "late-for-v9", "first-for-v9", "failed", "failed-holder")}
+WEEKEND = {"schedule": "0 18 * * 5", "duration": "62h", "reason": "weekend"}
 STRANGER = {"apiVersion": "v1", "kind": "ConfigMap", "name": "made-up", "uid": "00000000-0000-0000-0000-00000000ffff"}
 FREE = {
     "replicas": 3,
@@ -135,6 +136,20 @@ PROMOTE = [
         "rita"),
     promote("drift where none is", merge(EMPTY, spec(drift="Warn")), allowed="dora"),
     promote("drift, the default written out", merge(FRAUD, spec(drift="Revert")), allowed="dora"),
+    promote("a freeze of all stages", merge(FRAUD, spec(freeze=[WEEKEND])), "dora stan fred",
+        "rita admin", "(freeze)"),
+    promote("a freeze of staging",
+        merge(FRAUD, spec(freeze=[WEEKEND | {"stages": ["staging"]}])), "dora",
+        "stan fred rita", "stage staging (freeze)"),
+    promote("a freeze of a stage without a version",
+        merge(FRAUD, spec(freeze=[WEEKEND | {"stages": ["idle"]}])), "dora stan fred", "rita"),
+    promote("a freeze changed", merge(MODEL["frozen"], spec(freeze=[WEEKEND | {"reason": "x"}])),
+        "dora stan", "rita admin", "(freeze)"),
+    promote("a freeze taken away", merge(MODEL["frozen"], spec(freeze=None)), "dora stan",
+        "rita admin", "(freeze)"),
+    promote("a freeze that stays", merge(MODEL["frozen"], spec(description="x")), allowed="dora"),
+    promote("a model of which only a freeze says something deleted", delete(MODEL["frozen"]),
+        allowed="dora"),
     # --- declarations
     promote("a declaration that is asked for is added",
         merge(FRAUD, spec(versions={"v9": {"runId": "x"}})), "dora stan fred", "rita",

@@ -37,6 +37,13 @@ variables:
   expression: >-
     object == null ? [] : variables.defaults.filter(f,
     variables.after[?f].orValue(variables.defaults[f]) != variables.before[?f].orValue(variables.defaults[f]))
+# Freezes that are added, changed or taken away, and the stages that they are for: all of them where none is named.
+- {name: frozenAfter, expression: "object != null ? variables.after.?freeze.orValue([]) : variables.before.?freeze.orValue([])"}
+- {name: frozenBefore, expression: "variables.before.?freeze.orValue([])"}
+- name: windows
+  expression: >-
+    variables.frozenAfter.filter(w, !(w in variables.frozenBefore)) + variables.frozenBefore.filter(w, !(w in variables.frozenAfter))
+- {name: refrozen, expression: "variables.stages.filter(s, variables.windows.exists(w, w.?stages.orValue([]).size() == 0 || s in w.stages))"}
 {{ include "modelyard.policies.owners" . }}
 # Fields of a stage and of its `serving` that are free, and the defaults of the others that the CRD sets. A field that is added to the API
 # later is guarded by default. `override` has a policy of its own. null, absent and the default are equal.
@@ -58,7 +65,7 @@ variables:
     && variables.old[s].serving[f] != variables.servingDefaults[?f].orValue(null)).map(f, 'serving.' + f)
     + variables.redeclared.filter(v, v in [?variables.new[?s].?version, ?variables.old[?s].?version, ?variables.effective[?s].?version])
     .map(v, 'versions.' + v)
-    + (s in variables.stopped ? ['serving.replicas'] : [])
+    + (s in variables.stopped ? ['serving.replicas'] : []) + (s in variables.refrozen ? ['freeze'] : [])
     + (s in variables.held ? variables.everywhere + (variables.adopted ? ['ownerReferences'] : []) : []))}).filter(c, c.fields.size() > 0)
 - {name: touched, expression: "variables.changes.map(c, c.stage)"}
 - name: right

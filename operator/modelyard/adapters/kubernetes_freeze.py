@@ -1,0 +1,78 @@
+"""The ConfigMap with the cluster's calendar of freezes, as a watch keeps it. What a freeze means does not belong here."""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+
+from modelyard.adapters.kubernetes_api import KINDS, Api
+from modelyard.adapters.kubernetes_watch import Watch
+from modelyard.api.freeze import Calendar, parse_calendar
+from modelyard.kube.names import FREEZE_CONFIG_MAP
+from modelyard.plan import Manifest
+
+__all__ = ["Freezes", "watch"]
+
+logger = logging.getLogger("modelyard.freeze")
+
+_KIND = replace(KINDS["v1", "ConfigMap"], metadata_only=False)
+_FOREVER = 0
+
+
+class Freezes:
+    """The calendar as it is known now. A watch puts it in.
+
+    Attributes:
+        current: The calendar, or why it cannot be read.
+        changed: Called when `current` is another one.
+
+    """
+
+    def __init__(self) -> None:
+        """Make one that knows of no freezes."""
+        self.current: Calendar | str = Calendar()
+        self.changed: Callable[[], None] = lambda: None
+        self._place: dict[str, tuple[str, str]] = {}
+
+    def uids(self, _scope: str, _namespace: str | None = None) -> Mapping[str, tuple[str, str]]:
+        """Return namespace and name of the ConfigMap, by its uid."""
+        return dict(self._place)
+
+    def settle(self, scope: str, before: Mapping[str, tuple[str, str]], listed: Iterable[str], version: int = _FOREVER) -> int:
+        """Forget the ConfigMap if it is not in a list."""
+        gone = set(before) - set(listed)
+        return sum(self.remove(scope, *before[uid], uid, version) for uid in gone)
+
+    def put(self, _scope: str, body: Manifest) -> bool:
+        """Read the ConfigMap."""
+        meta = body["metadata"]
+        self._place = {meta["uid"]: (meta["namespace"], meta["name"])}
+        try:
+            found: Calendar | str = parse_calendar(body.get("data") or {})
+        except ValueError as error:
+            found = f"{meta['namespace']}/{meta['name']}: {error}"
+        return self._take(found)
+
+    def remove(self, _scope: str, _namespace: str, _name: str, uid: str, _version: int = _FOREVER) -> bool:
+        """Forget the ConfigMap: there are no freezes without it."""
+        if uid not in self._place:
+            return False
+        self._place = {}
+        return self._take(Calendar())
+
+    def _take(self, found: Calendar | str) -> bool:
+        if found == self.current:
+            return False
+        self.current = found
+        if isinstance(found, str):
+            logger.error("The cluster's freezes cannot be read, so no version takes a stage: %s", found)
+        else:
+            stop = f"; the line is stopped until {found.stop.until}: {found.stop.reason}" if found.stop else ""
+            logger.info("The cluster has %d freezes%s", len(found.windows), stop)
+        self.changed()
+        return True
+
+
+def watch(api: Api, freezes: Freezes, namespace: str, restarted: Callable[[str, str], None], silence: float) -> Watch:
+    """Return the watch of the ConfigMap, in the operator's own namespace."""
+    only = {"fieldSelector": f"metadata.name={FREEZE_CONFIG_MAP}"}
+    return Watch(api, freezes, _KIND, namespace, selector=only, restarted=restarted, silence=silence)

@@ -1,0 +1,114 @@
+"""Freezes: times in which no version takes a stage, of one model and of a whole cluster."""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import AwareDatetime, Field, ValidationError
+
+from modelyard.api.base import Duration, Schema
+from modelyard.api.gates import StageName
+from modelyard.api.rules import listed, rule, rules
+
+__all__ = ["CALENDAR_KEY", "FREEZES", "Calendar", "Freeze", "Stop", "parse_calendar"]
+
+FREEZES = 16
+"""How many freezes a calendar has."""
+CALENDAR_KEY = "calendar.json"
+"""The key of the ConfigMap that has the cluster's calendar."""
+_WINDOWS, _SIZE = 64, 65_536
+_FIELD = "[*0-9A-Za-z#]+(-[0-9A-Za-z]+)?(/[0-9]+)?"
+_SCHEDULE = f"^{_FIELD}(,{_FIELD})*( +{_FIELD}(,{_FIELD})*){{4}}$"
+
+
+class Freeze(Schema):
+    """A time that comes again and again, in which no version takes a stage."""
+
+    schedule: Annotated[
+        str,
+        Field(
+            max_length=100,
+            description='When it begins, as five fields of cron: "0 18 * * 5" is Fridays at 18:00.',
+            json_schema_extra=rules(
+                rule(
+                    f"self.matches('{_SCHEDULE}')",
+                    'write five fields of cron (minute, hour, day of the month, month, day of the week), such as "0 18 * * 5"',
+                )
+            ),
+        ),
+    ]
+    duration: Annotated[
+        Duration,
+        Field(
+            description="How long it lasts from then, in hours that pass: 62h from Friday 18:00 is Monday 08:00, or 09:00 where the"
+            " clocks are set forward in between.",
+            json_schema_extra=rules(
+                rule("!self.matches('^0+[smhd]$')", "write a duration above zero, such as 62h"),
+                rule("self.matches('^[0-9]{1,4}[smhd]$')", "write at most four digits, such as 62h or 14d"),
+            ),
+        ),
+    ]
+    time_zone: Annotated[
+        str,
+        Field(
+            max_length=64,
+            description="Time zone of the schedule, as the IANA database names it, such as Europe/Berlin.",
+            json_schema_extra=rules(
+                rule(
+                    # Of a zone that it does not know CEL says so by an error, which is a refusal.
+                    "self.matches('^[A-Za-z][A-Za-z0-9_+/-]*$') && timestamp('2000-01-01T00:00:00Z').getFullYear(self) > 0",
+                    "write a time zone of the IANA database, such as Europe/Berlin",
+                )
+            ),
+        ),
+    ] = "UTC"
+    stages: Annotated[
+        tuple[StageName, ...],
+        Field(max_length=16, description="The stages that it is for; all of them if absent.", json_schema_extra=listed()),
+    ] = ()
+    reason: Annotated[str, Field(min_length=1, max_length=100, description="Why, as the status says it, such as weekend.")]
+
+    def concerns(self, stage: str) -> bool:
+        """Tell whether it is for a stage."""
+        return not self.stages or stage in self.stages
+
+
+class Stop(Schema):
+    """Stop the line: no version takes any stage of the cluster."""
+
+    reason: Annotated[str, Field(min_length=1, max_length=100, description="Why, as the status says it, such as incident 4711.")]
+    until: Annotated[AwareDatetime, Field(description="When it ends by itself.")]
+
+    def holds(self, now: datetime) -> bool:
+        """Tell whether it is in force."""
+        return now < self.until
+
+
+class Calendar(Schema):
+    """The freezes of a whole cluster, as its administrator wrote them into the chart's values."""
+
+    windows: Annotated[tuple[Freeze, ...], Field(max_length=_WINDOWS)] = ()
+    stop: Stop | None = None
+
+
+def parse_calendar(data: Mapping[str, str]) -> Calendar:
+    """Read the ConfigMap with the cluster's calendar.
+
+    Args:
+        data: Its data; without `CALENDAR_KEY` there are no freezes.
+
+    Raises:
+        ValueError: It cannot be read; the message says where.
+
+    """
+    text = data.get(CALENDAR_KEY, "{}")
+    if len(text) > _SIZE:
+        raise ValueError(f"{CALENDAR_KEY} has more than {_SIZE} characters")
+    try:
+        return Calendar.model_validate(json.loads(text))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    except RecursionError:
+        raise ValueError(f"{CALENDAR_KEY} is nested too deeply") from None

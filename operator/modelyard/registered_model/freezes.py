@@ -1,0 +1,166 @@
+"""Freezes: until when no version takes a stage, and the step that waits for it. Pure.
+
+A freeze begins where its schedule says, on the clocks of its time zone, and lasts for hours that
+pass: one that contains the night in which the clocks change is as long as any other. Where the
+schedule names a time that the clocks leave out or show twice, it begins as Debian's cron would
+(https://manpages.debian.org/cron#DESCRIPTION): once, right after the change.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+from cronsim import CronSim, CronSimError
+
+from modelyard.api.base import parse_duration
+from modelyard.api.blocker import Blocker
+from modelyard.api.freeze import Calendar, Freeze, Stop
+from modelyard.api.registered_model import ModelReason as Reason
+from modelyard.api.registered_model import StepState
+from modelyard.registered_model.step import DETAIL, Step
+from modelyard.registered_model.view import StageView
+
+__all__ = ["Frozen", "concern", "freeze", "frozen", "trouble"]
+
+_JOINED = 64
+"""How many freezes are followed that begin before another one has ended."""
+_CLOCKS_CHANGE = timedelta(hours=3)
+"""More than clocks were ever set back by."""
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """A stage in a freeze.
+
+    Attributes:
+        reason: Why, as its author wrote it.
+        until: When the last of the freezes ends that follow one another without a gap; None: there
+            are too many to tell.
+        again: When to look again.
+
+    """
+
+    reason: str
+    until: datetime | None
+    again: datetime
+
+
+def concern(view: StageView) -> bool:
+    """Tell whether there are freezes for a stage, in force or not: its promotions have the step then."""
+    calendar = view.calendar
+    return isinstance(calendar, str) or calendar.stop is not None or bool(_for(view, calendar))
+
+
+def _for(view: StageView, calendar: Calendar) -> tuple[Freeze, ...]:
+    return tuple(each for each in (*view.model.spec.freeze, *calendar.windows) if each.concerns(view.name))
+
+
+def freeze(view: StageView, now: datetime) -> Step:
+    """Wait for the end of a freeze. A version that the stage's Service routes to already goes on."""
+    wanted = view.wanted
+    assert wanted is not None, "the step before admits it"
+    if view.is_routed:
+        return Step("freeze", StepState.DONE, f"{wanted.version} runs already")
+    calendar = view.calendar
+    if (unreadable := trouble(view) or _cluster_trouble(view, calendar)) is not None:
+        return Step("freeze", StepState.FAILED, unreadable.message[:DETAIL], blocker=unreadable, without_pods=True)
+    assert isinstance(calendar, Calendar), "one that cannot be read is trouble"
+    found = frozen(_for(view, calendar), now, calendar.stop)
+    if found is None:
+        return Step("freeze", StepState.DONE, "no freeze")
+    until = f"until {found.until:%Y-%m-%d %H:%M} UTC" if found.until is not None else "without an end that can be told"
+    stable = f"{view.status.version} is still serving" if view.status.version else "Nothing is serving"
+    message = (
+        f"{view.name} is frozen {until} ({found.reason}), and {wanted.version} waits. {stable}. It goes on by itself"
+        " then, with what its gates say then. An override does not wait: modelyard override"
+        f" {view.model.metadata.name} {wanted.version} --stage {view.name}"
+    )
+    blocker = Blocker.of(Reason.FROZEN, message)
+    detail = f"frozen {until}: {found.reason}"
+    return Step("freeze", StepState.WAITING, detail[:DETAIL], blocker=blocker, requeue_after=found.again - now, without_pods=True)
+
+
+def trouble(view: StageView) -> Blocker | None:
+    """Return what is wrong with the model's freezes of the stage, which hold every promotion until they are mended."""
+    wrong = _wrong(each for each in view.model.spec.freeze if each.concerns(view.name))
+    if wrong is None:
+        return None
+    message = f"No version takes {view.name} while a freeze cannot be read: {wrong}. Correct spec.freeze."
+    return Blocker.of(Reason.FREEZE_INVALID, message, needs_action=True)
+
+
+def _cluster_trouble(view: StageView, calendar: Calendar | str) -> Blocker | None:
+    """Return what is wrong with the cluster's freezes. Only who administers modelyard can mend it: it is said where it holds something."""
+    wrong = calendar if isinstance(calendar, str) else _wrong(each for each in calendar.windows if each.concerns(view.name))
+    if wrong is None:
+        return None
+    message = f"No version takes {view.name} while the cluster's freezes cannot be read: {wrong}. Who administers modelyard corrects them."
+    return Blocker.of(Reason.FREEZE_INVALID, message, needs_action=True)
+
+
+def _wrong(freezes: Iterable[Freeze]) -> str | None:
+    """Say why one of these cannot be followed; None: all can."""
+    return next((found for each in freezes if (found := _unreadable(each.schedule, each.time_zone)) is not None), None)
+
+
+def frozen(freezes: Iterable[Freeze], now: datetime, stop: Stop | None = None) -> Frozen | None:
+    """Return the freeze that is in force now.
+
+    Args:
+        freezes: The calendar; it can be read.
+        now: The moment, with a time zone.
+        stop: Whether the line is stopped, and until when.
+
+    """
+    calendar = tuple(freezes)
+    found = _in_force(calendar, stop, now)
+    if found is None:
+        return None
+    reason, ends = found
+    first = ends
+    for _ in range(_JOINED):
+        following = _in_force(calendar, stop, ends)
+        if following is None:
+            return Frozen(reason, ends, first)
+        ends = following[1]
+    return Frozen(reason, None, first)
+
+
+def _in_force(calendar: tuple[Freeze, ...], stop: Stop | None, now: datetime) -> tuple[str, datetime] | None:
+    """Return reason and end of the freeze that ends last of those that are in force."""
+    ends = [(end, each.reason) for each in calendar if (end := _end(each, now)) is not None and end > now]
+    if stop is not None and stop.holds(now):
+        ends.append((stop.until.astimezone(UTC), stop.reason))
+    latest = max(ends, default=None)
+    return None if latest is None else (latest[1], latest[0])
+
+
+def _end(each: Freeze, now: datetime) -> datetime | None:
+    """Return the end of the freeze that began last, past or to come."""
+    began = _began(each.schedule, each.time_zone, now.astimezone(UTC).replace(second=0, microsecond=0))
+    return None if began is None else began + parse_duration(each.duration)
+
+
+@lru_cache(maxsize=1024)
+def _began(schedule: str, time_zone: str, minute: datetime) -> datetime | None:
+    """Return the last moment at or before a minute at which a schedule says that something begins."""
+    # In the hour that the clocks show twice, what began in its first half is later on the clock than now.
+    later = (minute + _CLOCKS_CHANGE).astimezone(ZoneInfo(time_zone))
+    begins = (found.astimezone(UTC) for found in CronSim(schedule, later, reverse=True))
+    return next((found for found in begins if found <= minute), None)
+
+
+@lru_cache(maxsize=1024)
+def _unreadable(schedule: str, time_zone: str) -> str | None:
+    """Say why a schedule cannot be followed; None: it can."""
+    try:
+        zone = ZoneInfo(time_zone)
+    except (KeyError, ValueError, OSError):  # a name that is a folder is an OSError
+        return f"there is no time zone {time_zone}"
+    try:
+        CronSim(schedule, datetime(2000, 1, 1, tzinfo=zone))
+    except CronSimError as error:
+        return f'the schedule "{schedule}": {error}'
+    return None

@@ -1,0 +1,115 @@
+"""Freezes, as lives: a promotion waits and goes on by itself, wherever the operator is killed on the way; a stopped line."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from modelyard.api.freeze import Calendar
+from tests.fakes.cluster import Killed
+from tests.story.model_stories import freezes
+from tests.story.test_crash_anywhere import WRITES, strike
+from tests.story.test_gates import serves_v1, told
+from tests.story.world import World
+
+WHILE = timedelta(minutes=10)
+SLICES = 2
+
+
+async def live(world: World) -> None:
+    """v2 waits for twenty minutes."""
+    await serves_v1(world)
+    freezes(world, "20m")
+    world.promote("fraud", "production", "v2")
+    await world.run(WHILE)
+    stage = world.status("registeredmodels", "fraud")["stages"]["production"]
+    assert (stage["version"], stage["blocked"]["reason"], world.serving("fraud-production")) == ("v1", "Frozen", "v1")
+    assert len(world.cluster.all("apps/v1/Deployment")) == 1, "what waits has no pods"
+    await world.run(2 * WHILE)
+
+
+async def end(world: World) -> dict[str, Any]:
+    status = world.status("registeredmodels", "fraud")
+    stage = status["stages"]["production"]
+    return {
+        "ready": world.condition("registeredmodels", "fraud"),
+        "stage": (stage["version"], stage["readyReplicas"], [(step["name"], step["state"]) for step in stage["steps"]]),
+        "history": [(entry.get("from"), entry["to"]) for entry in status["history"]],
+        "serving": world.serving("fraud-production"),
+    }
+
+
+@pytest.fixture(scope="module")
+def undisturbed() -> tuple[dict[str, Any], int]:
+    async def lived() -> tuple[dict[str, Any], int]:
+        world = World()
+        await live(world)
+        world.check_statuses()
+        return await end(world), len(world.calls.named(*WRITES))
+
+    return asyncio.run(lived())
+
+
+def test_it_goes_on_by_itself_at_the_end(undisturbed: tuple[dict[str, Any], int]):
+    steps = [(name, "Done") for name in ("admit", "freeze", "start", "switch", "record")]
+    assert undisturbed[0] == {
+        "ready": ("True", "Serving"),
+        "stage": ("v2", 1, steps),
+        "history": [(None, "v1"), ("v1", "v2")],
+        "serving": "v2",
+    }
+
+
+@pytest.mark.parametrize("part", range(SLICES))
+async def test_killed_after_any_write(part: int, undisturbed: tuple[dict[str, Any], int]):
+    wanted, writes = undisturbed
+    for number in range(1 + part, writes + 1, SLICES):
+        world = World()
+        strike(world, number, "after", Killed, WRITES)
+        await live(world)
+        assert world.restarts == 1
+        assert await end(world) == wanted, f"killed after write {number}"
+
+
+async def test_users_are_told_once_and_waiting_costs_no_write():
+    world = World()
+    await serves_v1(world)
+    freezes(world, "8h")
+    world.promote("fraud", "production", "v2")
+    await world.run()
+    written = len(world.calls.named(*WRITES))
+    await world.run(4 * WHILE)
+    assert len(world.calls.named(*WRITES)) == written
+    assert told(world, "Frozen") == [("Frozen", False)]
+
+
+async def test_a_stopped_line_holds_every_stage_until_it_is_taken_back():
+    world = World()
+    await serves_v1(world)
+    stop = {"reason": "incident 4711", "until": world.clock.now() + 20 * WHILE}
+    world.cluster.freezes = Calendar.model_validate({"stop": stop})
+    world.promote("fraud", "production", "v2")
+    await world.run(WHILE)
+    blocked = world.status("registeredmodels", "fraud")["stages"]["production"]["blocked"]
+    assert blocked["reason"] == "Frozen"
+    assert "(incident 4711)" in blocked["message"]
+    world.cluster.freezes = Calendar()
+    world._engine.trigger_waiting("registeredmodels")
+    await world.run()
+    assert world.serving("fraud-production") == "v2"
+
+
+async def test_a_calendar_that_cannot_be_read_holds_what_is_promoted_and_says_nothing_of_what_serves():
+    world = World()
+    await serves_v1(world)
+    world.cluster.freezes = "modelyard-system/modelyard-freeze: windows.0.schedule: Field required"
+    world._engine.trigger_waiting("registeredmodels")
+    await world.run(WHILE)
+    assert world.condition("registeredmodels", "fraud") == ("True", "Serving")
+    world.promote("fraud", "production", "v2")
+    await world.run()
+    assert world.condition("registeredmodels", "fraud") == ("False", "FreezeInvalid")
+    assert world.serving("fraud-production") == "v1"
