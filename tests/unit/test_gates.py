@@ -250,15 +250,21 @@ def test_the_dataset_is_the_pinned_one_and_fresh(asked: dict[str, str], evidence
     assert said({"dataset": asked}, **evidence)[0] == verdict
 
 
+def test_a_dataset_is_looked_at_again_when_it_gets_too_old():
+    verdict, message, again = said({"dataset": {"maxAge": "1d"}}, **trained())
+    assert (verdict, message.rpartition("; ")[2]) == ("Pass", "too old after 2026-01-02 11:00 UTC")
+    assert again == DAY - HOUR + timedelta(seconds=1)
+    assert said({"dataset": {"digest": PINNED}}, **trained())[2] is None
+
+
 # --- all ----------------------------------------------------------------------------------------------
 def test_every_kind_has_a_judge_and_with_mlflow_away_those_that_read_it_do_not_judge():
-    kinds = [name for name in Gate.model_fields if name not in {"name", "approvals", "external"}]
+    kinds = [name for name in Gate.model_fields if name not in {"name", "dataset", "approvals", "external"}]
     asked: dict[str, Any] = {
         "metric": {"name": "f1", "atLeast": "0"},
         "incumbent": {"metric": "f1"},
         "signature": {},
         "soak": {"stage": "staging", "for": "1h"},
-        "dataset": {"digest": PINNED},
         "job": {"image": "team/test:1"},
         "smoke": {"requests": {"configMap": "cases", "key": "cases.json", "digest": PINNED}},
     }

@@ -48,11 +48,11 @@ def asked(step: str, view: StageView, now: datetime) -> Step:
         return rejected(view, step, Reason.GATE_FAILED, _said(failed), now)
     open_ = [result for result in results if result.status.verdict is not Verdict.PASS]
     passed = f"{len(results) - len(open_)} of {len(results)} pass"
+    again = min((result.again for result in results if result.again is not None), default=None)
     if not open_:
-        return Step(step, StepState.DONE, passed)
+        return Step(step, StepState.DONE, passed, requeue_after=again)
     wanted = view.wanted
     assert wanted is not None, "the step before admits it"
-    again = min((result.again for result in results if result.again is not None), default=None)
     blocker = Blocker.of(Reason.GATES_PENDING, f"{wanted.version} waits for its gates ({passed}). {_stable(view)}. {_said(open_)}")
     if step == "approval" and any(result.status.verdict is Verdict.PENDING for result in open_):
         command = f"modelyard approve {view.model.metadata.name} {wanted.version} --stage {view.name}"

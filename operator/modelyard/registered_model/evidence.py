@@ -27,8 +27,8 @@ __all__ = ["creation_errors", "gather", "heard"]
 _SHOWN = 100
 
 
-async def gather(model: RegisteredModel, cluster: Cluster, tenant: Tenant) -> Evidence:
-    """Read the evidence of the gates that have not answered.
+async def gather(model: RegisteredModel, tenant: Tenant) -> Evidence:
+    """Read from MLflow and S3 what the gates judge by that have not answered.
 
     Raises:
         Unavailable: MLflow or S3 did not answer.
@@ -36,8 +36,6 @@ async def gather(model: RegisteredModel, cluster: Cluster, tenant: Tenant) -> Ev
     """
     runs: dict[str, TrackedRun | str | None] = {}
     signatures: dict[str, Signature | str | None] = {}
-    training_runs: dict[str, TrainingRun] = {}
-    objectives: dict[str, Objective] = {}
     for gate, candidate, holder in _open(model):
         versions = [version for version in (candidate, holder) if version is not None]
         if gate.kind in {"metric", "incumbent"}:
@@ -48,13 +46,7 @@ async def gather(model: RegisteredModel, cluster: Cluster, tenant: Tenant) -> Ev
             for version in versions:
                 if str(version.digest) not in signatures:
                     signatures[str(version.digest)] = await _signature(version, tenant)
-        if gate.kind in {"incumbent", "dataset"} and (run := _training_run(candidate, cluster, model)) is not None:
-            training_runs[run.metadata.name] = run
-            # One that was deleted and made again under its name is another run, and may be of another Experiment.
-            is_its = run.status.mlflow is not None and run.status.mlflow.run_id == candidate.run_id
-            if is_its and (objective := _objective(run, cluster)) is not None:
-                objectives[candidate.name] = objective
-    return Evidence(runs, signatures, training_runs, objectives)
+    return Evidence(runs, signatures)
 
 
 async def creation_errors(owned: Iterable[Manifest], cluster: Cluster, words: Words, now: datetime) -> dict[str, str]:
@@ -75,18 +67,34 @@ async def creation_errors(owned: Iterable[Manifest], cluster: Cluster, words: Wo
 
 
 async def heard(model: RegisteredModel, cluster: Cluster, found: Evidence) -> Evidence:
-    """Return the evidence with what people say, where a gate asks them. It takes neither MLflow nor S3.
+    """Return the evidence with what Kubernetes has: where versions were trained, and what people say. It takes neither MLflow nor S3.
 
     Raises:
         ModelyardError: Kubernetes did not answer.
 
     """
+    found = _trained(model, cluster, found)
     if not any(asks_people(gate) for gate, _, _ in _open(model)):
         return found
     meta = model.metadata
     bodies = (body for body in cluster.select("modelapprovals", meta.namespace) if body["spec"]["model"] == meta.name)
     approvals = tuple(map(ModelApproval.parse, bodies))
     return replace(found, approvals=approvals, unguarded=await cluster.unguarded(meta.namespace))
+
+
+def _trained(model: RegisteredModel, cluster: Cluster, found: Evidence) -> Evidence:
+    """Return the evidence with the TrainingRuns that versions came from, and their objectives, where a gate judges by them."""
+    training_runs: dict[str, TrainingRun] = {}
+    objectives: dict[str, Objective] = {}
+    for gate, candidate, _ in _open(model):
+        if gate.kind not in {"incumbent", "dataset"} or (run := _training_run(candidate, cluster, model)) is None:
+            continue
+        training_runs[run.metadata.name] = run
+        # One that was deleted and made again under its name is another run, and may be of another Experiment.
+        is_its = run.status.mlflow is not None and run.status.mlflow.run_id == candidate.run_id
+        if is_its and (objective := _objective(run, cluster)) is not None:
+            objectives[candidate.name] = objective
+    return replace(found, training_runs=training_runs, objectives=objectives)
 
 
 def _open(model: RegisteredModel) -> Iterator[tuple[Gate, VersionStatus, VersionStatus | None]]:

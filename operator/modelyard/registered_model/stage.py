@@ -180,7 +180,8 @@ def _changing(view: StageView, now: datetime) -> StageDecision:
             "draining": serving.draining(view, now),
         }
     )
-    waits = [each for each in (left, step.requeue_after, _until(view)) if each is not None]
+    # Also of the steps that are done: what a gate has passed may end by time.
+    waits = [each for each in (left, *(each.requeue_after for each in progress), _until(view)) if each is not None]
     return _acting(view, status, (*actions, *step.actions, *gone), min(waits, default=None))
 
 
