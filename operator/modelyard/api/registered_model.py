@@ -287,6 +287,12 @@ class Stage(Schema):
         return tuple(filter(None, (self.version, self.override.version if self.override else None)))
 
 
+def _waits(stage: str, other: str) -> str:
+    """Return a CEL expression: a stage takes only what has held another one."""
+    by_soak = f"has(self[{stage}].gates) && self[{stage}].gates.exists(g, has(g.soak) && g.soak.stage == {other})"
+    return f"((has(self[{stage}].from) && self[{stage}].from == {other}) || ({by_soak}))"
+
+
 class RegisteredModelSpec(Schema):
     """What a team wants of a model."""
 
@@ -330,6 +336,10 @@ class RegisteredModelSpec(Schema):
                 rule(
                     "self.all(k, !has(self[k].from) || (self[k].from in self && self[k].from != k))",
                     "from names another stage of this model",
+                ),
+                rule(
+                    f"!self.exists(k, self.exists(o, k < o && {_waits('k', 'o')} && {_waits('o', 'k')}))",
+                    "two stages wait for each other, by from or the gate soak, so no version could ever take one: remove one of the two",
                 ),
                 rule(
                     "self.all(k, !has(self[k].gates) || self[k].gates.all(g,"
