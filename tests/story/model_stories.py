@@ -60,6 +60,8 @@ async def an_override_of_a_minute_ends(world: World) -> None:
     world.patch("registeredmodels", "fraud", lambda spec: spec["stages"]["production"].update(override=override))
     await world.run()
     assert world.serving("fraud-production") == "v2"
+    told = [each[2] for each in world.cluster.events if each[2].startswith("Overrid")]
+    assert told == ["Overridden", "OverrideEndsSoon", "OverrideEnded"], "one event for each"
 
 
 @STORIES.reaching("RegisteredModel ScaledToZero")

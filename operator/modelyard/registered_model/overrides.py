@@ -11,10 +11,12 @@ from modelyard.api.blocker import Blocker
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.api.registered_model import Override, OverrideStatus, Stage, StageStatus, VersionStatus
 
-__all__ = ["LONGEST", "carried_out", "desired", "end", "has_put", "in_force", "noted", "trouble"]
+__all__ = ["LONGEST", "carried_out", "desired", "end", "has_put", "in_force", "kept", "next_time", "noted", "trouble"]
 
 LONGEST = timedelta(days=1)
 """How long an override is in force at most, from when it was first seen."""
+_SOON, _TENTH = timedelta(hours=1), 10
+"""How long before its end people are told: an hour, or a tenth of its time if that is less."""
 _FIRST = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -106,6 +108,24 @@ def end(spec: Stage | None, status: StageStatus) -> OverrideStatus | None:
     if known is None or spec is None:
         return None
     return known if _is_named(spec, status) or _lasts(spec, status) else None
+
+
+def kept(spec: Stage | None, status: StageStatus, now: datetime) -> OverrideStatus | None:
+    """Return what stays recorded of an override, with whether it ends soon: people are told once, when that is recorded."""
+    known = end(spec, status)
+    if known is None or in_force(spec, status, now) is None or now < _soon(known):
+        return known
+    return known.model_copy(update={"ends_soon": True})
+
+
+def next_time(spec: Stage | None, status: StageStatus, now: datetime) -> datetime | None:
+    """Return when an override that is in force stands otherwise though nothing changes: when it ends soon, and when it ends."""
+    known = in_force(spec, status, now)
+    return None if known is None else min(each for each in (_soon(known), known.until_time) if each > now)
+
+
+def _soon(known: OverrideStatus) -> datetime:
+    return known.until_time - min(_SOON, (known.until_time - known.since_time) / _TENTH)
 
 
 def carried_out(spec: Stage | None, status: StageStatus) -> OverrideStatus | None:

@@ -125,7 +125,7 @@ def _steady(view: StageView, now: datetime) -> StageDecision:
         update={"desired": view.desired, "attempt": view.attempt, "start_time": None, "draining": serving.draining(view, now)}
     )
     status = status.model_copy(update={"steps": _last_done(view.status)} | _still_judged(view, stable))
-    status = status.model_copy(update={"override": overrides.end(view.spec, view.status)})
+    status = status.model_copy(update={"override": overrides.kept(view.spec, view.status, now)})
     if not view.is_served:
         none = _NO_PODS | {"blocked": None, "draining": ()}
         return StageDecision(status.model_copy(update=none), serving.everything(view, but=_templates(view)), requeue_after=_until(view))
@@ -180,14 +180,17 @@ def _changing(view: StageView, now: datetime) -> StageDecision:
             "draining": serving.draining(view, now),
         }
     )
+    if view.override is not None:
+        status = status.model_copy(update={"override": overrides.kept(view.spec, view.status, now)})
     # Also of the steps that are done: what a gate has passed may end by time.
     waits = [each for each in (left, *(each.requeue_after for each in progress), _until(view)) if each is not None]
     return _acting(view, status, (*actions, *step.actions, *gone), min(waits, default=None))
 
 
 def _until(view: StageView) -> timedelta | None:
-    """Return how long the override is in force that decides now."""
-    return view.override.until_time - view.now if view.override is not None else None
+    """Return how long the override that decides now stands as it does: it ends soon, and it ends."""
+    time = overrides.next_time(view.spec, view.status, view.now)
+    return time - view.now if time is not None else None
 
 
 def _judged(view: StageView, now: datetime) -> dict[str, object]:
