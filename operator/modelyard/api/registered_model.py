@@ -1,6 +1,6 @@
 """RegisteredModel: versions, stages, and how each stage is served."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, ClassVar
 
@@ -33,6 +33,7 @@ from modelyard.api.rules import listed, mlflow_text, rule, rules
 from modelyard.api.serving import Autoscaling, RuntimeUpdate, Serving, ServingRuntime
 
 __all__ = [
+    "OVERRIDE_LASTS",
     "REJECTED",
     "Autoscaling",
     "Draining",
@@ -205,6 +206,10 @@ class ModelVersionSpec(Schema):
         if self.run_id is not None:
             return self.run_id != recorded.run_id
         return (self.uri or "").rstrip("/") != (recorded.uri or "").rstrip("/")
+
+
+OVERRIDE_LASTS = timedelta(days=1)
+"""How long an override is in force at most, from when it was first seen."""
 
 
 class Override(Schema):

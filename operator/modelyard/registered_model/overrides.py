@@ -8,13 +8,11 @@ what comes next.
 from datetime import UTC, datetime, timedelta
 
 from modelyard.api.blocker import Blocker
+from modelyard.api.registered_model import OVERRIDE_LASTS, Override, OverrideStatus, Stage, StageStatus, VersionStatus
 from modelyard.api.registered_model import ModelReason as Reason
-from modelyard.api.registered_model import Override, OverrideStatus, Stage, StageStatus, VersionStatus
 
-__all__ = ["LONGEST", "carried_out", "desired", "end", "has_put", "in_force", "kept", "next_time", "noted", "trouble"]
+__all__ = ["carried_out", "desired", "end", "has_put", "in_force", "kept", "next_time", "noted", "trouble"]
 
-LONGEST = timedelta(days=1)
-"""How long an override is in force at most, from when it was first seen."""
 _SOON, _TENTH = timedelta(hours=1), 10
 """How long before its end people are told: an hour, or a tenth of its time if that is less."""
 _FIRST = datetime(1970, 1, 1, tzinfo=UTC)
@@ -160,5 +158,5 @@ def _is(known: OverrideStatus, asked: Override) -> bool:
 
 def _until(asked: Override, since: datetime) -> datetime:
     # Any offset is one moment, and a moment of the first or last year may have none in UTC.
-    last = since + LONGEST
+    last = since + OVERRIDE_LASTS
     return last if asked.until >= last else max(asked.until, _FIRST).astimezone(UTC).replace(microsecond=0)

@@ -52,7 +52,9 @@ def decide_stage(view: StageView, now: datetime) -> StageDecision:
     asked = view.spec.override.version if view.spec is not None and view.spec.override is not None else ""
     if (noted := overrides.noted(view.spec, view.status, view.versions.get(asked), now)) is not None:
         # It counts from here on, for the bytes that the version has now.
-        return StageDecision(view.status.model_copy(update={"override": noted}), record=True)
+        was = view.status.override
+        blocked = view.status.blocked if was is not None and was.since_time == noted.since_time else None  # it spoke of the one before
+        return StageDecision(view.status.model_copy(update={"override": noted, "blocked": blocked}), record=True)
     if view.desired is None:
         return _cleared(view, now)
     if view.status.candidate not in {None, view.wanted}:

@@ -12,6 +12,7 @@ from modelyard.api.blocker import Blocker
 from modelyard.api.registered_model import ModelReason, RegisteredModel, StageStatus, VersionStatus
 from modelyard.api.training_run import TrainingRun
 from modelyard.cli.views import gates as gate_views
+from modelyard.cli.views import overrides as override_views
 from modelyard.cli.views import runs as run_views
 from modelyard.cli.views.steps import roll_out, step_lines
 from modelyard.cli.views.text import bar, standing, style_of
@@ -107,6 +108,8 @@ def _stage(root: Tree, model: RegisteredModel, name: str, now: datetime, *, wide
         branch.add(Text.assemble("traffic  ", bar(percent, 10), f" {percent}% {version}  ", (pods, style), f"  {stage.url}"))
     if stage.version and not stage.url:
         branch.add(Text("not served: its serving has replicas 0", style="dim"))
+    if (overridden := override_views.standing(model, name, now)) is not None:
+        branch.add(overridden)
     blocker = stage_blocker(model, name)
     if (moving := roll_out(model, name, now)) is not None:
         steps = branch.add(moving)
