@@ -7,8 +7,9 @@ from typing import Any
 from modelyard.api.base import parse_duration
 from modelyard.api.registered_model import OVERRIDE_LASTS, ModelReason, RegisteredModel, Stage, StageStatus
 from modelyard.client.errors import NotFound, Refused
+from modelyard.client.text import lasted
 
-__all__ = ["USUAL", "Asked", "asked", "back", "check", "end_patch", "ends", "moment", "patch"]
+__all__ = ["USUAL", "Asked", "asked", "back", "check", "end_patch", "ends", "moment", "patch", "standing"]
 
 USUAL = timedelta(hours=1)
 """How long an override is in force if nobody says."""
@@ -130,6 +131,15 @@ def back(model: RegisteredModel, stage: str) -> dict[str, Any]:
     if not has_ended or status.desired != status.version or spec.attempt > status.override.attempt:  # in force, or on its way back
         return {}
     return {"attempt": max(spec.attempt, status.attempt, status.override.attempt) + 1}
+
+
+def standing(model: RegisteredModel, stage: str, now: datetime) -> str | None:
+    """Say which override has a stage, until when and why; None: none is in force."""
+    status, spec = model.status.stages.get(stage), model.spec.stages.get(stage)
+    known = status.override if status is not None else None
+    if known is None or spec is None or spec.override is None or known.digest is None or known.until_time <= now:
+        return None
+    return f"{known.version} until {known.until_time:%Y-%m-%d %H:%M} UTC, {lasted(known.until_time - now)} left: {spec.override.reason}"
 
 
 def _stage(model: RegisteredModel, name: str) -> Stage:

@@ -1,4 +1,4 @@
-"""An override of a stage: what it will do, what is left when it is taken off, and how it stands."""
+"""An override of a stage: what it will do, and what is left when it is taken off."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -11,7 +11,7 @@ from modelyard.client import gates
 from modelyard.client.overriding import Asked
 from modelyard.client.text import lasted
 
-__all__ = ["ended", "standing", "wanted"]
+__all__ = ["ended", "wanted"]
 
 
 def wanted(model: RegisteredModel, stage: str, asked: Asked, now: datetime) -> Text:
@@ -38,13 +38,3 @@ def ended(model: RegisteredModel, stage: str, hint: Callable[[str], str]) -> Tex
     longest = max(len(words) for words, _ in ways)
     lines = [f"  to {words.ljust(longest)}  {hint(command)}" for words, command in ways]
     return Text("\n".join([f"{head} {held} is still serving: nothing switches by itself.", *lines]))
-
-
-def standing(model: RegisteredModel, stage: str, now: datetime) -> Text | None:
-    """Say which override has a stage, until when and why; None: none has it."""
-    status, spec = model.status.stages.get(stage), model.spec.stages.get(stage)
-    known = status.override if status is not None else None
-    if known is None or spec is None or spec.override is None or known.digest is None or known.until_time <= now:
-        return None
-    end = f"{known.until_time:%Y-%m-%d %H:%M} UTC, {lasted(known.until_time - now)} left"
-    return Text.assemble("override ", (f"{known.version} until {end}: {spec.override.reason}", "yellow"))
