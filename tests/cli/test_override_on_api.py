@@ -167,6 +167,33 @@ def test_who_promotes_a_stage_that_asks_people_is_who_asks_for_the_version(
     assert (stage(side)["version"], stage(side)["requestedBy"]) == ("v1", dan)
 
 
+def test_doctor_says_whether_approvals_count_and_whether_one_may_approve_attest_and_override(
+    side: Side, person: Person, fraud: Manifest, tmp_path: Path
+):
+    gates = [{"name": "approved", "approvals": {}}, {"name": "pipeline", "external": {}}]
+    side.patch("RegisteredModel", "fraud", {"spec": {"stages": {"production": {"gates": gates, "requestedBy": _me(side)}}}})
+    approve = {"apiGroups": ["modelyard.io"], "resources": ["registeredmodels/production"], "verbs": ["approve"]}
+    make = {"apiGroups": ["modelyard.io"], "resources": ["modelapprovals"], "verbs": ["create"]}
+    side.user("bob", [*EDIT, approve, make], tmp_path)
+
+    def found(subject: str) -> list[str]:
+        told = json.loads(person.says("doctor", "-o", "json", "--as", f"system:serviceaccount:{side.namespace}:bob").stdout)
+        return [f"{each['verdict']}: {each['words']}" for each in told if each["subject"] == subject]
+
+    (unguarded,) = found("approvals")
+    assert unguarded.startswith("bad: Anybody can approve in another's name here")
+    with installed(side, "modelyard-approval"):
+        until(
+            lambda: found("approvals") == ["ok: nobody can approve in another's name, so approvals count here"],
+            "the policy is in force",
+            60,
+        )
+    rights = found("rights")
+    assert "warning: to attest for production/pipeline: you may not attest registeredmodels/production/pipeline" in rights
+    assert "warning: to override production: you may not override registeredmodels/production" in rights
+    assert "to approve for production" in rights[-1]
+
+
 def _me(side: Side) -> str:
     body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
     answer = side.request("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", body).body
