@@ -7,13 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from modelyard.api.experiment import Experiment, Objective
 from modelyard.api.gates import GATES, Gate
 from modelyard.api.mlmodel import MLMODEL_LIMIT, Signature, read_signature
 from modelyard.api.model_approval import ModelApproval
 from modelyard.api.registered_model import RegisteredModel, VersionStatus
 from modelyard.api.text import Words
-from modelyard.api.training_run import TrainingRun
+from modelyard.api.training_run import ObjectiveStatus, TrainingRun
 from modelyard.errors import Forbidden, Invalid
 from modelyard.kube.jobs import POD_COMES, of_kind, podless_since
 from modelyard.kube.names import CONNECTION_SECRET
@@ -85,15 +84,18 @@ async def heard(model: RegisteredModel, cluster: Cluster, found: Evidence) -> Ev
 def _trained(model: RegisteredModel, cluster: Cluster, found: Evidence) -> Evidence:
     """Return the evidence with the TrainingRuns that versions came from, and their objectives, where a gate judges by them."""
     training_runs: dict[str, TrainingRun] = {}
-    objectives: dict[str, Objective] = {}
-    for gate, candidate, _ in _open(model):
-        if gate.kind not in {"incumbent", "dataset"} or (run := _training_run(candidate, cluster, model)) is None:
+    objectives: dict[str, ObjectiveStatus] = {}
+    for gate, candidate, holder in _open(model):
+        if gate.kind not in {"incumbent", "dataset"}:
             continue
-        training_runs[run.metadata.name] = run
-        # One that was deleted and made again under its name is another run, and may be of another Experiment.
-        is_its = run.status.mlflow is not None and run.status.mlflow.run_id == candidate.run_id
-        if is_its and (objective := _objective(run, cluster)) is not None:
-            objectives[candidate.name] = objective
+        for version in (candidate, holder):
+            if version is None or (run := _training_run(version, cluster, model)) is None:
+                continue
+            training_runs[run.metadata.name] = run
+            # One that was deleted and made again under its name is another run, and may be of another Experiment.
+            is_its = run.status.mlflow is not None and run.status.mlflow.run_id == version.run_id
+            if is_its and run.status.objective is not None:
+                objectives[version.name] = run.status.objective
     return replace(found, training_runs=training_runs, objectives=objectives)
 
 
@@ -130,8 +132,3 @@ async def _signature(version: VersionStatus, tenant: Tenant) -> Signature | str 
 def _training_run(version: VersionStatus, cluster: Cluster, model: RegisteredModel) -> TrainingRun | None:
     body = cluster.get("trainingruns", model.metadata.namespace, version.training_run) if version.training_run else None
     return TrainingRun.parse(body) if body is not None else None
-
-
-def _objective(run: TrainingRun, cluster: Cluster) -> Objective | None:
-    body = cluster.get("experiments", run.metadata.namespace, run.spec.experiment)
-    return Experiment.parse(body).spec.objective if body is not None else None
