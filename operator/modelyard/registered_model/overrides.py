@@ -68,8 +68,8 @@ def desired(spec: Stage | None, status: StageStatus, now: datetime) -> str | Non
     return status.version if _lasts(spec, status) else spec.version
 
 
-def trouble(name: str, spec: Stage | None, status: StageStatus, now: datetime) -> Blocker | None:
-    """Return what a person has to do about an override that is not in force."""
+def trouble(model: str, name: str, spec: Stage | None, status: StageStatus, now: datetime) -> Blocker | None:
+    """Return what a person has to do about an override of a model's stage that is not in force."""
     if spec is None or in_force(spec, status, now) is not None:
         return None
     known, asked = status.override, spec.override
@@ -78,9 +78,11 @@ def trouble(name: str, spec: Stage | None, status: StageStatus, now: datetime) -
     if _lasts(spec, status):
         patch = f'{{"spec":{{"stages":{{"{name}":{{"override":null,"version":"{status.version}"}}}}}}}}'
         back = f'{{"spec":{{"stages":{{"{name}":{{"override":null,"attempt":{max(spec.attempt, known.attempt) + 1}}}}}}}}}'
+        kept = f"modelyard promote {model} {status.version} --to {name}"
+        left = f"modelyard rollback {model} --stage {name} --to {spec.version}, or -p '{back}'" if spec.version else f"-p '{back}'"
         message = (
-            f"{_ended(known, asked, status, now)}, and {status.version} is still serving. Make it the version: kubectl patch mlmodel <name>"
-            f" --type merge -p '{patch}'. Or go back to {spec.version or 'nothing'}: -p '{back}'."
+            f"{_ended(known, asked, status, now)}, and {status.version} is still serving. Make it the version: {kept}, or kubectl patch"
+            f" mlmodel {model} --type merge -p '{patch}'. Or go back to {spec.version or 'nothing'}: {left}."
         )
         return Blocker.of(Reason.OVERRIDE_ENDED, message, needs_action=True)
     if asked is None or not _is(known, asked) or status.version == asked.version:

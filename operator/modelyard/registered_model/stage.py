@@ -114,7 +114,7 @@ def _cleared(view: StageView, now: datetime) -> StageDecision:
         attempt=view.attempt,
         rejected=view.status.rejected,
         override=overrides.end(view.spec, view.status),
-        blocked=overrides.trouble(view.name, view.spec, view.status, now),
+        blocked=overrides.trouble(view.model.metadata.name, view.name, view.spec, view.status, now),
     )
     return StageDecision(status, serving.everything(view, but=kept))
 
@@ -134,7 +134,7 @@ def _steady(view: StageView, now: datetime) -> StageDecision:
     actions = (*serving.workload(view, stable), *serving.routes(view, stable))
     gone, left = serving.expired(view, [stable], now)
     gone = (*serving.unneeded(view), *gone)
-    blocker = _unwell(view, stable) or overrides.trouble(view.name, view.spec, view.status, now)
+    blocker = _unwell(view, stable) or overrides.trouble(view.model.metadata.name, view.name, view.spec, view.status, now)
     status = status.model_copy(update=_pods(view, stable) | {"blocked": blocker})
     return _acting(view, status, (*actions, *gone), min((each for each in (left, _until(view)) if each is not None), default=None))
 
