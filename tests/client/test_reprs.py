@@ -60,4 +60,5 @@ def test_a_notebook_shows_who_approved_and_an_override_and_sets_one_and_takes_it
         assert client.models.end_override("overridden", "production").spec.stages["production"].override is None
         # Nothing switched: going back is an attempt of its own.
         side.status("RegisteredModel", "overridden", stages={"production": held | {"version": "v1", "desired": "v1", "override": noted}})
-        assert client.models.set_stage("overridden", "v2", "production", seconds=0).spec.stages["production"].attempt == 1
+        back = client.models.set_stage("overridden", "v2", "production", seconds=0).spec.stages["production"]
+        assert (back.attempt, back.requested_by) == (1, "admin"), "and it says who asks, as people approve there"
