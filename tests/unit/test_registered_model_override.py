@@ -265,3 +265,17 @@ def test_a_restarted_operator_looks_at_a_stage_that_has_one_for_its_end_is_due()
     assert not in_sync(model.model_copy(update={"status": status}), PODS["B"])
     stages = {"production": status.stages["production"].model_copy(update={"override": None})}
     assert in_sync(model.model_copy(update={"status": status.model_copy(update={"stages": stages})}), PODS["B"])
+
+
+def test_what_is_said_of_one_that_ended_does_not_stand_beside_the_next_one():
+    """Who follows the next one would take it for its end."""
+    ended, said = settled(overridden(), *PODS["B"], now=NOW + HOUR)
+    assert said.status.blocked is not None
+    assert "modelyard promote fraud vb --to production, or kubectl patch mlmodel fraud" in said.status.blocked.message
+    assert "modelyard rollback fraud --stage production --to va" in said.status.blocked.message
+    stalled = after(ended, said)
+    next_one = spec(stalled, version="va", asked=GATE, override=override("vc", until=2 * HOUR))
+    noted = decided(next_one, *PODS["B"], versions=VERSIONS, now=NOW + HOUR)
+    assert noted.record
+    assert noted.status.override is not None
+    assert (noted.status.override.version, noted.status.blocked) == ("vc", None)
