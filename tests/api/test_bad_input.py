@@ -251,6 +251,15 @@ MODELS = {
         )
     },
     "from its own stage": (model(stages={"production": {"from": "production"}}), "from names another stage of this model"),
+    "stages from each other": (model(stages={"a": {"from": "b"}, "b": {"from": "a"}}), "two stages wait for each other"),
+    "stages that soak for each other": (
+        model(stages={name: {"gates": [{"name": "s", "soak": {"stage": of, "for": "1h"}}]} for name, of in (("a", "b"), ("b", "a"))}),
+        "two stages wait for each other",
+    ),
+    "a stage from one that soaks in it": (
+        model(stages={"a": {"from": "b"}, "b": {"gates": [{"name": "s", "soak": {"stage": "a", "for": "1h"}}]}}),
+        "two stages wait for each other",
+    ),
     "from a stage that is not there": (model(stages={"production": {"from": "staging"}}), "from names another stage of this model"),
     "gate with two kinds": (gate(signature={}, job={"image": "i"}), "a gate has exactly one of "),
     "job that takes a variable of ours": (

@@ -19,6 +19,7 @@ from tests.cli.objects import (
     HISTORY,
     NEW,
     NOW,
+    QUALITY,
     SYNCED,
     before,
     condition,
@@ -96,6 +97,24 @@ FAILED_GATE = FAILED_PROMOTION | {
     **judged("v3", FAILS, BROKEN_GATE),
 }
 PASSED_GATES = held("v2", before(hours=3), **judged("v2", PASSES))
+APPROVALS = {"production": {"version": "v3", "requestedBy": "rita", "gates": [QUALITY, {"name": "approved", "approvals": {"atLeast": 2}}]}}
+ONE_OF_TWO = "1 of 2: bob; not counted: rita (OwnWork)"
+WANTED = (
+    f"v3 waits to be approved (1 of 2 pass). v2 is still serving. approved: {ONE_OF_TWO}. To approve: modelyard approve fraud v3 --stage"
+    " production"
+)
+PEOPLE = ("admit", "gates", "approval", "start", "switch", "record")
+APPROVAL_WANTED = held(
+    "v2",
+    before(hours=3),
+    desired="v3",
+    candidate=served("v3", NEW),
+    startTime=before(hours=2),
+    steps=steps("Done", "Done", "Waiting", detail="0 of 1 pass; waits for approved", names=PEOPLE),
+    blocked={"reason": "ApprovalWanted", "message": WANTED},
+    **judged("v3", PASSES, gate_of("approved", "Pending", ONE_OF_TWO)),
+)
+APPROVED = held("v3", before(hours=3), **judged("v3", PASSES, gate_of("approved", "Pass", "2 of 2: bob, carla")))
 FOLLOWS = condition("Synced", False, "Promoting", "MLflow is being brought up to date.")
 HOLDS = [holds("production", before(hours=3))]
 THREE = [version("v1"), version("v2", held=HOLDS), version("v3")]
@@ -197,6 +216,13 @@ SCREENS: dict[str, RenderableType] = {
         versions=THREE,
         spec_stages=ASKED,
     ),
+    "status-approval-wanted": tree(
+        {"production": APPROVAL_WANTED},
+        conditions=[*progressing("ApprovalWanted", f"production: {WANTED}"), SYNCED],
+        versions=THREE,
+        spec_stages=APPROVALS,
+    ),
+    "status-approved": tree({"production": APPROVED}, versions=THREE, spec_stages=APPROVALS),
     "status-gate-failed": tree(
         {"production": FAILED_GATE}, conditions=[*stalled("GateFailed", f"production: {BELOW}"), SYNCED], versions=THREE, spec_stages=ASKED
     ),
@@ -274,8 +300,9 @@ def test_what_is_seen(name: str, seen: Seen):
 
 
 def test_no_screen_is_left_over():
-    approvals = {"approve", "approve-early", "reject"}  # test_approve_on_api.py draws them
-    assert {path.stem for path in FILES.glob("*.txt")} == set(SCREENS) | approvals
+    others = {"approve", "approve-early", "reject"}  # test_approve_on_api.py draws them
+    others |= {"override", "override-ended", "override-ended-early", "status-overridden"}  # test_override_on_api.py
+    assert {path.stem for path in FILES.glob("*.txt")} == set(SCREENS) | others
 
 
 def test_colours_end_where_they_should():

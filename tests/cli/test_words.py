@@ -18,6 +18,7 @@ COMMANDS = [
     "retry",
     "approve",
     "reject",
+    "override",
     "refresh",
     "history",
     "compare",

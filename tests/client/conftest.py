@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -40,19 +40,28 @@ def side(cluster: Cluster) -> Iterator[Side]:
     there.close()
 
 
-@pytest.fixture
-def policies(side: Side) -> Iterator[None]:
-    """The policies on people's rights, for the length of a test; nobody else's tests meet them."""
+@contextmanager
+def installed(side: Side, *names: str) -> Iterator[None]:
+    """Have these policies, as the chart installs them, for the length of a block; nobody else's tests meet them."""
     found = [each for path in (ROOT / "manifests").rglob("*.yaml") for each in manifests(path) if each.get("kind") in PLURALS]
-    named = [each for each in found if each["metadata"]["name"] in {"modelyard-promote", "modelyard-purge"}]
+    named = [each for each in found if each["metadata"]["name"] in names]
     there = {f"{GROUP}/{PLURALS[each['kind']]}/{each['metadata']['name']}": each for each in named}
-    assert len(there) == 4, sorted(there)
+    assert len(there) == 2 * len(names), sorted(there)
     for path, body in there.items():
         answer = side.request("POST", path.rpartition("/")[0], body)
         assert answer.ok, answer.message
-    yield
-    for path in there:
-        side.request("DELETE", path)
+    try:
+        yield
+    finally:
+        for path in there:
+            side.request("DELETE", path)
+
+
+@pytest.fixture
+def policies(side: Side) -> Iterator[None]:
+    """The policies on who promotes and purges, for the length of a test."""
+    with installed(side, "modelyard-promote", "modelyard-purge"):
+        yield
 
 
 @pytest.fixture

@@ -36,4 +36,29 @@ def test_a_notebook_shows_what_gates_say_and_escapes_it(side: Side):
         html = client.models.get("gated")._repr_html_()
     assert "gates of production" in html
     assert "0 of 1 pass v1" in html
-    assert "quality Pending: waits for &lt;b&gt;f1&lt;/b&gt;" in html
+    assert "quality Pending: waits for &lt;b&gt;f1&lt;/b&gt; (asked again every minute)" in html
+
+
+def test_a_notebook_shows_who_approved_and_an_override_and_sets_one_and_takes_it_off(side: Side):
+    approved = {"name": "approved", "approvals": {}}
+    stages = {"production": {"version": "v2", "requestedBy": "rita", "gates": [approved]}}
+    side.ours("RegisteredModel", "overridden", {"stages": stages, "versions": {"v1": {"runId": "a"}, "v2": {"runId": "b"}}})
+    said = {"name": "approved", "verdict": "Pass", "message": "1 of 1: bob", "time": "2026-01-01T00:00:00Z", "gateHash": "0"}
+    judged = {"judged": {"version": "v2", "digest": ONE["digest"]}, "gates": [said]}
+    held = {"version": "v2", "desired": "v2"} | judged
+    side.status(
+        "RegisteredModel", "overridden", "Serving", "", ready=True, stages={"production": held}, versions=[ONE, ONE | {"name": "v2"}]
+    )
+    with Client(side.namespace, kubeconfig=str(side.server.kubeconfig)) as client:
+        client.models.override("overridden", "v1", "production", reason="incident <4711>", seconds=0)
+        noted = {"version": "v1", "digest": ONE["digest"], "sinceTime": "2026-01-01T00:00:00Z", "untilTime": "2199-01-01T00:00:00Z"}
+        side.status("RegisteredModel", "overridden", "Serving", "", ready=True, stages={"production": held | {"override": noted}})
+        html = client.models.get("overridden")._repr_html_()
+        assert "approved Pass: 1 of 1: bob" in html
+        assert "v1 until 2199-01-01 00:00 UTC" in html
+        assert "incident &lt;4711&gt;" in html
+        assert client.models.end_override("overridden", "production").spec.stages["production"].override is None
+        # Nothing switched: going back is an attempt of its own.
+        side.status("RegisteredModel", "overridden", stages={"production": held | {"version": "v1", "desired": "v1", "override": noted}})
+        back = client.models.set_stage("overridden", "v2", "production", seconds=0).spec.stages["production"]
+        assert (back.attempt, back.requested_by) == (1, "admin"), "and it says who asks, as people approve there"

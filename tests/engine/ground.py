@@ -12,7 +12,7 @@ import yaml
 
 from modelyard.adapters.kubernetes import Kubernetes
 from modelyard.adapters.kubernetes_api import KINDS, Api, configuration
-from modelyard.adapters.kubernetes_approvals import REFUSAL
+from modelyard.api.approvals import FORGED_IS_REFUSED
 from modelyard.cache import Cache
 from modelyard.kube.names import FIELD_MANAGER, MANAGED_BY, UID_LABEL
 from modelyard.plan import Manifest
@@ -56,7 +56,7 @@ POLICY: dict[str, Manifest] = {
                 {"apiGroups": ["modelyard.io"], "apiVersions": ["*"], "operations": ["CREATE"], "resources": ["modelapprovals"]}
             ]
         },
-        "validations": [{"expression": "object.spec.approver == request.userInfo.username", "message": REFUSAL}],
+        "validations": [{"expression": "object.spec.approver == request.userInfo.username", "message": FORGED_IS_REFUSED}],
     },
     "validatingadmissionpolicybindings": {"policyName": "contract", "validationActions": ["Deny"]},
 }
@@ -189,7 +189,7 @@ class Real:
 
         async def takes_effect() -> bool:
             status, answer = await self.admin.request("POST", self._path("modelapprovals") + "?dryRun=All", FORGED)
-            return REFUSAL in str(answer) if in_force else status == 201
+            return FORGED_IS_REFUSED in str(answer) if in_force else status == 201
 
         await until(takes_effect, f"the policy is in force: {in_force}")
 

@@ -6,10 +6,11 @@ from datetime import timedelta
 from typing import Any
 
 from modelyard.adapters.kubernetes_approvals import UNGUARDED
+from modelyard.api.wire import DATASET_TAGS
 from modelyard.errors import Forbidden
 from modelyard.plan import Manifest
 from tests.story.model_stories import registers
-from tests.story.stories import RUNNING, Stories, answers
+from tests.story.stories import MINUTE, RUNNING, Stories, answers
 from tests.story.world import World, manifest
 
 __all__ = ["STORIES", "approves", "asks"]
@@ -176,3 +177,27 @@ async def the_deletion_of_what_no_stage_can_use_is_refused(world: World) -> None
     answers(world, refusal, "delete")
     await passes(world, 2)
     assert world.condition("modelapprovals", "of-another", "Stalled") == ("True", "RequestRefused")
+
+
+@STORIES.reaching("RegisteredModel ApprovalWanted", "RegisteredModel GateFailed")
+async def a_dataset_gets_too_old_while_people_are_awaited(world: World) -> None:
+    """The model is looked at when that is so, though nothing else happens."""
+    world.notebooks["run"] = ["beat"]
+    asks(world, {"name": "fresh", "dataset": {"maxAge": "2h"}}, APPROVED)
+    world.patch("trainingruns", "run", lambda spec: spec.update(trainer={"external": {}}))
+    await world.run()
+    run = world.status("trainingruns", "run")["mlflow"]["runId"]
+    await world.tracking.set_run_tags(run, {f"{DATASET_TAGS}digest": f"sha256:{'1' * 64}", f"{DATASET_TAGS}rows": "10"})
+    world.notebooks["run"] = ["well", "quiet"]
+    await world.run(MINUTE)
+    assert verdict(world)[0] == "Pass", verdict(world)
+    approves(world, "bob")
+    await passes(world, 1)
+    assert verdict(world)[0] == "Pass"
+    await passes(world, 2)
+    assert verdict(world)[0] == "Fail"
+    told = [each[3] for each in world.cluster.events if each[2] == "GateFailed"]
+    assert len(told) == 1, told
+    approves(world, "carla")
+    await world.run()
+    assert effective(world) is None

@@ -44,6 +44,27 @@ async def a_gate_waits_for_a_metric_and_then_fails(world: World) -> None:
     await world.run()
 
 
+@STORIES.reaching("RegisteredModel GatesPending")
+async def the_objective_is_turned_round_before_a_worse_version_is_trained(world: World) -> None:
+    compared = {"name": "no-worse", "incumbent": {"metric": "f1"}}
+    registers(world, stages={"production": {"version": "v1", "gates": [compared]}})
+    world.patch("experiments", "fraud", lambda spec: spec.update(objective={"metric": "f1"}))
+    await world.run()
+    assert world.serving("fraud-production") == "v1", "there was nothing to compare with"
+    world.patch("experiments", "fraud", lambda spec: spec.update(objective={"metric": "f1", "goal": "Minimize"}))
+    world.apply(manifest("TrainingRun", "other", experiment="fraud", trainer=TRAINER, register={"model": "fraud", "version": "v2"}))
+    await world.run()
+    for name, value in (("run", 0.9), ("other", 0.1)):
+        world.tracking.log_metric(world.status("trainingruns", name)["mlflow"]["runId"], "f1", value)
+    goals = [world.status("trainingruns", name)["objective"]["goal"] for name in ("run", "other")]
+    assert goals == ["Maximize", "Minimize"], "as it was when each began"
+    world.promote("fraud", "production", "v2")
+    await world.run()
+    (gate,) = world.status("registeredmodels", "fraud")["stages"]["production"]["gates"]
+    assert gate["message"] == "which f1 is better? trained were v2 to minimize it, v1 to maximize it: set incumbent.direction"
+    assert world.serving("fraud-production") == "v1"
+
+
 @STORIES.reaching("RegisteredModel WaitingForStage")
 async def a_version_has_not_held_the_stage_that_it_must_come_from(world: World) -> None:
     registers(world, stages={"staging": {}, "production": {"version": "v1", "from": "staging"}})
@@ -85,6 +106,8 @@ async def an_override_of_a_minute_ends(world: World) -> None:
     world.patch("registeredmodels", "fraud", lambda spec: spec["stages"]["production"].update(override=override))
     await world.run()
     assert world.serving("fraud-production") == "v2"
+    told = [each[2] for each in world.cluster.events if each[2].startswith("Overrid")]
+    assert told == ["Overridden", "OverrideEndsSoon", "OverrideEnded"], "one event for each"
 
 
 @STORIES.reaching("RegisteredModel ScaledToZero")

@@ -162,6 +162,41 @@ def test_series_of_gates_stay_few_whatever_statuses_say():
     assert (len(found), found["_other", "_other", "_other"]) == (501, 200)
 
 
+def waits(since: Any, reason: str = "ApprovalWanted") -> dict[str, Any]:
+    """The status of a stage that waits at its step `approval`."""
+    steps = [{"name": "gates", "state": "Done", "sinceTime": "2020-01-01T00:00:00Z"}, {"name": "approval", "sinceTime": since}]
+    return {"steps": steps, "blocked": {"reason": reason}}
+
+
+AWAITED = "modelyard_approval_wanted_timestamp_seconds"
+
+
+def test_it_is_told_since_when_people_are_awaited_and_nothing_where_they_are_not():
+    world = World()
+    gated(world, "waits", "Pending", **waits("2026-01-01T00:00:00Z"))
+    gated(world, "elsewhere", "Pending", **waits("2026-01-01T01:00:00+01:00"))
+    gated(world, "guarded-badly", "Error", **waits("2026-01-01T00:00:00Z", "GatesPending"))
+    gated(world, "odd", "Pending", **waits(3))
+    gated(world, "gone", "Pending", stage="not-in-the-spec", **waits("2026-01-01T00:00:00Z"))
+    assert figures(world, AWAITED, "namespace", "model", "stage") == {
+        ("risk", "waits", "production"): TIME.timestamp(),
+        ("risk", "elsewhere", "production"): TIME.timestamp(),
+    }
+    after = World()
+    gated(after, "waits", "Pass")
+    assert figures(after, AWAITED, "namespace", "model", "stage") == {}
+
+
+def test_of_many_that_wait_for_people_the_oldest_have_a_series_each():
+    world = World()
+    for number in range(700):
+        gated(world, f"m{number}", "Pending", **waits((TIME + timedelta(minutes=number)).isoformat()))
+    found = figures(world, AWAITED, "namespace", "model", "stage")
+    assert len(found) == 501
+    assert ("risk", "m499", "production") in found
+    assert found["_other", "_other", "_other"] == (TIME + timedelta(minutes=500)).timestamp()
+
+
 def test_promotions_are_counted_from_nothing_by_outcome_with_how_long_they_took():
     world = World()
     assert set(figures(world, "modelyard_promotions_total", "outcome").values()) == {0}

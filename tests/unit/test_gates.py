@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modelyard.api.experiment import Objective
 from modelyard.api.gates import Gate, Verdict
 from modelyard.api.mlmodel import Column, Signature, read_signature
 from modelyard.api.registered_model import HeldStage, StageStatus, VersionStatus
+from modelyard.api.training_run import ObjectiveStatus
 from modelyard.registered_model.gates.judging import judge
 from modelyard.registered_model.gates.signature import differences
 from modelyard.registered_model.observation import Evidence
@@ -94,15 +94,28 @@ def test_a_version_is_not_worse_than_the_incumbent(direction: str, tolerance: st
     assert said(gate, **of_runs(b={"f1": mine}, a={"f1": theirs})) == (verdict, message, None)
 
 
-def test_the_direction_is_the_objective_s_unless_it_is_given():
+def trained_for(**goals: str) -> dict[str, ObjectiveStatus]:
+    return {f"v{name}": ObjectiveStatus.model_validate({"metric": "loss", "goal": goal}) for name, goal in goals.items()}
+
+
+def test_the_direction_is_the_one_in_which_both_were_trained_unless_it_is_given():
     gate: dict[str, Any] = {"incumbent": {"metric": "loss"}}
     runs = of_runs(b={"loss": 0.1}, a={"loss": 0.2})
     found = said(gate, **runs)
-    assert found[:2] == ("Error", "no Experiment of vb has loss as its objective: set incumbent.direction")
-    assert said(gate, objectives={"vb": Objective(metric="accuracy")}, **runs)[0] == "Error"
-    assert said(gate, objectives={"vb": Objective(metric="loss", goal="Minimize")}, **runs)[0] == "Pass"
+    assert found[:2] == ("Error", "vb was not trained with loss as its objective: set incumbent.direction")
+    other = ObjectiveStatus(metric="accuracy", goal="Maximize")
+    assert said(gate, objectives=trained_for(b="Minimize") | {"va": other}, **runs)[:2] == (
+        "Error",
+        "va was not trained with loss as its objective: set incumbent.direction",
+    )
+    assert said(gate, objectives=trained_for(a="Minimize", b="Minimize"), **runs)[0] == "Pass"
+    # A worse version does not pass because its own Experiment says that worse is better.
+    assert said(gate, objectives=trained_for(a="Maximize", b="Minimize"), **runs)[:2] == (
+        "Error",
+        "which loss is better? trained were vb to minimize it, va to maximize it: set incumbent.direction",
+    )
     gate["incumbent"]["direction"] = "Maximize"
-    assert said(gate, objectives={"vb": Objective(metric="loss", goal="Minimize")}, **runs)[0] == "Fail"
+    assert said(gate, objectives=trained_for(a="Minimize", b="Minimize"), **runs)[0] == "Fail"
 
 
 def test_without_an_incumbent_there_is_nothing_to_be_worse_than():
@@ -250,15 +263,21 @@ def test_the_dataset_is_the_pinned_one_and_fresh(asked: dict[str, str], evidence
     assert said({"dataset": asked}, **evidence)[0] == verdict
 
 
+def test_a_dataset_is_looked_at_again_when_it_gets_too_old():
+    verdict, message, again = said({"dataset": {"maxAge": "1d"}}, **trained())
+    assert (verdict, message.rpartition("; ")[2]) == ("Pass", "too old after 2026-01-02 11:00 UTC")
+    assert again == DAY - HOUR + timedelta(seconds=1)
+    assert said({"dataset": {"digest": PINNED}}, **trained())[2] is None
+
+
 # --- all ----------------------------------------------------------------------------------------------
 def test_every_kind_has_a_judge_and_with_mlflow_away_those_that_read_it_do_not_judge():
-    kinds = [name for name in Gate.model_fields if name not in {"name", "approvals", "external"}]
+    kinds = [name for name in Gate.model_fields if name not in {"name", "dataset", "approvals", "external"}]
     asked: dict[str, Any] = {
         "metric": {"name": "f1", "atLeast": "0"},
         "incumbent": {"metric": "f1"},
         "signature": {},
         "soak": {"stage": "staging", "for": "1h"},
-        "dataset": {"digest": PINNED},
         "job": {"image": "team/test:1"},
         "smoke": {"requests": {"configMap": "cases", "key": "cases.json", "digest": PINNED}},
     }

@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
+from modelyard.api.base import condition
 from modelyard.api.registered_model import RegisteredModel, Rejection
 from modelyard.plan import Manifest
+from modelyard.registered_model.conditions import news
+from modelyard.registered_model.decide import in_sync
 from modelyard.registered_model.stage import StageDecision
 from modelyard.registered_model.view import spec_hash
 from tests.unit.builders import DAY, MINUTE, NOW
@@ -225,3 +228,54 @@ def test_any_moment_that_can_be_written_ends_it_and_is_told_in_utc(until: str, s
     assert noted is not None
     assert f"{noted.until_time:%Y-%m-%d %H:%M:%S}" == shown
     assert noted.until_time.utcoffset() == timedelta(0)
+
+
+@pytest.mark.parametrize(("until", "soon"), [(HOUR, timedelta(minutes=6)), (3 * DAY, HOUR)])
+def test_people_are_told_once_before_it_ends(until: timedelta, soon: timedelta):
+    now = NOW + MINUTE  # the displaced version has drained
+    model, kept = settled(overridden(until=until), *PODS["B"], now=now)
+    last = NOW + min(until, DAY)
+    assert (kept.requeue_after, kept.status.override and kept.status.override.ends_soon) == (last - soon - now, None)
+    due = settled(model, *PODS["B"], now=last - soon)[1]
+    assert (due.requeue_after, due.status.override and due.status.override.ends_soon) == (soon, True)
+    before, after_it = ({"production": each.status} for each in (kept, due))
+    (told,) = news(before, after_it)
+    assert (told.reason, told.warning) == ("OverrideEndsSoon", True)
+    assert told.message.startswith(f"production: the override ends at {last:%Y-%m-%d %H:%M:%S} UTC. vb keeps serving then")
+    assert news(after_it, after_it) == ()
+    # One that is set again has another end, of which people are told again.
+    longer = spec(after(model, due), version="va", asked=GATE, override=override(until=DAY - MINUTE))
+    renewed = settled(longer, *PODS["B"], now=last - soon)[1]
+    assert renewed.status.override is not None
+    assert renewed.status.override.ends_soon is None
+
+
+def test_people_are_told_while_its_pods_still_start():
+    model, _ = settled(stage_of("va", holds=A, override=override()), *PODS["A"])
+    late = settled(model, *PODS["A"], now=NOW + HOUR - MINUTE)[1]
+    assert late.status.override is not None
+    assert (late.status.override.ends_soon, late.status.version) == (True, "va")
+
+
+def test_a_restarted_operator_looks_at_a_stage_that_has_one_for_its_end_is_due():
+    held, kept = settled(overridden(), *PODS["B"], now=NOW + MINUTE)
+    model = after(held, kept)
+    ready = tuple(condition(name, True, "Serving") for name in ("Ready", "Synced"))
+    status = model.status.model_copy(update={"conditions": ready, "observed_generation": model.metadata.generation})
+    assert not in_sync(model.model_copy(update={"status": status}), PODS["B"])
+    stages = {"production": status.stages["production"].model_copy(update={"override": None})}
+    assert in_sync(model.model_copy(update={"status": status.model_copy(update={"stages": stages})}), PODS["B"])
+
+
+def test_what_is_said_of_one_that_ended_does_not_stand_beside_the_next_one():
+    """Who follows the next one would take it for its end."""
+    ended, said = settled(overridden(), *PODS["B"], now=NOW + HOUR)
+    assert said.status.blocked is not None
+    assert "modelyard promote fraud vb --to production, or kubectl patch mlmodel fraud" in said.status.blocked.message
+    assert "modelyard rollback fraud --stage production --to va" in said.status.blocked.message
+    stalled = after(ended, said)
+    next_one = spec(stalled, version="va", asked=GATE, override=override("vc", until=2 * HOUR))
+    noted = decided(next_one, *PODS["B"], versions=VERSIONS, now=NOW + HOUR)
+    assert noted.record
+    assert noted.status.override is not None
+    assert (noted.status.override.version, noted.status.blocked) == ("vc", None)

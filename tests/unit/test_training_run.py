@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from modelyard.api.experiment import ExperimentStatus
-from modelyard.api.training_run import TrainingRun
+from modelyard.api.experiment import ExperimentStatus, Objective
+from modelyard.api.training_run import ObjectiveStatus, TrainingRun
 from modelyard.errors import Forbidden, Invalid, ModelyardError, Unavailable
 from modelyard.plan import Apply, CreateRun, LogParameters, Manifest, Owned, Plan, SetTags, Suspend, TagTarget
 from modelyard.ports import TrackedRun
@@ -371,3 +371,18 @@ def test_a_model_that_comes_has_the_runs_look_that_wait_for_it():
 
     found = relation.keys({"metadata": {"name": registered_model().metadata.name, "namespace": "risk"}}, Cluster())  # type: ignore[arg-type]
     assert list(found) == ["waits"]
+
+
+def test_the_objective_is_recorded_as_it_was_when_the_training_began():
+    """A gate judges by it, and who trains may change the Experiment's own."""
+    run = training_run()
+    spec = READY.spec.model_copy(update={"objective": Objective(metric="f1")})
+    first = status_of(decide(run, replace(training(run), experiment=READY.model_copy(update={"spec": spec})), NOW))
+    assert first.objective == ObjectiveStatus(metric="f1", goal="Maximize")
+    begun = run.model_copy(update={"status": first})
+    turned = READY.spec.model_copy(update={"objective": Objective(metric="f1", goal="Minimize")})
+    for there in (READY.model_copy(update={"spec": turned}), READY, None):
+        assert status_of(decide(begun, replace(training(run), experiment=there), NOW)).objective == first.objective
+    # One that was set later says nothing of a training that had begun.
+    without = run.model_copy(update={"status": status_of(decide(run, training(run), NOW))})
+    assert status_of(decide(without, replace(training(run), experiment=READY.model_copy(update={"spec": turned})), NOW)).objective is None

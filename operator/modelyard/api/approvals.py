@@ -4,14 +4,18 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from modelyard.api.base import parse_duration
+from modelyard.api.base import GROUP, VERSION, parse_duration
 from modelyard.api.gates import Gate
 from modelyard.api.model_approval import ApprovalReason as Reason
 from modelyard.api.model_approval import Decision, ModelApproval
 from modelyard.api.registered_model import Stage, VersionStatus
 
-__all__ = ["Asked", "Standing", "expiry", "gate_of", "heard", "own_work", "registrar_of"]
+__all__ = ["FORGED_IS_REFUSED", "Asked", "Standing", "expiry", "forged", "gate_of", "heard", "own_work", "registrar_of"]
+
+FORGED_IS_REFUSED = "spec.approver must be who creates the approval"
+"""How the chart's policy `approval` begins its refusal of `forged` (charts/modelyard/templates/policies/_people.tpl)."""
 
 _SOON = timedelta(hours=1)
 _TENTH = 10
@@ -144,3 +148,19 @@ def _is_for(approval: ModelApproval, asked: Asked) -> bool:
 
 def _age(approval: ModelApproval) -> tuple[str, str]:
     return str(approval.metadata.creation_timestamp or ""), approval.metadata.name
+
+
+def forged() -> dict[str, Any]:
+    """Return an approval in the name of a user that no authenticator knows: names with system: are Kubernetes' own.
+
+    Where a dry run of creating it is not refused, approvals say nothing of who approved.
+    """
+    spec = {
+        "model": "modelyard",
+        "stage": "modelyard",
+        "version": "modelyard",
+        "digest": f"sha256:{'0' * 64}",
+        "decision": "Reject",
+        "approver": "system:modelyard:nobody",
+    }
+    return {"apiVersion": f"{GROUP}/{VERSION}", "kind": ModelApproval.KIND, "metadata": {"generateName": "modelyard-tries-"}, "spec": spec}

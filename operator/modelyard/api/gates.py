@@ -72,8 +72,8 @@ class IncumbentGate(Schema):
     direction: Annotated[
         Literal["Maximize", "Minimize"] | None,
         Field(
-            description="Maximize: more is better. Minimize: less is. Absent: as the objective of the version's Experiment says,"
-            " if it is of this metric."
+            description="Maximize: more is better. Minimize: less is. Absent: as both versions were trained, by the objective of their"
+            " Experiments at that time, if it is of this metric."
         ),
     ] = None
     tolerance: Annotated[

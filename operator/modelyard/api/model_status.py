@@ -175,7 +175,7 @@ class Rejection(Schema):
     spec_hash: Annotated[str, Field(max_length=16, description="Hash of the stage's spec, without replicas, autoscaling, resources.")]
     attempt: Annotated[int, Field(ge=0, description="The stage's `attempt` at that time.")] = 0
     reason: Annotated[str, Field(max_length=32, description="Why, in a word.")]
-    message: Annotated[str, Field(max_length=256, description="Why, and what to do.")]
+    message: Annotated[str, Field(max_length=248, description="Why, and what to do.")]
     time: Annotated[datetime, Field(description="When.")]
 
 
@@ -195,6 +195,10 @@ class OverrideStatus(Schema):
     ] = None
     since_time: Annotated[datetime, Field(description="When it was first seen.")]
     until_time: Annotated[datetime, Field(description="When it ends: as the spec says, a day after it was first seen at the latest.")]
+    ends_soon: Annotated[
+        bool | None,
+        Field(description="It ends within the hour, or within a tenth of its time if that is less; an event has said so."),
+    ] = None
 
 
 class Draining(Schema):

@@ -1,6 +1,6 @@
 """RegisteredModel: versions, stages, and how each stage is served."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, ClassVar
 
@@ -34,6 +34,7 @@ from modelyard.api.rules import listed, mlflow_text, rule, rules
 from modelyard.api.serving import Autoscaling, RuntimeUpdate, Serving, ServingRuntime
 
 __all__ = [
+    "OVERRIDE_LASTS",
     "REJECTED",
     "Autoscaling",
     "Draining",
@@ -213,6 +214,10 @@ class ModelVersionSpec(Schema):
         return (self.uri or "").rstrip("/") != (recorded.uri or "").rstrip("/")
 
 
+OVERRIDE_LASTS = timedelta(days=1)
+"""How long an override is in force at most, from when it was first seen."""
+
+
 class Override(Schema):
     """Break-glass: a version takes the stage at once, without gates."""
 
@@ -293,6 +298,12 @@ class Stage(Schema):
         return tuple(filter(None, (self.version, self.override.version if self.override else None)))
 
 
+def _waits(stage: str, other: str) -> str:
+    """Return a CEL expression: a stage takes only what has held another one."""
+    by_soak = f"has(self[{stage}].gates) && self[{stage}].gates.exists(g, has(g.soak) && g.soak.stage == {other})"
+    return f"((has(self[{stage}].from) && self[{stage}].from == {other}) || ({by_soak}))"
+
+
 class RegisteredModelSpec(Schema):
     """What a team wants of a model."""
 
@@ -345,6 +356,10 @@ class RegisteredModelSpec(Schema):
                 rule(
                     "self.all(k, !has(self[k].from) || (self[k].from in self && self[k].from != k))",
                     "from names another stage of this model",
+                ),
+                rule(
+                    f"!self.exists(k, self.exists(o, k < o && {_waits('k', 'o')} && {_waits('o', 'k')}))",
+                    "two stages wait for each other, by from or the gate soak, so no version could ever take one: remove one of the two",
                 ),
                 rule(
                     "self.all(k, !has(self[k].gates) || self[k].gates.all(g,"

@@ -1,7 +1,7 @@
 """The status of a TrainingRun: how far it is, and what came of it."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -18,6 +18,7 @@ __all__ = [
     "Metric",
     "MlflowRun",
     "ModelArtifact",
+    "ObjectiveStatus",
     "Progress",
     "Registered",
     "TrainingRunStatus",
@@ -53,6 +54,13 @@ class DatasetStatus(Schema):
 
     digest: Annotated[str, Field(max_length=71, description="sha256 of its bytes.")]
     rows: Annotated[int, Field(ge=0, description="How many rows it has.", json_schema_extra={"format": "int64"})]
+
+
+class ObjectiveStatus(Schema):
+    """What made a run better than another when the training began."""
+
+    metric: Annotated[str, Field(max_length=250, description="Name of the metric in MLflow.")]
+    goal: Annotated[Literal["Maximize", "Minimize"], Field(description="Maximize: more of it is better. Minimize: less of it.")]
 
 
 class ModelArtifact(Schema):
@@ -122,6 +130,13 @@ class TrainingRunStatus(Status):
     ] = ()
     progress: Annotated[Progress | None, Field(description="How far it is.")] = None
     dataset: Annotated[DatasetStatus | None, Field(description="The dataset as it was read.")] = None
+    objective: Annotated[
+        ObjectiveStatus | None,
+        Field(
+            description="The objective of its Experiment when the training began. A gate `incumbent` without a direction judges by it:"
+            " the Experiment's own may be changed later."
+        ),
+    ] = None
     model: Annotated[ModelArtifact | None, Field(description="The model that it logged.")] = None
     candidates: Annotated[
         tuple[Annotated[str, Field(max_length=320)], ...],

@@ -34,6 +34,7 @@ _WORDS = (
     "retry",
     "approve",
     "reject",
+    "override",
     "refresh",
     "history",
     "compare",

@@ -11,9 +11,10 @@ from modelyard.api.approvals import own_work
 from modelyard.api.gates import Gate
 from modelyard.api.model_approval import Decision, ModelApproval
 from modelyard.api.registered_model import RegisteredModel, Stage, VersionStatus
+from modelyard.client import oneself
 from modelyard.client.errors import NotFound, Refused
 from modelyard.client.handles import API_VERSION
-from modelyard.client.kube import Kube, Manifest
+from modelyard.client.kube import Kube
 
 __all__ = ["Saying", "decide", "gates_of"]
 
@@ -52,7 +53,7 @@ def decide(kube: Kube, model: RegisteredModel, saying: Saying, *, dry_run: bool 
     version, stage, gate = saying.version, saying.stage, saying.gate
     known, asked = _version(model, version), _stage(model, stage)
     judged = _gate(model, stage, asked, gate)
-    who = _user(kube)
+    who = oneself.user(kube)
     if saying.decision is Decision.APPROVE and judged.approvals is not None and (why := own_work(who, asked, known)):
         raise Refused(f"{why}, so this approval would not count for {stage} of {model.key}: ask another user to approve it.")
     spec: dict[str, Any] = {"model": model.metadata.name, "stage": stage, "version": version, "digest": known.digest}
@@ -110,12 +111,6 @@ def _gate(model: RegisteredModel, name: str, stage: Stage, gate: str) -> Gate:
     what = f"has several gates approvals: name one of {groups}" if people else "has no gate approvals"
     named = f"; its external gates are {names}: name one" if every and not people else ""
     raise NotFound(f"{name} of {model.key} {what}{named}.", name=name)
-
-
-def _user(kube: Kube) -> str:
-    """Return the user's name as the API server has it."""
-    body: Manifest = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
-    return str(((kube.create(body).get("status") or {}).get("userInfo") or {}).get("username") or "")
 
 
 def _withdraw(kube: Kube, name: str, namespace: str) -> None:

@@ -14,6 +14,10 @@ __all__ = ["Gates", "asked", "gates_of", "returns"]
 _BY_THE_OPERATOR = frozenset({"job", "signed", "smoke"})
 """Kinds whose Pending ends by what the operator itself runs. What any other kind waits for is a
 person, another program, or time."""
+_POLLED = frozenset({"metric", "incumbent", "signature"})
+"""Kinds that wait for what nobody reports: MLflow is asked."""
+_PEOPLE = frozenset({"approvals", "external"})
+"""Kinds that are decided by ModelApprovals."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,23 @@ class Gates:
     def open(self) -> tuple[GateStatus, ...]:
         """Those that have not passed it."""
         return tuple(each for each in self.said if each.verdict is not Verdict.PASS)
+
+    def words(self, gate: GateStatus) -> str:
+        """Return what a gate says and, of one that is open, when it is asked again where its message does not say so."""
+        if any(each.verdict is Verdict.FAIL for each in self.said):
+            return gate.message  # the version is rejected
+        kind = self.kinds.get(gate.name, "")
+        is_polled = gate.verdict is Verdict.ERROR or (gate.verdict is Verdict.PENDING and kind in _POLLED)
+        if is_polled:
+            return f"{gate.message} (asked again every minute)"
+        if gate.verdict is Verdict.PENDING and kind in _PEOPLE:
+            return f"{gate.message} (asked again with each approval)"
+        return gate.message
+
+    @property
+    def by_people(self) -> tuple[GateStatus, ...]:
+        """Those that people or other systems decide; their messages say who did."""
+        return tuple(each for each in self.said if self.kinds.get(each.name) in _PEOPLE)
 
     @property
     def summary(self) -> str:

@@ -9,24 +9,38 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, overload
 
-from modelyard.api.model_approval import Decision, ModelApproval
 from modelyard.api.registered_model import VersionStatus
-from modelyard.client import approving, artifacts, display, predict, progress, refreshing, rest, retrying, sources, text, typed, waiting
+from modelyard.client import (
+    artifacts,
+    display,
+    oneself,
+    overriding,
+    predict,
+    progress,
+    refreshing,
+    rest,
+    retrying,
+    sources,
+    text,
+    typed,
+    waiting,
+)
 from modelyard.client.errors import Failed, NotFound, Refused, Unreachable
 from modelyard.client.handles import API_VERSION, Listing, changes, listed
 from modelyard.client.kube import Kube
 from modelyard.client.kube.reach import Reach
 from modelyard.client.packages import need
+from modelyard.client.people import People
 from modelyard.client.versions import ModelHandle, ModelVersion, Versions
 
 __all__ = ["Models"]
 
 
-class Models:
+class Models(People):
     """The RegisteredModels of a namespace."""
 
     def __init__(self, kube: Kube, reach: Reach) -> None:
-        self._kube = kube
+        super().__init__(kube)
         self._reach = reach
 
     def create(
@@ -157,35 +171,14 @@ class Models:
             TimedOut: It is still on its way.
 
         """
-        patch = {"spec": {"stages": {stage: {"version": version}}}}
+        there = self.get(name).object
+        asked = {"version": version} | oneself.requester(self._kube, there, stage)
+        if stage in there.spec.stages and there.spec.stages[stage].version == version:
+            asked |= overriding.back(there, stage)
+        patch = {"spec": {"stages": {stage: asked}}}
         model = ModelHandle(self._kube, self._kube.patch("RegisteredModel", name, patch))
         changes = (replace(progress.asked_for(model.object, stage), version=version),)
         return waiting.changed(model, changes, f"to make {version or 'no version'} effective in {stage}", seconds, seen)
-
-    def approve(self, name: str, version: str, stage: str, *, gate: str = "", comment: str = "", evidence: str = "") -> ModelApproval:
-        """Approve a version for a stage, as the user who asks; what they said of it before is replaced.
-
-        Args:
-            name: The model.
-            version: The version; its digest is that of its record.
-            stage: The stage.
-            gate: The gate; the stage's gate `approvals` if absent.
-            comment: Why.
-            evidence: Where it can be read why, such as a URL.
-
-        Raises:
-            NotFound: There is no such version, stage or gate.
-            Refused: It would not count: the user asked for the version, or registered it.
-            NotAllowed: Verb `approve` on `registeredmodels/<stage>`; with a gate `attest` on `registeredmodels/<stage>/<gate>`.
-
-        """
-        saying = approving.Saying(version, stage, Decision.APPROVE, gate, comment, evidence)
-        return approving.decide(self._kube, self.get(name).object, saying)
-
-    def reject(self, name: str, version: str, stage: str, *, gate: str = "", comment: str = "", evidence: str = "") -> ModelApproval:
-        """Reject a version for a stage, as the user who asks: it fails the gate. Arguments and errors as of `approve`."""
-        saying = approving.Saying(version, stage, Decision.REJECT, gate, comment, evidence)
-        return approving.decide(self._kube, self.get(name).object, saying)
 
     def refresh(self, name: str, stage: str | None = None, *, seconds: float = 900, seen: waiting.Watching | None = None) -> ModelHandle:
         """Serve the effective version with the operator's current runtime, and wait until it is.

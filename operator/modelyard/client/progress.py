@@ -163,7 +163,8 @@ _UNSEEN = "The operator has not observed it yet."
 def _superseded(model: RegisteredModel, change: Change) -> Progress | None:
     spec = model.spec.stages.get(change.stage)
     version, attempt = (spec.version, spec.attempt) if spec else (None, 0)
-    if change.version not in {version, asked_for(model, change.stage).version}:
+    by_override = spec.override.version if spec and spec.override else None
+    if change.version not in {version, by_override, asked_for(model, change.stage).version}:
         message = f"Another user has since asked for {version or 'no version'}."
     elif attempt < change.attempt:
         message = f"Another user has since set attempt back to {attempt}."
@@ -178,6 +179,8 @@ def _overridden(model: RegisteredModel, stage: StageStatus, change: Change) -> P
         return None
     if stage.blocked is not None and stage.blocked.reason == ModelReason.OVERRIDE_ENDED:
         return Progress(State.FAILED, stage.blocked.message, stage.blocked.reason)
+    if stage.override.version == change.version:  # it is this one, and has just been recorded
+        return None
     until = f"{stage.override.until_time:%Y-%m-%d %H:%M} UTC"
     message = f"An override gives the stage to {stage.override.version} until {until}; until then spec.version decides nothing."
     return Progress(State.SUPERSEDED, message, "Superseded")

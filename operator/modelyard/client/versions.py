@@ -14,7 +14,7 @@ from modelyard.api.registered_model import (
     StepStatus,
     VersionStatus,
 )
-from modelyard.client import display, gates, progress, text
+from modelyard.client import display, gates, overriding, progress, text
 from modelyard.client.errors import NotFound
 from modelyard.client.handles import Handle, Listing
 
@@ -161,7 +161,9 @@ class ModelHandle(Handle[RegisteredModel]):
             if steps:
                 found[f"steps of {stage}"] = [display.Badge(step_text(step), _STEP_TONES[step.state]) for step in steps]
             if (said := gates.gates_of(self.object, stage)) is not None:
-                found[f"gates of {stage}"] = [display.Badge(said.summary), *(_gate_badge(each) for each in said.said)]
+                found[f"gates of {stage}"] = [display.Badge(said.summary), *(_gate_badge(said, each) for each in said.said)]
+            if (overridden := overriding.standing(self.object, stage, datetime.now(UTC))) is not None:
+                found[f"override of {stage}"] = overridden
             if blocker is not None:
                 found[f"{stage} is blocked"] = f"{blocker.reason}: {blocker.message}"
         return found
@@ -188,13 +190,13 @@ def step_text(step: StepStatus) -> str:
     return f"{step.name}: {step.detail}" if step.detail else f"{step.name}: {step.state.lower()}"
 
 
-def gate_text(gate: GateStatus) -> str:
+def gate_text(said: gates.Gates, gate: GateStatus) -> str:
     """Return what a gate says in a few words: `quality Pass: accuracy is 0.95: at least 0.9`."""
-    return f"{gate.name} {gate.verdict}: {gate.message}"
+    return f"{gate.name} {gate.verdict}: {said.words(gate)}"
 
 
-def _gate_badge(gate: GateStatus) -> display.Badge:
-    return display.Badge(gate_text(gate), _VERDICT_TONES[gate.verdict])
+def _gate_badge(said: gates.Gates, gate: GateStatus) -> display.Badge:
+    return display.Badge(gate_text(said, gate), _VERDICT_TONES[gate.verdict])
 
 
 _VERDICT_TONES: Mapping[Verdict, display.Tone] = {

@@ -2,7 +2,6 @@
 
 from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import datetime
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -18,6 +17,7 @@ from modelyard.engine.promotion_metrics import OTHER as _OTHER
 from modelyard.engine.promotion_metrics import PLURAL as _MODELS
 from modelyard.engine.promotion_metrics import SERIES as _SERIES
 from modelyard.engine.promotion_metrics import promotions
+from modelyard.engine.promotion_metrics import seconds as _seconds
 from modelyard.engine.report import conditions_of
 
 __all__ = ["Metrics"]
@@ -183,14 +183,6 @@ class _OnDemand(Collector):
 
 def _reason(kind: str, reason: Any) -> str:
     return str(reason) if reason in _REASONS.get(kind, ()) else _OTHER
-
-
-def _seconds(time: Any) -> float:
-    """Read a time of a status as seconds since 1970; 0 if it is none."""
-    try:
-        return datetime.fromisoformat(time).timestamp()
-    except (ValueError, TypeError, OverflowError):
-        return 0.0
 
 
 def _family(name: str, help_: str, values: Mapping[Place, float], joined: Callable[[Iterable[float]], float]) -> Metric:

@@ -5,6 +5,8 @@ What has ended is counted when it is written (`Metrics.ended`).
 
 from collections import Counter as Tally
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import Any
 
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 
@@ -12,7 +14,7 @@ from modelyard.api.gates import Verdict
 from modelyard.api.registered_model import ModelReason, RegisteredModel
 from modelyard.plan import Manifest
 
-__all__ = ["OTHER", "PLURAL", "SERIES", "promotions"]
+__all__ = ["OTHER", "PLURAL", "SERIES", "promotions", "seconds"]
 
 PLURAL = RegisteredModel.PLURAL
 """Whose objects `promotions` reads."""
@@ -25,7 +27,7 @@ _FROZEN = frozenset({ModelReason.FROZEN, ModelReason.FREEZE_INVALID})
 
 
 def promotions(models: Iterable[Manifest]) -> Iterator[Metric]:
-    """Return what the gates of all stages say now, and how many stages have rejected what they ask for.
+    """Return what the gates of all stages say now, how many stages have rejected what they ask for, and which wait for people.
 
     Args:
         models: RegisteredModels as the API server has them.
@@ -34,6 +36,7 @@ def promotions(models: Iterable[Manifest]) -> Iterator[Metric]:
     gates: Tally[tuple[str, ...]] = Tally()
     rejected: Tally[tuple[str, ...]] = Tally()
     frozen: Tally[tuple[str, ...]] = Tally()
+    awaited: dict[tuple[str, ...], float] = {}
     for body in models:
         namespace = str(body["metadata"]["namespace"])
         asked: Mapping[str, Manifest] = (body.get("spec") or {}).get("stages") or {}
@@ -44,17 +47,52 @@ def promotions(models: Iterable[Manifest]) -> Iterator[Metric]:
                     gates[namespace, name, gate["verdict"]] += 1
             rejected[namespace, name] += _is_rejected(known[name])
             frozen[namespace, name] += (known[name].get("blocked") or {}).get("reason") in _FROZEN
+            if (since := _awaited_since(known[name])) is not None:
+                awaited[namespace, str(body["metadata"]["name"]), name] = since
     yield _family("modelyard_gates", "Gates by what they say now.", ("namespace", "stage", "verdict"), gates)
     help_ = "Models whose stage has rejected the version that it asks for."
     yield _family("modelyard_stages_rejected", help_, ("namespace", "stage"), +rejected)
     help_ = "Models whose stage waits for the end of a freeze."
     yield _family("modelyard_stages_frozen", help_, ("namespace", "stage"), +frozen)
+    yield _awaited(awaited)
 
 
 def _is_rejected(stage: Manifest) -> bool:
     blocker = stage.get("blocked") or {}
     found = ((each.get("version"), each.get("reason")) for each in stage.get("rejected") or ())
     return bool(blocker.get("needsAction")) and (stage.get("desired"), blocker.get("reason")) in found
+
+
+def _awaited_since(stage: Manifest) -> float | None:
+    """Return since when a stage waits for people, or for another system, in seconds since 1970; None: it does not."""
+    if (stage.get("blocked") or {}).get("reason") != ModelReason.APPROVAL_WANTED:
+        return None
+    step = next((each for each in stage.get("steps") or () if each.get("name") == "approval"), None)
+    return (seconds(step.get("sinceTime")) or None) if step is not None else None
+
+
+def _awaited(since: Mapping[tuple[str, ...], float]) -> Metric:
+    """Return a gauge of the stages that wait the longest, each in a series; of the others the longest wait."""
+    labels = ("namespace", "model", "stage")
+    family = GaugeMetricFamily(
+        "modelyard_approval_wanted_timestamp_seconds",
+        "Since when a stage waits for people or another system to approve, in seconds since 1970.",
+        labels=labels,
+    )
+    oldest = sorted(since.items(), key=lambda each: (each[1], each[0]))
+    for place, value in oldest[:SERIES]:
+        family.add_metric(place, value)
+    if rest := oldest[SERIES:]:
+        family.add_metric((OTHER,) * len(labels), rest[0][1])
+    return family
+
+
+def seconds(time: Any) -> float:
+    """Read a time of a status as seconds since 1970; 0 if it is none."""
+    try:
+        return datetime.fromisoformat(time).timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return 0.0
 
 
 def _family(name: str, help_: str, labels: tuple[str, ...], values: Mapping[tuple[str, ...], int]) -> Metric:

@@ -7,6 +7,7 @@ from modelyard.api.blocker import Blocker
 from modelyard.api.gates import Verdict
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.api.registered_model import StepState
+from modelyard.registered_model.circles import trapped
 from modelyard.registered_model.gates.judging import Result, asked_in, judge
 from modelyard.registered_model.step import DETAIL, Step, rejected
 from modelyard.registered_model.view import StageView
@@ -21,6 +22,8 @@ def comes_from(view: StageView, _now: datetime) -> Step:
     version = view.versions[wanted.version]
     if any(each.stage == stage and each.digest == wanted.digest for each in version.held):
         return Step("from", StepState.DONE, f"{wanted.version} has held {stage}")
+    if (stuck := _in_a_circle("from", view)) is not None:
+        return stuck
     message = (
         f"{wanted.version} has not held {stage}, and {view.name} takes only what has (spec.stages.{view.name}.from)."
         f" {_stable(view)}. Promote it there first: modelyard promote {view.model.metadata.name} {wanted.version} --to {stage}"
@@ -48,11 +51,13 @@ def asked(step: str, view: StageView, now: datetime) -> Step:
         return rejected(view, step, Reason.GATE_FAILED, _said(failed), now)
     open_ = [result for result in results if result.status.verdict is not Verdict.PASS]
     passed = f"{len(results) - len(open_)} of {len(results)} pass"
+    again = min((result.again for result in results if result.again is not None), default=None)
     if not open_:
-        return Step(step, StepState.DONE, passed)
+        return Step(step, StepState.DONE, passed, requeue_after=again)
+    if step == "gates" and (stuck := _in_a_circle(step, view)) is not None:
+        return stuck
     wanted = view.wanted
     assert wanted is not None, "the step before admits it"
-    again = min((result.again for result in results if result.again is not None), default=None)
     blocker = Blocker.of(Reason.GATES_PENDING, f"{wanted.version} waits for its gates ({passed}). {_stable(view)}. {_said(open_)}")
     if step == "approval" and any(result.status.verdict is Verdict.PENDING for result in open_):
         command = f"modelyard approve {view.model.metadata.name} {wanted.version} --stage {view.name}"
@@ -60,6 +65,17 @@ def asked(step: str, view: StageView, now: datetime) -> Step:
         blocker = Blocker.of(Reason.APPROVAL_WANTED, message)
     detail = f"{passed}; waits for {', '.join(result.status.name for result in open_)}"
     return Step(step, StepState.WAITING, detail[:DETAIL], blocker=blocker, requeue_after=again)
+
+
+def _in_a_circle(step: str, view: StageView) -> Step | None:
+    """Return a step that no version can pass, because the stages wait for one another; None: it can be passed."""
+    wanted = view.wanted
+    assert wanted is not None, "the step before admits it"
+    why = trapped(view.model.spec.stages, view.name, view.versions[wanted.version])
+    if why is None:
+        return None
+    blocker = Blocker.of(Reason.WAITING_FOR_STAGE, f"{why} {_stable(view)}.", needs_action=True)
+    return Step(step, StepState.FAILED, why[:DETAIL], blocker=blocker)
 
 
 def _said(results: Iterable[Result]) -> str:

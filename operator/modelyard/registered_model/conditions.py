@@ -36,19 +36,33 @@ def standing(model: RegisteredModel, stages: Mapping[str, StageStatus]) -> tuple
 
 
 def news(before: Mapping[str, StageStatus], after: Mapping[str, StageStatus]) -> tuple[Event, ...]:
-    """Return an Event for each stage that begins to wait for another stage or for gates, whose gate failed, or whose override ended.
+    """Return an Event for each stage that begins to wait for another stage or for gates, whose gate failed, or whose override ends.
 
     The conditions name one stage, or all in one sentence. Where theirs is the same sentence it is told once.
     """
     events = []
     for name, stage in after.items():
         blocker, earlier = stage.blocked, before.get(name, StageStatus()).blocked
+        if (ending := _ends_soon(name, before.get(name, StageStatus()), stage)) is not None:
+            events.append(ending)
         if blocker is None or (earlier is not None and earlier.reason == blocker.reason):
             continue
         if blocker.reason not in {Reason.GATE_FAILED, Reason.OVERRIDE_ENDED} and not _waits(stage):
             continue
         events.append(Event(blocker.reason, _of_stage(name, blocker).message, blocker.needs_action))
     return tuple(events)
+
+
+def _ends_soon(name: str, before: StageStatus, after: StageStatus) -> Event | None:
+    """Return the Event about an override that ends soon; None: it does not, or that has been said."""
+    override = after.override
+    if override is None or not override.ends_soon or (before.override is not None and before.override.ends_soon):
+        return None
+    message = (
+        f"{name}: the override ends at {override.until_time:%Y-%m-%d %H:%M:%S} UTC. {after.version or 'Nothing'} keeps serving then, and a"
+        f" person decides: make it the version (spec.stages.{name}.version), go back by raising attempt, or set the override again."
+    )
+    return Event("OverrideEndsSoon", message, warning=True)
 
 
 def _waits(stage: StageStatus) -> bool:

@@ -354,7 +354,7 @@ def in_sync(model: RegisteredModel, owned: tuple[Manifest, ...]) -> bool:
     status = model.status
     if status.observed_generation != model.metadata.generation or not (status.is_true("Ready") and status.is_true("Synced")):
         return False
-    if any(stage.candidate is not None or stage.draining for stage in status.stages.values()):
+    if any(stage.candidate is not None or stage.draining or stage.override for stage in status.stages.values()):
         return False
     if any(each["kind"] == "Job" for each in owned):  # of a gate: it is to be read, or deleted
         return False

@@ -7,13 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from modelyard.api.experiment import Experiment, Objective
 from modelyard.api.gates import GATES, Gate
 from modelyard.api.mlmodel import MLMODEL_LIMIT, Signature, read_signature
 from modelyard.api.model_approval import ModelApproval
 from modelyard.api.registered_model import RegisteredModel, VersionStatus
 from modelyard.api.text import Words
-from modelyard.api.training_run import TrainingRun
+from modelyard.api.training_run import ObjectiveStatus, TrainingRun
 from modelyard.errors import Forbidden, Invalid
 from modelyard.kube.jobs import POD_COMES, of_kind, podless_since
 from modelyard.kube.names import CONNECTION_SECRET
@@ -27,8 +26,8 @@ __all__ = ["creation_errors", "gather", "heard"]
 _SHOWN = 100
 
 
-async def gather(model: RegisteredModel, cluster: Cluster, tenant: Tenant) -> Evidence:
-    """Read the evidence of the gates that have not answered.
+async def gather(model: RegisteredModel, tenant: Tenant) -> Evidence:
+    """Read from MLflow and S3 what the gates judge by that have not answered.
 
     Raises:
         Unavailable: MLflow or S3 did not answer.
@@ -36,8 +35,6 @@ async def gather(model: RegisteredModel, cluster: Cluster, tenant: Tenant) -> Ev
     """
     runs: dict[str, TrackedRun | str | None] = {}
     signatures: dict[str, Signature | str | None] = {}
-    training_runs: dict[str, TrainingRun] = {}
-    objectives: dict[str, Objective] = {}
     for gate, candidate, holder in _open(model):
         versions = [version for version in (candidate, holder) if version is not None]
         if gate.kind in {"metric", "incumbent"}:
@@ -48,13 +45,7 @@ async def gather(model: RegisteredModel, cluster: Cluster, tenant: Tenant) -> Ev
             for version in versions:
                 if str(version.digest) not in signatures:
                     signatures[str(version.digest)] = await _signature(version, tenant)
-        if gate.kind in {"incumbent", "dataset"} and (run := _training_run(candidate, cluster, model)) is not None:
-            training_runs[run.metadata.name] = run
-            # One that was deleted and made again under its name is another run, and may be of another Experiment.
-            is_its = run.status.mlflow is not None and run.status.mlflow.run_id == candidate.run_id
-            if is_its and (objective := _objective(run, cluster)) is not None:
-                objectives[candidate.name] = objective
-    return Evidence(runs, signatures, training_runs, objectives)
+    return Evidence(runs, signatures)
 
 
 async def creation_errors(owned: Iterable[Manifest], cluster: Cluster, words: Words, now: datetime) -> dict[str, str]:
@@ -75,18 +66,37 @@ async def creation_errors(owned: Iterable[Manifest], cluster: Cluster, words: Wo
 
 
 async def heard(model: RegisteredModel, cluster: Cluster, found: Evidence) -> Evidence:
-    """Return the evidence with what people say, where a gate asks them. It takes neither MLflow nor S3.
+    """Return the evidence with what Kubernetes has: where versions were trained, and what people say. It takes neither MLflow nor S3.
 
     Raises:
         ModelyardError: Kubernetes did not answer.
 
     """
+    found = _trained(model, cluster, found)
     if not any(asks_people(gate) for gate, _, _ in _open(model)):
         return found
     meta = model.metadata
     bodies = (body for body in cluster.select("modelapprovals", meta.namespace) if body["spec"]["model"] == meta.name)
     approvals = tuple(map(ModelApproval.parse, bodies))
     return replace(found, approvals=approvals, unguarded=await cluster.unguarded(meta.namespace))
+
+
+def _trained(model: RegisteredModel, cluster: Cluster, found: Evidence) -> Evidence:
+    """Return the evidence with the TrainingRuns that versions came from, and their objectives, where a gate judges by them."""
+    training_runs: dict[str, TrainingRun] = {}
+    objectives: dict[str, ObjectiveStatus] = {}
+    for gate, candidate, holder in _open(model):
+        if gate.kind not in {"incumbent", "dataset"}:
+            continue
+        for version in (candidate, holder):
+            if version is None or (run := _training_run(version, cluster, model)) is None:
+                continue
+            training_runs[run.metadata.name] = run
+            # One that was deleted and made again under its name is another run, and may be of another Experiment.
+            is_its = run.status.mlflow is not None and run.status.mlflow.run_id == version.run_id
+            if is_its and run.status.objective is not None:
+                objectives[version.name] = run.status.objective
+    return replace(found, training_runs=training_runs, objectives=objectives)
 
 
 def _open(model: RegisteredModel) -> Iterator[tuple[Gate, VersionStatus, VersionStatus | None]]:
@@ -122,8 +132,3 @@ async def _signature(version: VersionStatus, tenant: Tenant) -> Signature | str 
 def _training_run(version: VersionStatus, cluster: Cluster, model: RegisteredModel) -> TrainingRun | None:
     body = cluster.get("trainingruns", model.metadata.namespace, version.training_run) if version.training_run else None
     return TrainingRun.parse(body) if body is not None else None
-
-
-def _objective(run: TrainingRun, cluster: Cluster) -> Objective | None:
-    body = cluster.get("experiments", run.metadata.namespace, run.spec.experiment)
-    return Experiment.parse(body).spec.objective if body is not None else None

@@ -4,12 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from modelyard.api.blocker import Blocker
-from modelyard.api.experiment import Objective
 from modelyard.api.freeze import Calendar
 from modelyard.api.mlmodel import MLModel, Signature
 from modelyard.api.model_approval import ModelApproval
 from modelyard.api.registered_model import RegisteredModel
-from modelyard.api.training_run import TrainingRun
+from modelyard.api.training_run import ObjectiveStatus, TrainingRun
 from modelyard.errors import ModelyardError
 from modelyard.kube.names import CONNECTION_SECRET
 from modelyard.plan import Manifest
@@ -60,7 +59,7 @@ class Evidence:
         runs: MLflow runs by id; None: there is none.
         signatures: By digest of the version; None: the model has none.
         training_runs: TrainingRuns by name.
-        objectives: By version, the objective of the Experiment that it came from.
+        objectives: By version, the objective of the Experiment that it came from, when its training began.
         creation_errors: By the uid of a gate's Job that has no pod, why Kubernetes can create none.
         approvals: The ModelApprovals that name the model.
         unguarded: Why they cannot be believed; None: the API server takes none in another's name.
@@ -70,7 +69,7 @@ class Evidence:
     runs: Mapping[str, TrackedRun | str | None] = field(default_factory=dict)
     signatures: Mapping[str, Signature | str | None] = field(default_factory=dict)
     training_runs: Mapping[str, TrainingRun] = field(default_factory=dict)
-    objectives: Mapping[str, Objective] = field(default_factory=dict)
+    objectives: Mapping[str, ObjectiveStatus] = field(default_factory=dict)
     creation_errors: Mapping[str, str] = field(default_factory=dict)
     approvals: tuple[ModelApproval, ...] = ()
     unguarded: str | None = None

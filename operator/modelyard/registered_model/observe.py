@@ -18,7 +18,7 @@ from modelyard.kube.names import ADOPT_ANNOTATION, ALLOW_CODE_LABEL, CONNECTION_
 from modelyard.kube.pod_state import pod_end
 from modelyard.kube.pod_words import cleaned
 from modelyard.plan import Manifest
-from modelyard.ports import Cluster, Ports, Tenant, TrackedModel, TrackedVersion
+from modelyard.ports import Ports, Tenant, TrackedModel, TrackedVersion
 from modelyard.registered_model.declarations import declarations
 from modelyard.registered_model.evidence import creation_errors, gather, heard
 from modelyard.registered_model.neighbours import neighbours
@@ -52,7 +52,7 @@ async def observe(model: RegisteredModel, ports: Ports, now: datetime) -> Observ
         ports.doubt(meta.namespace)
     try:
         tenant = await ports.tenant(meta.namespace)
-        found = await _external(model, found, tenant, ports.cluster)
+        found = await _external(model, found, tenant)
     except ModelyardError as error:
         found = replace(found, dependency_error=error)
     if meta.deletion_timestamp is None:
@@ -78,7 +78,7 @@ def _concerns(model: RegisteredModel, run: Manifest) -> bool:
     return named or (run["spec"].get("register") or {}).get("model") == model.metadata.name
 
 
-async def _external(model: RegisteredModel, found: Observation, tenant: Tenant, cluster: Cluster) -> Observation:
+async def _external(model: RegisteredModel, found: Observation, tenant: Tenant) -> Observation:
     name = mlflow_model_name(model.metadata.namespace, model.metadata.name)
     tracked = await tenant.tracking.model(name)
     found = replace(found, model=tracked, tracking_url=tenant.tracking_url, pods_secret=tenant.pods_secret)
@@ -87,7 +87,7 @@ async def _external(model: RegisteredModel, found: Observation, tenant: Tenant, 
     versions = await tenant.tracking.versions(name)
     read = _to_read(model, versions)
     artifacts = {version.name: await _artifacts(version, tenant) for version in read}
-    found = replace(found, versions=versions, artifacts=artifacts, evidence=await gather(model, cluster, tenant))
+    found = replace(found, versions=versions, artifacts=artifacts, evidence=await gather(model, tenant))
     return replace(found, sources=await _sources(model, found, tenant))
 
 

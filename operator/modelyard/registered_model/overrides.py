@@ -8,13 +8,13 @@ what comes next.
 from datetime import UTC, datetime, timedelta
 
 from modelyard.api.blocker import Blocker
+from modelyard.api.registered_model import OVERRIDE_LASTS, Override, OverrideStatus, Stage, StageStatus, VersionStatus
 from modelyard.api.registered_model import ModelReason as Reason
-from modelyard.api.registered_model import Override, OverrideStatus, Stage, StageStatus, VersionStatus
 
-__all__ = ["LONGEST", "carried_out", "desired", "end", "has_put", "in_force", "noted", "trouble"]
+__all__ = ["carried_out", "desired", "end", "has_put", "in_force", "kept", "next_time", "noted", "trouble"]
 
-LONGEST = timedelta(days=1)
-"""How long an override is in force at most, from when it was first seen."""
+_SOON, _TENTH = timedelta(hours=1), 10
+"""How long before its end people are told: an hour, or a tenth of its time if that is less."""
 _FIRST = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -68,8 +68,8 @@ def desired(spec: Stage | None, status: StageStatus, now: datetime) -> str | Non
     return status.version if _lasts(spec, status) else spec.version
 
 
-def trouble(name: str, spec: Stage | None, status: StageStatus, now: datetime) -> Blocker | None:
-    """Return what a person has to do about an override that is not in force."""
+def trouble(model: str, name: str, spec: Stage | None, status: StageStatus, now: datetime) -> Blocker | None:
+    """Return what a person has to do about an override of a model's stage that is not in force."""
     if spec is None or in_force(spec, status, now) is not None:
         return None
     known, asked = status.override, spec.override
@@ -78,9 +78,11 @@ def trouble(name: str, spec: Stage | None, status: StageStatus, now: datetime) -
     if _lasts(spec, status):
         patch = f'{{"spec":{{"stages":{{"{name}":{{"override":null,"version":"{status.version}"}}}}}}}}'
         back = f'{{"spec":{{"stages":{{"{name}":{{"override":null,"attempt":{max(spec.attempt, known.attempt) + 1}}}}}}}}}'
+        kept = f"modelyard promote {model} {status.version} --to {name}"
+        left = f"modelyard rollback {model} --stage {name} --to {spec.version}, or -p '{back}'" if spec.version else f"-p '{back}'"
         message = (
-            f"{_ended(known, asked, status, now)}, and {status.version} is still serving. Make it the version: kubectl patch mlmodel <name>"
-            f" --type merge -p '{patch}'. Or go back to {spec.version or 'nothing'}: -p '{back}'."
+            f"{_ended(known, asked, status, now)}, and {status.version} is still serving. Make it the version: {kept}, or kubectl patch"
+            f" mlmodel {model} --type merge -p '{patch}'. Or go back to {spec.version or 'nothing'}: {left}."
         )
         return Blocker.of(Reason.OVERRIDE_ENDED, message, needs_action=True)
     if asked is None or not _is(known, asked) or status.version == asked.version:
@@ -106,6 +108,24 @@ def end(spec: Stage | None, status: StageStatus) -> OverrideStatus | None:
     if known is None or spec is None:
         return None
     return known if _is_named(spec, status) or _lasts(spec, status) else None
+
+
+def kept(spec: Stage | None, status: StageStatus, now: datetime) -> OverrideStatus | None:
+    """Return what stays recorded of an override, with whether it ends soon: people are told once, when that is recorded."""
+    known = end(spec, status)
+    if known is None or in_force(spec, status, now) is None or now < _soon(known):
+        return known
+    return known.model_copy(update={"ends_soon": True})
+
+
+def next_time(spec: Stage | None, status: StageStatus, now: datetime) -> datetime | None:
+    """Return when an override that is in force stands otherwise though nothing changes: when it ends soon, and when it ends."""
+    known = in_force(spec, status, now)
+    return None if known is None else min(each for each in (_soon(known), known.until_time) if each > now)
+
+
+def _soon(known: OverrideStatus) -> datetime:
+    return known.until_time - min(_SOON, (known.until_time - known.since_time) / _TENTH)
 
 
 def carried_out(spec: Stage | None, status: StageStatus) -> OverrideStatus | None:
@@ -140,5 +160,5 @@ def _is(known: OverrideStatus, asked: Override) -> bool:
 
 def _until(asked: Override, since: datetime) -> datetime:
     # Any offset is one moment, and a moment of the first or last year may have none in UTC.
-    last = since + LONGEST
+    last = since + OVERRIDE_LASTS
     return last if asked.until >= last else max(asked.until, _FIRST).astimezone(UTC).replace(microsecond=0)

@@ -52,7 +52,9 @@ def decide_stage(view: StageView, now: datetime) -> StageDecision:
     asked = view.spec.override.version if view.spec is not None and view.spec.override is not None else ""
     if (noted := overrides.noted(view.spec, view.status, view.versions.get(asked), now)) is not None:
         # It counts from here on, for the bytes that the version has now.
-        return StageDecision(view.status.model_copy(update={"override": noted}), record=True)
+        was = view.status.override
+        blocked = view.status.blocked if was is not None and was.since_time == noted.since_time else None  # it spoke of the one before
+        return StageDecision(view.status.model_copy(update={"override": noted, "blocked": blocked}), record=True)
     if view.desired is None:
         return _cleared(view, now)
     if view.status.candidate not in {None, view.wanted}:
@@ -112,7 +114,7 @@ def _cleared(view: StageView, now: datetime) -> StageDecision:
         attempt=view.attempt,
         rejected=view.status.rejected,
         override=overrides.end(view.spec, view.status),
-        blocked=overrides.trouble(view.name, view.spec, view.status, now),
+        blocked=overrides.trouble(view.model.metadata.name, view.name, view.spec, view.status, now),
     )
     return StageDecision(status, serving.everything(view, but=kept))
 
@@ -125,14 +127,18 @@ def _steady(view: StageView, now: datetime) -> StageDecision:
         update={"desired": view.desired, "attempt": view.attempt, "start_time": None, "draining": serving.draining(view, now)}
     )
     status = status.model_copy(update={"steps": _last_done(view.status)} | _still_judged(view, stable))
-    status = status.model_copy(update={"override": overrides.end(view.spec, view.status)})
+    status = status.model_copy(update={"override": overrides.kept(view.spec, view.status, now)})
     if not view.is_served:
         none = _NO_PODS | {"blocked": None, "draining": ()}
         return StageDecision(status.model_copy(update=none), serving.everything(view, but=_templates(view)), requeue_after=_until(view))
     actions = (*serving.workload(view, stable), *serving.routes(view, stable))
     gone, left = serving.expired(view, [stable], now)
     gone = (*serving.unneeded(view), *gone)
-    blocker = _unwell(view, stable) or overrides.trouble(view.name, view.spec, view.status, now) or freezes.trouble(view)
+    blocker = (
+        _unwell(view, stable)
+        or overrides.trouble(view.model.metadata.name, view.name, view.spec, view.status, now)
+        or freezes.trouble(view)
+    )
     status = status.model_copy(update=_pods(view, stable) | {"blocked": blocker})
     return _acting(view, status, (*actions, *gone), min((each for each in (left, _until(view)) if each is not None), default=None))
 
@@ -180,13 +186,17 @@ def _changing(view: StageView, now: datetime) -> StageDecision:
             "draining": serving.draining(view, now),
         }
     )
-    waits = [each for each in (left, step.requeue_after, _until(view)) if each is not None]
+    if view.override is not None:
+        status = status.model_copy(update={"override": overrides.kept(view.spec, view.status, now)})
+    # Also of the steps that are done: what a gate has passed may end by time.
+    waits = [each for each in (left, *(each.requeue_after for each in progress), _until(view)) if each is not None]
     return _acting(view, status, (*actions, *step.actions, *gone), min(waits, default=None))
 
 
 def _until(view: StageView) -> timedelta | None:
-    """Return how long the override is in force that decides now."""
-    return view.override.until_time - view.now if view.override is not None else None
+    """Return how long the override that decides now stands as it does: it ends soon, and it ends."""
+    time = overrides.next_time(view.spec, view.status, view.now)
+    return time - view.now if time is not None else None
 
 
 def _judged(view: StageView, now: datetime) -> dict[str, object]:

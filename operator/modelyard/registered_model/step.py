@@ -15,7 +15,7 @@ __all__ = ["DETAIL", "RETRY_REFUSED", "Step", "drain", "refused_step", "rejected
 
 DETAIL = 128
 """Characters of a step's detail."""
-_REJECTIONS, _REMEMBERED = 3, 256
+_REJECTIONS, _REMEMBERED = 3, 248
 RETRY_REFUSED = timedelta(seconds=30)
 _FIELDS = {word: f"serving.{word}" for word in ("resources", "nodeSelector", "tolerations", "autoscaling", "replicas")}
 """By a word of the API server's refusal the field of a stage that it is about."""

@@ -13,6 +13,7 @@ from modelyard.api.training_run import (
     Metric,
     MlflowRun,
     ModelArtifact,
+    ObjectiveStatus,
     Progress,
     TrainingRun,
     TrainingRunStatus,
@@ -67,6 +68,7 @@ def known(
             "metrics": _metrics(tracked, observation.words),
             "progress": progress or (old.progress if same else None),
             "dataset": outcome.dataset(pods) or _dataset(tracked) or old.dataset,
+            "objective": _objective(observation) if old.start_time is None else old.objective,
             "model": _artifact(observation) or old.model,
             "candidates": tuple(observation.words(each)[:320] for each in observation.candidates) or old.candidates,
             "start_time": old.start_time or tracked.start,
@@ -87,6 +89,11 @@ def failed_for_good(status: TrainingRunStatus, failure: Failure, message: str, e
 def _mlflow(observation: Observation, tracked: TrackedRun) -> MlflowRun:
     url = f"{observation.tracking_url}/#/experiments/{tracked.experiment}/runs/{tracked.id}"
     return MlflowRun(run_id=tracked.id, experiment_id=tracked.experiment, url=url)
+
+
+def _objective(observation: Observation) -> ObjectiveStatus | None:
+    asked = observation.experiment.spec.objective if observation.experiment is not None else None
+    return ObjectiveStatus(metric=asked.metric, goal=asked.goal) if asked is not None else None
 
 
 def _metrics(tracked: TrackedRun, words: Words) -> tuple[Metric, ...]:

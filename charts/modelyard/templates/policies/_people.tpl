@@ -83,7 +83,7 @@ variables:
     && (variables.owners != variables.ownersBefore
     || object.metadata.?finalizers.orValue([]) != (oldObject == null ? [] : oldObject.metadata.?finalizers.orValue([])))
 validations:
-# The operator tries this one by a dry run, and knows it by its words (operator/modelyard/adapters/kubernetes_approvals.py).
+# The operator tries this one by a dry run, and knows it by its words (operator/modelyard/api/approvals.py).
 - expression: "request.operation != 'CREATE' || variables.approval.approver == variables.who"
   messageExpression: "'spec.approver must be who creates the approval: write ' + variables.who"
   message: "spec.approver must be who creates the approval"

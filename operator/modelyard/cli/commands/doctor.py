@@ -16,7 +16,7 @@ from modelyard.api.experiment import Experiment
 from modelyard.api.kinds import KINDS
 from modelyard.api.registered_model import RegisteredModel
 from modelyard.api.training_run import TrainingRun
-from modelyard.cli.commands import outside
+from modelyard.cli.commands import outside, rights
 from modelyard.cli.commands.session import Session, now, opened
 from modelyard.cli.exits import Exit
 from modelyard.cli.options import Where
@@ -74,7 +74,7 @@ def _looked(session: Session) -> Iterator[Finding]:
             yield Finding(kind.PLURAL, Verdict.BAD, str(error), _INSTALL)
             return
     yield from _definitions(session)
-    yield from _rights(session, objects)
+    yield from rights.findings(session, [each for each in objects if isinstance(each, RegisteredModel)])
     yield from _operator(session)
     yield from _objects(objects, now())
     yield from outside.findings(session)
@@ -130,38 +130,6 @@ def _paths(part: Manifest, above: str) -> Iterator[str]:
     for inner in (part.get("items"), part.get("additionalProperties")):
         if isinstance(inner, dict):
             yield from _paths(inner, f"{above}[]")
-
-
-def _rights(session: Session, objects: Sequence[Resource[Any, Any]]) -> Iterator[Finding]:
-    """Say what the user may do here, in the groups in which roles give it."""
-    stages = sorted({stage for each in objects if isinstance(each, RegisteredModel) for stage in each.spec.stages})
-    asked = [
-        ("to look", "modelyard-viewer", [("list", "experiments"), ("watch", "trainingruns"), ("get", "registeredmodels")]),
-        ("to train", "modelyard-editor", [("create", "trainingruns"), ("delete", "trainingruns"), ("patch", "registeredmodels")]),
-        ("to read logs", "view", [("list", "pods"), ("get", "pods/log")]),
-        ("to download", "a Role that names the Secret modelyard-connection", [("get", "secrets")]),
-        ("to predict from here", "edit", [("get", "services"), ("list", "pods"), ("create", "pods/portforward")]),
-        *((f"to promote to {stage}", _releasing(stage), [("promote", f"registeredmodels/{stage}")]) for stage in stages),
-        ("to purge", "modelyard-release-manager", [("purge", kind.PLURAL) for kind in (Experiment, TrainingRun, RegisteredModel)]),
-    ]
-    allowed = []
-    for words, role, rights in asked:
-        lacking = [f"{verb} {resource}" for verb, resource in rights if not _can(session, verb, resource)]
-        if lacking:
-            yield Finding("rights", Verdict.WARNING, f"{words}: you may not {', '.join(lacking)}", f"If you need it, ask for {role}.")
-        else:
-            allowed.append(words)
-    if allowed:
-        yield Finding("rights", Verdict.GOOD, ", ".join(allowed))
-
-
-def _releasing(stage: str) -> str:
-    """Name the roles that promote to a stage, the narrow one first."""
-    return f"a Role with the verb promote on registeredmodels/{stage} (group {GROUP}), or modelyard-release-manager, which has every stage"
-
-
-def _can(session: Session, verb: str, resource: str) -> bool:
-    return session.kube.can(verb, resource, name="modelyard-connection" if resource == "secrets" else "")
 
 
 def _operator(session: Session) -> Iterator[Finding]:

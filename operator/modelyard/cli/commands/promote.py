@@ -10,7 +10,7 @@ from modelyard.cli.commands.session import Session, now, opened
 from modelyard.cli.options import Where
 from modelyard.cli.views.history import before
 from modelyard.cli.views.history import change as drawn
-from modelyard.client import retrying
+from modelyard.client import oneself, overriding, retrying
 from modelyard.client.errors import NotFound
 from modelyard.client.kube import Manifest
 from modelyard.client.progress import asked_for
@@ -77,14 +77,18 @@ def _change(session: Session, model: RegisteredModel, stage: str, version: str, 
     known += [*(each.name for each in model.status.versions), *model.spec.versions]
     if version not in known:
         raise NotFound(f"{model.key} has no version {version}. It has: {', '.join(dict.fromkeys(known)) or 'none yet'}.", name=version)
+    wanted: Manifest = {"version": version}
     if model.spec.stages[stage].version == version:
+        wanted = overriding.back(model, stage)  # an override that has ended: its version stays until a person decides
+    else:
+        wanted |= oneself.requester(session.kube, model, stage)
+    if wanted:
+        session.screen.tell(drawn(model, stage, version, now()))
+        patch = _patch(model, stage, version, wanted, asked.reason)
+        body = session.kube.patch("RegisteredModel", model.metadata.name, patch, dry_run=asked.dry_run)
+    else:
         session.screen.tell(Text(f"{model.key}  {stage}: the spec asks for {version} already; nothing is written."))
         body = session.kube.get("RegisteredModel", model.metadata.name)
-    else:
-        session.screen.tell(drawn(model, stage, version, now()))
-        body = session.kube.patch(
-            "RegisteredModel", model.metadata.name, _patch(model, stage, version, asked.reason), dry_run=asked.dry_run
-        )
     _ended(session, body, stage, version, asked)
 
 
@@ -103,9 +107,9 @@ def _ended(session: Session, body: Manifest, stage: str, version: str, asked: As
         session.print_objects([body], single=True)
 
 
-def _patch(model: RegisteredModel, stage: str, version: str, reason: str) -> Manifest:
+def _patch(model: RegisteredModel, stage: str, version: str, wanted: Manifest, reason: str) -> Manifest:
     """Return the merge patch. The reason of an earlier change does not stand beside this one."""
-    patch: Manifest = {"spec": {"stages": {stage: {"version": version}}}}
+    patch: Manifest = {"spec": {"stages": {stage: wanted}}}
     said = REASON_ANNOTATION + stage
     if reason or said in model.metadata.annotations:
         patch["metadata"] = {"annotations": {said: f"{version}: {reason}" if reason else None}}

@@ -1,5 +1,6 @@
 """Gates of a stage: a line for each, with its verdict, since when, and what it says or waits for."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from rich.text import Text
@@ -26,16 +27,17 @@ def head(gates: Gates) -> Text:
     return Text.assemble("gates    ", (gates.summary, style))
 
 
-def gate_lines(gates: Gates, now: datetime) -> list[Text]:
-    """Return a line for each gate: a mark, its name, its verdict, since when, why."""
-    longest = max((len(gate.name) for gate in gates.said), default=0)
-    ages = [age(gate.time, now) for gate in gates.said]
+def gate_lines(gates: Gates, now: datetime, some: Sequence[GateStatus] | None = None) -> list[Text]:
+    """Return a line for each gate, or for some: a mark, its name, its verdict, since when, why, and when it is asked again."""
+    said = gates.said if some is None else some
+    longest = max((len(gate.name) for gate in said), default=0)
+    ages = [age(gate.time, now) for gate in said]
     widest = max(map(len, ages), default=0)
     lines = []
-    for gate, since in zip(gates.said, ages, strict=True):
+    for gate, since in zip(said, ages, strict=True):
         mark, style = _MARKS[gate.verdict]
         line = Text.assemble((mark, style), f" {gate.name.ljust(longest)}  ", (gate.verdict.ljust(_VERDICTS), style))
-        line.append(f"  {since.rjust(widest)}  {gate.message}")
+        line.append(f"  {since.rjust(widest)}  {gates.words(gate)}")
         lines.append(line)
     return lines
 

@@ -70,8 +70,8 @@ def before(model: RegisteredModel, stage: str) -> str | None:
     return ended[max(ended)] if ended else None
 
 
-def change(model: RegisteredModel, stage: str, version: str | None, now: datetime) -> Text:
-    """Say what a promotion will change, before it does."""
+def change(model: RegisteredModel, stage: str, version: str | None, now: datetime, *, is_asked: bool = True) -> Text:
+    """Say what a promotion will change, before it does; with `is_asked`, which gates are asked."""
     status = model.status.stages.get(stage) or StageStatus()
     held = status.version
     lines = [
@@ -88,6 +88,7 @@ def change(model: RegisteredModel, stage: str, version: str | None, now: datetim
             )
         elif name:
             lines.append(Text(f"  {does:<5}  {name}: not registered yet; the stage waits for it", style="yellow"))
-    if version is not None and (gates := asked_line(asked(model, stage), returns=version if returns(model, stage, version) else None)):
-        lines.append(gates)
+    if is_asked and version is not None:
+        gates = asked_line(asked(model, stage), returns=version if returns(model, stage, version) else None)
+        lines += [gates] if gates else []
     return Text("\n").join(lines)

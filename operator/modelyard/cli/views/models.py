@@ -15,6 +15,7 @@ from modelyard.cli.views import gates as gate_views
 from modelyard.cli.views import runs as run_views
 from modelyard.cli.views.steps import roll_out, step_lines
 from modelyard.cli.views.text import bar, standing, style_of
+from modelyard.client import overriding
 from modelyard.client.gates import gates_of
 from modelyard.client.progress import asked_for, moving_steps, stage_blocker
 from modelyard.client.table import Cell
@@ -107,6 +108,8 @@ def _stage(root: Tree, model: RegisteredModel, name: str, now: datetime, *, wide
         branch.add(Text.assemble("traffic  ", bar(percent, 10), f" {percent}% {version}  ", (pods, style), f"  {stage.url}"))
     if stage.version and not stage.url:
         branch.add(Text("not served: its serving has replicas 0", style="dim"))
+    if (overridden := overriding.standing(model, name, now)) is not None:
+        branch.add(Text.assemble("override ", (overridden, "yellow")))
     blocker = stage_blocker(model, name)
     if (moving := roll_out(model, name, now)) is not None:
         steps = branch.add(moving)
@@ -118,14 +121,13 @@ def _stage(root: Tree, model: RegisteredModel, name: str, now: datetime, *, wide
 
 
 def _gates(branch: Tree, model: RegisteredModel, name: str, now: datetime, *, wide: bool) -> bool:
-    """Draw what a stage's gates say; return whether what is waited for is drawn. Passed ones are counted."""
+    """Draw what a stage's gates say; return whether what is waited for is drawn. Passed ones are counted, but for who approved."""
     gates = gates_of(model, name)
     if gates is None:
         return False
     drawn = branch.add(gate_views.head(gates))
-    if gates.open or wide:
-        for line in gate_views.gate_lines(gates, now):
-            drawn.add(line)
+    for line in gate_views.gate_lines(gates, now, gates.said if gates.open or wide else gates.by_people):
+        drawn.add(line)
     return bool(gates.open)
 
 

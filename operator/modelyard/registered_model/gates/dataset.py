@@ -1,6 +1,6 @@
 """The gate `dataset`: what the version's TrainingRun read, and when. Pure."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from modelyard.api.base import parse_duration
 from modelyard.api.gates import Gate
@@ -9,6 +9,8 @@ from modelyard.registered_model.gates.judged import Judged, failed, passed
 from modelyard.registered_model.view import StageView
 
 __all__ = ["judge"]
+
+_SECOND = timedelta(seconds=1)
 
 
 def judge(gate: Gate, view: StageView, candidate: VersionStatus, now: datetime) -> Judged:
@@ -25,6 +27,10 @@ def judge(gate: Gate, view: StageView, candidate: VersionStatus, now: datetime) 
     read, began = run.status.dataset, run.status.start_time
     if asked.digest is not None and read.digest != asked.digest:
         return failed(f"it was trained on {read.digest[:15]}..., not on {asked.digest[:15]}...")
-    if asked.max_age is not None and now - began > parse_duration(asked.max_age):
+    said = f"trained on {read.digest[:15]}..., read at {began:%Y-%m-%d %H:%M} UTC"
+    if asked.max_age is None:
+        return passed(said)
+    ends = began + parse_duration(asked.max_age)
+    if now > ends:
         return failed(f"its dataset was read at {began:%Y-%m-%d %H:%M} UTC, more than {asked.max_age} ago")
-    return passed(f"trained on {read.digest[:15]}..., read at {began:%Y-%m-%d %H:%M} UTC")
+    return passed(f"{said}; too old after {ends:%Y-%m-%d %H:%M} UTC", again=ends - now + _SECOND)

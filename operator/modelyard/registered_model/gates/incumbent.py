@@ -24,7 +24,7 @@ def judge(gate: Gate, view: StageView, candidate: VersionStatus, _now: datetime)
     known = view.versions.get(incumbent.version)
     if known is None or known.digest != incumbent.digest:
         return erroneous(f"the record of {incumbent.version}, which holds {stage}, is lost")
-    direction = asked.direction or _objective(asked, candidate, view.evidence)
+    direction = asked.direction or _direction(asked, (candidate, known), view.evidence)
     if isinstance(direction, Judged):
         return direction
     mine, theirs = (metric_of(version, asked.metric, view.evidence) for version in (candidate, known))
@@ -61,12 +61,21 @@ def _number(value: Fraction) -> str:
         return "more than 1.8e+308"
 
 
-def _objective(asked: IncumbentGate, candidate: VersionStatus, evidence: Evidence) -> str | Judged:
-    """Return the direction of the objective of the Experiment that the version came from."""
-    objective = evidence.objectives.get(candidate.name)
-    if objective is None or objective.metric != asked.metric:
-        return erroneous(f"no Experiment of {candidate.name} has {asked.metric} as its objective: set incumbent.direction")
-    return objective.goal
+def _direction(asked: IncumbentGate, versions: tuple[VersionStatus, ...], evidence: Evidence) -> str | Judged:
+    """Return the direction in which both versions were trained, as their TrainingRuns recorded it.
+
+    Who trains may write an Experiment, and change its objective; the gate is theirs who may promote.
+    """
+    goals = []
+    for version in versions:
+        objective = evidence.objectives.get(version.name)
+        if objective is None or objective.metric != asked.metric:
+            return erroneous(f"{version.name} was not trained with {asked.metric} as its objective: set incumbent.direction")
+        goals.append(objective.goal)
+    if len(set(goals)) > 1:
+        trained = ", ".join(f"{version.name} to {goal.lower()} it" for version, goal in zip(versions, goals, strict=True))
+        return erroneous(f"which {asked.metric} is better? trained were {trained}: set incumbent.direction")
+    return goals[0]
 
 
 def _samples(asked: IncumbentGate, versions: tuple[VersionStatus, VersionStatus], evidence: Evidence) -> Judged | None:

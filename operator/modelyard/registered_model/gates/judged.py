@@ -21,7 +21,7 @@ class Judged:
         verdict: In a word.
         message: Why, with the figures; the list of gates in the status cuts it at 140 characters, conditions and events do not.
         incumbent: First digits of the digest of the version that it was compared with.
-        again: When a Pending or an Error is looked at again, though nothing changed.
+        again: When it is looked at again, though nothing changed: a Pending, an Error, a Pass that ends.
 
     """
 
@@ -31,9 +31,9 @@ class Judged:
     again: timedelta | None = None
 
 
-def passed(message: str, incumbent: str | None = None) -> Judged:
-    """Return a Pass."""
-    return Judged(Verdict.PASS, message, incumbent)
+def passed(message: str, incumbent: str | None = None, *, again: timedelta | None = None) -> Judged:
+    """Return a Pass; `again` is None unless it ends by time alone."""
+    return Judged(Verdict.PASS, message, incumbent, again)
 
 
 def failed(message: str, incumbent: str | None = None) -> Judged:

@@ -1,7 +1,8 @@
 """The gates of a stage, asked about the version that it is to take. Pure.
 
 A verdict is for a version, its digest, the gate's spec and, where there is one, the incumbent. A Pass
-and a Fail are remembered, a Pass by people only from the switch on; Pending and Error are asked again.
+and a Fail are remembered; Pending and Error are asked again. What ends without a change of the version,
+a Pass by people and one with an age, is remembered only from the switch on.
 A Fail is asked again when the rejection that came of it is no longer in force.
 """
 
@@ -30,14 +31,15 @@ class _Kind:
     Attributes:
         judge: Who judges.
         step: The step of the promotion in which it is asked.
-        by_people: It is judged from objects of Kubernetes alone, and in every round until the
-            Service routes to the version: a Pass is withdrawn with what it came from.
+        by_people: It is judged by ModelApprovals.
+        is_local: It is judged from objects of Kubernetes alone, also while MLflow or S3 is away.
 
     """
 
     judge: Judge
     step: str = "gates"
     by_people: bool = False
+    is_local: bool = False
 
 
 _KINDS: dict[str, _Kind] = {
@@ -45,11 +47,11 @@ _KINDS: dict[str, _Kind] = {
     "incumbent": _Kind(incumbent.judge),
     "signature": _Kind(signature.judge),
     "soak": _Kind(soak.judge),
-    "dataset": _Kind(dataset.judge),
+    "dataset": _Kind(dataset.judge, is_local=True),
     "job": _Kind(tries.judge, "trial"),
     "smoke": _Kind(tries.judge, "trial"),
-    "approvals": _Kind(approvals.approvals, "approval", by_people=True),
-    "external": _Kind(approvals.external, "approval", by_people=True),
+    "approvals": _Kind(approvals.approvals, "approval", by_people=True, is_local=True),
+    "external": _Kind(approvals.external, "approval", by_people=True, is_local=True),
 }
 
 
@@ -91,8 +93,8 @@ def asked_in(step: str, gates: tuple[Gate, ...]) -> frozenset[str]:
 def _result(gate: Gate, view: StageView, version: VersionStatus, now: datetime) -> Result:
     if (known := _remembered(gate, view.model, view.name, view.status, version)) is not None:
         return Result(known, message=known.message)
-    kind, before = _KINDS[gate.kind], _recorded(gate, view.status, version)
-    if kind.by_people and before is not None and before.verdict is Verdict.PASS and view.is_routed:
+    before = _recorded(gate, view.status, version)
+    if _may_end(gate) and before is not None and before.verdict is Verdict.PASS and view.is_routed:
         return Result(before, message=before.message)
     said = _said(gate, view, version, now)
     same = before is not None and (before.verdict, before.message) == (said.verdict, said.message[:_MESSAGE])
@@ -113,7 +115,7 @@ def asks_people(gate: Gate) -> bool:
 
 
 def _said(gate: Gate, view: StageView, version: VersionStatus, now: datetime) -> Judged:
-    if view.dependencies_down and not _KINDS[gate.kind].by_people:
+    if view.dependencies_down and not _KINDS[gate.kind].is_local:
         return _AWAY
     # Evidence is read for versions of the status only: without it a judge would take "not read" for "there is none".
     if not any((each.name, each.digest) == (version.name, version.digest) for each in view.model.status.versions):
@@ -137,12 +139,20 @@ def _remembered(gate: Gate, model: RegisteredModel, stage: str, status: StageSta
         return None
     if known.verdict is Verdict.FAIL:
         return known if rejection_of(model.spec.stages[stage], status, version.name, str(version.digest)) is not None else None
-    if known.verdict is not Verdict.PASS or _KINDS[gate.kind].by_people:
+    if known.verdict is not Verdict.PASS or _may_end(gate):
         return None
     if gate.compared is None:
         return known
     holder = holder_of(model, gate.compared.stage or stage)
     return known if known.incumbent == (holder.short if holder else None) else None
+
+
+def _may_end(gate: Gate) -> bool:
+    """Tell whether a Pass may end though version and incumbent stay: it is withdrawn with what it came from, or by time.
+
+    It is judged in every round until the Service routes to the version.
+    """
+    return _KINDS[gate.kind].by_people or (gate.dataset is not None and gate.dataset.max_age is not None)
 
 
 def _recorded(gate: Gate, status: StageStatus, version: VersionStatus) -> GateStatus | None:
