@@ -37,6 +37,9 @@ __all__ = [
     "RUN_ID",
     "SCRIPT_FOLDER",
     "SERVING_PORT",
+    "SIGNING_FILE",
+    "SIGNING_FOLDER",
+    "SIGNING_SECRET",
     "TIMEOUT",
     "TRAINER",
     "VERSION_HEADER",
@@ -82,6 +85,8 @@ CANDIDATE_STAGE = "MODELYARD_CANDIDATE_STAGE"
 """The stage that it is to take."""
 CANDIDATE_URL = "MODELYARD_CANDIDATE_URL"
 """Where a pod of it answers, and nothing else does; only where the gate asks for that."""
+SIGNING_SECRET = "MODELYARD_SIGNING_SECRET"  # noqa: S105 - the names of a Secret and its key
+"""`<Secret>/<key>`: what the run's model is signed with, as messages name it; absent: it is not signed."""
 WORKERS = "MODELYARD_WORKERS"
 """Processes of a model server."""
 MAX_BODY = "MODELYARD_MAX_REQUEST_BYTES"
@@ -101,6 +106,9 @@ SCRIPT_FOLDER = "/etc/modelyard-script"
 REQUESTS_FOLDER = "/etc/modelyard-requests"
 REQUESTS_FILE = "requests.json"
 """In REQUESTS_FOLDER: what the gate `smoke` sends."""
+SIGNING_FOLDER = "/etc/modelyard-signing"
+SIGNING_FILE = "key.pem"
+"""In SIGNING_FOLDER: the private key that a run's model is signed with."""
 DATASET_FOLDER = "/modelyard/data"
 MODEL_FOLDER = "/modelyard/model"
 

@@ -48,6 +48,7 @@ _KINDS: dict[str, _Kind] = {
     "dataset": _Kind(dataset.judge),
     "job": _Kind(tries.judge, "trial"),
     "smoke": _Kind(tries.judge, "trial"),
+    "signed": _Kind(tries.judge, "trial"),
     "approvals": _Kind(approvals.approvals, "approval", by_people=True),
     "external": _Kind(approvals.external, "approval", by_people=True),
 }
