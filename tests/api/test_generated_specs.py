@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from modelyard.api.base import Resource
 from modelyard.api.kinds import KINDS
 from modelyard.api.schema import crd
-from tests.api.objects import DIGEST, Manifest, approval, experiment, model, training_run
+from tests.api.objects import DIGEST, PUBLIC_KEY, Manifest, approval, experiment, model, training_run
 from tests.api.specs import ODD, changed, paths, specs
 from tests.harness import Cluster
 
@@ -125,6 +125,7 @@ RICH = {
                             "tolerance": "0.001",
                         },
                     },
+                    {"name": "signed", "signed": {"keys": [PUBLIC_KEY]}},
                     {"name": "approvals", "approvals": {"atLeast": 2, "expireAfter": "7d", "excludeRegistrar": "Required"}},
                     {"name": "external", "external": {}},
                 ],
@@ -209,6 +210,9 @@ def test_every_field_of_the_schema_is_reached(kind: str):
         ".trainer.script.configMap",
         ".trainer.script.key",
         ".trainer.external",
+        ".trainer.sign",
+        ".trainer.sign.secret",
+        ".trainer.sign.key",
         ".dataset.rows",
     }
     assert set(leaves(SCHEMAS[kind])) - set(reached(RICH[kind]["spec"], SCHEMAS[kind])) - excused == set()

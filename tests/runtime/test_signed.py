@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -11,10 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from modelyard.api.digest import FileDigest, tree_digest
-from modelyard_runtime.signature import FILE, LIMIT, fingerprint, sign
+from modelyard_runtime.fetch import local_tree
+from modelyard_runtime.signature import FILE, LIMIT, differences, fingerprint, public_key, sign, verify
+from tests.pages import DOCS, blocks, script
 from tests.runtime.programs import Ended, environment, program
 from tests.runtime.test_fetch import put
 from tests.runtime.test_training import PARAMETERS, XGBOOST, Pod, cards, parquet
@@ -118,6 +122,25 @@ def test_a_key_that_is_none_is_named_before_anything_is_asked(tmp_path: Path):
     ended = program(tmp_path, "signed", "--key", MINE, "--key", "x", env={"MODELYARD_CANDIDATE_URI": "", "MODELYARD_CANDIDATE_DIGEST": ""})
     assert (ended.code, ended.said["reason"]) == (67, "SignatureInvalid")
     assert ended.said["message"] == "key 2 of the gate cannot be used: it is no public key in PEM"
+
+
+def test_the_page_of_the_gate_signs_and_verifies_as_it_says_and_names_its_key(tmp_path: Path):
+    page = DOCS / "gates" / "signed.md"
+    (signs,) = [block.text for block in blocks(page) if block.not_run]
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "MLmodel").write_text("flavors: {}")
+    folder = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    typed = "\n".join(["set -e", signs, script(page)])
+    done = subprocess.run(
+        ["bash", "-c", typed], cwd=tmp_path, env={"PATH": folder}, capture_output=True, text=True, check=False, timeout=240
+    )
+    assert done.returncode == 0, done.stderr
+    model = next(each for each in yaml.safe_load_all(page.read_text().partition("```yaml\n")[2].partition("```")[0]))
+    (key,) = model["spec"]["stages"]["production"]["gates"][0]["signed"]["keys"]
+    assert done.stdout.splitlines()[-1] == fingerprint(public_key(key))
+    ours = public_key((tmp_path / "signing.pub").read_text())
+    said = verify((tmp_path / "model" / FILE).read_bytes(), [ours])
+    assert differences(said.files, local_tree(tmp_path / "model")) == []
 
 
 # --- trainings that sign ------------------------------------------------------------------------------
