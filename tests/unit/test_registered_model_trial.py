@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from modelyard.api.gates import Gate
 from modelyard.api.registered_model import RegisteredModel
 from modelyard.kube.names import IDENTITY_LABEL
 from modelyard.plan import Apply, Manifest
@@ -17,15 +16,13 @@ from modelyard.registered_model.gates import pods
 from modelyard.registered_model.gates.judging import judge
 from modelyard.registered_model.observation import Evidence
 from modelyard.registered_model.stage import StageDecision
-from tests.unit.builders import MINUTE, NOW, RUNTIME, SECOND, live, pod
+from tests.unit.builders import MINUTE, NOW, SECOND, live, pod
 from tests.unit.models import A, B, C, after, decided, does, pods_of, recorded_first, refusing, routes_to, served, stage_of, view_of
 
 JOB = {"name": "integration", "job": {"image": "team/test:1", "command": ["pytest"], "env": [{"name": "SUITE", "value": "$(A)"}]}}
 ASKS = {"name": "integration", "job": {"image": "team/test:1", "candidate": "Served"}}
 DIGEST = "sha256:" + "1" * 64
 SMOKE = {"name": "answers", "smoke": {"requests": {"configMap": "cases", "key": "c.json", "digest": DIGEST}, "maxLatency": "50ms"}}
-PEM = "-----BEGIN PUBLIC KEY-----\nMFkw$(A)\n-----END PUBLIC KEY-----\n"
-SIGNED = {"name": "signed", "signed": {"keys": [PEM, PEM]}}
 THEN, STAMP = NOW - 2 * SECOND, "2026-01-01T11:59:58Z"
 
 
@@ -55,10 +52,6 @@ def pod_of(
     phase = "Running" if code is None else "Failed" if code else "Succeeded"
     phase = status.pop("phase", phase)
     return pod(job, phase, statuses=[{"name": "gate", "state": state}], **status)
-
-
-def said(reason: str) -> dict[str, str]:
-    return {"text": f'{{"reason": "{reason}", "message": "why"}}'}
 
 
 def told(model: RegisteredModel, *owned: Manifest, **more: Any) -> tuple[str, str, timedelta | None]:
@@ -138,22 +131,6 @@ def test_the_smoke_job_runs_in_the_candidates_runtime_and_gets_no_keys():
     assert container["command"][-2:] == ["--max-latency", "50ms"]
     (requests,) = [each["configMap"] for each in job["spec"]["template"]["spec"]["volumes"] if each["name"] == "requests"]
     assert requests == {"name": "cases", "items": [{"key": "c.json", "path": "requests.json"}], "optional": True}
-
-
-def test_the_signed_job_reads_the_version_with_the_keys_of_s3_and_nothing_else_of_the_secret():
-    decision = decided(begun(SIGNED), *STABLE)
-    assert does(decision) == ["apply Job/vb"], "the candidate has no pod"
-    spec = applied(decision, "Job")["spec"]
-    (container,) = spec["template"]["spec"]["containers"]
-    env = {each["name"]: each.get("value") or each["valueFrom"]["secretKeyRef"]["key"] for each in container["env"]}
-    assert (env["MODELYARD_CANDIDATE_URI"], env["MODELYARD_CANDIDATE_DIGEST"]) == ("s3://b/vb", B.digest)
-    assert (env["AWS_SECRET_ACCESS_KEY"], "envFrom" in container) == ("AWS_SECRET_ACCESS_KEY", False)
-    literal = PEM.replace("$", "$$")
-    assert container["command"] == ["python", "-m", "modelyard_runtime.signed", "--key", literal, "--key", literal]
-    assert (spec["backoffLimit"], spec["template"]["spec"]["activeDeadlineSeconds"]) == (0, 3600)
-    newer = replace(view_of(begun(SIGNED)), runtime=replace(RUNTIME, image="registry/modelyard/runtime:newer"))
-    (container,) = pods.job(newer, Gate.model_validate(SIGNED))["spec"]["template"]["spec"]["containers"]
-    assert container["image"] == "registry/modelyard/runtime:newer", "one that knows the gate, whatever the candidate is served by"
 
 
 # --- the candidate's own pod --------------------------------------------------------------------------
@@ -306,40 +283,6 @@ def test_what_is_missing_is_not_asked_for_at_once():
     job = job_of(MODEL, end="Failed", at=OLD)
     forged = told(MODEL, job, pod_of(job, 66, '{"reason": "RequestsMissing", "message": "why"}'))
     assert forged[:2] == ("Fail", "exit code 66: why"), "the words of our program count for our program only"
-
-
-@pytest.mark.parametrize(
-    ("ended", "verdict", "said"),
-    [
-        (said("SignatureMissing"), "Fail", "the signature: why"),
-        (said("SignatureInvalid"), "Fail", "the signature: why"),
-        (said("ArtifactDigestMismatch"), "Fail", "its files: why"),
-        (said("ArtifactInvalid"), "Fail", "its files: why"),
-        (said("ArtifactMissing"), "Error", "its files: why"),
-        (said("StoreUnavailable"), "Error", "its files: why"),
-        (said("ConnectionRefused"), "Error", "its files: why"),
-        (said("LoadFailed"), "Error", "its files: why"),
-        ({"text": '{"reason": ["SignatureInvalid"], "message": "forged"}'}, "Error", "exit code 1: forged"),
-        ({"text": "Traceback"}, "Error", "exit code 1: Traceback"),
-        ({"why": "OOMKilled"}, "Error", "it used more memory than its limit"),
-        ({"reason": "DeadlineExceeded"}, "Error", "it did not end within 60 minutes"),
-    ],
-)
-def test_only_a_word_about_the_files_fails_a_signed_gate_and_anything_else_is_asked_again(ended: dict[str, Any], verdict: str, said: str):
-    model = begun(SIGNED)
-    job = job_of(model, end="Failed")
-    assert told(model, job, pod_of(job, 1, **ended))[:2] == (verdict, said)
-    job = job_of(model, end="Failed", at=OLD)
-    later = does(decided(model, *STABLE, job, pod_of(job, 1, **ended)))
-    assert later == ([f"delete Job/{job['metadata']['name']}"] if verdict == "Error" else [])
-
-
-def test_a_signed_version_passes_by_the_name_of_its_key_and_is_not_asked_twice():
-    model = begun(SIGNED)
-    job = job_of(model, end="Complete")
-    passing = decided(model, *STABLE, job, pod_of(job, 0, '{"message": "signed by the key 0123456789abcdef, 7 files"}'))
-    assert passing.status.gates[0].message == "exit code 0: signed by the key 0123456789abcdef, 7 files"
-    assert "apply Job/vb" not in does(decided(after(model, passing), *STABLE))
 
 
 def test_a_job_without_a_pod_says_why_and_one_that_is_refused_is_made_in_the_next_reconcile():

@@ -199,6 +199,10 @@ class Sign(Schema):
     ]
 
 
+_SIGNING = tuple(name for name, kind in TRAINERS.items() if kind.program)
+"""Trainers whose program is ours: it signs what they logged."""
+
+
 class Trainer(Schema):
     """Who trains: exactly one."""
 
@@ -209,8 +213,8 @@ class Trainer(Schema):
                 f"name exactly one trainer: {', '.join([*TRAINERS][:-1])} or {[*TRAINERS][-1]}",
             ),
             rule(
-                "!has(self.sign) || has(self.xgboost) || has(self.script)",
-                "sign is for xgboost and script. With container and external leave it out, and sign the model's folder yourself"
+                f"!has(self.sign) || {' || '.join(f'has(self.{name})' for name in _SIGNING)}",
+                f"sign is for {' and '.join(_SIGNING)}. With container and external leave it out, and sign the model's folder yourself"
                 " before you log it: model_signing sign key --private_key KEY --signature FOLDER/model.sig FOLDER",
             ),
         )

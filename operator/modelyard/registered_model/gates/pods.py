@@ -44,9 +44,9 @@ from modelyard.registered_model import build
 from modelyard.registered_model.gates.judged import hash_of
 from modelyard.registered_model.view import StageView
 
-__all__ = ["SMOKE_TIMEOUT", "job", "job_name", "live_job", "pods_of", "timeout_of"]
+__all__ = ["job", "job_name", "live_job", "pods_of", "timeout_of"]
 
-SMOKE_TIMEOUT, SIGNED_TIMEOUT = timedelta(minutes=10), timedelta(hours=1)
+_SMOKE_TIMEOUT, _SIGNED_TIMEOUT = timedelta(minutes=10), timedelta(hours=1)
 """`signed` reads the whole model once: 360 GB at 100 MB a second."""
 _KEPT_SECONDS = 24 * 60 * 60
 """How long Kubernetes keeps a Job that has ended, for its log; the operator deletes most of them before."""
@@ -89,7 +89,7 @@ def timeout_of(gate: Gate) -> timedelta:
     """Return how long one try may take."""
     if gate.job is not None:
         return max(parse_duration(gate.job.timeout), timedelta(seconds=1))
-    return SIGNED_TIMEOUT if gate.signed is not None else SMOKE_TIMEOUT
+    return _SIGNED_TIMEOUT if gate.signed is not None else _SMOKE_TIMEOUT
 
 
 def job(view: StageView, gate: Gate) -> Manifest:
