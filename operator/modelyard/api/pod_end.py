@@ -156,8 +156,8 @@ class PodReason(StrEnum):
         Exit.INVALID,
         _FINAL,
         (
-            "Sign the model when it is trained (trainer.sign of its TrainingRun), or its folder before it is logged"
-            " (model_signing sign key --signature model.sig), and register it as another version."
+            "Sign the model's files (trainer.sign of a TrainingRun, or model_signing sign key --signature model.sig),"
+            " and register them as another version."
         ),
     )
     """The version's files hold no signature."""
