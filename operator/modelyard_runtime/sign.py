@@ -43,7 +43,7 @@ def signing_key() -> "EllipticCurvePrivateKey | None":
         Failure: SigningKeyUnusable. Its message holds nothing of the key.
 
     """
-    if not (named := os.environ.get(wire.SIGNING_SECRET)):
+    if not (named := os.environ.get(wire.SIGNED_BY)):
         return None
     from modelyard_runtime import signature  # noqa: PLC0415 - a tenth of a second that most trainings do not need
 

@@ -37,9 +37,9 @@ __all__ = [
     "RUN_ID",
     "SCRIPT_FOLDER",
     "SERVING_PORT",
+    "SIGNED_BY",
     "SIGNING_FILE",
     "SIGNING_FOLDER",
-    "SIGNING_SECRET",
     "TIMEOUT",
     "TRAINER",
     "VERSION_HEADER",
@@ -85,8 +85,9 @@ CANDIDATE_STAGE = "MODELYARD_CANDIDATE_STAGE"
 """The stage that it is to take."""
 CANDIDATE_URL = "MODELYARD_CANDIDATE_URL"
 """Where a pod of it answers, and nothing else does; only where the gate asks for that."""
-SIGNING_SECRET = "MODELYARD_SIGNING_SECRET"  # noqa: S105 - the names of a Secret and its key
-"""`<Secret>/<key>`: what the run's model is signed with, as messages name it; absent: it is not signed."""
+SIGNED_BY = "MODELYARD_SIGNED_BY"
+"""`<Secret>/<key>`: what the run's model is signed with, as messages name it; absent: it is not signed. The name says nothing of
+secrets: it would be masked in the pod's words."""
 WORKERS = "MODELYARD_WORKERS"
 """Processes of a model server."""
 MAX_BODY = "MODELYARD_MAX_REQUEST_BYTES"

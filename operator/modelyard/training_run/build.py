@@ -170,7 +170,7 @@ def _trainer(run: TrainingRun, runtime: Runtime) -> dict[str, Any]:
 
 def _signing(container: dict[str, Any], wanted: Sign) -> dict[str, Any]:
     """Return the trainer's container with the key that it signs with; the step before it, which reads the dataset, has none."""
-    told = [*container["env"], {"name": wire.SIGNING_SECRET, "value": f"{wanted.secret}/{wanted.key}"}]
+    told = [*container["env"], {"name": wire.SIGNED_BY, "value": f"{wanted.secret}/{wanted.key}"}]
     mount = {"name": _SIGNING, "mountPath": wire.SIGNING_FOLDER, "readOnly": True}
     return container | {"env": told, "volumeMounts": [*container["volumeMounts"], mount]}
 
