@@ -11,8 +11,9 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,7 @@ from modelyard_runtime.outcome import Failure, run_until_stopped, unwritable
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-__all__ = ["fetch", "local_tree", "main"]
+__all__ = ["fetch", "fetched", "hashed", "local_tree", "main", "told"]
 
 _STREAMS = 8
 _MEGABYTE = 1e6
@@ -56,15 +57,47 @@ def fetch(uri: str, digest: str, target: Path) -> int:
         return sum(file.size for file in have)
     partial = target.with_name(f".{target.name}.partial")
     try:
+        with told(f"{uri} cannot be written to {target}"):
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir(parents=True)
+            files = fetched(uri, digest, partial.joinpath)
+            shutil.rmtree(target, ignore_errors=True)
+            partial.rename(target)
+    finally:
         shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        files = _download(uri, partial)
-        if (found := tree_digest(files)) != digest:
-            total = sum(file.size for file in files)
-            message = f"{uri} is not what was registered: expected {digest}, got {found} of {len(files)} files, {total} bytes"
-            raise Failure(PodReason.DIGEST_MISMATCH, message)
-        shutil.rmtree(target, ignore_errors=True)
-        partial.rename(target)
+    return sum(file.size for file in files)
+
+
+def _nowhere(_path: str) -> Path:
+    return Path(os.devnull)
+
+
+def fetched(uri: str, digest: str, place: Callable[[str], Path] = _nowhere) -> list[FileDigest]:
+    """Write every file of the tree at `uri` to where `place` says, and return them. Call it inside of `told`.
+
+    Raises:
+        Failure: ArtifactDigestMismatch: they are written, and are not those of the digest.
+        s3.StoreError: See `told`.
+
+    """
+    files = hashed(uri, place)
+    if (found := tree_digest(files)) != digest:
+        total = sum(file.size for file in files)
+        message = f"{uri} is not what was registered: expected {digest}, got {found} of {len(files)} files, {total} bytes"
+        raise Failure(PodReason.DIGEST_MISMATCH, message)
+    return files
+
+
+@contextmanager
+def told(unwritten: str) -> Iterator[None]:
+    """Turn what the store and the disk say into a Failure: ArtifactMissing, ConnectionRefused, StoreUnavailable or VolumeFull.
+
+    Args:
+        unwritten: What cannot be written, and where, if the disk is the cause.
+
+    """
+    try:
+        yield
     except s3.Unreachable as error:
         raise Failure(PodReason.STORE_UNAVAILABLE, str(error)) from error
     except s3.Denied as error:
@@ -72,10 +105,7 @@ def fetch(uri: str, digest: str, target: Path) -> int:
     except s3.StoreError as error:
         raise Failure(PodReason.ARTIFACT_MISSING, str(error)) from error
     except OSError as error:
-        raise unwritable(error, f"{uri} cannot be written to {target}", PodReason.ARTIFACT_INVALID) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return sum(file.size for file in files)
+        raise unwritable(error, unwritten, PodReason.ARTIFACT_INVALID) from error
 
 
 class _Cancelled(Exception):
@@ -123,14 +153,20 @@ def _plan(store: "S3Client", uri: str) -> tuple[str, dict[str, tuple[str, int]]]
     return place.bucket, listed
 
 
-def _download(uri: str, folder: Path) -> list[FileDigest]:
-    """Stream every file of the tree into the folder, several side by side."""
+def hashed(uri: str, place: Callable[[str], Path] = _nowhere) -> list[FileDigest]:
+    """Stream every file of the tree to where `place` says, several side by side, and hash it; by default nothing is kept.
+
+    Raises:
+        Failure: ArtifactMissing or ArtifactInvalid.
+        s3.StoreError: See `told`.
+
+    """
     store = s3.client(_STREAMS)
     bucket, listed = _plan(store, uri)
     progress = _Progress(len(listed), sum(size for _, size in listed.values()))
 
     def one(path: str, key: str) -> FileDigest:
-        target = folder / path
+        target = place(path)
         target.parent.mkdir(parents=True, exist_ok=True)
         sha256, size = s3.save(store, bucket, key, target, progress.arrived)
         return FileDigest(path, size, sha256)

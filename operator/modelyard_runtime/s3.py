@@ -6,7 +6,7 @@ What the bytes mean, and what is done with them, does not belong here.
 import hashlib
 import os
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,7 +15,21 @@ from modelyard.api.artifacts import S3Kind, read_s3_error
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-__all__ = ["Denied", "Entry", "Gone", "StoreError", "TooLarge", "Unreachable", "client", "entries", "listing", "read", "remove", "save"]
+__all__ = [
+    "Denied",
+    "Entry",
+    "Gone",
+    "StoreError",
+    "TooLarge",
+    "Unreachable",
+    "client",
+    "entries",
+    "listing",
+    "read",
+    "remove",
+    "save",
+    "uploading",
+]
 
 _CHUNK = 1 << 20
 _RESUMES = 5
@@ -190,6 +204,20 @@ def save(store: "S3Client", bucket: str, key: str, target: Path, arrived: Callab
                 if resume == _RESUMES or not size or not isinstance(translated, Unreachable):
                     raise translated from error
     raise AssertionError("unreachable")
+
+
+@contextmanager
+def uploading(what: str) -> Iterator[None]:
+    """Turn what boto3 raises while somebody else's code uploads `what` into a StoreError."""
+    from boto3.exceptions import Boto3Error  # noqa: PLC0415
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+
+    try:
+        yield
+    except (Boto3Error, BotoCoreError, ClientError) as error:
+        # `upload_file` raises an exception of its own, while it handles the one with the store's answer.
+        inner = error.__context__ if isinstance(error, Boto3Error) else None
+        raise _translated(inner if isinstance(inner, Exception) else error, what) from error
 
 
 def _translated(error: Exception, what: str) -> StoreError:

@@ -3,7 +3,7 @@
     python -m modelyard_runtime.script /etc/modelyard-script/train.py
 
 The file needs nothing of ours, and gets nothing but its environment: what it logs is its own business. In which experiment is not
-(`scripted`).
+(`scripted`), and its model is signed where the run asks for that (`sign`).
 """
 
 import argparse
@@ -17,6 +17,7 @@ from pathlib import Path
 from types import FrameType
 
 from modelyard.api.pod_end import Exit, PodReason
+from modelyard_runtime import sign, tracking
 from modelyard_runtime.outcome import Failure, run
 from modelyard_runtime.scripted import environment
 
@@ -73,7 +74,11 @@ def main() -> None:
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="its arguments")
     options = parser.parse_args()
     check(options.path)
-    sys.exit(execute(options.path, options.arguments))
+    key = sign.signing_key()
+    code = execute(options.path, options.arguments)
+    if key is not None and code == 0:
+        sign.sign_logged(tracking.run_id(), key)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from modelyard.api.pod_end import PodReason
-from modelyard_runtime import tracking
+from modelyard_runtime import sign, tracking
 from modelyard_runtime.config import Task, configuration, dataset_folder
 from modelyard_runtime.dataset import find, invalid
 from modelyard_runtime.outcome import Failure, report, run_until_stopped
@@ -33,7 +33,7 @@ def main() -> None:
         raise Failure(PodReason.INVALID_CONFIGURATION, f"the trainer {config.trainer} is not tabular")
     if config.dataset is None:
         raise invalid(f"the trainer {config.trainer} needs a dataset; set spec.dataset")
-    run_id = tracking.run_id()
+    run_id, key = tracking.run_id(), sign.signing_key()
     from modelyard_runtime import learning  # noqa: PLC0415 - seconds, in which a signal would not be heard
 
     model = learning.estimator(config.trainer, config.task, config.parameters)
@@ -57,6 +57,8 @@ def main() -> None:
         print(", ".join(f"{name} {value:.4f}" for name, value in found.items()), flush=True)
         live.add(found, 0)
         uri = _log_model(model, rows.validation.head(_EXAMPLE_ROWS).reset_index(drop=True), config.task)
+        if key is not None:
+            sign.sign_logged(run_id, key)
         live.progress(100, rounds)
     print(f"logged {uri}", flush=True)
     report({"model": {"uri": uri}, "metrics": found})

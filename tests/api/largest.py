@@ -6,10 +6,12 @@ from typing import Any
 from modelyard.api.gates import GATES, Gate
 from tests.api.objects import DIGEST, Manifest
 
-__all__ = ["EVERY", "KINDS", "largest_stages"]
+__all__ = ["EVERY", "KINDS", "LARGEST_KEY", "largest_stages"]
 
 STAGES = 16
 _METRIC, _NUMBER, _LONG = "m" * 250, "-" + "9" * 31, "9" * 15 + "d"
+# On P-521, the largest, with as much white space as there may be.
+LARGEST_KEY = ("-----BEGIN PUBLIC KEY-----\nMIGbMBAGByqGSM49AgEGBSuBBAAjA4GGAAQ" + "A" * 176 + "=\n-----END PUBLIC KEY-----").ljust(512)
 _QUANTITIES = {f"example.com/{'r' * 20}-{number:02}": "9" * 31 + "M" for number in range(8)}
 _LARGEST: dict[str, Manifest] = {
     "metric": {"name": _METRIC, "atLeast": _NUMBER, "atMost": _NUMBER},
@@ -33,6 +35,7 @@ _LARGEST: dict[str, Manifest] = {
         "maxLatency": "9" * 14 + "ms",
         "tolerance": "9" * 32,
     },
+    "signed": {"keys": [LARGEST_KEY] * 4},
     "approvals": {"atLeast": 8, "expireAfter": _LONG, "excludeRegistrar": "Required"},
     "external": {},
 }

@@ -3,10 +3,15 @@
 import copy
 from typing import Any
 
-__all__ = ["DIGEST", "Manifest", "approval", "experiment", "model", "training_run", "without"]
+__all__ = ["DIGEST", "PUBLIC_KEY", "Manifest", "approval", "experiment", "model", "training_run", "without"]
 
 Manifest = dict[str, Any]
 DIGEST = "sha256:" + "0123456789abcdef" * 4
+PUBLIC_KEY = """-----BEGIN PUBLIC KEY-----
+MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEImvbbObf6aMRc6HKslW896wGbUUM
+P9EFYmO6T3Llgfp/4l8wG5cienBC+bl2tFPq/qlZqp8ylEhUbNcUflN5PQ==
+-----END PUBLIC KEY-----
+"""
 
 
 def _object(kind: str, name: str, spec: Manifest) -> Manifest:

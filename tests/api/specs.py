@@ -62,7 +62,9 @@ def specs(schema: Manifest) -> st.SearchStrategy[Any]:
         case "string":
             return _matching(schema) if "pattern" in schema else _text(schema)
         case "array":
-            return st.lists(specs(schema["items"]), min_size=schema.get("minItems", 0), max_size=FEW)
+            keys = schema.get("x-kubernetes-list-map-keys", ())
+            different = {"unique_by": lambda item: tuple(item.get(key) for key in keys)} if keys else {}
+            return st.lists(specs(schema["items"]), min_size=schema.get("minItems", 0), max_size=FEW, **different)
         case "object" if "additionalProperties" in schema:
             return st.dictionaries(KEYS, specs(schema["additionalProperties"]), max_size=FEW)
         case "object":

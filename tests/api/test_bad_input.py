@@ -7,8 +7,8 @@ import pytest
 
 from modelyard.api.training_run import TrainingRun
 from modelyard.training_run.build import too_large
-from tests.api.largest import EVERY, KINDS, largest_stages
-from tests.api.objects import DIGEST, Manifest, approval, experiment, model, training_run, without
+from tests.api.largest import EVERY, KINDS, LARGEST_KEY, largest_stages
+from tests.api.objects import DIGEST, PUBLIC_KEY, Manifest, approval, experiment, model, training_run, without
 from tests.harness import Cluster
 
 LONG = "a" * 5001
@@ -21,6 +21,20 @@ def runtime(**fields: object) -> Manifest:
     return model(stages={"p": {"serving": {"runtime": fields}}})
 
 
+SIGN = {"secret": "modelyard-signing", "key": "key.pem"}
+P384 = "MHYwEAYHKoZIzj0CAQYFK4EEACIDYgAE" + "A" * 128
+
+
+def keys(*texts: str) -> Manifest:
+    """A model with a gate `signed`."""
+    return gate(signed={"keys": list(texts)})
+
+
+def public(body: str, what: str = "PUBLIC") -> str:
+    return f"-----BEGIN {what} KEY-----\n{body[:64]}\n{body[64:]}\n-----END {what} KEY-----\n"
+
+
+KEYS = "write the public key of an EC key on P-256, P-384 or P-521 in PEM, as `openssl pkey -in KEY -pubout` prints it"
 METRIC = {"name": "quality", "metric": {"name": "f1", "atLeast": "0.9"}}
 
 
@@ -84,6 +98,24 @@ RUNS = {
     "script without a ConfigMap": (training_run(trainer={"script": {"key": "train.py"}}), "spec.trainer.script.configMap: Required value"),
     "script that is no Python": (training_run(trainer={"script": {"configMap": "c", "key": "train.sh"}}), "ends in .py, such as train.py"),
     "container without an image": (training_run(trainer={"container": {"args": []}}), "spec.trainer.container.image: Required value"),
+    "signed by a Secret of another name": (
+        training_run(trainer=SCRIPT | {"sign": SIGN | {"secret": "modelyard-connection"}}),
+        "name a Secret that begins with modelyard-signing: no other Secret is mounted into a training pod",
+    ),
+    "signed by a Secret without a key": (
+        training_run(trainer=SCRIPT | {"sign": {"secret": "modelyard-signing"}}),
+        "sign.key: Required value",
+    ),
+    "signed by a key that is a path": (
+        training_run(trainer=SCRIPT | {"sign": SIGN | {"key": "../key"}}),
+        "trainer.sign.key in body should",
+    ),
+    "signed by a container": (
+        training_run(trainer={"container": {"image": "i"}, "sign": SIGN}),
+        "sign is for xgboost and script. With container and external leave it out, and sign the model's folder yourself",
+    ),
+    "signed elsewhere": (training_run(trainer=EXTERNAL | {"sign": SIGN}), "sign is for xgboost and script"),
+    "signed by nobody": (training_run(trainer={"sign": SIGN}), "name exactly one trainer"),
     "command as one text": (
         training_run(trainer={"container": {"image": "i", "command": "python train.py"}}),
         "spec.trainer.container.command in body must be of type array",
@@ -280,6 +312,14 @@ MODELS = {
     "requests in S3 without a digest": (gate(smoke={"requests": {"uri": "s3://data/k"}}), "requests.digest: Required value"),
     "requests elsewhere": (gate(smoke={"requests": {"uri": "https://b/k", "digest": DIGEST}}), "write s3://<bucket>/<key>, without %"),
     "requests that are a folder": (gate(smoke={"requests": {"uri": "s3://data/k/", "digest": DIGEST}}), "requests.uri names one file"),
+    "no keys": (keys(), "signed.keys in body should have at least 1 items"),
+    "five keys": (keys(*[PUBLIC_KEY] * 5), "signed.keys: Too many: 5: must have at most 4 items"),
+    "a key that is long": (keys("x" * 513), "signed.keys[0]: Too long: may not be more than 512"),
+    "a key that is a path": (keys("/keys/signing.pub"), KEYS),
+    "a private key": (keys(public(P384, "PRIVATE")), KEYS),
+    "a key of another kind": (keys(PUBLIC_KEY, public("MCowBQYDK2VwAyEArguo/GXiJCyRt+Zt/AUgEDZS85oYut9b6u1fNpE/3H0=")), KEYS),
+    "a key that is cut": (keys(public(P384[:-1])), KEYS),
+    "a certificate": (keys(PUBLIC_KEY.replace("PUBLIC KEY", "CERTIFICATE")), KEYS),
     "approvals of nobody": (gate(approvals={"atLeast": 0}), "approvals.atLeast in body should be greater"),
     "approvals that expire at once": (gate(approvals={"expireAfter": "0d"}), "write a duration above zero, such as 7d"),
     "registrar excluded otherwise": (gate(approvals={"excludeRegistrar": "Never"}), 'supported values: "IfKnown", "Required"'),
@@ -346,6 +386,12 @@ def test_the_rule_on_parameters_draws_the_line_where_the_operator_does(over: int
     manifest = training_run(parameters=parameters)
     assert bool(too_large(TrainingRun.parse(manifest | {"metadata": manifest["metadata"] | {"uid": "u"}}))) == bool(over)
     assert cluster.check(manifest).ok != bool(over)
+
+
+@pytest.mark.parametrize("text", [PUBLIC_KEY, PUBLIC_KEY.replace("\n", " "), PUBLIC_KEY.replace("\n", "\r\n"), public(P384), LARGEST_KEY])
+def test_public_keys_are_taken_however_their_lines_are_broken(text: str, cluster: Cluster):
+    answer = cluster.check(keys(text))
+    assert answer.ok, answer.message
 
 
 @pytest.mark.parametrize("kind", [*KINDS, EVERY])

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from modelyard.api.base import Resource
 from modelyard.api.kinds import KINDS
 from modelyard.api.schema import crd
-from tests.api.objects import DIGEST, Manifest, approval, experiment, model, training_run
+from tests.api.objects import DIGEST, PUBLIC_KEY, Manifest, approval, experiment, model, training_run
 from tests.api.specs import ODD, changed, paths, specs
 from tests.harness import Cluster
 
@@ -95,6 +95,7 @@ RICH = {
                         },
                     },
                     {"name": "dataset", "dataset": {"digest": DIGEST, "maxAge": "30d"}},
+                    {"name": "stored", "smoke": {"requests": {"uri": "s3://models/risk/cases.json", "digest": DIGEST}}},
                 ]
             },
             "production": {
@@ -125,7 +126,7 @@ RICH = {
                             "tolerance": "0.001",
                         },
                     },
-                    {"name": "stored", "smoke": {"requests": {"uri": "s3://models/risk/cases.json", "digest": DIGEST}}},
+                    {"name": "signed", "signed": {"keys": [PUBLIC_KEY]}},
                     {"name": "approvals", "approvals": {"atLeast": 2, "expireAfter": "7d", "excludeRegistrar": "Required"}},
                     {"name": "external", "external": {}},
                 ],
@@ -220,6 +221,9 @@ def test_every_field_of_the_schema_is_reached(kind: str):
         ".trainer.script.configMap",
         ".trainer.script.key",
         ".trainer.external",
+        ".trainer.sign",
+        ".trainer.sign.secret",
+        ".trainer.sign.key",
         ".dataset.rows",
     }
     assert set(leaves(SCHEMAS[kind])) - set(reached(RICH[kind]["spec"], SCHEMAS[kind])) - excused == set()

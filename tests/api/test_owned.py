@@ -20,7 +20,7 @@ from modelyard.registered_model import build as serving
 from modelyard.registered_model.gates import pods as gates
 from modelyard.registered_model.view import StageView
 from modelyard.training_run import build as training
-from tests.api.objects import DIGEST, Manifest, model, training_run, without
+from tests.api.objects import DIGEST, PUBLIC_KEY, Manifest, model, training_run, without
 from tests.harness import Cluster
 
 PLURALS = ("experiments", "trainingruns", "registeredmodels")
@@ -60,7 +60,7 @@ def made(cluster: Cluster) -> Iterator[dict[str, Manifest]]:
     trains = training_run(
         NAME,
         dataset={"name": "cards", "uri": "s3://data/cards.parquet", "digest": DIGEST},
-        trainer={"script": {"configMap": "train"}},
+        trainer={"script": {"configMap": "train"}, "sign": {"secret": "modelyard-signing", "key": "key.pem"}},
         parameters={"max_depth": "6"},
         nodeSelector={"pool": "train"},
         tolerations=[{"key": "gpu", "operator": "Exists"}],
@@ -109,6 +109,7 @@ async def test_what_we_build_is_in_sync_as_soon_as_it_is_applied(
 GATES: list[Manifest] = [
     {"name": "asks", "job": {"image": "team/test:1", "candidate": "Served", "resources": {"limits": {"cpu": "1500m"}}}},
     {"name": "answers", "smoke": {"requests": {"configMap": "cases", "key": "c.json", "digest": DIGEST}, "maxLatency": "50ms"}},
+    {"name": "signed", "signed": {"keys": [PUBLIC_KEY]}},
 ]
 
 

@@ -33,6 +33,7 @@ REFERENCES = (
     ("ConfigMap", "", "TrainingRun", "spec/trainer/script/configMap"),
     *(("ConfigMap", "", "RegisteredModel", f"spec/stages/{stage}/gates/smoke/requests/configMap") for stage in STAGES),
     ("Secret", "", "TrainingRun", "spec/imagePullSecrets"),
+    ("Secret", "", "TrainingRun", "spec/trainer/sign/secret"),
     *(("TrainingRun", GROUP, "RegisteredModel", f"spec/versions/v{number}/trainingRun") for number in range(1, 100)),
 )
 """The kind that is named, its group, the kind that names it, and where."""

@@ -47,7 +47,7 @@ TABLE: dict[str, dict[tuple[str, str, str], str]] = {
         HELD: "Suspended",
         BROKEN: "ImagePullFailed ConfigurationMissing VersionTaken VersionHeld NoModel Failed OutOfMemory DeadlineExceeded ScriptInvalid "
         "InvalidParameters InvalidResources NoPod QuotaExceeded PodRefused VolumeFull HeartbeatLost DatasetDigestMismatch "
-        "DatasetUnavailable DatasetInvalid "
+        "DatasetUnavailable DatasetInvalid SigningKeyUnusable "
         "ExperimentGone ConnectionMissing ConnectionRefused RequestRefused",
     },
     "RegisteredModel": {

@@ -54,6 +54,7 @@ TRAINING = {
         secret=PODS_SECRET,
         dataset={"name": "cards"},
     ),
+    "signed": trained(trainer={"xgboost": {}, "sign": {"secret": "modelyard-signing-fraud", "key": "key.pem"}}, dataset={"name": "cards"}),
     "suspended": trained(suspend=True),
     "queued": trained(about={"labels": {"kueue.x-k8s.io/queue-name": "team", "kueue.x-k8s.io/priority-class": "high", "team": "risk"}}),
     "long-name": trained(21, name="r" * 50),
@@ -135,6 +136,7 @@ GATES = {
             "candidate": "Served",
         },
     ),
+    "signed": gate(signed={"keys": ["-----BEGIN PUBLIC KEY-----\nMFkw\n-----END PUBLIC KEY-----\n"]}),
     "smoke": gate(
         smoke={"requests": {"configMap": "cases", "key": "cases.json", "digest": "sha256:" + "a" * 64}, "maxLatency": "50ms"},
     ),

@@ -43,16 +43,28 @@ def test_every_pod_is_closed(pod: dict[str, Any]):
 
 
 def test_only_what_fetches_or_trains_and_a_users_gate_get_the_connection():
-    """That of the pods, where the namespace has one; what fetches a model or sends requests gets the keys of S3 by name, nothing else."""
+    """That of the pods, where the namespace has one; what reads a model or sends requests gets the keys of S3 by name, nothing else."""
     for name, pod in PODS.items():
         secret = "modelyard-connection-pods" if name.split("/")[1] in {"everything", "smoke-s3"} else "modelyard-connection"
         for container in pod.get("initContainers", []) + pod["containers"]:
             opened = container.get("envFrom") == [{"secretRef": {"name": secret}}]
-            reads = container["name"] == "fetch" or name.startswith("gates/smoke")
+            reads = container["name"] == "fetch" or name == "gates/signed/Job" or name.startswith("gates/smoke")
             assert opened == (container["name"] != "model" and not reads), (name, container["name"])
             keys = [each["valueFrom"]["secretKeyRef"] for each in container.get("env", ()) if "valueFrom" in each]
             assert {key["name"] for key in keys} == ({secret} if reads else set())
             assert all(key["key"].startswith(("AWS_", "MLFLOW_S3_", "MODELYARD_")) or key["key"].endswith("_PROXY") for key in keys)
+
+
+def test_only_a_trainer_that_signs_gets_a_key_and_only_that_one():
+    """As a file that its user may read, and no environment: a process that it starts does not inherit it."""
+    for name, pod in PODS.items():
+        volumes = {volume["name"]: volume["secret"] for volume in pod["volumes"] if "secret" in volume}
+        assert set(volumes) == ({"signing"} if name == "training/signed/Job" else set())
+        for volume in volumes.values():
+            assert (len(volume["items"]), volume["defaultMode"], volume["secretName"]) == (1, 0o440, "modelyard-signing-fraud")
+        for container in pod.get("initContainers", []) + pod["containers"]:
+            mounted = any(mount["name"] in volumes and mount["readOnly"] for mount in container["volumeMounts"])
+            assert mounted == (bool(volumes) and container["name"] == "trainer")
 
 
 @pytest.mark.parametrize("manifest", OBJECTS)

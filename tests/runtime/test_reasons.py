@@ -223,10 +223,12 @@ SAID: dict[PodReason, tuple[Callable[[Path], Ended], str]] = {
 
 OF_A_GATE = {PodReason.REQUESTS_MISSING, PodReason.REQUESTS_MISMATCH, PodReason.REQUESTS_FAILED, PodReason.CANDIDATE_UNREACHABLE}
 """What the program of the gate `smoke` says: test_smoke.py has a case of each."""
+OF_SIGNATURES = {PodReason.SIGNATURE_MISSING, PodReason.SIGNATURE_INVALID, PodReason.SIGNING_KEY_UNUSABLE}
+"""Of the gate `signed` and of trainings that sign: test_signed.py has a case of each."""
 
 
 def test_every_reason_of_a_program_has_a_case():
-    assert set(SAID) | OF_A_GATE == {reason for reason in PodReason if reason.exit_code is not None}
+    assert set(SAID) | OF_A_GATE | OF_SIGNATURES == {reason for reason in PodReason if reason.exit_code is not None}
 
 
 @pytest.mark.parametrize("reason", SAID)

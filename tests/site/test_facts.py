@@ -54,12 +54,14 @@ def test_labels_and_annotations_are_those_of_the_code():
 
 
 def test_a_training_pod_finds_what_the_page_says():
-    job = build.job(training_run(), 1, "r1", RUNTIME)
+    signs = {"xgboost": {}, "sign": {"secret": "modelyard-signing", "key": "key.pem"}}
+    job = build.job(training_run(trainer=signs), 1, "r1", RUNTIME)
     (trainer,) = job["spec"]["template"]["spec"]["containers"]
     given = {each["name"] for each in trainer["env"] if re.match("MLFLOW|MODELYARD", each["name"])} - {"MLFLOW_DISABLE_TELEMETRY"}
     named = set(re.findall(r"`((?:MLFLOW|MODELYARD)_\w+)`", table("What a training pod finds", REFERENCE)))
     assert named == given | {"MLFLOW_TRACKING_URI"}  # from the Secret
     assert f"{wire.CONFIG_FOLDER}/{wire.PARAMETERS_FILE}" in REFERENCE
+    assert f"{wire.SIGNING_FOLDER}/{wire.SIGNING_FILE}" in REFERENCE
 
 
 def test_pages_act_in_few_namespaces():

@@ -216,6 +216,7 @@ def a_program_says(reason: str, code: int, container: str) -> Live:
 for _reason, _code, _container in (
     ("VolumeFull", 73, "trainer"),
     ("ScriptInvalid", 67, "trainer"),
+    ("SigningKeyUnusable", 67, "trainer"),
     ("InvalidParameters", 67, "trainer"),
     ("DatasetDigestMismatch", 65, "data"),
     ("DatasetUnavailable", 66, "data"),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.fakes.cluster import Killed
-from tests.story.stories import ends
+from tests.story.stories import MINUTE, ends
 from tests.story.test_crash_anywhere import WRITES, children, strike
 from tests.story.world import Fate, World, manifest
 
@@ -17,13 +17,14 @@ DIGEST = "sha256:" + "1" * 64
 GATES = [
     {"name": "answers", "smoke": {"requests": {"uri": "s3://mlflow/risk/cases.json", "digest": DIGEST}}},
     {"name": "integration", "job": {"image": "team/test:1", "candidate": "Served"}},
+    {"name": "signed", "signed": {"keys": ["-----BEGIN PUBLIC KEY-----"]}},
 ]
 SLICES = 4
 
 
-def failing() -> Fate:
-    """The container of a gate that ran and ended with 1."""
-    fate = ends(1, container="gate", message="no column amount")
+def failing(code: int = 1, message: str = "no column amount", **more: str) -> Fate:
+    """The container of a gate that ran and ended with a code."""
+    fate = ends(code, container="gate", message=message, **more)
     assert fate.pod is not None
     for status in fate.pod["containerStatuses"]:
         status["state"]["terminated"] |= {"startedAt": "2026-01-01T00:00:00Z", "finishedAt": "2026-01-01T00:00:01Z"}
@@ -104,10 +105,28 @@ def undisturbed() -> tuple[dict[str, Any], int, int]:
 def test_it_ends_with_both_verdicts_and_nothing_left_over(undisturbed: tuple[dict[str, Any], int, int]):
     found = undisturbed[0]
     assert found["stage"] == ("v2", 1, None, ["admit", "trial", "start", "switch", "record"])
-    assert [each[:2] for each in found["gates"]] == [("answers", "Pass"), ("integration", "Pass")]
+    assert [each[:2] for each in found["gates"]] == [("answers", "Pass"), ("integration", "Pass"), ("signed", "Pass")]
     assert found["history"] == [(None, "v1"), ("v1", "v2")]
     assert (found["serving"], found["services"]) == ("v2", ["fraud-production"])
     assert "Job" not in found["left"]
+
+
+async def test_a_version_whose_files_were_changed_after_they_were_signed_keeps_out_and_a_store_that_is_away_is_asked_again():
+    world = World()
+    await begin(world)
+    world.patch("registeredmodels", "fraud", lambda spec: spec["stages"]["production"].update(gates=GATES[-1:]))
+    away = failing(69, "s3://b: no answer", reason="StoreUnavailable")
+    world.fates["signed"] = away
+    world.promote("fraud", "production", "v2")
+    await world.run()
+    (gate,) = world.status("registeredmodels", "fraud")["stages"]["production"]["gates"]
+    assert (gate["verdict"], gate["message"]) == ("Error", "its files: s3://b: no answer")
+    world.fates["signed"] = failing(67, "model.ubj was changed after it was signed", reason="SignatureInvalid")
+    await world.run(3 * MINUTE)
+    stage = world.status("registeredmodels", "fraud")["stages"]["production"]
+    assert (stage["version"], stage["blocked"]["reason"], world.serving("fraud-production")) == ("v1", "GateFailed", "v1")
+    assert "signed: the signature: model.ubj was changed after it was signed" in stage["blocked"]["message"]
+    assert kinds(world) == ["Job"]
 
 
 @pytest.mark.parametrize("part", range(SLICES))

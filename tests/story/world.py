@@ -275,7 +275,7 @@ class World:
         if fate.refused:
             self.cluster.creation_errors[job["metadata"]["uid"]] = fate.refused
         started = self.clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
-        ends = [{"type": "Failed", "status": "True", "reason": fate.failed}] if fate.failed else []
+        ends = [{"type": "Failed", "status": "True", "reason": fate.failed, "lastTransitionTime": started}] if fate.failed else []
         status = {"startTime": started, "active": int(fate.pod is not None), "conditions": ends}
         self.cluster.edit(_JOB, NAMESPACE, job["metadata"]["name"], lambda body: body.update(status=status))
         return True

@@ -280,6 +280,7 @@ def test_every_kind_has_a_judge_and_with_mlflow_away_those_that_read_it_do_not_j
         "soak": {"stage": "staging", "for": "1h"},
         "job": {"image": "team/test:1"},
         "smoke": {"requests": {"configMap": "cases", "key": "cases.json", "digest": PINNED}},
+        "signed": {"keys": ["-----BEGIN PUBLIC KEY-----"]},
     }
     assert sorted(asked) == sorted(kinds)
     model = stage_of("vb", holds=HELD, candidate=served(ASKED), asked=[{"name": kind, kind: asked[kind]} for kind in kinds])

@@ -21,6 +21,7 @@ __all__ = [
     "Requests",
     "Samples",
     "SignatureGate",
+    "SignedGate",
     "SmokeGate",
     "SoakGate",
     "Verdict",
@@ -92,6 +93,36 @@ class SignatureGate(Schema):
     """What the incumbent's inputs accept, the version accepts, and it answers the same columns."""
 
     stage: Annotated[StageName | None, Field(description="Whose effective version is the incumbent; this stage's if absent.")] = None
+
+
+_CURVES = (
+    r"MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE[A-Za-z0-9+/]{86}==",
+    r"MHYwEAYHKoZIzj0CAQYFK4EEACIDYgAE[A-Za-z0-9+/]{128}",
+    r"MIGbMBAGByqGSM49AgEGBSuBBAAjA4GGAAQ[A-Za-z0-9+/]{176}=",
+)
+"""SubjectPublicKeyInfo of a key on P-256, P-384 and P-521, in base64: what is the same in all of them, and how long it is."""
+_PUBLIC_KEY = (
+    "self.replace(' ', '').replace('\\n', '').replace('\\r', '')"
+    f".matches('^-----BEGINPUBLICKEY-----({'|'.join(_CURVES)})-----ENDPUBLICKEY-----$')"
+)
+_PUBLIC_KEY_ADVICE = (
+    "write the public key of an EC key on P-256, P-384 or P-521 in PEM, as `openssl pkey -in KEY -pubout` prints it, and never the"
+    " private one: -----BEGIN PUBLIC KEY----- ... -----END PUBLIC KEY-----"
+)
+
+
+class SignedGate(Schema):
+    """An OpenSSF model signature over the version's files: `model.sig` at the root of them covers every other one."""
+
+    keys: Annotated[
+        tuple[Annotated[str, Field(max_length=512, json_schema_extra=rules(rule(_PUBLIC_KEY, _PUBLIC_KEY_ADVICE)))], ...],
+        Field(
+            min_length=1,
+            max_length=4,
+            description="Public EC keys (P-256, P-384 or P-521) in PEM. One of them must have signed.",
+            json_schema_extra=listed(),
+        ),
+    ]
 
 
 class SoakGate(Schema):
@@ -207,7 +238,7 @@ class ExternalGate(Schema):
     """Another controller or a pipeline judges, by a ModelApproval that names the gate."""
 
 
-_KINDS = ("metric", "incumbent", "signature", "soak", "dataset", "job", "smoke", "approvals", "external")
+_KINDS = ("metric", "incumbent", "signature", "soak", "dataset", "job", "smoke", "signed", "approvals", "external")
 
 
 class Gate(Schema):
@@ -233,6 +264,7 @@ class Gate(Schema):
     dataset: Annotated[DatasetGate | None, Field(description="What it was trained on.")] = None
     job: Annotated[JobGate | None, Field(description="A pod that tries it, by its exit code.")] = None
     smoke: Annotated[SmokeGate | None, Field(description="Requests that it must answer.")] = None
+    signed: Annotated[SignedGate | None, Field(description="A signature over its files, by a key.")] = None
     approvals: Annotated[ApprovalsGate | None, Field(description="People who approve.")] = None
     external: Annotated[
         ExternalGate | None, Field(description="Another controller or a pipeline, which says so in a ModelApproval that names this gate.")

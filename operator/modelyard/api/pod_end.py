@@ -150,6 +150,25 @@ class PodReason(StrEnum):
     )
     """The candidate's pod is ready, and its Service does not lead there."""
 
+    # --- what the program of the gate `signed` says -----------------------------------------------
+    SIGNATURE_MISSING = (
+        "SignatureMissing",
+        Exit.INVALID,
+        _FINAL,
+        (
+            "Sign the model's files (trainer.sign of a TrainingRun, or model_signing sign key --signature model.sig),"
+            " and register them as another version."
+        ),
+    )
+    """The version's files hold no signature."""
+    SIGNATURE_INVALID = (
+        "SignatureInvalid",
+        Exit.INVALID,
+        _FINAL,
+        "Sign the files as they are, with a key that the gate names, and register them as another version.",
+    )
+    """The signature is none, is by another key, or is not of these files."""
+
     # --- what programs say of a dataset -----------------------------------------------------------
     DATASET_DIGEST_MISMATCH = (
         "DatasetDigestMismatch",
@@ -180,6 +199,13 @@ class PodReason(StrEnum):
         "Check that the operator and the runtime image are of the same release.",
     )
     """The program's own files or environment are wrong."""
+    SIGNING_KEY_UNUSABLE = (
+        "SigningKeyUnusable",
+        Exit.INVALID,
+        _BLOCKED,
+        "Write a private EC key on P-256, P-384 or P-521 into it, in PEM and not encrypted.",
+    )
+    """The Secret of `trainer.sign`, or its key, does not exist or holds no such key."""
     VOLUME_FULL = (
         "VolumeFull",
         Exit.NO_SPACE,

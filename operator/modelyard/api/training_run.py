@@ -37,6 +37,7 @@ __all__ = [
     "Register",
     "Registered",
     "Script",
+    "Sign",
     "Trainer",
     "TrainingReason",
     "TrainingRun",
@@ -44,6 +45,9 @@ __all__ = [
     "TrainingRunStatus",
     "Xgboost",
 ]
+
+SIGNING_SECRETS = "modelyard-signing"
+"""How the names of Secrets begin that a training pod may mount. The chart's policies name it too."""
 
 
 class TrainingReason(StrEnum):
@@ -103,6 +107,8 @@ class TrainingReason(StrEnum):
     """The trainer refuses a parameter, or together they are more than a pod can be given; nothing was trained."""
     INVALID_RESOURCES = "InvalidResources"
     """Kubernetes refuses the Job for its resources, node selector or tolerations, as the message says; nothing was trained."""
+    SIGNING_KEY_UNUSABLE = "SigningKeyUnusable"
+    """The Secret of trainer.sign, or its key, does not exist, or holds no private EC key in PEM; nothing was trained."""
     DATASET_DIGEST_MISMATCH = "DatasetDigestMismatch"
     """The dataset's bytes are not those of spec.dataset.digest; nothing was trained."""
     DATASET_UNAVAILABLE = "DatasetUnavailable"
@@ -163,6 +169,41 @@ class External(Schema):
     """Training happens elsewhere, such as in a notebook; the run is only kept and closed."""
 
 
+class Sign(Schema):
+    """A private key that the model is signed with when it was logged: an OpenSSF model signature, `model.sig` beside its files.
+
+    The operator never reads it: the pod mounts it. So that who may create TrainingRuns does not come by other Secrets of the
+    namespace (a script can read what its pod mounts), only Secrets that are named for it can be mounted.
+    """
+
+    secret: Annotated[
+        str,
+        Field(
+            max_length=253,
+            pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
+            description="Name of the Secret, in this namespace. It begins with modelyard-signing.",
+            json_schema_extra=rules(
+                rule(
+                    f"self.startsWith('{SIGNING_SECRETS}')",
+                    f"name a Secret that begins with {SIGNING_SECRETS}: no other Secret is mounted into a training pod",
+                )
+            ),
+        ),
+    ]
+    key: Annotated[
+        str,
+        Field(
+            max_length=253,
+            pattern=r"^[-._a-zA-Z0-9]+$",
+            description="Its key: a private EC key (P-256, P-384 or P-521) in PEM, not encrypted.",
+        ),
+    ]
+
+
+_SIGNING = tuple(name for name, kind in TRAINERS.items() if kind.program)
+"""Trainers whose program is ours: it signs what they logged."""
+
+
 class Trainer(Schema):
     """Who trains: exactly one."""
 
@@ -171,7 +212,12 @@ class Trainer(Schema):
             rule(
                 f"[{', '.join(f'has(self.{name})' for name in TRAINERS)}].filter(x, x).size() == 1",
                 f"name exactly one trainer: {', '.join([*TRAINERS][:-1])} or {[*TRAINERS][-1]}",
-            )
+            ),
+            rule(
+                f"!has(self.sign) || {' || '.join(f'has(self.{name})' for name in _SIGNING)}",
+                f"sign is for {' and '.join(_SIGNING)}. With container and external leave it out, and sign the model's folder yourself"
+                " before you log it: model_signing sign key --private_key KEY --signature FOLDER/model.sig FOLDER",
+            ),
         )
     }
 
@@ -181,6 +227,7 @@ class Trainer(Schema):
     external: Annotated[
         External | None, Field(description="Nothing is run: whoever trains elsewhere logs into the MLflow run and closes it.")
     ] = None
+    sign: Annotated[Sign | None, Field(description="Signs the model that xgboost or script logged; the gate signed verifies it.")] = None
 
     @property
     def name(self) -> str:
@@ -337,4 +384,4 @@ class TrainingRun(Resource[TrainingRunSpec, TrainingRunStatus]):
 
     def trainer_settings(self) -> dict[str, Any]:
         """Return the trainer as its pod reads it: one key, its settings below."""
-        return self.spec.trainer.model_dump(by_alias=True, exclude_none=True)
+        return self.spec.trainer.model_dump(by_alias=True, exclude_none=True, exclude={"sign"})

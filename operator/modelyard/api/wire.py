@@ -38,6 +38,9 @@ __all__ = [
     "RUN_ID",
     "SCRIPT_FOLDER",
     "SERVING_PORT",
+    "SIGNED_BY",
+    "SIGNING_FILE",
+    "SIGNING_FOLDER",
     "TIMEOUT",
     "TRAINER",
     "VERSION_HEADER",
@@ -85,6 +88,9 @@ CANDIDATE_STAGE = "MODELYARD_CANDIDATE_STAGE"
 """The stage that it is to take."""
 CANDIDATE_URL = "MODELYARD_CANDIDATE_URL"
 """Where a pod of it answers, and nothing else does; only where the gate asks for that."""
+SIGNED_BY = "MODELYARD_SIGNED_BY"
+"""`<Secret>/<key>`: what the run's model is signed with, as messages name it; absent: it is not signed. The name says nothing of
+secrets: it would be masked in the pod's words."""
 WORKERS = "MODELYARD_WORKERS"
 """Processes of a model server."""
 MAX_BODY = "MODELYARD_MAX_REQUEST_BYTES"
@@ -104,6 +110,9 @@ SCRIPT_FOLDER = "/etc/modelyard-script"
 REQUESTS_FOLDER = "/etc/modelyard-requests"
 REQUESTS_FILE = "requests.json"
 """In REQUESTS_FOLDER: what the gate `smoke` sends."""
+SIGNING_FOLDER = "/etc/modelyard-signing"
+SIGNING_FILE = "key.pem"
+"""In SIGNING_FOLDER: the private key that a run's model is signed with."""
 DATASET_FOLDER = "/modelyard/data"
 MODEL_FOLDER = "/modelyard/model"
 

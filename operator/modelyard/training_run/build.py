@@ -5,7 +5,7 @@ from typing import Any
 
 from modelyard.api import wire
 from modelyard.api.keys import bad_key
-from modelyard.api.training_run import Container, TrainingRun
+from modelyard.api.training_run import Container, Sign, TrainingRun
 from modelyard.api.wire import DATA, TRAINER
 from modelyard.kube.applied import with_content
 from modelyard.kube.names import CONNECTION_SECRET, RUN_LABEL, bounded, experiment_name, job_name
@@ -30,6 +30,8 @@ __all__ = ["DATA", "TRAINER", "config_map", "job", "queued", "refused", "too_lar
 
 _PARAMETERS_LIMIT = 120 * 1024
 """Bytes of the environment variable, name and all. Linux starts no process with one of 128 KiB."""
+_SIGNING, _KEY_MODE = "signing", 0o440
+"""Volume of the signing key; its file belongs to root and to the group of the pod's user."""
 _QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 
 
@@ -118,6 +120,9 @@ def _pod(run: TrainingRun, attempt: int, mlflow_run: str, runtime: Runtime, secr
     if spec.trainer.script is not None:
         volumes.append({"name": "script", "configMap": {"name": spec.trainer.script.config_map}})
         mounts = [*mounts, {"name": "script", "mountPath": wire.SCRIPT_FOLDER, "readOnly": True}]
+    container = common | _trainer(run, runtime) | {"resources": resources(spec.resources), "volumeMounts": mounts}
+    if spec.trainer.sign is not None:
+        container, volumes = _signing(container, spec.trainer.sign), [*volumes, _signing_key(spec.trainer.sign)]
     data = {
         "name": DATA,
         "image": runtime.image,
@@ -132,7 +137,7 @@ def _pod(run: TrainingRun, attempt: int, mlflow_run: str, runtime: Runtime, secr
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "securityContext": POD_SECURITY,
-        "containers": [common | _trainer(run, runtime) | {"resources": resources(spec.resources), "volumeMounts": mounts}],
+        "containers": [container],
         "volumes": volumes,
     }
     if spec.dataset is not None:
@@ -161,6 +166,20 @@ def _trainer(run: TrainingRun, runtime: Runtime) -> dict[str, Any]:
         "securityContext": CONTAINER_SECURITY,
         "command": wire.program(trainer.kind.program, *arguments),
     }
+
+
+def _signing(container: dict[str, Any], wanted: Sign) -> dict[str, Any]:
+    """Return the trainer's container with the key that it signs with; the step before it, which reads the dataset, has none."""
+    told = [*container["env"], {"name": wire.SIGNED_BY, "value": f"{wanted.secret}/{wanted.key}"}]
+    mount = {"name": _SIGNING, "mountPath": wire.SIGNING_FOLDER, "readOnly": True}
+    return container | {"env": told, "volumeMounts": [*container["volumeMounts"], mount]}
+
+
+def _signing_key(wanted: Sign) -> dict[str, Any]:
+    """Return the volume with the key. Without the Secret it is empty: the program says that, and the kubelet would not."""
+    items = [{"key": wanted.key, "path": wire.SIGNING_FILE}]
+    secret = {"secretName": wanted.secret, "items": items, "defaultMode": _KEY_MODE, "optional": True}
+    return {"name": _SIGNING, "secret": secret}
 
 
 def _users(wanted: Container) -> dict[str, Any]:

@@ -121,6 +121,8 @@ TEMPLATES = [
     ("another Secret as environment", container(envFrom=[{"secretRef": {"name": "other"}}]), SECRETS),
     ("a key of another Secret", container(env=[{"name": "A", "valueFrom": {"secretKeyRef": {"name": "other", "key": "a"}}}]), SECRETS),
     ("a volume of another Secret", volume(secret={"secretName": "other"}), SECRETS),
+    ("a signing key as environment", container(envFrom=[{"secretRef": {"name": "modelyard-signing"}}]), SECRETS),
+    ("a projected signing key", projected(secret={"name": "modelyard-signing"}), SECRETS),
     ("a projected other Secret", projected(secret={"name": "other"}), SECRETS),
     ("a CronJob's pods", applied(CRON), TOKENS),
 ]

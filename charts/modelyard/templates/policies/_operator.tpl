@@ -104,9 +104,9 @@ validations:
 - expression: >-
     variables.containers.all(c, c.?envFrom.orValue([]).all(e, e.?secretRef.?name.orValue('modelyard-connection').startsWith('modelyard-connection'))
     && c.?env.orValue([]).all(e, e.?valueFrom.?secretKeyRef.?name.orValue('modelyard-connection').startsWith('modelyard-connection')))
-    && variables.volumes.all(v, v.?secret.?secretName.orValue('modelyard-connection').startsWith('modelyard-connection')
+    && variables.volumes.all(v, ['modelyard-connection', 'modelyard-signing'].exists(n, v.?secret.?secretName.orValue(n).startsWith(n))
     && v.?projected.?sources.orValue([]).all(s, s.?secret.?name.orValue('modelyard-connection').startsWith('modelyard-connection')))
-  message: "pods of the operator read no Secret but modelyard-connection*"
+  message: "pods of the operator read no Secret but modelyard-connection* and, as a volume, modelyard-signing*"
   reason: Forbidden
 - expression: >-
     request.resource.resource != 'services' || object == null || variables.after.spec.?type.orValue('ClusterIP') == 'ClusterIP'

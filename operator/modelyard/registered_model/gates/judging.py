@@ -50,6 +50,7 @@ _KINDS: dict[str, _Kind] = {
     "dataset": _Kind(dataset.judge, is_local=True),
     "job": _Kind(tries.judge, "trial"),
     "smoke": _Kind(tries.judge, "trial"),
+    "signed": _Kind(tries.judge, "trial"),
     "approvals": _Kind(approvals.approvals, "approval", by_people=True, is_local=True),
     "external": _Kind(approvals.external, "approval", by_people=True, is_local=True),
 }

@@ -10,7 +10,7 @@ from typing import Any
 
 from modelyard.api import wire
 from modelyard.api.base import parse_duration
-from modelyard.api.gates import Gate, JobGate, Requests, SmokeGate
+from modelyard.api.gates import Gate, JobGate, Requests, SignedGate, SmokeGate
 from modelyard.api.pods import Resources
 from modelyard.api.registered_model import ServedVersion, VersionStatus
 from modelyard.kube.names import (
@@ -45,9 +45,10 @@ from modelyard.registered_model import build
 from modelyard.registered_model.gates.judged import hash_of
 from modelyard.registered_model.view import StageView
 
-__all__ = ["SMOKE_TIMEOUT", "job", "job_name", "live_job", "pods_of", "timeout_of"]
+__all__ = ["job", "job_name", "live_job", "pods_of", "timeout_of"]
 
-SMOKE_TIMEOUT = timedelta(minutes=10)
+_SMOKE_TIMEOUT, _SIGNED_TIMEOUT = timedelta(minutes=10), timedelta(hours=1)
+"""`signed` reads the whole model once: 360 GB at 100 MB a second."""
 _KEPT_SECONDS = 24 * 60 * 60
 """How long Kubernetes keeps a Job that has ended, for its log; the operator deletes most of them before."""
 _REQUESTS = "requests"
@@ -87,7 +88,9 @@ def pods_of(view: StageView, live: Manifest) -> list[Manifest]:
 
 def timeout_of(gate: Gate) -> timedelta:
     """Return how long one try may take."""
-    return max(parse_duration(gate.job.timeout), timedelta(seconds=1)) if gate.job is not None else SMOKE_TIMEOUT
+    if gate.job is not None:
+        return max(parse_duration(gate.job.timeout), timedelta(seconds=1))
+    return _SIGNED_TIMEOUT if gate.signed is not None else _SMOKE_TIMEOUT
 
 
 def job(view: StageView, gate: Gate) -> Manifest:
@@ -132,6 +135,8 @@ def _pod(view: StageView, gate: Gate) -> Manifest:
     told = _told(view, gate, what, version)
     if spec is not None:
         container = common | _users(spec, told, view.around.pods_secret)
+    elif gate.signed is not None:
+        container = common | _signed(view, gate.signed, told)
     else:
         assert gate.smoke is not None, "only these kinds have pods"
         container = common | _smoke(view, gate.smoke, told, version)
@@ -205,6 +210,22 @@ def _smoke(view: StageView, wanted: SmokeGate, told: dict[str, str], version: Ve
         "command": wire.program("smoke", *map(literal, arguments)),
         "securityContext": CONTAINER_SECURITY,
         "env": [*env(told), *store_keys(secret), *store_reach(secret)],
+        "resources": resources(Resources()),
+    }
+
+
+def _signed(view: StageView, wanted: SignedGate, told: dict[str, str]) -> dict[str, Any]:
+    """Return what verifies the signature, in the operator's present runtime image: no model is run, so the candidate's is not needed.
+
+    Of the namespace's Secret it has the keys of S3 and nothing else: who may write the Secret cannot have another program run.
+    """
+    arguments = [argument for key in wanted.keys for argument in ("--key", key)]
+    return {
+        "image": view.runtime.image,
+        "imagePullPolicy": view.runtime.pull_policy,
+        "command": wire.program("signed", *map(literal, arguments)),
+        "securityContext": CONTAINER_SECURITY,
+        "env": [*env(told), *store_keys(view.around.pods_secret)],
         "resources": resources(Resources()),
     }
 

@@ -37,8 +37,11 @@ __all__ = ["Standing", "judge", "standing"]
 _SECOND, _MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 _SHOWN, _LAST = 700, 400
 """Characters of what a pod says, and of a log's end."""
-_VERDICTS = {PodReason.REQUESTS_MISMATCH, PodReason.REQUESTS_FAILED}
-"""What our own program says of the version; whatever else it says, or how it breaks, is no verdict."""
+_OF_REQUESTS = {PodReason.REQUESTS_MISMATCH, PodReason.REQUESTS_FAILED}
+"""What the program of a gate `smoke` says of the version; whatever else it says, or how it breaks, is no verdict."""
+_OF_SIGNATURE = {PodReason.SIGNATURE_MISSING, PodReason.SIGNATURE_INVALID}
+_OF_FILES = {*_OF_SIGNATURE, PodReason.DIGEST_MISMATCH, PodReason.ARTIFACT_INVALID}
+"""All that fails a gate `signed`. Any other end of its pod, such as that of a slow store, says nothing of the version."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ class Standing:
 
 
 def judge(gate: Gate, view: StageView, _candidate: VersionStatus, now: datetime) -> Judged:
-    """Judge by the Job: a gate `job` by its exit code, a gate `smoke` by what our program says."""
+    """Judge by the Job: a gate `job` by its exit code, `smoke` and `signed` by what our program says."""
     return standing(gate, view, now).judged
 
 
@@ -122,12 +125,16 @@ def _no_verdict(gate: Gate, pod: Manifest) -> Judged | None:
         why = f": {found.message}" if found is not None else ""
         return erroneous(f"its pod was never started{why}"[:_SHOWN])
     ended = _end_of(pod)
-    if ended is None or gate.smoke is None or (pod.get("status") or {}).get("reason") == "DeadlineExceeded":
+    if gate.job is not None:
         return None
-    reason, said = ended.said.get("reason"), _said(ended)
-    if not isinstance(reason, str):
+    reason, said = _reason(ended), _said(ended) if ended is not None else ""
+    if gate.signed is not None:
+        return None if reason in _OF_FILES else erroneous(": ".join(filter(None, _how(gate, pod)))[:_SHOWN])
+    if ended is None or (pod.get("status") or {}).get("reason") == "DeadlineExceeded":
+        return None
+    if not reason:
         return erroneous(f"its program broke: {': '.join(filter(None, _how(gate, pod)))}"[:_SHOWN])
-    if reason in _VERDICTS:
+    if reason in _OF_REQUESTS:
         return None
     return pending(said) if reason == PodReason.REQUESTS_MISSING else erroneous(said)
 
@@ -137,15 +144,16 @@ def _how(gate: Gate, pod: Manifest) -> tuple[str, str]:
     status, ended = pod.get("status") or {}, _end_of(pod)
     said = _said(ended) if ended is not None else ""
     if status.get("reason") == "DeadlineExceeded":
-        limit = f"the {gate.job.timeout} of its timeout" if gate.job is not None else f"{pods.SMOKE_TIMEOUT.seconds // 60} minutes"
+        limit = f"the {gate.job.timeout} of its timeout" if gate.job is not None else f"{pods.timeout_of(gate).seconds // 60} minutes"
         return f"it did not end within {limit}", said
     found = pod_end(pod, {GATE})
     if ended is None or ended.exit_code == 0 or status.get("reason"):  # Kubernetes ended it, such as for what it wrote to its volumes
         return (found.message[:_SHOWN] if found is not None else "its pod failed"), said
     if found is not None and found.reason is PodReason.OUT_OF_MEMORY:
         return "it used more memory than its limit", said
-    if gate.smoke is not None and isinstance(ended.said.get("reason"), str):
-        return "", said
+    if gate.job is None and (reason := _reason(ended)):
+        files = "the signature" if reason in _OF_SIGNATURE else "its files"
+        return "" if gate.smoke is not None else files, said
     return f"exit code {ended.exit_code}", said
 
 
@@ -188,6 +196,12 @@ def _tried(gate: Gate, job: Manifest, there: Iterable[Manifest]) -> str:
 def _end_of(pod: Manifest | None) -> Termination | None:
     found = terminations(pod) if pod is not None else []
     return next((each for each in found if each.container == GATE), None)
+
+
+def _reason(ended: Termination | None) -> str:
+    """Return the reason that a program of ours gave; empty if it gave none."""
+    reason = ended.said.get("reason") if ended is not None else None
+    return reason if isinstance(reason, str) else ""
 
 
 def _said(ended: Termination) -> str:
