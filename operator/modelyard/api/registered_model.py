@@ -31,6 +31,7 @@ from modelyard.api.model_status import (
 )
 from modelyard.api.rules import listed, mlflow_text, rule, rules
 from modelyard.api.serving import Autoscaling, RuntimeUpdate, Serving, ServingRuntime
+from modelyard.api.verification import Reverify, Verification
 
 __all__ = [
     "REJECTED",
@@ -54,6 +55,7 @@ __all__ = [
     "RegisteredModelSpec",
     "RegisteredModelStatus",
     "Rejection",
+    "Reverify",
     "RuntimeUpdate",
     "ServedVersion",
     "Serving",
@@ -63,6 +65,7 @@ __all__ = [
     "StepState",
     "StepStatus",
     "Verdict",
+    "Verification",
     "VersionStatus",
 ]
 
@@ -104,6 +107,14 @@ class ModelReason(StrEnum):
     """A gate rejected the version; the stable version is still serving. The message has the figures."""
     OVERRIDE_ENDED = "OverrideEnded"
     """An override has ended or was removed; what it put there is still serving, and the message has the patch for either way on."""
+    VERIFIED = "Verified"
+    """The gates were asked again about what is effective, and it passes them."""
+    VERIFICATION_FAILED = "VerificationFailed"
+    """A gate fails what is effective, which is still serving: it does not count for `soak` and `from`. The message has the figures."""
+    NOT_VERIFIED_YET = "NotVerifiedYet"
+    """A stage has `reverify`, and its gates have not answered yet about what is effective."""
+    NOTHING_TO_VERIFY = "NothingToVerify"
+    """A stage has `reverify`, and no gate that can be asked about what is effective."""
     SERVING_FAILED = "ServingFailed"
     """The candidate cannot be served; the stable version is still serving. The message says why."""
     CODE_MODEL_FORBIDDEN = "CodeModelForbidden"
@@ -272,6 +283,13 @@ class Stage(Schema):
             json_schema_extra=listed("name"),
         ),
     ] = ()
+    reverify: Annotated[
+        Reverify | None,
+        Field(
+            description="Ask the gates metric, dataset, job and smoke again about the effective version. One that fails keeps serving;"
+            " it does not count for `soak` and `from` until it passes."
+        ),
+    ] = None
     override: Annotated[
         Override | None,
         Field(

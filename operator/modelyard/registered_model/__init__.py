@@ -7,10 +7,12 @@ To read in this order:
     promotion       a promotion as a list of steps: a new rule goes there
     checks, trial   its steps that ask gates: at once, and by Jobs
     gates           one module a kind of gate; `tries` reads the Jobs that ask some of them
+    verification    what serves, asked again
     view            what all of these look at
     serving, build  which objects serve a stage, and how they look
     pods            how pods stand
     versions        what is recorded of versions
+    held            which stages they hold or have held
     restored        the same, rebuilt after the status was lost
     registry        what MLflow lacks of it
     neighbours      which stage has an address that another model has

@@ -5,8 +5,8 @@ from datetime import datetime
 
 from modelyard.api.blocker import Blocker
 from modelyard.api.gates import Verdict
+from modelyard.api.registered_model import HeldStage, StepState
 from modelyard.api.registered_model import ModelReason as Reason
-from modelyard.api.registered_model import StepState
 from modelyard.registered_model.gates.judging import Result, asked_in, judge
 from modelyard.registered_model.step import DETAIL, Step, rejected
 from modelyard.registered_model.view import StageView
@@ -19,14 +19,31 @@ def comes_from(view: StageView, _now: datetime) -> Step:
     wanted, stage = view.wanted, view.spec.from_ if view.spec else None
     assert wanted is not None, "the step before admits it"
     version = view.versions[wanted.version]
-    if any(each.stage == stage and each.digest == wanted.digest for each in version.held):
+    held = next((each for each in version.held if each.stage == stage and each.digest == wanted.digest), None)
+    if held is not None and (held.verified is not False or view.is_routed):
         return Step("from", StepState.DONE, f"{wanted.version} has held {stage}")
+    if held is not None:
+        return _unverified(view, held)
     message = (
         f"{wanted.version} has not held {stage}, and {view.name} takes only what has (spec.stages.{view.name}.from)."
         f" {_stable(view)}. Promote it there first: modelyard promote {view.model.metadata.name} {wanted.version} --to {stage}"
     )
     blocker = Blocker.of(Reason.WAITING_FOR_STAGE, message)
     return Step("from", StepState.WAITING, f"{wanted.version} has not held {stage}", blocker=blocker)
+
+
+def _unverified(view: StageView, held: HeldStage) -> Step:
+    """Wait for a version that has failed its verification in the stage that it comes from."""
+    version, stage, model = view.desired, held.stage, view.model.metadata.name
+    again = f"modelyard verify {model} --stage {stage}"
+    if held.until_time is not None:
+        again = f"modelyard promote {model} {version} --to {stage}, and then {again}"
+    message = (
+        f"{version} failed its verification in {stage}, and {view.name} takes nothing from there that is not verified"
+        f" (spec.stages.{view.name}.from). {_stable(view)}. It continues when {version} passes: {again}"
+    )
+    blocker = Blocker.of(Reason.WAITING_FOR_STAGE, message)
+    return Step("from", StepState.WAITING, f"{version} is not verified in {stage}", blocker=blocker)
 
 
 def gates(view: StageView, now: datetime) -> Step:

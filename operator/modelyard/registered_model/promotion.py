@@ -20,7 +20,7 @@ from modelyard.api.blocker import Blocker
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.api.registered_model import StageStatus, StepState
 from modelyard.kube.names import serving_name
-from modelyard.registered_model import checks, overrides, serving, trial
+from modelyard.registered_model import checks, overrides, serving, trial, verification
 from modelyard.registered_model.gates.judging import steps_of
 from modelyard.registered_model.step import DETAIL, RETRY_REFUSED, Step, drain, refused_step, rejected, without_candidate
 from modelyard.registered_model.view import StageView
@@ -192,6 +192,7 @@ def _record(view: StageView, now: datetime) -> Step:
         url=view.status.url,
         rejected=tuple(each for each in view.status.rejected if each.version != candidate.version),
         draining=tuple(each for each in drains if each.identity != candidate.runtime.identity),
+        verification=verification.carried(view, candidate.version, candidate.digest),
         # One that has ended stays known while the spec names it: it does not begin again.
         override=overrides.carried_out(view.spec, view.status),
     )

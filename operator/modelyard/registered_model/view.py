@@ -59,6 +59,8 @@ class StageView:
         dependencies_down: MLflow or S3 is unreachable, so no stage switches.
         evidence: What gates judge by.
         neighbour: The model that has the stage's address; None: nobody else has it.
+        round: When the round began in which gates are asked again about what is effective; None: they are
+            asked about what the stage is to take.
 
     """
 
@@ -74,6 +76,7 @@ class StageView:
     dependencies_down: bool = False
     evidence: Evidence = field(default_factory=Evidence)
     neighbour: str | None = None
+    round: datetime | None = None
 
     @property
     def spec(self) -> Stage | None:
@@ -131,6 +134,11 @@ class StageView:
             if recorded is not None and (recorded.version, recorded.digest) == (version.name, version.digest):
                 return recorded
         return build.served(version.name, version.digest, self.runtime)
+
+    @property
+    def subject(self) -> ServedVersion | None:
+        """What gates are asked about: what is to be promoted, or in a round of a verification what is effective."""
+        return self.wanted if self.round is None else self.effective
 
     def _refreshed(self) -> ServedVersion | None:
         """Return the effective version with the operator's runtime, if the spec asks for that."""

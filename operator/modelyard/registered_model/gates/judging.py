@@ -15,7 +15,7 @@ from modelyard.registered_model.gates import approvals, dataset, incumbent, metr
 from modelyard.registered_model.gates.judged import Judged, erroneous, hash_of, pending
 from modelyard.registered_model.view import StageView, holder_of, rejection_of
 
-__all__ = ["Result", "asked_in", "asks_people", "judge", "open_gates", "steps_of"]
+__all__ = ["REVERIFIED", "Result", "asked_in", "asks_people", "judge", "judge_again", "open_again", "open_gates", "reverified", "steps_of"]
 
 _MESSAGE = 140
 _AWAY = erroneous("MLflow or S3 does not answer")
@@ -32,25 +32,33 @@ class _Kind:
         step: The step of the promotion in which it is asked.
         by_people: It is judged from objects of Kubernetes alone, and in every round until the
             Service routes to the version: a Pass is withdrawn with what it came from.
+        reverifies: It says something of a version by itself, so that it can be asked again about one that
+            holds the stage; the others judge a change.
 
     """
 
     judge: Judge
     step: str = "gates"
     by_people: bool = False
+    reverifies: bool = False
 
 
 _KINDS: dict[str, _Kind] = {
-    "metric": _Kind(metric.judge),
+    "metric": _Kind(metric.judge, reverifies=True),
     "incumbent": _Kind(incumbent.judge),
     "signature": _Kind(signature.judge),
     "soak": _Kind(soak.judge),
-    "dataset": _Kind(dataset.judge),
-    "job": _Kind(tries.judge, "trial"),
-    "smoke": _Kind(tries.judge, "trial"),
+    "dataset": _Kind(dataset.judge, reverifies=True),
+    "job": _Kind(tries.judge, "trial", reverifies=True),
+    "smoke": _Kind(tries.judge, "trial", reverifies=True),
     "approvals": _Kind(approvals.approvals, "approval", by_people=True),
     "external": _Kind(approvals.external, "approval", by_people=True),
 }
+
+
+_AGAIN = sorted(kind for kind, each in _KINDS.items() if each.reverifies)
+REVERIFIED = f"{', '.join(_AGAIN[:-1])} or {_AGAIN[-1]}"
+"""The kinds that can be asked again about what is effective, in words."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +100,7 @@ def _result(gate: Gate, view: StageView, version: VersionStatus, now: datetime) 
     if (known := _remembered(gate, view.model, view.name, view.status, version)) is not None:
         return Result(known, message=known.message)
     kind, before = _KINDS[gate.kind], _recorded(gate, view.status, version)
-    if kind.by_people and before is not None and before.verdict is Verdict.PASS and view.is_routed:
+    if (kind.by_people or gate.soak is not None) and before is not None and before.verdict is Verdict.PASS and view.is_routed:
         return Result(before, message=before.message)
     said = _said(gate, view, version, now)
     same = before is not None and (before.verdict, before.message) == (said.verdict, said.message[:_MESSAGE])
@@ -130,6 +138,32 @@ def open_gates(model: RegisteredModel, stage: str, version: VersionStatus) -> tu
     return tuple(gate for gate in spec.gates if _remembered(gate, model, stage, status, version) is None)
 
 
+def reverified(gates: tuple[Gate, ...]) -> tuple[Gate, ...]:
+    """Return the gates that can be asked again about the version that holds a stage."""
+    return tuple(gate for gate in gates if _KINDS[gate.kind].reverifies)
+
+
+def open_again(model: RegisteredModel, stage: str) -> tuple[Gate, ...]:
+    """Return the gates that are asked in the open round of a stage's verification: what is read for them is evidence."""
+    known = (model.status.stages.get(stage) or StageStatus()).verification
+    return reverified(model.spec.stages[stage].gates) if known is not None and known.is_open else ()
+
+
+def judge_again(view: StageView, version: VersionStatus | None, now: datetime) -> tuple[tuple[Gate, Judged], ...]:
+    """Ask about what is effective, in a round of its verification. No answer is one that was given before.
+
+    Args:
+        view: The stage, of that round.
+        version: The record of what is effective; None when it is lost.
+        now: The moment.
+
+    """
+    gates = reverified(view.spec.gates) if view.spec is not None else ()
+    if version is None:
+        return tuple((gate, erroneous("the record of the version is lost")) for gate in gates)
+    return tuple((gate, _said(gate, view, version, now)) for gate in gates)
+
+
 def _remembered(gate: Gate, model: RegisteredModel, stage: str, status: StageStatus, version: VersionStatus) -> GateStatus | None:
     """Return the recorded answer of a gate, if it still holds."""
     known = _recorded(gate, status, version)
@@ -138,6 +172,8 @@ def _remembered(gate: Gate, model: RegisteredModel, stage: str, status: StageSta
     if known.verdict is Verdict.FAIL:
         return known if rejection_of(model.spec.stages[stage], status, version.name, str(version.digest)) is not None else None
     if known.verdict is not Verdict.PASS or _KINDS[gate.kind].by_people:
+        return None
+    if gate.soak is not None and soak.is_withdrawn(gate.soak, version):
         return None
     if gate.compared is None:
         return known

@@ -21,6 +21,7 @@ from modelyard.kube.names import (
     bounded,
     gate_job,
     mlflow_model_name,
+    serving_name,
 )
 from modelyard.kube.owned import parent_of
 from modelyard.kube.pods import (
@@ -43,7 +44,7 @@ from modelyard.registered_model import build
 from modelyard.registered_model.gates.judged import hash_of
 from modelyard.registered_model.view import StageView
 
-__all__ = ["SMOKE_TIMEOUT", "job", "job_name", "live_job", "pods_of", "timeout_of"]
+__all__ = ["SMOKE_TIMEOUT", "image", "job", "job_name", "live_job", "pods_of", "timeout_of"]
 
 SMOKE_TIMEOUT = timedelta(minutes=10)
 _KEPT_SECONDS = 24 * 60 * 60
@@ -52,14 +53,17 @@ _REQUESTS = "requests"
 
 
 def job_name(view: StageView, gate: Gate) -> str:
-    """Return the name of the Job that asks a gate about what the stage is to take.
+    """Return the name of the Job that asks a gate.
 
     It is another one for another version, runtime, gate or spec of the stage, and for another `attempt`: a Job that has
-    failed answers no question but its own.
+    failed answers no question but its own. Each round of a verification has Jobs of its own.
     """
-    what = view.wanted
+    what, verification = view.subject, view.status.verification
     assert what is not None, "gates are asked about a version"
-    about = (what.runtime.identity, hash_of(gate), view.spec_hash, str(view.attempt))
+    about: tuple[str, ...] = (what.runtime.identity, hash_of(gate), view.spec_hash, str(view.attempt))
+    if view.round is not None:
+        number = verification.attempt if verification is not None else 0
+        about = (what.runtime.identity, hash_of(gate), view.round.isoformat(), str(number))
     asked = hashlib.sha256("\n".join(about).encode()).hexdigest()[:8]
     return gate_job(view.model.metadata.name, view.name, gate.name, asked)
 
@@ -89,7 +93,7 @@ def timeout_of(gate: Gate) -> timedelta:
 
 
 def job(view: StageView, gate: Gate) -> Manifest:
-    """Return the Job that asks a gate about what the stage is to take.
+    """Return the Job that asks a gate.
 
     A pod that the cluster takes away (a drained node, an eviction, a preemption) is replaced without costing a retry. The
     time limit is the pod's, not the Job's: a pod that waits for a node or for quota has not been tried yet.
@@ -114,14 +118,14 @@ def job(view: StageView, gate: Gate) -> Manifest:
 
 
 def _labels(view: StageView, gate: Gate) -> dict[str, str]:
-    meta, what = view.model.metadata, view.wanted
+    meta, what = view.model.metadata, view.subject
     assert what is not None, "gates are asked about a version"
     about = {MODEL_LABEL: bounded(meta.name), STAGE_LABEL: view.name, VERSION_LABEL: what.version, GATE_LABEL: gate.name}
     return labels(meta.uid, "gate", **about)
 
 
 def _pod(view: StageView, gate: Gate) -> Manifest:
-    what, spec = view.wanted, gate.job
+    what, spec = view.subject, gate.job
     assert what is not None, "gates are asked about a version"
     size = spec.resources.limits.get(STORAGE, DEFAULT_STORAGE) if spec is not None else DEFAULT_STORAGE
     volumes = scratch_volumes(size, size)
@@ -131,7 +135,7 @@ def _pod(view: StageView, gate: Gate) -> Manifest:
         container = common | _users(spec, told, view.around.pods_secret)
     else:
         assert gate.smoke is not None, "only these kinds have pods"
-        container = common | _smoke(view, gate.smoke, told, what)
+        container = common | _smoke(view, gate.smoke, told)
         container["volumeMounts"] = [*scratch_mounts(), {"name": _REQUESTS, "mountPath": wire.REQUESTS_FOLDER, "readOnly": True}]
         volumes.append(_requests(gate.smoke))
     pod: dict[str, Any] = {
@@ -159,7 +163,9 @@ def _told(view: StageView, gate: Gate, what: ServedVersion, version: VersionStat
         wire.CANDIDATE_STAGE: view.name,
     }
     if gate.asks_candidate:
-        found[wire.CANDIDATE_URL] = f"http://{build.workload_name(view.model, view.name, what)}.{meta.namespace}"
+        own = build.workload_name(view.model, view.name, what)
+        address = own if view.round is None else serving_name(meta.name, view.name)  # what is effective answers there
+        found[wire.CANDIDATE_URL] = f"http://{address}.{meta.namespace}"
     return found
 
 
@@ -179,7 +185,16 @@ def _users(wanted: JobGate, told: dict[str, str], secret: str) -> dict[str, Any]
     return container
 
 
-def _smoke(view: StageView, wanted: SmokeGate, told: dict[str, str], what: ServedVersion) -> dict[str, Any]:
+def image(view: StageView) -> str:
+    """Return the image of a gate's Job that runs a program of ours.
+
+    What is effective may be served with a runtime of an earlier release, whose programs do not know these arguments.
+    """
+    assert view.subject is not None, "gates are asked about a version"
+    return view.subject.runtime.image if view.round is None else view.runtime.image
+
+
+def _smoke(view: StageView, wanted: SmokeGate, told: dict[str, str]) -> dict[str, Any]:
     """Return what sends the requests: it needs no connection to MLflow or S3, and gets none."""
     arguments = [
         *("--name", view.model.metadata.name),
@@ -188,7 +203,7 @@ def _smoke(view: StageView, wanted: SmokeGate, told: dict[str, str], what: Serve
         *(("--max-latency", wanted.max_latency) if wanted.max_latency is not None else ()),
     ]
     return {
-        "image": what.runtime.image,
+        "image": image(view),
         "imagePullPolicy": view.runtime.pull_policy,
         "command": wire.program("smoke", *map(literal, arguments)),
         "securityContext": CONTAINER_SECURITY,
