@@ -20,7 +20,7 @@ from modelyard.errors import ModelyardError
 from modelyard.plan import Event
 from modelyard.registered_model.gates.judging import REVERIFIED, reverified
 from modelyard.registered_model.promotion import ALWAYS
-from modelyard.registered_model.verification import failure
+from modelyard.registered_model.verification import failure, success
 
 __all__ = ["changed", "dependency_down", "following", "news", "registering", "standing", "synced", "unknown", "with_verified"]
 
@@ -98,27 +98,21 @@ def _verified(model: RegisteredModel, stages: Mapping[str, StageStatus]) -> Cond
     held = {name: stages[name] for name in sorted(asked) if name in stages and stages[name].version is not None}
     words = {name: stage.verification or Verification() for name, stage in held.items()}
     if failed := [name for name, word in words.items() if word.verdict is Verdict.FAIL]:
-        said = " ".join(f"{failure(name, held[name], model.metadata.name)}.{_open(words[name])}" for name in failed)
+        said = ". ".join(f"{failure(name, held[name], model.metadata.name)}{_open(words[name])}" for name in failed)
         return condition("Verified", False, Reason.VERIFICATION_FAILED, said)
     if idle := [name for name in sorted(asked) if not reverified(model.spec.stages[name].gates)]:
         message = f"reverify of {' and '.join(idle)} asks nothing: add a gate {REVERIFIED}, or remove reverify."
         return condition("Verified", None, Reason.NOTHING_TO_VERIFY, message)
-    said = " ".join(f"{name}: {_word(held[name], word)}{_open(word)}" for name, word in words.items())
+    said = ". ".join(f"{success(name, held[name])}{_open(word)}" for name, word in words.items())
     if not words or any(word.verdict is None for word in words.values()):
         return condition("Verified", None, Reason.NOT_VERIFIED_YET, said or "No version is effective.")
     return condition("Verified", True, Reason.VERIFIED, said)
 
 
-def _word(stage: StageStatus, word: Verification) -> str:
-    if word.verdict is None or word.time is None:
-        return f"{stage.version} has not been asked about since it took the stage."
-    return f"{stage.version} was verified at {word.time:%Y-%m-%d %H:%M} UTC."
-
-
 def _open(word: Verification) -> str:
     if word.waiting is None or word.start_time is None:
         return ""
-    return f" It is asked since {word.start_time:%Y-%m-%d %H:%M} UTC: {word.waiting}."
+    return f". It is asked since {word.start_time:%Y-%m-%d %H:%M} UTC: {word.waiting}"
 
 
 def dependency_down(model: RegisteredModel, stages: Mapping[str, StageStatus], error: ModelyardError) -> tuple[Condition, ...]:

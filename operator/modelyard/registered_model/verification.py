@@ -25,7 +25,7 @@ from modelyard.registered_model.gates.judging import asked_in, judge_again, reve
 from modelyard.registered_model.gates.tries import asking, standing
 from modelyard.registered_model.view import StageView
 
-__all__ = ["Round", "again", "carried", "failure", "given_back", "jobs"]
+__all__ = ["Round", "again", "carried", "failure", "jobs", "success"]
 
 _BEGUN = "its gates are being asked"
 _NOW = timedelta(0)
@@ -106,17 +106,20 @@ def failure(stage: str, status: StageStatus, model: str, why: str = "") -> str:
 
     """
     known = status.verification or Verification()
-    since = f" since {known.time:%Y-%m-%d %H:%M} UTC" if known.time is not None else ""
+    when = f" at {known.time:%Y-%m-%d %H:%M} UTC" if known.time is not None else ""
     return (
-        f"{stage}: {status.version} is still serving, and is not verified{since}. {(why or known.message).rstrip('.')}. Promote another"
-        f" version, roll back (modelyard rollback {model} --stage {stage}), or correct the cause and ask again:"
+        f"{stage}: {status.version} is still serving, and failed its verification{when}. {(why or known.message).rstrip('.')}."
+        f" Promote another version, roll back (modelyard rollback {model} --stage {stage}), or correct the cause and ask again:"
         f" modelyard verify {model} --stage {stage}"
     )
 
 
-def given_back(stage: str, status: StageStatus) -> str:
-    """Say that what serves a stage passes again."""
-    return f"{stage}: {status.version} is verified again. Its time counts for soak from now."
+def success(stage: str, status: StageStatus) -> str:
+    """Say when what serves a stage passed, or that it was not asked about yet."""
+    known = status.verification or Verification()
+    if known.verdict is None or known.time is None:
+        return f"{stage}: {status.version} has not been asked about since it took the stage"
+    return f"{stage}: {status.version} was verified at {known.time:%Y-%m-%d %H:%M} UTC"
 
 
 # --- one round ----------------------------------------------------------------------------------
@@ -177,7 +180,7 @@ def _ended(view: StageView, known: Verification, message: str, now: datetime, *,
     if not passes:
         events = (Event(Reason.VERIFICATION_FAILED, failure(view.name, status, name, message), warning=True),)
     elif known.verdict is Verdict.FAIL:
-        events = (Event(Reason.VERIFIED, given_back(view.name, status)),)
+        events = (Event(Reason.VERIFIED, success(view.name, status)),)
     return Round(status.verification, record=True, events=events)
 
 
