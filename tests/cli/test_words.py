@@ -18,6 +18,7 @@ COMMANDS = [
     "retry",
     "approve",
     "reject",
+    "verify",
     "refresh",
     "history",
     "compare",

@@ -37,3 +37,15 @@ def test_a_notebook_shows_what_gates_say_and_escapes_it(side: Side):
     assert "gates of production" in html
     assert "0 of 1 pass v1" in html
     assert "quality Pending: waits for &lt;b&gt;f1&lt;/b&gt;" in html
+
+
+def test_a_notebook_shows_that_what_serves_failed_its_verification(side: Side):
+    stages = {"production": {"version": "v1", "reverify": {"every": "24h"}}}
+    side.ours("RegisteredModel", "verified", {"stages": stages, "versions": {"v1": {"runId": "a"}}})
+    failed = {"verdict": "Fail", "time": "2026-01-01T00:00:00Z", "message": "answers: <b>exit code 1</b>"}
+    held = {"production": {"version": "v1", "desired": "v1", "verification": failed}}
+    side.status("RegisteredModel", "verified", "Serving", "", ready=True, stages=held, versions=[ONE])
+    with Client(side.namespace, kubeconfig=str(side.server.kubeconfig)) as client:
+        html = client.models.get("verified")._repr_html_()
+    assert "verification of production" in html
+    assert "ago: answers: &lt;b&gt;exit code 1&lt;/b&gt;" in html

@@ -34,6 +34,7 @@ _WORDS = (
     "retry",
     "approve",
     "reject",
+    "verify",
     "refresh",
     "history",
     "compare",

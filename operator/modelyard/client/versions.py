@@ -14,7 +14,7 @@ from modelyard.api.registered_model import (
     StepStatus,
     VersionStatus,
 )
-from modelyard.client import display, gates, progress, text
+from modelyard.client import display, gates, progress, text, verifying
 from modelyard.client.errors import NotFound
 from modelyard.client.handles import Handle, Listing
 
@@ -162,6 +162,8 @@ class ModelHandle(Handle[RegisteredModel]):
                 found[f"steps of {stage}"] = [display.Badge(step_text(step), _STEP_TONES[step.state]) for step in steps]
             if (said := gates.gates_of(self.object, stage)) is not None:
                 found[f"gates of {stage}"] = [display.Badge(said.summary), *(_gate_badge(each) for each in said.said)]
+            if (again := verifying.said_of(self.object, stage, datetime.now(UTC))) is not None:
+                found[f"verification of {stage}"] = display.Badge(again.words, again.tone)
             if blocker is not None:
                 found[f"{stage} is blocked"] = f"{blocker.reason}: {blocker.message}"
         return found
