@@ -21,10 +21,11 @@ SERIES = 500
 """Series of one metric; what is beyond them is one series, with `OTHER` for each of its labels."""
 OTHER = "_other"
 _VERDICTS = frozenset(Verdict)
+_WORDS = frozenset({Verdict.PASS, Verdict.FAIL})
 
 
 def promotions(models: Iterable[Manifest]) -> Iterator[Metric]:
-    """Return what the gates of all stages say now, and how many stages have rejected what they ask for.
+    """Return what the gates of all stages say now, which stages have rejected what they ask for, and what their verifications say.
 
     Args:
         models: RegisteredModels as the API server has them.
@@ -32,6 +33,7 @@ def promotions(models: Iterable[Manifest]) -> Iterator[Metric]:
     """
     gates: Tally[tuple[str, ...]] = Tally()
     rejected: Tally[tuple[str, ...]] = Tally()
+    verified: dict[tuple[str, ...], int] = {}
     for body in models:
         namespace = str(body["metadata"]["namespace"])
         asked: Mapping[str, Manifest] = (body.get("spec") or {}).get("stages") or {}
@@ -41,15 +43,31 @@ def promotions(models: Iterable[Manifest]) -> Iterator[Metric]:
                 if gate.get("verdict") in _VERDICTS:
                     gates[namespace, name, gate["verdict"]] += 1
             rejected[namespace, name] += _is_rejected(known[name])
+            word = (known[name].get("verification") or {}).get("verdict") if asked[name].get("reverify") else None
+            if word in _WORDS:
+                verified[namespace, str(body["metadata"]["name"]), name] = int(word == Verdict.PASS)
     yield _family("modelyard_gates", "Gates by what they say now.", ("namespace", "stage", "verdict"), gates)
     help_ = "Models whose stage has rejected the version that it asks for."
     yield _family("modelyard_stages_rejected", help_, ("namespace", "stage"), +rejected)
+    yield _verified(verified)
 
 
 def _is_rejected(stage: Manifest) -> bool:
     blocker = stage.get("blocked") or {}
     found = ((each.get("version"), each.get("reason")) for each in stage.get("rejected") or ())
     return bool(blocker.get("needsAction")) and (stage.get("desired"), blocker.get("reason")) in found
+
+
+def _verified(values: Mapping[tuple[str, ...], int]) -> Metric:
+    """Return the last words of verifications; the failed ones come first, and what is beyond `SERIES` is 0 where one of it failed."""
+    help_ = "Whether what serves a stage passed its gates when they were asked again."
+    family = GaugeMetricFamily("modelyard_stage_verified", help_, labels=("namespace", "model", "stage"))
+    ordered = sorted(values.items(), key=lambda each: (each[1], each[0]))
+    for place, value in ordered[:SERIES]:
+        family.add_metric(place, value)
+    if rest := ordered[SERIES:]:
+        family.add_metric((OTHER,) * 3, min(value for _, value in rest))
+    return family
 
 
 def _family(name: str, help_: str, labels: tuple[str, ...], values: Mapping[tuple[str, ...], int]) -> Metric:
