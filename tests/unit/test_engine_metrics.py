@@ -172,7 +172,7 @@ def test_the_last_word_of_a_verification_is_a_figure_where_one_is_asked_for():
     found = figures(world, "modelyard_stage_verified", "namespace", "model", "stage")
     assert (len(found), found["risk", "bad", "production"], found["_other", "_other", "_other"]) == (501, 0, 1)
     for number in range(600):
-        verified(world, "fraud", "Fail", namespace=f"a{number}")
+        verified(world, "fraud", "Fail", namespace=f"b{number}")
     assert figures(world, "modelyard_stage_verified", "namespace", "model", "stage")["_other", "_other", "_other"] == 0
 
 
