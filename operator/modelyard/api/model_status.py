@@ -169,6 +169,9 @@ class JudgedVersion(Schema):
 
     version: Annotated[Name, Field(description="The version.")]
     digest: Annotated[str, Field(max_length=71, description="Digest of its artifact tree.")]
+    runtime: Annotated[str | None, Field(max_length=8, description="Identity of the runtime that the gates with pods were asked with.")] = (
+        None
+    )
 
 
 class GateStatus(Schema):

@@ -62,7 +62,8 @@ def asked(step: str, view: StageView, now: datetime) -> Step:
     results = [result for result in judge(view, now) if result.status.name in names]
     failed = [result for result in results if result.status.verdict is Verdict.FAIL]
     if failed:
-        return rejected(view, step, Reason.GATE_FAILED, _said(failed), now)
+        runtime = view.wanted.runtime.identity if view.is_refresh and view.wanted is not None else None
+        return rejected(view, step, Reason.GATE_FAILED, _said(failed), now, runtime=runtime)
     open_ = [result for result in results if result.status.verdict is not Verdict.PASS]
     passed = f"{len(results) - len(open_)} of {len(results)} pass"
     if not open_:
@@ -70,7 +71,7 @@ def asked(step: str, view: StageView, now: datetime) -> Step:
     wanted = view.wanted
     assert wanted is not None, "the step before admits it"
     again = min((result.again for result in results if result.again is not None), default=None)
-    blocker = Blocker.of(Reason.GATES_PENDING, f"{wanted.version} waits for its gates ({passed}). {_stable(view)}. {_said(open_)}")
+    blocker = Blocker.of(Reason.GATES_PENDING, f"{view.called} waits for its gates ({passed}). {_stable(view)}. {_said(open_)}")
     if step == "approval" and any(result.status.verdict is Verdict.PENDING for result in open_):
         command = f"modelyard approve {view.model.metadata.name} {wanted.version} --stage {view.name}"
         message = f"{wanted.version} waits to be approved ({passed}). {_stable(view)}. {_said(open_)} To approve: {command}"

@@ -46,13 +46,15 @@ def current(progress: tuple[Step, ...]) -> Step:
 def names(view: StageView) -> tuple[str, ...]:
     """Return the names of the steps, in order.
 
-    Neither a refresh nor the return of the version displaced last is asked what it was asked before,
-    and an override is asked nothing.
+    The return of the version displaced last is not asked what it was asked before, and an override is
+    asked nothing. A refresh is asked what its runtime may answer otherwise: the gates with pods.
     """
     spec = view.spec
-    if spec is None or view.is_refresh or view.returns or view.override is not None:
+    if spec is None or view.returns or view.override is not None:
         return ALWAYS
     asked = {*ALWAYS, *(["from"] if spec.from_ else []), *steps_of(spec.gates)}
+    if view.is_refresh:
+        asked &= {*ALWAYS, "trial"}
     return tuple(name for name in _STEPS if name in asked)
 
 
@@ -102,7 +104,7 @@ def _rejection(view: StageView) -> Blocker | None:
         return None
     stable = f"{view.status.version} is still serving" if view.status.version else "nothing is serving"
     message = (
-        f"{rejection.version} was rejected, and {stable}. {rejection.message} It is tried again when the stage's spec"
+        f"{view.called} was rejected, and {stable}. {rejection.message} It is tried again when the stage's spec"
         f" changes, or when stages.{view.name}.attempt is raised above {rejection.attempt}:"
         f" modelyard retry {view.model.metadata.name} --stage {view.name}"
     )

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from modelyard.api.blocker import Blocker
 from modelyard.api.gates import Verdict
-from modelyard.api.registered_model import HistoryEntry, JudgedVersion, ServedVersion, StageStatus, StepState, StepStatus
+from modelyard.api.registered_model import GateStatus, HistoryEntry, JudgedVersion, ServedVersion, StageStatus, StepState, StepStatus
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.kube.names import serving_name
 from modelyard.plan import Apply, Delete, Event
@@ -209,22 +209,34 @@ def _until(view: StageView) -> timedelta | None:
 def _judged(view: StageView, now: datetime) -> dict[str, object]:
     """Return what the status says of the gates of the version that the stage is to take."""
     wanted = view.wanted
-    if wanted is None or view.is_refresh:
-        return {}
     results = tuple(result.status for result in judge(view, now))
-    judged = JudgedVersion(version=wanted.version, digest=wanted.digest) if results else None
+    if wanted is None or (view.is_refresh and not results):
+        return {}
+    if view.is_refresh:
+        results = _with_others(view, wanted, results)
+    judged = JudgedVersion(version=wanted.version, digest=wanted.digest, runtime=wanted.runtime.identity) if results else None
     return {"judged": judged, "gates": results}
+
+
+def _with_others(view: StageView, wanted: ServedVersion, asked: tuple[GateStatus, ...]) -> tuple[GateStatus, ...]:
+    """Return what gates say of a refresh, and the verdicts by which the version holds the stage of those that are not asked."""
+    judged, spec = view.status.judged, view.spec
+    about = judged is not None and (judged.version, judged.digest) == (wanted.version, wanted.digest)
+    found = {each.name: each for each in (*(view.status.gates if about else ()), *asked)}
+    return tuple(found[gate.name] for gate in (spec.gates if spec is not None else ()) if gate.name in found)
 
 
 def _still_judged(view: StageView, stable: ServedVersion) -> dict[str, object]:
     """Return the verdicts by which the effective version holds the stage; those about another one go."""
     judged = view.status.judged
     about = judged is not None and (judged.version, judged.digest) == (stable.version, stable.digest)
+    if judged is not None and judged.runtime not in {None, stable.runtime.identity}:
+        about = False  # of a refresh that was rejected, and is no longer asked for
     return {} if about else {"judged": None, "gates": ()}
 
 
 def _passed(status: StageStatus) -> set[tuple[str, str, str | None, str]]:
-    about = status.judged.digest if status.judged else ""
+    about = f"{status.judged.digest} {status.judged.runtime}" if status.judged else ""
     return {(gate.name, gate.gate_hash, gate.incumbent, about) for gate in status.gates if gate.verdict is Verdict.PASS}
 
 

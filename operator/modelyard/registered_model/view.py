@@ -172,6 +172,11 @@ class StageView:
         return self.desired is not None and self.desired == self.status.version
 
     @property
+    def called(self) -> str:
+        """What is to be promoted, in words."""
+        return f"{self.desired} with the operator's runtime" if self.is_refresh else str(self.desired)
+
+    @property
     def returns(self) -> bool:
         """Whether the version is the one displaced last, byte for byte: it held the stage before."""
         previous, wanted = self.status.previous, self.wanted

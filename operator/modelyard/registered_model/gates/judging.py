@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from modelyard.api.gates import Gate, Verdict
-from modelyard.api.registered_model import GateStatus, JudgedVersion, RegisteredModel, StageStatus, VersionStatus
+from modelyard.api.registered_model import GateStatus, RegisteredModel, StageStatus, VersionStatus
 from modelyard.registered_model.gates import approvals, dataset, incumbent, metric, signature, soak, tries
 from modelyard.registered_model.gates.judged import Judged, erroneous, hash_of, pending
 from modelyard.registered_model.view import StageView, holder_of, rejection_of
@@ -81,14 +81,19 @@ def judge(view: StageView, now: datetime) -> tuple[Result, ...]:
     """Ask every gate of the stage, side by side; those that have answered are not asked again."""
     wanted = view.wanted
     version = view.versions.get(wanted.version) if wanted is not None else None
-    if view.spec is None or version is None or version.digest is None or view.is_refresh or view.returns or view.override is not None:
+    if view.spec is None or version is None or version.digest is None or view.returns or view.override is not None:
         return ()
-    return tuple(_result(gate, view, version, now) for gate in view.spec.gates)
+    return tuple(_result(gate, view, version, now) for gate in view.spec.gates if not view.is_refresh or _is_for_a_runtime(gate))
 
 
 def steps_of(gates: tuple[Gate, ...]) -> frozenset[str]:
     """Return the steps of a promotion in which some of these gates are asked."""
     return frozenset(_KINDS[gate.kind].step for gate in gates)
+
+
+def _is_for_a_runtime(gate: Gate) -> bool:
+    """Tell whether a gate asks by pods, so that another runtime may make its verdict another: a refresh is asked these."""
+    return _KINDS[gate.kind].step == "trial"
 
 
 def asked_in(step: str, gates: tuple[Gate, ...]) -> frozenset[str]:
@@ -97,7 +102,8 @@ def asked_in(step: str, gates: tuple[Gate, ...]) -> frozenset[str]:
 
 
 def _result(gate: Gate, view: StageView, version: VersionStatus, now: datetime) -> Result:
-    if (known := _remembered(gate, view.model, view.name, view.status, version)) is not None:
+    runtime = view.wanted.runtime.identity if view.wanted is not None else None
+    if (known := _remembered(gate, view.model, view.name, version, runtime)) is not None:
         return Result(known, message=known.message)
     kind, before = _KINDS[gate.kind], _recorded(gate, view.status, version)
     if (kind.by_people or gate.soak is not None) and before is not None and before.verdict is Verdict.PASS and view.is_routed:
@@ -135,7 +141,8 @@ def open_gates(model: RegisteredModel, stage: str, version: VersionStatus) -> tu
     held = status.previous
     if status.version == version.name or (held is not None and (held.version, held.digest) == (version.name, version.digest)):
         return ()
-    return tuple(gate for gate in spec.gates if _remembered(gate, model, stage, status, version) is None)
+    runtime = status.candidate.runtime.identity if status.candidate is not None else None
+    return tuple(gate for gate in spec.gates if _remembered(gate, model, stage, version, runtime) is None)
 
 
 def reverified(gates: tuple[Gate, ...]) -> tuple[Gate, ...]:
@@ -164,14 +171,17 @@ def judge_again(view: StageView, version: VersionStatus | None, now: datetime) -
     return tuple((gate, _said(gate, view, version, now)) for gate in gates)
 
 
-def _remembered(gate: Gate, model: RegisteredModel, stage: str, status: StageStatus, version: VersionStatus) -> GateStatus | None:
-    """Return the recorded answer of a gate, if it still holds."""
+def _remembered(gate: Gate, model: RegisteredModel, stage: str, version: VersionStatus, runtime: str | None) -> GateStatus | None:
+    """Return the recorded answer of a gate, if it still holds for the version with this runtime."""
+    status = model.status.stages.get(stage) or StageStatus()
     known = _recorded(gate, status, version)
-    if known is None:
+    if known is None or status.judged is None:
         return None
     if known.verdict is Verdict.FAIL:
-        return known if rejection_of(model.spec.stages[stage], status, version.name, str(version.digest)) is not None else None
+        return known if rejection_of(model.spec.stages[stage], status, version.name, str(version.digest), runtime) is not None else None
     if known.verdict is not Verdict.PASS or _KINDS[gate.kind].by_people:
+        return None
+    if _is_for_a_runtime(gate) and status.judged.runtime != runtime:
         return None
     if gate.soak is not None and soak.is_withdrawn(gate.soak, version):
         return None
@@ -182,6 +192,7 @@ def _remembered(gate: Gate, model: RegisteredModel, stage: str, status: StageSta
 
 
 def _recorded(gate: Gate, status: StageStatus, version: VersionStatus) -> GateStatus | None:
-    if status.judged != JudgedVersion(version=version.name, digest=str(version.digest)):
+    judged = status.judged
+    if judged is None or (judged.version, judged.digest) != (version.name, version.digest):
         return None
     return next((each for each in status.gates if (each.name, each.gate_hash) == (gate.name, hash_of(gate))), None)
