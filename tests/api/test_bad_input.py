@@ -153,6 +153,11 @@ def smoke(**more: Any) -> Manifest:
     return gate(smoke={"requests": {"configMap": "c", "key": "k", "digest": "sha256:" + "0" * 64}, **more})
 
 
+def reverify(**asked: object) -> Manifest:
+    """A model whose stage is asked again like this."""
+    return model(stages={"production": {"reverify": asked}})
+
+
 MODELS = {
     "tag of MLflow's own": (model(tags={"mlflow.note.content": "x"}), "write another key, such as team.owner"),
     "version with a tag of our own": (
@@ -263,6 +268,15 @@ MODELS = {
         model(stages={"production": {"version": "v1", "gates": [{"name": "people", "approvals": {}}]}}),
         "write your user name as requestedBy beside version",
     ),
+    "reverify without a time": (reverify(), "write every, such as 24h, or raise attempt"),
+    "reverify with attempt 0 only": (reverify(attempt=0), "write every, such as 24h, or raise attempt"),
+    "reverify without a unit": (reverify(every="24"), "reverify.every in body should match"),
+    **{
+        f"reverify each {every}": (reverify(every=every), "write at least 10m, such as 24h")
+        for every in ("0h", "9m", "599s", "0d", "000000009m")
+    },
+    "reverify each many digits": (reverify(every="9999999999d"), "at most nine digits and its unit"),
+    "reverify at no attempt": (reverify(attempt=-1), "reverify.attempt in body should be greater"),
     "less than no replicas": (
         model(stages={"p": {"serving": {"replicas": -1}}}),
         "spec.stages.p.serving.replicas in body should be greater",
@@ -315,6 +329,14 @@ def test_the_rule_on_parameters_draws_the_line_where_the_operator_does(over: int
     assert cluster.check(manifest).ok != bool(over)
 
 
+@pytest.mark.parametrize(
+    "asked", [{"every": "10m"}, {"every": "600s"}, {"every": "999999999d"}, {"attempt": 1}, {"every": "1h", "attempt": 7}]
+)
+def test_what_serves_is_asked_each_ten_minutes_at_most_or_when_somebody_says_so(asked: dict[str, object], cluster: Cluster):
+    answer = cluster.check(reverify(**asked))
+    assert answer.ok, answer.message
+
+
 def longest_gates(stage: str, other: str) -> list[Manifest]:
     """As many gates as a stage may have, each as long as it may be."""
     name, number = "m" * 250, "-" + "9" * 19
@@ -327,6 +349,9 @@ def longest_gates(stage: str, other: str) -> list[Manifest]:
 
 def test_the_largest_object_with_gates_is_within_what_the_rules_may_cost(cluster: Cluster):
     names = [f"{at:02}{'s' * 28}" for at in range(16)]
-    stages = {name: {"version": "v1", "from": names[at - 1], "gates": longest_gates(name, names[at - 1])} for at, name in enumerate(names)}
+    again = {"reverify": {"every": "99999999m"}}
+    stages = {
+        name: {"version": "v1", "from": names[at - 1], "gates": longest_gates(name, names[at - 1])} | again for at, name in enumerate(names)
+    }
     answer = cluster.check(model("m" * 32, stages=stages))
     assert answer.ok, answer.message

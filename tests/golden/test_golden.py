@@ -48,7 +48,7 @@ def test_only_what_fetches_or_trains_and_a_users_gate_get_the_connection():
         secret = "modelyard-connection-pods" if name.split("/")[1] == "everything" else "modelyard-connection"
         for container in pod.get("initContainers", []) + pod["containers"]:
             opened = container.get("envFrom") == [{"secretRef": {"name": secret}}]
-            without = container["name"] in {"model", "fetch"} or name == "gates/smoke/Job"
+            without = container["name"] in {"model", "fetch"} or name in {"gates/smoke/Job", "gates/again/Job"}
             assert opened == (not without), (name, container["name"])
             keys = [each["valueFrom"]["secretKeyRef"] for each in container.get("env", ()) if "valueFrom" in each]
             assert {key["name"] for key in keys} == ({secret} if container["name"] == "fetch" else set())
