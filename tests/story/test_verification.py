@@ -134,6 +134,7 @@ async def test_a_round_each_ten_minutes_tells_of_a_fail_and_of_the_pass_after_it
     await begin(world, "10m")
     assert world.condition("registeredmodels", "fraud", "Verified") == ("Unknown", "NotVerifiedYet")
     run = world.status("trainingruns", "fraud-002")["mlflow"]["runId"]
+    world.cluster.events.clear()
     await world.run(EVERY)
     assert (held(world)["verified"], told(world, "Verified")) == (True, [("Verified", False)])
     world.tracking.log_metric(run, "accuracy", 0.7)
@@ -149,6 +150,7 @@ async def test_a_round_each_ten_minutes_tells_of_a_fail_and_of_the_pass_after_it
     assert (held(world)["verified"], held(world)["sinceTime"] > since) == (True, True)
     assert world.condition("registeredmodels", "fraud") == ("True", "Serving")
     assert told(world, "Verified") == [("Verified", False)] * 2, "of the first Pass, and of the one after a Fail"
+    assert told(world, "Promoting", "Serving", "NotServing") == [], "nothing of the stage has changed"
     world.check_statuses()
 
 

@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 
-from modelyard.api.registered_model import HeldStage, RegisteredModel, StageStatus, Verdict, Verification, VersionStatus
-from modelyard.plan import Apply, Manifest
+from modelyard.api.base import condition
+from modelyard.api.registered_model import HeldStage, RegisteredModel, StageStatus, StepStatus, Verdict, Verification, VersionStatus
+from modelyard.errors import Unavailable
+from modelyard.plan import Apply, Manifest, Rest
 from modelyard.registered_model.conditions import with_verified
+from modelyard.registered_model.decide import in_sync, on_error
 from modelyard.registered_model.gates import pods
 from modelyard.registered_model.gates.judging import open_again
 from modelyard.registered_model.held import with_held
@@ -418,3 +421,26 @@ def test_there_is_no_condition_where_no_stage_asks():
     assert known.condition("Verified") is not None
     assert with_verified(holding(*GATE, reverify=None), known).condition("Verified") is None
     assert verified(stage_of(None, asked=GATE, reverify=DAILY)) == ("Unknown", "NotVerifiedYet", "No version is effective.")
+
+
+def test_an_open_round_is_looked_at_when_the_operator_starts():
+    model = holding(*GATE, verification=PASSED)
+    said = tuple(condition(name, True, "Serving") for name in ("Ready", "Synced"))
+    there = model.model_copy(update={"status": model.status.model_copy(update={"observed_generation": 7, "conditions": said})})
+    assert in_sync(there, STABLE)
+    stages = {"production": there.status.stages["production"].model_copy(update={"verification": OPEN})}
+    assert not in_sync(there.model_copy(update={"status": there.status.model_copy(update={"stages": stages})}), STABLE)
+
+
+@pytest.mark.parametrize("dependency", ["Kubernetes", "MLflow"])
+def test_the_condition_stays_when_something_does_not_answer(dependency: str):
+    plan = on_error(holding(*GATE, verification=FAILED), Unavailable(dependency, "read", "x", "no answer"), NOW)
+    assert isinstance(plan, Rest)
+    found = plan.status.condition("Verified")
+    assert found is not None
+    assert (found.status, found.reason) == ("False", "VerificationFailed")
+
+
+def test_a_longer_detail_of_an_earlier_release_is_still_read():
+    step = StepStatus.model_validate({"name": "start", "state": "Active", "detail": "x" * 128})
+    assert step.detail == "x" * 72

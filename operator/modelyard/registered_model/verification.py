@@ -20,7 +20,7 @@ from modelyard.api.verification import SAID, WAITING
 from modelyard.plan import Apply, Delete, Event
 from modelyard.registered_model import serving
 from modelyard.registered_model.gates import pods
-from modelyard.registered_model.gates.judged import Judged, erroneous, pending
+from modelyard.registered_model.gates.judged import Judged, pending
 from modelyard.registered_model.gates.judging import asked_in, judge_again, reverified
 from modelyard.registered_model.gates.tries import asking, standing
 from modelyard.registered_model.view import StageView
@@ -158,16 +158,11 @@ def _open(view: StageView, known: Verification, now: datetime) -> Round:
 
 
 def _said(of_round: StageView, now: datetime) -> tuple[tuple[Gate, Judged], ...]:
-    """Return what each gate says. What asks the Service says nothing while that routes elsewhere; a refused Job says why."""
+    """Return what each gate says. What asks the Service says nothing of the version while that routes elsewhere."""
     found = []
     for gate, judged in judge_again(of_round, _record_of(of_round), now):
-        said = judged
-        if judged.verdict is Verdict.PENDING and gate.name in asked_in("trial", (gate,)):
-            error = of_round.refusals.get(("Job", pods.job_name(of_round, gate)))
-            said = erroneous(f"Kubernetes refuses its Job: {error.detail}") if error is not None else judged
-        if gate.asks_candidate and not _is_routed(of_round) and judged.verdict in {Verdict.PASS, Verdict.FAIL}:
-            said = pending("the Service routes to another version")
-        found.append((gate, said))
+        elsewhere = gate.asks_candidate and not _is_routed(of_round) and judged.verdict in {Verdict.PASS, Verdict.FAIL}
+        found.append((gate, pending("the Service routes to another version") if elsewhere else judged))
     return tuple(found)
 
 
