@@ -272,6 +272,20 @@ def test_a_version_whose_record_has_other_bytes_is_not_judged_by_it():
     model = holding(*GATE, verification=OPEN)
     other = record("va", "1", "z")
     assert word(decide(model, versions=(other,))).waiting == "quality: the record of the version is lost"
+    for versions in ((other,), (VERSIONS[1],)):
+        lost = decide(holding(JOB, verification=OPEN), versions=versions)
+        assert not [each for each in does(lost) if "Job" in each]
+        assert word(lost).waiting == "integration: the record of the version is lost"
+
+
+def test_the_job_of_a_round_that_was_given_up_goes_at_once():
+    override = {"version": "va", "reason": "incident", "until": (NOW + MINUTE).isoformat()}
+    model = holding(JOB, override=override, verification=OPEN)
+    noted = after(model, decide(model))
+    job = job_of(noted)
+    assert does(decide(noted, job)) == [f"delete Job/{job['metadata']['name']}"]
+    unasked = holding(JOB, reverify=None, verification=OPEN)
+    assert does(decide(unasked, job)) == [f"delete Job/{job['metadata']['name']}"]
 
 
 # --- a promotion meanwhile ----------------------------------------------------------------------

@@ -86,7 +86,8 @@ def jobs(view: StageView, now: datetime) -> frozenset[tuple[str, str]]:
     known = view.status.verification
     if view.spec is None or known is None or known.start_time is None or view.effective is None:
         return frozenset()
-    if not known.is_open and known.verdict is not Verdict.FAIL:
+    ended = view.spec.reverify is None or view.override is not None
+    if ended if known.is_open else known.verdict is not Verdict.FAIL:
         return frozenset()
     of_round = replace(view, round=known.start_time)
     names = asked_in("trial", view.spec.gates)
@@ -152,6 +153,8 @@ def _open(view: StageView, known: Verification, now: datetime) -> Round:
         return _ended(view, known, _words(failed or said), now, passes=not failed)
     names = asked_in("trial", tuple(gate for gate, _ in left))
     with_pods = [gate for gate, _ in left if gate.name in names and (not gate.asks_candidate or _answers(of_round))]
+    if _record_of(view) is None:
+        with_pods = []  # nothing says where its files are
     waits = known.model_copy(update={"waiting": _words(left)[:WAITING]})
     looks = [judged.again for _, judged in left if judged.again is not None]
     return Round(waits, actions=asking(of_round, with_pods, now), requeue_after=min(looks, default=None))
