@@ -6,10 +6,13 @@ from typing import Any
 
 import pytest
 
-from modelyard.client.errors import NotFound, Refused
+from modelyard.client.client import Client
+from modelyard.client.errors import Failed, NotFound, Refused
 from modelyard.client.progress import State
 from modelyard.client.verifying import Verify, patch, said_of, standing
-from tests.cli.objects import NOW, before, condition, held, model, ready
+from tests.cli.objects import NOW, QUALITY, before, condition, held, model, ready
+from tests.client.side import Side
+from tests.harness import until
 
 EARLIER, SINCE = before(hours=3), before(minutes=2)
 PASS = {"attempt": 1, "startTime": EARLIER, "verdict": "Pass", "time": EARLIER, "message": "quality: accuracy is 0.95"}
@@ -91,3 +94,28 @@ def test_people_read_the_last_word_and_what_is_asked_now(known: Any, words: str,
 def test_nothing_is_said_where_nothing_is_asked_or_nothing_serves():
     assert said_of(serving(PASS), "production", NOW) is None
     assert said_of(serving(asks={"every": "24h"}), "staging", NOW) is None
+
+
+# --- on a real API server -----------------------------------------------------------------------------
+def test_a_fail_is_raised_with_its_figures_and_what_is_not_waited_for_is_asked_for(side: Side):
+    stages = {"production": {"version": "v1", "gates": [QUALITY]}}
+    side.ours("RegisteredModel", "verified", {"stages": stages, "versions": {"v1": {"runId": "a"}}})
+    known = {"version": "v1", "desired": "v1"}
+    side.status("RegisteredModel", "verified", "Serving", "", ready=True, stages={"production": known})
+
+    def attempt(there: Side) -> int:
+        asked = there.get("RegisteredModel", "verified")["spec"]["stages"]["production"].get("reverify") or {}
+        return int(asked.get("attempt", 0))
+
+    def fails(there: Side) -> None:
+        until(lambda: attempt(there) == 1, "it is asked for")
+        stage = {"production": known | {"verification": FAIL}}
+        there.status("RegisteredModel", "verified", "Serving", "", ready=True, stages=stage)
+
+    with Client(side.namespace, kubeconfig=str(side.server.kubeconfig)) as client:
+        with side.meanwhile("RegisteredModel", "verified", fails), pytest.raises(Failed, match=r"below 0\.9") as failed:
+            client.models.verify("verified", "production", seconds=180)
+        assert failed.value.reason == "VerificationFailed"
+        again = client.models.verify("verified", "production", seconds=0)
+    assert again.spec.stages["production"].reverify is not None
+    assert attempt(side) == 2
