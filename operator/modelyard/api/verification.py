@@ -11,8 +11,10 @@ from modelyard.api.rules import rule, rules
 
 __all__ = ["SAID", "WAITING", "Reverify", "Verification"]
 
-SAID, WAITING = 128, 80
-"""Characters of the last word's message, and of what an open round waits for."""
+SAID = 128
+"""Characters of the last word's message."""
+WAITING = 80
+"""Characters of what an open round waits for."""
 
 _SECONDS = (
     "int(self.substring(0, self.size() - 1)) * (self.endsWith('s') ? 1 : self.endsWith('m') ? 60 : self.endsWith('h') ? 3600 : 86400)"
@@ -50,7 +52,7 @@ class Verification(Schema):
     waiting: Annotated[str | None, Field(max_length=WAITING, description="What the open round waits for; absent when none is open.")] = None
     verdict: Annotated[
         Literal[Verdict.PASS, Verdict.FAIL] | None,
-        Field(description="The last word. Fail: the version keeps serving, and no stage takes it from here. Absent before the first."),
+        Field(description="The last word. Pass: every gate passes. Fail: one does not; it keeps serving, and no stage takes it from here."),
     ] = None
     time: Annotated[datetime | None, Field(description="When that was said.")] = None
     message: Annotated[str, Field(max_length=SAID, description="Why, with the figures.")] = ""
