@@ -195,6 +195,11 @@ def freeze(**more: Any) -> Manifest:
     return model(stages={"production": {}}, freeze=[{key: value for key, value in window.items() if value is not None}])
 
 
+def reverify(**asked: object) -> Manifest:
+    """A model whose stage is asked again like this."""
+    return model(stages={"production": {"reverify": asked}})
+
+
 MODELS = {
     "tag of MLflow's own": (model(tags={"mlflow.note.content": "x"}), "write another key, such as team.owner"),
     "version with a tag of our own": (
@@ -328,6 +333,15 @@ MODELS = {
         model(stages={"production": {"version": "v1", "gates": [{"name": "people", "approvals": {}}]}}),
         "write your user name as requestedBy beside version",
     ),
+    "reverify without a time": (reverify(), "write every, such as 24h, or raise attempt"),
+    "reverify with attempt 0 only": (reverify(attempt=0), "write every, such as 24h, or raise attempt"),
+    "reverify without a unit": (reverify(every="24"), "reverify.every in body should match"),
+    **{
+        f"reverify each {every}": (reverify(every=every), "write at least 10m, such as 24h")
+        for every in ("0h", "9m", "599s", "0d", "000000009m")
+    },
+    "reverify each many digits": (reverify(every="9999999999d"), "at most nine digits and its unit"),
+    "reverify at no attempt": (reverify(attempt=-1), "reverify.attempt in body should be greater"),
     "less than no replicas": (
         model(stages={"p": {"serving": {"replicas": -1}}}),
         "spec.stages.p.serving.replicas in body should be greater",
@@ -391,6 +405,14 @@ def test_the_rule_on_parameters_draws_the_line_where_the_operator_does(over: int
 @pytest.mark.parametrize("text", [PUBLIC_KEY, PUBLIC_KEY.replace("\n", " "), PUBLIC_KEY.replace("\n", "\r\n"), public(P384), LARGEST_KEY])
 def test_public_keys_are_taken_however_their_lines_are_broken(text: str, cluster: Cluster):
     answer = cluster.check(keys(text))
+    assert answer.ok, answer.message
+
+
+@pytest.mark.parametrize(
+    "asked", [{"every": "10m"}, {"every": "600s"}, {"every": "999999999d"}, {"attempt": 1}, {"every": "1h", "attempt": 7}]
+)
+def test_what_serves_is_asked_each_ten_minutes_at_most_or_when_somebody_says_so(asked: dict[str, object], cluster: Cluster):
+    answer = cluster.check(reverify(**asked))
     assert answer.ok, answer.message
 
 

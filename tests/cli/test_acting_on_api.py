@@ -51,6 +51,13 @@ def test_a_retry_needs_the_right_to_promote(side: Side, person: Person, fraud: M
     assert "needs the verb promote on registeredmodels/production" in done.stderr
 
 
+def test_to_verify_needs_the_right_to_promote(person: Person, fraud: Manifest, people: dict[str, str]):
+    verify = ("verify", "fraud", "--stage", "production", "--dry-run", "--as", people["dan"])
+    done = until(lambda: it if (it := person.says(*verify)).returncode else None, "the policies are in force", 60)
+    assert done.returncode == 4, done.stderr
+    assert f"dan may not change stage production (reverify) of {person.namespace}/fraud" in done.stderr
+
+
 def test_a_kubeconfig_that_acts_as_another_is_obeyed(side: Side, fraud: Manifest, people: dict[str, str], tmp_path: Path):
     config = json.loads(side.server.kubeconfig.read_text())
     config["users"][0]["user"]["as"] = people["vera"]

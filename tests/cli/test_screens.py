@@ -115,6 +115,20 @@ APPROVAL_WANTED = held(
     **judged("v3", PASSES, gate_of("approved", "Pending", ONE_OF_TWO)),
 )
 APPROVED = held("v3", before(hours=3), **judged("v3", PASSES, gate_of("approved", "Pass", "2 of 2: bob, carla")))
+AGAIN = {"production": {"version": "v2", "gates": ASKED["production"]["gates"][:1], "reverify": {"every": "24h"}}}
+UNVERIFIED = held(
+    "v2",
+    before(hours=30),
+    verification={
+        "verdict": "Fail",
+        "time": before(hours=3),
+        "message": "quality: accuracy is 0.8, below 0.9",
+        "startTime": before(minutes=2),
+        "waiting": "answers: its Job has not begun",
+    },
+    **judged("v2", PASSES),
+)
+VERIFIED = held("v2", before(hours=30), verification={"verdict": "Pass", "time": before(hours=3), "startTime": before(hours=3)})
 FOLLOWS = condition("Synced", False, "Promoting", "MLflow is being brought up to date.")
 HOLDS = [holds("production", before(hours=3))]
 THREE = [version("v1"), version("v2", held=HOLDS), version("v3")]
@@ -228,6 +242,8 @@ SCREENS: dict[str, RenderableType] = {
     ),
     "status-gates-passed": tree({"production": PASSED_GATES}),
     "status-gates-passed-wide": tree({"production": PASSED_GATES}, wide=True),
+    "status-verified": tree({"production": VERIFIED}, spec_stages=AGAIN),
+    "status-not-verified": tree({"production": UNVERIFIED}, spec_stages=AGAIN),
     "status-rolled-back": tree({"production": held("v2", before(hours=3), rejected=[REJECTION])}, versions=THREE),
     "status-mismatch": tree(
         {

@@ -19,6 +19,7 @@ COMMANDS = [
     "approve",
     "reject",
     "override",
+    "verify",
     "refresh",
     "history",
     "compare",

@@ -62,3 +62,15 @@ def test_a_notebook_shows_who_approved_and_an_override_and_sets_one_and_takes_it
         side.status("RegisteredModel", "overridden", stages={"production": held | {"version": "v1", "desired": "v1", "override": noted}})
         back = client.models.set_stage("overridden", "v2", "production", seconds=0).spec.stages["production"]
         assert (back.attempt, back.requested_by) == (1, "admin"), "and it says who asks, as people approve there"
+
+
+def test_a_notebook_shows_that_what_serves_failed_its_verification(side: Side):
+    stages = {"production": {"version": "v1", "reverify": {"every": "24h"}}}
+    side.ours("RegisteredModel", "verified", {"stages": stages, "versions": {"v1": {"runId": "a"}}})
+    failed = {"verdict": "Fail", "time": "2026-01-01T00:00:00Z", "message": "answers: <b>exit code 1</b>"}
+    held = {"production": {"version": "v1", "desired": "v1", "verification": failed}}
+    side.status("RegisteredModel", "verified", "Serving", "", ready=True, stages=held, versions=[ONE])
+    with Client(side.namespace, kubeconfig=str(side.server.kubeconfig)) as client:
+        html = client.models.get("verified")._repr_html_()
+    assert "verification of production" in html
+    assert "ago: answers: &lt;b&gt;exit code 1&lt;/b&gt;" in html

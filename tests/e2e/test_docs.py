@@ -37,6 +37,11 @@ SAYS = {
         r"^production: Nothing declares the version v9\.",
     ],
     "how-to/freeze.md": [r"^live is frozen until .* UTC \(audit\), and v2 waits\. v1 is still serving\."],
+    "how-to/verify.md": [
+        r"^trusted: v2 is verified\.$",
+        r"^verify ended with 1$",
+        r"^v2 serves; Fail: quality: accuracy is 0\.\d+, below 1\.1$",
+    ],
     "how-to/override.md": [r"^live: v1 -> v2 Overridden incident 4711$", r"^OverrideEnded: v2 serves$"],
     "how-to/ask.md": [
         r"modelyard-version: v1",

@@ -69,8 +69,10 @@ TABLE: dict[str, dict[tuple[str, str, str], str]] = {
 }
 # Said of an object of any kind about which its kind could not decide.
 ENGINES = {WAITS: "ReconcileTimedOut NoProgress", BROKEN: "InvalidSpec InternalError"}
-# Only ever said by the condition Synced, beside whatever the three say.
-BESIDE = {("RegisteredModel", "Drifted"), ("RegisteredModel", "Synced")}
+# Only ever said by the conditions Synced and Verified, beside whatever the three say.
+BESIDE = {
+    ("RegisteredModel", reason) for reason in ("Drifted", "Synced", "Verified", "VerificationFailed", "NotVerifiedYet", "NothingToVerify")
+}
 
 
 def judged(*objects: Manifest) -> list[Verdict]:

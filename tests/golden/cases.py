@@ -12,7 +12,7 @@ from modelyard.registered_model import build as serving
 from modelyard.registered_model.build import Surroundings
 from modelyard.registered_model.gates import pods as gates
 from modelyard.training_run import build as training
-from tests.unit.builders import RUNTIME, artifacts, registered_model, training_run, tree
+from tests.unit.builders import NOW, RUNTIME, artifacts, registered_model, training_run, tree
 from tests.unit.models import B, stage_of, view_of
 from tests.unit.models import served as candidate
 
@@ -121,7 +121,15 @@ def gate(pods_secret: str = CONNECTION_SECRET, **kind: Any) -> list[Manifest]:
     return [*built, serving.private_service(model, "production", candidate(B))] if view.spec.gates[0].asks_candidate else built
 
 
+def again(**kind: Any) -> list[Manifest]:
+    """The Job of a gate in a round of the verification of what serves production."""
+    view = view_of(stage_of("vb", holds=B, asked=[{"name": "integration", **kind}]), round=NOW)
+    assert view.spec is not None
+    return [gates.job(view, view.spec.gates[0])]
+
+
 GATES = {
+    "again": again(smoke={"requests": {"configMap": "cases", "key": "cases.json", "digest": "sha256:" + "a" * 64}}),
     "job": gate(job={"image": "registry/team/test:1"}),
     "everything": gate(
         PODS_SECRET,

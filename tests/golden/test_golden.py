@@ -48,7 +48,7 @@ def test_only_what_fetches_or_trains_and_a_users_gate_get_the_connection():
         secret = "modelyard-connection-pods" if name.split("/")[1] in {"everything", "smoke-s3"} else "modelyard-connection"
         for container in pod.get("initContainers", []) + pod["containers"]:
             opened = container.get("envFrom") == [{"secretRef": {"name": secret}}]
-            reads = container["name"] == "fetch" or name == "gates/signed/Job" or name.startswith("gates/smoke")
+            reads = container["name"] == "fetch" or name in {"gates/signed/Job", "gates/again/Job"} or name.startswith("gates/smoke")
             assert opened == (container["name"] != "model" and not reads), (name, container["name"])
             keys = [each["valueFrom"]["secretKeyRef"] for each in container.get("env", ()) if "valueFrom" in each]
             assert {key["name"] for key in keys} == ({secret} if reads else set())

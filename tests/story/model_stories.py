@@ -65,6 +65,31 @@ async def the_objective_is_turned_round_before_a_worse_version_is_trained(world:
     assert world.serving("fraud-production") == "v1"
 
 
+@STORIES.reaching(
+    "RegisteredModel NotVerifiedYet",
+    "RegisteredModel Verified",
+    "RegisteredModel VerificationFailed",
+    "RegisteredModel NothingToVerify",
+)
+async def what_serves_is_asked_again_and_fails_and_then_nothing_is_left_to_ask(world: World) -> None:
+    quality = {"name": "quality", "metric": {"name": "accuracy", "atLeast": "0.9"}}
+    registers(world, stages={"production": {"version": "v1", "gates": [quality], "reverify": {"every": "10m"}}})
+    await world.run()
+    await world.run(11 * MINUTE)
+    assert world.condition("registeredmodels", "fraud", "Verified") == ("True", "Verified")
+    run = world.status("trainingruns", "run")["mlflow"]["runId"]
+    world.tracking.log_metric(run, "accuracy", 0.8)
+    await world.run(11 * MINUTE)
+    assert world.condition("registeredmodels", "fraud", "Verified") == ("False", "VerificationFailed")
+    assert (world.condition("registeredmodels", "fraud"), world.serving("fraud-production")) == (("True", "Serving"), "v1")
+    world.patch("registeredmodels", "fraud", lambda spec: spec["stages"]["production"].update(gates=[]))
+    world.promote("fraud", "production", None)
+    await world.run()
+    spec = {"version": "v1", "reverify": {"every": "10m"}}
+    world.patch("registeredmodels", "fraud", lambda body: body["stages"].update(production=spec))
+    await world.run()
+
+
 @STORIES.reaching("RegisteredModel WaitingForStage")
 async def a_version_has_not_held_the_stage_that_it_must_come_from(world: World) -> None:
     registers(world, stages={"staging": {}, "production": {"version": "v1", "from": "staging"}})

@@ -92,6 +92,7 @@ class World:
             `quiet` does nothing, any other word ends it. `well` logs a model and closes the run, `fails` closes it and says why.
         broken: Versions whose pods end with this termination message instead of becoming ready.
         restarts: How often the operator was killed and came back.
+        runtime: The runtime of the operator that comes back next.
 
     """
 
@@ -107,6 +108,7 @@ class World:
         self.notebooks: dict[str, list[str]] = {}
         self._turns: dict[str, float] = {}
         self.restarts = 0
+        self.runtime = RUNTIME
         self._cache = Cache(_PLURALS)
         self.cluster = FakeCluster(self._cache, clock=self.clock, calls=self.calls)
         self._engine = self._operator()
@@ -115,8 +117,8 @@ class World:
     def _operator(self) -> Engine:
         kinds = (
             experiment.controller(),
-            training_run.controller(RUNTIME),
-            registered_model.controller(RUNTIME),
+            training_run.controller(self.runtime),
+            registered_model.controller(self.runtime),
             model_approval.controller(),
         )
         ports = _Ports(self.cluster, self.tenants)

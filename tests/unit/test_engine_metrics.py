@@ -151,6 +151,31 @@ def test_gates_are_counted_by_what_they_say_now_and_stages_that_have_rejected_wh
     assert figures(world, "modelyard_stages_rejected", "namespace", "stage") == {("risk", "production"): 1}
 
 
+def verified(world: World, name: str, verdict: str, namespace: str = "risk", **stage: Any) -> None:
+    """Have a model whose stage production is judged again."""
+    meta = {"namespace": namespace, "name": name, "uid": f"{namespace}-{name}", "resourceVersion": "1"}
+    spec = {"stages": {"production": {"reverify": {"every": "24h"}} | stage}}
+    status = {"stages": {"production": {"verification": {"verdict": verdict}}}}
+    world.cache.put(MODELS, {"kind": "RegisteredModel", "metadata": meta, "spec": spec, "status": status})
+
+
+def test_the_last_word_of_a_verification_is_a_figure_where_one_is_asked_for():
+    world = World()
+    verified(world, "good", "Pass")
+    verified(world, "bad", "Fail")
+    verified(world, "new", "")
+    verified(world, "no-longer-asked", "Fail", reverify=None)
+    found = figures(world, "modelyard_stage_verified", "namespace", "model", "stage")
+    assert found == {("risk", "good", "production"): 1, ("risk", "bad", "production"): 0}
+    for number in range(600):
+        verified(world, "fraud", "Pass", namespace=f"a{number}")
+    found = figures(world, "modelyard_stage_verified", "namespace", "model", "stage")
+    assert (len(found), found["risk", "bad", "production"], found["_other", "_other", "_other"]) == (501, 0, 1)
+    for number in range(600):
+        verified(world, "fraud", "Fail", namespace=f"b{number}")
+    assert figures(world, "modelyard_stage_verified", "namespace", "model", "stage")["_other", "_other", "_other"] == 0
+
+
 def test_series_of_gates_stay_few_whatever_statuses_say():
     world = World()
     gated(world, "made-up", "Perhaps", stage="production")

@@ -110,7 +110,10 @@ KINDS = (
     Kind(
         RegisteredModel,
         reasons=ModelReason,
-        conditions={"Synced": "MLflow's stages, aliases and tags agree with what the status says."},
+        conditions={
+            "Synced": "MLflow's stages, aliases and tags agree with what the status says.",
+            "Verified": "The effective versions of the stages with `reverify` pass their gates. Absent where no stage has it.",
+        },
         short="mlmodel",
         names=_SERVICE,
         longest=32,
@@ -122,6 +125,12 @@ KINDS = (
             Column("Pods", ".status.stages.production.readyReplicas", "Pods that answer for production.", type="integer"),
             READY,
             REASON,
+            Column(
+                "Verified",
+                '.status.conditions[?(@.type=="Verified")].status',
+                "Whether what serves passed its gates when they were asked again.",
+                wide=True,
+            ),
             Column("URL", ".status.stages.production.url", "Where production answers, in the cluster.", wide=True),
             Column("MLflow", ".status.mlflowName", "Its name in MLflow.", wide=True),
             MESSAGE,

@@ -4,14 +4,16 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from modelyard.api.base import Name, Schema, Status
 from modelyard.api.blocker import Blocker, VersionBlocker
 from modelyard.api.gates import GATES, Verdict
 from modelyard.api.rules import listed
+from modelyard.api.verification import Verification
 
 __all__ = [
+    "DETAIL",
     "REJECTED",
     "STAGES",
     "Draining",
@@ -35,6 +37,10 @@ __all__ = [
 
 STAGES = 16
 """How many stages a model has, in its spec and in its status."""
+
+
+DETAIL = 72
+"""Characters of a step's detail."""
 
 
 class ModelRuntime(Schema):
@@ -71,8 +77,15 @@ class HeldStage(Schema):
 
     stage: Annotated[str, Field(max_length=30, description="The stage.")]
     digest: Annotated[str | None, Field(max_length=71, description="Digest of the version's tree then.")] = None
-    since_time: Annotated[datetime, Field(description="When the version became effective.")]
+    since_time: Annotated[
+        datetime,
+        Field(description="When the version became effective, or passed its verification again after that had failed."),
+    ]
     until_time: Annotated[datetime | None, Field(description="When it was displaced; absent while it holds the stage.")] = None
+    verified: Annotated[
+        bool | None,
+        Field(description="What its verification in the stage said last (`reverify`). False: no stage takes it from there."),
+    ] = None
 
 
 class VersionStatus(Schema):
@@ -106,7 +119,7 @@ class VersionStatus(Schema):
     held_by: Annotated[
         str | None,
         Field(
-            max_length=80,
+            max_length=76,
             description="The declaration that holds the name until the version is recorded: the uid of a TrainingRun, trainingruns/<name>"
             " of one that does not exist yet, or a hash of the source in spec.versions.",
         ),
@@ -140,10 +153,15 @@ class StepState(StrEnum):
 class StepStatus(Schema):
     """One step of a promotion."""
 
-    name: Annotated[str, Field(max_length=32, description="The step: admit, start, switch, record.")]
+    name: Annotated[str, Field(max_length=16, description="The step: admit, start, switch, record.")]
     state: Annotated[StepState, Field(description="Done, Active, Waiting or Failed.")]
     since_time: Annotated[datetime | None, Field(description="Since when it is in that state.")] = None
-    detail: Annotated[str, Field(max_length=128, description="What it does, or waits for.")] = ""
+    detail: Annotated[
+        str,
+        # Earlier releases wrote 128 characters: such a status is still read.
+        BeforeValidator(lambda text: text[:DETAIL] if isinstance(text, str) else text),
+        Field(max_length=DETAIL, description="What it does, or waits for."),
+    ] = ""
 
 
 class JudgedVersion(Schema):
@@ -151,6 +169,9 @@ class JudgedVersion(Schema):
 
     version: Annotated[Name, Field(description="The version.")]
     digest: Annotated[str, Field(max_length=71, description="Digest of its artifact tree.")]
+    runtime: Annotated[str | None, Field(max_length=8, description="Identity of the runtime that the gates with pods were asked with.")] = (
+        None
+    )
 
 
 class GateStatus(Schema):
@@ -232,6 +253,9 @@ class StageStatus(Schema):
         tuple[GateStatus, ...],
         Field(max_length=GATES, description="What the gates say of it.", json_schema_extra=listed("name")),
     ] = ()
+    verification: Annotated[
+        Verification | None, Field(description="What the gates say of the effective version since; absent without `reverify`.")
+    ] = None
     override: Annotated[OverrideStatus | None, Field(description="The override that put its version there, or is about to.")] = None
     blocked: Annotated[Blocker | None, Field(description="Why it is not as the spec asks; absent when it is.")] = None
     rejected: Annotated[

@@ -32,6 +32,7 @@ from modelyard.api.model_status import (
 )
 from modelyard.api.rules import listed, mlflow_text, rule, rules
 from modelyard.api.serving import Autoscaling, RuntimeUpdate, Serving, ServingRuntime
+from modelyard.api.verification import Reverify, Verification
 
 __all__ = [
     "OVERRIDE_LASTS",
@@ -57,6 +58,7 @@ __all__ = [
     "RegisteredModelSpec",
     "RegisteredModelStatus",
     "Rejection",
+    "Reverify",
     "RuntimeUpdate",
     "ServedVersion",
     "Serving",
@@ -66,6 +68,7 @@ __all__ = [
     "StepState",
     "StepStatus",
     "Verdict",
+    "Verification",
     "VersionStatus",
 ]
 
@@ -111,6 +114,14 @@ class ModelReason(StrEnum):
     """A freeze cannot be read, so nothing is promoted; the message says which one and why."""
     OVERRIDE_ENDED = "OverrideEnded"
     """An override has ended or was removed; what it put there is still serving, and the message has the patch for either way on."""
+    VERIFIED = "Verified"
+    """The gates were asked again about what is effective, and it passes them."""
+    VERIFICATION_FAILED = "VerificationFailed"
+    """A gate fails what is effective, which is still serving: it does not count for `soak` and `from`. The message has the figures."""
+    NOT_VERIFIED_YET = "NotVerifiedYet"
+    """A stage has `reverify`, and its gates have not answered yet about what is effective."""
+    NOTHING_TO_VERIFY = "NothingToVerify"
+    """A stage has `reverify`, and no gate that can be asked about what is effective."""
     SERVING_FAILED = "ServingFailed"
     """The candidate cannot be served; the stable version is still serving. The message says why."""
     CODE_MODEL_FORBIDDEN = "CodeModelForbidden"
@@ -283,6 +294,13 @@ class Stage(Schema):
             json_schema_extra=listed("name"),
         ),
     ] = ()
+    reverify: Annotated[
+        Reverify | None,
+        Field(
+            description="Ask the gates metric, dataset, job, smoke and signed again about the effective version. One that fails keeps serving;"
+            " it does not count for `soak` and `from` until it passes."
+        ),
+    ] = None
     override: Annotated[
         Override | None,
         Field(

@@ -35,6 +35,7 @@ _WORDS = (
     "approve",
     "reject",
     "override",
+    "verify",
     "refresh",
     "history",
     "compare",

@@ -6,6 +6,7 @@ What the files mean does not belong here: nothing is opened but to be hashed.
 """
 
 import hashlib
+import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,7 +25,7 @@ from modelyard.client.errors import ClientError, Failed, NotAllowed, Unreachable
 from modelyard.client.packages import need
 from modelyard.client.proxies import never_by_proxy
 
-__all__ = ["Item", "Piece", "fetch", "pieces", "why_code_in"]
+__all__ = ["Item", "Piece", "cache", "fetch", "pieces", "why_code_in"]
 
 _STREAMS = 8
 _PIECE = 32 * 1024 * 1024
@@ -287,3 +288,9 @@ def _translated(error: Exception, what: str) -> ClientError:
     if answer.kind in {S3Kind.FORBIDDEN, S3Kind.REDIRECT, S3Kind.REFUSED}:
         return NotAllowed(f"S3 refuses the Secret modelyard-connection: {answer.detail}. Have it corrected.")
     return Unreachable(f"S3 does not answer: {error}. What has arrived stays; call again to go on.")
+
+
+def cache() -> Path:
+    """Return where loaded models are kept, each under its digest."""
+    root = os.environ.get("MODELYARD_CACHE") or os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(root).expanduser() / "modelyard" / "models"

@@ -3,7 +3,6 @@
 How bytes are fetched does not belong here (`artifacts`), nor how a model is asked (`predict`).
 """
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,20 +11,20 @@ from typing import Any, overload
 from modelyard.api.registered_model import VersionStatus
 from modelyard.client import (
     artifacts,
+    asking,
     display,
     oneself,
     overriding,
     predict,
     progress,
     refreshing,
-    rest,
     retrying,
     sources,
     text,
-    typed,
+    verifying,
     waiting,
 )
-from modelyard.client.errors import Failed, NotFound, Refused, Unreachable
+from modelyard.client.errors import Failed, NotFound, Refused
 from modelyard.client.handles import API_VERSION, Listing, changes, listed
 from modelyard.client.kube import Kube
 from modelyard.client.kube.reach import Reach
@@ -234,6 +233,25 @@ class Models(People):
         changes = (progress.asked_for(model.object, stage),)
         return waiting.changed(model, changes, f"to make {version} effective in {stage}", seconds, seen)
 
+    def verify(self, name: str, stage: str, *, seconds: float = 900, seen: waiting.Watching | None = None) -> ModelHandle:
+        """Have the gates of a stage asked again about the version that is effective, and wait for their word. Arguments as of `retry`.
+
+        Raises:
+            NotFound: The model has no such stage.
+            NotAllowed: The user may not promote to that stage.
+            Refused: No version is effective there.
+            Failed: A gate fails: it keeps serving, and no stage takes it from there. NothingToVerify: no gate can be asked.
+            TimedOut: A gate has not answered yet.
+
+        """
+        asked, patch = verifying.patch(self.get(name).object, stage)
+        model = ModelHandle(self._kube, self._kube.patch("RegisteredModel", name, patch))
+        asked = replace(asked, generation=model.metadata.generation)
+        if not seconds:
+            return model
+        looks: dict[str, waiting.Look] = {f"{stage} of {model.namespace}/{name}": lambda now: verifying.standing(now.object, asked)}
+        return waiting.followed(model, looks, f"to verify {asked.version} in {stage}", seconds, seen)
+
     def download(self, name: str, path: str | Path, which: str = "latest", *, seen: Callable[[int, int], None] | None = None) -> Path:
         """Download a version's artifacts, the whole tree, and check its digest; return the folder.
 
@@ -285,7 +303,7 @@ class Models(People):
         """
         mlflow = need("mlflow", "Loading a model")
         version = self.get(name, which)
-        folder = self._fetched(version, _cache() / str(version.status.digest).replace(":", "-"), None)
+        folder = self._fetched(version, artifacts.cache() / str(version.status.digest).replace(":", "-"), None)
         if not allow_code and (why := artifacts.why_code_in(folder)):
             subject = f"{version.name} of {version.model.namespace}/{version.model.name}"
             raise Refused(
@@ -322,19 +340,7 @@ class Models(People):
 
         """
         given = predict.table(data)
-        url = self.url(name, stage)
-        who = f"The model {name} in {stage}"
-        if typed.unclear(given):
-            given = typed.typed(given, _inputs(url, name, who, seconds))
-        reply = rest.ask(url + predict.path(protocol, name), predict.request(protocol, given), who=who, seconds=seconds)
-        kind = rest.meaning(reply.code)
-        if kind is NotFound:
-            raise NotFound(f"{who} is not what answers at its address: {reply.said}", name=name, namespace=self._kube.namespace)
-        if kind is Unreachable:
-            raise Unreachable(f"{who} cannot answer now ({reply.code}): {reply.said}")
-        if kind is not None:
-            raise Refused(f"{who} refuses the input: {reply.said}")
-        return predict.answer(protocol, reply.body, given)
+        return asking.ask(self.url(name, stage), name, stage, given, protocol=protocol, seconds=seconds, namespace=self._kube.namespace)
 
     def url(self, name: str, stage: str = "production") -> str:
         """Return an address from here where a stage answers; it stays open until the client is closed.
@@ -367,22 +373,3 @@ class Models(People):
 
 def _body(name: str, spec: Mapping[str, Any]) -> dict[str, Any]:
     return {"apiVersion": API_VERSION, "kind": "RegisteredModel", "metadata": {"name": name}, "spec": dict(spec)}
-
-
-def _inputs(url: str, name: str, who: str, seconds: float) -> tuple[typed.Input, ...]:
-    """Ask a model's server for its inputs; it is asked for predictions next, and says then what is wrong with it.
-
-    Raises:
-        Unreachable: It does not answer, or cannot now.
-
-    """
-    reply = rest.ask(f"{url}/v2/models/{name}", who=who, seconds=seconds)
-    if rest.meaning(reply.code) is Unreachable:
-        raise Unreachable(f"{who} cannot answer now ({reply.code}): {reply.said}")
-    return typed.inputs(reply.body) if reply.code == 200 else ()
-
-
-def _cache() -> Path:
-    """Return where loaded models are kept, each under its digest."""
-    root = os.environ.get("MODELYARD_CACHE") or os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(root).expanduser() / "modelyard" / "models"

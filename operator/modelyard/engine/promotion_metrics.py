@@ -24,10 +24,11 @@ SERIES = 500
 OTHER = "_other"
 _VERDICTS = frozenset(Verdict)
 _FROZEN = frozenset({ModelReason.FROZEN, ModelReason.FREEZE_INVALID})
+_WORDS = frozenset({Verdict.PASS, Verdict.FAIL})
 
 
 def promotions(models: Iterable[Manifest]) -> Iterator[Metric]:
-    """Return what the gates of all stages say now, how many stages have rejected what they ask for, and which wait for people.
+    """Return what the gates of all stages say now, which stages have rejected what they ask for, which wait, and what was verified.
 
     Args:
         models: RegisteredModels as the API server has them.
@@ -37,6 +38,7 @@ def promotions(models: Iterable[Manifest]) -> Iterator[Metric]:
     rejected: Tally[tuple[str, ...]] = Tally()
     frozen: Tally[tuple[str, ...]] = Tally()
     awaited: dict[tuple[str, ...], float] = {}
+    verified: dict[tuple[str, ...], int] = {}
     for body in models:
         namespace = str(body["metadata"]["namespace"])
         asked: Mapping[str, Manifest] = (body.get("spec") or {}).get("stages") or {}
@@ -49,12 +51,16 @@ def promotions(models: Iterable[Manifest]) -> Iterator[Metric]:
             frozen[namespace, name] += (known[name].get("blocked") or {}).get("reason") in _FROZEN
             if (since := _awaited_since(known[name])) is not None:
                 awaited[namespace, str(body["metadata"]["name"]), name] = since
+            word = (known[name].get("verification") or {}).get("verdict") if asked[name].get("reverify") else None
+            if word in _WORDS:
+                verified[namespace, str(body["metadata"]["name"]), name] = int(word == Verdict.PASS)
     yield _family("modelyard_gates", "Gates by what they say now.", ("namespace", "stage", "verdict"), gates)
     help_ = "Models whose stage has rejected the version that it asks for."
     yield _family("modelyard_stages_rejected", help_, ("namespace", "stage"), +rejected)
     help_ = "Models whose stage waits for the end of a freeze."
     yield _family("modelyard_stages_frozen", help_, ("namespace", "stage"), +frozen)
     yield _awaited(awaited)
+    yield _verified(verified)
 
 
 def _is_rejected(stage: Manifest) -> bool:
@@ -93,6 +99,18 @@ def seconds(time: Any) -> float:
         return datetime.fromisoformat(time).timestamp()
     except (ValueError, TypeError, OverflowError):
         return 0.0
+
+
+def _verified(values: Mapping[tuple[str, ...], int]) -> Metric:
+    """Return the last words of verifications; the failed ones come first, and what is beyond `SERIES` is 0 where one of it failed."""
+    help_ = "Whether what serves a stage passed its gates when they were asked again."
+    family = GaugeMetricFamily("modelyard_stage_verified", help_, labels=("namespace", "model", "stage"))
+    ordered = sorted(values.items(), key=lambda each: (each[1], each[0]))
+    for place, value in ordered[:SERIES]:
+        family.add_metric(place, value)
+    if rest := ordered[SERIES:]:
+        family.add_metric((OTHER,) * 3, min(value for _, value in rest))
+    return family
 
 
 def _family(name: str, help_: str, labels: tuple[str, ...], values: Mapping[tuple[str, ...], int]) -> Metric:

@@ -57,7 +57,7 @@ def transitions(old: Manifest, new: Manifest) -> tuple[Event, ...]:
     """Return what users are told about: each condition whose status or reason changed, and each message once.
 
     Ready counts always, and so do the kind's own conditions; Reconciling and Stalled only when they are True, for their end is
-    another condition's beginning. Stalled is a warning, and so is what is not Ready and not on its way either.
+    another condition's beginning. Stalled is a warning, and so is what is not Ready and not on its way either, or not Verified.
     """
     before, after = conditions_of(old), conditions_of(new)
     on_its_way = after.get("Reconciling", {}).get("status") == "True"
@@ -71,7 +71,7 @@ def transitions(old: Manifest, new: Manifest) -> tuple[Event, ...]:
             continue
         if status != "True" and (name in {"Reconciling", "Stalled"} or not message):
             continue
-        warning = name == "Stalled" or (name == "Ready" and status == "False" and not on_its_way)
+        warning = name == "Stalled" or (status == "False" and (name == "Verified" or (name == "Ready" and not on_its_way)))
         told.setdefault((condition["reason"], message), Event(condition["reason"], message, warning))
     return tuple(told.values())
 

@@ -9,10 +9,12 @@ To read in this order:
     freezes         its step that waits for the end of a freeze
     circles         stages that wait for one another
     gates           one module a kind of gate; `tries` reads the Jobs that ask some of them
+    verification    what serves, asked again
     view            what all of these look at
     serving, build  which objects serve a stage, and how they look
     pods            how pods stand
     versions        what is recorded of versions
+    held            which stages they hold or have held
     restored        the same, rebuilt after the status was lost
     registry        what MLflow lacks of it
     neighbours      which stage has an address that another model has

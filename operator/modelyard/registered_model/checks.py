@@ -5,8 +5,8 @@ from datetime import datetime
 
 from modelyard.api.blocker import Blocker
 from modelyard.api.gates import Verdict
+from modelyard.api.registered_model import HeldStage, StepState
 from modelyard.api.registered_model import ModelReason as Reason
-from modelyard.api.registered_model import StepState
 from modelyard.registered_model.circles import trapped
 from modelyard.registered_model.gates.judging import Result, asked_in, judge
 from modelyard.registered_model.step import DETAIL, Step, rejected
@@ -20,8 +20,11 @@ def comes_from(view: StageView, _now: datetime) -> Step:
     wanted, stage = view.wanted, view.spec.from_ if view.spec else None
     assert wanted is not None, "the step before admits it"
     version = view.versions[wanted.version]
-    if any(each.stage == stage and each.digest == wanted.digest for each in version.held):
+    held = next((each for each in version.held if each.stage == stage and each.digest == wanted.digest), None)
+    if held is not None and (held.verified is not False or view.is_routed):
         return Step("from", StepState.DONE, f"{wanted.version} has held {stage}")
+    if held is not None:
+        return _unverified(view, held)
     if (stuck := _in_a_circle("from", view)) is not None:
         return stuck
     message = (
@@ -30,6 +33,20 @@ def comes_from(view: StageView, _now: datetime) -> Step:
     )
     blocker = Blocker.of(Reason.WAITING_FOR_STAGE, message)
     return Step("from", StepState.WAITING, f"{wanted.version} has not held {stage}", blocker=blocker)
+
+
+def _unverified(view: StageView, held: HeldStage) -> Step:
+    """Wait for a version that has failed its verification in the stage that it comes from."""
+    version, stage, model = view.desired, held.stage, view.model.metadata.name
+    again = f"modelyard verify {model} --stage {stage}"
+    if held.until_time is not None:
+        again = f"modelyard promote {model} {version} --to {stage}, and then {again}"
+    message = (
+        f"{version} failed its verification in {stage}, and {view.name} takes nothing from there that is not verified"
+        f" (spec.stages.{view.name}.from). {_stable(view)}. It continues when {version} passes: {again}"
+    )
+    blocker = Blocker.of(Reason.WAITING_FOR_STAGE, message)
+    return Step("from", StepState.WAITING, f"{version} is not verified in {stage}", blocker=blocker)
 
 
 def gates(view: StageView, now: datetime) -> Step:
@@ -48,7 +65,8 @@ def asked(step: str, view: StageView, now: datetime) -> Step:
     results = [result for result in judge(view, now) if result.status.name in names]
     failed = [result for result in results if result.status.verdict is Verdict.FAIL]
     if failed:
-        return rejected(view, step, Reason.GATE_FAILED, _said(failed), now)
+        runtime = view.wanted.runtime.identity if view.is_refresh and view.wanted is not None else None
+        return rejected(view, step, Reason.GATE_FAILED, _said(failed), now, runtime=runtime)
     open_ = [result for result in results if result.status.verdict is not Verdict.PASS]
     passed = f"{len(results) - len(open_)} of {len(results)} pass"
     again = min((result.again for result in results if result.again is not None), default=None)
@@ -58,7 +76,7 @@ def asked(step: str, view: StageView, now: datetime) -> Step:
         return stuck
     wanted = view.wanted
     assert wanted is not None, "the step before admits it"
-    blocker = Blocker.of(Reason.GATES_PENDING, f"{wanted.version} waits for its gates ({passed}). {_stable(view)}. {_said(open_)}")
+    blocker = Blocker.of(Reason.GATES_PENDING, f"{view.called} waits for its gates ({passed}). {_stable(view)}. {_said(open_)}")
     if step == "approval" and any(result.status.verdict is Verdict.PENDING for result in open_):
         command = f"modelyard approve {view.model.metadata.name} {wanted.version} --stage {view.name}"
         message = f"{wanted.version} waits to be approved ({passed}). {_stable(view)}. {_said(open_)} To approve: {command}"

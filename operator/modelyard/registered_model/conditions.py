@@ -6,13 +6,23 @@ from modelyard.api.base import Condition, condition
 from modelyard.api.blocker import Blocker, blocked
 from modelyard.api.conditions import progressing, ready
 from modelyard.api.conditions import trouble as error_conditions
-from modelyard.api.registered_model import HistoryEntry, RegisteredModel, StageStatus, StepState
+from modelyard.api.registered_model import (
+    HistoryEntry,
+    RegisteredModel,
+    RegisteredModelStatus,
+    StageStatus,
+    StepState,
+    Verdict,
+    Verification,
+)
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.errors import ModelyardError
 from modelyard.plan import Event
+from modelyard.registered_model.gates.judging import REVERIFIED, reverified
 from modelyard.registered_model.promotion import ALWAYS
+from modelyard.registered_model.verification import failure, success
 
-__all__ = ["changed", "dependency_down", "following", "news", "registering", "standing", "synced", "unknown"]
+__all__ = ["changed", "dependency_down", "following", "news", "registering", "standing", "synced", "unknown", "with_verified"]
 
 
 def standing(model: RegisteredModel, stages: Mapping[str, StageStatus]) -> tuple[Condition, ...]:
@@ -83,6 +93,40 @@ def _overridden(stage: StageStatus) -> str:
     if stage.override is None or stage.override.version != stage.version:
         return ""
     return f" by an override until {stage.override.until_time:%Y-%m-%d %H:%M} UTC"
+
+
+def with_verified(model: RegisteredModel, status: RegisteredModelStatus) -> RegisteredModelStatus:
+    """Return a status with the condition Verified as its stages have it."""
+    found = _verified(model, status.stages)
+    if found is None and status.condition("Verified") is None:
+        return status
+    said = (*(each for each in status.conditions if each.type != "Verified"), *([found] if found is not None else []))
+    return status.model_copy(update={"conditions": said})
+
+
+def _verified(model: RegisteredModel, stages: Mapping[str, StageStatus]) -> Condition | None:
+    """Return Verified: False when one stage failed, True when all that are asked pass; None where no stage asks."""
+    asked = [name for name, stage in model.spec.stages.items() if stage.reverify is not None]
+    if not asked:
+        return None
+    held = {name: stages[name] for name in sorted(asked) if name in stages and stages[name].version is not None}
+    words = {name: stage.verification or Verification() for name, stage in held.items()}
+    if failed := [name for name, word in words.items() if word.verdict is Verdict.FAIL]:
+        said = ". ".join(f"{failure(name, held[name], model.metadata.name)}{_open(words[name])}" for name in failed)
+        return condition("Verified", False, Reason.VERIFICATION_FAILED, said)
+    if idle := [name for name in sorted(asked) if not reverified(model.spec.stages[name].gates)]:
+        message = f"reverify of {' and '.join(idle)} asks nothing: add a gate {REVERIFIED}, or remove reverify."
+        return condition("Verified", None, Reason.NOTHING_TO_VERIFY, message)
+    said = ". ".join(f"{success(name, held[name])}{_open(word)}" for name, word in words.items())
+    if not words or any(word.verdict is None for word in words.values()):
+        return condition("Verified", None, Reason.NOT_VERIFIED_YET, said or "No version is effective.")
+    return condition("Verified", True, Reason.VERIFIED, said)
+
+
+def _open(word: Verification) -> str:
+    if word.waiting is None or word.start_time is None:
+        return ""
+    return f". It is asked since {word.start_time:%Y-%m-%d %H:%M} UTC: {word.waiting}"
 
 
 def dependency_down(model: RegisteredModel, stages: Mapping[str, StageStatus], error: ModelyardError) -> tuple[Condition, ...]:

@@ -5,6 +5,7 @@ S3 away, what is effective is kept serving, and no stage switches.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -37,11 +38,12 @@ from modelyard.plan import (
 )
 from modelyard.registered_model import conditions, history
 from modelyard.registered_model.build import Surroundings, operator_runtime
+from modelyard.registered_model.held import with_held
 from modelyard.registered_model.observation import Observation, is_empty
 from modelyard.registered_model.registry import moves
 from modelyard.registered_model.restored import restored, stage_of
 from modelyard.registered_model.stage import StageDecision, decide_stage
-from modelyard.registered_model.versions import known, next_registration, split, tracked_by_name, with_held
+from modelyard.registered_model.versions import known, next_registration, split, tracked_by_name
 from modelyard.registered_model.view import StageView
 
 __all__ = ["Decide", "decider", "finalize", "in_sync", "in_sync_with", "on_error"]
@@ -66,6 +68,10 @@ def decider(runtime: Runtime) -> Decide:
     """Return the decision for pods of this runtime."""
 
     def decide(model: RegisteredModel, seen: Observation, now: datetime) -> ModelPlan:
+        plan = planned(model, seen, now)
+        return replace(plan, status=conditions.with_verified(model, plan.status)) if isinstance(plan, Record | Rest) else plan
+
+    def planned(model: RegisteredModel, seen: Observation, now: datetime) -> ModelPlan:
         taken = _taken(model, seen)
         if is_empty(model) and (seen.dependency_error is not None or taken is not None):
             # A status that was lost is rebuilt once MLflow answers, or its model there is ours: until
@@ -128,11 +134,12 @@ def _recording(model: RegisteredModel, status: RegisteredModelStatus, decisions:
     entries = tuple(decision.entry for decision in decisions.values() if decision.entry)
     if entries:
         said = (*conditions.changed(entries), conditions.following(Reason.PROMOTING))
-    elif all(_goes_on(model, name, decision) for name, decision in decisions.items() if decision.record):
+    elif all(decision.quiet or _goes_on(model, name, decision) for name, decision in decisions.items() if decision.record):
         # A verdict: the next round says what comes of it, so that no Event tells of what is in between.
         said = model.status.conditions
     else:
-        message = " ".join(f"{name}: {each.status.desired} is being promoted." for name, each in decisions.items() if each.record)
+        moving = {name: each for name, each in decisions.items() if each.record and not each.quiet}
+        message = " ".join(f"{name}: {each.status.desired} is being promoted." for name, each in moving.items())
         said = (*progressing(Reason.PROMOTING, message), *_kept(status, "Synced"))
     events = (*(history.event(made) for made in entries), *(event for decision in decisions.values() for event in decision.events))
     return Record(status.model_copy(update={"conditions": said}), events)
@@ -346,7 +353,7 @@ def on_error(model: RegisteredModel, error: ModelyardError, _now: datetime) -> R
         said = (*error_conditions(error), conditions.unknown(error))
     else:
         said = (*(each for each in model.status.conditions if each.type != "Synced"), conditions.unknown(error))
-    return Rest(model.status.model_copy(update={"conditions": said}))
+    return Rest(conditions.with_verified(model, model.status.model_copy(update={"conditions": said})))
 
 
 def in_sync(model: RegisteredModel, owned: tuple[Manifest, ...]) -> bool:
@@ -355,6 +362,8 @@ def in_sync(model: RegisteredModel, owned: tuple[Manifest, ...]) -> bool:
     if status.observed_generation != model.metadata.generation or not (status.is_true("Ready") and status.is_true("Synced")):
         return False
     if any(stage.candidate is not None or stage.draining or stage.override for stage in status.stages.values()):
+        return False
+    if any(stage.verification is not None and stage.verification.is_open for stage in status.stages.values()):
         return False
     if any(each["kind"] == "Job" for each in owned):  # of a gate: it is to be read, or deleted
         return False

@@ -18,7 +18,7 @@ from modelyard.kube.jobs import POD_COMES, of_kind, podless_since
 from modelyard.kube.names import CONNECTION_SECRET
 from modelyard.plan import Manifest
 from modelyard.ports import Cluster, Tenant, TrackedRun
-from modelyard.registered_model.gates.judging import asks_people, open_gates
+from modelyard.registered_model.gates.judging import asks_people, open_again, open_gates
 from modelyard.registered_model.observation import Evidence
 
 __all__ = ["creation_errors", "gather", "heard"]
@@ -103,6 +103,10 @@ def _open(model: RegisteredModel) -> Iterator[tuple[Gate, VersionStatus, Version
     """Return the gates that are to be asked, each with the version and the one that it is compared with."""
     versions: Mapping[str, VersionStatus] = {version.name: version for version in model.status.versions}
     for name, stage in model.spec.stages.items():
+        status = model.status.stages.get(name)
+        effective = versions.get(status.version or "") if status is not None else None
+        if effective is not None and status is not None and effective.digest == status.digest:
+            yield from ((gate, effective, None) for gate in open_again(model, name))
         candidate = versions.get(stage.version or "")
         if not stage.gates or candidate is None or candidate.digest is None:
             continue

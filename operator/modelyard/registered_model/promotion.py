@@ -21,7 +21,7 @@ from modelyard.api.blocker import Blocker
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.api.registered_model import StageStatus, StepState
 from modelyard.kube.names import serving_name
-from modelyard.registered_model import checks, freezes, overrides, serving, trial
+from modelyard.registered_model import checks, freezes, overrides, serving, trial, verification
 from modelyard.registered_model.gates.judging import steps_of
 from modelyard.registered_model.step import DETAIL, RETRY_REFUSED, Step, drain, refused_step, rejected, without_candidate
 from modelyard.registered_model.view import StageView
@@ -47,15 +47,18 @@ def current(progress: tuple[Step, ...]) -> Step:
 def names(view: StageView) -> tuple[str, ...]:
     """Return the names of the steps, in order.
 
-    Neither a refresh nor the return of the version displaced last is asked what it was asked before,
-    and an override is asked nothing. A refresh waits for the end of a freeze, too.
+    The return of the version displaced last is not asked what it was asked before, and an override is
+    asked nothing. A refresh waits for the end of a freeze, and is asked what its runtime may answer
+    otherwise: the gates with pods.
     """
     spec = view.spec
     if spec is None or view.returns or view.override is not None:
         return ALWAYS
-    asked = {*ALWAYS, *(["freeze"] if freezes.concern(view) else [])}
-    if not view.is_refresh:
-        asked |= {*(["from"] if spec.from_ else []), *steps_of(spec.gates)}
+    asked = {*ALWAYS, *(["from"] if spec.from_ else []), *steps_of(spec.gates)}
+    if view.is_refresh:
+        asked &= {*ALWAYS, "trial"}
+    if freezes.concern(view):
+        asked.add("freeze")
     return tuple(name for name in _STEPS if name in asked)
 
 
@@ -105,7 +108,7 @@ def _rejection(view: StageView) -> Blocker | None:
         return None
     stable = f"{view.status.version} is still serving" if view.status.version else "nothing is serving"
     message = (
-        f"{rejection.version} was rejected, and {stable}. {rejection.message} It is tried again when the stage's spec"
+        f"{view.called} was rejected, and {stable}. {rejection.message} It is tried again when the stage's spec"
         f" changes, or when stages.{view.name}.attempt is raised above {rejection.attempt}:"
         f" modelyard retry {view.model.metadata.name} --stage {view.name}"
     )
@@ -195,6 +198,7 @@ def _record(view: StageView, now: datetime) -> Step:
         url=view.status.url,
         rejected=tuple(each for each in view.status.rejected if each.version != candidate.version),
         draining=tuple(each for each in drains if each.identity != candidate.runtime.identity),
+        verification=verification.carried(view, candidate.version, candidate.digest),
         # One that has ended stays known while the spec names it: it does not begin again.
         override=overrides.carried_out(view.spec, view.status),
     )

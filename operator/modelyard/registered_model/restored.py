@@ -12,8 +12,9 @@ from modelyard.kube.names import IDENTITY_LABEL, STAGE_LABEL, mlflow_model_name
 from modelyard.plan import Manifest
 from modelyard.registered_model import conditions
 from modelyard.registered_model.build import served_by
+from modelyard.registered_model.held import with_held
 from modelyard.registered_model.observation import Observation, is_empty
-from modelyard.registered_model.versions import rebuilt, split, told_stages, tracked_by_name, with_held
+from modelyard.registered_model.versions import rebuilt, split, told_stages, tracked_by_name
 
 __all__ = ["restored", "stage_of"]
 

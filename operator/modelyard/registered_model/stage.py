@@ -1,15 +1,15 @@
 """One stage: keep the stable version serving, and carry out the promotion that the spec asks for. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from modelyard.api.blocker import Blocker
 from modelyard.api.gates import Verdict
-from modelyard.api.registered_model import HistoryEntry, JudgedVersion, ServedVersion, StageStatus, StepState, StepStatus
+from modelyard.api.registered_model import GateStatus, HistoryEntry, JudgedVersion, ServedVersion, StageStatus, StepState, StepStatus
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.kube.names import serving_name
 from modelyard.plan import Apply, Delete, Event
-from modelyard.registered_model import build, freezes, overrides, promotion, serving, trial
+from modelyard.registered_model import build, freezes, overrides, promotion, serving, trial, verification
 from modelyard.registered_model.gates.judging import judge
 from modelyard.registered_model.history import entry
 from modelyard.registered_model.step import Step, refused_step, without_candidate
@@ -33,6 +33,7 @@ class StageDecision:
         entry: What the history gains; with it the status is written first.
         record: Whether the status must be written before anything else is done.
         events: What is told to users when it is.
+        quiet: What is recorded is no change of the stage: its conditions stay.
         requeue_after: When to reconcile again though nothing changed.
 
     """
@@ -43,6 +44,7 @@ class StageDecision:
     record: bool = False
     requeue_after: timedelta | None = None
     events: tuple[Event, ...] = ()
+    quiet: bool = False
 
 
 def decide_stage(view: StageView, now: datetime) -> StageDecision:
@@ -60,9 +62,20 @@ def decide_stage(view: StageView, now: datetime) -> StageDecision:
     if view.status.candidate not in {None, view.wanted}:
         dropped = without_candidate(view, now).model_copy(update={"desired": view.desired, "blocked": None})
         return StageDecision(dropped, record=True)
-    if view.is_changing:
-        return _changing(view, now)
-    return _steady(view, now)
+    return _verifying(view, _changing(view, now) if view.is_changing else _steady(view, now), now)
+
+
+def _verifying(view: StageView, decision: StageDecision, now: datetime) -> StageDecision:
+    """Add what judges the effective version again; what a promotion records comes first."""
+    if decision.record:
+        return decision
+    found = verification.again(view, now)
+    if found.record:
+        status = view.status.model_copy(update={"verification": found.status})
+        return StageDecision(status, record=True, events=found.events, quiet=True)
+    status = decision.status.model_copy(update={"verification": found.status})
+    looks = [each for each in (decision.requeue_after, found.requeue_after) if each is not None]
+    return replace(decision, status=status, actions=(*decision.actions, *found.actions), requeue_after=min(looks, default=None))
 
 
 def _recovered(view: StageView) -> StageDecision | None:
@@ -99,6 +112,7 @@ def _cleared(view: StageView, now: datetime) -> StageDecision:
             blocker = Blocker.of(Reason.PROMOTING, message)
             return StageDecision(view.status.model_copy(update={"desired": None, "blocked": blocker}))
         empty = StageStatus(
+            verification=verification.carried(view, "", ""),
             since_time=now,
             previous=view.status.previous if overrides.has_put(view.status) else stable,
             attempt=view.attempt,
@@ -109,6 +123,7 @@ def _cleared(view: StageView, now: datetime) -> StageDecision:
     previous = view.status.previous if view.spec is not None else None
     kept = [previous.runtime.identity] if previous else []
     status = StageStatus(
+        verification=verification.carried(view, "", ""),
         since_time=view.status.since_time,
         previous=previous,
         attempt=view.attempt,
@@ -128,12 +143,14 @@ def _steady(view: StageView, now: datetime) -> StageDecision:
     )
     status = status.model_copy(update={"steps": _last_done(view.status)} | _still_judged(view, stable))
     status = status.model_copy(update={"override": overrides.kept(view.spec, view.status, now)})
+    kept = verification.jobs(view, now)
     if not view.is_served:
         none = _NO_PODS | {"blocked": None, "draining": ()}
-        return StageDecision(status.model_copy(update=none), serving.everything(view, but=_templates(view)), requeue_after=_until(view))
+        gone = serving.everything(view, but=_templates(view), keep=kept)
+        return StageDecision(status.model_copy(update=none), gone, requeue_after=_until(view))
     actions = (*serving.workload(view, stable), *serving.routes(view, stable))
     gone, left = serving.expired(view, [stable], now)
-    gone = (*serving.unneeded(view), *gone)
+    gone = (*serving.unneeded(view, kept), *gone)
     blocker = (
         _unwell(view, stable)
         or overrides.trouble(view.model.metadata.name, view.name, view.spec, view.status, now)
@@ -158,7 +175,7 @@ def _changing(view: StageView, now: datetime) -> StageDecision:
         # What passed is recorded before anything is done for it.
         return StageDecision(status.model_copy(update={"steps": _steps(view, progress, now)}), record=True)
     candidate = status.candidate
-    kept = step.keeps | trial.jobs(view, now)
+    kept = step.keeps | trial.jobs(view, now) | verification.jobs(view, now)
     # Approvals may last days: the candidate has no pods meanwhile, also when one was withdrawn.
     podless = step.without_pods or step.name == "approval"
     idle = podless and candidate is not None and view.routed != candidate.runtime.identity
@@ -202,22 +219,34 @@ def _until(view: StageView) -> timedelta | None:
 def _judged(view: StageView, now: datetime) -> dict[str, object]:
     """Return what the status says of the gates of the version that the stage is to take."""
     wanted = view.wanted
-    if wanted is None or view.is_refresh:
-        return {}
     results = tuple(result.status for result in judge(view, now))
-    judged = JudgedVersion(version=wanted.version, digest=wanted.digest) if results else None
+    if wanted is None or (view.is_refresh and not results):
+        return {}
+    if view.is_refresh:
+        results = _with_others(view, wanted, results)
+    judged = JudgedVersion(version=wanted.version, digest=wanted.digest, runtime=wanted.runtime.identity) if results else None
     return {"judged": judged, "gates": results}
+
+
+def _with_others(view: StageView, wanted: ServedVersion, asked: tuple[GateStatus, ...]) -> tuple[GateStatus, ...]:
+    """Return what gates say of a refresh, and the verdicts by which the version holds the stage of those that are not asked."""
+    judged, spec = view.status.judged, view.spec
+    about = judged is not None and (judged.version, judged.digest) == (wanted.version, wanted.digest)
+    found = {each.name: each for each in (*(view.status.gates if about else ()), *asked)}
+    return tuple(found[gate.name] for gate in (spec.gates if spec is not None else ()) if gate.name in found)
 
 
 def _still_judged(view: StageView, stable: ServedVersion) -> dict[str, object]:
     """Return the verdicts by which the effective version holds the stage; those about another one go."""
     judged = view.status.judged
     about = judged is not None and (judged.version, judged.digest) == (stable.version, stable.digest)
+    if judged is not None and judged.runtime not in {None, stable.runtime.identity}:
+        about = False  # of a refresh that was rejected, and is no longer asked for
     return {} if about else {"judged": None, "gates": ()}
 
 
 def _passed(status: StageStatus) -> set[tuple[str, str, str | None, str]]:
-    about = status.judged.digest if status.judged else ""
+    about = f"{status.judged.digest} {status.judged.runtime}" if status.judged else ""
     return {(gate.name, gate.gate_hash, gate.incumbent, about) for gate in status.gates if gate.verdict is Verdict.PASS}
 
 

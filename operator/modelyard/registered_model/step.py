@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from modelyard.api.blocker import Blocker
+from modelyard.api.model_status import DETAIL
 from modelyard.api.registered_model import Draining, Rejection, ServedVersion, StageStatus, StepState
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.errors import ModelyardError
@@ -13,8 +14,6 @@ from modelyard.registered_model.view import StageView
 
 __all__ = ["DETAIL", "RETRY_REFUSED", "Step", "drain", "refused_step", "rejected", "without_candidate"]
 
-DETAIL = 128
-"""Characters of a step's detail."""
 _REJECTIONS, _REMEMBERED = 3, 248
 RETRY_REFUSED = timedelta(seconds=30)
 _FIELDS = {word: f"serving.{word}" for word in ("resources", "nodeSelector", "tolerations", "autoscaling", "replicas")}

@@ -10,11 +10,10 @@ from modelyard.api.blocker import Blocker
 from modelyard.api.gates import Gate, Verdict
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.api.registered_model import ServedVersion, StepState
-from modelyard.plan import Apply, Delete
 from modelyard.registered_model import build, checks, serving
 from modelyard.registered_model.gates import pods
 from modelyard.registered_model.gates.judging import asked_in, judge
-from modelyard.registered_model.gates.tries import standing
+from modelyard.registered_model.gates.tries import asking
 from modelyard.registered_model.pods import Health
 from modelyard.registered_model.step import Step, refused_step, rejected
 from modelyard.registered_model.view import StageView
@@ -30,7 +29,7 @@ def trial(view: StageView, now: datetime) -> Step:
         return step
     open_ = _open(view, now)
     if not any(gate.asks_candidate for gate in open_):
-        return replace(step, actions=_jobs(view, open_, now), without_pods=True)
+        return replace(step, actions=asking(view, open_, now), without_pods=True)
     step = replace(step, keeps=_served(view, candidate))
     if view.dependencies_down:
         return step
@@ -43,7 +42,7 @@ def trial(view: StageView, now: datetime) -> Step:
         return rejected(view, "trial", reason, health.message, now, runtime=candidate.runtime.identity)
     ready = health.available > 0 and not started
     asked = [gate for gate in open_ if ready or not gate.asks_candidate]
-    actions = (*started, *_jobs(view, asked, now))
+    actions = (*started, *asking(view, asked, now))
     return replace(step if ready else _starting(step, health), actions=actions)
 
 
@@ -62,22 +61,6 @@ def _open(view: StageView, now: datetime) -> list[Gate]:
         return []
     waiting = {result.status.name for result in judge(view, now) if result.status.verdict is not Verdict.PASS}
     return [gate for gate in gates if gate.name in names & waiting]
-
-
-def _jobs(view: StageView, gates: list[Gate], now: datetime) -> tuple[Apply | Delete, ...]:
-    """Return what makes the Jobs that are missing, and deletes those that can say nothing of the version.
-
-    A Job that the API server refused in this reconcile is made in the next one; with MLflow or S3 away none is.
-    """
-    found: list[Apply | Delete] = []
-    for gate in gates if not view.dependencies_down else ():
-        name = pods.job_name(view, gate)
-        live = pods.live_job(view, gate)
-        if live is None:
-            found += [Apply(pods.job(view, gate))] if ("Job", name) not in view.refusals else []
-        elif standing(gate, view, now).replace:
-            found.append(Delete(live["apiVersion"], live["kind"], name, live["metadata"]["uid"]))
-    return tuple(found)
 
 
 def _served(view: StageView, candidate: ServedVersion) -> frozenset[tuple[str, str]]:

@@ -6,12 +6,17 @@ source is the recorded uri, whatever its tags say.
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 
 from modelyard.api.approvals import registrar_of
 from modelyard.api.base import as_name
 from modelyard.api.blocker import Blocker, VersionBlocker
-from modelyard.api.registered_model import HeldStage, KnownVersion, ModelVersionSpec, RegisteredModel, StageStatus, VersionStatus
+from modelyard.api.registered_model import (
+    KnownVersion,
+    ModelVersionSpec,
+    RegisteredModel,
+    StageStatus,
+    VersionStatus,
+)
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.api.text import printable
 from modelyard.controller import FINALIZER
@@ -43,7 +48,6 @@ __all__ = [
     "told_stages",
     "tracked_by_name",
     "users_tags",
-    "with_held",
 ]
 
 FLAVOR_TAG = "modelyard.io/flavor"
@@ -55,7 +59,6 @@ TRAINING_RUN_TAG = "modelyard.io/training-run"
 _KEPT = 64
 _WAITING = 16
 _OLDER = 448
-_HELD = 4
 
 
 def tracked_by_name(model: RegisteredModel, versions: Iterable[TrackedVersion]) -> dict[str, TrackedVersion]:
@@ -281,25 +284,6 @@ def _told(name: str, digest: str, there: TrackedVersion) -> VersionStatus:
         signature=printable(tags.get(SIGNATURE_TAG, ""))[:184] or None,
         registered_time=there.created,
     )
-
-
-def with_held(versions: Iterable[VersionStatus], stages: Mapping[str, StageStatus], now: datetime) -> tuple[VersionStatus, ...]:
-    """Return the versions with the stages that they hold, or have held until now."""
-    return tuple(_with_held(version, stages, now) for version in versions)
-
-
-def _with_held(version: VersionStatus, stages: Mapping[str, StageStatus], now: datetime) -> VersionStatus:
-    held = {each.stage: each for each in version.held}
-    for name, entry in held.items():
-        if entry.until_time is None and (name not in stages or stages[name].version != version.name):
-            held[name] = entry.model_copy(update={"until_time": now})
-    for name, stage in stages.items():
-        if stage.version != version.name:
-            continue
-        if name not in held or held[name].until_time is not None:
-            held[name] = HeldStage(stage=name, digest=stage.digest, since_time=stage.since_time or now)
-    newest = sorted(held.values(), key=lambda each: (each.until_time is None, each.until_time or each.since_time))[-_HELD:]
-    return version.model_copy(update={"held": tuple(sorted(newest, key=lambda each: each.stage))})
 
 
 def split(

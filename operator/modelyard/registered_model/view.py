@@ -61,6 +61,8 @@ class StageView:
         calendar: The freezes of the whole cluster, or why they cannot be read.
         evidence: What gates judge by.
         neighbour: The model that has the stage's address; None: nobody else has it.
+        round: When the round began in which gates are asked again about what is effective; None: they are
+            asked about what the stage is to take.
 
     """
 
@@ -77,6 +79,7 @@ class StageView:
     evidence: Evidence = field(default_factory=Evidence)
     neighbour: str | None = None
     calendar: Calendar | str = field(default_factory=Calendar)
+    round: datetime | None = None
 
     @property
     def spec(self) -> Stage | None:
@@ -135,6 +138,11 @@ class StageView:
                 return recorded
         return build.served(version.name, version.digest, self.runtime)
 
+    @property
+    def subject(self) -> ServedVersion | None:
+        """What gates are asked about: what is to be promoted, or in a round of a verification what is effective."""
+        return self.wanted if self.round is None else self.effective
+
     def _refreshed(self) -> ServedVersion | None:
         """Return the effective version with the operator's runtime, if the spec asks for that."""
         stable = self.effective
@@ -165,6 +173,11 @@ class StageView:
     def is_refresh(self) -> bool:
         """Whether the effective version gets another runtime, and nothing else changes."""
         return self.desired is not None and self.desired == self.status.version
+
+    @property
+    def called(self) -> str:
+        """What is to be promoted, in words."""
+        return f"{self.desired} with the operator's runtime" if self.is_refresh else str(self.desired)
 
     @property
     def returns(self) -> bool:

@@ -104,6 +104,8 @@ PROMOTE = [
     promote("attempt", merge(FRAUD, stages(production={"attempt": 1})), NOT, MAY, "(attempt)"),
     promote("attempt of a stage without a version", merge(FRAUD, stages(idle={"attempt": 1})),
         "dora stan fred", "rita"),
+    promote("reverify", merge(FRAUD, stages(production={"reverify": {"every": "24h"}})), NOT, MAY, "(reverify)"),
+    promote("reverify of an idle stage", merge(FRAUD, stages(idle={"reverify": {"attempt": 1}})), "dora stan fred", "rita"),
     promote("runtime of a stage",
         merge(FRAUD, stages(production={"serving": {"runtime": {"update": "Always"}}})), NOT, MAY,
         "(serving.runtime)"),

@@ -1,10 +1,11 @@
-"""Following changes of stages to their end, for `promote`, `rollback`, `retry` and `refresh`.
+"""Following changes of stages to their end, for `promote`, `rollback`, `retry` and `refresh`, and what `verify` has asked for.
 
 What "through" means is in `client.progress`.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from rich.text import Text
 
@@ -18,8 +19,10 @@ from modelyard.client.errors import NotFound, TimedOut
 from modelyard.client.kube import Manifest
 from modelyard.client.progress import Change, Progress, stage_change
 
-__all__ = ["followed", "standing"]
+__all__ = ["followed", "standing", "watched"]
 
+Look = Callable[[RegisteredModel], Progress]
+"""Tells where something stands that a user has asked of a stage."""
 
 _SECONDS = 900.0
 """How long a change is followed that waits for nothing but the operator."""
@@ -40,6 +43,16 @@ def followed(session: Session, written: Manifest, changes: Sequence[Change], sec
         TimedOut: They may still come about: the time is over, or they wait for others.
 
     """
+    looks = {change.stage: partial(_change, change) for change in changes}
+    return watched(session, written, looks, seconds, ended)
+
+
+def _change(change: Change, model: RegisteredModel) -> Progress:
+    return stage_change(model, change)
+
+
+def watched(session: Session, written: Manifest, looks: Mapping[str, Look], seconds: float | None, ended: Mapping[str, str]) -> Manifest:
+    """Follow a model until what was asked of its stages is through. Arguments and errors as of `followed`."""
     name, namespace = written["metadata"]["name"], written["metadata"]["namespace"]
     back = session.hint(f"status {name} --watch")
     told: set[str] = set()
@@ -50,7 +63,7 @@ def followed(session: Session, written: Manifest, changes: Sequence[Change], sec
             if body is None:
                 raise NotFound(f"The model {name} was deleted meanwhile.", kind="RegisteredModel", name=name)
             model = RegisteredModel.parse(body)
-            found = {change.stage: stage_change(model, change) for change in changes}
+            found = {stage: look(model) for stage, look in looks.items()}
             for stage, each in found.items():
                 _tell(teller, stage, each, verdicts)
                 if (failed := each.failure(f"{stage} of {model.key}")) is not None:
@@ -64,7 +77,7 @@ def followed(session: Session, written: Manifest, changes: Sequence[Change], sec
             if seconds is None and all(each.waits_for_others for each in waits.values()):
                 raise TimedOut(_waits(model, waits, back), time.monotonic() - begun)
             teller.now(*standing({stage: each for stage, each in found.items() if not each.is_done}))
-    stages = ", ".join(change.stage for change in changes if change.stage not in told)
+    stages = ", ".join(stage for stage in looks if stage not in told)
     raise TimedOut(f"Timed out after {limit:.0f} s waiting for {stages} of {name}; it may still come. To see: {back}", limit)
 
 

@@ -15,7 +15,7 @@ from modelyard.cli.views import gates as gate_views
 from modelyard.cli.views import runs as run_views
 from modelyard.cli.views.steps import roll_out, step_lines
 from modelyard.cli.views.text import bar, standing, style_of
-from modelyard.client import overriding
+from modelyard.client import overriding, verifying
 from modelyard.client.gates import gates_of
 from modelyard.client.progress import asked_for, moving_steps, stage_blocker
 from modelyard.client.table import Cell
@@ -25,6 +25,7 @@ __all__ = ["HEADS", "WIDE_HEADS", "row", "status", "traffic", "tree"]
 
 HEADS = ("NAME", "STATE", "STAGES", "AGE", "WHY")
 WIDE_HEADS = ("NAME", "STATE", "STAGES", "AGE", "VERSIONS", "MLFLOW", "WHY")
+_TONES = {"good": "green", "busy": "yellow", "bad": "red", "quiet": "dim"}
 _VERSIONS = 5
 """How many of the newest versions the tree shows besides those that hold a stage; the rest are counted."""
 
@@ -116,6 +117,8 @@ def _stage(root: Tree, model: RegisteredModel, name: str, now: datetime, *, wide
         for line in step_lines(moving_steps(model, name), now, blocker.message if blocker else ""):
             steps.add(line)
     told = _gates(branch, model, name, now, wide=wide)
+    if (again := verifying.said_of(model, name, now)) is not None:
+        branch.add(Text(again.words, style=_TONES[again.tone]))
     if blocker is not None and not (told and blocker.reason == ModelReason.GATES_PENDING):
         branch.add(_blocked(blocker))
 

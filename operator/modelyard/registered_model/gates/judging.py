@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from modelyard.api.gates import Gate, Verdict
-from modelyard.api.registered_model import GateStatus, JudgedVersion, RegisteredModel, StageStatus, VersionStatus
+from modelyard.api.registered_model import GateStatus, RegisteredModel, StageStatus, VersionStatus
 from modelyard.registered_model.gates import approvals, dataset, incumbent, metric, signature, soak, tries
 from modelyard.registered_model.gates.judged import Judged, erroneous, hash_of, pending
 from modelyard.registered_model.view import StageView, holder_of, rejection_of
 
-__all__ = ["Result", "asked_in", "asks_people", "judge", "open_gates", "steps_of"]
+__all__ = ["REVERIFIED", "Result", "asked_in", "asks_people", "judge", "judge_again", "open_again", "open_gates", "reverified", "steps_of"]
 
 _MESSAGE = 140
 _AWAY = erroneous("MLflow or S3 does not answer")
@@ -33,6 +33,8 @@ class _Kind:
         step: The step of the promotion in which it is asked.
         by_people: It is judged by ModelApprovals.
         is_local: It is judged from objects of Kubernetes alone, also while MLflow or S3 is away.
+        reverifies: It says something of a version by itself, so that it can be asked again about one that
+            holds the stage; the others judge a change.
 
     """
 
@@ -40,20 +42,26 @@ class _Kind:
     step: str = "gates"
     by_people: bool = False
     is_local: bool = False
+    reverifies: bool = False
 
 
 _KINDS: dict[str, _Kind] = {
-    "metric": _Kind(metric.judge),
+    "metric": _Kind(metric.judge, reverifies=True),
     "incumbent": _Kind(incumbent.judge),
     "signature": _Kind(signature.judge),
     "soak": _Kind(soak.judge),
-    "dataset": _Kind(dataset.judge, is_local=True),
-    "job": _Kind(tries.judge, "trial"),
-    "smoke": _Kind(tries.judge, "trial"),
-    "signed": _Kind(tries.judge, "trial"),
+    "dataset": _Kind(dataset.judge, is_local=True, reverifies=True),
+    "job": _Kind(tries.judge, "trial", reverifies=True),
+    "smoke": _Kind(tries.judge, "trial", reverifies=True),
+    "signed": _Kind(tries.judge, "trial", reverifies=True),
     "approvals": _Kind(approvals.approvals, "approval", by_people=True, is_local=True),
     "external": _Kind(approvals.external, "approval", by_people=True, is_local=True),
 }
+
+
+_AGAIN = sorted(kind for kind, each in _KINDS.items() if each.reverifies)
+REVERIFIED = f"{', '.join(_AGAIN[:-1])} or {_AGAIN[-1]}"
+"""The kinds that can be asked again about what is effective, in words."""
 
 
 @dataclass(frozen=True)
@@ -76,14 +84,19 @@ def judge(view: StageView, now: datetime) -> tuple[Result, ...]:
     """Ask every gate of the stage, side by side; those that have answered are not asked again."""
     wanted = view.wanted
     version = view.versions.get(wanted.version) if wanted is not None else None
-    if view.spec is None or version is None or version.digest is None or view.is_refresh or view.returns or view.override is not None:
+    if view.spec is None or version is None or version.digest is None or view.returns or view.override is not None:
         return ()
-    return tuple(_result(gate, view, version, now) for gate in view.spec.gates)
+    return tuple(_result(gate, view, version, now) for gate in view.spec.gates if not view.is_refresh or _is_for_a_runtime(gate))
 
 
 def steps_of(gates: tuple[Gate, ...]) -> frozenset[str]:
     """Return the steps of a promotion in which some of these gates are asked."""
     return frozenset(_KINDS[gate.kind].step for gate in gates)
+
+
+def _is_for_a_runtime(gate: Gate) -> bool:
+    """Tell whether a gate asks by pods, so that another runtime may make its verdict another: a refresh is asked these."""
+    return _KINDS[gate.kind].step == "trial"
 
 
 def asked_in(step: str, gates: tuple[Gate, ...]) -> frozenset[str]:
@@ -92,10 +105,11 @@ def asked_in(step: str, gates: tuple[Gate, ...]) -> frozenset[str]:
 
 
 def _result(gate: Gate, view: StageView, version: VersionStatus, now: datetime) -> Result:
-    if (known := _remembered(gate, view.model, view.name, view.status, version)) is not None:
+    runtime = view.wanted.runtime.identity if view.wanted is not None else None
+    if (known := _remembered(gate, view.model, view.name, version, runtime)) is not None:
         return Result(known, message=known.message)
     before = _recorded(gate, view.status, version)
-    if _may_end(gate) and before is not None and before.verdict is Verdict.PASS and view.is_routed:
+    if (_may_end(gate) or gate.soak is not None) and before is not None and before.verdict is Verdict.PASS and view.is_routed:
         return Result(before, message=before.message)
     said = _said(gate, view, version, now)
     same = before is not None and (before.verdict, before.message) == (said.verdict, said.message[:_MESSAGE])
@@ -130,17 +144,49 @@ def open_gates(model: RegisteredModel, stage: str, version: VersionStatus) -> tu
     held = status.previous
     if status.version == version.name or (held is not None and (held.version, held.digest) == (version.name, version.digest)):
         return ()
-    return tuple(gate for gate in spec.gates if _remembered(gate, model, stage, status, version) is None)
+    runtime = status.candidate.runtime.identity if status.candidate is not None else None
+    return tuple(gate for gate in spec.gates if _remembered(gate, model, stage, version, runtime) is None)
 
 
-def _remembered(gate: Gate, model: RegisteredModel, stage: str, status: StageStatus, version: VersionStatus) -> GateStatus | None:
-    """Return the recorded answer of a gate, if it still holds."""
+def reverified(gates: tuple[Gate, ...]) -> tuple[Gate, ...]:
+    """Return the gates that can be asked again about the version that holds a stage."""
+    return tuple(gate for gate in gates if _KINDS[gate.kind].reverifies)
+
+
+def open_again(model: RegisteredModel, stage: str) -> tuple[Gate, ...]:
+    """Return the gates that are asked in the open round of a stage's verification: what is read for them is evidence."""
+    known = (model.status.stages.get(stage) or StageStatus()).verification
+    return reverified(model.spec.stages[stage].gates) if known is not None and known.is_open else ()
+
+
+def judge_again(view: StageView, version: VersionStatus | None, now: datetime) -> tuple[tuple[Gate, Judged], ...]:
+    """Ask about what is effective, in a round of its verification. No answer is one that was given before.
+
+    Args:
+        view: The stage, of that round.
+        version: The record of what is effective; None when it is lost.
+        now: The moment.
+
+    """
+    gates = reverified(view.spec.gates) if view.spec is not None else ()
+    if version is None:
+        return tuple((gate, erroneous("the record of the version is lost")) for gate in gates)
+    return tuple((gate, _said(gate, view, version, now)) for gate in gates)
+
+
+def _remembered(gate: Gate, model: RegisteredModel, stage: str, version: VersionStatus, runtime: str | None) -> GateStatus | None:
+    """Return the recorded answer of a gate, if it still holds for the version with this runtime."""
+    status = model.status.stages.get(stage) or StageStatus()
     known = _recorded(gate, status, version)
-    if known is None:
+    if known is None or status.judged is None:
         return None
     if known.verdict is Verdict.FAIL:
-        return known if rejection_of(model.spec.stages[stage], status, version.name, str(version.digest)) is not None else None
+        return known if rejection_of(model.spec.stages[stage], status, version.name, str(version.digest), runtime) is not None else None
     if known.verdict is not Verdict.PASS or _may_end(gate):
+        return None
+    if _is_for_a_runtime(gate) and status.judged.runtime != runtime:
+        return None
+    if gate.soak is not None and soak.is_withdrawn(gate.soak, version):
         return None
     if gate.compared is None:
         return known
@@ -157,6 +203,7 @@ def _may_end(gate: Gate) -> bool:
 
 
 def _recorded(gate: Gate, status: StageStatus, version: VersionStatus) -> GateStatus | None:
-    if status.judged != JudgedVersion(version=version.name, digest=str(version.digest)):
+    judged = status.judged
+    if judged is None or (judged.version, judged.digest) != (version.name, version.digest):
         return None
     return next((each for each in status.gates if (each.name, each.gate_hash) == (gate.name, hash_of(gate))), None)

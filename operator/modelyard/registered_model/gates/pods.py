@@ -21,6 +21,7 @@ from modelyard.kube.names import (
     bounded,
     gate_job,
     mlflow_model_name,
+    serving_name,
 )
 from modelyard.kube.owned import parent_of
 from modelyard.kube.pods import (
@@ -55,14 +56,17 @@ _REQUESTS = "requests"
 
 
 def job_name(view: StageView, gate: Gate) -> str:
-    """Return the name of the Job that asks a gate about what the stage is to take.
+    """Return the name of the Job that asks a gate.
 
     It is another one for another version, runtime, gate or spec of the stage, and for another `attempt`: a Job that has
-    failed answers no question but its own.
+    failed answers no question but its own. Each round of a verification has Jobs of its own.
     """
-    what = view.wanted
+    what, verification = view.subject, view.status.verification
     assert what is not None, "gates are asked about a version"
-    about = (what.runtime.identity, hash_of(gate), view.spec_hash, str(view.attempt))
+    about: tuple[str, ...] = (what.runtime.identity, hash_of(gate), view.spec_hash, str(view.attempt))
+    if view.round is not None:
+        number = verification.attempt if verification is not None else 0
+        about = (what.runtime.identity, hash_of(gate), view.round.isoformat(), str(number))
     asked = hashlib.sha256("\n".join(about).encode()).hexdigest()[:8]
     return gate_job(view.model.metadata.name, view.name, gate.name, asked)
 
@@ -94,7 +98,7 @@ def timeout_of(gate: Gate) -> timedelta:
 
 
 def job(view: StageView, gate: Gate) -> Manifest:
-    """Return the Job that asks a gate about what the stage is to take.
+    """Return the Job that asks a gate.
 
     A pod that the cluster takes away (a drained node, an eviction, a preemption) is replaced without costing a retry. The
     time limit is the pod's, not the Job's: a pod that waits for a node or for quota has not been tried yet.
@@ -119,14 +123,14 @@ def job(view: StageView, gate: Gate) -> Manifest:
 
 
 def _labels(view: StageView, gate: Gate) -> dict[str, str]:
-    meta, what = view.model.metadata, view.wanted
+    meta, what = view.model.metadata, view.subject
     assert what is not None, "gates are asked about a version"
     about = {MODEL_LABEL: bounded(meta.name), STAGE_LABEL: view.name, VERSION_LABEL: what.version, GATE_LABEL: gate.name}
     return labels(meta.uid, "gate", **about)
 
 
 def _pod(view: StageView, gate: Gate) -> Manifest:
-    what, spec = view.wanted, gate.job
+    what, spec = view.subject, gate.job
     assert what is not None, "gates are asked about a version"
     size = spec.resources.limits.get(STORAGE, DEFAULT_STORAGE) if spec is not None else DEFAULT_STORAGE
     volumes = scratch_volumes(size, size)
@@ -170,7 +174,9 @@ def _told(view: StageView, gate: Gate, what: ServedVersion, version: VersionStat
     if gate.job is not None and version.run_id is not None:
         found[wire.CANDIDATE_RUN_ID] = version.run_id
     if gate.asks_candidate:
-        found[wire.CANDIDATE_URL] = f"http://{build.workload_name(view.model, view.name, what)}.{meta.namespace}"
+        own = build.workload_name(view.model, view.name, what)
+        address = own if view.round is None else serving_name(meta.name, view.name)  # what is effective answers there
+        found[wire.CANDIDATE_URL] = f"http://{address}.{meta.namespace}"
     return found
 
 

@@ -3,21 +3,24 @@
 from datetime import datetime
 
 from modelyard.api.base import parse_duration
-from modelyard.api.gates import Gate
-from modelyard.api.registered_model import VersionStatus
+from modelyard.api.gates import Gate, SoakGate
+from modelyard.api.registered_model import HeldStage, VersionStatus
 from modelyard.registered_model.gates.judged import Judged, passed, pending
 from modelyard.registered_model.view import StageView
 
-__all__ = ["judge"]
+__all__ = ["is_withdrawn", "judge"]
 
 
 def judge(gate: Gate, _view: StageView, candidate: VersionStatus, now: datetime) -> Judged:
     """Pass when the newest time that it held the stage, with its present digest, was long enough."""
     asked = gate.soak
     assert asked is not None, "the table sends each gate to its kind"
-    held = next((each for each in candidate.held if each.stage == asked.stage and each.digest == candidate.digest), None)
+    held = _held(asked, candidate)
     if held is None:
         return pending(f"{candidate.name} has not held {asked.stage} yet: promote it there first", None)
+    if held.verified is False:
+        again = "verify it there again" if held.until_time is None else "promote it there again"
+        return pending(f"{candidate.name} failed its verification in {asked.stage}, which does not count until it passes: {again}", None)
     wanted = parse_duration(asked.for_)
     until = held.until_time or now
     if until - held.since_time >= wanted:
@@ -27,3 +30,13 @@ def judge(gate: Gate, _view: StageView, candidate: VersionStatus, now: datetime)
         return pending(f"{candidate.name} held {asked.stage} {left}, not {asked.for_}: promote it there again", None)
     ends = held.since_time + wanted
     return pending(f"{candidate.name} has held {asked.stage} for {asked.for_} at {ends:%Y-%m-%d %H:%M:%S} UTC", ends - now)
+
+
+def is_withdrawn(asked: SoakGate, candidate: VersionStatus) -> bool:
+    """Tell whether the time in that stage does not count any longer: the version failed its verification there."""
+    held = _held(asked, candidate)
+    return held is not None and held.verified is False
+
+
+def _held(asked: SoakGate, candidate: VersionStatus) -> HeldStage | None:
+    return next((each for each in candidate.held if each.stage == asked.stage and each.digest == candidate.digest), None)

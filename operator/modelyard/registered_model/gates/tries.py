@@ -25,14 +25,14 @@ from modelyard.kube.jobs import (
     succeeded,
 )
 from modelyard.kube.pod_state import Termination, not_created, pod_end, terminations
-from modelyard.plan import Manifest
+from modelyard.plan import Apply, Delete, Manifest
 from modelyard.registered_model import serving
 from modelyard.registered_model.gates import pods
 from modelyard.registered_model.gates.judged import Judged, erroneous, passed, pending
 from modelyard.registered_model.gates.judged import failed as fails
 from modelyard.registered_model.view import StageView
 
-__all__ = ["Standing", "judge", "standing"]
+__all__ = ["Standing", "asking", "judge", "standing"]
 
 _SECOND, _MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 _SHOWN, _LAST = 700, 400
@@ -63,6 +63,22 @@ def judge(gate: Gate, view: StageView, _candidate: VersionStatus, now: datetime)
     return standing(gate, view, now).judged
 
 
+def asking(view: StageView, gates: Iterable[Gate], now: datetime) -> tuple[Apply | Delete, ...]:
+    """Return what makes the Jobs that are missing, and deletes those that can say nothing of the version.
+
+    A Job that the API server refused in this reconcile is made in the next one; with MLflow or S3 away none is.
+    """
+    found: list[Apply | Delete] = []
+    for gate in gates if not view.dependencies_down else ():
+        name = pods.job_name(view, gate)
+        live = pods.live_job(view, gate)
+        if live is None:
+            found += [Apply(pods.job(view, gate))] if ("Job", name) not in view.refusals else []
+        elif standing(gate, view, now).replace:
+            found.append(Delete(live["apiVersion"], live["kind"], name, live["metadata"]["uid"]))
+    return tuple(found)
+
+
 def standing(gate: Gate, view: StageView, now: datetime) -> Standing:
     """Read a gate's Job and its pods."""
     refused = view.refusals.get(("Job", pods.job_name(view, gate)))
@@ -82,7 +98,7 @@ def standing(gate: Gate, view: StageView, now: datetime) -> Standing:
 
 
 def _not_begun(gate: Gate, view: StageView) -> Judged:
-    candidate = view.wanted
+    candidate = view.subject
     if not gate.asks_candidate or candidate is None or serving.standing(view, candidate).available:
         return pending("its Job has not begun", None)
     return pending(f"waits for a pod of {candidate.version}", None)

@@ -1,0 +1,51 @@
+"""Which stages each version holds, or has held, and what their verification says of it. Pure.
+
+`from` and `soak` read this record, never the history.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from modelyard.api.registered_model import HeldStage, StageStatus, Verdict, VersionStatus
+
+__all__ = ["with_held"]
+
+_HELD = 4
+"""Stages that are known of one version."""
+
+
+def with_held(versions: Iterable[VersionStatus], stages: Mapping[str, StageStatus], now: datetime) -> tuple[VersionStatus, ...]:
+    """Return the versions with the stages that they hold, or have held until now."""
+    return tuple(_with_held(version, stages, now) for version in versions)
+
+
+def _with_held(version: VersionStatus, stages: Mapping[str, StageStatus], now: datetime) -> VersionStatus:
+    held = {each.stage: each for each in version.held}
+    for name, entry in held.items():
+        if entry.until_time is None and (name not in stages or stages[name].version != version.name):
+            held[name] = entry.model_copy(update={"until_time": now})
+    for name, stage in stages.items():
+        if stage.version != version.name:
+            continue
+        before = held.get(name)
+        if before is None or before.until_time is not None:
+            # A Fail is not lifted by holding the stage again: the version is asked at once.
+            failed = False if before is not None and before.digest == stage.digest and before.verified is False else None
+            held[name] = HeldStage(stage=name, digest=stage.digest, since_time=stage.since_time or now, verified=failed)
+        held[name] = _verified(held[name], stage, now)
+    newest = sorted(held.values(), key=lambda each: (each.until_time is None, each.until_time or each.since_time))[-_HELD:]
+    return version.model_copy(update={"held": tuple(sorted(newest, key=lambda each: each.stage))})
+
+
+def _verified(held: HeldStage, stage: StageStatus, now: datetime) -> HeldStage:
+    """Return what a stage says of the version that holds it, with the last word of its verification.
+
+    After a Fail the time in the stage begins again with the Pass.
+    """
+    if stage.verification is None:
+        return held.model_copy(update={"verified": None})
+    if stage.verification.verdict is None:
+        return held
+    passes = stage.verification.verdict is Verdict.PASS
+    since = (stage.verification.time or now) if passes and held.verified is False else held.since_time
+    return held.model_copy(update={"verified": passes, "since_time": since})

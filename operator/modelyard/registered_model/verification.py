@@ -1,0 +1,203 @@
+"""What serves, judged again: rounds in which the gates of a stage are asked about its effective version. Pure.
+
+    due     `every` has passed since the last word, or `attempt` was raised: the round is recorded, and only then anything is asked
+    open    metrics are read again, Jobs run; Pending and Error leave the last word as it is
+    ended   one Fail, or every gate passes: recorded with the time and the figures
+
+A Fail withdraws what the stage said of the version (`status.versions[].held[].verified`), which keeps serving.
+Rounds go on while a promotion asks or waits, which may take days; an override that is in force ends them.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from modelyard.api.base import parse_duration
+from modelyard.api.gates import Gate, Verdict
+from modelyard.api.registered_model import ModelReason as Reason
+from modelyard.api.registered_model import Reverify, StageStatus, Verification, VersionStatus
+from modelyard.api.verification import SAID, WAITING
+from modelyard.plan import Apply, Delete, Event
+from modelyard.registered_model import serving
+from modelyard.registered_model.gates import pods
+from modelyard.registered_model.gates.judged import Judged, pending
+from modelyard.registered_model.gates.judging import asked_in, judge_again, reverified
+from modelyard.registered_model.gates.tries import asking, standing
+from modelyard.registered_model.view import StageView
+
+__all__ = ["Round", "again", "carried", "failure", "jobs", "success"]
+
+_BEGUN = "its gates are being asked"
+_NOW = timedelta(0)
+
+
+@dataclass(frozen=True)
+class Round:
+    """What the verification of a stage needs in this round.
+
+    Attributes:
+        status: What the status says of it.
+        record: Whether that must be written before anything else is done.
+        actions: What moves it on.
+        events: What is told to users when it is recorded.
+        requeue_after: When to look again though nothing changed.
+
+    """
+
+    status: Verification | None
+    record: bool = False
+    actions: tuple[Apply | Delete, ...] = ()
+    events: tuple[Event, ...] = ()
+    requeue_after: timedelta | None = None
+
+
+def again(view: StageView, now: datetime) -> Round:
+    """Begin a round that is due, carry on with one that is open, or say when the next is due."""
+    asked = view.spec.reverify if view.spec is not None else None
+    if view.spec is None or asked is None:
+        return Round(None)
+    known = view.status.verification or Verification()
+    if view.effective is None or not reverified(view.spec.gates) or view.override is not None:
+        return Round(known.model_copy(update={"waiting": None}))
+    left = _left(view, asked, known, now)
+    if left is not None and left <= _NOW and not view.dependencies_down:
+        begun = {"attempt": asked.attempt, "start_time": now, "waiting": _BEGUN}
+        return Round(known.model_copy(update=begun), record=True)
+    if not known.is_open:
+        return Round(known, requeue_after=left if left is not None and left > _NOW else None)
+    return _open(view, known, now)
+
+
+def carried(view: StageView, version: str, digest: str) -> Verification | None:
+    """Return what stays recorded when a version becomes effective: all of it for the same bytes, else which `attempt` was carried out."""
+    known, stable = view.status.verification, view.effective
+    if view.spec is None or view.spec.reverify is None:
+        return None
+    if known is None or (stable is not None and (stable.version, stable.digest) == (version, digest)):
+        return known or Verification()
+    return Verification(attempt=known.attempt)
+
+
+def jobs(view: StageView, now: datetime) -> frozenset[tuple[str, str]]:
+    """Return the Jobs that the verification needs, by kind and name: of an open round, and those with which the last one failed.
+
+    A Job that failed stays with its log until the next round begins, or Kubernetes deletes it.
+    """
+    known = view.status.verification
+    if view.spec is None or known is None or known.start_time is None or view.effective is None:
+        return frozenset()
+    ended = view.spec.reverify is None or view.override is not None
+    if ended if known.is_open else known.verdict is not Verdict.FAIL:
+        return frozenset()
+    of_round = replace(view, round=known.start_time)
+    names = asked_in("trial", view.spec.gates)
+    asked = (gate for gate in reverified(view.spec.gates) if gate.name in names)
+    kept = (gate for gate in asked if known.is_open or standing(gate, of_round, now).judged.verdict is Verdict.FAIL)
+    return frozenset(("Job", pods.job_name(of_round, gate)) for gate in kept)
+
+
+def failure(stage: str, status: StageStatus, model: str, why: str = "") -> str:
+    """Say that what serves a stage is not verified, why, and what to do.
+
+    Args:
+        stage: The stage.
+        status: Its status.
+        model: The model's name.
+        why: The whole message; what the status has of it if empty.
+
+    """
+    known = status.verification or Verification()
+    when = f" at {known.time:%Y-%m-%d %H:%M} UTC" if known.time is not None else ""
+    return (
+        f"{stage}: {status.version} is still serving, and failed its verification{when}. {(why or known.message).rstrip('.')}."
+        f" Promote another version, roll back (modelyard rollback {model} --stage {stage}), or correct the cause and ask again:"
+        f" modelyard verify {model} --stage {stage}"
+    )
+
+
+def success(stage: str, status: StageStatus) -> str:
+    """Say when what serves a stage passed, or that it was not asked about yet."""
+    known = status.verification or Verification()
+    if known.verdict is None or known.time is None:
+        return f"{stage}: {status.version} has not been asked about since it took the stage"
+    return f"{stage}: {status.version} was verified at {known.time:%Y-%m-%d %H:%M} UTC"
+
+
+# --- one round ----------------------------------------------------------------------------------
+def _left(view: StageView, asked: Reverify, known: Verification, now: datetime) -> timedelta | None:
+    """Return how long until a round begins; None: none will, unless the spec says so."""
+    if asked.attempt > known.attempt:
+        return _NOW
+    if known.is_open:
+        return None
+    if known.lacks_word or (known.verdict is None and _withdrawn(view)):
+        return _NOW
+    if asked.every is None:
+        return None
+    last = known.time or view.status.since_time or now
+    return last + parse_duration(asked.every) - now
+
+
+def _withdrawn(view: StageView) -> bool:
+    """Tell whether the version failed when it held the stage before: it is asked at once."""
+    known = _record_of(view)
+    return known is not None and any((each.stage, each.digest, each.verified) == (view.name, known.digest, False) for each in known.held)
+
+
+def _open(view: StageView, known: Verification, now: datetime) -> Round:
+    of_round = replace(view, round=known.start_time)
+    said = _said(of_round, now)
+    failed = [(gate, judged) for gate, judged in said if judged.verdict is Verdict.FAIL]
+    left = [(gate, judged) for gate, judged in said if judged.verdict is not Verdict.PASS]
+    if failed or not left:
+        return _ended(view, known, _words(failed or said), now, passes=not failed)
+    names = asked_in("trial", tuple(gate for gate, _ in left))
+    with_pods = [gate for gate, _ in left if gate.name in names and (not gate.asks_candidate or _answers(of_round))]
+    if _record_of(view) is None:
+        with_pods = []  # nothing says where its files are
+    waits = known.model_copy(update={"waiting": _words(left)[:WAITING]})
+    looks = [judged.again for _, judged in left if judged.again is not None]
+    return Round(waits, actions=asking(of_round, with_pods, now), requeue_after=min(looks, default=None))
+
+
+def _said(of_round: StageView, now: datetime) -> tuple[tuple[Gate, Judged], ...]:
+    """Return what each gate says. What asks the Service says nothing of the version while that routes elsewhere."""
+    found = []
+    for gate, judged in judge_again(of_round, _record_of(of_round), now):
+        elsewhere = gate.asks_candidate and not _is_routed(of_round) and judged.verdict in {Verdict.PASS, Verdict.FAIL}
+        found.append((gate, pending("the Service routes to another version") if elsewhere else judged))
+    return tuple(found)
+
+
+def _ended(view: StageView, known: Verification, message: str, now: datetime, *, passes: bool) -> Round:
+    verdict = Verdict.PASS if passes else Verdict.FAIL
+    word = {"waiting": None, "verdict": verdict, "time": now, "message": message[:SAID]}
+    status = view.status.model_copy(update={"verification": known.model_copy(update=word)})
+    name = view.model.metadata.name
+    events: tuple[Event, ...] = ()
+    if not passes:
+        events = (Event(Reason.VERIFICATION_FAILED, failure(view.name, status, name, message), warning=True),)
+    elif known.verdict is Verdict.FAIL:
+        events = (Event(Reason.VERIFIED, success(view.name, status)),)
+    return Round(status.verification, record=True, events=events)
+
+
+def _record_of(view: StageView) -> VersionStatus | None:
+    """Return the record of the effective version, if it speaks of the bytes that serve."""
+    stable = view.effective
+    known = view.versions.get(stable.version) if stable is not None else None
+    return known if known is not None and stable is not None and known.digest == stable.digest else None
+
+
+def _answers(view: StageView) -> bool:
+    """Tell whether what is effective answers at the stage's Service."""
+    stable = view.effective
+    return stable is not None and _is_routed(view) and serving.standing(view, stable).available > 0
+
+
+def _is_routed(view: StageView) -> bool:
+    return view.effective is not None and view.routed == view.effective.runtime.identity
+
+
+def _words(said: Iterable[tuple[Gate, Judged]]) -> str:
+    return ". ".join(f"{gate.name}: {judged.message.rstrip('.')}" for gate, judged in said)
