@@ -67,5 +67,5 @@ def test_a_signed_version_passes_by_the_name_of_its_key_and_is_not_asked_twice()
     model = begun(SIGNED)
     job = job_of(model, end="Complete")
     passing = decided(model, *STABLE, job, pod_of(job, 0, '{"message": "signed by the key 0123456789abcdef, 7 files"}'))
-    assert passing.status.gates[0].message == "exit code 0: signed by the key 0123456789abcdef, 7 files"
+    assert passing.status.gates[0].message == "signed by the key 0123456789abcdef, 7 files"
     assert "apply Job/vb" not in does(decided(after(model, passing), *STABLE))
