@@ -144,7 +144,7 @@ def guarded(side: Side) -> Iterator[None]:
 def test_whoever_may_only_promote_is_told_the_verb(side: Side, person: Person, fraud: Manifest, guarded: None, tmp_path: Path):
     side.user("dan", EDIT, tmp_path)
     tried = (*OVERRIDE, "--dry-run", "--as", f"system:serviceaccount:{side.namespace}:dan")
-    done = until(lambda: (it := person.says(*tried)).returncode and it, "the policies are in force", 60)
+    done = until(lambda: it if (it := person.says(*tried)).returncode else None, "the policies are in force", 60)
     assert done.returncode == 4, done.stderr
     assert "dan may not change the override of stage production" in done.stderr
     assert "it needs the verb override on registeredmodels/production in group modelyard.io" in done.stderr

@@ -36,7 +36,7 @@ SAYS = {
         r"production: v2 -> v1 RolledBack",
         r"^production: Nothing declares the version v9\.",
     ],
-    "how-to/freeze.md": [r"^live is frozen until .* UTC \(audit\), and v2 waits\. v1 is still serving\."],
+    "how-to/freeze.md": [r"^v2 waits: the stage is frozen until .* UTC \(audit\)\. v1 is still serving\."],
     "how-to/verify.md": [
         r"^trusted: v2 is verified\.$",
         r"^verify ended with 1$",

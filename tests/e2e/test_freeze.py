@@ -25,8 +25,8 @@ def test_a_stopped_line_holds_a_promotion_and_it_goes_on_when_it_is_taken_back(t
     tenant.kube.kubectl("create", *place, f"--from-literal=calendar.json={stop}")
     try:
         tenant.patch("mlmodel", "fraud", {"spec": {"stages": {"production": {"version": "v2"}}}})
-        said = tenant.says("RegisteredModel", "fraud", "Frozen", "Ready")["message"]
-        assert "(incident 4711), and v2 waits. v1 is still serving." in said
+        said = tenant.says("RegisteredModel", "fraud", "Frozen", "Reconciling")["message"]
+        assert "(incident 4711). v1 is still serving." in said
         assert not [each for each in tenant.kube.list("Deployment", tenant.name) if "v2" in each["metadata"]["name"]]
     finally:
         tenant.kube.kubectl("delete", *place)

@@ -111,8 +111,10 @@ def test_two_approve_what_a_third_asked_for_and_no_request_is_lost(tenant: Tenan
         result = load.end()
     assert result.lost == 0, result.errors
     assert set(result.answered) == {"v1", "v2"}
-    assert approved(tenant) == ("Pass", f"2 of 2: {ada.name}, {bob.name}")
-    assert f"2 of 2: {ada.name}, {bob.name}" in " ".join(rita.says("status", "fraud").stdout.replace("│", " ").split())
+    # A status has room for 140 characters of a message.
+    verdict, message = approved(tenant)
+    assert (verdict, message) == ("Pass", f"2 of 2: {ada.name}, {bob.name}"[:140])
+    assert message[:80] in " ".join(rita.says("status", "fraud").stdout.replace("│", " ").split())
 
 
 def test_an_override_that_ends_leaves_what_it_put_there_until_a_person_decides(tenant: Tenant, trained: Trained, people: People):
@@ -134,7 +136,7 @@ def test_an_override_that_ends_leaves_what_it_put_there_until_a_person_decides(t
         nina.patch({"override": {"version": "v2", "reason": "incident 4711", "until": until}})
         said = tenant.says("RegisteredModel", "fraud", "OverrideEnded")["message"]
         assert "v2 is still serving. Make it the version: modelyard promote fraud v2 --to production" in said
-        assert (tenant.stage()["version"], tenant.pods()) == ("v2", {"v2"})
+        tenant.wait("v2 has the stage alone", lambda: (tenant.stage()["version"], tenant.pods()) == ("v2", {"v2"}))
         taken_off = nina.says("override", "fraud", "--stage", "production", "--end")
         assert taken_off.returncode == 0, taken_off.stderr
         assert "rollback fraud --stage production --to v1" in taken_off.stdout

@@ -73,7 +73,7 @@ def freeze(view: StageView, now: datetime) -> Step:
     until = f"until {found.until:%Y-%m-%d %H:%M} UTC" if found.until is not None else "without an end that can be told"
     stable = f"{view.status.version} is still serving" if view.status.version else "Nothing is serving"
     message = (
-        f"{view.name} is frozen {until} ({found.reason}), and {wanted.version} waits. {stable}. It goes on by itself"
+        f"{wanted.version} waits: the stage is frozen {until} ({found.reason}). {stable}. It goes on by itself"
         " then, with what its gates say then. An override does not wait: modelyard override"
         f" {view.model.metadata.name} {wanted.version} --stage {view.name}"
     )
