@@ -181,6 +181,7 @@ def gated(*gates: dict[str, Any], about: str = "v3", **more: Any) -> RegisteredM
         (gated(PASS, OPEN, steps=STARTED), False),
         (gated(blocked=STARTING), False),
         (gated(blocked={"reason": "WaitingForStage", "message": "v3 has not held staging."}), True),
+        (gated(blocked={"reason": "Frozen", "message": "v3 waits: the stage is frozen."}), True),
         (gated(blocked={"reason": "WaitingForVersion", "message": "v3 is being registered."}), False),
     ],
     ids=str,

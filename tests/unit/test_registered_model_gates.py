@@ -11,6 +11,7 @@ from modelyard.api.registered_model import HeldStage, RegisteredModel
 from modelyard.plan import Manifest
 from modelyard.registered_model.observation import Evidence
 from modelyard.registered_model.stage import StageDecision
+from modelyard.registered_model.view import spec_hash
 from modelyard.tracked import RunStatus, TrackedRun
 from tests.unit.builders import MINUTE, NOW
 from tests.unit.models import NEWER, A, B, C, after, decided, does, pods_of, recorded_first, served, stage_of
@@ -197,3 +198,19 @@ def test_verdicts_about_a_version_that_is_no_longer_asked_for_are_forgotten():
     dropped = recorded_first(back, *STABLE, versions=VERSIONS)
     kept = decide(dropped, *STABLE)
     assert (kept.status.gates, kept.status.judged, kept.status.blocked) == ((), None, None)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"serving": {"nodeSelector": {"pool": "a"}}},
+        {"serving": {"tolerations": [{"key": "a", "operator": "Exists"}]}},
+        {"serving": {"replicas": 3}},
+        {"reverify": {"attempt": 1}},
+    ],
+)
+def test_what_takes_no_right_to_promote_and_a_verification_lift_no_fail(more: dict[str, Any]):
+    failing = decide(begun(asked=GATE), *STABLE, evidence=values(vb=0.8))
+    (rejection,) = failing.status.rejected
+    assert rejection.spec_hash == spec_hash(begun(asked=GATE, **more).spec.stages["production"])
+    assert rejection.spec_hash != spec_hash(begun(asked=COMPARED).spec.stages["production"])

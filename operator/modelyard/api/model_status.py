@@ -193,7 +193,7 @@ class Rejection(Schema):
     version: Annotated[Name, Field(description="The version.")]
     digest: Annotated[str, Field(max_length=71, description="Digest of its artifact tree.")]
     runtime: Annotated[str | None, Field(max_length=8, description="Identity of the runtime whose pods failed.")] = None
-    spec_hash: Annotated[str, Field(max_length=16, description="Hash of the stage's spec, without replicas, autoscaling, resources.")]
+    spec_hash: Annotated[str, Field(max_length=16, description="Hash of the stage, but for what takes no right to promote.")]
     attempt: Annotated[int, Field(ge=0, description="The stage's `attempt` at that time.")] = 0
     reason: Annotated[str, Field(max_length=32, description="Why, in a word.")]
     message: Annotated[str, Field(max_length=248, description="Why, and what to do.")]

@@ -50,7 +50,8 @@ Follow = Annotated[
         "--timeout",
         metavar="SECONDS",
         min=1,
-        help="Seconds to wait for the end at most. If absent: 900, and it ends at once when it waits for people, other programs or a soak.",
+        help="Seconds to wait for the end at most. If absent: 900, and it ends at once when it waits for people, other programs, a soak or"
+        " a freeze.",
     ),
 ]
 Timeout = Annotated[float, typer.Option("--timeout", metavar="SECONDS", min=1, help="Seconds to wait for the end at most.")]

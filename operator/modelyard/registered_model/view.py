@@ -161,7 +161,7 @@ class StageView:
 
     @cached_property
     def spec_hash(self) -> str:
-        """Hash of what a rejection depends on: the stage without replicas, autoscaling and resources."""
+        """Hash of what a rejection depends on (`spec_hash`)."""
         return spec_hash(self.spec or Stage())
 
     # --- what gates compare with, and what they said ---------------------------------------------
@@ -240,14 +240,19 @@ def rejection_of(stage: Stage, status: StageStatus, version: str, digest: str, r
     return None
 
 
+_FREE = frozenset({"replicas", "autoscaling", "resources", "nodeSelector", "tolerations"})
+"""Fields of a stage's serving that the policies leave free (charts/modelyard/templates/policies/_promote.tpl)."""
+
+
 def spec_hash(stage: Stage) -> str:
     """Return the hash of what a rejection depends on.
 
-    That is the stage without version, requestedBy, attempt, override, replicas, autoscaling and resources.
+    That is the stage without version, requestedBy, attempt, override, reverify, and of its serving without what
+    may be changed without `promote`: who may not promote lifts no rejection.
     """
     spec = stage.model_dump(mode="json", by_alias=True, exclude_none=True)
-    serving = {key: value for key, value in spec.pop("serving", {}).items() if key not in {"replicas", "autoscaling", "resources"}}
-    rest = {key: value for key, value in spec.items() if key not in {"version", "requestedBy", "attempt", "override"}}
+    serving = {key: value for key, value in spec.pop("serving", {}).items() if key not in _FREE}
+    rest = {key: value for key, value in spec.items() if key not in {"version", "requestedBy", "attempt", "override", "reverify"}}
     return hashlib.sha256(json.dumps(rest | {"serving": serving}, sort_keys=True).encode()).hexdigest()[:16]
 
 
