@@ -54,8 +54,15 @@ def difference(expect: Any, found: Any, tolerance: float, where: str = "the answ
         pairs = enumerate(zip(expect, found, strict=True))
         return next(filter(None, (difference(mine, theirs, tolerance, f"{where}[{i}]") for i, (mine, theirs) in pairs)), None)
     numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in (expect, found))
-    same = abs(expect - found) <= tolerance or expect == found if numbers else type(expect) is type(found) and expect == found
+    same = _close(expect, found, tolerance) if numbers else type(expect) is type(found) and expect == found
     return None if same else f"{where} is {_shown(found)}, not {_shown(expect)}"
+
+
+def _close(expect: float, found: float, tolerance: float) -> bool:
+    try:
+        return abs(expect - found) <= tolerance or expect == found
+    except OverflowError:  # an integer of a candidate that no float can hold
+        return expect == found
 
 
 class Candidate:

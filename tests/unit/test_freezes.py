@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from modelyard.api.freeze import Freeze
 from modelyard.api.registered_model import RegisteredModel
 from modelyard.plan import Manifest
-from modelyard.registered_model.freezes import frozen
+from modelyard.registered_model.freezes import _began, frozen
 from modelyard.registered_model.stage import StageDecision
 from tests.unit.builders import MINUTE, NOW
 from tests.unit.models import NEWER, A, B, after, decided, does, pods_of, served, stage_of
@@ -88,6 +88,14 @@ def test_of_one_that_never_ends_no_end_is_told():
 def test_one_that_comes_on_a_day_that_is_rare_is_found():
     assert until("2028-02-29T12:00:00+00:00", window("0 0 29 2 *", "1d")) == "Wed 00:00"
     assert until("2026-02-28T12:00:00+00:00", window("0 0 29 2 *", "1d")) is None
+
+
+def test_what_a_tenant_may_write_is_bounded_in_what_it_costs():
+    """Its calendar is followed in the loop that serves everybody: 16 freezes that come rarely, and one that comes each minute."""
+    rare = [window(f"{minute} 0 31 2 7#5", "999d", timeZone=BERLIN) for minute in range(15)]
+    _began.cache_clear()
+    assert until("2026-02-09T08:00:00+00:00", *rare, window("* * * * *", "1m")) == "?"
+    assert _began.cache_info().misses <= 16 * 9, "each search is of days that matter, not of fifty years"
 
 
 SCHEDULES = ["0 18 * * 5", "30 2 * * *", "*/20 1-3 * * *", "15 */2 * * *", "0 3 1 * *", "5 4 * * 0"]

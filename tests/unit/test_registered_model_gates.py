@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from modelyard.api.registered_model import HeldStage, RegisteredModel
+from modelyard.api.base import condition
+from modelyard.api.registered_model import HeldStage, RegisteredModel, StageStatus
 from modelyard.plan import Manifest
 from modelyard.registered_model.observation import Evidence
 from modelyard.registered_model.stage import StageDecision
@@ -214,3 +215,15 @@ def test_what_takes_no_right_to_promote_and_a_verification_lift_no_fail(more: di
     (rejection,) = failing.status.rejected
     assert rejection.spec_hash == spec_hash(begun(asked=GATE, **more).spec.stages["production"])
     assert rejection.spec_hash != spec_hash(begun(asked=COMPARED).spec.stages["production"])
+
+
+def test_a_status_of_the_release_before_with_longer_texts_is_still_read():
+    text = "x" * 256
+    rejection = {"version": "vb", "digest": str(B.digest), "specHash": "0", "reason": "GateFailed", "message": text, "time": NOW}
+    step = {"name": "gates", "state": "Waiting", "detail": text[:128]}
+    found = StageStatus.model_validate({"rejected": [rejection], "steps": [step]})
+    assert (len(found.rejected[0].message), len(found.steps[0].detail)) == (248, 72)
+
+
+def test_a_model_with_something_to_say_of_every_stage_says_what_has_room():
+    assert len(condition("Ready", False, "Frozen", "x" * 5000).message) == 4096

@@ -168,7 +168,7 @@ def test_what_waits_for_a_node_or_an_image_is_not_rejected():
         ({"serving": {"resources": {"limits": {"memory": "8Gi"}}}}, False),
         ({"serving": {"autoscaling": {"maxReplicas": 4}}}, False),
         ({"serving": {"runtime": {"workers": 2}}}, True),
-        ({"serving": {"nodeSelector": {"disk": "fast"}}}, True),
+        ({"serving": {"nodeSelector": {"disk": "fast"}}}, False),
     ],
     ids=str,
 )

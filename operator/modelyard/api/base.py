@@ -64,6 +64,8 @@ Tags = Annotated[
     ),
 ]
 ConditionStatus = Literal["True", "False", "Unknown"]
+_MESSAGE = 4096
+"""Characters of a condition's message: sixteen stages may have something to say."""
 
 
 class Schema(BaseModel):
@@ -85,7 +87,7 @@ class Condition(Schema):
     type: Annotated[str, Field(max_length=63, description="Type of the condition, in CamelCase.")]
     status: Annotated[ConditionStatus, Field(description="True, False or Unknown.")]
     reason: Annotated[str, Field(max_length=63, description="Why, as one CamelCase word; docs/conditions.md lists them.")]
-    message: Annotated[str, Field(max_length=4096, description="What is the matter and what to do next, in words.")] = ""
+    message: Annotated[str, Field(max_length=_MESSAGE, description="What is the matter and what to do next, in words.")] = ""
     observed_generation: Annotated[int, Field(ge=0, description="The spec's generation that this speaks of.")] = 0
     last_transition_time: Annotated[datetime | None, Field(description="When the status last changed.")] = None
 
@@ -159,8 +161,9 @@ class Resource(Schema, Generic[SpecT, StatusT]):
 
 
 def condition(type_: str, status: bool | None, reason: str, message: str = "") -> Condition:
-    """Build a condition; the engine adds generation and transition time when it writes it."""
-    return Condition(type=type_, status="Unknown" if status is None else "True" if status else "False", reason=reason, message=message)
+    """Build a condition, its message cut to what it may have; the engine adds generation and transition time when it writes it."""
+    state: ConditionStatus = "Unknown" if status is None else "True" if status else "False"
+    return Condition(type=type_, status=state, reason=reason, message=message[:_MESSAGE])
 
 
 def as_name(text: str | None) -> str | None:

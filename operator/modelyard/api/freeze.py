@@ -1,11 +1,12 @@
 """Freezes: times in which no version takes a stage, of one model and of a whole cluster."""
 
 import json
+import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import AwareDatetime, Field, ValidationError
+from pydantic import AfterValidator, AwareDatetime, Field, ValidationError
 
 from modelyard.api.base import Duration, Schema
 from modelyard.api.gates import StageName
@@ -18,6 +19,8 @@ FREEZES = 16
 CALENDAR_KEY = "calendar.json"
 """The key of the ConfigMap that has the cluster's calendar."""
 _WINDOWS, _SIZE = 64, 65_536
+DURATION = "^([0-9]{1,4}[smh]|[0-9]{1,3}d)$"
+_FIRST, _LAST = 1900, datetime(3000, 1, 1, tzinfo=UTC)
 _FIELD = "[*0-9A-Za-z#]+(-[0-9A-Za-z]+)?(/[0-9]+)?"
 _SCHEDULE = f"^{_FIELD}(,{_FIELD})*( +{_FIELD}(,{_FIELD})*){{4}}$"
 
@@ -45,7 +48,7 @@ class Freeze(Schema):
             " clocks are set forward in between.",
             json_schema_extra=rules(
                 rule("!self.matches('^0+[smhd]$')", "write a duration above zero, such as 62h"),
-                rule("self.matches('^[0-9]{1,4}[smhd]$')", "write at most four digits, such as 62h or 14d"),
+                rule(f"self.matches('{DURATION}')", "write at most 999d, or four digits and s, m or h, such as 62h"),
             ),
         ),
     ]
@@ -74,11 +77,18 @@ class Freeze(Schema):
         return not self.stages or stage in self.stages
 
 
+def _sooner(moment: datetime) -> datetime:
+    """Return the moment in UTC; one that is too late for a calendar to add to is the last that is not."""
+    return moment.astimezone(UTC) if _FIRST < moment.year < _LAST.year else _LAST
+
+
 class Stop(Schema):
-    """Stop the line: no version takes any stage of the cluster."""
+    """No version takes any stage of the cluster."""
+
+    model_config = Schema.model_config | {"extra": "forbid"}
 
     reason: Annotated[str, Field(min_length=1, max_length=100, description="Why, as the status says it, such as incident 4711.")]
-    until: Annotated[AwareDatetime, Field(description="When it ends by itself.")]
+    until: Annotated[AwareDatetime, AfterValidator(_sooner), Field(description="When it ends by itself.")]
 
     def holds(self, now: datetime) -> bool:
         """Tell whether it is in force."""
@@ -88,6 +98,8 @@ class Stop(Schema):
 class Calendar(Schema):
     """The freezes of a whole cluster, as its administrator wrote them into the chart's values."""
 
+    model_config = Schema.model_config | {"extra": "forbid"}
+
     windows: Annotated[tuple[Freeze, ...], Field(max_length=_WINDOWS)] = ()
     stop: Stop | None = None
 
@@ -95,20 +107,30 @@ class Calendar(Schema):
 def parse_calendar(data: Mapping[str, str]) -> Calendar:
     """Read the ConfigMap with the cluster's calendar.
 
+    Whatever it says that is not understood is no freeze less, but an error.
+
     Args:
-        data: Its data; without `CALENDAR_KEY` there are no freezes.
+        data: Its data.
 
     Raises:
         ValueError: It cannot be read; the message says where.
 
     """
-    text = data.get(CALENDAR_KEY, "{}")
+    if CALENDAR_KEY not in data:
+        raise ValueError(f"it has no key {CALENDAR_KEY}")
+    text = data[CALENDAR_KEY]
     if len(text) > _SIZE:
         raise ValueError(f"{CALENDAR_KEY} has more than {_SIZE} characters")
     try:
-        return Calendar.model_validate(json.loads(text))
+        found = Calendar.model_validate(json.loads(text))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
     except RecursionError:
         raise ValueError(f"{CALENDAR_KEY} is nested too deeply") from None
+    for window, given in zip(found.windows, json.loads(text).get("windows") or (), strict=False):
+        if unknown := given.keys() - {field.alias or name for name, field in Freeze.model_fields.items()}:
+            raise ValueError(f"a freeze has no field {min(unknown)}")
+        if not re.fullmatch(DURATION, window.duration):
+            raise ValueError(f"the duration {window.duration}: write at most 999d or four digits and s, m or h")
+    return found

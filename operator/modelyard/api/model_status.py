@@ -15,6 +15,7 @@ from modelyard.api.verification import Verification
 __all__ = [
     "DETAIL",
     "REJECTED",
+    "REMEMBERED",
     "STAGES",
     "Draining",
     "GateStatus",
@@ -41,6 +42,13 @@ STAGES = 16
 
 DETAIL = 72
 """Characters of a step's detail."""
+REMEMBERED = 248
+"""Characters of what a rejection remembers."""
+
+
+def cut(size: int) -> BeforeValidator:
+    """Cut a text on reading: an earlier release wrote a longer one, and its status is still read."""
+    return BeforeValidator(lambda text: text[:size] if isinstance(text, str) else text)
 
 
 class ModelRuntime(Schema):
@@ -158,8 +166,7 @@ class StepStatus(Schema):
     since_time: Annotated[datetime | None, Field(description="Since when it is in that state.")] = None
     detail: Annotated[
         str,
-        # Earlier releases wrote 128 characters: such a status is still read.
-        BeforeValidator(lambda text: text[:DETAIL] if isinstance(text, str) else text),
+        cut(DETAIL),
         Field(max_length=DETAIL, description="What it does, or waits for."),
     ] = ""
 
@@ -196,7 +203,7 @@ class Rejection(Schema):
     spec_hash: Annotated[str, Field(max_length=16, description="Hash of the stage, but for what takes no right to promote.")]
     attempt: Annotated[int, Field(ge=0, description="The stage's `attempt` at that time.")] = 0
     reason: Annotated[str, Field(max_length=32, description="Why, in a word.")]
-    message: Annotated[str, Field(max_length=248, description="Why, and what to do.")]
+    message: Annotated[str, cut(REMEMBERED), Field(max_length=REMEMBERED, description="Why, and what to do.")]
     time: Annotated[datetime, Field(description="When.")]
 
 

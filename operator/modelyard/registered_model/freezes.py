@@ -24,7 +24,7 @@ from modelyard.registered_model.view import StageView
 
 __all__ = ["Frozen", "concern", "freeze", "frozen", "trouble"]
 
-_JOINED = 64
+_JOINED = 8
 """How many freezes are followed that begin before another one has ended."""
 _CLOCKS_CHANGE = timedelta(hours=3)
 """More than clocks were ever set back by."""
@@ -139,16 +139,22 @@ def _in_force(calendar: tuple[Freeze, ...], stop: Stop | None, now: datetime) ->
 
 def _end(each: Freeze, now: datetime) -> datetime | None:
     """Return the end of the freeze that began last, past or to come."""
-    began = _began(each.schedule, each.time_zone, now.astimezone(UTC).replace(second=0, microsecond=0))
-    return None if began is None else began + parse_duration(each.duration)
+    lasts = parse_duration(each.duration)
+    began = _began(each.schedule, each.time_zone, lasts, now.astimezone(UTC).replace(second=0, microsecond=0))
+    return None if began is None else began + lasts
 
 
-@lru_cache(maxsize=1024)
-def _began(schedule: str, time_zone: str, minute: datetime) -> datetime | None:
-    """Return the last moment at or before a minute at which a schedule says that something begins."""
+@lru_cache(maxsize=4096)
+def _began(schedule: str, time_zone: str, lasts: timedelta, minute: datetime) -> datetime | None:
+    """Return the last moment at or before a minute at which a schedule says that something begins; None: not within what it lasts."""
     # In the hour that the clocks show twice, what began in its first half is later on the clock than now.
     later = (minute + _CLOCKS_CHANGE).astimezone(ZoneInfo(time_zone))
-    begins = (found.astimezone(UTC) for found in CronSim(schedule, later, reverse=True))
+    simulated = CronSim(schedule, later, reverse=True)
+    # It would search fifty years: of a schedule that has no day in the time that matters nothing is asked.
+    days = (later.date() - timedelta(days=passed) for passed in range(lasts.days + 3))
+    if not any(day.month in simulated.months and simulated.match_day(day) for day in days):
+        return None
+    begins = (found.astimezone(UTC) for found in simulated)
     return next((found for found in begins if found <= minute), None)
 
 

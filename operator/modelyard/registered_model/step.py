@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from modelyard.api.blocker import Blocker
-from modelyard.api.model_status import DETAIL
+from modelyard.api.model_status import DETAIL, REMEMBERED
 from modelyard.api.registered_model import Draining, Rejection, ServedVersion, StageStatus, StepState
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.errors import ModelyardError
@@ -14,7 +14,7 @@ from modelyard.registered_model.view import StageView
 
 __all__ = ["DETAIL", "RETRY_REFUSED", "Step", "drain", "refused_step", "rejected", "without_candidate"]
 
-_REJECTIONS, _REMEMBERED = 3, 248
+_REJECTIONS = 3
 RETRY_REFUSED = timedelta(seconds=30)
 _FIELDS = {word: f"serving.{word}" for word in ("resources", "nodeSelector", "tolerations", "autoscaling", "replicas")}
 """By a word of the API server's refusal the field of a stage that it is about."""
@@ -87,7 +87,7 @@ def rejected(view: StageView, name: str, reason: str, message: str, now: datetim
         spec_hash=view.spec_hash,
         attempt=view.attempt,
         reason=reason,
-        message=message[:_REMEMBERED],
+        message=message[:REMEMBERED],
         time=now,
     )
     status = without_candidate(view, now)
@@ -95,7 +95,7 @@ def rejected(view: StageView, name: str, reason: str, message: str, now: datetim
     status = status.model_copy(update={"rejected": (*others, rejection)[-_REJECTIONS:]})
     whole = Event(str(reason), f"{view.name} does not take {candidate.version}. {message}", warning=True)
     # The condition's own event has what is remembered.
-    events = (whole,) if len(message) > _REMEMBERED else ()
+    events = (whole,) if len(message) > REMEMBERED else ()
     return Step(name, StepState.FAILED, message[:DETAIL], record=status, events=events)
 
 

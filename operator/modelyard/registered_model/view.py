@@ -242,6 +242,8 @@ def rejection_of(stage: Stage, status: StageStatus, version: str, digest: str, r
 
 _FREE = frozenset({"replicas", "autoscaling", "resources", "nodeSelector", "tolerations"})
 """Fields of a stage's serving that the policies leave free (charts/modelyard/templates/policies/_promote.tpl)."""
+_ALWAYS: dict[str, object] = {"nodeSelector": {}, "tolerations": []}
+"""Of these the first releases hashed what the spec said: a stage that said nothing keeps its hash."""
 
 
 def spec_hash(stage: Stage) -> str:
@@ -251,7 +253,7 @@ def spec_hash(stage: Stage) -> str:
     may be changed without `promote`: who may not promote lifts no rejection.
     """
     spec = stage.model_dump(mode="json", by_alias=True, exclude_none=True)
-    serving = {key: value for key, value in spec.pop("serving", {}).items() if key not in _FREE}
+    serving = {key: value for key, value in spec.pop("serving", {}).items() if key not in _FREE} | _ALWAYS
     rest = {key: value for key, value in spec.items() if key not in {"version", "requestedBy", "attempt", "override", "reverify"}}
     return hashlib.sha256(json.dumps(rest | {"serving": serving}, sort_keys=True).encode()).hexdigest()[:16]
 

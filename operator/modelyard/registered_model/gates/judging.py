@@ -184,7 +184,9 @@ def _remembered(gate: Gate, model: RegisteredModel, stage: str, version: Version
         return known if rejection_of(model.spec.stages[stage], status, version.name, str(version.digest), runtime) is not None else None
     if known.verdict is not Verdict.PASS or _may_end(gate):
         return None
-    if _is_for_a_runtime(gate) and status.judged.runtime != runtime:
+    asked = status.judged.runtime
+    # Earlier releases did not record the runtime, and asked no gate about a refresh.
+    if _is_for_a_runtime(gate) and asked != runtime and not (asked is None and status.version != version.name):
         return None
     if gate.soak is not None and soak.is_withdrawn(gate.soak, version):
         return None
