@@ -107,7 +107,7 @@ def test_gates_that_judge_a_change_are_not_asked_again(gates: tuple[dict[str, An
     model = holding(*gates, requestedBy="rita", reverify={"every": "10m", "attempt": 3}, verification=OPEN)
     decision = decide(model)
     assert (decision.record, decision.actions, decision.requeue_after, word(decision).is_open) == (False, (), None, False)
-    found = with_verified(model, after(model, decision).status).condition("Verified")
+    found = with_verified(model, after(model, decision).status, NOW).condition("Verified")
     assert found is not None
     assert (found.status, found.reason) == ("Unknown", "NothingToVerify")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -101,7 +102,7 @@ def test_what_was_done_or_remembered_is_asked_again_until_the_service_routes_to_
 
 # --- the condition ------------------------------------------------------------------------------
 def verified(model: RegisteredModel) -> tuple[str, str, str]:
-    found = with_verified(model, model.status).condition("Verified")
+    found = with_verified(model, model.status, NOW).condition("Verified")
     return (found.status, found.reason, found.message) if found is not None else ("", "", "")
 
 
@@ -125,12 +126,21 @@ def test_the_condition_says_what_the_stages_that_ask_have_come_to(known: Verific
     assert found[2].startswith(message)
 
 
+def test_a_verdict_says_nothing_any_more_when_its_gates_do_not_answer_for_longer_than_every():
+    waits = PASSED.model_copy(update={"start_time": NOW, "waiting": "answers: waits for the key cases.json"})
+    model = holding(*GATE, verification=waits)
+    for passed, status in ((timedelta(hours=24), "True"), (timedelta(hours=25), "Unknown")):
+        found = with_verified(model, model.status, NOW + passed).condition("Verified")
+        assert found is not None
+        assert (found.status, "waits for the key" in found.message) == (status, True)
+
+
 def test_there_is_no_condition_where_no_stage_asks():
     assert verified(holding(*GATE, reverify=None)) == ("", "", "")
     asked = holding(*GATE, verification=PASSED)
-    known = with_verified(asked, asked.status)
+    known = with_verified(asked, asked.status, NOW)
     assert known.condition("Verified") is not None
-    assert with_verified(holding(*GATE, reverify=None), known).condition("Verified") is None
+    assert with_verified(holding(*GATE, reverify=None), known, NOW).condition("Verified") is None
     assert verified(stage_of(None, asked=GATE, reverify=DAILY)) == ("Unknown", "NotVerifiedYet", "No version is effective.")
 
 

@@ -51,7 +51,7 @@ class ModelReason(StrEnum):
     VERIFICATION_FAILED = "VerificationFailed"
     """A gate fails what is effective, which is still serving: it does not count for `soak` and `from`. The message has the figures."""
     NOT_VERIFIED_YET = "NotVerifiedYet"
-    """A stage has `reverify`, and its gates have not answered yet about what is effective."""
+    """A stage has `reverify`, and its gates have not answered yet about what is effective, or not for longer than `every`."""
     NOTHING_TO_VERIFY = "NothingToVerify"
     """A stage has `reverify`, and no gate that can be asked about what is effective."""
     SERVING_FAILED = "ServingFailed"

@@ -1,8 +1,9 @@
 """The conditions of a RegisteredModel: one ladder from what blocks its stages and versions. Pure."""
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 
-from modelyard.api.base import Condition, condition
+from modelyard.api.base import Condition, condition, parse_duration
 from modelyard.api.blocker import Blocker, blocked
 from modelyard.api.conditions import progressing, ready
 from modelyard.api.conditions import trouble as error_conditions
@@ -10,6 +11,7 @@ from modelyard.api.registered_model import (
     HistoryEntry,
     RegisteredModel,
     RegisteredModelStatus,
+    Reverify,
     StageStatus,
     StepState,
     Verdict,
@@ -23,6 +25,9 @@ from modelyard.registered_model.promotion import ALWAYS
 from modelyard.registered_model.verification import failure, success
 
 __all__ = ["changed", "dependency_down", "following", "news", "registering", "standing", "synced", "unknown", "with_verified"]
+
+_ANSWERS = timedelta(hours=1)
+"""How long gates may take to answer in a round of a verification, at least."""
 
 
 def standing(model: RegisteredModel, stages: Mapping[str, StageStatus]) -> tuple[Condition, ...]:
@@ -95,17 +100,17 @@ def _overridden(stage: StageStatus) -> str:
     return f" by an override until {stage.override.until_time:%Y-%m-%d %H:%M} UTC"
 
 
-def with_verified(model: RegisteredModel, status: RegisteredModelStatus) -> RegisteredModelStatus:
+def with_verified(model: RegisteredModel, status: RegisteredModelStatus, now: datetime) -> RegisteredModelStatus:
     """Return a status with the condition Verified as its stages have it."""
-    found = _verified(model, status.stages)
+    found = _verified(model, status.stages, now)
     if found is None and status.condition("Verified") is None:
         return status
     said = (*(each for each in status.conditions if each.type != "Verified"), *([found] if found is not None else []))
     return status.model_copy(update={"conditions": said})
 
 
-def _verified(model: RegisteredModel, stages: Mapping[str, StageStatus]) -> Condition | None:
-    """Return Verified: False when one stage failed, True when all that are asked pass; None where no stage asks."""
+def _verified(model: RegisteredModel, stages: Mapping[str, StageStatus], now: datetime) -> Condition | None:
+    """Return Verified: False when one stage failed, True when all that are asked pass, in time; None where no stage asks."""
     asked = [name for name, stage in model.spec.stages.items() if stage.reverify is not None]
     if not asked:
         return None
@@ -118,9 +123,17 @@ def _verified(model: RegisteredModel, stages: Mapping[str, StageStatus]) -> Cond
         message = f"reverify of {' and '.join(idle)} asks nothing: add a gate {REVERIFIED}, or remove reverify."
         return condition("Verified", None, Reason.NOTHING_TO_VERIFY, message)
     said = ". ".join(f"{success(name, held[name])}{_open(word)}" for name, word in words.items())
-    if not words or any(word.verdict is None for word in words.values()):
+    late = any(_is_late(model.spec.stages[name].reverify, word, now) for name, word in words.items())
+    if late or not words or any(word.verdict is None for word in words.values()):
         return condition("Verified", None, Reason.NOT_VERIFIED_YET, said or "No version is effective.")
     return condition("Verified", True, Reason.VERIFIED, said)
+
+
+def _is_late(asked: Reverify | None, word: Verification, now: datetime) -> bool:
+    """Tell whether gates have not answered for so long that the last verdict says nothing any more."""
+    if asked is None or word.start_time is None or not word.is_open:
+        return False
+    return now - word.start_time > max(parse_duration(asked.every) if asked.every is not None else _ANSWERS, _ANSWERS)
 
 
 def _open(word: Verification) -> str:

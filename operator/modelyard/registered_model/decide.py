@@ -69,7 +69,7 @@ def decider(runtime: Runtime) -> Decide:
 
     def decide(model: RegisteredModel, seen: Observation, now: datetime) -> ModelPlan:
         plan = planned(model, seen, now)
-        return replace(plan, status=conditions.with_verified(model, plan.status)) if isinstance(plan, Record | Rest) else plan
+        return replace(plan, status=conditions.with_verified(model, plan.status, now)) if isinstance(plan, Record | Rest) else plan
 
     def planned(model: RegisteredModel, seen: Observation, now: datetime) -> ModelPlan:
         taken = _taken(model, seen)
@@ -347,13 +347,13 @@ def finalize(model: RegisteredModel, seen: Observation, _now: datetime) -> Model
     return Act((DeleteModel(seen.model.name),))
 
 
-def on_error(model: RegisteredModel, error: ModelyardError, _now: datetime) -> Rest[RegisteredModelStatus] | Finalize:
+def on_error(model: RegisteredModel, error: ModelyardError, now: datetime) -> Rest[RegisteredModelStatus] | Finalize:
     """Return what an error means to users. What serves is still serving, so Ready stands; Synced names the problem."""
     if error.dependency == "Kubernetes" or not model.status.is_true("Ready"):
         said = (*error_conditions(error), conditions.unknown(error))
     else:
         said = (*(each for each in model.status.conditions if each.type != "Synced"), conditions.unknown(error))
-    return Rest(conditions.with_verified(model, model.status.model_copy(update={"conditions": said})))
+    return Rest(conditions.with_verified(model, model.status.model_copy(update={"conditions": said}), now))
 
 
 def in_sync(model: RegisteredModel, owned: tuple[Manifest, ...]) -> bool:
