@@ -24,6 +24,9 @@ def operators(kube: Kube) -> set[str]:
 
 
 def test_an_upgrade_loses_nothing_on_its_way(tenant: Tenant, trained: Trained):
+    # A test before this one may have installed with other values: the upgrade below would start MLflow anew, beneath the training.
+    install.install(tenant.kube, VALUES)
+    install.wait_ready(tenant.kube)
     tenant.model(stages={"production": "v1"}, versions={"v1": {"uri": tenant.copy_model(trained.v1, "v1")}})
     tenant.serves("v1")
     before = operators(tenant.kube)
