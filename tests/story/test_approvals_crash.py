@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import pytest
 
-from tests.fakes.cluster import Killed
 from tests.story.approval_stories import APPROVED, approves, asks, effective
-from tests.story.test_crash_anywhere import WRITES, strike
+from tests.story.killed import Life, Undisturbed, killed_after_each_write, lived
 from tests.story.world import NAMESPACE, World
 
 SLICES = 4
@@ -41,23 +39,15 @@ async def end(world: World) -> dict[str, Any]:
     }
 
 
-@pytest.fixture(scope="module")
-def undisturbed() -> tuple[dict[str, Any], int]:
-    async def lived() -> tuple[dict[str, Any], int]:
-        world = World()
-        await live(world)
-        return await end(world), len(world.calls.named(*WRITES))
+LIFE = Life(live, end)
 
-    return asyncio.run(lived())
+
+@pytest.fixture(scope="module")
+def undisturbed() -> Undisturbed:
+    return lived(LIFE)
 
 
 @pytest.mark.parametrize("part", range(SLICES))
-async def test_killed_after_any_write(part: int, undisturbed: tuple[dict[str, Any], int]):
-    wanted, writes = undisturbed
-    assert wanted["gates"] == [("Pass", "2 of 2: carla, anna")]
-    for number in range(1 + part, writes + 1, SLICES):
-        world = World()
-        strike(world, number, "after", Killed, WRITES)
-        await live(world)
-        assert world.restarts == 1
-        assert await end(world) == wanted, f"killed after write {number}"
+async def test_killed_after_any_write(part: int, undisturbed: Undisturbed):
+    assert undisturbed.end["gates"] == [("Pass", "2 of 2: carla, anna")]
+    await killed_after_each_write(LIFE, undisturbed, part, SLICES)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from modelyard.api.freeze import Calendar
-from tests.fakes.cluster import Killed
+from tests.story.killed import Life, Undisturbed, killed_after_each_write, lived, writes
 from tests.story.model_stories import freezes
-from tests.story.test_crash_anywhere import WRITES, strike
 from tests.story.test_gates import serves_v1, told
 from tests.story.world import World
 
@@ -42,20 +40,17 @@ async def end(world: World) -> dict[str, Any]:
     }
 
 
+LIFE = Life(live, end)
+
+
 @pytest.fixture(scope="module")
-def undisturbed() -> tuple[dict[str, Any], int]:
-    async def lived() -> tuple[dict[str, Any], int]:
-        world = World()
-        await live(world)
-        world.check_statuses()
-        return await end(world), len(world.calls.named(*WRITES))
-
-    return asyncio.run(lived())
+def undisturbed() -> Undisturbed:
+    return lived(LIFE)
 
 
-def test_it_goes_on_by_itself_at_the_end(undisturbed: tuple[dict[str, Any], int]):
+def test_it_goes_on_by_itself_at_the_end(undisturbed: Undisturbed):
     steps = [(name, "Done") for name in ("admit", "freeze", "start", "switch", "record")]
-    assert undisturbed[0] == {
+    assert undisturbed.end == {
         "ready": ("True", "Serving"),
         "stage": ("v2", 1, steps),
         "history": [(None, "v1"), ("v1", "v2")],
@@ -64,14 +59,8 @@ def test_it_goes_on_by_itself_at_the_end(undisturbed: tuple[dict[str, Any], int]
 
 
 @pytest.mark.parametrize("part", range(SLICES))
-async def test_killed_after_any_write(part: int, undisturbed: tuple[dict[str, Any], int]):
-    wanted, writes = undisturbed
-    for number in range(1 + part, writes + 1, SLICES):
-        world = World()
-        strike(world, number, "after", Killed, WRITES)
-        await live(world)
-        assert world.restarts == 1
-        assert await end(world) == wanted, f"killed after write {number}"
+async def test_killed_after_any_write(part: int, undisturbed: Undisturbed):
+    await killed_after_each_write(LIFE, undisturbed, part, SLICES)
 
 
 async def test_users_are_told_once_and_waiting_costs_no_write():
@@ -80,9 +69,9 @@ async def test_users_are_told_once_and_waiting_costs_no_write():
     freezes(world, "8h")
     world.promote("fraud", "production", "v2")
     await world.run()
-    written = len(world.calls.named(*WRITES))
+    written = writes(world)
     await world.run(4 * WHILE)
-    assert len(world.calls.named(*WRITES)) == written
+    assert writes(world) == written
     assert told(world, "Frozen") == [("Frozen", False)]
 
 

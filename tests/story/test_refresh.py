@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import pytest
 
 from modelyard.kube.pods import Runtime
-from tests.fakes.cluster import Killed
-from tests.story.test_crash_anywhere import WRITES, strike
+from tests.story.killed import Life, Undisturbed, killed_after_each_write, lived
 from tests.story.test_gates import serves_v1
 from tests.story.test_trial import failing
 from tests.story.world import World
@@ -64,27 +62,16 @@ async def end(world: World) -> dict[str, Any]:
     }
 
 
-def writes(world: World) -> int:
-    return len(world.calls.named(*WRITES))
+LIFE = Life(live, end, begin)
 
 
 @pytest.fixture(scope="module")
-def undisturbed() -> tuple[dict[str, Any], int, int]:
-    """How it ends when nothing is in the way, and the writes with which the refresh begins and ends."""
-
-    async def lived() -> tuple[dict[str, Any], int, int]:
-        world = World()
-        await begin(world)
-        first = writes(world)
-        await live(world)
-        world.check_statuses()
-        return await end(world), first, writes(world)
-
-    return asyncio.run(lived())
+def undisturbed() -> Undisturbed:
+    return lived(LIFE)
 
 
-def test_it_ends_refreshed_with_the_verdict_about_the_new_runtime(undisturbed: tuple[dict[str, Any], int, int]):
-    found = undisturbed[0]
+def test_it_ends_refreshed_with_the_verdict_about_the_new_runtime(undisturbed: Undisturbed):
+    found = undisturbed.end
     assert found["stage"] == ("v1", NEWER.image, 2, None)
     assert (found["ready"], found["gates"]) == (("True", "Serving"), [("integration", "Pass")])
     assert found["history"] == [("v1", "Promoted"), ("v1", "Refreshed")]
@@ -92,12 +79,5 @@ def test_it_ends_refreshed_with_the_verdict_about_the_new_runtime(undisturbed: t
 
 
 @pytest.mark.parametrize("part", range(SLICES))
-async def test_killed_after_any_write(part: int, undisturbed: tuple[dict[str, Any], int, int]):
-    wanted, first, last = undisturbed
-    for number in range(first + 1 + part, last + 1, SLICES):
-        world = World()
-        await begin(world)
-        strike(world, number - first, "after", Killed, WRITES)
-        await live(world)
-        assert world.restarts == 1
-        assert await end(world) == wanted, f"killed after write {number - first} of the refresh"
+async def test_killed_after_any_write(part: int, undisturbed: Undisturbed):
+    await killed_after_each_write(LIFE, undisturbed, part, SLICES)

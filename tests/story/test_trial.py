@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import pytest
 
-from tests.fakes.cluster import Killed
+from tests.story.killed import Life, Undisturbed, killed_after_each_write, lived
 from tests.story.stories import MINUTE, ends
-from tests.story.test_crash_anywhere import WRITES, children, strike
+from tests.story.test_crash_anywhere import children
 from tests.story.world import Fate, World, manifest
 
 TRAINER = {"xgboost": {"task": "classification"}}
@@ -83,27 +82,16 @@ async def end(world: World) -> dict[str, Any]:
     }
 
 
-def writes(world: World) -> int:
-    return len(world.calls.named(*WRITES))
+LIFE = Life(live, end, begin)
 
 
 @pytest.fixture(scope="module")
-def undisturbed() -> tuple[dict[str, Any], int, int]:
-    """How it ends when nothing is in the way, and the writes with which the promotion begins and ends."""
-
-    async def lived() -> tuple[dict[str, Any], int, int]:
-        world = World()
-        await begin(world)
-        first = writes(world)
-        await live(world)
-        world.check_statuses()
-        return await end(world), first, writes(world)
-
-    return asyncio.run(lived())
+def undisturbed() -> Undisturbed:
+    return lived(LIFE)
 
 
-def test_it_ends_with_both_verdicts_and_nothing_left_over(undisturbed: tuple[dict[str, Any], int, int]):
-    found = undisturbed[0]
+def test_it_ends_with_both_verdicts_and_nothing_left_over(undisturbed: Undisturbed):
+    found = undisturbed.end
     assert found["stage"] == ("v2", 1, None, ["admit", "trial", "start", "switch", "record"])
     assert [each[:2] for each in found["gates"]] == [("answers", "Pass"), ("integration", "Pass"), ("signed", "Pass")]
     assert found["history"] == [(None, "v1"), ("v1", "v2")]
@@ -130,12 +118,5 @@ async def test_a_version_whose_files_were_changed_after_they_were_signed_keeps_o
 
 
 @pytest.mark.parametrize("part", range(SLICES))
-async def test_killed_after_any_write(part: int, undisturbed: tuple[dict[str, Any], int, int]):
-    wanted, first, last = undisturbed
-    for number in range(first + 1 + part, last + 1, SLICES):
-        world = World()
-        await begin(world)
-        strike(world, number - first, "after", Killed, WRITES)
-        await live(world)
-        assert world.restarts == 1
-        assert await end(world) == wanted, f"killed after write {number - first} of the promotion"
+async def test_killed_after_any_write(part: int, undisturbed: Undisturbed):
+    await killed_after_each_write(LIFE, undisturbed, part, SLICES)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from tests.fakes.cluster import Killed
+from tests.story.killed import Life, Undisturbed, killed_after_each_write, lived, writes
 from tests.story.stories import TRAINER
-from tests.story.test_crash_anywhere import WRITES, strike
 from tests.story.test_gates import told
 from tests.story.test_trial import failing
 from tests.story.world import World, manifest
@@ -90,27 +88,16 @@ async def end(world: World) -> dict[str, Any]:
     }
 
 
-def writes(world: World) -> int:
-    return len(world.calls.named(*WRITES))
+LIFE = Life(live, end, begin)
 
 
 @pytest.fixture(scope="module")
-def undisturbed() -> tuple[dict[str, Any], int, int]:
-    """How it ends when nothing is in the way, and the writes between which it is judged again."""
-
-    async def lived() -> tuple[dict[str, Any], int, int]:
-        world = World()
-        await begin(world)
-        first = writes(world)
-        await live(world)
-        world.check_statuses()
-        return await end(world), first, writes(world)
-
-    return asyncio.run(lived())
+def undisturbed() -> Undisturbed:
+    return lived(LIFE)
 
 
-def test_it_ends_verified_and_promoted_with_nothing_left_over(undisturbed: tuple[dict[str, Any], int, int]):
-    found = undisturbed[0]
+def test_it_ends_verified_and_promoted_with_nothing_left_over(undisturbed: Undisturbed):
+    found = undisturbed.end
     assert found["stages"] == [("staging", "v2", None), ("production", "v2", None)]
     assert (found["ready"], found["verified"]) == (("True", "Serving"), ("True", "Verified"))
     assert (found["verification"]["verdict"], found["verification"]["attempt"]) == ("Pass", 2)
@@ -118,15 +105,8 @@ def test_it_ends_verified_and_promoted_with_nothing_left_over(undisturbed: tuple
 
 
 @pytest.mark.parametrize("part", range(SLICES))
-async def test_killed_after_any_write(part: int, undisturbed: tuple[dict[str, Any], int, int]):
-    wanted, first, last = undisturbed
-    for number in range(first + 1 + part, last + 1, SLICES):
-        world = World()
-        await begin(world)
-        strike(world, number - first, "after", Killed, WRITES)
-        await live(world)
-        assert world.restarts == 1
-        assert await end(world) == wanted, f"killed after write {number - first}"
+async def test_killed_after_any_write(part: int, undisturbed: Undisturbed):
+    await killed_after_each_write(LIFE, undisturbed, part, SLICES)
 
 
 async def test_a_round_each_ten_minutes_tells_of_a_fail_and_of_the_pass_after_it():

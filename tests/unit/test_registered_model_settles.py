@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tests.unit.builders import PROPERTY, artifacts
 from tests.unit.model_world import BROKEN, QUIET, ROUNDS, SERVED, VERSIONS, World
+from tests.unit.model_world_crashes import crashes
 from tests.unit.model_world_told import STAGES
 
 SOME, FEWER = settings(PROPERTY, max_examples=20), settings(PROPERTY, max_examples=10)
@@ -210,15 +211,7 @@ def test_a_crash_between_any_two_steps_changes_nothing(route: tuple[Any, ...]):
             world.refresh("production")
         else:
             world.edit(production=turn)
-        forks = []
-        quiet = 0
-        while quiet < QUIET:
-            crashed, before = world.fork(), world.model
-            quiet = 0 if world.look() else quiet + 1
-            crashed.look()
-            crashed.model = before.model_copy(update={"metadata": crashed.model.metadata})
-            crashed.last = (None, 0)
-            forks.append(crashed)
+        forks = crashes(world)
         world.check_end()
         for crashed in forks:
             crashed.settle()

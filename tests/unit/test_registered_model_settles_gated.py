@@ -13,6 +13,7 @@ from modelyard.api.registered_model import RegisteredModel, StageStatus
 from modelyard.plan import Rest
 from tests.unit.builders import NOW, PROPERTY
 from tests.unit.model_world import QUIET, ROUNDS, World
+from tests.unit.model_world_crashes import crashes
 from tests.unit.models import declared, digest
 
 FEWER = settings(PROPERTY, max_examples=5)
@@ -186,14 +187,7 @@ def test_a_crash_between_any_two_steps_of_a_gated_and_of_an_overridden_promotion
     ]
     for turn in route:
         turn(world)
-        forks, quiet = [], 0
-        while quiet < QUIET:
-            crashed, before = world.fork(), world.model
-            quiet = 0 if world.look() else quiet + 1
-            crashed.look()
-            crashed.model = before.model_copy(update={"metadata": crashed.model.metadata})
-            crashed.last = (None, 0)
-            forks += [crashed] if world.rounds % 2 else []
+        forks = crashes(world, 2, 1)
         world.check_end()
         for crashed in forks:
             crashed.settle()

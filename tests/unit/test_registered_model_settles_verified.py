@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from modelyard.api.registered_model import RegisteredModel, StageStatus
 from modelyard.plan import Rest
 from tests.unit.model_world import QUIET, ROUNDS
+from tests.unit.model_world_crashes import crashes
 from tests.unit.test_registered_model_settles_gated import FEWER, METRIC, SIGNATURE, SOAK, GatedWorld
 
 
@@ -120,14 +121,7 @@ def test_a_crash_between_any_two_steps_of_a_round_changes_nothing():
     ]
     for turn in route:
         turn(world)
-        forks, quiet = [], 0
-        while quiet < QUIET:
-            crashed, before = world.fork(), world.model
-            quiet = 0 if world.look() else quiet + 1
-            crashed.look()
-            crashed.model = before.model_copy(update={"metadata": crashed.model.metadata})
-            crashed.last = (None, 0)
-            forks += [crashed] if world.rounds % 3 == 0 else []
+        forks = crashes(world, 3)
         for crashed in forks:
             crashed.settle()
             assert crashed.told() == world.told()

@@ -13,6 +13,7 @@ from modelyard.registered_model.conditions import with_verified
 from modelyard.registered_model.gates import pods
 from modelyard.registered_model.gates.judging import open_again
 from modelyard.registered_model.stage import StageDecision
+from modelyard.registered_model.verification import carried
 from tests.unit.builders import MINUTE, NOW, SECOND, live, pod
 from tests.unit.models import NEWER, A, B, after, decided, does, pods_of, record, refusing, served, stage_of, view_of
 from tests.unit.test_registered_model_gates import GATE, VERSIONS, values
@@ -315,6 +316,4 @@ def test_with_another_version_the_word_is_forgotten_but_not_which_attempt_was_ca
 
 
 def carried_by(model: RegisteredModel, version: VersionStatus) -> Verification | None:
-    from modelyard.registered_model.verification import carried  # noqa: PLC0415
-
     return carried(view_of(model), version.name, str(version.digest))

@@ -15,7 +15,6 @@ __all__ = ["Freezes", "watch"]
 logger = logging.getLogger("modelyard.freeze")
 
 _KIND = replace(KINDS["v1", "ConfigMap"], metadata_only=False)
-_FOREVER = 0
 
 
 class Freezes:
@@ -37,10 +36,10 @@ class Freezes:
         """Return namespace and name of the ConfigMap, by its uid."""
         return dict(self._place)
 
-    def settle(self, scope: str, before: Mapping[str, tuple[str, str]], listed: Iterable[str], version: int = _FOREVER) -> int:
+    def settle(self, scope: str, before: Mapping[str, tuple[str, str]], listed: Iterable[str], _version: int = 0) -> int:
         """Forget the ConfigMap if it is not in a list."""
         gone = set(before) - set(listed)
-        return sum(self.remove(scope, *before[uid], uid, version) for uid in gone)
+        return sum(self.remove(scope, *before[uid], uid) for uid in gone)
 
     def put(self, _scope: str, body: Manifest) -> bool:
         """Read the ConfigMap."""
@@ -52,7 +51,7 @@ class Freezes:
             found = f"{meta['namespace']}/{meta['name']}: {error}"
         return self._take(found)
 
-    def remove(self, _scope: str, _namespace: str, _name: str, uid: str, _version: int = _FOREVER) -> bool:
+    def remove(self, _scope: str, _namespace: str, _name: str, uid: str, _version: int = 0) -> bool:
         """Forget the ConfigMap: there are no freezes without it."""
         if uid not in self._place:
             return False

@@ -19,8 +19,9 @@ FREEZES = 16
 CALENDAR_KEY = "calendar.json"
 """The key of the ConfigMap that has the cluster's calendar."""
 _WINDOWS, _SIZE = 64, 65_536
-DURATION = "^([0-9]{1,4}[smh]|[0-9]{1,3}d)$"
+_DURATION = "^([0-9]{1,4}[smh]|[0-9]{1,3}d)$"
 _FIRST, _LAST = 1900, datetime(3000, 1, 1, tzinfo=UTC)
+"""Years that a calendar can be counted with on both sides."""
 _FIELD = "[*0-9A-Za-z#]+(-[0-9A-Za-z]+)?(/[0-9]+)?"
 _SCHEDULE = f"^{_FIELD}(,{_FIELD})*( +{_FIELD}(,{_FIELD})*){{4}}$"
 
@@ -48,7 +49,7 @@ class Freeze(Schema):
             " clocks are set forward in between.",
             json_schema_extra=rules(
                 rule("!self.matches('^0+[smhd]$')", "write a duration above zero, such as 62h"),
-                rule(f"self.matches('{DURATION}')", "write at most 999d, or four digits and s, m or h, such as 62h"),
+                rule(f"self.matches('{_DURATION}')", "write at most 999d, or four digits and s, m or h, such as 62h"),
             ),
         ),
     ]
@@ -122,15 +123,17 @@ def parse_calendar(data: Mapping[str, str]) -> Calendar:
     if len(text) > _SIZE:
         raise ValueError(f"{CALENDAR_KEY} has more than {_SIZE} characters")
     try:
-        found = Calendar.model_validate(json.loads(text))
+        given = json.loads(text)
+        found = Calendar.model_validate(given)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
     except RecursionError:
         raise ValueError(f"{CALENDAR_KEY} is nested too deeply") from None
-    for window, given in zip(found.windows, json.loads(text).get("windows") or (), strict=False):
-        if unknown := given.keys() - {field.alias or name for name, field in Freeze.model_fields.items()}:
+    fields = {field.alias or name for name, field in Freeze.model_fields.items()}
+    for window, written in zip(found.windows, given.get("windows", ()), strict=True):
+        if unknown := written.keys() - fields:
             raise ValueError(f"a freeze has no field {min(unknown)}")
-        if not re.fullmatch(DURATION, window.duration):
+        if not re.fullmatch(_DURATION, window.duration):
             raise ValueError(f"the duration {window.duration}: write at most 999d or four digits and s, m or h")
     return found

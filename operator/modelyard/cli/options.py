@@ -60,6 +60,7 @@ Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Follow it to the e
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would change, ask the API server whether it may, change nothing.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="The RegisteredModel.", autocompletion=completing.models)]
+Stage = Annotated[str, typer.Option("--stage", "-s", metavar="STAGE", help="The stage.", autocompletion=completing.stages)]
 Run = Annotated[list[str], typer.Argument(metavar="RUN", help="TrainingRuns.", autocompletion=completing.runs)]
 
 

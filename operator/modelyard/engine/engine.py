@@ -21,6 +21,7 @@ from modelyard.engine.gate import Gate
 from modelyard.engine.metrics import Metrics
 from modelyard.engine.queue import Priority, Queue
 from modelyard.engine.reconcile import Reconciler, fingerprint
+from modelyard.engine.report import conditions_of
 from modelyard.engine.result import Outcome
 from modelyard.engine.schedule import Schedule
 from modelyard.engine.workers import Workers
@@ -171,8 +172,7 @@ class Engine:
         if not self._open:
             return
         for body in self._cache.every(plural):
-            conditions = (body.get("status") or {}).get("conditions") or ()
-            if not any((each.get("type"), each.get("status")) == ("Ready", "True") for each in conditions):
+            if conditions_of(body.get("status") or {}).get("Ready", {}).get("status") != "True":
                 self.trigger(_key(plural, body))
 
     def _add(self, key: Key, priority: Priority) -> None:

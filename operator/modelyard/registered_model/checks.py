@@ -9,7 +9,7 @@ from modelyard.api.registered_model import HeldStage, StepState
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.registered_model.circles import trapped
 from modelyard.registered_model.gates.judging import Result, asked_in, judge
-from modelyard.registered_model.step import DETAIL, Step, rejected
+from modelyard.registered_model.step import DETAIL, Step, rejected, stable
 from modelyard.registered_model.view import StageView
 
 __all__ = ["approval", "asked", "comes_from", "gates"]
@@ -29,7 +29,7 @@ def comes_from(view: StageView, _now: datetime) -> Step:
         return stuck
     message = (
         f"{wanted.version} has not held {stage}, and {view.name} takes only what has (spec.stages.{view.name}.from)."
-        f" {_stable(view)}. Promote it there first: modelyard promote {view.model.metadata.name} {wanted.version} --to {stage}"
+        f" {stable(view)}. Promote it there first: modelyard promote {view.model.metadata.name} {wanted.version} --to {stage}"
     )
     blocker = Blocker.of(Reason.WAITING_FOR_STAGE, message)
     return Step("from", StepState.WAITING, f"{wanted.version} has not held {stage}", blocker=blocker)
@@ -43,7 +43,7 @@ def _unverified(view: StageView, held: HeldStage) -> Step:
         again = f"modelyard promote {model} {version} --to {stage}, and then {again}"
     message = (
         f"{version} failed its verification in {stage}, and {view.name} takes nothing from there that is not verified"
-        f" (spec.stages.{view.name}.from). {_stable(view)}. It continues when {version} passes: {again}"
+        f" (spec.stages.{view.name}.from). {stable(view)}. It continues when {version} passes: {again}"
     )
     blocker = Blocker.of(Reason.WAITING_FOR_STAGE, message)
     return Step("from", StepState.WAITING, f"{version} is not verified in {stage}", blocker=blocker)
@@ -76,10 +76,10 @@ def asked(step: str, view: StageView, now: datetime) -> Step:
         return stuck
     wanted = view.wanted
     assert wanted is not None, "the step before admits it"
-    blocker = Blocker.of(Reason.GATES_PENDING, f"{view.called} waits for its gates ({passed}). {_stable(view)}. {_said(open_)}")
+    blocker = Blocker.of(Reason.GATES_PENDING, f"{view.called} waits for its gates ({passed}). {stable(view)}. {_said(open_)}")
     if step == "approval" and any(result.status.verdict is Verdict.PENDING for result in open_):
         command = f"modelyard approve {view.model.metadata.name} {wanted.version} --stage {view.name}"
-        message = f"{wanted.version} waits to be approved ({passed}). {_stable(view)}. {_said(open_)} To approve: {command}"
+        message = f"{wanted.version} waits to be approved ({passed}). {stable(view)}. {_said(open_)} To approve: {command}"
         blocker = Blocker.of(Reason.APPROVAL_WANTED, message)
     detail = f"{passed}; waits for {', '.join(result.status.name for result in open_)}"
     return Step(step, StepState.WAITING, detail[:DETAIL], blocker=blocker, requeue_after=again)
@@ -92,13 +92,9 @@ def _in_a_circle(step: str, view: StageView) -> Step | None:
     why = trapped(view.model.spec.stages, view.name, view.versions[wanted.version])
     if why is None:
         return None
-    blocker = Blocker.of(Reason.WAITING_FOR_STAGE, f"{why} {_stable(view)}.", needs_action=True)
+    blocker = Blocker.of(Reason.WAITING_FOR_STAGE, f"{why} {stable(view)}.", needs_action=True)
     return Step(step, StepState.FAILED, why[:DETAIL], blocker=blocker)
 
 
 def _said(results: Iterable[Result]) -> str:
     return " ".join(f"{result.status.name}: {result.message.rstrip('.')}." for result in results)
-
-
-def _stable(view: StageView) -> str:
-    return f"{view.status.version} is still serving" if view.status.version else "Nothing is serving"

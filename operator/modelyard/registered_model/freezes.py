@@ -19,7 +19,7 @@ from modelyard.api.blocker import Blocker
 from modelyard.api.freeze import Calendar, Freeze, Stop
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.api.registered_model import StepState
-from modelyard.registered_model.step import DETAIL, Step
+from modelyard.registered_model.step import DETAIL, Step, stable
 from modelyard.registered_model.view import StageView
 
 __all__ = ["Frozen", "concern", "freeze", "frozen", "trouble"]
@@ -54,7 +54,11 @@ def concern(view: StageView) -> bool:
 
 
 def _for(view: StageView, calendar: Calendar) -> tuple[Freeze, ...]:
-    return tuple(each for each in (*view.model.spec.freeze, *calendar.windows) if each.concerns(view.name))
+    return (*_of_stage(view, view.model.spec.freeze), *_of_stage(view, calendar.windows))
+
+
+def _of_stage(view: StageView, freezes: Iterable[Freeze]) -> tuple[Freeze, ...]:
+    return tuple(each for each in freezes if each.concerns(view.name))
 
 
 def freeze(view: StageView, now: datetime) -> Step:
@@ -71,9 +75,8 @@ def freeze(view: StageView, now: datetime) -> Step:
     if found is None:
         return Step("freeze", StepState.DONE, "no freeze")
     until = f"until {found.until:%Y-%m-%d %H:%M} UTC" if found.until is not None else "without an end that can be told"
-    stable = f"{view.status.version} is still serving" if view.status.version else "Nothing is serving"
     message = (
-        f"{wanted.version} waits: the stage is frozen {until} ({found.reason}). {stable}. It goes on by itself"
+        f"{wanted.version} waits: the stage is frozen {until} ({found.reason}). {stable(view)}. It goes on by itself"
         " then, with what its gates say then. An override does not wait: modelyard override"
         f" {view.model.metadata.name} {wanted.version} --stage {view.name}"
     )
@@ -84,7 +87,7 @@ def freeze(view: StageView, now: datetime) -> Step:
 
 def trouble(view: StageView) -> Blocker | None:
     """Return what is wrong with the model's freezes of the stage, which hold every promotion until they are mended."""
-    wrong = _wrong(each for each in view.model.spec.freeze if each.concerns(view.name))
+    wrong = _wrong(_of_stage(view, view.model.spec.freeze))
     if wrong is None:
         return None
     message = f"No version takes {view.name} while a freeze cannot be read: {wrong}. Correct spec.freeze."
@@ -93,7 +96,7 @@ def trouble(view: StageView) -> Blocker | None:
 
 def _cluster_trouble(view: StageView, calendar: Calendar | str) -> Blocker | None:
     """Return what is wrong with the cluster's freezes. Only who administers modelyard can mend it: it is said where it holds something."""
-    wrong = calendar if isinstance(calendar, str) else _wrong(each for each in calendar.windows if each.concerns(view.name))
+    wrong = calendar if isinstance(calendar, str) else _wrong(_of_stage(view, calendar.windows))
     if wrong is None:
         return None
     message = f"No version takes {view.name} while the cluster's freezes cannot be read: {wrong}. Who administers modelyard corrects them."
@@ -132,7 +135,7 @@ def _in_force(calendar: tuple[Freeze, ...], stop: Stop | None, now: datetime) ->
     """Return reason and end of the freeze that ends last of those that are in force."""
     ends = [(end, each.reason) for each in calendar if (end := _end(each, now)) is not None and end > now]
     if stop is not None and stop.holds(now):
-        ends.append((stop.until.astimezone(UTC), stop.reason))
+        ends.append((stop.until, stop.reason))
     latest = max(ends, default=None)
     return None if latest is None else (latest[1], latest[0])
 

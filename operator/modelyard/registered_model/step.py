@@ -12,7 +12,7 @@ from modelyard.plan import Apply, Delete, Event
 from modelyard.registered_model import serving
 from modelyard.registered_model.view import StageView
 
-__all__ = ["DETAIL", "RETRY_REFUSED", "Step", "drain", "refused_step", "rejected", "without_candidate"]
+__all__ = ["DETAIL", "RETRY_REFUSED", "Step", "drain", "refused_step", "rejected", "stable", "without_candidate"]
 
 _REJECTIONS = 3
 RETRY_REFUSED = timedelta(seconds=30)
@@ -49,6 +49,11 @@ class Step:
     events: tuple[Event, ...] = ()
     keeps: frozenset[tuple[str, str]] = frozenset()
     without_pods: bool = False
+
+
+def stable(view: StageView) -> str:
+    """Say what serves while a promotion waits, as a sentence without its end."""
+    return f"{view.status.version} is still serving" if view.status.version else "Nothing is serving"
 
 
 def without_candidate(view: StageView, now: datetime) -> StageStatus:

@@ -6,7 +6,7 @@ import typer
 
 from modelyard.cli import completing
 from modelyard.cli.groups import word
-from modelyard.cli.options import Context, DryRun, Model, Namespace, Output, Timeout, Wait, Where
+from modelyard.cli.options import Context, DryRun, Model, Namespace, Output, Stage, Timeout, Wait, Where
 
 __all__ = ["command"]
 
@@ -15,7 +15,7 @@ def override(
     model: Model,
     version: Annotated[str, typer.Argument(metavar="VERSION", help="The version.", autocompletion=completing.versions)] = "",
     *,
-    stage: Annotated[str, typer.Option("--stage", "-s", metavar="STAGE", help="The stage.", autocompletion=completing.stages)],
+    stage: Stage,
     reason: Annotated[str, typer.Option("--reason", metavar="WORDS", help="Why, such as incident 4711; kept in the history.")] = "",
     until: Annotated[str, typer.Option("--until", metavar="TIME", help="When it ends, such as 2030-12-01T18:00:00Z.")] = "",
     for_: Annotated[str, typer.Option("--for", metavar="DURATION", help="How long it is in force, such as 4h; an hour if absent.")] = "",

@@ -1,19 +1,14 @@
 """`modelyard retry`: try a version again that a stage has rejected."""
 
-from typing import Annotated
-
-import typer
-
-from modelyard.cli import completing
 from modelyard.cli.groups import word
-from modelyard.cli.options import Context, DryRun, Follow, Model, Namespace, Output, Wait, Where
+from modelyard.cli.options import Context, DryRun, Follow, Model, Namespace, Output, Stage, Wait, Where
 
 __all__ = ["command"]
 
 
 def retry(
     model: Model,
-    stage: Annotated[str, typer.Option("--stage", "-s", metavar="STAGE", help="The stage.", autocompletion=completing.stages)],
+    stage: Stage,
     *,
     wait: Wait = True,
     timeout: Follow = None,

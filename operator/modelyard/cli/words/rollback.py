@@ -4,16 +4,15 @@ from typing import Annotated
 
 import typer
 
-from modelyard.cli import completing
 from modelyard.cli.groups import word
-from modelyard.cli.options import Context, DryRun, Follow, Model, Namespace, Output, Reason, Wait, Where
+from modelyard.cli.options import Context, DryRun, Follow, Model, Namespace, Output, Reason, Stage, Wait, Where
 
 __all__ = ["command"]
 
 
 def rollback(
     model: Model,
-    stage: Annotated[str, typer.Option("--stage", "-s", metavar="STAGE", help="The stage.", autocompletion=completing.stages)],
+    stage: Stage,
     *,
     to: Annotated[str | None, typer.Option("--to", metavar="VERSION", help="Which; the one before if absent.")] = None,
     reason: Reason = "",

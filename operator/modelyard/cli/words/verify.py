@@ -1,19 +1,14 @@
 """`modelyard verify`: ask the gates of a stage again about what is effective."""
 
-from typing import Annotated
-
-import typer
-
-from modelyard.cli import completing
 from modelyard.cli.groups import word
-from modelyard.cli.options import Context, DryRun, Model, Namespace, Output, Timeout, Wait, Where
+from modelyard.cli.options import Context, DryRun, Model, Namespace, Output, Stage, Timeout, Wait, Where
 
 __all__ = ["command"]
 
 
 def verify(
     model: Model,
-    stage: Annotated[str, typer.Option("--stage", "-s", metavar="STAGE", help="The stage.", autocompletion=completing.stages)],
+    stage: Stage,
     *,
     wait: Wait = True,
     timeout: Timeout = 900,

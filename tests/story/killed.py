@@ -1,0 +1,72 @@
+"""A life that is lived once undisturbed, and again for each of its writes, with the operator killed after it: it must end alike."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from tests.fakes.cluster import Killed
+from tests.story.test_crash_anywhere import WRITES, strike
+from tests.story.world import World
+
+__all__ = ["Life", "Undisturbed", "killed_after_each_write", "lived", "writes"]
+
+
+async def _nothing(_world: World) -> None:
+    """Begin with an empty world."""
+
+
+@dataclass(frozen=True)
+class Life:
+    """What happens in a world.
+
+    Attributes:
+        live: What the operator is killed in.
+        end: What it must end with, in words that do not depend on how it came there.
+        begin: What is there before.
+
+    """
+
+    live: Callable[[World], Awaitable[None]]
+    end: Callable[[World], Awaitable[dict[str, Any]]]
+    begin: Callable[[World], Awaitable[None]] = _nothing
+
+
+class Undisturbed(NamedTuple):
+    """How a life ends when nothing is in the way, and the writes between which it is lived."""
+
+    end: dict[str, Any]
+    first: int
+    last: int
+
+
+def lived(life: Life) -> Undisturbed:
+    """Live it once, with nothing in the way."""
+
+    async def once() -> Undisturbed:
+        world = World()
+        await life.begin(world)
+        first = writes(world)
+        await life.live(world)
+        world.check_statuses()
+        return Undisturbed(await life.end(world), first, writes(world))
+
+    return asyncio.run(once())
+
+
+async def killed_after_each_write(life: Life, undisturbed: Undisturbed, part: int, slices: int) -> None:
+    """Live it again for each of its writes, or for each one of `slices`, from the one that `part` says."""
+    for number in range(undisturbed.first + 1 + part, undisturbed.last + 1, slices):
+        world = World()
+        await life.begin(world)
+        strike(world, number - undisturbed.first, "after", Killed, WRITES)
+        await life.live(world)
+        assert world.restarts == 1
+        assert await life.end(world) == undisturbed.end, f"killed after write {number - undisturbed.first}"
+
+
+def writes(world: World) -> int:
+    """Count the writes so far, wherever they went."""
+    return len(world.calls.named(*WRITES))
