@@ -48,7 +48,7 @@ def test_the_order_of_conditions_never_changes() -> None:
 
 def test_a_message_is_never_longer_than_the_crd_lets_it_be() -> None:
     new = merge({}, ill({}, "InvalidSpec", "x" * 5000, 1), 1, NOON)
-    assert len(conditions_of(new)["Ready"]["message"]) == 4096
+    assert len(conditions_of(new)["Ready"]["message"]) == 2048
 
 
 def test_each_transition_is_told_once() -> None:

@@ -226,4 +226,4 @@ def test_a_status_of_the_release_before_with_longer_texts_is_still_read():
 
 
 def test_a_model_with_something_to_say_of_every_stage_says_what_has_room():
-    assert len(condition("Ready", False, "Frozen", "x" * 5000).message) == 4096
+    assert len(condition("Ready", False, "Frozen", "x" * 5000).message) == 2048

@@ -8,13 +8,14 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Generic, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from modelyard.api.rules import mlflow_pairs, rule, rules
 
 __all__ = [
     "GROUP",
+    "MESSAGE",
     "VERSION",
     "Condition",
     "ConditionStatus",
@@ -33,6 +34,7 @@ __all__ = [
     "UserName",
     "as_name",
     "condition",
+    "cut",
     "parse_duration",
 ]
 
@@ -64,8 +66,13 @@ Tags = Annotated[
     ),
 ]
 ConditionStatus = Literal["True", "False", "Unknown"]
-_MESSAGE = 4096
+MESSAGE = 2048
 """Characters of a condition's message: sixteen stages may have something to say."""
+
+
+def cut(size: int) -> BeforeValidator:
+    """Cut a text on reading: an earlier release wrote a longer one, and its status is still read."""
+    return BeforeValidator(lambda text: text[:size] if isinstance(text, str) else text)
 
 
 class Schema(BaseModel):
@@ -87,7 +94,11 @@ class Condition(Schema):
     type: Annotated[str, Field(max_length=63, description="Type of the condition, in CamelCase.")]
     status: Annotated[ConditionStatus, Field(description="True, False or Unknown.")]
     reason: Annotated[str, Field(max_length=63, description="Why, as one CamelCase word; docs/conditions.md lists them.")]
-    message: Annotated[str, Field(max_length=_MESSAGE, description="What is the matter and what to do next, in words.")] = ""
+    message: Annotated[
+        str,
+        cut(MESSAGE),
+        Field(max_length=MESSAGE, description="What is the matter and what to do next, in words."),
+    ] = ""
     observed_generation: Annotated[int, Field(ge=0, description="The spec's generation that this speaks of.")] = 0
     last_transition_time: Annotated[datetime | None, Field(description="When the status last changed.")] = None
 
@@ -99,7 +110,7 @@ class Status(Schema):
     conditions: Annotated[
         tuple[Condition, ...],
         Field(
-            max_length=8,
+            max_length=6,
             description="Ready, Reconciling, Stalled and the kind's own.",
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
         ),
@@ -163,7 +174,7 @@ class Resource(Schema, Generic[SpecT, StatusT]):
 def condition(type_: str, status: bool | None, reason: str, message: str = "") -> Condition:
     """Build a condition, its message cut to what it may have; the engine adds generation and transition time when it writes it."""
     state: ConditionStatus = "Unknown" if status is None else "True" if status else "False"
-    return Condition(type=type_, status=state, reason=reason, message=message[:_MESSAGE])
+    return Condition(type=type_, status=state, reason=reason, message=message[:MESSAGE])
 
 
 def as_name(text: str | None) -> str | None:

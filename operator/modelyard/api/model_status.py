@@ -4,9 +4,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
-from modelyard.api.base import Name, Schema, Status
+from modelyard.api.base import Name, Schema, Status, cut
 from modelyard.api.blocker import Blocker, VersionBlocker
 from modelyard.api.gates import GATES, Verdict
 from modelyard.api.rules import listed
@@ -44,11 +44,6 @@ DETAIL = 72
 """Characters of a step's detail."""
 REMEMBERED = 248
 """Characters of what a rejection remembers."""
-
-
-def cut(size: int) -> BeforeValidator:
-    """Cut a text on reading: an earlier release wrote a longer one, and its status is still read."""
-    return BeforeValidator(lambda text: text[:size] if isinstance(text, str) else text)
 
 
 class ModelRuntime(Schema):

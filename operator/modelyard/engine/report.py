@@ -8,14 +8,13 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from modelyard.api.base import Status
+from modelyard.api.base import MESSAGE, Status
 from modelyard.api.text import printable
 from modelyard.plan import Event, Manifest
 
 __all__ = ["conditions_of", "dumped", "ill", "merge", "transitions"]
 
 _FIRST = ("Ready", "Reconciling", "Stalled")
-_MESSAGE_LIMIT = 4096
 
 
 def dumped(status: Status) -> Manifest:
@@ -85,7 +84,7 @@ def conditions_of(status: Mapping[str, Any]) -> dict[str, Manifest]:
 def _stamped(before: Manifest | None, condition: Manifest, generation: int, now: datetime) -> Manifest:
     kept = before is not None and before["status"] == condition["status"] and before.get("lastTransitionTime")
     time = kept or now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    message = printable(str(condition.get("message", "")), lines=True)[:_MESSAGE_LIMIT]
+    message = printable(str(condition.get("message", "")), lines=True)[:MESSAGE]
     return condition | {"message": message, "observedGeneration": generation, "lastTransitionTime": time}
 
 
