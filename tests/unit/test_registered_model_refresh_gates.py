@@ -156,3 +156,23 @@ def test_a_promotion_remembers_its_passes_with_the_runtime_that_it_began_with():
     assert passes.record
     begins = decided(after(model, passes), *STABLE, **RUN)
     assert "apply Deployment/vb" in does(begins), "an upgrade of the operator in between asks nothing again"
+
+
+def unnamed(model: RegisteredModel) -> RegisteredModel:
+    """As an earlier release recorded it: verdicts, without the runtime that they were given with."""
+    stage = model.status.stages["production"]
+    assert stage.judged is not None
+    judged = stage.judged.model_copy(update={"runtime": None})
+    stages = {"production": stage.model_copy(update={"judged": judged})}
+    return model.model_copy(update={"status": model.status.model_copy(update={"stages": stages})})
+
+
+def test_verdicts_without_a_runtime_count_for_the_promotion_that_they_are_about_and_not_for_a_refresh():
+    refresh = begun(unnamed(serving(JOB, attempt=1)))
+    assert {gate.verdict.value for gate in decided(refresh, *STABLE, **RUN).status.gates} == {"Pending"}
+    model = begun(stage_of("vb", holds=A, asked=[JOB]))
+    passes = decided(model, *STABLE, *job_of(model, "Complete"), **RUN)
+    before = unnamed(after(model, passes))
+    named = decided(before, *STABLE, **RUN)
+    assert ([gate.verdict.value for gate in named.status.gates], named.record) == (["Pass"], True)
+    assert "apply Deployment/vb" in does(decided(after(before, named), *STABLE, **RUN))
