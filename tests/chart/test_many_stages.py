@@ -99,7 +99,13 @@ def everything(admin: Api, person: Api) -> Answer:
     redeclared = {f"w{number}": {"runId": f"run-{number}"} for number in range(1, 65)}
     weekend = {"schedule": "0 18 * * 5", "duration": "62h", "reason": "weekend"}
     freezes = [weekend | {"stages": list(STAGES), "reason": f"weekend {number}"} for number in range(16)]
-    spec = {"stages": dict.fromkeys(STAGES, other), "drift": "Warn", "versions": dict.fromkeys(declared) | redeclared, "freeze": freezes}
+    spec = {
+        "stages": dict.fromkeys(STAGES, other),
+        "drift": "Warn",
+        "versions": dict.fromkeys(declared) | redeclared,
+        "freeze": freezes,
+        "dryRun": True,
+    }
     return person.merge(f"{path}?dryRun=All", {"metadata": {"ownerReferences": [owner]}, "spec": spec})
 
 

@@ -53,7 +53,7 @@ TABLE: dict[str, dict[tuple[str, str, str], str]] = {
     "RegisteredModel": {
         HEALTHY: "Serving ScaledToZero Registered",
         WAITS: "Registering WaitingForVersion Promoting NotServing Unschedulable MLflowUnavailable StoreUnavailable",
-        PAUSED: "WaitingForStage GatesPending ApprovalWanted Frozen",
+        PAUSED: "WaitingForStage GatesPending ApprovalWanted Frozen Planned",
         BROKEN: "GateFailed OverrideEnded FreezeInvalid VersionUnknown VersionInvalid VersionHeld VersionTaken "
         "ArtifactMissing ArtifactDigestMismatch ServingFailed "
         "CodeModelForbidden "

@@ -13,7 +13,7 @@ from modelyard.errors import Forbidden, Invalid, Unavailable
 from tests.story.stories import MINUTE, RUNNING, TRAINER, UNAVAILABLE, Live, Stories, Story, answers, ends, trains, waits
 from tests.story.world import NAMESPACE, Fate, World, manifest
 
-__all__ = ["STORIES", "freezes", "registers"]
+__all__ = ["STORIES", "freezes", "plans", "registers"]
 
 STORIES = Stories()
 
@@ -109,6 +109,23 @@ async def a_freeze_holds_a_promotion(world: World) -> None:
     await world.run()
     freezes(world, "4h")
     world.promote("fraud", "production", "v1")
+    await world.run()
+
+
+def plans(world: World, version: str | None, *, dry: bool = True) -> None:
+    """Ask for a version in production, and set `dryRun`, in one patch."""
+    world.patch(
+        "registeredmodels",
+        "fraud",
+        lambda spec: (spec.update(dryRun=dry), spec["stages"].setdefault("production", {}).update(version=version)),
+    )
+
+
+@STORIES.reaching("RegisteredModel Planned")
+async def a_change_is_planned(world: World) -> None:
+    registers(world)
+    await world.run()
+    plans(world, "v1")
     await world.run()
 
 

@@ -42,6 +42,8 @@ class ModelReason(StrEnum):
     """A gate rejected the version; the stable version is still serving. The message has the figures."""
     FROZEN = "Frozen"
     """A freeze holds the promotion until the time that the message names; the stable version is still serving."""
+    PLANNED = "Planned"
+    """`spec.dryRun` holds the change; status.plan says what it would do, and the stable version is still serving."""
     FREEZE_INVALID = "FreezeInvalid"
     """A freeze cannot be read, so nothing is promoted; the message says which one and why."""
     OVERRIDE_ENDED = "OverrideEnded"

@@ -14,6 +14,8 @@ from modelyard.api.verification import Verification
 
 __all__ = [
     "DETAIL",
+    "DOES",
+    "PLANNED",
     "REJECTED",
     "REMEMBERED",
     "STAGES",
@@ -27,6 +29,7 @@ __all__ = [
     "OperatorRuntime",
     "Outcome",
     "OverrideStatus",
+    "PlannedStep",
     "RegisteredModelStatus",
     "Rejection",
     "ServedVersion",
@@ -44,6 +47,10 @@ DETAIL = 72
 """Characters of a step's detail."""
 REMEMBERED = 248
 """Characters of what a rejection remembers."""
+PLANNED = 24
+"""Rows of a plan."""
+DOES = 112
+"""Characters of what a row of a plan says."""
 
 
 class ModelRuntime(Schema):
@@ -320,6 +327,14 @@ class HistoryEntry(Schema):
     ] = None
 
 
+class PlannedStep(Schema):
+    """What a change that `dryRun` holds would do, or waits for, in one step."""
+
+    stage: Annotated[str, Field(max_length=30, description="The stage; empty in a last row, of what found no place.")]
+    step: Annotated[str, Field(max_length=10, description="The step: of the promotion, and what follows it in MLflow.")]
+    does: Annotated[str, Field(max_length=DOES, description="What it would do, or waits for.")]
+
+
 class RegisteredModelStatus(Status):
     """What is registered, what is served, and how it came to be. It is the record of what was promoted."""
 
@@ -338,6 +353,14 @@ class RegisteredModelStatus(Status):
         OperatorRuntime | None,
         Field(description="The operator's own runtime. A stage that serves with another one can be refreshed (modelyard refresh)."),
     ] = None
+    plan: Annotated[
+        tuple[PlannedStep, ...],
+        Field(
+            max_length=PLANNED,
+            description="With `dryRun`, what the changes would do that it holds, by stage and in order.",
+            json_schema_extra=listed(),
+        ),
+    ] = ()
     history: Annotated[
         tuple[HistoryEntry, ...], Field(max_length=50, description="The last 50 changes, oldest first.", json_schema_extra=listed())
     ] = ()

@@ -23,6 +23,7 @@ from modelyard.api.model_status import (
     OperatorRuntime,
     Outcome,
     OverrideStatus,
+    PlannedStep,
     RegisteredModelStatus,
     Rejection,
     ServedVersion,
@@ -55,6 +56,7 @@ __all__ = [
     "Outcome",
     "Override",
     "OverrideStatus",
+    "PlannedStep",
     "RegisteredModel",
     "RegisteredModelSpec",
     "RegisteredModelStatus",
@@ -308,6 +310,13 @@ class RegisteredModelSpec(Schema):
             json_schema_extra=listed(),
         ),
     ] = ()
+    dry_run: Annotated[
+        bool,
+        Field(
+            description="Hold every change of a version, and say in status.plan what it would do. What serves is kept, healed and"
+            " scaled; an override goes on. False carries out just that. Needs the verb promote on every stage."
+        ),
+    ] = False
     drift: Annotated[
         Drift, Field(description="When somebody moves a stage in MLflow itself. Revert: put it back and say so. Warn: only say so.")
     ] = Drift.REVERT

@@ -150,7 +150,7 @@ def stage_change(model: RegisteredModel, change: Change) -> Progress:
 
 
 def _waits_for_others(found: Progress) -> bool:
-    if found.reason in {ModelReason.WAITING_FOR_STAGE, ModelReason.FROZEN}:
+    if found.reason in {ModelReason.WAITING_FOR_STAGE, ModelReason.FROZEN, ModelReason.PLANNED}:
         return True
     step = found.step
     is_waiting = step is not None and step.state is StepState.WAITING

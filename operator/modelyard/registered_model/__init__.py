@@ -7,6 +7,7 @@ To read in this order:
     promotion       a promotion as a list of steps: a new rule goes there
     checks, trial   its steps that ask gates: at once, and by Jobs
     freezes         its step that waits for the end of a freeze
+    dry_run, plans  its step that waits for people to have seen what it would do, and what it would do
     circles         stages that wait for one another
     gates           one module a kind of gate; `tries` reads the Jobs that ask some of them
     verification    what serves, asked again

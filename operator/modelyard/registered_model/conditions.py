@@ -62,7 +62,7 @@ def news(before: Mapping[str, StageStatus], after: Mapping[str, StageStatus]) ->
             events.append(ending)
         if blocker is None or (earlier is not None and earlier.reason == blocker.reason):
             continue
-        if blocker.reason not in {Reason.GATE_FAILED, Reason.OVERRIDE_ENDED} and not _waits(stage):
+        if blocker.reason not in {Reason.GATE_FAILED, Reason.OVERRIDE_ENDED, Reason.PLANNED} and not _waits(stage):
             continue
         events.append(Event(blocker.reason, _of_stage(name, blocker).message, blocker.needs_action))
     return tuple(events)

@@ -36,7 +36,7 @@ from modelyard.plan import (
     SetTags,
     TagTarget,
 )
-from modelyard.registered_model import conditions, history
+from modelyard.registered_model import conditions, history, plans
 from modelyard.registered_model.build import Surroundings, operator_runtime
 from modelyard.registered_model.held import with_held
 from modelyard.registered_model.observation import Observation, is_empty
@@ -83,6 +83,7 @@ def decider(runtime: Runtime) -> Decide:
         views = [_view(model, seen, versions, name, runtime=runtime, now=now) for name in _stage_names(model, seen)]
         decisions = {view.name: decide_stage(view, now) for view in views}
         status = _status(model, seen, versions, decisions, now, runtime=runtime)
+        status = status.model_copy(update={"plan": plans.rows(model, seen, views, now)})
         if seen.dependency_error is not None:
             return _without_dependencies(model, status, decisions, seen.dependency_error)
         if taken is not None:

@@ -4,6 +4,7 @@
     from     it has held the stage that it must come from, if the spec names one
     freeze   no freeze holds the stage, if the spec has any for it
     gates    the gates that need no pods have passed it, if the spec has any
+    plan     while `dryRun` stands: nothing after it is begun, and the steps before it are shown, done or not
     trial    the gates that need pods have passed it, if the spec has any
     approval people and other systems approve it, if the spec asks them
     start    its pods are starting next to those of the stable version, until they are available
@@ -21,7 +22,7 @@ from modelyard.api.blocker import Blocker
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.api.registered_model import StageStatus, StepState
 from modelyard.kube.names import serving_name
-from modelyard.registered_model import checks, freezes, overrides, serving, trial, verification
+from modelyard.registered_model import checks, dry_run, freezes, overrides, serving, trial, verification
 from modelyard.registered_model.gates.judging import steps_of
 from modelyard.registered_model.step import DETAIL, RETRY_REFUSED, Step, drain, refused_step, rejected, without_candidate
 from modelyard.registered_model.view import StageView
@@ -31,17 +32,26 @@ __all__ = ["ALWAYS", "current", "names", "steps"]
 
 def steps(view: StageView, now: datetime) -> tuple[Step, ...]:
     """Return the steps of the promotion that the stage's spec asks for, in order."""
+    asked = names(view)
     found: list[Step] = []
-    for name in names(view):
-        step = _STEPS[name]
-        reached = all(each.state is StepState.DONE for each in found)
-        found.append(step(view, now) if reached else Step(name, StepState.WAITING))
+    for name in asked:
+        if "plan" in asked and _only_admitted(found):
+            found.append(dry_run.only_shown(_STEPS[name](view, now)))
+        else:
+            reached = all(each.state is StepState.DONE for each in found)
+            found.append(_STEPS[name](view, now) if reached else Step(name, StepState.WAITING))
     return tuple(found)
+
+
+def _only_admitted(found: list[Step]) -> bool:
+    """Tell whether `admit` is done, and `plan` not reached."""
+    return bool(found) and found[0].state is StepState.DONE and all(each.name != "plan" for each in found)
 
 
 def current(progress: tuple[Step, ...]) -> Step:
     """Return the step that the promotion is at."""
-    return next((step for step in progress if step.state is not StepState.DONE), progress[-1])
+    held = next((step for step in progress if step.name == "plan" and step.blocker is not None), None)
+    return held or next((step for step in progress if step.state is not StepState.DONE), progress[-1])
 
 
 def names(view: StageView) -> tuple[str, ...]:
@@ -49,17 +59,20 @@ def names(view: StageView) -> tuple[str, ...]:
 
     The return of the version displaced last is not asked what it was asked before, and an override is
     asked nothing. A refresh waits for the end of a freeze, and is asked what its runtime may answer
-    otherwise: the gates with pods.
+    otherwise: the gates with pods. While `dryRun` holds it each has the step `plan`.
     """
+    held = {"plan"} if dry_run.holds(view) else set[str]()
+    return tuple(name for name in _STEPS if name in _asked(view) | held)
+
+
+def _asked(view: StageView) -> set[str]:
     spec = view.spec
     if spec is None or view.returns or view.override is not None:
-        return ALWAYS
+        return {*ALWAYS}
     asked = {*ALWAYS, *(["from"] if spec.from_ else []), *steps_of(spec.gates)}
     if view.is_refresh:
         asked &= {*ALWAYS, "trial"}
-    if freezes.concern(view):
-        asked.add("freeze")
-    return tuple(name for name in _STEPS if name in asked)
+    return asked | {"freeze"} if freezes.concern(view) else asked
 
 
 # --- admit --------------------------------------------------------------------------------------
@@ -210,6 +223,7 @@ _STEPS: dict[str, Callable[[StageView, datetime], Step]] = {
     "from": checks.comes_from,
     "freeze": freezes.freeze,
     "gates": checks.gates,
+    "plan": dry_run.plan,
     "trial": trial.trial,
     "approval": checks.approval,
     "start": _start,

@@ -9,7 +9,7 @@ from modelyard.api.registered_model import GateStatus, HistoryEntry, JudgedVersi
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.kube.names import serving_name
 from modelyard.plan import Apply, Delete, Event
-from modelyard.registered_model import build, freezes, overrides, promotion, serving, trial, verification
+from modelyard.registered_model import build, dry_run, freezes, overrides, promotion, serving, trial, verification
 from modelyard.registered_model.gates.judging import judge
 from modelyard.registered_model.history import entry
 from modelyard.registered_model.step import Step, refused_step, without_candidate
@@ -108,9 +108,9 @@ def _cleared(view: StageView, now: datetime) -> StageDecision:
     stable = view.effective
     if stable is not None:
         if view.dependencies_down:
-            message = "The stage is cleared when MLflow and S3 answer."
-            blocker = Blocker.of(Reason.PROMOTING, message)
-            return StageDecision(view.status.model_copy(update={"desired": None, "blocked": blocker}))
+            return _kept(view, Blocker.of(Reason.PROMOTING, "The stage is cleared when MLflow and S3 answer."), now)
+        if dry_run.holds(view):
+            return _kept(view, dry_run.blocker(view), now)
         empty = StageStatus(
             verification=verification.carried(view, "", ""),
             since_time=now,
@@ -132,6 +132,20 @@ def _cleared(view: StageView, now: datetime) -> StageDecision:
         blocked=overrides.trouble(view.model.metadata.name, view.name, view.spec, view.status, now),
     )
     return StageDecision(status, serving.everything(view, but=kept))
+
+
+def _kept(view: StageView, why: Blocker, now: datetime) -> StageDecision:
+    """Keep a stage serving that is to be cleared later. One that the spec no longer has is left alone: nothing says how it is served."""
+    if view.spec is None:
+        return StageDecision(view.status.model_copy(update={"desired": None, "blocked": why}))
+    if view.status.candidate is not None:
+        dropped = without_candidate(view, now).model_copy(update={"desired": None, "blocked": None})
+        return StageDecision(dropped, record=True)
+    found = _verifying(view, _steady(view, now), now)
+    unwell = found.status.blocked
+    if found.record or (unwell is not None and unwell.needs_action):
+        return found
+    return replace(found, status=found.status.model_copy(update={"blocked": why}))
 
 
 def _steady(view: StageView, now: datetime) -> StageDecision:
@@ -175,7 +189,9 @@ def _changing(view: StageView, now: datetime) -> StageDecision:
         # What passed is recorded before anything is done for it.
         return StageDecision(status.model_copy(update={"steps": _steps(view, progress, now)}), record=True)
     candidate = status.candidate
-    kept = step.keeps | trial.jobs(view, now) | verification.jobs(view, now)
+    # A Job must not fail for the pods that a freeze or dryRun has taken: it is made again.
+    asking = frozenset[tuple[str, str]]() if step.name in {"freeze", "plan"} else trial.jobs(view, now)
+    kept = step.keeps | asking | verification.jobs(view, now)
     # Approvals may last days: the candidate has no pods meanwhile, also when one was withdrawn.
     podless = step.without_pods or step.name == "approval"
     idle = podless and candidate is not None and view.routed != candidate.runtime.identity

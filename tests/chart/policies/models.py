@@ -30,7 +30,7 @@ promote, override, purge, keep, runs, status = (
     partial(Row, policy) for policy in ("promote", "override", "purge", "keep", "runs", "status")
 )
 NOT, MAY = "dora stan named unnamed gc", "fred rita gitops admin"
-MODEL = {name: path_of(MODELS, SPACE, name) for name in ("cleared", "owned", "purging", "overridden", "frozen")}
+MODEL = {name: path_of(MODELS, SPACE, name) for name in ("cleared", "owned", "purging", "overridden", "frozen", "planned")}
 EXPERIMENT = {name: path_of(EXPERIMENTS, SPACE, name) for name in ("kept", "purging", "aged")}
 RUN = {name: path_of(RUNS, SPACE, name) for name in ("plain", "source-of-v1", "source-of-v2", "source-of-v8", "purging")}
 LATE = {name: path_of(RUNS, SPACE, name) for name in ("late-for-v2", "late-for-v9", "first-for-v9", "failed", "failed-holder")}
@@ -152,6 +152,14 @@ PROMOTE = [
     promote("a freeze that stays", merge(MODEL["frozen"], spec(description="x")), allowed="dora"),
     promote("a model of which only a freeze says something deleted", delete(MODEL["frozen"]),
         allowed="dora"),
+    promote("dryRun", merge(FRAUD, spec(dryRun=True)), "dora stan fred", "rita admin", "dryRun"),
+    promote("dryRun, the default written out", merge(FRAUD, spec(dryRun=False)), allowed="dora"),
+    promote("dryRun where no stage has a version", merge(EMPTY, spec(dryRun=True)), "dora stan",
+        "rita admin", "stage production (dryRun)"),
+    promote("dryRun taken away, which carries a plan out",
+        merge(MODEL["planned"], spec(dryRun=None)), "dora stan", "rita admin", "(dryRun)"),
+    promote("dryRun that stays", merge(MODEL["planned"], spec(description="x")), allowed="dora"),
+    promote("a model that has dryRun and no version deleted", delete(MODEL["planned"]), allowed="dora"),
     # --- declarations
     promote("a declaration that is asked for is added",
         merge(FRAUD, spec(versions={"v9": {"runId": "x"}})), "dora stan fred", "rita",

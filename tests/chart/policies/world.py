@@ -192,6 +192,7 @@ THERE: list[Manifest] = [
     # What the operator holds, though the spec asks for nothing any more.
     model("cleared", versions={"v1": {"runId": "r"}}, stages={"production": {}}),
     model("frozen", stages={"production": {}}, freeze=[{"schedule": "0 18 * * 5", "duration": "62h", "reason": "weekend"}]),
+    model("planned", stages={"production": {}}, dryRun=True),
     model(LONG, stages={"production": {}}),
     experiment("kept"),
     experiment("purging", deletionPolicy="Delete"),

@@ -44,6 +44,9 @@ variables:
   expression: >-
     variables.frozenAfter.filter(w, !(w in variables.frozenBefore)) + variables.frozenBefore.filter(w, !(w in variables.frozenAfter))
 - {name: refrozen, expression: "variables.stages.filter(s, variables.windows.exists(w, w.?stages.orValue([]).size() == 0 || s in w.stages))"}
+# dryRun holds, or lets go, the changes of all stages.
+- name: planned
+  expression: "object != null && variables.after.?dryRun.orValue(false) != variables.before.?dryRun.orValue(false)"
 {{ include "modelyard.policies.owners" . }}
 # Fields of a stage and of its `serving` that are free, and the defaults of the others that the CRD sets. A field that is added to the API
 # later is guarded by default. `override` has a policy of its own. null, absent and the default are equal.
@@ -65,7 +68,7 @@ variables:
     && variables.old[s].serving[f] != variables.servingDefaults[?f].orValue(null)).map(f, 'serving.' + f)
     + variables.redeclared.filter(v, v in [?variables.new[?s].?version, ?variables.old[?s].?version, ?variables.effective[?s].?version])
     .map(v, 'versions.' + v)
-    + (s in variables.stopped ? ['serving.replicas'] : []) + (s in variables.refrozen ? ['freeze'] : [])
+    + (s in variables.stopped ? ['serving.replicas'] : []) + (s in variables.refrozen ? ['freeze'] : []) + (variables.planned ? ['dryRun'] : [])
     + (s in variables.held ? variables.everywhere + (variables.adopted ? ['ownerReferences'] : []) : []))}).filter(c, c.fields.size() > 0)
 - {name: touched, expression: "variables.changes.map(c, c.stage)"}
 - name: right

@@ -1,0 +1,43 @@
+"""`spec.dryRun`: a change of a version waits, and nothing is done for it but what needs no pods. Pure.
+
+What such a change would do is in `plans`. What is not held here: an override, which is for emergencies, and a version that the
+stage's Service routes to already, which is live.
+"""
+
+from dataclasses import replace
+from datetime import datetime
+
+from modelyard.api.blocker import Blocker
+from modelyard.api.registered_model import ModelReason as Reason
+from modelyard.api.registered_model import StepState
+from modelyard.registered_model.step import Step, stable
+from modelyard.registered_model.view import StageView
+
+__all__ = ["blocker", "holds", "only_shown", "plan"]
+
+_CARRY_OUT = '{"spec":{"dryRun":false}}'
+
+
+def holds(view: StageView) -> bool:
+    """Tell whether a change of the stage's version, if one is asked for, is held."""
+    return view.model.spec.dry_run and view.override is None and not view.is_routed
+
+
+def plan(view: StageView, _now: datetime) -> Step:
+    """Wait until `dryRun` is taken away. The candidate has no pods meanwhile."""
+    return Step("plan", StepState.WAITING, "spec.dryRun holds it", blocker=blocker(view), without_pods=True)
+
+
+def blocker(view: StageView) -> Blocker:
+    """Return why the stage is not as its spec asks."""
+    waits = f"{view.called} waits" if view.desired is not None else "The stage is not cleared"
+    message = (
+        f"{waits}: spec.dryRun is true. {stable(view)}. status.plan says what would be done. To carry it out:"
+        f" kubectl patch mlmodel {view.model.metadata.name} --type merge -p '{_CARRY_OUT}'"
+    )
+    return Blocker.of(Reason.PLANNED, message)
+
+
+def only_shown(step: Step) -> Step:
+    """Return a step as it stands, without what it would record or do: under `dryRun` a Fail of a gate rejects nothing."""
+    return replace(step, record=None, events=(), actions=())

@@ -1,0 +1,175 @@
+"""`status.plan`: what each change that `dryRun` holds would do, step by step. Pure.
+
+The rows come from what carries a change out: the steps of the promotion, the builders of what serves, the moves in MLflow. What
+certainly comes first (a version that is not registered, a rejection) is the last row of its stage.
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+
+from modelyard.api.gates import Gate, Verdict
+from modelyard.api.model_status import DOES, PLANNED
+from modelyard.api.registered_model import GateStatus, PlannedStep, RegisteredModel, ServedVersion, StageStatus, StepState
+from modelyard.kube.names import serving_name
+from modelyard.plan import DeleteAlias, SetAlias, SetTags, TransitionStage
+from modelyard.registered_model import dry_run, promotion, serving
+from modelyard.registered_model.gates.judging import asked_in, judge
+from modelyard.registered_model.held import with_held
+from modelyard.registered_model.history import entry
+from modelyard.registered_model.observation import Observation
+from modelyard.registered_model.registry import Move, moves
+from modelyard.registered_model.step import Step
+from modelyard.registered_model.versions import tracked_by_name
+from modelyard.registered_model.view import StageView
+
+__all__ = ["rows"]
+
+_SHORT = len("sha256:") + 12
+_ORDER = {Verdict.FAIL: 0, Verdict.ERROR: 1, Verdict.PENDING: 2, Verdict.PASS: 3}
+
+
+def rows(model: RegisteredModel, seen: Observation, views: Iterable[StageView], now: datetime) -> tuple[PlannedStep, ...]:
+    """Return the plan of a model: for each stage whose change is held the steps that carry it out.
+
+    Args:
+        model: The object.
+        seen: What was observed: what MLflow has decides what changes there.
+        views: Its stages.
+        now: The moment.
+
+    """
+    if not model.spec.dry_run:
+        return ()
+    found = [PlannedStep(stage=view.name, step=step, does=_cut(does)) for view in views for step, does in _of_stage(view, seen, now)]
+    if len(found) <= PLANNED:
+        return tuple(found)
+    left = len(found) - PLANNED + 1
+    stages = len({row.stage for row in found[PLANNED - 1 :]})
+    more = f"{left} more rows, of {stages} stages, found no place: change fewer stages at once"
+    return (*found[: PLANNED - 1], PlannedStep(stage="", step="more", does=more))
+
+
+def _of_stage(view: StageView, seen: Observation, now: datetime) -> Iterator[tuple[str, str]]:
+    """Go through what a stage's change would do, by step; nothing for a stage of which no change is held."""
+    stable = view.effective
+    if view.desired is None:
+        if stable is not None and dry_run.holds(view):
+            yield from _clearing(view, stable, seen, now)
+        return
+    if not view.is_changing or not dry_run.holds(view):
+        return
+    steps = {step.name: step for step in promotion.steps(view, now)}
+    wanted = view.wanted
+    if wanted is None or steps["admit"].state is not StepState.DONE:
+        if steps["admit"].blocker is not None:  # else it is about to be recorded
+            yield "admit", _waits(steps["admit"])
+        return
+    runtime = wanted.runtime
+    yield "admit", f"{view.called}, {wanted.digest[:_SHORT]}, runs in {runtime.image.rsplit('/', 1)[-1]} (revision {runtime.revision})"
+    yield from _asking(view, steps, now)
+    yield from _serving(view, wanted)
+    yield from _recording(view, wanted, seen, now)
+    if stable is not None and view.is_served:
+        yield "drain", f"the pods of {_stable(view, stable)} are deleted {serving.DRAIN.seconds} s after the switch"
+
+
+def _asking(view: StageView, steps: dict[str, Step], now: datetime) -> Iterator[tuple[str, str]]:
+    """Go through what is asked before a pod serves: the stage before, the calendar, and gates with what they say now."""
+    for name in ("from", "freeze"):
+        if name in steps:
+            yield name, _waits(steps[name])
+    said = {result.status.name: result.status for result in judge(view, now)}
+    gates = view.spec.gates if view.spec is not None else ()
+    for name, does in (("gates", ""), ("trial", "asked by Jobs"), ("approval", "asked of people or other systems")):
+        asked = [gate for gate in gates if gate.name in asked_in(name, gates) and gate.name in said]
+        if asked:
+            pod = f", next to one pod of {view.desired}" if any(gate.asks_candidate for gate in asked) else ""
+            yield name, f"{does}{pod}{': ' if does else ''}{_verdicts(asked, said)}"
+
+
+def _verdicts(gates: list[Gate], said: dict[str, GateStatus]) -> str:
+    """Return gates with what they say now, what keeps the version from the stage first."""
+    ordered = sorted((said[gate.name] for gate in gates), key=lambda each: _ORDER[each.verdict])
+    return ", ".join(f"{each.name} {each.verdict}" + (f" ({each.message})" if each.verdict is Verdict.FAIL else "") for each in ordered)
+
+
+def _serving(view: StageView, wanted: ServedVersion) -> Iterator[tuple[str, str]]:
+    stable = view.effective
+    if not view.is_served:
+        yield "start", "no pods: serving.replicas is 0"
+        return
+    service = serving_name(view.model.metadata.name, view.name)
+    if view.neighbour is not None and view.routed is None:
+        yield "start", f"no pods: the Service {service} belongs to the RegisteredModel {view.neighbour}"
+        return
+    beside = ""
+    if stable is not None:
+        beside = f", next to {_pods(serving.replicas(view, stable))} of {_stable(view, stable)}, which keep serving"
+    yield "start", f"{_pods(serving.replicas(view, wanted))} of {view.called}{beside}"
+    instead = f" instead of {_stable(view, stable)}" if stable is not None else ""
+    yield "switch", f"the Service {service} routes to {view.called}{instead}"
+
+
+def _recording(view: StageView, wanted: ServedVersion, seen: Observation, now: datetime) -> Iterator[tuple[str, str]]:
+    stable = view.effective
+    before = f"; {stable.version} becomes previous" if stable is not None and stable.version != wanted.version else ""
+    yield "record", f"{wanted.version} is effective{before}; history: {entry(view, wanted, now).outcome}"
+    if not view.is_refresh:
+        yield "mlflow", _moved(view, wanted, seen, now)
+
+
+def _clearing(view: StageView, stable: ServedVersion, seen: Observation, now: datetime) -> Iterator[tuple[str, str]]:
+    if pods := len(view.of_kind("Pod")) or view.status.desired_replicas:
+        service = serving_name(view.model.metadata.name, view.name)
+        yield "clear", f"the Service {service} is deleted, and {_pods(pods)} of {stable.version}: nobody answers"
+    yield "record", f"no version is effective; {stable.version} becomes previous; history: {entry(view, None, now).outcome}"
+    yield "mlflow", _moved(view, None, seen, now)
+
+
+def _moved(view: StageView, wanted: ServedVersion | None, seen: Observation, now: datetime) -> str:
+    """Say what changes in MLflow when a stage has what is wanted, and all others what they have."""
+    if seen.dependency_error is not None or seen.model is None:
+        return "cannot be told: MLflow does not answer"
+    stages = {**view.model.status.stages}
+    before = {name: stage.version for name, stage in stages.items()}
+    stages[view.name] = StageStatus(version=wanted.version, digest=wanted.digest) if wanted is not None else StageStatus()
+    versions = with_held(view.model.status.versions, stages, now)
+    after = view.model.model_copy(update={"status": view.model.status.model_copy(update={"versions": versions})})
+    there = moves(view.model, seen, before)
+    wants = moves(after, seen, before | {view.name: wanted.version if wanted is not None else None})
+    names = {found.version: name for name, found in tracked_by_name(view.model, seen.versions).items()}
+    said = [_words(move, names) for move in wants if move not in there]
+    tagged = [names.get(move.action.target.version, "") for move in wants if move not in there and isinstance(move.action, SetTags)]
+    said = [each for each in said if each] + ([f"tags of {', '.join(dict.fromkeys(tagged))}"] if tagged else [])
+    return ", ".join(said) or "nothing changes"
+
+
+def _words(move: Move, names: dict[str, str]) -> str:
+    match move.action:
+        case SetAlias(_, alias, number):
+            return f"alias {alias} to {names.get(number, number)}"
+        case DeleteAlias(_, alias):
+            return f"alias {alias} is removed"
+        case TransitionStage(_, number, stage):
+            return f"stage {stage} for {names.get(number, f'version {number}')}"
+    return ""
+
+
+def _waits(step: Step) -> str:
+    """Return how a step stands: its reason and message while it is not done."""
+    if step.blocker is None:
+        return step.detail
+    return f"{step.state}: {step.detail}" if step.detail else f"{step.state}: {step.blocker.message}"
+
+
+def _stable(view: StageView, stable: ServedVersion) -> str:
+    """Name what serves; a refresh has two pods of one version."""
+    return f"{stable.version} as it runs now" if view.is_refresh else stable.version
+
+
+def _pods(number: int) -> str:
+    return f"{number} pod{'' if number == 1 else 's'}"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= DOES else f"{text[: DOES - 1]}…"
