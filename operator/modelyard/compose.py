@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from modelyard import __version__, experiment, model_approval, registered_model, training_run
 from modelyard.adapters import kubernetes_api, kubernetes_freeze
 from modelyard.adapters.bounds import Bounds, Limits
+from modelyard.adapters.cloud_events import DEPENDENCY, CloudEvents
 from modelyard.adapters.connection import Tenants
+from modelyard.adapters.instrument import Probe
 from modelyard.adapters.kubernetes import Kubernetes, Leases
 from modelyard.adapters.kubernetes_address import api_addresses
 from modelyard.adapters.kubernetes_freeze import Freezes
@@ -25,6 +27,7 @@ from modelyard.engine.engine import Engine, Options
 from modelyard.engine.lease import Election
 from modelyard.engine.metrics import Metrics
 from modelyard.engine.process import Parts, Process
+from modelyard.engine.sink import Sink
 from modelyard.kube.pods import Runtime
 from modelyard.kube.policies import expected
 from modelyard.ports import Cluster, Tenant
@@ -83,10 +86,13 @@ async def operate(settings: Settings, kinds: Iterable[AnyController] | None = No
         resync=settings.resync,
     )
     tenants = Tenants(cluster.secret, metrics.called, limits=_limits(settings), denied=lambda: api_addresses(api))
+    events = _events(settings, metrics)
     try:
-        parts = _parts(settings, api, served, cache, _Ports(cluster, tenants), cluster, metrics, freezes)
+        parts = _parts(settings, api, served, cache, _Ports(cluster, tenants), cluster, metrics, freezes, events)
         await Process(parts).run(settings.listen_host, settings.listen_health, settings.listen_metrics)
     finally:
+        if events is not None:
+            await events.close()
         await tenants.close()
         await api.close()
 
@@ -94,6 +100,20 @@ async def operate(settings: Settings, kinds: Iterable[AnyController] | None = No
 def _limits(settings: Settings) -> Limits:
     addresses = Addresses(settings.connections_allow, settings.connections_deny, settings.connections_only)
     return Limits(addresses=addresses, bounds=Bounds(answer=settings.answer_bytes))
+
+
+def _events(settings: Settings, metrics: Metrics) -> CloudEvents | None:
+    if not settings.events_sink:
+        return None
+    return CloudEvents(settings.events_sink, Probe(DEPENDENCY, metrics.called), token_file=settings.events_token_file)
+
+
+def _sink(events: CloudEvents | None, metrics: Metrics) -> Sink | None:
+    if events is None:
+        return None
+    sink = Sink(events.post, metrics.announced)
+    metrics.announcing(lambda: sink.waiting)
+    return sink
 
 
 def _parts(  # noqa: PLR0917 - the root holds everything
@@ -105,11 +125,13 @@ def _parts(  # noqa: PLR0917 - the root holds everything
     cluster: Kubernetes,
     metrics: Metrics,
     freezes: Freezes,
+    events: CloudEvents | None,
 ) -> Parts:
     clock, plurals = SystemClock(), tuple(kind.plural for kind in served)
     election = _election(settings, api, clock) if settings.leader_election else None
     if election is not None:
         api.fence = election.fence
+    sink = _sink(events, metrics)
     engine = Engine(
         served,
         ports,
@@ -118,6 +140,7 @@ def _parts(  # noqa: PLR0917 - the root holds everything
         clock=clock,
         options=Options(settings.workers, settings.resync, settings.resyncs_per_second, settings.pass_deadline),
         metrics=metrics,
+        announce=sink.put if sink is not None else lambda _: None,
         fence=api.fence,
     )
 
@@ -150,6 +173,7 @@ def _parts(  # noqa: PLR0917 - the root holds everything
         election=election,
         policies=Policies(api, expected(settings.policies)).problems,
         metrics=metrics,
+        sink=sink,
         audit=settings.audit,
         drain=settings.drain,
     )

@@ -65,6 +65,7 @@ class Controller(Generic[ResourceT, ObservationT, StatusT]):
         reads_last: How long answers of MLflow and S3 may be used again while a change is under way
             (the status is not Ready) and only owned objects change; None: every reconcile reads.
         ended: What a status that was written says has ended since the one before, as JSON. Pure.
+        announced: The CloudEvents about an object, from its status before and the one that was written, as JSON. Pure.
 
     """
 
@@ -78,6 +79,7 @@ class Controller(Generic[ResourceT, ObservationT, StatusT]):
     survives_refusals: bool = False
     reads_last: timedelta | None = None
     ended: Callable[[Manifest, Manifest], Iterable[Ended]] = lambda _before, _after: ()
+    announced: Callable[[Manifest, Manifest, Manifest], Iterable[Manifest]] = lambda _body, _before, _after: ()
 
     @property
     def plural(self) -> str:

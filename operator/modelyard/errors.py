@@ -15,7 +15,7 @@ from typing import Literal
 
 __all__ = ["Ambiguous", "Conflict", "Dependency", "Forbidden", "Invalid", "ModelyardError", "Unavailable"]
 
-Dependency = Literal["MLflow", "S3", "Kubernetes"]
+Dependency = Literal["MLflow", "S3", "Kubernetes", "CloudEvents"]
 
 
 class ModelyardError(Exception):

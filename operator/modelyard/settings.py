@@ -6,6 +6,7 @@ Every field is an environment variable: `MODELYARD_` and the field's name in cap
 import os
 import socket
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -71,6 +72,10 @@ class Settings(BaseSettings):
     watch_silence: Seconds = Field(70.0, description="Seconds without a word after which a watch is begun anew; bookmarks come every 60.")
     page_size: int = Field(500, ge=1, description="Objects in one page of a list.")
 
+    # --- telling other systems ------------------------------------------------------------------------------
+    events_sink: str = Field("", description="URL that CloudEvents about promotions are sent to. Empty: none are sent.")
+    events_token_file: str = Field("", description="File with the bearer token that is sent with them. Empty: none is sent.")
+
     # --- MLflow and S3, which belong to tenants -----------------------------------------------------------
     connections_allow: Names = Field(
         (),
@@ -90,6 +95,14 @@ class Settings(BaseSettings):
     @classmethod
     def _addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         Addresses(value)
+        return value
+
+    @field_validator("events_sink")
+    @classmethod
+    def _sink(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and not (parts.scheme in {"http", "https"} and parts.hostname and "@" not in parts.netloc and not parts.fragment):
+            raise ValueError("write an http or https URL, without a user: a token comes from events_token_file")
         return value
 
     @field_validator("policies")

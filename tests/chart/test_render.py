@@ -21,6 +21,7 @@ from tests.chart.helm import (
     ROOT,
     TEST_VALUES,
     Manifest,
+    Refused,
     documents,
     find,
     helm,
@@ -299,6 +300,42 @@ def test_the_operator_may_reach_these_ports_and_no_others():
     assert policy["egress"][-1] == {"to": [{"ipBlock": {"cidr": "192.0.2.7/32"}}]}
     assert policy["policyTypes"] == ["Ingress", "Egress"]
     assert policy["ingress"][0]["from"] == SETS["network"]["networkPolicy"]["metricsFrom"]
+
+
+@pytest.mark.parametrize(
+    ("sink", "port"),
+    [
+        ("https://events.example.com:8443/modelyard", 8443),
+        ("https://events.example.com/modelyard", 443),
+        ("http://broker.knative-eventing/risk", 80),
+        ("http://[fd00::7]:8181", 8181),
+    ],
+)
+def test_the_operator_reaches_the_sink_of_its_events(sink: str, port: int):
+    values = {"events": {"sink": sink}, "networkPolicy": {"mlflowPorts": [5000], "s3Ports": [9000]}}
+    policy = find(render(values), "NetworkPolicy", RELEASE)["spec"]
+    (rule,) = [rule for rule in policy["egress"] if {each["port"] for each in rule.get("ports", [])} & {5000}]
+    assert [each["port"] for each in rule["ports"]] == [5000, 9000, port]
+    assert rule["to"], "but not everywhere"
+
+
+def test_the_token_of_the_sink_is_a_file_that_no_model_waits_for():
+    pod = find(render(SETS["events"]), "Deployment", RELEASE)["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    (volume,) = [each for each in pod["volumes"] if each["name"] == "events"]
+    assert (volume["secret"]["secretName"], volume["secret"]["optional"]) == ("opener", True)
+    assert volume["secret"]["items"] == [{"key": "1e3", "path": "token"}]
+    (mount,) = [each for each in container["volumeMounts"] if each["name"] == "events"]
+    assert env(container)["MODELYARD_EVENTS_SINK"] == SETS["events"]["events"]["sink"]
+    assert env(container)["MODELYARD_EVENTS_TOKEN_FILE"] == f"{mount['mountPath']}/token"
+    (container,) = find(render(SETS["events without a token"]), "Deployment", RELEASE)["spec"]["template"]["spec"]["containers"]
+    assert "MODELYARD_EVENTS_TOKEN_FILE" not in env(container)
+
+
+@pytest.mark.parametrize("sink", ["events.example.com", "ftp://events.example.com", "https://user:password@events.example.com", "https://"])
+def test_an_address_that_is_no_sink_is_refused(sink: str):
+    with pytest.raises(Refused, match="/events/sink"):
+        render({"events": {"sink": sink}})
 
 
 def test_metrics_can_be_scraped():

@@ -80,6 +80,11 @@ SETS: dict[str, dict[str, Any]] = {
             "extraEgress": [{"to": [{"ipBlock": {"cidr": "192.0.2.7/32"}}]}],
         },
     },
+    "events": {
+        "events": {"sink": "https://events.example.com:8443/modelyard?team=risk", "tokenSecret": {"name": "opener", "key": "1e3"}},
+        "networkPolicy": {"mlflowPorts": [5000], "s3Ports": [9000]},
+    },
+    "events without a token": {"events": {"sink": "http://broker-ingress.knative-eventing.svc.cluster.local/risk/default"}},
     "no roles": {"rbac": {"create": False, "userRoles": False}, "serviceAccount": {"create": False, "name": "there-already"}},
     "service account": {"serviceAccount": {"name": "model-operator", "annotations": {"example.com/role": "models"}}},
     "metrics": {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
@@ -107,6 +108,7 @@ class Toys:
             relations=relations,
             survives_refusals=self.survives_refusals,
             reads_last=self.reads_last,
+            announced=announced,
         )
 
 
@@ -140,6 +142,13 @@ def on_error(toy: Toy, error: ModelyardError, _now: datetime) -> Rest[ToyStatus]
 
 def in_sync(toy: Toy, _owned: tuple[Manifest, ...]) -> bool:
     return toy.status.is_true("Ready")
+
+
+def announced(body: Manifest, before: Manifest, after: Manifest) -> Iterator[Manifest]:
+    if before.get("value") != after["value"]:
+        meta = body["metadata"]
+        source, id_ = f"/{meta['namespace']}/{meta['name']}", f"{meta['uid']}/{after['value']}"
+        yield {"specversion": "1.0", "type": "toy.painted", "source": source, "id": id_, "data": {"value": after["value"]}}
 
 
 def toy_status(toy: Toy, id_: str | None, *conditions: Any) -> ToyStatus:

@@ -93,6 +93,7 @@ class World:
         broken: Versions whose pods end with this termination message instead of becoming ready.
         restarts: How often the operator was killed and came back.
         runtime: The runtime of the operator that comes back next.
+        announced: The CloudEvents of all operators, in order.
 
     """
 
@@ -109,6 +110,7 @@ class World:
         self._turns: dict[str, float] = {}
         self.restarts = 0
         self.runtime = RUNTIME
+        self.announced: list[Manifest] = []
         self._cache = Cache(_PLURALS)
         self.cluster = FakeCluster(self._cache, clock=self.clock, calls=self.calls)
         self._engine = self._operator()
@@ -131,6 +133,7 @@ class World:
             clock=self.clock,
             options=self._options,
             metrics=self.metrics,
+            announce=self.announced.append,
             dice=lambda: 0.5,
         )
         engine.open()

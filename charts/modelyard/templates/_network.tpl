@@ -40,3 +40,14 @@ Takes (dict "root" $ "ports" (list 443) "open" (list 6443)); "open" are ports of
 {{ toYaml . }}
 {{- end }}
 {{- end -}}
+
+{{/* The port of the sink of CloudEvents, as a JSON array; empty without one. */}}
+{{- define "modelyard.sinkPorts" -}}
+{{- $ports := list -}}
+{{- with .Values.events.sink -}}
+{{- $url := urlParse . -}}
+{{- $port := regexFind ":[0-9]+$" $url.host | trimPrefix ":" -}}
+{{- $ports = append $ports (int ($port | default (ternary "443" "80" (eq $url.scheme "https")))) -}}
+{{- end -}}
+{{- $ports | toJson -}}
+{{- end -}}

@@ -74,6 +74,7 @@ class Engine:
         clock: Clock,
         options: Options = Options(),
         metrics: Metrics | None = None,
+        announce: Callable[[Manifest], None] = lambda _: None,
         fence: Callable[[], None] = lambda: None,
         dice: Callable[[], float] = random.random,
     ) -> None:
@@ -87,6 +88,7 @@ class Engine:
             clock: What time it is.
             options: How it runs.
             metrics: Where it is counted.
+            announce: Takes the CloudEvents about what was written.
             fence: Raises `Unavailable` when this process may not write any more.
             dice: Where chance comes from.
 
@@ -115,6 +117,7 @@ class Engine:
             recorder=self.recorder,
             fence=fence,
             ended=self._metrics.ended,
+            announce=announce,
             rounds=options.rounds,
             deadline=options.deadline,
         )

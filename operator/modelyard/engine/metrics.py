@@ -31,6 +31,7 @@ _REASONS = {kind.resource.KIND: {*kind.reasons, *EngineReason} for kind in KINDS
 """What a condition may give for a reason. A status may have been written by others: any other text is `_other`."""
 
 _OUTCOMES = (*Outcome, REJECTED)
+_CLOUD_EVENTS = ("delivered", "refused", "dropped")
 _LONG = (5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0, 4 * 3600.0, 24 * 3600.0, 7 * 24 * 3600.0)
 _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
@@ -47,7 +48,7 @@ class Metrics:
         )
         self._calls = Counter(
             "modelyard_external_calls",
-            "Calls to Kubernetes, MLflow and S3.",
+            "Calls to Kubernetes, MLflow, S3 and the sink of CloudEvents.",
             ("dependency", "operation", "outcome"),
             registry=self.registry,
         )
@@ -70,6 +71,12 @@ class Metrics:
             "1 while the cluster's freezes cannot be read: no version takes a stage.",
             registry=self.registry,
         )
+        self._cloud_events = Counter(
+            "modelyard_cloudevents", "CloudEvents to the sink that have ended.", ("outcome",), registry=self.registry
+        )
+        self._cloud_events_waiting = Gauge("modelyard_cloudevents_waiting", "CloudEvents that wait for the sink.", registry=self.registry)
+        for outcome in _CLOUD_EVENTS:
+            self._cloud_events.labels(outcome)
         self._promotions = Counter("modelyard_promotions", "Changes of stages that ended.", ("outcome",), registry=self.registry)
         self._promotion_durations = Histogram(
             "modelyard_promotion_duration_seconds",
@@ -105,6 +112,19 @@ class Metrics:
     def calendar_seen(self, invalid: bool) -> None:
         """Say whether the cluster's freezes cannot be read."""
         self._calendar.set(invalid)
+
+    def announced(self, outcome: str) -> None:
+        """Count a CloudEvent that has ended: `delivered`, `refused` or `dropped`."""
+        self._cloud_events.labels(outcome).inc()
+
+    def announcing(self, waiting: Callable[[], int]) -> None:
+        """Add the number of CloudEvents that wait.
+
+        Args:
+            waiting: Returns it.
+
+        """
+        self._cloud_events_waiting.set_function(waiting)
 
     def ended(self, what: Ended) -> None:
         """Count a change of a stage that ended."""

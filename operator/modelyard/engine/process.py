@@ -12,6 +12,7 @@ from modelyard.engine.engine import Engine
 from modelyard.engine.health import Health
 from modelyard.engine.lease import Election
 from modelyard.engine.metrics import Metrics
+from modelyard.engine.sink import Sink
 from modelyard.errors import ModelyardError
 
 __all__ = ["Parts", "Process", "Watching"]
@@ -44,6 +45,7 @@ class Parts:
         election: Who works; None: we do.
         policies: Returns why an admission policy is not in force, by its name; None for one that is.
         metrics: Where it is counted.
+        sink: Sends CloudEvents; None: nobody is told.
         audit: Seconds between two comparisons with the API server's own list, at least: many objects
             are compared more rarely.
         drain: Seconds that work under way is given to end.
@@ -57,6 +59,7 @@ class Parts:
     election: Election | None
     policies: Callable[[], Awaitable[Mapping[str, str | None]]]
     metrics: Metrics
+    sink: Sink | None
     audit: float
     drain: float
 
@@ -89,6 +92,8 @@ class Process:
                 return
             if parts.election is not None:
                 tasks.append(asyncio.create_task(parts.election.keep(_end), name="lease"))
+            if parts.sink is not None:
+                tasks.append(asyncio.create_task(parts.sink.run(), name="sink"))
             tasks += [asyncio.create_task(watch.run(), name="watch") for watch in parts.watches]
             if await self._cut_short(self._take_up()):
                 return
@@ -102,6 +107,8 @@ class Process:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            if parts.sink is not None:
+                await parts.sink.close()
             if parts.election is not None:
                 await parts.election.release()
             await pages.stop()

@@ -70,6 +70,7 @@ class Reconciler:
         recorder: Recorder,
         fence: Callable[[], None] = lambda: None,
         ended: Callable[[Ended], None] = lambda _: None,
+        announce: Callable[[Manifest], None] = lambda _: None,
         rounds: int = 25,
         deadline: float = 60.0,
     ) -> None:
@@ -84,6 +85,7 @@ class Reconciler:
             recorder: Where Events are recorded.
             fence: Raises `Unavailable` when this process may no longer write.
             ended: Counts what has ended.
+            announce: Takes the CloudEvents about what was written.
             rounds: Rounds of one reconcile before other objects have their turn.
             deadline: Seconds that one reconcile may take.
 
@@ -96,6 +98,7 @@ class Reconciler:
         self._recorder = recorder
         self._fence = fence
         self._ended = ended
+        self._announce = announce
         self._rounds = rounds
         self._deadline = deadline
         self._kept: dict[Key, _Kept] = {}
@@ -195,10 +198,13 @@ class Reconciler:
             return False
         self._fence()
         self._cache.put(key.plural, await self._objects.write_status(body, new))
-        for event in (*report.transitions(old, new), *events):
-            self._recorder.record(body, event)
-        for each in self._controllers[key.plural].ended(old, new):
+        for said in (*report.transitions(old, new), *events):
+            self._recorder.record(body, said)
+        controller = self._controllers[key.plural]
+        for each in controller.ended(old, new):
             self._ended(each)
+        for event in controller.announced(body, old, new):
+            self._announce(event)
         return True
 
     # --- what was read before -------------------------------------------------------------------

@@ -20,6 +20,7 @@ To read in this order:
     registry        what MLflow lacks of it
     neighbours      which stage has an address that another model has
     conditions, history
+    announced       what other systems are told of the history
     declarations, observation, observe, sources   what is read, and from where (the last two do I/O)
 """
 
@@ -32,6 +33,7 @@ from modelyard.kube.pods import Runtime
 from modelyard.plan import Manifest
 from modelyard.ports import Cluster
 from modelyard.registered_model import history
+from modelyard.registered_model.announced import announced
 from modelyard.registered_model.decide import decider, finalize, in_sync_with, on_error
 from modelyard.registered_model.observation import Observation
 from modelyard.registered_model.observe import observe
@@ -73,4 +75,5 @@ def controller(runtime: Runtime) -> Controller[RegisteredModel, Observation, Reg
         survives_refusals=True,
         reads_last=_READS_LAST,
         ended=history.ended,
+        announced=announced,
     )

@@ -31,6 +31,14 @@
   value: {{ .Values.connections.deny | join "," | quote }}
 - name: MODELYARD_CONNECTIONS_ONLY
   value: {{ .Values.connections.only | join "," | quote }}
+{{- with .Values.events.sink }}
+- name: MODELYARD_EVENTS_SINK
+  value: {{ . | quote }}
+{{- if $.Values.events.tokenSecret.name }}
+- name: MODELYARD_EVENTS_TOKEN_FILE
+  value: /etc/modelyard/events/token
+{{- end }}
+{{- end }}
 - name: MODELYARD_LISTEN_HEALTH
   value: "8081"
 - name: MODELYARD_LISTEN_METRICS

@@ -1,0 +1,56 @@
+"""The CloudEvents about the entries that a model's history has gained. Pure. Sending them does not belong here (`engine.sink`).
+
+CloudEvents 1.0, https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md: `source` and `id`
+together name an event, however often it is sent.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from modelyard.api.registered_model import RegisteredModel
+from modelyard.plan import Manifest
+
+__all__ = ["announced", "gained"]
+
+_TYPE = "io.modelyard.promotion."
+
+
+def gained(before: Manifest, after: Manifest) -> Iterator[Manifest]:
+    """Return the entries of the history that a status has and the one before it had not, oldest first.
+
+    Args:
+        before: The status before, as JSON.
+        after: The status that was written.
+
+    """
+    known = before.get("history") or []
+    return (each for each in after.get("history") or [] if each not in known)
+
+
+def announced(body: Manifest, before: Manifest, after: Manifest) -> Iterator[Manifest]:
+    """Return a CloudEvent, in its JSON format, for each entry that the history has gained.
+
+    Args:
+        body: The RegisteredModel.
+        before: Its status before, as JSON.
+        after: Its status that was written.
+
+    """
+    meta = body["metadata"]
+    where = f"/apis/{body['apiVersion']}/namespaces/{meta['namespace']}/{RegisteredModel.PLURAL}/{meta['name']}"
+    for entry in gained(before, after):
+        yield {
+            "specversion": "1.0",
+            "type": _TYPE + str(entry["outcome"]).lower(),
+            "source": where,
+            "id": f"{meta['uid']}/{_number(entry)}",
+            "subject": entry["stage"],
+            "time": entry["time"],
+            "datacontenttype": "application/json",
+            "data": dict(entry),
+        }
+
+
+def _number(entry: Manifest) -> Any:
+    """Return what names an entry among those of its model: its number, or of one without, what there is once in a second."""
+    return entry.get("record") or f"{entry['stage']}/{entry['time']}/{str(entry['outcome']).lower()}"
