@@ -14,6 +14,8 @@ from modelyard.adapters.kubernetes_freeze import Freezes
 from modelyard.adapters.kubernetes_known import answers
 from modelyard.adapters.kubernetes_policies import Policies
 from modelyard.adapters.kubernetes_watch import WATCHED, Watch
+from modelyard.adapters.pod_counters import PodCounters
+from modelyard.adapters.pod_traffic import PodTraffic
 from modelyard.api.addresses import Addresses
 from modelyard.api.registered_model import RegisteredModel
 from modelyard.api.text import Words
@@ -29,6 +31,7 @@ from modelyard.kube.pods import Runtime
 from modelyard.kube.policies import expected
 from modelyard.ports import Cluster, Tenant
 from modelyard.settings import Settings
+from modelyard.traffic import Traffic
 
 __all__ = ["controllers", "operate"]
 
@@ -45,6 +48,7 @@ class _Ports:
 
     cluster: Cluster
     tenants: Tenants
+    traffic: Traffic
 
     async def tenant(self, namespace: str) -> Tenant:
         return await self.tenants.tenant(namespace)
@@ -83,10 +87,13 @@ async def operate(settings: Settings, kinds: Iterable[AnyController] | None = No
         resync=settings.resync,
     )
     tenants = Tenants(cluster.secret, metrics.called, limits=_limits(settings), denied=lambda: api_addresses(api))
+    pods = PodCounters(Addresses(settings.connections_allow, settings.connections_deny))
     try:
-        parts = _parts(settings, api, served, cache, _Ports(cluster, tenants), cluster, metrics, freezes)
+        ports = _Ports(cluster, tenants, PodTraffic(pods))
+        parts = _parts(settings, api, served, cache, ports, cluster, metrics, freezes)
         await Process(parts).run(settings.listen_host, settings.listen_health, settings.listen_metrics)
     finally:
+        await pods.close()
         await tenants.close()
         await api.close()
 

@@ -1,44 +1,45 @@
-"""GET /modelyard/traffic: what a pod answered, of all its workers, at the port of metrics."""
+"""GET /modelyard/traffic: what a pod answered, at the port of metrics, as the operator reads it. Of several workers: test_lifecycle."""
 
 from __future__ import annotations
 
+import asyncio
 import json
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
 
+from modelyard.adapters.pod_counters import Counters, PodCounters
+from modelyard.api.addresses import Addresses
 from modelyard_runtime.serve.traffic import EDGES, Traffic
-from tests import moody
-from tests.runtime.programs import Server, serving
+from tests.runtime.programs import Server
+from tests.runtime.test_invocations import ROWS
 
 
-def page(server: Server) -> dict[str, Any]:
-    answer = replace(server, port=server.metrics_port).get("/modelyard/traffic")
-    assert answer.status == 200, answer.text
-    found: dict[str, Any] = answer.json
-    return found
+async def counters(server: Server) -> Mapping[str, Counters]:
+    """What the operator reads of it."""
+    ports = [{"name": "metrics", "containerPort": server.metrics_port}]
+    meta = {"uid": "uid-a", "labels": {"modelyard.io/identity": "1f2e3d4c"}}
+    pod = {"metadata": meta, "spec": {"containers": [{"name": "model", "ports": ports}]}, "status": {"podIP": "127.0.0.1"}}
+    asks = PodCounters(Addresses(allow=("127.0.0.1",)))
+    try:
+        return await asks.read([pod])
+    finally:
+        await asks.close()
 
 
-def test_workers_count_together_what_they_answered_and_how(tmp_path: Path):
-    for path, content in moody.files().items():
-        (tmp_path / "model" / path).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "model" / path).write_bytes(content)
-    env = {"MODELYARD_WORKERS": "2", "MODELYARD_ALLOW_CODE_MODELS": "true", "MODELYARD_DRAIN_SECONDS": "1"}
-    with serving(tmp_path / "pod", tmp_path / "model", env) as server:
-        before = page(server)
-        assert datetime.fromisoformat(before.pop("started")) <= datetime.now(UTC)
-        nothing = {"requests": 0, "failures": 0, "refusals": 0, "latency": {}}
-        assert before == {"version": "v3", "runtime": "1f2e3d4c"} | nothing
-        # Each request has a connection of its own: the kernel gives them to both workers.
-        well = [server.predict([moody.WELL]).status for _ in range(16)]
-        assert (well, server.predict([moody.FAILS]).status, server.invoke("{").status) == ([200] * 16, 500, 400)
-        found = page(server)
-        assert (found["requests"], found["failures"], found["refusals"]) == (18, 1, 1)
-        assert sum(found["latency"].values()) == 16
-        assert all(0 <= int(edge) <= len(EDGES) for edge in found["latency"])
-        there = server.get("/modelyard/traffic")
-        assert (there.status, there.json["error"]) == (404, f"/modelyard/traffic is at port {server.metrics_port}")
+def test_a_server_counts_what_it_answered_and_how_and_the_operator_reads_it(served: Callable[[str], Server]):
+    server = served("linear")
+    before = server.traffic()
+    assert (before["version"], before["runtime"]) == ("v3", "1f2e3d4c")
+    assert datetime.fromisoformat(before["started"]) <= datetime.now(UTC)
+    well = [server.predict(ROWS).status for _ in range(3)]
+    assert (well, server.invoke("{").status) == ([200] * 3, 400)
+    found = server.traffic()
+    assert [found[each] - before[each] for each in ("requests", "failures", "refusals")] == [4, 0, 1]
+    assert sum(found["latency"].values()) - sum(before["latency"].values()) == 3
+    assert all(0 <= int(edge) <= len(EDGES) for edge in found["latency"])
+    assert asyncio.run(counters(server)) == {"uid-a": Counters(found["started"], found["requests"], found["failures"])}
+    there = server.get("/modelyard/traffic")
+    assert (there.status, there.json["error"]) == (404, f"/modelyard/traffic is at port {server.metrics_port}")
 
 
 def test_a_time_out_is_a_failure_and_a_client_that_went_away_is_nothing():
