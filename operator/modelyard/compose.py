@@ -16,6 +16,8 @@ from modelyard.adapters.kubernetes_freeze import Freezes
 from modelyard.adapters.kubernetes_known import answers
 from modelyard.adapters.kubernetes_policies import Policies
 from modelyard.adapters.kubernetes_watch import WATCHED, Watch
+from modelyard.adapters.pod_counters import PodCounters
+from modelyard.adapters.pod_traffic import PodTraffic
 from modelyard.api.addresses import Addresses
 from modelyard.api.registered_model import RegisteredModel
 from modelyard.api.text import Words
@@ -32,6 +34,7 @@ from modelyard.kube.pods import Runtime
 from modelyard.kube.policies import expected
 from modelyard.ports import Cluster, Tenant
 from modelyard.settings import Settings
+from modelyard.traffic import Traffic
 
 __all__ = ["controllers", "operate"]
 
@@ -48,6 +51,7 @@ class _Ports:
 
     cluster: Cluster
     tenants: Tenants
+    traffic: Traffic
 
     async def tenant(self, namespace: str) -> Tenant:
         return await self.tenants.tenant(namespace)
@@ -87,10 +91,13 @@ async def operate(settings: Settings, kinds: Iterable[AnyController] | None = No
     )
     tenants = Tenants(cluster.secret, metrics.called, limits=_limits(settings), denied=lambda: api_addresses(api))
     events = _events(settings, metrics)
+    pods = PodCounters(Addresses(settings.connections_allow, settings.connections_deny))
     try:
-        parts = _parts(settings, api, served, cache, _Ports(cluster, tenants), cluster, metrics, freezes, events)
+        ports = _Ports(cluster, tenants, PodTraffic(pods))
+        parts = _parts(settings, api, served, cache, ports, cluster, metrics, freezes, events)
         await Process(parts).run(settings.listen_host, settings.listen_health, settings.listen_metrics)
     finally:
+        await pods.close()
         if events is not None:
             await events.close()
         await tenants.close()

@@ -17,6 +17,7 @@ from modelyard.errors import ModelyardError
 from modelyard.kube.names import CONNECTION_SECRET
 from modelyard.plan import Delete, Manifest, Suspend
 from modelyard.tracked import LoggedModel, ModelStage, RunList, TrackedExperiment, TrackedModel, TrackedRun, TrackedVersion
+from modelyard.traffic import Traffic
 
 __all__ = [
     "ArtifactTree",
@@ -351,6 +352,11 @@ class Backends(Protocol):
     @property
     def cluster(self) -> Cluster:
         """Kubernetes."""
+        ...
+
+    @property
+    def traffic(self) -> Traffic:
+        """What serving pods answered."""
         ...
 
     async def tenant(self, namespace: str) -> Tenant:

@@ -296,7 +296,15 @@ def test_the_operator_has_no_right_that_is_too_wide(values):
 def test_the_operator_may_reach_these_ports_and_no_others():
     policy = find(render(SETS["network"]), "NetworkPolicy", RELEASE)["spec"]
     ports = {port["port"] for rule in policy["egress"] for port in rule.get("ports", [])}
-    assert ports == {53, 8053, 16443, 443}
+    assert ports == {53, 8053, 16443, 443, 9090}
+    (counters,) = [rule for rule in policy["egress"] if rule.get("ports") == [{"protocol": "TCP", "port": 9090}]]
+    serving = next(
+        each for each in render(SETS["tenants"]) if each["kind"] == "NetworkPolicy" and each["metadata"]["name"] == "modelyard-serving"
+    )
+    (peer,) = counters["to"]
+    assert peer == {"namespaceSelector": {}, "podSelector": serving["spec"]["podSelector"]}, (
+        "serving pods alone are asked for their counters"
+    )
     assert policy["egress"][-1] == {"to": [{"ipBlock": {"cidr": "192.0.2.7/32"}}]}
     assert policy["policyTypes"] == ["Ingress", "Egress"]
     assert policy["ingress"][0]["from"] == SETS["network"]["networkPolicy"]["metricsFrom"]

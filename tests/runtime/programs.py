@@ -131,6 +131,13 @@ class Server:
     def metrics(self) -> str:
         return replace(self, port=self.metrics_port).get("/metrics").text
 
+    def traffic(self) -> dict[str, Any]:
+        """What it answered, at the port of metrics."""
+        answer = replace(self, port=self.metrics_port).get("/modelyard/traffic")
+        assert answer.status == 200, answer.text
+        found: dict[str, Any] = answer.json
+        return found
+
     @contextmanager
     def growth(self) -> Iterator[list[int]]:
         """Gives a list that has in the end by how many bytes the process grew at most meanwhile."""

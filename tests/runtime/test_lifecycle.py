@@ -282,6 +282,8 @@ def test_a_server_that_was_never_ready_goes_at_once(models, tmp_path):
         assert server.get("/v2/health/ready").status == 503
         early = server.predict([{"amount": 1.5, "city": "bonn"}])
         assert (early.status, early.json) == (503, {"error": "the model is being loaded"})
+        found = server.traffic()
+        assert (found["requests"], found["failures"], found["refusals"], found["latency"]) == (1, 1, 0, {})
         server.stop()
         ended = server.end()
     assert ended.code == 0, ended.log
@@ -304,8 +306,12 @@ def workers(server: Server) -> list[int]:
 def test_workers_share_a_port_and_their_figures_and_go_together(models, tmp_path):
     with serving(tmp_path / "first", models / "classifier", {"MODELYARD_WORKERS": "2", "MODELYARD_DRAIN_SECONDS": "1"}) as server:
         assert len(workers(server)) == 2
+        before = server.traffic()
         assert [server.predict(ROWS).status for _ in range(10)] == [200] * 10
         page = server.metrics()
+        # Each request has a connection of its own: the kernel gives them to both workers.
+        found = server.traffic()
+        assert (found["requests"], sum(found["latency"].values()), found["started"]) == (10, 10, before["started"])
         assert 'modelyard_requests_total{code="200",model="risk.fraud",protocol="v1",version="v3"} 10.0' in page
         assert 'modelyard_model_info{model="risk.fraud",platform="xgboost",version="v3"} 1.0' in page
         server.stop()

@@ -24,6 +24,7 @@ from modelyard.api.model_status import (
     Outcome,
     OverrideStatus,
     PlannedStep,
+    PreviousVersion,
     RegisteredModelStatus,
     Rejection,
     ServedVersion,
@@ -32,6 +33,7 @@ from modelyard.api.model_status import (
     StepStatus,
     VersionStatus,
 )
+from modelyard.api.rollback import Rollback
 from modelyard.api.rules import listed, mlflow_text, rule, rules
 from modelyard.api.serving import Autoscaling, RuntimeUpdate, Serving, ServingRuntime
 from modelyard.api.verification import Reverify, Verification
@@ -57,11 +59,13 @@ __all__ = [
     "Override",
     "OverrideStatus",
     "PlannedStep",
+    "PreviousVersion",
     "RegisteredModel",
     "RegisteredModelSpec",
     "RegisteredModelStatus",
     "Rejection",
     "Reverify",
+    "Rollback",
     "RuntimeUpdate",
     "ServedVersion",
     "Serving",
@@ -212,6 +216,9 @@ class Stage(Schema):
             description="Ask the gates metric, dataset, job, smoke and signed again about the effective version. One that fails keeps"
             " serving; it does not count for `soak` and `from` until it passes."
         ),
+    ] = None
+    rollback: Annotated[
+        Rollback | None, Field(description="What can be undone at once after a switch: see `window`. Absent: pods of the old version go.")
     ] = None
     override: Annotated[
         Override | None,

@@ -42,6 +42,7 @@ __all__ = [
     "SIGNING_FILE",
     "SIGNING_FOLDER",
     "TIMEOUT",
+    "TRAFFIC_PATH",
     "TRAINER",
     "VERSION_HEADER",
     "WORKERS",
@@ -122,6 +123,8 @@ METRICS_PORT = 9090
 """Of a model server."""
 READY_PATH = "/v2/health/ready"
 LIVE_PATH = "/v2/health/live"
+TRAFFIC_PATH = "/modelyard/traffic"
+"""At METRICS_PORT: what a pod answered, as counters in JSON."""
 VERSION_HEADER = "modelyard-version"
 """Header of every answer: the version that gave it."""
 RUNTIME_HEADER = "modelyard-runtime"

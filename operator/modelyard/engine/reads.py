@@ -8,6 +8,7 @@ from modelyard.api.text import Words
 from modelyard.engine.clock import Clock
 from modelyard.errors import ModelyardError
 from modelyard.ports import Backends, Cluster, Store, Tenant, Tracking
+from modelyard.traffic import Traffic
 
 __all__ = ["ObjectPorts"]
 
@@ -34,6 +35,11 @@ class ObjectPorts:
     def cluster(self) -> Cluster:
         """Kubernetes. What the watches know costs nothing, and is never kept here."""
         return self._backends.cluster
+
+    @property
+    def traffic(self) -> Traffic:
+        """What serving pods answered."""
+        return self._backends.traffic
 
     @property
     def refusals(self) -> Mapping[tuple[str, str], ModelyardError]:

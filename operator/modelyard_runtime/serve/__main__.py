@@ -48,7 +48,7 @@ def _serve(options: argparse.Namespace, handed: workers.Handed | None, allowed: 
     """Serve in this process."""
     qualified = os.environ.get(wire.MODEL_NAME) or options.name
     least = float(_number("MODELYARD_DRAIN_SECONDS", _DRAIN))
-    app = App(Identity(options.name, options.version, qualified), allowed)
+    app = App(Identity(options.name, options.version, qualified, options.runtime), allowed)
     headers = [(wire.VERSION_HEADER, options.version), (wire.MODEL_HEADER, qualified)]
     if options.runtime:
         headers.append((wire.RUNTIME_HEADER, options.runtime))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from modelyard import __version__
-from modelyard.api.wire import LIVE_PATH, READY_PATH
+from modelyard.api.wire import LIVE_PATH, READY_PATH, TRAFFIC_PATH
 from modelyard_runtime.outcome import one_line
 from modelyard_runtime.serve import binary, intake, invocations, v1, v2
 from modelyard_runtime.serve.budget import Held
@@ -21,6 +21,7 @@ from modelyard_runtime.serve.limits import Limits
 from modelyard_runtime.serve.metrics import Metrics
 from modelyard_runtime.serve.predictor import Answer, Predictor, Request
 from modelyard_runtime.serve.reception import Message, Receive, Reception, Send
+from modelyard_runtime.serve.traffic import Traffic
 from modelyard_runtime.serve.values import Refused
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ class Identity:
     version: str
     qualified: str
     """`<namespace>.<name>`, in the header modelyard-model and in metrics."""
+    runtime: str = ""
+    """Identity of what serves it."""
 
 
 class App:
@@ -64,6 +67,7 @@ class App:
         self.draining = False
         self.last_request = time.monotonic()
         self.metrics = Metrics(identity.qualified, identity.version)
+        self.traffic = Traffic(identity.version, identity.runtime)
         self.limits = limits
         self.connections: dict[BoundedProtocol, None] = {}
         """That which has waited for longest is first."""
@@ -124,12 +128,14 @@ class App:
             raise RuntimeError(f"{scope['type']} is not spoken here")
         path, method, held = scope["path"], scope["method"], self._reception.held()
         if scope["server"][1] == self.metrics_port:
-            answer = self._figures() if path == METRICS_PATH else Answer(v1.refusal(f"only {METRICS_PATH} is at this port", 404), 404)
+            answer = self._figures(path)
         elif method == "POST" and (known := self._works.get(path)):
             self.last_request = start = time.monotonic()
             protocol, work = known
             answer = await self._work(protocol, work, scope, receive, held)
-            self.metrics.answered(protocol, answer.status, time.monotonic() - start, answer.rows)
+            seconds = time.monotonic() - start
+            self.metrics.answered(protocol, answer.status, seconds, answer.rows)
+            self.traffic.answered(answer.status, seconds)
         elif method in {"GET", "HEAD"} and (look := self._looks.get(path)):
             answer = look()
         else:
@@ -175,8 +181,8 @@ class App:
 
     def _unknown(self, path: str) -> Answer:
         """Answer a path or method that is not known."""
-        if path == METRICS_PATH:
-            return Answer(v1.refusal(f"metrics are at port {self.metrics_port}", 404), 404)
+        if path in {METRICS_PATH, TRAFFIC_PATH}:
+            return Answer(v1.refusal(f"{path} is at port {self.metrics_port}", 404), 404)
         if path in self._works or path in self._looks:
             allow = b"POST" if path in self._works else b"GET, HEAD"
             return Answer(v1.refusal(f"{path} takes {allow.decode()}", 405), 405, allow=allow)
@@ -205,6 +211,11 @@ class App:
         name, version = self._identity.name, self._identity.version
         return Answer(orjson.dumps(v2.model_metadata(name, version, self.model.platform, self.model.signature)))
 
-    def _figures(self) -> Answer:
-        page, kind = self.metrics.page()
-        return Answer(page, content_type=kind)
+    def _figures(self, path: str) -> Answer:
+        """Answer at the port of metrics."""
+        if path == METRICS_PATH:
+            page, kind = self.metrics.page()
+            return Answer(page, content_type=kind)
+        if path == TRAFFIC_PATH:
+            return Answer(self.traffic.page())
+        return Answer(v1.refusal(f"only {METRICS_PATH} and {TRAFFIC_PATH} are at this port", 404), 404)

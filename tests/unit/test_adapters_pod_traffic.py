@@ -1,0 +1,210 @@
+"""What serving pods answered: asked within bounds, whatever a pod says; added up over pods and processes, nothing twice."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from modelyard.adapters.pod_counters import Counters, PodCounters
+from modelyard.adapters.pod_traffic import PodTraffic
+from modelyard.api.addresses import Addresses
+from modelyard.plan import Manifest
+from modelyard.traffic import Answered, Watched
+from tests.unit.builders import NOW, SECOND
+
+HERE = Addresses(allow=("127.0.0.1",))
+WELL = {"runtime": "1f2e3d4c", "started": "2026-01-01T12:00:00+00:00", "requests": 9, "failures": 2, "latency": {"3": 7}}
+STEP = timedelta(seconds=10)
+WATCHED = Watched("uid-1", "production", "1f2e3d4c", NOW, Answered())
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def pod(port: int | None, uid: str = "uid-a", ip: str = "127.0.0.1", born: Any = NOW) -> Manifest:
+    ports = [{"name": "metrics", "containerPort": port}] if port is not None else []
+    meta = {"uid": uid, "labels": {"modelyard.io/identity": "1f2e3d4c"}, "creationTimestamp": f"{born:%Y-%m-%dT%H:%M:%SZ}"}
+    return {"metadata": meta, "spec": {"containers": [{"name": "model", "ports": ports}]}, "status": {"podIP": ip}}
+
+
+@asynccontextmanager
+async def listening(handler: Handler) -> AsyncIterator[int]:
+    """A pod's port, with what answers there."""
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", handler)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        yield site._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
+    finally:
+        await runner.cleanup()
+
+
+async def read(*pods: Manifest, addresses: Addresses = HERE) -> Mapping[str, Counters]:
+    asks = PodCounters(addresses)
+    try:
+        return await asks.read(pods)
+    finally:
+        await asks.close()
+
+
+def saying(body: bytes, status: int = 200, **headers: str) -> Handler:
+    async def answer(_request: web.Request) -> web.StreamResponse:
+        return web.Response(body=body, status=status, headers=headers)
+
+    return answer
+
+
+# --- one pod ------------------------------------------------------------------------------------
+async def test_a_pod_gives_its_counters_at_the_port_that_its_container_names():
+    asked: list[tuple[str, str]] = []
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        asked.append((request.method, request.path))
+        return web.json_response(WELL)
+
+    async with listening(answer) as port:
+        assert await read(pod(port)) == {"uid-a": Counters(WELL["started"], 9, 2)}  # type: ignore[arg-type]
+    assert asked == [("GET", "/modelyard/traffic")]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        saying(b'{"error": "only /metrics is at this port"}', 404),  # of a release before
+        saying(b"", 302, location="/metrics"),
+        saying(b"not json"),
+        saying(b"[" * 100_000),
+        saying(b"[]"),
+        saying(json.dumps(WELL).encode() + b" " * 300_000),
+        saying(json.dumps(WELL | {"runtime": "00000000"}).encode()),  # the address has gone to another pod
+        saying(json.dumps(WELL | {"failures": 10}).encode()),
+        saying(json.dumps(WELL | {"requests": -1, "failures": -1}).encode()),
+        saying(json.dumps(WELL | {"requests": True}).encode()),
+        saying(json.dumps(WELL | {"requests": 1e300}).encode()),
+        saying(json.dumps(WELL | {"requests": 2**60}).encode()),
+        saying(json.dumps(WELL | {"started": "x" * 65}).encode()),
+    ],
+)
+async def test_what_is_no_counters_is_no_data(answer: Handler):
+    async with listening(answer) as port:
+        assert await read(pod(port)) == {}
+
+
+async def test_a_pod_that_never_ends_its_answer_keeps_nobody_waiting():
+    gone = asyncio.Event()
+
+    async def endless(request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        await answer.write(b" ")
+        await gone.wait()
+        return answer
+
+    async with listening(endless) as hangs, listening(saying(json.dumps(WELL).encode())) as port:
+        assert set(await read(pod(hangs, "uid-b"), pod(port))) == {"uid-a"}
+        gone.set()
+
+
+async def test_only_pods_that_may_have_counters_are_asked_and_no_address_of_this_machine():
+    async with listening(saying(json.dumps(WELL).encode())) as port:
+        silent = pod(None, "uid-old"), pod(port, "uid-new", ip=""), pod(port, "uid-name", ip="metadata.internal")
+        assert await read(*silent) == {}
+        assert await read(pod(port), addresses=Addresses()) == {}
+        assert await read(pod(port, ip="169.254.169.254")) == {}
+        many = [pod(port, f"uid-{number:02}") for number in range(40)]
+        assert len(await read(*many)) == 32
+
+
+# --- the sum ------------------------------------------------------------------------------------
+class Pods:
+    """What pods say, one after another."""
+
+    def __init__(self) -> None:
+        self.said: dict[str, Counters] = {}
+        self.asked = 0
+
+    async def read(self, pods: Iterable[Manifest]) -> Mapping[str, Counters]:
+        self.asked += 1
+        return {pod["metadata"]["uid"]: self.said[pod["metadata"]["uid"]] for pod in pods if pod["metadata"]["uid"] in self.said}
+
+
+class Counted:
+    """A sum that goes on, ten seconds at a time."""
+
+    def __init__(self, recorded: Answered | None = None) -> None:
+        self.pods, self.now = Pods(), NOW
+        self.traffic = PodTraffic(self.pods)
+        self.watched = Watched("uid-1", "production", "1f2e3d4c", NOW, recorded or Answered())
+
+    async def after(self, **said: tuple[str, int, int] | None) -> tuple[int, int]:
+        """Return the sum when pods have said something: their process, requests, failures; None: nothing."""
+        self.now += STEP
+        self.pods.said = {uid: Counters(*each) for uid, each in said.items() if each is not None}
+        there = [pod(9090, uid, born=NOW + 2 * STEP if uid.startswith("new") else NOW - STEP) for uid in said]
+        found = await self.traffic.answered(self.watched, there, self.now)
+        return found.requests, found.failures
+
+
+async def test_what_pods_answered_before_they_were_asked_first_does_not_count():
+    counted = Counted()
+    assert await counted.after(a=("1", 100, 50), b=("1", 3, 0)) == (0, 0)
+    assert await counted.after(a=("1", 110, 51), b=("1", 3, 0)) == (10, 1)
+    assert await counted.after(a=("1", 110, 51), b=("1", 8, 5)) == (15, 6)
+
+
+async def test_a_pod_that_is_new_counts_from_zero_one_that_was_silent_from_its_first_word():
+    counted = Counted()
+    assert await counted.after(a=("1", 5, 0), b=None) == (0, 0)
+    assert await counted.after(a=("1", 5, 0), b=("1", 90, 90), new=("1", 4, 1)) == (4, 1)
+    assert await counted.after(a=("1", 5, 0), b=("1", 91, 90), new=("1", 4, 1)) == (5, 1)
+
+
+async def test_what_a_pod_answered_while_it_was_silent_counts_later():
+    counted = Counted()
+    await counted.after(a=("1", 5, 0))
+    assert await counted.after(a=None) == (0, 0)
+    assert await counted.after(a=("1", 9, 3)) == (4, 3)
+
+
+async def test_a_process_that_began_again_counts_from_zero_and_a_pod_that_went_stays_counted():
+    counted = Counted()
+    await counted.after(a=("1", 5, 0), b=("1", 0, 0))
+    assert await counted.after(a=("1", 15, 2), b=("1", 7, 0)) == (17, 2)
+    assert await counted.after(a=("2", 3, 1), b=("1", 7, 0)) == (20, 3)
+    assert await counted.after(a=("2", 4, 1)) == (21, 3)
+    assert await counted.after(a=("2", 2, 0)) == (23, 3), "counters never fall: it is another process"
+
+
+async def test_an_operator_that_comes_back_counts_on_from_the_status_and_nothing_twice():
+    counted = Counted(Answered(40, 4))
+    assert await counted.after(a=("1", 100, 50)) == (40, 4)
+    assert await counted.after(a=("1", 101, 51)) == (41, 5)
+
+
+async def test_pods_are_asked_every_ten_seconds_at_most_and_another_watch_begins_anew():
+    counted = Counted()
+    await counted.after(a=("1", 5, 0))
+    await counted.after(a=("1", 9, 0))
+    counted.pods.said["a"] = Counters("1", 50, 0)
+    assert await counted.traffic.answered(counted.watched, [pod(9090, "a")], counted.now + 9 * SECOND) == Answered(4, 0)
+    assert counted.pods.asked == 2
+    later = Watched("uid-1", "production", "1f2e3d4c", NOW + STEP, Answered())
+    assert await counted.traffic.answered(later, [pod(9090, "a")], counted.now + SECOND) == Answered(0, 0)
+
+
+async def test_sums_that_nothing_asks_for_any_more_are_dropped():
+    traffic = PodTraffic(Pods())
+    for number in range(100):
+        await traffic.answered(Watched(f"uid-{number}", "production", "1f2e3d4c", NOW, Answered()), [], NOW)
+    await traffic.answered(replace(WATCHED, uid="uid-new"), [], NOW + timedelta(hours=2))
+    assert len(traffic._sums) == 1
