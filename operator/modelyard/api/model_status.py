@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import Field
 
@@ -27,6 +27,7 @@ __all__ = [
     "OperatorRuntime",
     "Outcome",
     "OverrideStatus",
+    "PreviousVersion",
     "RegisteredModelStatus",
     "Rejection",
     "ServedVersion",
@@ -73,6 +74,27 @@ class ServedVersion(Schema):
     version: Annotated[Name, Field(description="The version.")]
     digest: Annotated[str, Field(max_length=71, description="Digest of its artifact tree.")]
     runtime: Annotated[ModelRuntime, Field(description="What serves it.")]
+
+
+class PreviousVersion(ServedVersion):
+    """The version that a stage's switch displaced last."""
+
+    until_time: Annotated[
+        datetime | None,
+        Field(
+            description="Until when it keeps its pods and comes back at once (`rollback.window`); absent without a window, and after it."
+        ),
+    ] = None
+
+    @property
+    def served(self) -> ServedVersion:
+        """What it was served as."""
+        return ServedVersion(version=self.version, digest=self.digest, runtime=self.runtime)
+
+    @classmethod
+    def of(cls, what: ServedVersion, until_time: datetime | None = None) -> Self:
+        """Return what a switch displaces."""
+        return cls(version=what.version, digest=what.digest, runtime=what.runtime, until_time=until_time)
 
 
 class HeldStage(Schema):
@@ -239,7 +261,7 @@ class StageStatus(Schema):
     runtime: Annotated[ModelRuntime | None, Field(description="What serves it.")] = None
     desired: Annotated[Name | None, Field(description="The version that the spec asks for.")] = None
     candidate: Annotated[ServedVersion | None, Field(description="What is being promoted; recorded when the promotion begins.")] = None
-    previous: Annotated[ServedVersion | None, Field(description="The version displaced last, which a rollback restores whole.")] = None
+    previous: Annotated[PreviousVersion | None, Field(description="The version displaced last, which a rollback restores whole.")] = None
     attempt: Annotated[int, Field(ge=0, description="The `attempt` that was carried out.")] = 0
     since_time: Annotated[datetime | None, Field(description="Since when the version is effective.")] = None
     start_time: Annotated[datetime | None, Field(description="When the change that is under way began.")] = None

@@ -23,6 +23,7 @@ from modelyard.api.model_status import (
     OperatorRuntime,
     Outcome,
     OverrideStatus,
+    PreviousVersion,
     RegisteredModelStatus,
     Rejection,
     ServedVersion,
@@ -31,6 +32,7 @@ from modelyard.api.model_status import (
     StepStatus,
     VersionStatus,
 )
+from modelyard.api.rollback import Rollback
 from modelyard.api.rules import listed, mlflow_text, rule, rules
 from modelyard.api.serving import Autoscaling, RuntimeUpdate, Serving, ServingRuntime
 from modelyard.api.verification import Reverify, Verification
@@ -55,11 +57,13 @@ __all__ = [
     "Outcome",
     "Override",
     "OverrideStatus",
+    "PreviousVersion",
     "RegisteredModel",
     "RegisteredModelSpec",
     "RegisteredModelStatus",
     "Rejection",
     "Reverify",
+    "Rollback",
     "RuntimeUpdate",
     "ServedVersion",
     "Serving",
@@ -210,6 +214,9 @@ class Stage(Schema):
             description="Ask the gates metric, dataset, job, smoke and signed again about the effective version. One that fails keeps"
             " serving; it does not count for `soak` and `from` until it passes."
         ),
+    ] = None
+    rollback: Annotated[
+        Rollback | None, Field(description="What can be undone at once after a switch: see `window`. Absent: pods of the old version go.")
     ] = None
     override: Annotated[
         Override | None,
