@@ -19,7 +19,7 @@ from datetime import datetime
 
 from modelyard.api.blocker import Blocker
 from modelyard.api.registered_model import ModelReason as Reason
-from modelyard.api.registered_model import StageStatus, StepState
+from modelyard.api.registered_model import PreviousVersion, StageStatus, StepState
 from modelyard.kube.names import serving_name
 from modelyard.registered_model import checks, freezes, overrides, serving, trial, verification
 from modelyard.registered_model.gates.judging import steps_of
@@ -47,8 +47,8 @@ def current(progress: tuple[Step, ...]) -> Step:
 def names(view: StageView) -> tuple[str, ...]:
     """Return the names of the steps, in order.
 
-    The return of the version displaced last is not asked what it was asked before, and an override is
-    asked nothing. A refresh waits for the end of a freeze, and is asked what its runtime may answer
+    The return of the version displaced last is not asked what it was asked before (with a window inside
+    it only), and an override is asked nothing. A refresh waits for the end of a freeze, and is asked what its runtime may answer
     otherwise: the gates with pods.
     """
     spec = view.spec
@@ -192,7 +192,7 @@ def _record(view: StageView, now: datetime) -> Step:
         digest=candidate.digest,
         runtime=candidate.runtime,
         desired=candidate.version,
-        previous=kept,
+        previous=PreviousVersion.of(kept) if kept is not None else None,
         attempt=view.attempt,
         since_time=view.status.since_time if stable is not None and stable.version == candidate.version else now,
         url=view.status.url,
