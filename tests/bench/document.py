@@ -52,6 +52,7 @@ RECONCILE = (
 ROLLOUT = (
     ("apply to the first answer, s", "apply", "B11: 1 s more"),
     ("patch to the new version's first answer, s", "promotion", "B11: 1 s more; 5 s"),
+    ("patch to the first answer of a rollback, s", "rollback", "1 s"),
     (f"requests lost at {rollout.RATE} a second, all rounds", "lost", "0"),
     ("of so many", "sent", ""),
     ("slowest answer meanwhile, ms", "slowest", ""),

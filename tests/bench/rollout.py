@@ -88,6 +88,23 @@ class Bench:
             self.kube.wait(f"the bare Deployment serves {version}", lambda: self.serves_bare(version), SECONDS, self.there.explain_all)
         return probe.first(version, begun) - begun
 
+    def rollback(self, probe: Probe) -> float:
+        """Seconds from the patch to the first answer of v1, which v2 has displaced and a window keeps warm; there and back once."""
+        path = f"apis/modelyard.io/v1alpha1/namespaces/{{}}/registeredmodels/{MODEL}"
+        self.patch(path, windowed("1h", "v2"))
+        self.kube.wait("v2 is effective", lambda: self.holds("v2"), SECONDS, self.there.explain_all)
+        begun = time.time()
+        self.patch(path, promotion("v1"))
+        took = probe.first("v1", begun) - begun
+        self.patch(path, windowed(None, "v1"))
+        self.there.serves("v1", model=MODEL)
+        return took
+
+    def holds(self, version: str) -> bool:
+        """Whether a version is effective, and nothing of its promotion is left to do."""
+        stage = self.there.stage(MODEL)
+        return bool(stage.get("version") == version and stage.get("desired") == version and not stage.get("draining"))
+
     def patch(self, path: str, patch: Manifest) -> None:
         headers = {"Content-Type": "application/merge-patch+json"}
         code, _, content = self.kube.request("PATCH", path.format(self.there.name), json.dumps(patch), headers)
@@ -113,6 +130,10 @@ def model(name: str, stages: dict[str, str]) -> Manifest:
 
 def promotion(version: str) -> Manifest:
     return {"spec": {"stages": {STAGE: {"version": version}}}}
+
+
+def windowed(window: str | None, version: str) -> Manifest:
+    return {"spec": {"stages": {STAGE: {"version": version, "rollback": {"window": window} if window else None}}}}
 
 
 def deployment(name: str, template: Manifest) -> Manifest:
@@ -246,19 +267,29 @@ def measure(rounds: int, console: Console) -> Samples:
             for subject in (OURS, BARE)[:: 1 if number % 2 == 0 else -1]:
                 sample = {"apply": bench.first_apply(subject, f"first-{number}")}
                 with probing(kube, there.name, urls[subject], probes[subject]) as probe:
-                    sample |= promotions(lambda v, s=subject, p=probe: bench.promotion(s, v, p), kube, there, urls[subject])
+                    again = (lambda p=probe: bench.rollback(p)) if subject == OURS else None
+                    sample |= promotions(lambda v, s=subject, p=probe: bench.promotion(s, v, p), again, kube, there, urls[subject])
                 samples.add(subject, sample)
                 console.say(
                     f"rollout {number + 1}/{rounds}: {subject}: first answer {sample['apply']:.2f} s after apply, of a new version "
-                    f"{sample['promotion']:.2f} s after the patch; {sample['lost']:.0f} of {sample['sent']:.0f} requests lost"
+                    f"{sample['promotion']:.2f} s after the patch, of the one before {sample['rollback']:.2f} s; {sample['lost']:.0f} of {sample['sent']:.0f} requests lost"
                 )
     return Samples({subject: samples.by_subject[subject] for subject in (OURS, BARE)})
 
 
-def promotions(promote: Callable[[str], float], kube: Kube, there: Tenant, url: str) -> dict[str, float]:
-    """Two promotions, there and back, under a steady load."""
+def promotions(
+    promote: Callable[[str], float], rollback: Callable[[], float] | None, kube: Kube, there: Tenant, url: str
+) -> dict[str, float]:
+    """Two promotions, there and back, under a steady load, and a rollback inside a window; without windows going back is one."""
     load: Load
     with steady_load(kube, install.RUNTIME, there.name, url, {"instances": TABLE}, RATE) as load:
         took = [promote(version) for version in ("v2", "v1")]
+        back = rollback() if rollback is not None else took[-1]
         result = load.end()
-    return {"promotion": sum(took) / 2, "lost": float(result.lost), "sent": float(result.sent), "slowest": result.slowest * 1000}
+    return {
+        "promotion": sum(took) / 2,
+        "rollback": back,
+        "lost": float(result.lost),
+        "sent": float(result.sent),
+        "slowest": result.slowest * 1000,
+    }

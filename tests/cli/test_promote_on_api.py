@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import Person
-from tests.cli.served import HISTORY, NEW, OLD, TIME, VERSIONS, held, serves
+from tests.cli.served import HISTORY, NEW, OLD, TIME, VERSIONS, held, registered, runtime, serves
 from tests.client.side import Side
 from tests.harness import Manifest, until
 
@@ -106,6 +106,25 @@ def test_a_rollback_goes_to_the_version_before_and_forgets_the_reason_of_the_las
         seen = person.sees("rollback", "fraud", "--stage", "production")
     assert seen.startswith("Back to v1: it held the stage before.\n")
     assert "reason.modelyard.io/production" not in side.get("RegisteredModel", "fraud")["metadata"].get("annotations", {})
+
+
+def test_a_rollback_says_whether_the_version_is_warm_and_what_it_is_asked_when_its_window_is_over(
+    side: Side, person: Person, fraud: Manifest
+):
+    previous = {"version": "v1", "digest": "sha256:" + "1" * 64, "runtime": runtime()}
+    known = [each | {"digest": "sha256:" + each["name"][1] * 64} for each in registered("v1", "v2")]
+    serves(side, "v2", versions=known, stages=held("v2", previous=previous))
+    assert "v1 has no pods: they start first.\n" in person.sees("rollback", "fraud", "--stage", "production", "--dry-run")
+    side.patch("RegisteredModel", "fraud", {"spec": {"stages": {"production": {"rollback": {"window": "1h"}}}}})
+    assert "The window of v1 is over (rollback.window): it is promoted like any other version." in person.sees(
+        "rollback", "fraud", "--stage", "production", "--dry-run"
+    )
+    warm = held("v2", previous=previous | {"untilTime": "2100-01-01T00:00:00Z"}, desiredReplicas=1)
+    serves(side, "v2", versions=known, stages=warm)
+    assert "v1 is warm until 2100-01-01 00:00 UTC: its pods are there, and it comes back at once." in person.sees(
+        "rollback", "fraud", "--stage", "production", "--dry-run"
+    )
+    assert "v1 warm until 2100-01-01 00:00 UTC" in person.sees("status", "fraud")
 
 
 def test_a_rollback_of_a_change_that_is_under_way_keeps_what_holds_the_stage(side: Side, person: Person, fraud: Manifest):

@@ -128,6 +128,11 @@ UNVERIFIED = held(
     },
     **judged("v2", PASSES),
 )
+WARM = held("v2", before(minutes=20), previous=served("v1") | {"untilTime": before(minutes=-40)})
+WINDOW = {
+    "production": {"version": "v2", "gates": ASKED["production"]["gates"], "rollback": {"window": "1h"}},
+    "staging": {"version": None},
+}
 VERIFIED = held("v2", before(hours=30), verification={"verdict": "Pass", "time": before(hours=3), "startTime": before(hours=3)})
 FOLLOWS = condition("Synced", False, "Promoting", "MLflow is being brought up to date.")
 HOLDS = [holds("production", before(hours=3))]
@@ -242,6 +247,7 @@ SCREENS: dict[str, RenderableType] = {
     ),
     "status-gates-passed": tree({"production": PASSED_GATES}),
     "status-gates-passed-wide": tree({"production": PASSED_GATES}, wide=True),
+    "status-warm": tree({"production": WARM}, spec_stages=WINDOW),
     "status-verified": tree({"production": VERIFIED}, spec_stages=AGAIN),
     "status-not-verified": tree({"production": UNVERIFIED}, spec_stages=AGAIN),
     "status-rolled-back": tree({"production": held("v2", before(hours=3), rejected=[REJECTION])}, versions=THREE),
@@ -291,6 +297,13 @@ SCREENS: dict[str, RenderableType] = {
     "promote-gates": history.change(model(versions=THREE, spec_stages=ASKED), "production", "v3", NOW),
     "promote-returns": history.change(
         model({"production": held("v2", before(hours=3), previous=served("v1"))}, versions=THREE, spec_stages=ASKED),
+        "production",
+        "v1",
+        NOW,
+    ),
+    "promote-returns-in-time": history.change(model({"production": WARM}, versions=THREE, spec_stages=WINDOW), "production", "v1", NOW),
+    "promote-returns-late": history.change(
+        model({"production": held("v2", before(hours=3), previous=served("v1"))}, versions=THREE, spec_stages=WINDOW),
         "production",
         "v1",
         NOW,

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from modelyard.api.freeze import Calendar
-from modelyard.api.registered_model import RegisteredModel, StageStatus
+from modelyard.api.registered_model import RegisteredModel, Stage, StageStatus
 from modelyard.controller import FINALIZER
 from modelyard.errors import Invalid, ModelyardError
 from modelyard.kube.names import IDENTITY_LABEL, STAGE_LABEL, UID_TAG, VERSION_LABEL, VERSION_TAG
@@ -279,10 +279,19 @@ class World(Told):
             assert labels[IDENTITY_LABEL] != stable, "I8: the stable version is serving until the candidate is recorded"
             assert self.routed(labels[STAGE_LABEL]) != labels[IDENTITY_LABEL], "requests are routed to it"
             unrouted = self.unrouted.get(labels[IDENTITY_LABEL])
+            self.check_window(wanted, labels[STAGE_LABEL], labels[IDENTITY_LABEL])
             assert unrouted is None or self.now - unrouted >= DRAIN, "requests that were on their way reach a terminating pod"
         del self.children[action.kind, action.name]
         if action.kind == "Deployment":
             self.children = {key: each for key, each in self.children.items() if key[0] != "Pod" or not key[1].startswith(action.name)}
+
+    def check_window(self, wanted: Stage, stage: str, gone: str) -> None:
+        """What was displaced last keeps its pods for as long as the spec says."""
+        status = self.status(stage)
+        if wanted.rollback is None or status.previous is None or status.previous.runtime.identity != gone or status.version is None:
+            return
+        ends = status.previous.until_time
+        assert ends is None or ends <= self.now, "it keeps its pods inside the window"
 
     # --- what must always hold ------------------------------------------------------------------
     def check_switch(self, manifest: Manifest, old: Manifest | None) -> None:

@@ -65,6 +65,11 @@ class Told:
         """Return MLflow's number of a recorded version."""
         return next((each.mlflow_version for each in self.model.status.versions if each.name == version), None)
 
+    def warm(self, status: StageStatus) -> str | None:
+        """Return the identity of the version displaced last while it keeps its pods."""
+        previous = status.previous
+        return previous.runtime.identity if previous is not None and previous.until_time is not None else None
+
     def uids(self) -> dict[tuple[str, str], Any]:
         """Return uid and generation of what serves: it differs when anything was replaced or rolled."""
         return {key: (each["metadata"]["uid"], each["metadata"]["generation"]) for key, each in self.children.items() if key[0] != "Pod"}
@@ -115,14 +120,15 @@ class Told:
     def check_serving(self) -> None:
         """Check that exactly what is effective is served, from the template that was rolled out."""
         serving = {s: self.status(s) for s in self.model.spec.stages if self.effective(s) and is_served(self.model.spec.stages[s])}
-        assert {(each["metadata"]["labels"][STAGE_LABEL], identity(each)) for each in self.of_kind("Deployment")} == {
-            (stage, status.runtime.identity) for stage, status in serving.items() if status.runtime
-        }
+        expected = {(stage, status.runtime.identity) for stage, status in serving.items() if status.runtime}
+        expected |= {(stage, warm) for stage, status in serving.items() if (warm := self.warm(status)) is not None}
+        assert {(each["metadata"]["labels"][STAGE_LABEL], identity(each)) for each in self.of_kind("Deployment")} == expected
         assert {name for kind, name in self.children if kind == "Service"} == {f"fraud-{stage}" for stage in serving}
         for stage, status in serving.items():
             assert status.effective
             assert self.routed(stage) == status.effective.runtime.identity
-            (there,) = self.of_kind("Deployment", stage)
+            there = self.deployment(stage, status.effective.runtime.identity)
+            assert there
             server = there["spec"]["template"]["spec"]["containers"][0]
             assert server["image"] == status.effective.runtime.image
             assert status.effective.digest == digest(status.effective.version[-1])

@@ -20,7 +20,8 @@ SOME, FEWER = settings(PROPERTY, max_examples=20), settings(PROPERTY, max_exampl
 
 NONE, TWO, SCALED = {"replicas": 0}, {"replicas": 2}, {"autoscaling": {"min_replicas": 2, "max_replicas": 4}}
 ALWAYS = {"runtime": {"update": "Always"}}
-wanted = st.sampled_from([*VERSIONS, "v1", "v2", None, ..., *({"serving": serving} for serving in (NONE, TWO, SCALED, ALWAYS))])
+WINDOWS = [{"rollback": {"window": "1h"}}, {"rollback": None}]
+wanted = st.sampled_from([*VERSIONS, "v1", "v2", None, ..., *WINDOWS, *({"serving": serving} for serving in (NONE, TWO, SCALED, ALWAYS))])
 edits = st.lists(st.tuples(st.sampled_from(STAGES), wanted, st.integers(0, 12)), min_size=1, max_size=6)
 
 
@@ -39,6 +40,10 @@ def test_settles_however_the_spec_goes_to_and_fro(changes: list[tuple[str, Any, 
         look(world, rounds)
     world.settle(ROUNDS + 25 * len(changes))
     world.check_end()
+    world.now += timedelta(hours=1)
+    world.settle()
+    world.check_end()
+    assert not [stage for stage in STAGES if world.warm(world.status(stage))], "the window is over"
     kept = world.model
     world.now += timedelta(hours=1)
     world.settle(QUIET)

@@ -39,13 +39,25 @@ class GatedWorld(World):
         super().check_effective(before)
         for name, stage in self.model.status.stages.items():
             old = before.status.stages.get(name) or StageStatus()
-            if stage.version in {None, old.version} or old.previous == stage.effective:
+            if stage.version in {None, old.version} or self.returns(before, name, stage, old):
                 continue
             if self.is_overridden(name, old):
                 assert old.override
                 assert (old.override.version, old.override.digest) == (stage.version, stage.digest)
                 continue
             self.check_gates(before, name, stage)
+
+    def returns(self, before: RegisteredModel, name: str, stage: StageStatus, old: StageStatus) -> bool:
+        """Whether the version displaced last came back; where the stage has a window, inside it."""
+        if old.previous is None or old.previous.served != stage.effective:
+            return False
+        rollback = self.model.spec.stages[name].rollback
+        if rollback is None or rollback.lasts is None:
+            return True
+        (version,) = [each for each in before.status.versions if each.name == stage.version]
+        (left,) = [each.until_time for each in version.held if each.stage == name]
+        assert left, "it was displaced"
+        return (old.start_time or self.now) < left + rollback.lasts
 
     def is_overridden(self, name: str, stage: StageStatus) -> bool:
         """Whether the stage's override decides, by its record and its spec."""
@@ -105,6 +117,7 @@ does = st.one_of(
     st.tuples(st.just("later"), st.sampled_from([1, 15, 70, 1500])),
     st.tuples(st.just("scale"), st.sampled_from([0, 1, 2])),
     st.tuples(st.just("upgrade"), st.none()),
+    st.tuples(st.just("rollback"), st.sampled_from([{"window": "1h"}, {"window": "10m"}, None])),
 )
 changes = st.lists(st.tuples(does, st.sampled_from(STAGES), st.integers(0, 12)), min_size=2, max_size=9)
 

@@ -7,9 +7,9 @@ What a gate judges by does not belong here (`registered_model.gates`), nor how i
 from dataclasses import dataclass
 
 from modelyard.api.gates import Verdict
-from modelyard.api.registered_model import GateStatus, RegisteredModel, StageStatus
+from modelyard.api.registered_model import GateStatus, RegisteredModel
 
-__all__ = ["Gates", "asked", "gates_of", "returns"]
+__all__ = ["Gates", "asked", "gates_of"]
 
 _BY_THE_OPERATOR = frozenset({"job", "signed", "smoke"})
 """Kinds whose Pending ends by what the operator itself runs. What any other kind waits for is a
@@ -85,13 +85,3 @@ def asked(model: RegisteredModel, stage: str) -> tuple[str, ...]:
     spec = model.spec.stages[stage]
     from_ = [f"from {spec.from_}"] if spec.from_ else []
     return (*from_, *(f"{gate.name} ({gate.kind})" for gate in spec.gates))
-
-
-def returns(model: RegisteredModel, stage: str, version: str) -> bool:
-    """Tell whether a version is the one that the stage displaced last, byte for byte: no gate is asked for it."""
-    previous = (model.status.stages.get(stage) or StageStatus()).previous
-    if previous is None or previous.version != version:
-        return False
-    known: dict[str, str | None] = {each.name: each.digest for each in model.status.older_versions}
-    known |= {each.name: each.digest for each in model.status.versions}
-    return known.get(version) == previous.digest

@@ -14,7 +14,7 @@ from modelyard.api.registered_model import (
     StepStatus,
     VersionStatus,
 )
-from modelyard.client import display, gates, overriding, progress, text, verifying
+from modelyard.client import display, gates, overriding, progress, returning, text, verifying
 from modelyard.client.errors import NotFound
 from modelyard.client.handles import Handle, Listing
 
@@ -164,6 +164,8 @@ class ModelHandle(Handle[RegisteredModel]):
                 found[f"gates of {stage}"] = [display.Badge(said.summary), *(_gate_badge(said, each) for each in said.said)]
             if (overridden := overriding.standing(self.object, stage, datetime.now(UTC))) is not None:
                 found[f"override of {stage}"] = overridden
+            if (kept := returning.warm(self.object, stage, datetime.now(UTC))) is not None:
+                found[f"rollback of {stage}"] = kept
             if (again := verifying.said_of(self.object, stage, datetime.now(UTC))) is not None:
                 found[f"verification of {stage}"] = display.Badge(again.words, again.tone)
             if blocker is not None:

@@ -364,6 +364,8 @@ def in_sync(model: RegisteredModel, owned: tuple[Manifest, ...]) -> bool:
         return False
     if any(stage.candidate is not None or stage.draining or stage.override for stage in status.stages.values()):
         return False
+    if any(stage.previous is not None and stage.previous.until_time for stage in status.stages.values()):
+        return False  # it keeps pods until then
     if any(stage.verification is not None and stage.verification.is_open for stage in status.stages.values()):
         return False
     if any(each["kind"] == "Job" for each in owned):  # of a gate: it is to be read, or deleted

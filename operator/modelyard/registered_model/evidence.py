@@ -26,7 +26,7 @@ __all__ = ["creation_errors", "gather", "heard"]
 _SHOWN = 100
 
 
-async def gather(model: RegisteredModel, tenant: Tenant) -> Evidence:
+async def gather(model: RegisteredModel, tenant: Tenant, now: datetime) -> Evidence:
     """Read from MLflow and S3 what the gates judge by that have not answered.
 
     Raises:
@@ -35,7 +35,7 @@ async def gather(model: RegisteredModel, tenant: Tenant) -> Evidence:
     """
     runs: dict[str, TrackedRun | str | None] = {}
     signatures: dict[str, Signature | str | None] = {}
-    for gate, candidate, holder in _open(model):
+    for gate, candidate, holder in _open(model, now):
         versions = [version for version in (candidate, holder) if version is not None]
         if gate.kind in {"metric", "incumbent"}:
             for version in versions:
@@ -65,15 +65,15 @@ async def creation_errors(owned: Iterable[Manifest], cluster: Cluster, words: Wo
     return found
 
 
-async def heard(model: RegisteredModel, cluster: Cluster, found: Evidence) -> Evidence:
+async def heard(model: RegisteredModel, cluster: Cluster, found: Evidence, now: datetime) -> Evidence:
     """Return the evidence with what Kubernetes has: where versions were trained, and what people say. It takes neither MLflow nor S3.
 
     Raises:
         ModelyardError: Kubernetes did not answer.
 
     """
-    found = _trained(model, cluster, found)
-    if not any(asks_people(gate) for gate, _, _ in _open(model)):
+    found = _trained(model, cluster, found, now)
+    if not any(asks_people(gate) for gate, _, _ in _open(model, now)):
         return found
     meta = model.metadata
     bodies = (body for body in cluster.select("modelapprovals", meta.namespace) if body["spec"]["model"] == meta.name)
@@ -81,11 +81,11 @@ async def heard(model: RegisteredModel, cluster: Cluster, found: Evidence) -> Ev
     return replace(found, approvals=approvals, unguarded=await cluster.unguarded(meta.namespace))
 
 
-def _trained(model: RegisteredModel, cluster: Cluster, found: Evidence) -> Evidence:
+def _trained(model: RegisteredModel, cluster: Cluster, found: Evidence, now: datetime) -> Evidence:
     """Return the evidence with the TrainingRuns that versions came from, and their objectives, where a gate judges by them."""
     training_runs: dict[str, TrainingRun] = {}
     objectives: dict[str, ObjectiveStatus] = {}
-    for gate, candidate, holder in _open(model):
+    for gate, candidate, holder in _open(model, now):
         if gate.kind not in {"incumbent", "dataset"}:
             continue
         for version in (candidate, holder):
@@ -99,7 +99,7 @@ def _trained(model: RegisteredModel, cluster: Cluster, found: Evidence) -> Evide
     return replace(found, training_runs=training_runs, objectives=objectives)
 
 
-def _open(model: RegisteredModel) -> Iterator[tuple[Gate, VersionStatus, VersionStatus | None]]:
+def _open(model: RegisteredModel, now: datetime) -> Iterator[tuple[Gate, VersionStatus, VersionStatus | None]]:
     """Return the gates that are to be asked, each with the version and the one that it is compared with."""
     versions: Mapping[str, VersionStatus] = {version.name: version for version in model.status.versions}
     for name, stage in model.spec.stages.items():
@@ -110,7 +110,7 @@ def _open(model: RegisteredModel) -> Iterator[tuple[Gate, VersionStatus, Version
         candidate = versions.get(stage.version or "")
         if not stage.gates or candidate is None or candidate.digest is None:
             continue
-        for gate in open_gates(model, name, candidate):
+        for gate in open_gates(model, name, candidate, now):
             holder = model.status.stages.get(gate.compared.stage or name) if gate.compared else None
             held = versions.get(holder.version or "") if holder else None
             yield gate, candidate, held if held is not None and holder is not None and held.digest == holder.digest else None

@@ -52,11 +52,11 @@ async def observe(model: RegisteredModel, ports: Ports, now: datetime) -> Observ
         ports.doubt(meta.namespace)
     try:
         tenant = await ports.tenant(meta.namespace)
-        found = await _external(model, found, tenant)
+        found = await _external(model, found, tenant, now)
     except ModelyardError as error:
         found = replace(found, dependency_error=error)
     if meta.deletion_timestamp is None:
-        found = replace(found, evidence=await heard(model, ports.cluster, found.evidence))
+        found = replace(found, evidence=await heard(model, ports.cluster, found.evidence, now))
     words = ports.words(meta.namespace)  # by the Secret as it was read now
     owned = tuple(cleaned(each, words) for each in ports.cluster.owned(meta.uid))
     errors = await creation_errors(owned, ports.cluster, words, now)
@@ -78,7 +78,7 @@ def _concerns(model: RegisteredModel, run: Manifest) -> bool:
     return named or (run["spec"].get("register") or {}).get("model") == model.metadata.name
 
 
-async def _external(model: RegisteredModel, found: Observation, tenant: Tenant) -> Observation:
+async def _external(model: RegisteredModel, found: Observation, tenant: Tenant, now: datetime) -> Observation:
     name = mlflow_model_name(model.metadata.namespace, model.metadata.name)
     tracked = await tenant.tracking.model(name)
     found = replace(found, model=tracked, tracking_url=tenant.tracking_url, pods_secret=tenant.pods_secret)
@@ -87,7 +87,7 @@ async def _external(model: RegisteredModel, found: Observation, tenant: Tenant) 
     versions = await tenant.tracking.versions(name)
     read = _to_read(model, versions)
     artifacts = {version.name: await _artifacts(version, tenant) for version in read}
-    found = replace(found, versions=versions, artifacts=artifacts, evidence=await gather(model, tenant))
+    found = replace(found, versions=versions, artifacts=artifacts, evidence=await gather(model, tenant, now))
     return replace(found, sources=await _sources(model, found, tenant))
 
 

@@ -20,7 +20,7 @@ from datetime import datetime
 
 from modelyard.api.blocker import Blocker
 from modelyard.api.registered_model import ModelReason as Reason
-from modelyard.api.registered_model import StageStatus, StepState
+from modelyard.api.registered_model import PreviousVersion, StageStatus, StepState
 from modelyard.kube.names import serving_name
 from modelyard.registered_model import checks, dry_run, freezes, overrides, serving, trial, verification
 from modelyard.registered_model.gates.judging import steps_of
@@ -57,9 +57,9 @@ def current(progress: tuple[Step, ...]) -> Step:
 def names(view: StageView) -> tuple[str, ...]:
     """Return the names of the steps, in order.
 
-    The return of the version displaced last is not asked what it was asked before, and an override is
-    asked nothing. A refresh waits for the end of a freeze, and is asked what its runtime may answer
-    otherwise: the gates with pods. While `dryRun` holds it each has the step `plan`.
+    The return of the version displaced last is not asked what it was asked before (with a window inside
+    it only), and an override is asked nothing. A refresh waits for the end of a freeze, and is asked what
+    its runtime may answer otherwise: the gates with pods. While `dryRun` holds it each has the step `plan`.
     """
     held = {"plan"} if dry_run.holds(view) else set[str]()
     return tuple(name for name in _STEPS if name in _asked(view) | held)
@@ -205,7 +205,7 @@ def _record(view: StageView, now: datetime) -> Step:
         digest=candidate.digest,
         runtime=candidate.runtime,
         desired=candidate.version,
-        previous=kept,
+        previous=PreviousVersion.of(kept) if kept is not None else None,
         attempt=view.attempt,
         since_time=view.status.since_time if stable is not None and stable.version == candidate.version else now,
         url=view.status.url,

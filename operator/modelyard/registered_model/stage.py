@@ -5,11 +5,20 @@ from datetime import datetime, timedelta
 
 from modelyard.api.blocker import Blocker
 from modelyard.api.gates import Verdict
-from modelyard.api.registered_model import GateStatus, HistoryEntry, JudgedVersion, ServedVersion, StageStatus, StepState, StepStatus
+from modelyard.api.registered_model import (
+    GateStatus,
+    HistoryEntry,
+    JudgedVersion,
+    PreviousVersion,
+    ServedVersion,
+    StageStatus,
+    StepState,
+    StepStatus,
+)
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.kube.names import serving_name
 from modelyard.plan import Apply, Delete, Event
-from modelyard.registered_model import build, dry_run, freezes, overrides, promotion, serving, trial, verification
+from modelyard.registered_model import build, dry_run, freezes, overrides, promotion, serving, trial, verification, warm
 from modelyard.registered_model.gates.judging import judge
 from modelyard.registered_model.history import entry
 from modelyard.registered_model.step import Step, refused_step, without_candidate
@@ -49,6 +58,14 @@ class StageDecision:
 
 def decide_stage(view: StageView, now: datetime) -> StageDecision:
     """Return what a stage needs: recover its record, clear it, promote, or keep it serving."""
+    decision = _decided(view, now)
+    status = warm.recorded(view, decision.status)
+    ends = [each for each in (status.previous.until_time if status.previous else None, warm.until(view)) if each is not None and each > now]
+    waits = [*([decision.requeue_after] if decision.requeue_after is not None else []), *(each - now for each in ends)]
+    return replace(decision, status=status, requeue_after=min(waits, default=None))
+
+
+def _decided(view: StageView, now: datetime) -> StageDecision:
     if (recovered := _recovered(view)) is not None:
         return recovered
     asked = view.spec.override.version if view.spec is not None and view.spec.override is not None else ""
@@ -114,7 +131,7 @@ def _cleared(view: StageView, now: datetime) -> StageDecision:
         empty = StageStatus(
             verification=verification.carried(view, "", ""),
             since_time=now,
-            previous=view.status.previous if overrides.has_put(view.status) else stable,
+            previous=view.status.previous if overrides.has_put(view.status) else PreviousVersion.of(stable),
             attempt=view.attempt,
             rejected=view.status.rejected,
             override=view.status.override,
@@ -162,8 +179,8 @@ def _steady(view: StageView, now: datetime) -> StageDecision:
         none = _NO_PODS | {"blocked": None, "draining": ()}
         gone = serving.everything(view, but=_templates(view), keep=kept)
         return StageDecision(status.model_copy(update=none), gone, requeue_after=_until(view))
-    actions = (*serving.workload(view, stable), *serving.routes(view, stable))
-    gone, left = serving.expired(view, [stable], now)
+    actions = (*serving.workload(view, stable), *serving.routes(view, stable), *_warm(view))
+    gone, left = serving.expired(view, [stable, warm.kept(view)], now)
     gone = (*serving.unneeded(view, kept), *gone)
     blocker = (
         _unwell(view, stable)
@@ -195,13 +212,15 @@ def _changing(view: StageView, now: datetime) -> StageDecision:
     # Approvals may last days: the candidate has no pods meanwhile, also when one was withdrawn.
     podless = step.without_pods or step.name == "approval"
     idle = podless and candidate is not None and view.routed != candidate.runtime.identity
-    gone, left = serving.expired(view, [stable, None if idle else candidate], now)
+    starting = None if idle else candidate
+    gone, left = serving.expired(view, [stable, starting, warm.kept(view)], now)
     gone = (*serving.unneeded(view, kept), *gone)
     actions: tuple[Apply | Delete, ...] = ()
     if stable is not None and view.is_served:
         actions = serving.workload(view, stable)
         if step.name not in {"switch", "record"}:
             actions += serving.routes(view, stable)
+        actions += _warm(view, but=starting)
         status = status.model_copy(update=_pods(view, stable))
     elif not view.is_served:
         gone, left = serving.everything(view, but=_templates(view), keep=kept), None
@@ -224,6 +243,12 @@ def _changing(view: StageView, now: datetime) -> StageDecision:
     # Also of the steps that are done: what a gate has passed may end by time.
     waits = [each for each in (left, *(each.requeue_after for each in progress), _until(view)) if each is not None]
     return _acting(view, status, (*actions, *step.actions, *gone), min(waits, default=None))
+
+
+def _warm(view: StageView, but: ServedVersion | None = None) -> tuple[Apply, ...]:
+    """Return what keeps the version displaced last warm, unless it is another one's to start."""
+    what = warm.kept(view)
+    return serving.workload(view, what) if what not in {None, but} else ()
 
 
 def _until(view: StageView) -> timedelta | None:

@@ -23,7 +23,7 @@ from modelyard.errors import ModelyardError
 from modelyard.kube.names import IDENTITY_LABEL, serving_name
 from modelyard.kube.pods import Runtime
 from modelyard.plan import Manifest
-from modelyard.registered_model import build, overrides
+from modelyard.registered_model import build, overrides, window
 from modelyard.registered_model.build import Surroundings
 from modelyard.registered_model.observation import Evidence
 
@@ -129,14 +129,19 @@ class StageView:
             return self._refreshed()
         if version is None or version.digest is None:
             return None
-        failed = {rejection.runtime for rejection in self.status.rejected}
-        previous = self.status.previous
-        if previous is not None and (self.follows_operator or previous.runtime.identity in failed):
-            previous = None
-        for recorded in (self.status.candidate, previous):
+        for recorded in (self.status.candidate, self._restorable):
             if recorded is not None and (recorded.version, recorded.digest) == (version.name, version.digest):
                 return recorded
         return build.served(version.name, version.digest, self.runtime)
+
+    @property
+    def _restorable(self) -> ServedVersion | None:
+        """The version displaced last with its runtime: not one that failed; where the stage follows the operator, inside the window."""
+        previous = self.status.previous
+        if previous is None or previous.runtime.identity in {rejection.runtime for rejection in self.status.rejected}:
+            return None
+        is_inside = self.window_end is not None and self.now < self.window_end
+        return None if self.follows_operator and not is_inside else previous.served
 
     @property
     def subject(self) -> ServedVersion | None:
@@ -181,9 +186,25 @@ class StageView:
 
     @property
     def returns(self) -> bool:
-        """Whether the version is the one displaced last, byte for byte: it held the stage before."""
+        """Whether the version is the one displaced last, which comes back without what it was asked before."""
         previous, wanted = self.status.previous, self.wanted
-        return previous is not None and wanted is not None and (previous.version, previous.digest) == (wanted.version, wanted.digest)
+        if previous is None or wanted is None or (previous.version, previous.digest) != (wanted.version, wanted.digest):
+            return False
+        return window.is_open(self.spec, self.status, self.window_end, self.now, is_routed=self.is_routed)
+
+    @cached_property
+    def window_end(self) -> datetime | None:
+        """When the window of the version displaced last ends, past or to come; None: there is none, or the stage has rejected it."""
+        previous = self.status.previous
+        if previous is None or self.has_rejected(previous):
+            return None
+        return window.end(self.spec, self.name, self.status, self.versions.get(previous.version))
+
+    def has_rejected(self, what: ServedVersion) -> bool:
+        """Tell whether a rejection is in force for what was or is to be served."""
+        if self.spec is None:
+            return False
+        return rejection_of(self.spec, self.status, what.version, what.digest, what.runtime.identity) is not None
 
     @cached_property
     def rejection(self) -> Rejection | None:
@@ -242,6 +263,8 @@ def rejection_of(stage: Stage, status: StageStatus, version: str, digest: str, r
 
 _FREE = frozenset({"replicas", "autoscaling", "resources", "nodeSelector", "tolerations"})
 """Fields of a stage's serving that the policies leave free (charts/modelyard/templates/policies/_promote.tpl)."""
+_NO_CONDITION = frozenset({"version", "requestedBy", "attempt", "override", "reverify", "rollback"})
+"""Fields of a stage that are no condition on a version."""
 _ALWAYS: dict[str, object] = {"nodeSelector": {}, "tolerations": []}
 """Of these the first releases hashed what the spec said: a stage that said nothing keeps its hash."""
 
@@ -249,12 +272,12 @@ _ALWAYS: dict[str, object] = {"nodeSelector": {}, "tolerations": []}
 def spec_hash(stage: Stage) -> str:
     """Return the hash of what a rejection depends on.
 
-    That is the stage without version, requestedBy, attempt, override, reverify, and of its serving without what
-    may be changed without `promote`: who may not promote lifts no rejection.
+    That is the stage without `_NO_CONDITION`, and of its serving without what may be changed without
+    `promote`: who may not promote lifts no rejection.
     """
     spec = stage.model_dump(mode="json", by_alias=True, exclude_none=True)
     serving = {key: value for key, value in spec.pop("serving", {}).items() if key not in _FREE} | _ALWAYS
-    rest = {key: value for key, value in spec.items() if key not in {"version", "requestedBy", "attempt", "override", "reverify"}}
+    rest = {key: value for key, value in spec.items() if key not in _NO_CONDITION}
     return hashlib.sha256(json.dumps(rest | {"serving": serving}, sort_keys=True).encode()).hexdigest()[:16]
 
 

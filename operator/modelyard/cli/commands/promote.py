@@ -10,7 +10,7 @@ from modelyard.cli.commands.session import Session, now, opened
 from modelyard.cli.options import Where
 from modelyard.cli.views.history import before
 from modelyard.cli.views.history import change as drawn
-from modelyard.client import oneself, overriding, retrying
+from modelyard.client import oneself, overriding, retrying, returning
 from modelyard.client.errors import NotFound
 from modelyard.client.kube import Manifest
 from modelyard.client.progress import asked_for
@@ -57,6 +57,8 @@ def rollback(where: Where, name: str, stage: str, version: str | None, asked: As
             raise NotFound(f"{stage} of {model.key} has held no other version before; name one with --to.", name=stage)
         why = "it still holds the stage" if is_changing else "it held the stage before"
         session.screen.tell(Text(f"Back to {version}: {why}."))
+    if (how := returning.said(model, stage, version, now())) is not None:
+        session.screen.tell(Text(how))
     _change(session, model, stage, version, asked)
 
 

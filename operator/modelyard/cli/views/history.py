@@ -7,7 +7,8 @@ from rich.text import Text
 
 from modelyard.api.registered_model import HistoryEntry, Outcome, RegisteredModel, StageStatus
 from modelyard.cli.views.gates import asked_line
-from modelyard.client.gates import asked, returns
+from modelyard.client.gates import asked
+from modelyard.client.returning import returns
 from modelyard.client.table import Cell, table
 from modelyard.client.text import lasted, short_digest, short_image, size
 
@@ -89,6 +90,6 @@ def change(model: RegisteredModel, stage: str, version: str | None, now: datetim
         elif name:
             lines.append(Text(f"  {does:<5}  {name}: not registered yet; the stage waits for it", style="yellow"))
     if is_asked and version is not None:
-        gates = asked_line(asked(model, stage), returns=version if returns(model, stage, version) else None)
+        gates = asked_line(asked(model, stage), returns=version if returns(model, stage, version, now) else None)
         lines += [gates] if gates else []
     return Text("\n").join(lines)

@@ -15,7 +15,7 @@ from modelyard.cli.views import gates as gate_views
 from modelyard.cli.views import runs as run_views
 from modelyard.cli.views.steps import roll_out, step_lines
 from modelyard.cli.views.text import bar, standing, style_of
-from modelyard.client import overriding, verifying
+from modelyard.client import overriding, returning, verifying
 from modelyard.client.gates import gates_of
 from modelyard.client.progress import asked_for, moving_steps, stage_blocker
 from modelyard.client.table import Cell
@@ -109,6 +109,8 @@ def _stage(root: Tree, model: RegisteredModel, name: str, now: datetime, *, wide
         branch.add(Text.assemble("traffic  ", bar(percent, 10), f" {percent}% {version}  ", (pods, style), f"  {stage.url}"))
     if stage.version and not stage.url:
         branch.add(Text("not served: its serving has replicas 0", style="dim"))
+    if (kept := returning.warm(model, name, now)) is not None:
+        branch.add(Text(f"kept     {kept}", style="dim"))
     if (overridden := overriding.standing(model, name, now)) is not None:
         branch.add(Text.assemble("override ", (overridden, "yellow")))
     blocker = stage_blocker(model, name)

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from modelyard.api.gates import Gate, Verdict
 from modelyard.api.registered_model import GateStatus, RegisteredModel, StageStatus, VersionStatus
+from modelyard.registered_model import window
 from modelyard.registered_model.gates import approvals, dataset, incumbent, metric, signature, soak, tries
 from modelyard.registered_model.gates.judged import Judged, erroneous, hash_of, pending
 from modelyard.registered_model.view import StageView, holder_of, rejection_of
@@ -138,11 +139,12 @@ def _said(gate: Gate, view: StageView, version: VersionStatus, now: datetime) ->
     return _KINDS[gate.kind].judge(gate, view, version, now)
 
 
-def open_gates(model: RegisteredModel, stage: str, version: VersionStatus) -> tuple[Gate, ...]:
+def open_gates(model: RegisteredModel, stage: str, version: VersionStatus, now: datetime) -> tuple[Gate, ...]:
     """Return the gates of a stage that are to be asked about a version: what is read for them is evidence."""
     spec, status = model.spec.stages[stage], model.status.stages.get(stage) or StageStatus()
-    held = status.previous
-    if status.version == version.name or (held is not None and (held.version, held.digest) == (version.name, version.digest)):
+    held, ends = status.previous, window.end(spec, stage, status, version)
+    is_held = held is not None and (held.version, held.digest) == (version.name, version.digest)
+    if status.version == version.name or (is_held and window.is_open(spec, status, ends, now)):
         return ()
     runtime = status.candidate.runtime.identity if status.candidate is not None else None
     return tuple(gate for gate in spec.gates if _remembered(gate, model, stage, version, runtime) is None)
