@@ -272,7 +272,8 @@ def measure(rounds: int, console: Console) -> Samples:
                 samples.add(subject, sample)
                 console.say(
                     f"rollout {number + 1}/{rounds}: {subject}: first answer {sample['apply']:.2f} s after apply, of a new version "
-                    f"{sample['promotion']:.2f} s after the patch, of the one before {sample['rollback']:.2f} s; {sample['lost']:.0f} of {sample['sent']:.0f} requests lost"
+                    f"{sample['promotion']:.2f} s after the patch, of the one before {sample['rollback']:.2f} s;"
+                    f" {sample['lost']:.0f} of {sample['sent']:.0f} requests lost"
                 )
     return Samples({subject: samples.by_subject[subject] for subject in (OURS, BARE)})
 

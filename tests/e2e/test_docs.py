@@ -37,6 +37,7 @@ SAYS = {
         r"^production: Nothing declares the version v9\.",
     ],
     "how-to/freeze.md": [r"^v2 waits: the stage is frozen until .* UTC \(audit\)\. v1 is still serving\."],
+    "how-to/rollback.md": [r"^v1 is warm until 20", r"v1 warm until 20", r"^live: v2 -> v1 RolledBack$"],
     "how-to/verify.md": [
         r"^trusted: v2 is verified\.$",
         r"^verify ended with 1$",

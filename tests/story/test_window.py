@@ -1,4 +1,4 @@
-"""The window of a rollback, as a life: the version displaced last stays warm, comes back by one change of the Service, and goes at the end."""
+"""The window of a rollback, as a life: the version displaced last stays warm and comes back at once, and its pods go at the end."""
 
 from __future__ import annotations
 
