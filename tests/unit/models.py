@@ -101,12 +101,11 @@ def stage_of(
 ) -> RegisteredModel:
     """Return a model whose stage production asks for `version`, and is held since so long ago.
 
-    Of the rest `serving`, `attempt`, `from`, `override`, `requestedBy`, `reverify` and `asked` (its gates) are the spec's,
-    everything else the stage's status.
+    Of the rest `serving`, `attempt`, `from`, `override`, `reason`, `requestedBy`, `reverify` and `asked` (its gates) are the
+    spec's, everything else the stage's status.
     """
-    wanted = {
-        name: more.pop(name) for name in ("serving", "attempt", "asked", "from", "override", "requestedBy", "reverify") if name in more
-    }
+    ours = ("serving", "attempt", "asked", "from", "override", "reason", "requestedBy", "reverify")
+    wanted = {name: more.pop(name) for name in ours if name in more}
     wanted |= {"gates": wanted.pop("asked")} if "asked" in wanted else {}
     model = registered_model(stages={"production": {"version": version} | wanted}, about={"generation": 7})
     held: dict[str, Any] = {}
