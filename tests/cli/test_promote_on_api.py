@@ -27,7 +27,7 @@ def test_a_promotion_is_one_patch_and_is_followed_to_its_end(side: Side, person:
     assert f"{side.namespace}/fraud  production: v2 → v1" in done.stdout
     assert done.stdout.splitlines()[-1] == "production holds v1."
     after = side.get("RegisteredModel", "fraud")
-    assert after["metadata"]["annotations"]["reason.modelyard.io/production"] == "v1: v2 is too slow"
+    assert after["spec"]["stages"]["production"]["reason"] == "v2 is too slow"
     assert after["metadata"]["generation"] == fraud["metadata"]["generation"] + 1
 
 
@@ -96,7 +96,7 @@ def test_what_holds_the_stage_already_is_not_written_again(side: Side, person: P
 
 
 def test_a_rollback_goes_to_the_version_before_and_forgets_the_reason_of_the_last_change(side: Side, person: Person, fraud: Manifest):
-    side.patch("RegisteredModel", "fraud", {"metadata": {"annotations": {"reason.modelyard.io/production": "v2: better"}}})
+    side.patch("RegisteredModel", "fraud", {"spec": {"stages": {"production": {"reason": "better"}}}})
 
     def operator(there: Side) -> None:
         until(lambda: asked_for(there, "v1"), "v1 is asked for")
@@ -105,7 +105,7 @@ def test_a_rollback_goes_to_the_version_before_and_forgets_the_reason_of_the_las
     with side.meanwhile("RegisteredModel", "fraud", operator):
         seen = person.sees("rollback", "fraud", "--stage", "production")
     assert seen.startswith("Back to v1: it held the stage before.\n")
-    assert "reason.modelyard.io/production" not in side.get("RegisteredModel", "fraud")["metadata"].get("annotations", {})
+    assert "reason" not in side.get("RegisteredModel", "fraud")["spec"]["stages"]["production"]
 
 
 def test_a_rollback_says_whether_the_version_is_warm_and_what_it_is_asked_when_its_window_is_over(

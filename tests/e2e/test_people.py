@@ -146,5 +146,5 @@ def test_an_override_that_ends_leaves_what_it_put_there_until_a_person_decides(t
         result = load.end()
     assert result.lost == 0, result.errors
     outcomes = [(each["outcome"], each["to"]) for each in tenant.status("RegisteredModel")["history"]]
-    assert outcomes == [("Promoted", "v1"), ("Overridden", "v2"), ("RolledBack", "v1")]
+    assert outcomes == [("Promoted", "v1"), ("Overridden", "v2"), ("OverrideEnded", "v2"), ("RolledBack", "v1")]
     tenant.wait("events say so", lambda: len(tenant.events("Overridden")) == 1 and tenant.events("OverrideEnded"))

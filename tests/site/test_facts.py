@@ -47,7 +47,7 @@ def test_alerts_name_metrics_that_are_there():
 
 def test_labels_and_annotations_are_those_of_the_code():
     rows = re.findall(r"^\| [A-Za-z, ]+ \| (?:annotation|label) `([^`]+)`", table("Labels and annotations", REFERENCE), re.MULTILINE)
-    ours = {names.ADOPT_ANNOTATION, f"{names.REASON_ANNOTATION}<stage>", names.HEARTBEAT_ANNOTATION, names.ALLOW_CODE_LABEL}
+    ours = {names.ADOPT_ANNOTATION, names.HEARTBEAT_ANNOTATION, names.ALLOW_CODE_LABEL}
     assert set(rows) == ours | {"kueue.x-k8s.io/queue-name"}
     for label in (names.RUN_LABEL, names.MODEL_LABEL, names.STAGE_LABEL, names.VERSION_LABEL):
         assert f"`{label}`" in REFERENCE

@@ -149,7 +149,9 @@ async def an_override_of_a_minute_ends(world: World) -> None:
     await world.run()
     assert world.serving("fraud-production") == "v2"
     told = [each[2] for each in world.cluster.events if each[2].startswith("Overrid")]
-    assert told == ["Overridden", "OverrideEndsSoon", "OverrideEnded"], "one event for each"
+    assert told == ["Overridden", "OverrideEndsSoon", "OverrideEnded", "OverrideEnded"], (
+        "one event for each, and of the end also what to do"
+    )
 
 
 @STORIES.reaching("RegisteredModel ScaledToZero")

@@ -74,7 +74,7 @@ def test_it_ends_refreshed_with_the_verdict_about_the_new_runtime(undisturbed: U
     found = undisturbed.end
     assert found["stage"] == ("v1", NEWER.image, 2, None)
     assert (found["ready"], found["gates"]) == (("True", "Serving"), [("integration", "Pass")])
-    assert found["history"] == [("v1", "Promoted"), ("v1", "Refreshed")]
+    assert found["history"] == [("v1", "Promoted"), ("v1", "Rejected"), ("v1", "Refreshed")]
     assert (found["services"], found["jobs"], len(found["deployments"])) == (["fraud-production"], [], 1)
 
 

@@ -94,7 +94,7 @@ def test_it_ends_with_both_verdicts_and_nothing_left_over(undisturbed: Undisturb
     found = undisturbed.end
     assert found["stage"] == ("v2", 1, None, ["admit", "trial", "start", "switch", "record"])
     assert [each[:2] for each in found["gates"]] == [("answers", "Pass"), ("integration", "Pass"), ("signed", "Pass")]
-    assert found["history"] == [(None, "v1"), ("v1", "v2")]
+    assert found["history"] == [(None, "v1"), ("v1", "v2"), ("v1", "v2")], "rejected first"
     assert (found["serving"], found["services"]) == ("v2", ["fraud-production"])
     assert "Job" not in found["left"]
 

@@ -1,21 +1,39 @@
-"""Why a stage changed hands, as the history says it."""
+"""What the history says of a stage that changes, and of one that does not."""
 
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from modelyard.api.history import NAMES, HistoryEntry, Outcome
+from modelyard.api.registered_model import Rejection
+from modelyard.registered_model.history import event
+from modelyard.registered_model.observation import Evidence
+from modelyard.registered_model.overrides import ended
+from modelyard.registered_model.view import spec_hash
+from tests.unit.builders import NOW
 from tests.unit.model_world import World
+from tests.unit.models import A, B, after, decided, pods_of, served, stage_of
+from tests.unit.test_approvals import says
+from tests.unit.test_registered_model_override import HOUR, PODS, VERSIONS, overridden, override, settled, spec
+
+QUALITY = {"name": "quality", "metric": {"name": "accuracy", "atLeast": "0.9"}}
+PEOPLE = {"name": "people", "approvals": {"atLeast": 1, "expireAfter": "7d"}}
 
 
-def test_the_history_says_why_if_it_was_said_of_this_very_change():
+def entry_of(decision: Any) -> HistoryEntry:
+    """The entry that a decision makes."""
+    assert decision.entry is not None, "the history gains nothing"
+    return HistoryEntry.model_validate(decision.entry.model_dump(by_alias=True))
+
+
+def test_a_reason_is_told_of_one_change_and_not_of_the_next():
     world = World(stages={"production": {"version": "v1"}})
     world.settle()
-    for version, why in (
-        ("v2", "v2: better on the holdout"),
-        ("v1", None),
-        ("v2", None),
-        (None, "none: retired \x1b[31m"),
-        ("v1", "v2: of another"),
-    ):
-        if why:
-            world.annotate(**{"reason.modelyard.io/production": why})
-        world.edit(production=version)
+    told = [("v2", "better on the holdout"), ("v1", None), ("v2", None), (None, "retired \x1b[31m"), ("v1", "needed"), ("v2", "needed")]
+    for version, why in told:
+        world.edit(production={"version": version} | ({"reason": why} if why else {}))
         world.settle()
     assert [(entry.to, entry.reason) for entry in world.model.status.history] == [
         ("v1", None),
@@ -23,5 +41,115 @@ def test_the_history_says_why_if_it_was_said_of_this_very_change():
         ("v1", None),
         ("v2", None),
         (None, "retired"),
-        ("v1", None),
+        ("v1", "needed"),
+        ("v2", None),
     ]
+
+
+def test_the_reason_of_a_change_that_was_rejected_is_told_when_it_succeeds():
+    world = World(stages={"production": {"version": "v1"}})
+    world.settle()
+    world.edit(production={"version": "v3", "reason": "faster"})
+    world.settle()
+    assert world.model.status.history[-1].outcome == "Rejected"
+    world.broken.clear()
+    world.edit(production={"attempt": 1})
+    world.settle()
+    assert [(entry.outcome, entry.reason) for entry in world.model.status.history][-1] == ("Promoted", "faster")
+
+
+def test_what_a_reason_says_lifts_no_rejection():
+    assert spec_hash(stage_of("va", reason="x").spec.stages["production"]) == spec_hash(stage_of("va").spec.stages["production"])
+
+
+def test_a_promotion_says_who_asked_who_approved_and_what_the_gates_said():
+    model = stage_of("vb", holds=A, candidate=served(B), asked=[PEOPLE], requestedBy="rita@example.com", start_time=NOW - HOUR)
+    seen: dict[str, Any] = {"versions": (A, B), "evidence": Evidence(approvals=(says("bob"),))}
+    model = after(model, decided(model, *pods_of(model, A, routed=True), **seen))
+    routed = (*pods_of(model, A), *pods_of(model, B, routed=True))
+    made = entry_of(decided(model, *routed, **seen))
+    assert (made.outcome, made.from_, made.to, made.duration_seconds) == ("Promoted", "va", "vb", 3600)
+    assert (made.requested_by, made.approved_by, made.gates) == ("rita@example.com", "bob", "people Pass")
+
+
+def test_a_rejection_is_in_the_history_with_its_figures():
+    model = stage_of("vb", holds=A, candidate=served(B), asked=[PEOPLE], requestedBy="rita")
+    no = Evidence(approvals=(says("olga", decision="Reject", comment="no tests"),))
+    decision = decided(model, *pods_of(model, A, routed=True), versions=(A, B), evidence=no)
+    made = entry_of(decision)
+    assert (made.outcome, made.from_, made.to, made.digest) == ("Rejected", "va", "vb", B.digest)
+    assert made.reason == "GateFailed: people: rejected by olga: no tests."
+    assert (made.requested_by, made.approved_by, made.gates) == ("rita", None, "people Fail")
+
+
+@pytest.mark.parametrize(("desired", "outcomes"), [("va", ["Aborted"]), ("vc", ["Aborted"]), (None, ["Aborted", "Cleared"])])
+def test_a_candidate_that_is_given_up_is_in_the_history(desired: str | None, outcomes: list[str]):
+    model = stage_of(desired, holds=A, candidate=served(B), requestedBy="rita", reason="wrong data")
+    found = []
+    for _ in outcomes:
+        decision = decided(model, *pods_of(model, A, routed=True))
+        found.append(entry_of(decision))
+        model = after(model, decision)
+    assert [made.outcome for made in found] == outcomes
+    made = found[0]
+    assert (made.from_, made.to, made.digest, made.runtime) == ("va", "vb", B.digest, served(B).runtime)
+    assert (made.reason, made.requested_by) == ("wrong data", "rita")
+
+
+def test_an_override_that_ends_is_in_the_history_once():
+    model = overridden()
+    model = after(model, decided(model, *PODS["A"], *PODS["B"], versions=VERSIONS))
+    late = NOW + 2 * HOUR
+    made = entry_of(decided(model, *PODS["B"], versions=VERSIONS, now=late))
+    assert (made.outcome, made.from_, made.to, made.duration_seconds) == ("OverrideEnded", "vb", "vb", None)
+    model, kept = settled(model, *PODS["B"], now=late)
+    assert kept.entry is None
+    assert kept.status.blocked is not None
+    # Set again it is another override, and ends again.
+    again = spec(model, override=override(until=4 * HOUR))
+    again, _ = settled(again, *PODS["B"], now=late)
+    assert entry_of(decided(spec(again), *PODS["B"], versions=VERSIONS, now=late)).outcome == "OverrideEnded"
+
+
+def test_an_override_whose_end_is_moved_has_not_ended():
+    model = spec(overridden(), override=override(until=3 * HOUR))
+    decision = decided(model, *PODS["B"], versions=VERSIONS, now=NOW)
+    assert (decision.record, decision.entry) == (True, None)
+
+
+def test_one_that_is_removed_and_set_again_as_it_was_ends_again():
+    model = after(overridden(), decided(spec(overridden()), *PODS["B"], versions=VERSIONS))
+    assert model.status.stages["production"].override is not None
+    assert model.status.stages["production"].override.ended
+    model = after(model, decided(spec(model, override=override()), *PODS["B"], versions=VERSIONS))
+    stage = spec(model).spec.stages["production"]
+    assert ended(stage, model.status.stages["production"], NOW) is not None
+
+
+def test_what_gates_said_fits_its_field():
+    many = [QUALITY | {"name": f"gate-of-a-long-name-{number}"} for number in range(8)]
+    model = stage_of("vb", holds=A, candidate=served(B), asked=many)
+    made = entry_of(decided(model, *pods_of(model, A, routed=True), versions=(A, B), evidence=Evidence(runs={"r": None})))
+    assert made.gates is not None
+    assert len(made.gates) <= NAMES
+    assert made.gates.endswith(" more")
+
+
+@pytest.mark.parametrize("outcome", list(Outcome))
+def test_each_outcome_has_an_event_with_the_digest_of_its_object(outcome: Outcome):
+    runtime = served(B).runtime
+    made = HistoryEntry(time=NOW, stage="production", from_="va", to="vb", runtime=runtime, outcome=outcome, reason="x", record=7)
+    told = event(made, "sha256:" + "0" * 64)
+    assert told.reason == outcome
+    assert told.message.startswith("production")
+    assert told.message.endswith(f"(record 7, sha256:{'0' * 64})")
+
+
+def test_a_rejection_that_is_known_is_no_news():
+    model = stage_of("vb", holds=A, candidate=served(B))
+    known = Rejection(
+        version="vb", digest=str(B.digest), spec_hash=spec_hash(model.spec.stages["production"]), reason="x", message="", time=NOW
+    )
+    model = stage_of("vb", holds=A, candidate=served(B), rejected=(known,))
+    decision = decided(model, *pods_of(model, A, routed=True))
+    assert (decision.record, decision.entry) == (True, None)

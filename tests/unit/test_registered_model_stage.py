@@ -130,6 +130,7 @@ def test_clearing_ends_a_promotion_too():
     there = (*pods_of(stage_of("va"), A, routed=True), *pods_of(stage_of("va"), B))
     cleared = after(model, decided(model, *there))
     assert cleared.status.stages["production"].candidate is None
+    cleared = after(cleared, decided(cleared, *there))
     assert [words.split("/")[0] for words in does(decided(cleared, *there))].count("delete Deployment") == 2
 
 

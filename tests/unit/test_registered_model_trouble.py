@@ -56,11 +56,11 @@ def test_it_is_tried_once_and_again_when_attempt_is_raised_or_the_stage_changes(
 
 def test_back_to_the_old_version_all_is_well_again():
     world = holding("v1")
-    before, uids = world.told(), world.uids()
+    (history, *before), uids = world.told(), world.uids()
     for version in (BROKEN, "v1"):
         world.edit(production=version)
         world.settle()
-    assert world.told() == before
+    assert world.told() == ([*history, ("production", "v1", BROKEN, "Rejected")], *before)
     assert world.uids() == uids
     status = world.status("production")
     assert (status.candidate, status.blocked, status.start_time) == (None, None, None)

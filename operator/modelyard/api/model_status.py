@@ -9,6 +9,7 @@ from pydantic import Field
 from modelyard.api.base import Name, Schema, Status, cut
 from modelyard.api.blocker import Blocker, VersionBlocker
 from modelyard.api.gates import GATES, Verdict
+from modelyard.api.history import HistoryEntry, ModelRuntime, Outcome, RecordStatus
 from modelyard.api.rules import listed
 from modelyard.api.verification import Verification
 
@@ -16,7 +17,6 @@ __all__ = [
     "DETAIL",
     "DOES",
     "PLANNED",
-    "REJECTED",
     "REMEMBERED",
     "STAGES",
     "Draining",
@@ -31,6 +31,7 @@ __all__ = [
     "OverrideStatus",
     "PlannedStep",
     "PreviousVersion",
+    "RecordStatus",
     "RegisteredModelStatus",
     "Rejection",
     "ServedVersion",
@@ -52,16 +53,6 @@ PLANNED = 24
 """Rows of a plan."""
 DOES = 112
 """Characters of what a row of a plan says."""
-
-
-class ModelRuntime(Schema):
-    """What a version is served with."""
-
-    image: Annotated[str, Field(max_length=384, description="Image of the model server.")]
-    revision: Annotated[int, Field(ge=0, description="Number of the pod's shape; the operator raises it when its meaning changes.")]
-    identity: Annotated[
-        str, Field(max_length=8, description="Eight hex digits of version, digest, image and revision; a label of the serving objects.")
-    ]
 
 
 class OperatorRuntime(Schema):
@@ -251,6 +242,7 @@ class OverrideStatus(Schema):
         bool | None,
         Field(description="It ends within the hour, or within a tenth of its time if that is less; an event has said so."),
     ] = None
+    ended: Annotated[bool | None, Field(description="It has ended, or was removed, while its version served; the history says so.")] = None
 
 
 class Draining(Schema):
@@ -306,49 +298,6 @@ class StageStatus(Schema):
         return ServedVersion(version=self.version, digest=self.digest, runtime=self.runtime)
 
 
-class Outcome(StrEnum):
-    """How a change of a stage ended."""
-
-    PROMOTED = "Promoted"
-    ROLLED_BACK = "RolledBack"
-    """The version had held the stage before."""
-    REFRESHED = "Refreshed"
-    """The same version, with another runtime."""
-    CLEARED = "Cleared"
-    """No version is effective now."""
-    OVERRIDDEN = "Overridden"
-    """An override put the version there, without gates."""
-
-
-REJECTED = "Rejected"
-"""How a change ended that the stage did not take; the history has no entry of it."""
-
-
-class HistoryEntry(Schema):
-    """One change of a stage."""
-
-    time: Annotated[datetime, Field(description="When the new version became effective.")]
-    stage: Annotated[str, Field(max_length=30, description="The stage.")]
-    from_: Annotated[Name | None, Field(alias="from", description="The version before; absent if there was none.")] = None
-    to: Annotated[Name | None, Field(description="The version since; absent if the stage was cleared.")] = None
-    digest: Annotated[str | None, Field(max_length=71, description="Digest of the version since.")] = None
-    runtime: Annotated[ModelRuntime | None, Field(description="What serves the version since.")] = None
-    outcome: Annotated[
-        Outcome,
-        Field(
-            description="Promoted; RolledBack: the version had held the stage before; Refreshed: the same version with another runtime;"
-            " Cleared: no version is effective. Overridden: an override put the version there, without gates."
-        ),
-    ]
-    duration_seconds: Annotated[
-        int | None, Field(ge=0, description="Seconds from the change of the spec until the new version was effective.")
-    ] = None
-    reason: Annotated[
-        str | None,
-        Field(max_length=256, description="Why, as the user who changed the stage wrote it: annotation reason.modelyard.io/<stage>."),
-    ] = None
-
-
 class PlannedStep(Schema):
     """What a change that `dryRun` holds would do, or waits for, in one step."""
 
@@ -386,4 +335,5 @@ class RegisteredModelStatus(Status):
     history: Annotated[
         tuple[HistoryEntry, ...], Field(max_length=50, description="The last 50 changes, oldest first.", json_schema_extra=listed())
     ] = ()
+    record: Annotated[RecordStatus | None, Field(description="The whole history, as it is stored in S3.")] = None
     summary: Annotated[str, Field(max_length=512, description="Stages and their versions in one line.")] = ""

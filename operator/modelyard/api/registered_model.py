@@ -9,9 +9,9 @@ from pydantic import Field
 from modelyard.api.base import DeletionPolicy, Name, Resource, Schema, Tags, UserName
 from modelyard.api.freeze import FREEZES, Freeze
 from modelyard.api.gates import GATES, Gate, Verdict
+from modelyard.api.history import WHY
 from modelyard.api.model_reason import ModelReason
 from modelyard.api.model_status import (
-    REJECTED,
     STAGES,
     Draining,
     GateStatus,
@@ -25,6 +25,7 @@ from modelyard.api.model_status import (
     OverrideStatus,
     PlannedStep,
     PreviousVersion,
+    RecordStatus,
     RegisteredModelStatus,
     Rejection,
     ServedVersion,
@@ -40,7 +41,6 @@ from modelyard.api.verification import Reverify, Verification
 
 __all__ = [
     "OVERRIDE_LASTS",
-    "REJECTED",
     "Autoscaling",
     "Draining",
     "Drift",
@@ -60,6 +60,7 @@ __all__ = [
     "OverrideStatus",
     "PlannedStep",
     "PreviousVersion",
+    "RecordStatus",
     "RegisteredModel",
     "RegisteredModelSpec",
     "RegisteredModelStatus",
@@ -182,6 +183,13 @@ class Stage(Schema):
         Field(
             description="Who asks for the version: the user who changes it. Their approval is not counted. Needed with the gate approvals."
             " Accounts that the chart names (policies.requesterAccounts), such as a GitOps controller's, may write another user."
+        ),
+    ] = None
+    reason: Annotated[
+        str | None,
+        Field(
+            max_length=WHY,
+            description="Why the stage changes, for the history. It is told of one change: left standing, it is not repeated for the next.",
         ),
     ] = None
     attempt: Annotated[

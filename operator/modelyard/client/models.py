@@ -152,7 +152,14 @@ class Models(People):
         return self.get(name).versions()
 
     def set_stage(
-        self, name: str, version: str | None, stage: str, *, seconds: float = 900, seen: waiting.Watching | None = None
+        self,
+        name: str,
+        version: str | None,
+        stage: str,
+        *,
+        reason: str = "",
+        seconds: float = 900,
+        seen: waiting.Watching | None = None,
     ) -> ModelHandle:
         """Let a version hold a stage, and wait until it does: served, and moved in MLflow. The same call takes it back.
 
@@ -160,6 +167,7 @@ class Models(People):
             name: The model.
             version: The version; None clears the stage, and nothing is served.
             stage: The stage, such as production; it is made if it is not there.
+            reason: Why, at most 256 characters; kept in the history. The reason of an earlier change is removed.
             seconds: How long to wait; 0: not at all.
             seen: Called with every state of the model, for a display. In a notebook a bar shows it, if absent.
 
@@ -171,7 +179,7 @@ class Models(People):
 
         """
         there = self.get(name).object
-        asked = {"version": version} | oneself.requester(self._kube, there, stage)
+        asked = {"version": version, "reason": reason or None} | oneself.requester(self._kube, there, stage)
         if stage in there.spec.stages and there.spec.stages[stage].version == version:
             asked |= overriding.back(there, stage)
         patch = {"spec": {"stages": {stage: asked}}}

@@ -10,7 +10,7 @@ from prometheus_client.registry import Collector
 
 from modelyard.api.conditions import EngineReason
 from modelyard.api.kinds import KINDS
-from modelyard.api.registered_model import REJECTED, Outcome
+from modelyard.api.registered_model import Outcome
 from modelyard.cache import Cache
 from modelyard.controller import Ended
 from modelyard.engine.promotion_metrics import OTHER as _OTHER
@@ -30,7 +30,6 @@ Place = tuple[str, str, str]
 _REASONS = {kind.resource.KIND: {*kind.reasons, *EngineReason} for kind in KINDS}
 """What a condition may give for a reason. A status may have been written by others: any other text is `_other`."""
 
-_OUTCOMES = (*Outcome, REJECTED)
 _CLOUD_EVENTS = ("delivered", "refused", "dropped")
 _LONG = (5.0, 15.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0, 4 * 3600.0, 24 * 3600.0, 7 * 24 * 3600.0)
 _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -85,7 +84,7 @@ class Metrics:
             buckets=_LONG,
             registry=self.registry,
         )
-        for outcome in _OUTCOMES:  # an alert on an increase sees the first one too
+        for outcome in Outcome:  # an alert on an increase sees the first one too
             self._promotions.labels(outcome)
         self.leader = Gauge("modelyard_leader", "1 when this process holds the lease.", registry=self.registry)
 

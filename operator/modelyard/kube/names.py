@@ -28,7 +28,6 @@ __all__ = [
     "NAME_TAG",
     "OUR_TAGS",
     "PODS_SECRET",
-    "REASON_ANNOTATION",
     "RUN_LABEL",
     "STAGES_TAG",
     "STAGE_LABEL",
@@ -68,8 +67,6 @@ GATE_LABEL = "modelyard.io/gate"
 COMPONENT_LABEL = "app.kubernetes.io/component"
 ALLOW_CODE_LABEL = "modelyard.io/allow-code-models"
 ADOPT_ANNOTATION = "modelyard.io/adopt"
-REASON_ANNOTATION = "reason.modelyard.io/"
-"""And the stage's name; the value is the version (`none` for a stage that is cleared), a colon, and why."""
 HEARTBEAT_ANNOTATION = "modelyard.io/heartbeat"
 APPLIED_ANNOTATION = "modelyard.io/applied"
 """On each owned object: a hash of the fields with which it was last applied (`kube.applied`)."""

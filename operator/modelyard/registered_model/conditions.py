@@ -156,7 +156,7 @@ def registering() -> tuple[Condition, ...]:
 
 
 def changed(entries: tuple[HistoryEntry, ...]) -> tuple[Condition, ...]:
-    """Return the conditions when stages have just changed."""
+    """Return the conditions when stages have just changed hands."""
     said = " ".join(f"{each.stage}: {each.to or 'nothing'} is effective instead of {each.from_ or 'nothing'}." for each in entries)
     return progressing(Reason.PROMOTING, said)
 

@@ -133,8 +133,8 @@ def _stage_names(model: RegisteredModel, seen: Observation) -> list[str]:
 def _recording(model: RegisteredModel, status: RegisteredModelStatus, decisions: Mapping[str, StageDecision]) -> ModelPlan:
     """Write the status first: what a stage holds is recorded before the registry follows."""
     entries = tuple(decision.entry for decision in decisions.values() if decision.entry)
-    if entries:
-        said = (*conditions.changed(entries), conditions.following(Reason.PROMOTING))
+    if effective := tuple(made for made in entries if made.outcome.took_effect):
+        said = (*conditions.changed(effective), conditions.following(Reason.PROMOTING))
     elif all(decision.quiet or _goes_on(model, name, decision) for name, decision in decisions.items() if decision.record):
         # A verdict: the next round says what comes of it, so that no Event tells of what is in between.
         said = model.status.conditions

@@ -1,26 +1,82 @@
-"""The entry that the history gains when a stage changes, and what is counted of it. Pure.
+"""The entries that the history gains when a stage changes or does not, the Events about them, and what is counted. Pure.
 
-The history is for people: no rule reads it.
+The history is for people: no rule reads it. How its entries get into S3 is `record`'s.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-from modelyard.api.registered_model import REJECTED, HistoryEntry, Outcome, ServedVersion
+from modelyard.api.approvals import Asked, heard
+from modelyard.api.history import NAMES, USER, WHY
+from modelyard.api.model_approval import Decision
+from modelyard.api.registered_model import GateStatus, HistoryEntry, Outcome, Rejection, ServedVersion, StageStatus
 from modelyard.api.text import printable
 from modelyard.controller import Ended
-from modelyard.kube.names import REASON_ANNOTATION
 from modelyard.plan import Event, Manifest
+from modelyard.registered_model.gates.judging import asks_people
 from modelyard.registered_model.view import StageView
 
-__all__ = ["LENGTH", "ended", "entry", "event"]
+__all__ = ["LENGTH", "aborted", "ended", "entry", "event", "override_ended", "rejected"]
 
 LENGTH = 50
-_REASON = 256
 
 
-def entry(view: StageView, to: ServedVersion | None, now: datetime) -> HistoryEntry:
-    """Return the entry for a stage whose effective version becomes `to`; None: it is cleared."""
+# --- entries --------------------------------------------------------------------------------------
+def entry(view: StageView, to: ServedVersion | None, now: datetime, gates: tuple[GateStatus, ...] = ()) -> HistoryEntry:
+    """Return the entry for a stage whose effective version becomes `to`; None: it is cleared.
+
+    Args:
+        view: The stage as it was before.
+        to: What becomes effective.
+        now: The moment.
+        gates: What its gates said.
+
+    """
+    outcome = _outcome(view, to)
+    asked = outcome not in {Outcome.OVERRIDDEN, Outcome.REFRESHED}  # `requestedBy` and approvals are for a change of the version
+    return _about(view, to, now).model_copy(
+        update={
+            "outcome": outcome,
+            "reason": _reason(view, is_override=outcome is Outcome.OVERRIDDEN),
+            "requested_by": _requested_by(view) if asked else None,
+            "approved_by": _approved_by(view, to) if asked and gates else None,
+            "gates": _said(gates),
+        }
+    )
+
+
+def rejected(view: StageView, after: StageStatus, now: datetime) -> HistoryEntry | None:
+    """Return the entry for a stage whose status becomes `after`, if that has a rejection that is new; None: it has none."""
+    new = next((each for each in reversed(after.rejected) if each not in view.status.rejected), None)
+    if new is None:
+        return None
+    what = next((each for each in (view.wanted, view.effective) if each is not None and _is(each, new)), None)
+    made = _about(view, what, now)
+    update = {
+        "outcome": Outcome.REJECTED,
+        "to": new.version,
+        "digest": new.digest,
+        "reason": f"{new.reason}: {new.message}"[:WHY].strip(),
+        "requested_by": _requested_by(view),
+        "gates": _said(after.gates),
+    }
+    return made.model_copy(update=update)
+
+
+def aborted(view: StageView, now: datetime) -> HistoryEntry:
+    """Return the entry for a stage whose candidate is given up, because the spec asks for something else."""
+    made = _about(view, view.status.candidate, now)
+    is_override = view.override is not None
+    update = {"reason": _reason(view, is_override=is_override), "requested_by": None if is_override else _requested_by(view)}
+    return made.model_copy(update=update | {"outcome": Outcome.ABORTED})
+
+
+def override_ended(view: StageView, now: datetime) -> HistoryEntry:
+    """Return the entry for a stage whose override has ended, or was removed, while its version serves."""
+    return _about(view, view.effective, now).model_copy(update={"outcome": Outcome.OVERRIDE_ENDED, "duration_seconds": None})
+
+
+def _about(view: StageView, to: ServedVersion | None, now: datetime) -> HistoryEntry:
     started = view.status.start_time
     return HistoryEntry(
         time=now,
@@ -29,44 +85,13 @@ def entry(view: StageView, to: ServedVersion | None, now: datetime) -> HistoryEn
         to=to.version if to else None,
         digest=to.digest if to else None,
         runtime=to.runtime if to else None,
-        outcome=_outcome(view, to),
+        outcome=Outcome.PROMOTED,
         duration_seconds=max(0, round((now - started).total_seconds())) if started else None,
-        reason=_reason(view, to.version if to else "none"),
     )
 
 
-def event(made: HistoryEntry) -> Event:
-    """Return the Event about a change of a stage."""
-    if made.outcome is Outcome.REFRESHED and made.runtime is not None:
-        return Event(made.outcome, f"{made.stage}: {made.to} is served with {made.runtime.image}")
-    said = f"{made.stage}: {made.from_ or 'nothing'} -> {made.to or 'nothing'}"
-    if made.outcome is Outcome.OVERRIDDEN:
-        return Event(made.outcome, f"{said}, without gates: {made.reason or 'no reason given'}", warning=True)
-    return Event(made.outcome, said)
-
-
-def ended(before: Manifest, after: Manifest) -> Iterator[Ended]:
-    """Return the changes of stages that a status says have ended, and the one before it did not.
-
-    Args:
-        before: The status before, as JSON.
-        after: The status that was written.
-
-    """
-    known = before.get("history") or []
-    for each in after.get("history") or []:
-        if each not in known:
-            yield Ended(each["outcome"], each.get("durationSeconds"))
-    stages: Manifest = before.get("stages") or {}
-    for name, stage in (after.get("stages") or {}).items():
-        earlier: Manifest = stages.get(name) or {}
-        for each in stage.get("rejected") or []:
-            if each not in (earlier.get("rejected") or []):
-                yield Ended(REJECTED, _seconds(earlier.get("startTime"), each["time"]))
-
-
-def _seconds(begun: str | None, end: str) -> float | None:
-    return max(0.0, (datetime.fromisoformat(end) - datetime.fromisoformat(begun)).total_seconds()) if begun else None
+def _is(what: ServedVersion, rejection: Rejection) -> bool:
+    return (what.version, what.digest) == (rejection.version, rejection.digest)
 
 
 def _outcome(view: StageView, to: ServedVersion | None) -> Outcome:
@@ -81,17 +106,88 @@ def _outcome(view: StageView, to: ServedVersion | None) -> Outcome:
     return Outcome.ROLLED_BACK if held else Outcome.PROMOTED
 
 
-def _reason(view: StageView, version: str) -> str | None:
-    """Return the user's reason, if it was given for this version and not for a change before.
+def _reason(view: StageView, *, is_override: bool) -> str | None:
+    """Return the user's reason, if the history has not told it of a change before.
 
-    The annotation stays on the object, so the same text for the same version counts once.
+    It stays in the spec, so the same text counts once, until another one was told.
     """
-    is_overriding = view.override is not None and version != view.status.version
-    if is_overriding and view.spec is not None and view.spec.override is not None:
-        return printable(view.spec.override.reason)[:_REASON].strip() or None
-    said, _, why = view.model.metadata.annotations.get(REASON_ANNOTATION + view.name, "").partition(":")
-    reason = printable(why)[:_REASON].strip()
-    history = reversed(view.model.status.history)
-    before = next((each for each in history if each.stage == view.name and each.reason), None)
-    told = before is not None and (before.to or "none", before.reason) == (version, reason)
-    return reason if reason and said == version and not told else None
+    spec = view.spec
+    if is_override:
+        return _cleaned(spec.override.reason) if spec is not None and spec.override is not None else None
+    reason = _cleaned(spec.reason) if spec is not None and spec.reason is not None else None
+    told = {Outcome.REJECTED, Outcome.OVERRIDDEN}  # their reasons are no words of the spec's `reason`
+    history = (each for each in reversed(view.model.status.history) if each.stage == view.name and each.outcome not in told)
+    before = next((each.reason for each in history if each.reason), None)
+    return reason if reason != before else None
+
+
+def _cleaned(text: str) -> str | None:
+    return printable(text)[:WHY].strip() or None
+
+
+def _requested_by(view: StageView) -> str | None:
+    name = view.spec.requested_by if view.spec is not None else None
+    return printable(name)[:USER] or None if name is not None else None
+
+
+def _approved_by(view: StageView, to: ServedVersion | None) -> str | None:
+    """Return whose approvals count for a version, by any of the stage's gates."""
+    version = view.versions.get(to.version) if to is not None else None
+    if view.spec is None or version is None:
+        return None
+    gates = [gate for gate in view.spec.gates if asks_people(gate)]
+    said = (each for gate in gates for each in heard(view.evidence.approvals, Asked(view.name, view.spec, gate, version), view.now))
+    names = (each.spec.approver for each, standing in said if standing.counts and each.spec.decision is Decision.APPROVE)
+    return _joined(dict.fromkeys(map(printable, names)))
+
+
+def _said(gates: Iterable[GateStatus]) -> str | None:
+    return _joined([f"{gate.name} {gate.verdict}" for gate in gates])
+
+
+def _joined(words: Iterable[str]) -> str | None:
+    """Join words; of what does not fit the number is said."""
+    all_ = list(words)
+    for left in range(len(all_)):
+        text = ", ".join([*all_[: len(all_) - left], *([f"{left} more"] if left else [])])
+        if len(text) <= NAMES:
+            return text
+    return all_[0][:NAMES] if all_ else None
+
+
+# --- what is told, and counted --------------------------------------------------------------------
+def event(made: HistoryEntry, digest: str | None = None) -> Event:
+    """Return the Event about an entry; with the digest of its object in S3, by which a rewritten record is found."""
+    is_warning = made.outcome in {Outcome.OVERRIDDEN, Outcome.OVERRIDE_ENDED, Outcome.REJECTED}
+    said = f" (record {made.record}, {digest})" if made.record is not None and digest is not None else ""
+    return Event(made.outcome, _words(made) + said, warning=is_warning)
+
+
+def _words(made: HistoryEntry) -> str:
+    match made.outcome:
+        case Outcome.REFRESHED if made.runtime is not None:
+            return f"{made.stage}: {made.to} is served with {made.runtime.image}"
+        case Outcome.REJECTED:
+            return f"{made.stage} does not take {made.to}: {made.reason}"
+        case Outcome.ABORTED:
+            return f"{made.stage}: {made.to} is given up; {made.from_ or 'nothing'} is effective"
+        case Outcome.OVERRIDE_ENDED:
+            return f"{made.stage}: the override has ended, and {made.to} is still serving"
+        case Outcome.OVERRIDDEN:
+            return f"{made.stage}: {made.from_ or 'nothing'} -> {made.to}, without gates: {made.reason or 'no reason given'}"
+        case _:
+            return f"{made.stage}: {made.from_ or 'nothing'} -> {made.to or 'nothing'}"
+
+
+def ended(before: Manifest, after: Manifest) -> Iterator[Ended]:
+    """Return the changes of stages that a status says have ended, and the one before it did not.
+
+    Args:
+        before: The status before, as JSON.
+        after: The status that was written.
+
+    """
+    known = before.get("history") or []
+    for each in after.get("history") or []:
+        if each not in known:
+            yield Ended(each["outcome"], each.get("durationSeconds"))

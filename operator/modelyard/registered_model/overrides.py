@@ -11,7 +11,7 @@ from modelyard.api.blocker import Blocker
 from modelyard.api.registered_model import OVERRIDE_LASTS, Override, OverrideStatus, Stage, StageStatus, VersionStatus
 from modelyard.api.registered_model import ModelReason as Reason
 
-__all__ = ["carried_out", "desired", "end", "has_put", "in_force", "kept", "next_time", "noted", "trouble"]
+__all__ = ["carried_out", "desired", "end", "ended", "has_put", "in_force", "kept", "next_time", "noted", "trouble"]
 
 _SOON, _TENTH = timedelta(hours=1), 10
 """How long before its end people are told: an hour, or a tenth of its time if that is less."""
@@ -33,8 +33,8 @@ def noted(spec: Stage | None, status: StageStatus, version: VersionStatus | None
         return None
     if known is not None and _is(known, asked):
         # A refresh meanwhile is no wish to go back; seen at once, for the override may end while the pods start.
-        raised = in_force(spec, status, now) is not None and known.attempt != spec.attempt
-        return known.model_copy(update={"attempt": spec.attempt}) if raised else None
+        news = known.attempt != spec.attempt or bool(known.ended)  # it was removed, and is set again as it was
+        return known.model_copy(update={"attempt": spec.attempt, "ended": None}) if news and in_force(spec, status, now) else None
     digest = version.digest if version is not None and version.mlflow_version is not None else None
     return OverrideStatus(
         version=asked.version,
@@ -53,6 +53,19 @@ def in_force(spec: Stage | None, status: StageStatus, now: datetime) -> Override
     if asked is None or known is None or known.digest is None or not _is(known, asked) or now >= known.until_time:
         return None
     return known
+
+
+def ended(spec: Stage | None, status: StageStatus, now: datetime) -> OverrideStatus | None:
+    """Return what is to be recorded of an override that has ended, or was removed, while its version serves.
+
+    None when there is nothing new. One whose end is moved has not ended.
+    """
+    known, asked = status.override, spec.override if spec is not None else None
+    if known is None or known.ended or not has_put(status) or in_force(spec, status, now) is not None:
+        return None
+    if asked is not None and asked.version == known.version and not _is(known, asked):
+        return None
+    return known.model_copy(update={"ended": True})
 
 
 def desired(spec: Stage | None, status: StageStatus, now: datetime) -> str | None:

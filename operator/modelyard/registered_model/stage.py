@@ -18,9 +18,8 @@ from modelyard.api.registered_model import (
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.kube.names import serving_name
 from modelyard.plan import Apply, Delete, Event
-from modelyard.registered_model import build, dry_run, freezes, overrides, promotion, serving, trial, verification, warm
+from modelyard.registered_model import build, dry_run, freezes, history, overrides, promotion, serving, trial, verification, warm
 from modelyard.registered_model.gates.judging import judge
-from modelyard.registered_model.history import entry
 from modelyard.registered_model.step import Step, refused_step, without_candidate
 from modelyard.registered_model.versions import may_start
 from modelyard.registered_model.view import StageView
@@ -68,17 +67,19 @@ def decide_stage(view: StageView, now: datetime) -> StageDecision:
 def _decided(view: StageView, now: datetime) -> StageDecision:
     if (recovered := _recovered(view)) is not None:
         return recovered
+    if (over := overrides.ended(view.spec, view.status, now)) is not None:
+        return StageDecision(view.status.model_copy(update={"override": over}), entry=history.override_ended(view, now), record=True)
     asked = view.spec.override.version if view.spec is not None and view.spec.override is not None else ""
     if (noted := overrides.noted(view.spec, view.status, view.versions.get(asked), now)) is not None:
         # It counts from here on, for the bytes that the version has now.
         was = view.status.override
         blocked = view.status.blocked if was is not None and was.since_time == noted.since_time else None  # it spoke of the one before
         return StageDecision(view.status.model_copy(update={"override": noted, "blocked": blocked}), record=True)
-    if view.desired is None:
-        return _cleared(view, now)
     if view.status.candidate not in {None, view.wanted}:
         dropped = without_candidate(view, now).model_copy(update={"desired": view.desired, "blocked": None})
-        return StageDecision(dropped, record=True)
+        return StageDecision(dropped, entry=history.aborted(view, now), record=True)
+    if view.desired is None:
+        return _cleared(view, now)
     return _verifying(view, _changing(view, now) if view.is_changing else _steady(view, now), now)
 
 
@@ -136,7 +137,7 @@ def _cleared(view: StageView, now: datetime) -> StageDecision:
             rejected=view.status.rejected,
             override=view.status.override,
         )
-        return StageDecision(empty, entry=entry(view, None, now), record=True)
+        return StageDecision(empty, entry=history.entry(view, None, now), record=True)
     previous = view.status.previous if view.spec is not None else None
     kept = [previous.runtime.identity] if previous else []
     status = StageStatus(
@@ -199,8 +200,8 @@ def _changing(view: StageView, now: datetime) -> StageDecision:
         recorded = step.record.model_copy(update={"steps": _steps(view, progress, now)} | judged)
         if step.name == "record":
             recorded = recorded.model_copy(update={"steps": _all_done(recorded, promotion.names(view))})
-            return StageDecision(recorded, entry=entry(view, view.wanted, now), record=True)
-        return StageDecision(recorded, record=True, events=step.events)
+            return StageDecision(recorded, entry=history.entry(view, view.wanted, now, recorded.gates), record=True)
+        return StageDecision(recorded, entry=history.rejected(view, recorded, now), record=True, events=step.events)
     stable, status = view.effective, view.status.model_copy(update=judged)
     if _passed(status) - _passed(view.status):
         # What passed is recorded before anything is done for it.

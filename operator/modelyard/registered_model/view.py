@@ -263,8 +263,8 @@ def rejection_of(stage: Stage, status: StageStatus, version: str, digest: str, r
 
 _FREE = frozenset({"replicas", "autoscaling", "resources", "nodeSelector", "tolerations"})
 """Fields of a stage's serving that the policies leave free (charts/modelyard/templates/policies/_promote.tpl)."""
-_NO_CONDITION = frozenset({"version", "requestedBy", "attempt", "override", "reverify", "rollback"})
-"""Fields of a stage that are no condition on a version."""
+_OF_THE_CHANGE = frozenset({"version", "requestedBy", "reason", "attempt", "override", "reverify", "rollback"})
+"""Fields of a stage that say which change is asked for, or what comes after it, and not how it is judged."""
 _ALWAYS: dict[str, object] = {"nodeSelector": {}, "tolerations": []}
 """Of these the first releases hashed what the spec said: a stage that said nothing keeps its hash."""
 
@@ -272,12 +272,12 @@ _ALWAYS: dict[str, object] = {"nodeSelector": {}, "tolerations": []}
 def spec_hash(stage: Stage) -> str:
     """Return the hash of what a rejection depends on.
 
-    That is the stage without `_NO_CONDITION`, and of its serving without what may be changed without
+    That is the stage without `_OF_THE_CHANGE`, and of its serving without what may be changed without
     `promote`: who may not promote lifts no rejection.
     """
     spec = stage.model_dump(mode="json", by_alias=True, exclude_none=True)
     serving = {key: value for key, value in spec.pop("serving", {}).items() if key not in _FREE} | _ALWAYS
-    rest = {key: value for key, value in spec.items() if key not in _NO_CONDITION}
+    rest = {key: value for key, value in spec.items() if key not in _OF_THE_CHANGE}
     return hashlib.sha256(json.dumps(rest | {"serving": serving}, sort_keys=True).encode()).hexdigest()[:16]
 
 

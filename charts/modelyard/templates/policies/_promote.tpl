@@ -49,8 +49,8 @@ variables:
   expression: "object != null && variables.after.?dryRun.orValue(false) != variables.before.?dryRun.orValue(false)"
 {{ include "modelyard.policies.owners" . }}
 # Fields of a stage and of its `serving` that are free, and the defaults of the others that the CRD sets. A field that is added to the API
-# later is guarded by default. `override` has a policy of its own. null, absent and the default are equal.
-- {name: free, expression: "['serving', 'override']"}
+# later is guarded by default. `override` has a policy of its own; `reason` is words for the history. null, absent and the default are equal.
+- {name: free, expression: "['serving', 'override', 'reason']"}
 - {name: freeOfServing, expression: "['replicas', 'autoscaling', 'resources', 'nodeSelector', 'tolerations']"}
 - {name: stageDefaults, expression: "dyn({'attempt': 0})"}
 - {name: servingDefaults, expression: "dyn({'runtime': {'workers': dyn(1), 'update': dyn('WithPromotion')}})"}

@@ -14,7 +14,6 @@ from modelyard.client import oneself, overriding, retrying, returning
 from modelyard.client.errors import NotFound
 from modelyard.client.kube import Manifest
 from modelyard.client.progress import asked_for
-from modelyard.kube.names import REASON_ANNOTATION
 
 __all__ = ["Asked", "promote", "retry", "rollback"]
 
@@ -86,7 +85,7 @@ def _change(session: Session, model: RegisteredModel, stage: str, version: str, 
         wanted |= oneself.requester(session.kube, model, stage)
     if wanted:
         session.screen.tell(drawn(model, stage, version, now()))
-        patch = _patch(model, stage, version, wanted, asked.reason)
+        patch = _patch(model, stage, wanted, asked.reason)
         body = session.kube.patch("RegisteredModel", model.metadata.name, patch, dry_run=asked.dry_run)
     else:
         session.screen.tell(Text(f"{model.key}  {stage}: the spec asks for {version} already; nothing is written."))
@@ -109,10 +108,7 @@ def _ended(session: Session, body: Manifest, stage: str, version: str, asked: As
         session.print_objects([body], single=True)
 
 
-def _patch(model: RegisteredModel, stage: str, version: str, wanted: Manifest, reason: str) -> Manifest:
+def _patch(model: RegisteredModel, stage: str, wanted: Manifest, reason: str) -> Manifest:
     """Return the merge patch. The reason of an earlier change does not stand beside this one."""
-    patch: Manifest = {"spec": {"stages": {stage: wanted}}}
-    said = REASON_ANNOTATION + stage
-    if reason or said in model.metadata.annotations:
-        patch["metadata"] = {"annotations": {said: f"{version}: {reason}" if reason else None}}
-    return patch
+    why: Manifest = {"reason": reason or None} if reason or model.spec.stages[stage].reason else {}
+    return {"spec": {"stages": {stage: wanted | why}}}
