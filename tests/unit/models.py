@@ -9,7 +9,14 @@ from typing import Any
 
 from modelyard.api.base import condition
 from modelyard.api.mlmodel import MLModel
-from modelyard.api.registered_model import RegisteredModel, RegisteredModelStatus, ServedVersion, StageStatus, VersionStatus
+from modelyard.api.registered_model import (
+    PreviousVersion,
+    RegisteredModel,
+    RegisteredModelStatus,
+    ServedVersion,
+    StageStatus,
+    VersionStatus,
+)
 from modelyard.errors import Invalid, ModelyardError
 from modelyard.kube.names import IDENTITY_LABEL
 from modelyard.kube.pods import Runtime
@@ -96,19 +103,28 @@ def served(version: VersionStatus, runtime: Runtime = RUNTIME) -> ServedVersion:
     return build.served(version.name, str(version.digest), runtime)
 
 
+def displaced(version: VersionStatus, until: datetime | None = None) -> PreviousVersion:
+    """Return a version as the one displaced last, which keeps its pods until a moment."""
+    return PreviousVersion.of(served(version), until)
+
+
 def stage_of(
     version: str | None, *, holds: ServedVersion | VersionStatus | None = None, since: timedelta = timedelta(days=1), **more: Any
 ) -> RegisteredModel:
     """Return a model whose stage production asks for `version`, and is held since so long ago.
 
-    Of the rest `serving`, `attempt`, `from`, `override`, `requestedBy`, `reverify` and `asked` (its gates) are the spec's,
+    Of the rest `serving`, `attempt`, `from`, `override`, `requestedBy`, `reverify`, `rollback` and `asked` (its gates) are the spec's,
     everything else the stage's status.
     """
     wanted = {
-        name: more.pop(name) for name in ("serving", "attempt", "asked", "from", "override", "requestedBy", "reverify") if name in more
+        name: more.pop(name)
+        for name in ("serving", "attempt", "asked", "from", "override", "requestedBy", "reverify", "rollback")
+        if name in more
     }
     wanted |= {"gates": wanted.pop("asked")} if "asked" in wanted else {}
     model = registered_model(stages={"production": {"version": version} | wanted}, about={"generation": 7})
+    if isinstance(more.get("previous"), ServedVersion):
+        more["previous"] = PreviousVersion.of(more["previous"])
     held: dict[str, Any] = {}
     if holds is not None:
         what = served(holds) if isinstance(holds, VersionStatus) else holds

@@ -18,6 +18,7 @@ from tests.unit.models import (
     after,
     decided,
     deployment_in,
+    displaced,
     does,
     pods_of,
     recorded_first,
@@ -106,7 +107,7 @@ def test_the_change_is_recorded_with_how_long_it_took():
     assert decision.entry
     assert (decision.entry.from_, decision.entry.to, decision.entry.duration_seconds) == ("va", "vb", 90)
     status = decision.status
-    assert (status.effective, status.previous, status.start_time, status.candidate) == (served(B), served(A), None, None)
+    assert (status.effective, status.previous, status.start_time, status.candidate) == (served(B), displaced(A), None, None)
     assert status.draining == (Draining(identity=served(A).runtime.identity, until_time=NOW + DRAIN),)
 
 
@@ -280,7 +281,7 @@ def test_nobody_is_the_previous_version_of_itself():
     model = stage_of("va", candidate=served(A), previous=served(A))
     assert decided(model, *pods_of(model, A, routed=True)).status.previous is None
     model = stage_of("va", candidate=served(A), previous=served(B))
-    assert decided(model, *pods_of(model, A, routed=True)).status.previous == served(B)
+    assert decided(model, *pods_of(model, A, routed=True)).status.previous == displaced(B)
 
 
 # --- refused by the API server --------------------------------------------------------------------

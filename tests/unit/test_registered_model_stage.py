@@ -20,6 +20,7 @@ from tests.unit.models import (
     after,
     decided,
     deployment_in,
+    displaced,
     does,
     pods_of,
     record,
@@ -93,7 +94,7 @@ def test_clearing_a_stage_is_recorded_and_then_all_that_serves_it_goes_what_answ
     assert (cleared.actions, cleared.record) == ((), True)
     assert cleared.entry
     assert (cleared.entry.from_, cleared.entry.to, cleared.entry.outcome) == ("va", None, "Cleared")
-    assert (cleared.status.version, cleared.status.previous) == (None, served(A))
+    assert (cleared.status.version, cleared.status.previous) == (None, displaced(A))
     gone = decided(after(model, cleared), *there)
     assert does(gone) == [
         "delete Service/fraud-production",

@@ -9,10 +9,12 @@ from pydantic import Field
 from modelyard.api.base import Name, Schema, Status, cut
 from modelyard.api.blocker import Blocker, VersionBlocker
 from modelyard.api.gates import GATES, Verdict
+from modelyard.api.rollback import Watch
 from modelyard.api.rules import listed
 from modelyard.api.verification import Verification
 
 __all__ = [
+    "ATTEMPTS",
     "DETAIL",
     "REJECTED",
     "REMEMBERED",
@@ -41,6 +43,8 @@ STAGES = 16
 """How many stages a model has, in its spec and in its status."""
 
 
+ATTEMPTS = 1_000_000
+"""How often `attempt` is raised at most."""
 DETAIL = 72
 """Characters of a step's detail."""
 REMEMBERED = 248
@@ -51,7 +55,9 @@ class ModelRuntime(Schema):
     """What a version is served with."""
 
     image: Annotated[str, Field(max_length=384, description="Image of the model server.")]
-    revision: Annotated[int, Field(ge=0, description="Number of the pod's shape; the operator raises it when its meaning changes.")]
+    revision: Annotated[
+        int, Field(ge=0, le=9999, description="Number of the pod's shape; the operator raises it when its meaning changes.")
+    ]
     identity: Annotated[
         str, Field(max_length=8, description="Eight hex digits of version, digest, image and revision; a label of the serving objects.")
     ]
@@ -61,7 +67,7 @@ class OperatorRuntime(Schema):
     """What the operator would serve a version with that is promoted or refreshed now."""
 
     image: Annotated[str, Field(max_length=512, description="Image of the model server.")]
-    revision: Annotated[int, Field(ge=0, description="Number of the pod's shape.")]
+    revision: Annotated[int, Field(ge=0, le=9999, description="Number of the pod's shape.")]
 
     def serves(self, runtime: ModelRuntime) -> bool:
         """Tell whether a stage's runtime is this one."""
@@ -218,7 +224,7 @@ class Rejection(Schema):
     digest: Annotated[str, Field(max_length=71, description="Digest of its artifact tree.")]
     runtime: Annotated[str | None, Field(max_length=8, description="Identity of the runtime whose pods failed.")] = None
     spec_hash: Annotated[str, Field(max_length=16, description="Hash of the stage, but for what takes no right to promote.")]
-    attempt: Annotated[int, Field(ge=0, description="The stage's `attempt` at that time.")] = 0
+    attempt: Annotated[int, Field(ge=0, le=ATTEMPTS, description="The stage's `attempt` at that time.")] = 0
     reason: Annotated[str, Field(max_length=32, description="Why, in a word.")]
     message: Annotated[str, cut(REMEMBERED), Field(max_length=REMEMBERED, description="Why, and what to do.")]
     time: Annotated[datetime, Field(description="When.")]
@@ -232,7 +238,7 @@ class OverrideStatus(Schema):
         str | None, Field(max_length=71, description="Digest of its artifact tree then; absent if it was not registered: it never counts.")
     ] = None
     attempt: Annotated[
-        int, Field(ge=0, description="The spec's `attempt` then; raised above it the stage goes back to the spec's version.")
+        int, Field(ge=0, le=ATTEMPTS, description="The spec's `attempt` then; raised above it the stage goes back to the spec's version.")
     ] = 0
     before: Annotated[
         str | None,
@@ -262,7 +268,7 @@ class StageStatus(Schema):
     desired: Annotated[Name | None, Field(description="The version that the spec asks for.")] = None
     candidate: Annotated[ServedVersion | None, Field(description="What is being promoted; recorded when the promotion begins.")] = None
     previous: Annotated[PreviousVersion | None, Field(description="The version displaced last, which a rollback restores whole.")] = None
-    attempt: Annotated[int, Field(ge=0, description="The `attempt` that was carried out.")] = 0
+    attempt: Annotated[int, Field(ge=0, le=ATTEMPTS, description="The `attempt` that was carried out.")] = 0
     since_time: Annotated[datetime | None, Field(description="Since when the version is effective.")] = None
     start_time: Annotated[datetime | None, Field(description="When the change that is under way began.")] = None
     url: Annotated[str | None, Field(max_length=140, description="Where it answers, in the cluster.")] = None
@@ -279,6 +285,9 @@ class StageStatus(Schema):
     ] = ()
     verification: Annotated[
         Verification | None, Field(description="What the gates say of the effective version since; absent without `reverify`.")
+    ] = None
+    watch: Annotated[
+        Watch | None, Field(description="The watch of the effective version (`rollback.automatic`); absent when none is on.")
     ] = None
     override: Annotated[OverrideStatus | None, Field(description="The override that put its version there, or is about to.")] = None
     blocked: Annotated[Blocker | None, Field(description="Why it is not as the spec asks; absent when it is.")] = None

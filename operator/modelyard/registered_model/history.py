@@ -72,6 +72,8 @@ def _seconds(begun: str | None, end: str) -> float | None:
 def _outcome(view: StageView, to: ServedVersion | None) -> Outcome:
     if to is None:
         return Outcome.CLEARED
+    if view.back is not None:
+        return Outcome.ROLLED_BACK
     if to.version == view.status.version:
         return Outcome.REFRESHED
     if view.override is not None:
@@ -86,6 +88,8 @@ def _reason(view: StageView, version: str) -> str | None:
 
     The annotation stays on the object, so the same text for the same version counts once.
     """
+    if view.back is not None and view.rolled_back is not None:
+        return view.rolled_back.message[:_REASON]
     is_overriding = view.override is not None and version != view.status.version
     if is_overriding and view.spec is not None and view.spec.override is not None:
         return printable(view.spec.override.reason)[:_REASON].strip() or None

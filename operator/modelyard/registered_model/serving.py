@@ -9,7 +9,7 @@ from modelyard.errors import ModelyardError
 from modelyard.kube.applied import in_sync
 from modelyard.kube.names import serving_name
 from modelyard.plan import Apply, Delete, Manifest
-from modelyard.registered_model import build
+from modelyard.registered_model import build, warm
 from modelyard.registered_model.pods import Health, health
 from modelyard.registered_model.versions import may_start
 from modelyard.registered_model.view import StageView, identity_of
@@ -49,13 +49,14 @@ def standing(view: StageView, what: ServedVersion) -> Health:
 def replicas(view: StageView, what: ServedVersion) -> int:
     """Return how many pods a version should have.
 
-    With an autoscaler it is what that has come to; for a candidate, at least what the stable version has.
+    With an autoscaler it is what that has come to; for a candidate, at least what the stable version has,
+    but one that has kept its pods comes back with those.
     """
     scaling = view.serving.autoscaling
     if scaling is None:
         return view.serving.replicas
     live = view.of_kind("Deployment", what)
-    if view.effective is not None and what != view.effective:
+    if view.effective is not None and what != view.effective and not (live and what == warm.kept(view)):
         live = [*live, *view.of_kind("Deployment", view.effective)]
     now = max((int(each["spec"].get("replicas", 1)) for each in live), default=scaling.min_replicas)
     return min(max(now, scaling.min_replicas), scaling.max_replicas)
@@ -84,11 +85,11 @@ def workload(view: StageView, what: ServedVersion, count: int | None = None) -> 
 
 
 def _pull_secrets(view: StageView, what: ServedVersion) -> tuple[str, ...]:
-    """Return the pull secrets of a version's pods: the operator's, but those that its Deployment has if it is effective.
+    """Return the pull secrets of a version's pods: the operator's, but those that its Deployment has if it is effective or kept warm.
 
     Another setting rolls no model, and reaches a candidate that cannot be pulled without it.
     """
-    live = next(iter(view.of_kind("Deployment", what)), None) if what == view.effective else None
+    live = next(iter(view.of_kind("Deployment", what)), None) if what in {view.effective, warm.kept(view)} else None
     if live is None:
         return view.runtime.pull_secrets
     return tuple(each["name"] for each in live["spec"]["template"]["spec"].get("imagePullSecrets") or ())

@@ -5,11 +5,20 @@ from datetime import datetime, timedelta
 
 from modelyard.api.blocker import Blocker
 from modelyard.api.gates import Verdict
-from modelyard.api.registered_model import GateStatus, HistoryEntry, JudgedVersion, ServedVersion, StageStatus, StepState, StepStatus
+from modelyard.api.registered_model import (
+    GateStatus,
+    HistoryEntry,
+    JudgedVersion,
+    PreviousVersion,
+    ServedVersion,
+    StageStatus,
+    StepState,
+    StepStatus,
+)
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.kube.names import serving_name
 from modelyard.plan import Apply, Delete, Event
-from modelyard.registered_model import build, freezes, overrides, promotion, serving, trial, verification
+from modelyard.registered_model import build, freezes, overrides, promotion, serving, trial, verification, warm, watch
 from modelyard.registered_model.gates.judging import judge
 from modelyard.registered_model.history import entry
 from modelyard.registered_model.step import Step, refused_step, without_candidate
@@ -62,7 +71,18 @@ def decide_stage(view: StageView, now: datetime) -> StageDecision:
     if view.status.candidate not in {None, view.wanted}:
         dropped = without_candidate(view, now).model_copy(update={"desired": view.desired, "blocked": None})
         return StageDecision(dropped, record=True)
-    return _verifying(view, _changing(view, now) if view.is_changing else _steady(view, now), now)
+    if (breached := watch.breached(view, now)) is not None:
+        return StageDecision(breached[0], record=True, events=breached[1], quiet=True)
+    return _watching(view, _verifying(view, _changing(view, now) if view.is_changing else _steady(view, now), now))
+
+
+def _watching(view: StageView, decision: StageDecision) -> StageDecision:
+    """Add what the watch of the effective version has counted; what a promotion records has a watch of its own."""
+    if decision.record:
+        return decision
+    looks = [each for each in (decision.requeue_after, watch.look_again(view)) if each is not None]
+    status = decision.status.model_copy(update={"watch": watch.carried(view)})
+    return replace(decision, status=status, requeue_after=min(looks, default=None))
 
 
 def _verifying(view: StageView, decision: StageDecision, now: datetime) -> StageDecision:
@@ -114,7 +134,7 @@ def _cleared(view: StageView, now: datetime) -> StageDecision:
         empty = StageStatus(
             verification=verification.carried(view, "", ""),
             since_time=now,
-            previous=view.status.previous if overrides.has_put(view.status) else stable,
+            previous=view.status.previous if overrides.has_put(view.status) else PreviousVersion.of(stable),
             attempt=view.attempt,
             rejected=view.status.rejected,
             override=view.status.override,
@@ -148,11 +168,12 @@ def _steady(view: StageView, now: datetime) -> StageDecision:
         none = _NO_PODS | {"blocked": None, "draining": ()}
         gone = serving.everything(view, but=_templates(view), keep=kept)
         return StageDecision(status.model_copy(update=none), gone, requeue_after=_until(view))
-    actions = (*serving.workload(view, stable), *serving.routes(view, stable))
-    gone, left = serving.expired(view, [stable], now)
+    actions = (*serving.workload(view, stable), *serving.routes(view, stable), *_warm(view))
+    gone, left = serving.expired(view, [stable, warm.kept(view)], now)
     gone = (*serving.unneeded(view, kept), *gone)
     blocker = (
-        _unwell(view, stable)
+        watch.trouble(view)
+        or _unwell(view, stable)
         or overrides.trouble(view.model.metadata.name, view.name, view.spec, view.status, now)
         or freezes.trouble(view)
     )
@@ -179,11 +200,13 @@ def _changing(view: StageView, now: datetime) -> StageDecision:
     # Approvals may last days: the candidate has no pods meanwhile, also when one was withdrawn.
     podless = step.without_pods or step.name == "approval"
     idle = podless and candidate is not None and view.routed != candidate.runtime.identity
-    gone, left = serving.expired(view, [stable, None if idle else candidate], now)
+    starting = None if idle else candidate
+    gone, left = serving.expired(view, [stable, starting, warm.kept(view)], now)
     gone = (*serving.unneeded(view, kept), *gone)
     actions: tuple[Apply | Delete, ...] = ()
     if stable is not None and view.is_served:
         actions = serving.workload(view, stable)
+        actions += _warm(view, but=starting)
         if step.name not in {"switch", "record"}:
             actions += serving.routes(view, stable)
         status = status.model_copy(update=_pods(view, stable))
@@ -208,6 +231,12 @@ def _changing(view: StageView, now: datetime) -> StageDecision:
     # Also of the steps that are done: what a gate has passed may end by time.
     waits = [each for each in (left, *(each.requeue_after for each in progress), _until(view)) if each is not None]
     return _acting(view, status, (*actions, *step.actions, *gone), min(waits, default=None))
+
+
+def _warm(view: StageView, but: ServedVersion | None = None) -> tuple[Apply, ...]:
+    """Return what keeps the version displaced last warm, unless it is another one's to start."""
+    what = warm.kept(view)
+    return serving.workload(view, what) if what not in {None, but} else ()
 
 
 def _until(view: StageView) -> timedelta | None:
