@@ -34,6 +34,7 @@ from tests.unit.models import (
     decide,
     declared,
     digest,
+    displaced,
     observed,
     pods_of,
     record,
@@ -76,7 +77,7 @@ def test_no_version_is_forgotten_as_others_come():
 
 def test_versions_in_use_are_kept_whole_however_old():
     what = served(record("v0", "1"))
-    stage = StageStatus(version="v0", digest=what.digest, runtime=what.runtime, previous=served(record("v1", "2")))
+    stage = StageStatus(version="v0", digest=what.digest, runtime=what.runtime, previous=displaced(record("v1", "2")))
     model = many(80, production=stage)
     names = [version.name for version in model.status.versions]
     assert names[:2] == ["v0", "v1"]

@@ -6,7 +6,7 @@ import pytest
 
 from modelyard.plan import Apply
 from tests.unit.builders import DAY, NOW, RUNTIME, live, pod, terminated
-from tests.unit.models import NEWER, A, B, after, decided, deployment_in, does, pods_of, recorded_first, served, stage_of
+from tests.unit.models import NEWER, A, B, after, decided, deployment_in, displaced, does, pods_of, recorded_first, served, stage_of
 
 
 def up(version: str) -> list[str]:
@@ -82,7 +82,7 @@ def test_attempt_raised_while_the_version_is_effective_refreshes_its_runtime():
     assert (decision.entry.outcome, decision.entry.from_, decision.entry.to) == ("Refreshed", "va", "va")
     assert decision.entry.runtime == new.runtime
     status = decision.status
-    assert (status.effective, status.previous, status.attempt) == (new, served(B), 1)
+    assert (status.effective, status.previous, status.attempt) == (new, displaced(B), 1)
     assert status.since_time == NOW - DAY, "the version is effective since then"
     assert [each.identity for each in status.draining] == [served(A).runtime.identity]
 

@@ -136,7 +136,7 @@ class StageView:
         previous = self.status.previous
         if previous is not None and (self.follows_operator or previous.runtime.identity in failed):
             previous = None
-        for recorded in (self.status.candidate, previous):
+        for recorded in (self.status.candidate, previous.served if previous is not None else None):
             if recorded is not None and (recorded.version, recorded.digest) == (version.name, version.digest):
                 return recorded
         return build.served(version.name, version.digest, self.runtime)
