@@ -313,12 +313,15 @@ class Rest(Generic[StatusT]):
         status: What users see.
         requeue_after: Reconcile again after this time though nothing changed; None: at the resync.
         events: Recorded when the status is written.
+        reads_last: How long what was read of MLflow and S3 may be used again though nothing is under way: the next look is
+            at something else.
 
     """
 
     status: StatusT
     requeue_after: timedelta | None = None
     events: tuple[Event, ...] = ()
+    reads_last: timedelta | None = None
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ def largest(node: dict[str, Any], field: str = "") -> int:
         case "string":
             return (TIME if node.get("format") == "date-time" else int(node["maxLength"])) + 2
         case "integer":
-            return INTEGER
+            return len(str(node["maximum"])) if "maximum" in node else INTEGER
         case "boolean":
             return BOOLEAN
         case "array":
@@ -55,6 +55,7 @@ def test_a_crd_is_small_enough(kind: Any):
 
 
 def test_the_sum_counts_every_bound():
+    assert largest({"type": "integer", "maximum": 9999}) == 4
     item = {"type": "object", "properties": {"a": {"type": "string", "maxLength": 10}, "b": {"type": "integer"}}}
     assert largest(item) == 2 + (1 + 4 + 12) + (1 + 4 + INTEGER)
     assert largest({"type": "array", "maxItems": 3, "items": {"type": "boolean"}}) == 2 + 3 * 6

@@ -13,7 +13,7 @@ from modelyard.errors import Forbidden, Invalid, Unavailable
 from tests.story.stories import MINUTE, RUNNING, TRAINER, UNAVAILABLE, Live, Stories, Story, answers, ends, trains, waits
 from tests.story.world import NAMESPACE, Fate, World, manifest
 
-__all__ = ["STORIES", "freezes", "plans", "registers"]
+__all__ = ["STORIES", "freezes", "plans", "registers", "watches"]
 
 STORIES = Stories()
 
@@ -152,6 +152,37 @@ async def an_override_of_a_minute_ends(world: World) -> None:
     assert told == ["Overridden", "OverrideEndsSoon", "OverrideEnded", "OverrideEnded"], (
         "one event for each, and of the end also what to do"
     )
+
+
+def watches(world: World, version: str, failing: int) -> None:
+    """Give the pods of a version a hundred requests each time that they are asked, so many of which fail."""
+    (deployment,) = [
+        each for each in world.cluster.all("apps/v1/Deployment") if each["metadata"]["labels"]["modelyard.io/version"] == version
+    ]
+    world.cluster.start_pod(deployment, phase="Running", podIP="10.0.0.7")
+    world.pods.load[version] = (100, failing)
+
+
+@STORIES.reaching("RegisteredModel RolledBack")
+async def a_version_fails_after_the_switch(world: World) -> None:
+    registers(world, production="v1")
+    world.apply(manifest("TrainingRun", "other", experiment="fraud", trainer=TRAINER, register={"model": "fraud", "version": "v2"}))
+    await world.run()
+    world.patch("registeredmodels", "fraud", lambda spec: spec["stages"]["production"].update(version="v2", rollback={"automatic": {}}))
+    await world.run(MINUTE)
+    assert world.serving("fraud-production") == "v2"
+    watches(world, "v2", failing=50)
+    await world.run()
+    assert world.serving("fraud-production") == "v1"
+
+
+@STORIES.reaching("RegisteredModel WatchFailed")
+async def a_first_version_fails_after_the_switch(world: World) -> None:
+    registers(world, stages={"production": {"version": "v1", "rollback": {"automatic": {}}}})
+    await world.run(MINUTE)
+    watches(world, "v1", failing=50)
+    await world.run()
+    assert world.serving("fraud-production") == "v1"
 
 
 @STORIES.reaching("RegisteredModel ScaledToZero")

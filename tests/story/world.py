@@ -17,6 +17,7 @@ import jsonschema
 from jsonschema.protocols import Validator
 
 from modelyard import experiment, model_approval, registered_model, training_run
+from modelyard.adapters.pod_traffic import PodTraffic
 from modelyard.api.kinds import KINDS
 from modelyard.api.schema import crd
 from modelyard.api.text import Words
@@ -29,6 +30,7 @@ from modelyard.ports import Cluster, Tenant
 from tests.fakes.calls import Calls
 from tests.fakes.clock import FakeClock, settle
 from tests.fakes.cluster import FakeCluster, Killed
+from tests.fakes.pods import FakePods
 from tests.fakes.tenants import FakeTenants
 
 __all__ = ["NAMESPACE", "Fate", "World", "manifest"]
@@ -52,8 +54,9 @@ def _schema(kind: str) -> Validator:
 
 
 class _Ports:
-    def __init__(self, cluster: Cluster, tenants: FakeTenants) -> None:
+    def __init__(self, cluster: Cluster, tenants: FakeTenants, pods: FakePods) -> None:
         self.cluster = cluster
+        self.traffic = PodTraffic(pods)
         self._tenants = tenants
 
     async def tenant(self, namespace: str) -> Tenant:
@@ -91,6 +94,7 @@ class World:
         notebooks: By the name of a TrainingRun, what its notebook does one after another, every 15 s or more: `beat` says that it is alive,
             `quiet` does nothing, any other word ends it. `well` logs a model and closes the run, `fails` closes it and says why.
         broken: Versions whose pods end with this termination message instead of becoming ready.
+        pods: What serving pods say of what they answered.
         restarts: How often the operator was killed and came back.
         runtime: The runtime of the operator that comes back next.
         announced: The CloudEvents of all operators, in order.
@@ -103,6 +107,7 @@ class World:
         self.tenants = FakeTenants(clock=self.clock.now, calls=self.calls)
         self.tracking = self.tenants.tracking
         self.store = self.tenants.store(NAMESPACE)
+        self.pods = FakePods()
         self.failing: dict[str, int] = {}
         self.fates: dict[str, Fate] = {}
         self.broken: dict[str, str] = {}
@@ -123,7 +128,7 @@ class World:
             registered_model.controller(self.runtime),
             model_approval.controller(),
         )
-        ports = _Ports(self.cluster, self.tenants)
+        ports = _Ports(self.cluster, self.tenants, self.pods)
         self.metrics = Metrics()
         engine = Engine(
             kinds,

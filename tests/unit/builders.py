@@ -14,6 +14,7 @@ import jsonschema
 from hypothesis import settings
 from jsonschema.protocols import Validator
 
+from modelyard.adapters.pod_traffic import PodTraffic
 from modelyard.api.base import Meta, Resource, Status
 from modelyard.api.experiment import Experiment, ExperimentSpec, ExperimentStatus
 from modelyard.api.freeze import Calendar
@@ -30,6 +31,7 @@ from modelyard.kube.owned import parent_of
 from modelyard.kube.pods import Runtime
 from modelyard.plan import Act, Action, Apply, Delete, External, Manifest, Owned, Plan, Record, Rest
 from modelyard.ports import ArtifactTree, Tenant, TrackedExperiment, TrackedModel, TrackedRun, TrackedVersion
+from tests.fakes.pods import FakePods
 from tests.fakes.tenants import FakeTenants
 
 ResourceT = TypeVar("ResourceT", bound=Resource[Any, Any])
@@ -293,6 +295,8 @@ class Around:
         self.config_maps, self.labels = config_maps or {}, labels or {}
         self.refusals: dict[tuple[str, str], ModelyardError] = {}
         self.creation_errors: dict[str, str] = {}
+        self.pods = FakePods()
+        self.traffic = PodTraffic(self.pods)
         self.tenants = FakeTenants(BUCKET, url=URL)
         self.tracking, self.store = self.tenants.tracking, self.tenants.store(NAMESPACE)
         self.tenants.world[BUCKET] = {}

@@ -14,6 +14,7 @@ from modelyard.engine.report import conditions_of
 from modelyard.errors import ModelyardError, Unavailable
 from modelyard.plan import Manifest
 from modelyard.ports import Tenant
+from modelyard.traffic import Traffic
 from tests.engine.toy import Toys
 from tests.fakes.calls import Calls
 from tests.fakes.clock import FakeClock, settle
@@ -71,6 +72,10 @@ class World:
     def _fence(self) -> None:
         if self.fence:
             raise self.fence[0]
+
+    @property
+    def traffic(self) -> Traffic:
+        raise AssertionError("nothing is watched here")
 
     async def tenant(self, namespace: str) -> Tenant:
         self.tenants += 1

@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from modelyard.adapters.pod_traffic import PodTraffic
 from modelyard.api.freeze import Calendar
 from modelyard.api.registered_model import RegisteredModel, Stage, StageStatus
 from modelyard.controller import FINALIZER
@@ -38,6 +39,7 @@ from modelyard.registered_model.decide import decider
 from modelyard.registered_model.observation import Observation
 from modelyard.registered_model.observe import observe
 from modelyard.registered_model.serving import DRAIN
+from tests.fakes.pods import FakePods
 from tests.unit.builders import NOW, RUNTIME, artifacts, live, pod, registered_model, terminated, written
 from tests.unit.model_world_ports import WorldPorts, at_once
 from tests.unit.model_world_told import LOST, Told, identity, is_served
@@ -85,6 +87,8 @@ class World(Told):
         self.done: list[Action] = []
         self.last: tuple[Any, int] = (None, 0)
         self.unrouted: dict[str, datetime] = {}
+        self.pods = FakePods()
+        self.traffic = PodTraffic(self.pods)
 
     # --- the ports, as `observe` reads them -----------------------------------------------------
     @property

@@ -33,6 +33,7 @@ class WorldPorts:
     def __init__(self, world: Any) -> None:
         self.world = world
         self.refusals = world.refusals
+        self.traffic = world.traffic
 
     @property
     def cluster(self) -> Any:

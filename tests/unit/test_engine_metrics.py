@@ -140,6 +140,8 @@ def test_gates_are_counted_by_what_they_say_now_and_stages_that_have_rejected_wh
     gated(world, "fails", "Pass", "Fail", **REJECTED)
     gated(world, "went-back", **(REJECTED | {"desired": "v1", "blocked": None}))
     gated(world, "unschedulable", **(REJECTED | {"blocked": {"reason": "Unschedulable", "needsAction": True}}))
+    for name in ("rolled-back", "first"):
+        gated(world, name, blocked={"reason": "RolledBack" if name != "first" else "WatchFailed", "needsAction": True})
     gated(world, "elsewhere", "Error", namespace="credit")
     world.put(MODELS, "plain", ready(ModelReason.SERVING, "x"))
     assert figures(world, "modelyard_gates", "namespace", "stage", "verdict") == {
@@ -149,6 +151,7 @@ def test_gates_are_counted_by_what_they_say_now_and_stages_that_have_rejected_wh
         ("credit", "production", "Error"): 1,
     }
     assert figures(world, "modelyard_stages_rejected", "namespace", "stage") == {("risk", "production"): 1}
+    assert figures(world, "modelyard_stages_rolled_back", "namespace", "stage") == {("risk", "production"): 2}
 
 
 def verified(world: World, name: str, verdict: str, namespace: str = "risk", **stage: Any) -> None:

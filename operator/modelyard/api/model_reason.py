@@ -48,6 +48,11 @@ class ModelReason(StrEnum):
     """A freeze cannot be read, so nothing is promoted; the message says which one and why."""
     OVERRIDE_ENDED = "OverrideEnded"
     """An override has ended or was removed; what it put there is still serving, and the message has the patch for either way on."""
+    ROLLED_BACK = "RolledBack"
+    """The version was worse after the switch than `rollback.automatic` allows, so the one before it serves again. The message has the
+    figures, and the patch that makes the spec agree."""
+    WATCH_FAILED = "WatchFailed"
+    """The version is worse after the switch than `rollback.automatic` allows, and nothing can come back in its place; it keeps serving."""
     VERIFIED = "Verified"
     """The gates were asked again about what is effective, and it passes them."""
     VERIFICATION_FAILED = "VerificationFailed"

@@ -10,10 +10,12 @@ from modelyard.api.base import Name, Schema, Status, cut
 from modelyard.api.blocker import Blocker, VersionBlocker
 from modelyard.api.gates import GATES, Verdict
 from modelyard.api.history import HistoryEntry, ModelRuntime, Outcome, RecordStatus
+from modelyard.api.rollback import Watch
 from modelyard.api.rules import listed
 from modelyard.api.verification import Verification
 
 __all__ = [
+    "ATTEMPTS",
     "DETAIL",
     "DOES",
     "PLANNED",
@@ -45,6 +47,8 @@ STAGES = 16
 """How many stages a model has, in its spec and in its status."""
 
 
+ATTEMPTS = 1_000_000
+"""How often `attempt` is raised at most."""
 DETAIL = 72
 """Characters of a step's detail."""
 REMEMBERED = 248
@@ -59,7 +63,7 @@ class OperatorRuntime(Schema):
     """What the operator would serve a version with that is promoted or refreshed now."""
 
     image: Annotated[str, Field(max_length=512, description="Image of the model server.")]
-    revision: Annotated[int, Field(ge=0, description="Number of the pod's shape.")]
+    revision: Annotated[int, Field(ge=0, le=9999, description="Number of the pod's shape.")]
 
     def serves(self, runtime: ModelRuntime) -> bool:
         """Tell whether a stage's runtime is this one."""
@@ -216,7 +220,7 @@ class Rejection(Schema):
     digest: Annotated[str, Field(max_length=71, description="Digest of its artifact tree.")]
     runtime: Annotated[str | None, Field(max_length=8, description="Identity of the runtime whose pods failed.")] = None
     spec_hash: Annotated[str, Field(max_length=16, description="Hash of the stage, but for what takes no right to promote.")]
-    attempt: Annotated[int, Field(ge=0, description="The stage's `attempt` at that time.")] = 0
+    attempt: Annotated[int, Field(ge=0, le=ATTEMPTS, description="The stage's `attempt` at that time.")] = 0
     reason: Annotated[str, Field(max_length=32, description="Why, in a word.")]
     message: Annotated[str, cut(REMEMBERED), Field(max_length=REMEMBERED, description="Why, and what to do.")]
     time: Annotated[datetime, Field(description="When.")]
@@ -230,7 +234,7 @@ class OverrideStatus(Schema):
         str | None, Field(max_length=71, description="Digest of its artifact tree then; absent if it was not registered: it never counts.")
     ] = None
     attempt: Annotated[
-        int, Field(ge=0, description="The spec's `attempt` then; raised above it the stage goes back to the spec's version.")
+        int, Field(ge=0, le=ATTEMPTS, description="The spec's `attempt` then; raised above it the stage goes back to the spec's version.")
     ] = 0
     before: Annotated[
         str | None,
@@ -261,7 +265,7 @@ class StageStatus(Schema):
     desired: Annotated[Name | None, Field(description="The version that the spec asks for.")] = None
     candidate: Annotated[ServedVersion | None, Field(description="What is being promoted; recorded when the promotion begins.")] = None
     previous: Annotated[PreviousVersion | None, Field(description="The version displaced last, which a rollback restores whole.")] = None
-    attempt: Annotated[int, Field(ge=0, description="The `attempt` that was carried out.")] = 0
+    attempt: Annotated[int, Field(ge=0, le=ATTEMPTS, description="The `attempt` that was carried out.")] = 0
     since_time: Annotated[datetime | None, Field(description="Since when the version is effective.")] = None
     start_time: Annotated[datetime | None, Field(description="When the change that is under way began.")] = None
     url: Annotated[str | None, Field(max_length=140, description="Where it answers, in the cluster.")] = None
@@ -278,6 +282,9 @@ class StageStatus(Schema):
     ] = ()
     verification: Annotated[
         Verification | None, Field(description="What the gates say of the effective version since; absent without `reverify`.")
+    ] = None
+    watch: Annotated[
+        Watch | None, Field(description="The watch of the effective version (`rollback.automatic`); absent when none is on.")
     ] = None
     override: Annotated[OverrideStatus | None, Field(description="The override that put its version there, or is about to.")] = None
     blocked: Annotated[Blocker | None, Field(description="Why it is not as the spec asks; absent when it is.")] = None

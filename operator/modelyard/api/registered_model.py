@@ -34,13 +34,14 @@ from modelyard.api.model_status import (
     StepStatus,
     VersionStatus,
 )
-from modelyard.api.rollback import Rollback
+from modelyard.api.rollback import Automatic, Rollback, Watch
 from modelyard.api.rules import listed, mlflow_text, rule, rules
 from modelyard.api.serving import Autoscaling, RuntimeUpdate, Serving, ServingRuntime
 from modelyard.api.verification import Reverify, Verification
 
 __all__ = [
     "OVERRIDE_LASTS",
+    "Automatic",
     "Autoscaling",
     "Draining",
     "Drift",
@@ -78,6 +79,7 @@ __all__ = [
     "Verdict",
     "Verification",
     "VersionStatus",
+    "Watch",
 ]
 
 
@@ -226,7 +228,8 @@ class Stage(Schema):
         ),
     ] = None
     rollback: Annotated[
-        Rollback | None, Field(description="What can be undone at once after a switch: see `window`. Absent: pods of the old version go.")
+        Rollback | None,
+        Field(description="What can be undone at once after a switch, and what goes back by itself. Absent: pods of the old version go."),
     ] = None
     override: Annotated[
         Override | None,

@@ -23,6 +23,7 @@ SERIES = 500
 """Series of one metric; what is beyond them is one series, with `OTHER` for each of its labels."""
 OTHER = "_other"
 _VERDICTS = frozenset(Verdict)
+_ROLLED_BACK = frozenset({ModelReason.ROLLED_BACK, ModelReason.WATCH_FAILED})
 _FROZEN = frozenset({ModelReason.FROZEN, ModelReason.FREEZE_INVALID})
 _WORDS = frozenset({Verdict.PASS, Verdict.FAIL})
 
@@ -37,6 +38,7 @@ def promotions(models: Iterable[Manifest]) -> Iterator[Metric]:
     gates: Tally[tuple[str, ...]] = Tally()
     rejected: Tally[tuple[str, ...]] = Tally()
     frozen: Tally[tuple[str, ...]] = Tally()
+    rolled_back: Tally[tuple[str, ...]] = Tally()
     awaited: dict[tuple[str, ...], float] = {}
     verified: dict[tuple[str, ...], int] = {}
     for body in models:
@@ -48,7 +50,9 @@ def promotions(models: Iterable[Manifest]) -> Iterator[Metric]:
                 if gate.get("verdict") in _VERDICTS:
                     gates[namespace, name, gate["verdict"]] += 1
             rejected[namespace, name] += _is_rejected(known[name])
-            frozen[namespace, name] += (known[name].get("blocked") or {}).get("reason") in _FROZEN
+            reason = (known[name].get("blocked") or {}).get("reason")
+            frozen[namespace, name] += reason in _FROZEN
+            rolled_back[namespace, name] += reason in _ROLLED_BACK
             if (since := _awaited_since(known[name])) is not None:
                 awaited[namespace, str(body["metadata"]["name"]), name] = since
             word = (known[name].get("verification") or {}).get("verdict") if asked[name].get("reverify") else None
@@ -57,6 +61,8 @@ def promotions(models: Iterable[Manifest]) -> Iterator[Metric]:
     yield _family("modelyard_gates", "Gates by what they say now.", ("namespace", "stage", "verdict"), gates)
     help_ = "Models whose stage has rejected the version that it asks for."
     yield _family("modelyard_stages_rejected", help_, ("namespace", "stage"), +rejected)
+    help_ = "Models whose stage went back by itself from the version that the spec asks for, or was to."
+    yield _family("modelyard_stages_rolled_back", help_, ("namespace", "stage"), +rolled_back)
     help_ = "Models whose stage waits for the end of a freeze."
     yield _family("modelyard_stages_frozen", help_, ("namespace", "stage"), +frozen)
     yield _awaited(awaited)

@@ -224,11 +224,12 @@ class Reconciler:
         An answer is never older than `Controller.reads_last`, however many reconciles use it.
         """
         body = self._cache.get(*key)
-        last = controller.reads_last
-        if last is None or body is None or ports.oldest is None or plan.status.is_true("Ready"):
+        settled = plan.status.is_true("Ready")
+        last = plan.reads_last if settled else controller.reads_last
+        if last is None or body is None or ports.oldest is None:
             return
         expires = ports.oldest + last.total_seconds()
-        if plan.requeue_after is not None:
+        if plan.requeue_after is not None and not settled:
             expires = min(expires, self._clock.time() + plan.requeue_after.total_seconds())
         self._kept[key] = _Kept(ports, fingerprint(body, ()), expires)
 

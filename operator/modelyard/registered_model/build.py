@@ -57,6 +57,7 @@ __all__ = [
     "autoscaler",
     "deployment",
     "disruption_budget",
+    "kept_in",
     "operator_runtime",
     "private_service",
     "revision",
@@ -233,6 +234,17 @@ def template_in(kept: Mapping[str, Any], what: ServedVersion) -> Manifest | None
     found: Manifest = (kept.get("data") or {}).get("template") or {}
     there = _read(found)
     return found if there == (what.digest, what.runtime.image) else None
+
+
+def kept_in(kept: Mapping[str, Any]) -> ServedVersion | None:
+    """Return what the template of a ControllerRevision of ours serves; None when it is not one."""
+    found: Manifest = (kept.get("data") or {}).get("template") or {}
+    there, labelled = _read(found), kept["metadata"].get("labels") or {}
+    if there is None or not {VERSION_LABEL, IDENTITY_LABEL} <= labelled.keys():
+        return None
+    digest, image = there
+    runtime = ModelRuntime(image=image, revision=int(kept.get("revision") or 0), identity=labelled[IDENTITY_LABEL])
+    return ServedVersion(version=labelled[VERSION_LABEL], digest=digest, runtime=runtime)
 
 
 def served_by(deployment: Mapping[str, Any]) -> ServedVersion | None:

@@ -41,9 +41,7 @@ def standing(model: RegisteredModel, stages: Mapping[str, StageStatus]) -> tuple
     held = {name: stage for name, stage in stages.items() if stage.version}
     if not held:
         return ready(Reason.REGISTERED, f"{model.metadata.name} is registered; no stage has a version.")
-    said = ", ".join(
-        f"{name}: {stage.version}{'' if stage.desired_replicas else ' without pods'}{_overridden(stage)}" for name, stage in held.items()
-    )
+    said = ", ".join(f"{name}: {stage.version}{_pods(stage)}{_overridden(stage)}{_watched(stage)}" for name, stage in held.items())
     if idle := [name for name, stage in held.items() if not stage.desired_replicas]:
         message = f"{said}. Nobody answers for {' and '.join(idle)}: serving.replicas is 0."
         return ready(Reason.SCALED_TO_ZERO, message)
@@ -98,6 +96,10 @@ def _overridden(stage: StageStatus) -> str:
     if stage.override is None or stage.override.version != stage.version:
         return ""
     return f" by an override until {stage.override.until_time:%Y-%m-%d %H:%M} UTC"
+
+
+def _watched(stage: StageStatus) -> str:
+    return f" (watched until {stage.watch.until_time:%Y-%m-%d %H:%M} UTC)" if stage.watch is not None else ""
 
 
 def with_verified(model: RegisteredModel, status: RegisteredModelStatus, now: datetime) -> RegisteredModelStatus:

@@ -50,6 +50,8 @@ __all__ = ["Decide", "decider", "finalize", "in_sync", "in_sync_with", "on_error
 
 _LOOK_AGAIN = timedelta(seconds=15)
 """How often something is checked that no watch reports: artifacts that are missing, MLflow that is away."""
+_WATCHED_READS = timedelta(minutes=1)
+"""How long answers of MLflow and S3 are used while a version is watched, which is looked at more often."""
 _STAGES_LEFT = 4
 """Stages a round that only labels of owned objects name, such as those of a status that was lost."""
 
@@ -196,7 +198,8 @@ def _registering(
         return Act(actions, events)
     said = (*conditions.standing(model, status.stages), synced)
     news = conditions.news(model.status.stages, status.stages)
-    return Rest(status.model_copy(update={"conditions": said}), _requeue_after(status, decisions), news)
+    watched = _WATCHED_READS if any(stage.watch is not None for stage in status.stages.values()) else None
+    return Rest(status.model_copy(update={"conditions": said}), _requeue_after(status, decisions), news, watched)
 
 
 def _unrecorded(model: RegisteredModel, status: RegisteredModelStatus) -> bool:
@@ -362,7 +365,7 @@ def in_sync(model: RegisteredModel, owned: tuple[Manifest, ...]) -> bool:
     status = model.status
     if status.observed_generation != model.metadata.generation or not (status.is_true("Ready") and status.is_true("Synced")):
         return False
-    if any(stage.candidate is not None or stage.draining or stage.override for stage in status.stages.values()):
+    if any(stage.candidate is not None or stage.draining or stage.override or stage.watch for stage in status.stages.values()):
         return False
     if any(stage.previous is not None and stage.previous.until_time for stage in status.stages.values()):
         return False  # it keeps pods until then

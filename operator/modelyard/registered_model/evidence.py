@@ -20,8 +20,11 @@ from modelyard.plan import Manifest
 from modelyard.ports import Cluster, Tenant, TrackedRun
 from modelyard.registered_model.gates.judging import asks_people, open_again, open_gates
 from modelyard.registered_model.observation import Evidence
+from modelyard.registered_model.restored import stage_of
+from modelyard.registered_model.view import identity_of
+from modelyard.traffic import Answered, Traffic, Watched
 
-__all__ = ["creation_errors", "gather", "heard"]
+__all__ = ["answered", "creation_errors", "gather", "heard"]
 
 _SHOWN = 100
 
@@ -62,6 +65,24 @@ async def creation_errors(owned: Iterable[Manifest], cluster: Cluster, words: Wo
             continue
         if (error := await cluster.creation_error(meta["namespace"], meta["uid"])) is not None:
             found[meta["uid"]] = words(error)
+    return found
+
+
+async def answered(model: RegisteredModel, owned: Iterable[Manifest], traffic: Traffic, now: datetime) -> dict[str, Answered]:
+    """Return what the pods of versions answered that are watched after a switch, by stage. No pod is asked without a watch."""
+    found: dict[str, Answered] = {}
+    for name, stage in model.status.stages.items():
+        spec, watch, stable = model.spec.stages.get(name), stage.watch, stage.effective
+        if watch is None or stable is None or spec is None or spec.rollback is None or spec.rollback.automatic is None:
+            continue
+        if now >= watch.since_time + spec.rollback.automatic.lasts:
+            continue
+        identity = stable.runtime.identity
+        recorded = Answered(watch.requests, watch.failures)
+        watched = Watched(model.metadata.uid, name, identity, watch.since_time, recorded)
+        # Two stages may serve the same with the same runtime.
+        pods = [each for each in of_kind(owned, "Pod") if (stage_of(each), identity_of(each)) == (name, identity)]
+        found[name] = await traffic.answered(watched, pods, now)
     return found
 
 

@@ -6,7 +6,7 @@
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from modelyard.api.registered_model import HeldStage, StageStatus, Verdict, VersionStatus
+from modelyard.api.registered_model import HeldStage, ModelReason, StageStatus, Verdict, VersionStatus
 
 __all__ = ["with_held"]
 
@@ -23,7 +23,7 @@ def _with_held(version: VersionStatus, stages: Mapping[str, StageStatus], now: d
     held = {each.stage: each for each in version.held}
     for name, entry in held.items():
         if entry.until_time is None and (name not in stages or stages[name].version != version.name):
-            held[name] = entry.model_copy(update={"until_time": now})
+            held[name] = entry.model_copy(update={"until_time": now} | ({"verified": False} if _went(version, entry, stages) else {}))
     for name, stage in stages.items():
         if stage.version != version.name:
             continue
@@ -35,6 +35,12 @@ def _with_held(version: VersionStatus, stages: Mapping[str, StageStatus], now: d
         held[name] = _verified(held[name], stage, now)
     newest = sorted(held.values(), key=lambda each: (each.until_time is None, each.until_time or each.since_time))[-_HELD:]
     return version.model_copy(update={"held": tuple(sorted(newest, key=lambda each: each.stage))})
+
+
+def _went(version: VersionStatus, held: HeldStage, stages: Mapping[str, StageStatus]) -> bool:
+    """Tell whether a stage went back from a version by itself: no other stage takes it from there."""
+    rejected = stages[held.stage].rejected if held.stage in stages else ()
+    return any((each.version, each.digest, each.reason) == (version.name, held.digest, ModelReason.ROLLED_BACK) for each in rejected)
 
 
 def _verified(held: HeldStage, stage: StageStatus, now: datetime) -> HeldStage:

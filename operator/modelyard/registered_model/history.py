@@ -97,6 +97,8 @@ def _is(what: ServedVersion, rejection: Rejection) -> bool:
 def _outcome(view: StageView, to: ServedVersion | None) -> Outcome:
     if to is None:
         return Outcome.CLEARED
+    if view.back is not None:
+        return Outcome.ROLLED_BACK
     if to.version == view.status.version:
         return Outcome.REFRESHED
     if view.override is not None:
@@ -111,6 +113,8 @@ def _reason(view: StageView, *, is_override: bool) -> str | None:
 
     It stays in the spec, so the same text counts once, until another one was told.
     """
+    if view.back is not None and view.rolled_back is not None:
+        return view.rolled_back.message[:WHY]
     spec = view.spec
     if is_override:
         return _cleaned(spec.override.reason) if spec is not None and spec.override is not None else None

@@ -14,6 +14,7 @@ from modelyard.kube.names import CONNECTION_SECRET
 from modelyard.plan import Manifest
 from modelyard.ports import ArtifactTree, TrackedModel, TrackedRun, TrackedVersion
 from modelyard.registered_model.declarations import Declaration
+from modelyard.traffic import Answered
 
 __all__ = ["Artifacts", "Evidence", "Observation", "Source", "is_empty"]
 
@@ -63,6 +64,7 @@ class Evidence:
         creation_errors: By the uid of a gate's Job that has no pod, why Kubernetes can create none.
         approvals: The ModelApprovals that name the model.
         unguarded: Why they cannot be believed; None: the API server takes none in another's name.
+        answered: What the pods of a version that is watched answered since the switch, by stage.
 
     """
 
@@ -73,6 +75,7 @@ class Evidence:
     creation_errors: Mapping[str, str] = field(default_factory=dict)
     approvals: tuple[ModelApproval, ...] = ()
     unguarded: str | None = None
+    answered: Mapping[str, Answered] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

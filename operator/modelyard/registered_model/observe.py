@@ -20,7 +20,7 @@ from modelyard.kube.pod_words import cleaned
 from modelyard.plan import Manifest
 from modelyard.ports import Ports, Tenant, TrackedModel, TrackedVersion
 from modelyard.registered_model.declarations import declarations
-from modelyard.registered_model.evidence import creation_errors, gather, heard
+from modelyard.registered_model.evidence import answered, creation_errors, gather, heard
 from modelyard.registered_model.neighbours import neighbours
 from modelyard.registered_model.observation import Artifacts, Observation, Source
 from modelyard.registered_model.sources import resolve
@@ -60,7 +60,8 @@ async def observe(model: RegisteredModel, ports: Ports, now: datetime) -> Observ
     words = ports.words(meta.namespace)  # by the Secret as it was read now
     owned = tuple(cleaned(each, words) for each in ports.cluster.owned(meta.uid))
     errors = await creation_errors(owned, ports.cluster, words, now)
-    return replace(found, owned=owned, evidence=replace(found.evidence, creation_errors=errors))
+    counted = await answered(model, owned, ports.traffic, now)
+    return replace(found, owned=owned, evidence=replace(found.evidence, creation_errors=errors, answered=counted))
 
 
 def _lacks_connection(owned: Manifest) -> bool:

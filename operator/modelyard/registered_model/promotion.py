@@ -9,7 +9,7 @@
     approval people and other systems approve it, if the spec asks them
     start    its pods are starting next to those of the stable version, until they are available
     switch   the Service routes to it
-    record   it is effective
+    record   it is effective; from then on it is watched, if the spec has it (`watch`)
 
 All steps are computed in every round, each from the view alone. The same tuple is the next action,
 the progress in the status and the condition's message. A new rule is another step here.
@@ -22,7 +22,7 @@ from modelyard.api.blocker import Blocker
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.api.registered_model import PreviousVersion, StageStatus, StepState
 from modelyard.kube.names import serving_name
-from modelyard.registered_model import checks, dry_run, freezes, overrides, serving, trial, verification
+from modelyard.registered_model import checks, dry_run, freezes, overrides, serving, trial, verification, watch
 from modelyard.registered_model.gates.judging import steps_of
 from modelyard.registered_model.step import DETAIL, RETRY_REFUSED, Step, drain, refused_step, rejected, without_candidate
 from modelyard.registered_model.view import StageView
@@ -120,8 +120,12 @@ def _rejection(view: StageView) -> Blocker | None:
     if rejection is None:
         return None
     stable = f"{view.status.version} is still serving" if view.status.version else "nothing is serving"
+    agree = ""
+    if rejection.reason == Reason.ROLLED_BACK and view.status.version and not view.is_refresh:
+        patch = f'{{"spec":{{"stages":{{"{view.name}":{{"version":"{view.status.version}"}}}}}}}}'
+        agree = f" Make the spec agree: kubectl patch mlmodel {view.model.metadata.name} --type merge -p '{patch}'."
     message = (
-        f"{view.called} was rejected, and {stable}. {rejection.message} It is tried again when the stage's spec"
+        f"{view.called} was rejected, and {stable}. {rejection.message}{agree} It is tried again when the stage's spec"
         f" changes, or when stages.{view.name}.attempt is raised above {rejection.attempt}:"
         f" modelyard retry {view.model.metadata.name} --stage {view.name}"
     )
@@ -176,7 +180,7 @@ def _switch(view: StageView, _now: datetime) -> Step:
     actions = serving.routes(view, candidate)
     if not actions:
         return Step("switch", StepState.DONE, f"the Service routes to {candidate.version}")
-    if view.dependencies_down:
+    if view.dependencies_down and view.back is None:  # what goes back by itself has its pods, and waits for nobody
         return _held("switch", view)
     if (error := serving.refused(view, actions)) is not None:
         return refused_step("switch", view.name, error)
@@ -198,7 +202,8 @@ def _record(view: StageView, now: datetime) -> Step:
     if stable is not None:
         drains = drain(drains, stable, now)
     # What only an override put there has passed no gate: it comes back by another override, or by its gates.
-    displaced = (None if overrides.has_put(view.status) else stable, view.status.previous)
+    # What was worse than it is rejected.
+    displaced = (None if overrides.has_put(view.status) or view.back is not None else stable, view.status.previous)
     kept = next((each for each in displaced if each is not None and each.version != candidate.version), None)
     status = StageStatus(
         version=candidate.version,
@@ -206,16 +211,22 @@ def _record(view: StageView, now: datetime) -> Step:
         runtime=candidate.runtime,
         desired=candidate.version,
         previous=PreviousVersion.of(kept) if kept is not None else None,
-        attempt=view.attempt,
+        attempt=_attempt(view),
         since_time=view.status.since_time if stable is not None and stable.version == candidate.version else now,
         url=view.status.url,
-        rejected=tuple(each for each in view.status.rejected if each.version != candidate.version),
+        rejected=tuple(each for each in view.status.rejected if each.version != candidate.version or each is view.rolled_back),
         draining=tuple(each for each in drains if each.identity != candidate.runtime.identity),
         verification=verification.carried(view, candidate.version, candidate.digest),
+        watch=watch.begun(view, candidate, now),
         # One that has ended stays known while the spec names it: it does not begin again.
         override=overrides.carried_out(view.spec, view.status),
     )
     return Step("record", StepState.ACTIVE, f"{candidate.version} becomes effective", record=status)
+
+
+def _attempt(view: StageView) -> int:
+    """Return which `attempt` was carried out: of a refresh that was rolled back, the one before."""
+    return max(view.attempt - 1, 0) if view.back is not None and view.is_refresh else view.attempt
 
 
 _STEPS: dict[str, Callable[[StageView, datetime], Step]] = {

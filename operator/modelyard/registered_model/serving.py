@@ -56,7 +56,7 @@ def replicas(view: StageView, what: ServedVersion) -> int:
     if scaling is None:
         return view.serving.replicas
     live = view.of_kind("Deployment", what)
-    if view.effective is not None and what != view.effective and not (live and what == warm.kept(view)):
+    if view.effective is not None and what != view.effective and not (live and what in warm.kept(view)):
         live = [*live, *view.of_kind("Deployment", view.effective)]
     now = max((int(each["spec"].get("replicas", 1)) for each in live), default=scaling.min_replicas)
     return min(max(now, scaling.min_replicas), scaling.max_replicas)
@@ -89,7 +89,7 @@ def _pull_secrets(view: StageView, what: ServedVersion) -> tuple[str, ...]:
 
     Another setting rolls no model, and reaches a candidate that cannot be pulled without it.
     """
-    live = next(iter(view.of_kind("Deployment", what)), None) if what in {view.effective, warm.kept(view)} else None
+    live = next(iter(view.of_kind("Deployment", what)), None) if what == view.effective or what in warm.kept(view) else None
     if live is None:
         return view.runtime.pull_secrets
     return tuple(each["name"] for each in live["spec"]["template"]["spec"].get("imagePullSecrets") or ())

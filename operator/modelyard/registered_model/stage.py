@@ -18,7 +18,7 @@ from modelyard.api.registered_model import (
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.kube.names import serving_name
 from modelyard.plan import Apply, Delete, Event
-from modelyard.registered_model import build, dry_run, freezes, history, overrides, promotion, serving, trial, verification, warm
+from modelyard.registered_model import build, dry_run, freezes, history, overrides, promotion, serving, trial, verification, warm, watch
 from modelyard.registered_model.gates.judging import judge
 from modelyard.registered_model.step import Step, refused_step, without_candidate
 from modelyard.registered_model.versions import may_start
@@ -77,10 +77,23 @@ def _decided(view: StageView, now: datetime) -> StageDecision:
         return StageDecision(view.status.model_copy(update={"override": noted, "blocked": blocked}), record=True)
     if view.status.candidate not in {None, view.wanted}:
         dropped = without_candidate(view, now).model_copy(update={"desired": view.desired, "blocked": None})
-        return StageDecision(dropped, entry=history.aborted(view, now), record=True)
+        # A plan that is taken back has begun nothing.
+        planned = any(step.name == "plan" for step in view.status.steps)
+        return StageDecision(dropped, entry=None if planned else history.aborted(view, now), record=True)
     if view.desired is None:
         return _cleared(view, now)
-    return _verifying(view, _changing(view, now) if view.is_changing else _steady(view, now), now)
+    if (breached := watch.breached(view, now)) is not None:
+        return StageDecision(breached[0], record=True, events=breached[1], quiet=True)
+    return _watching(view, _verifying(view, _changing(view, now) if view.is_changing else _steady(view, now), now))
+
+
+def _watching(view: StageView, decision: StageDecision) -> StageDecision:
+    """Add what the watch of the effective version has counted; what a promotion records has a watch of its own."""
+    if decision.record:
+        return decision
+    looks = [each for each in (decision.requeue_after, watch.look_again(view)) if each is not None]
+    status = decision.status.model_copy(update={"watch": watch.carried(view)})
+    return replace(decision, status=status, requeue_after=min(looks, default=None))
 
 
 def _verifying(view: StageView, decision: StageDecision, now: datetime) -> StageDecision:
@@ -181,10 +194,11 @@ def _steady(view: StageView, now: datetime) -> StageDecision:
         gone = serving.everything(view, but=_templates(view), keep=kept)
         return StageDecision(status.model_copy(update=none), gone, requeue_after=_until(view))
     actions = (*serving.workload(view, stable), *serving.routes(view, stable), *_warm(view))
-    gone, left = serving.expired(view, [stable, warm.kept(view)], now)
+    gone, left = serving.expired(view, [stable, *warm.kept(view)], now)
     gone = (*serving.unneeded(view, kept), *gone)
     blocker = (
-        _unwell(view, stable)
+        watch.trouble(view)
+        or _unwell(view, stable)
         or overrides.trouble(view.model.metadata.name, view.name, view.spec, view.status, now)
         or freezes.trouble(view)
     )
@@ -214,7 +228,7 @@ def _changing(view: StageView, now: datetime) -> StageDecision:
     podless = step.without_pods or step.name == "approval"
     idle = podless and candidate is not None and view.routed != candidate.runtime.identity
     starting = None if idle else candidate
-    gone, left = serving.expired(view, [stable, starting, warm.kept(view)], now)
+    gone, left = serving.expired(view, [stable, starting, *warm.kept(view)], now)
     gone = (*serving.unneeded(view, kept), *gone)
     actions: tuple[Apply | Delete, ...] = ()
     if stable is not None and view.is_served:
@@ -247,9 +261,8 @@ def _changing(view: StageView, now: datetime) -> StageDecision:
 
 
 def _warm(view: StageView, but: ServedVersion | None = None) -> tuple[Apply, ...]:
-    """Return what keeps the version displaced last warm, unless it is another one's to start."""
-    what = warm.kept(view)
-    return serving.workload(view, what) if what not in {None, but} else ()
+    """Return what keeps warm what a switch displaced, unless it is another one's to start."""
+    return tuple(action for what in warm.kept(view) if what != but for action in serving.workload(view, what))
 
 
 def _until(view: StageView) -> timedelta | None:

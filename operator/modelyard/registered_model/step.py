@@ -12,7 +12,7 @@ from modelyard.plan import Apply, Delete, Event
 from modelyard.registered_model import serving
 from modelyard.registered_model.view import StageView
 
-__all__ = ["DETAIL", "RETRY_REFUSED", "Step", "drain", "refused_step", "rejected", "stable", "without_candidate"]
+__all__ = ["DETAIL", "RETRY_REFUSED", "Step", "drain", "refused_step", "rejected", "rejecting", "stable", "without_candidate"]
 
 _REJECTIONS = 3
 RETRY_REFUSED = timedelta(seconds=30)
@@ -85,9 +85,31 @@ def rejected(view: StageView, name: str, reason: str, message: str, now: datetim
     """
     candidate = view.wanted
     assert candidate is not None, "what is rejected was admitted"
+    status = rejecting(view, without_candidate(view, now), candidate, reason, message, now, runtime=runtime)
+    whole = Event(str(reason), f"{view.name} does not take {candidate.version}. {message}", warning=True)
+    # The condition's own event has what is remembered.
+    events = (whole,) if len(message) > REMEMBERED else ()
+    return Step(name, StepState.FAILED, message[:DETAIL], record=status, events=events)
+
+
+def rejecting(  # noqa: PLR0917 - what a rejection has
+    view: StageView, status: StageStatus, what: ServedVersion, reason: str, message: str, now: datetime, *, runtime: str | None = None
+) -> StageStatus:
+    """Return a stage's status with a version that it does not take.
+
+    Args:
+        view: The stage.
+        status: Its status.
+        what: The version.
+        reason: Why, in a word.
+        message: Why, and what to do.
+        now: The moment.
+        runtime: Identity of the runtime that it is rejected with; None: with any.
+
+    """
     rejection = Rejection(
-        version=candidate.version,
-        digest=candidate.digest,
+        version=what.version,
+        digest=what.digest,
         runtime=runtime,
         spec_hash=view.spec_hash,
         attempt=view.attempt,
@@ -95,13 +117,8 @@ def rejected(view: StageView, name: str, reason: str, message: str, now: datetim
         message=message[:REMEMBERED],
         time=now,
     )
-    status = without_candidate(view, now)
     others = (each for each in status.rejected if (each.digest, each.runtime) != (rejection.digest, rejection.runtime))
-    status = status.model_copy(update={"rejected": (*others, rejection)[-_REJECTIONS:]})
-    whole = Event(str(reason), f"{view.name} does not take {candidate.version}. {message}", warning=True)
-    # The condition's own event has what is remembered.
-    events = (whole,) if len(message) > REMEMBERED else ()
-    return Step(name, StepState.FAILED, message[:DETAIL], record=status, events=events)
+    return status.model_copy(update={"rejected": (*others, rejection)[-_REJECTIONS:]})
 
 
 def refused_step(name: str, stage: str, error: ModelyardError) -> Step:

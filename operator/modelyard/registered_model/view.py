@@ -9,6 +9,7 @@ from functools import cached_property
 
 from modelyard.api.freeze import Calendar
 from modelyard.api.registered_model import (
+    ModelReason,
     OverrideStatus,
     RegisteredModel,
     Rejection,
@@ -89,7 +90,7 @@ class StageView:
     @property
     def desired(self) -> str | None:
         """The version that the stage is to have: an override's while it is in force, else the spec's."""
-        return overrides.desired(self.spec, self.status, self.now)
+        return self.back.version if self.back is not None else overrides.desired(self.spec, self.status, self.now)
 
     @property
     def override(self) -> OverrideStatus | None:
@@ -124,6 +125,8 @@ class StageView:
     @cached_property
     def wanted(self) -> ServedVersion | None:
         """What is to be promoted; None when nothing is, or when its digest is not known yet."""
+        if self.back is not None:
+            return self.back
         version = self.versions.get(self.desired) if self.desired else None
         if self.desired is not None and self.desired == self.status.version:
             return self._refreshed()
@@ -182,11 +185,15 @@ class StageView:
     @property
     def called(self) -> str:
         """What is to be promoted, in words."""
+        if self.back is not None:
+            return f"{self.back.version}, which served before,"
         return f"{self.desired} with the operator's runtime" if self.is_refresh else str(self.desired)
 
     @property
     def returns(self) -> bool:
         """Whether the version is the one displaced last, which comes back without what it was asked before."""
+        if self.back is not None:
+            return True
         previous, wanted = self.status.previous, self.wanted
         if previous is None or wanted is None or (previous.version, previous.digest) != (wanted.version, wanted.digest):
             return False
@@ -215,6 +222,56 @@ class StageView:
         found = rejection_of(self.spec, self.status, wanted.version, wanted.digest, wanted.runtime.identity)
         # What its own pods said of it holds against an override too; what a gate said does not.
         return None if found is not None and found.runtime is None and self.override is not None else found
+
+    # --- the watch after a switch (`watch`) -------------------------------------------------------
+    @property
+    def watched_until(self) -> datetime | None:
+        """When the watch of the effective version ends, past or to come, as the spec has it now; None: it is not watched."""
+        automatic = self.spec.rollback.automatic if self.spec is not None and self.spec.rollback is not None else None
+        watch = self.status.watch
+        return watch.since_time + automatic.lasts if watch is not None and automatic is not None else None
+
+    @cached_property
+    def rolled_back(self) -> Rejection | None:
+        """The rejection of the effective version by its watch, while it is in force."""
+        stable = self.effective
+        if stable is None or self.spec is None:
+            return None
+        found = rejection_of(self.spec, self.status, stable.version, stable.digest, stable.runtime.identity)
+        return found if found is not None and found.reason == ModelReason.ROLLED_BACK else None
+
+    @cached_property
+    def displaced(self) -> ServedVersion | None:
+        """What the effective version displaced when its watch began: the version before, or of a refresh the runtime before."""
+        identity, previous = self.status.watch.displaced if self.status.watch is not None else None, self.status.previous
+        if identity is None:
+            return None
+        if previous is not None and previous.runtime.identity == identity:
+            return previous.served
+        return next((build.kept_in(each) for each in self.of_kind("ControllerRevision") if identity_of(each) == identity), None)
+
+    @cached_property
+    def can_return(self) -> ServedVersion | None:
+        """What the effective version displaced, unless the stage has rejected it, or its bytes are no longer those."""
+        found = self.displaced
+        known = self.versions.get(found.version) if found is not None else None
+        if found is None or self.spec is None or known is None or known.digest != found.digest:
+            return None
+        return found if rejection_of(self.spec, self.status, found.version, found.digest, found.runtime.identity) is None else None
+
+    @cached_property
+    def back(self) -> ServedVersion | None:
+        """What the stage goes back to by itself, whatever the spec asks for; None: it does not go back."""
+        found, candidate = self.can_return, self.status.candidate
+        if (
+            self.rolled_back is None
+            or found is None
+            or self.override is not None
+            or overrides.desired(self.spec, self.status, self.now) is None
+        ):
+            return None
+        runs = candidate is not None and candidate != found and self.routed == candidate.runtime.identity
+        return None if runs else found
 
     # --- the serving objects --------------------------------------------------------------------
     def live(self, kind: str, name: str) -> Manifest | None:

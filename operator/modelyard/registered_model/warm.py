@@ -1,8 +1,8 @@
-"""Until when the version displaced last keeps its pods, so that going back takes one change of the Service. Pure.
+"""Until when what a switch displaced keeps its pods, so that going back takes one change of the Service. Pure.
 
-It is healed, and gets what the spec changes of serving; it has as many pods as the stage, or with an
-autoscaler as many as it had: that scales the effective version alone. It has neither a Service nor a
-budget of its own.
+That is the version displaced last inside its window, and what the effective version displaced while that is watched: of a refresh
+the runtime before. It is healed, and gets what the spec changes of serving; it has as many pods as the stage, or with an autoscaler
+as many as it had: that scales the effective version alone. It has neither a Service nor a budget of its own.
 """
 
 from datetime import datetime
@@ -15,18 +15,19 @@ __all__ = ["kept", "recorded", "until"]
 
 
 def until(view: StageView) -> datetime | None:
-    """Return until when the version displaced last keeps its pods, past or to come; None: it keeps none."""
-    return view.window_end
+    """Return when the next of them loses its pods, past or to come; None: none has any."""
+    ends = [each for each in (view.window_end, view.watched_until) if each is not None]
+    return min((each for each in ends if each > view.now), default=max(ends, default=None))
 
 
-def kept(view: StageView) -> ServedVersion | None:
-    """Return the version displaced last while it keeps its pods."""
-    previous, end = view.status.previous, until(view)
-    if previous is None or end is None or end <= view.now:
-        return None
+def kept(view: StageView) -> tuple[ServedVersion, ...]:
+    """Return what keeps its pods."""
     if view.effective is None or view.desired is None or not view.is_served:
-        return None  # a stage that is cleared has no pods
-    return previous.served
+        return ()  # a stage that is cleared has no pods
+    previous, ends, watched = view.status.previous, view.window_end, view.watched_until
+    inside = previous.served if previous is not None and ends is not None and ends > view.now else None
+    displaced = view.displaced if watched is not None and watched > view.now else None
+    return tuple(dict.fromkeys(each for each in (inside, view.back or displaced) if each is not None))
 
 
 def recorded(view: StageView, status: StageStatus) -> StageStatus:

@@ -105,6 +105,7 @@ PROMOTE = [
     promote("attempt of a stage without a version", merge(FRAUD, stages(idle={"attempt": 1})),
         "dora stan fred", "rita"),
     promote("reverify", merge(FRAUD, stages(production={"reverify": {"every": "24h"}})), NOT, MAY, "(reverify)"),
+    promote("automatic rollback", merge(FRAUD, stages(production={"rollback": {"automatic": {}}})), NOT, MAY, "(rollback)"),
     promote("reverify of an idle stage", merge(FRAUD, stages(idle={"reverify": {"attempt": 1}})), "dora stan fred", "rita"),
     promote("runtime of a stage",
         merge(FRAUD, stages(production={"serving": {"runtime": {"update": "Always"}}})), NOT, MAY,

@@ -1,0 +1,323 @@
+"""After a switch: what is watched, for how long, what is a breach, and how the stage goes back by itself."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from modelyard.api.registered_model import Outcome, PreviousVersion, RegisteredModel, Rejection, ServedVersion, StageStatus, Watch
+from modelyard.plan import Manifest
+from modelyard.registered_model.observation import Evidence
+from modelyard.registered_model.stage import StageDecision
+from modelyard.registered_model.view import spec_hash
+from modelyard.traffic import Answered
+from tests.unit.builders import MINUTE, NOW, SECOND, pod
+from tests.unit.models import NEWER, A, B, C, after, decided, deployment_in, does, pods_of, routes_to, served, stage_of
+
+AUTOMATIC = {"automatic": {"watchFor": "15m", "maxErrorRate": "0.05", "minRequests": 50}}
+SINCE = NOW - MINUTE
+STAMP, LATER = "2026-01-01T11:59:30Z", "2026-01-01T11:59:31Z"
+REFRESHED = served(A, NEWER)
+
+
+def watching(**more: Any) -> RegisteredModel:
+    """vb took the stage from va a minute ago, and is watched."""
+    watch = Watch(since_time=SINCE, until_time=SINCE + 15 * MINUTE, displaced=served(A).runtime.identity)
+    given = {"holds": B, "since": MINUTE, "previous": served(A), "watch": watch, "rollback": AUTOMATIC}
+    return stage_of(more.pop("version", "vb"), **(given | more))
+
+
+def pods(model: RegisteredModel, *, ready: int = 1, stable: Any = B, warm: Any = A, **status: Any) -> tuple[Manifest, ...]:
+    """What serves: the watched version with a pod, and the one before, which keeps its own."""
+    there = pods_of(model, stable, routed=True, ready=ready)
+    one = pod(deployment_in(there), name="vb-1", **{"statuses": [{"name": "model", "ready": True, "started": True}]} | status)
+    return (*there, one, *(pods_of(model, warm) if warm is not None else ()))
+
+
+def decide(model: RegisteredModel, *, answered: tuple[int, int] | None = None, owned: Any = None, **more: Any) -> StageDecision:
+    evidence = Evidence(answered={"production": Answered(*answered)} if answered else {})
+    return decided(model, *(pods(model) if owned is None else owned), evidence=evidence, **more)
+
+
+def watch_of(decision: StageDecision) -> Watch:
+    assert decision.status.watch is not None
+    return decision.status.watch
+
+
+def ended(at: str = LATER, reason: str = "OOMKilled") -> list[Manifest]:
+    return [{"name": "model", "lastState": {"terminated": {"reason": reason, "exitCode": 137, "finishedAt": at}}}]
+
+
+def unready(since: str, *, started: bool = True, containers: str = "False") -> dict[str, Any]:
+    said = {"Ready": "False", "ContainersReady": containers}
+    found = [{"type": type_, "status": status, "lastTransitionTime": since} for type_, status in said.items()]
+    return {"statuses": [{"name": "model", "ready": False, "started": started}], "conditions": found}
+
+
+# --- what is watched ------------------------------------------------------------------------------
+def switched(version: str = "vb", *, to: Any = B, holds: Any = A, **more: Any) -> tuple[RegisteredModel, StageDecision]:
+    """A candidate's switch is recorded."""
+    candidate = to if isinstance(to, ServedVersion) else served(to)
+    model = stage_of(version, **({"holds": holds, "candidate": candidate, "rollback": AUTOMATIC} | more))
+    owned = (*pods_of(model, candidate, routed=True), *(pods_of(model, holds) if holds is not None else ()))
+    return model, decided(model, *owned)
+
+
+def test_a_switch_begins_a_watch_and_what_it_displaced_keeps_its_pods():
+    model, decision = switched()
+    begun = Watch(since_time=NOW, until_time=NOW + 15 * MINUTE, displaced=served(A).runtime.identity)
+    assert (decision.record, decision.status.watch) == (True, begun)
+    model = after(model, decision)
+    for now in (NOW + MINUTE, NOW + 15 * MINUTE - SECOND):
+        later = decided(model, *pods(model), now=now)
+        assert (does(later), later.status.watch) == ([], begun)
+        assert later.requeue_after == min(10 * SECOND, begun.until_time - now)
+    ends = decided(model, *pods(model), now=begun.until_time)
+    assert (does(ends), ends.status.watch) == ([f"delete Deployment/{deployment_in(pods_of(model, A))['metadata']['name']}"], None)
+
+
+def test_what_was_displaced_is_healed_while_the_watch_lasts():
+    model = watching()
+    lost = [each for each in pods(model) if each not in pods_of(model, A)]
+    assert does(decided(model, *lost)) == ["apply ControllerRevision/va", "apply Deployment/va"]
+
+
+def test_a_stage_without_it_and_an_override_are_not_watched():
+    assert switched(rollback=None)[1].status.watch is None
+    until = NOW + MINUTE
+    override = {"version": "vb", "reason": "incident 4711", "until": until.isoformat()}
+    model = stage_of("va", holds=A, candidate=served(B), rollback=AUTOMATIC, override=override)
+    noted = after(model, decided(model, *pods_of(model, B, routed=True), *pods_of(model, A)))
+    decision = decided(noted, *pods_of(noted, B, routed=True), *pods_of(noted, A))
+    assert (decision.record, decision.status.version, decision.status.watch) == (True, "vb", None)
+
+
+def test_what_comes_back_is_not_watched_and_a_refresh_is():
+    assert switched("va", to=A, holds=B, previous=served(A))[1].status.watch is None
+    _, refreshed = switched("va", to=REFRESHED, holds=A, attempt=1, previous=served(C))
+    assert watch_of(refreshed).displaced == served(A).runtime.identity
+    assert refreshed.status.previous == PreviousVersion.of(served(C))
+
+
+def test_a_first_version_is_watched_though_nothing_could_come_back():
+    _, first = switched(holds=None)
+    assert watch_of(first).displaced is None
+
+
+def test_the_watch_is_as_long_as_the_spec_says_now_and_ends_with_it():
+    longer = {"automatic": AUTOMATIC["automatic"] | {"watchFor": "1h"}}
+    assert watch_of(decide(watching(rollback=longer))).until_time == SINCE + 60 * MINUTE
+    assert decide(watching(rollback=None)).status.watch is None
+    assert decide(watching(version=None)).status.watch is None
+    assert decide(watching(serving={"replicas": 0})).status.watch is None
+
+
+# --- what is a breach -----------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("found", "says"),
+    [
+        ({"statuses": ended()}, "the model server of pod vb-1 ended (OOMKilled)"),
+        ({"statuses": ended("2026-01-01T11:00:00Z")}, None),  # before the switch
+        ({"statuses": ended(reason="Unknown")}, None),  # its node was booted
+        ({"ready": 0, **unready(STAMP)}, "0 of 1 pods were ready; vb-1 was not for 30 s"),
+        ({"ready": 0, **unready(LATER)}, None),  # for 29 s
+        ({"ready": 1, **unready(STAMP)}, None),  # enough others are ready
+        ({"ready": 0, **unready(STAMP, started=False)}, None),  # one that starts: a node was drained, or there are more pods
+        ({"ready": 0, **unready(STAMP, containers="True")}, None),  # its node is away
+    ],
+)
+def test_crashes_and_pods_that_stop_answering(found: dict[str, Any], says: str | None):
+    model = watching()
+    decision = decide(model, owned=pods(model, **found))
+    assert bool(decision.events) is (says is not None)
+    if says is not None:
+        assert says in decision.events[0].message
+
+
+@pytest.mark.parametrize(
+    ("answered", "breach"), [((49, 49), False), ((50, 15), True), ((50, 3), False), ((10_000, 480), False), (None, False)]
+)
+def test_the_error_rate(answered: tuple[int, int] | None, breach: bool):
+    decision = decide(watching(), answered=answered)
+    assert bool(decision.events) is breach
+    if breach:
+        assert "15 of 50 requests failed (30.00%; 5.00% may)" in decision.events[0].message
+
+
+def test_the_status_has_the_counts_as_they_grow():
+    model = after(watching(), decide(watching(), answered=(100, 1)))
+    assert (watch_of(decide(model)).requests, watch_of(decide(model)).failures) == (100, 1)
+    assert watch_of(decide(model, answered=(124, 1))).requests == 100, "it is a copy, for an operator that comes back"
+    assert watch_of(decide(model, answered=(126, 1))).requests == 126
+    assert watch_of(decide(model, answered=(101, 2))).failures == 2
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"now": SINCE + 15 * MINUTE},
+        {"model": watching(rollback=None)},
+        {"model": watching(watch=None)},
+    ],
+)
+def test_nothing_is_judged_without_a_watch(changed: dict[str, Any]):
+    model = changed.pop("model", watching())
+    decision = decide(model, answered=(1000, 1000), owned=pods(model, statuses=ended()), **changed)
+    assert (decision.record, decision.events) == (False, ())
+
+
+# --- going back -----------------------------------------------------------------------------------
+def breached(**more: Any) -> RegisteredModel:
+    """The breach was recorded."""
+    model = watching(**more)
+    decision = decide(model, answered=(50, 15))
+    assert (decision.record, decision.quiet, decision.actions, decision.entry) == (True, True, (), None)
+    assert [(event.reason, event.warning) for event in decision.events] == [("RolledBack", True)]
+    return after(model, decision)
+
+
+def rejections(model: RegisteredModel) -> list[tuple[str, str | None, str]]:
+    return [(each.version, each.runtime, each.reason) for each in model.status.stages["production"].rejected]
+
+
+def through(model: RegisteredModel, *, warm: Any = A, stable: Any = B, **more: Any) -> tuple[RegisteredModel, StageDecision]:
+    """The stage goes back, step by step; returns what is recorded in the end."""
+    began = decide(model, owned=pods(model, stable=stable, warm=warm), **more)
+    what = warm if isinstance(warm, ServedVersion) else served(warm)
+    assert (began.record, began.status.candidate, began.entry) == (True, what, None)
+    model = after(model, began)
+    switches = decide(model, owned=pods(model, stable=stable, warm=warm), **more)
+    assert (does(switches), routes_to(switches)) == (
+        [f"apply Service/{what.version}", f"apply PodDisruptionBudget/{what.version}"],
+        what.version,
+    )
+    assert [step.name for step in switches.status.steps] == ["admit", "start", "switch", "record"], "it is asked nothing"
+    recorded = decide(model, owned=(*pods_of(model, warm, routed=True), *pods_of(model, stable)), **more)
+    assert (recorded.record, recorded.status.effective, recorded.status.watch) == (True, what, None)
+    return after(model, recorded), recorded
+
+
+def test_a_breach_is_recorded_first_and_then_the_version_before_comes_back_though_the_spec_asks_for_the_other():
+    model = breached()
+    assert rejections(model) == [("vb", None, "RolledBack")]
+    model, recorded = through(model)
+    assert recorded.entry is not None
+    assert (recorded.entry.outcome, recorded.entry.to, recorded.entry.from_) == (Outcome.ROLLED_BACK, "va", "vb")
+    assert recorded.entry.reason == "After the switch 15 of 50 requests failed (30.00%; 5.00% may)."
+    assert recorded.status.previous is None, "what was rejected does not come back without its gates"
+    rests = decide(model, owned=pods_of(model, A, routed=True))
+    blocked = rests.status.blocked
+    assert (does(rests), rests.record, rests.status.version, rests.status.desired) == ([], False, "va", "vb")
+    assert blocked is not None
+    assert (blocked.reason, blocked.needs_action) == ("RolledBack", True)
+    assert """kubectl patch mlmodel fraud --type merge -p '{"spec":{"stages":{"production":{"version":"va"}}}}'""" in blocked.message
+
+
+def test_it_waits_for_no_gate_no_freeze_and_no_dependency():
+    gates = [{"name": "quality", "metric": {"name": "accuracy", "atLeast": "0.9"}}]
+    model = breached(asked=gates, **{"from": "staging"})
+    assert rejections(through(model, calendar="it cannot be read", dependencies_down=True)[0]) == [("vb", None, "RolledBack")]
+
+
+def test_of_a_refresh_the_runtime_before_comes_back_and_the_other_is_not_tried_again():
+    watch = Watch(since_time=SINCE, until_time=SINCE + 15 * MINUTE, displaced=served(A).runtime.identity)
+    model = stage_of("va", holds=REFRESHED, since=MINUTE, previous=served(C), watch=watch, rollback=AUTOMATIC, attempt=1)
+    model = after(model, model_attempt(model, 1))
+    owned = pods(model, stable=REFRESHED)
+    decision = decide(model, answered=(50, 15), owned=owned)
+    model = after(model, decision)
+    assert rejections(model) == [("va", REFRESHED.runtime.identity, "RolledBack")]
+    model, recorded = through(model, stable=REFRESHED)
+    assert (recorded.status.previous, recorded.status.attempt) == (PreviousVersion.of(served(C)), 0)
+    assert recorded.entry is not None
+    assert (recorded.entry.outcome, recorded.entry.to) == (Outcome.ROLLED_BACK, "va")
+    rests = decided(model, *pods_of(model, A, routed=True), runtime=NEWER)
+    assert rests.status.blocked is not None
+    assert (does(rests), rests.status.blocked.reason, rests.status.blocked.needs_action) == ([], "RolledBack", True)
+
+
+def model_attempt(model: RegisteredModel, attempt: int) -> StageDecision:
+    """The stage's status with the `attempt` that was carried out."""
+    return StageDecision(model.status.stages["production"].model_copy(update={"attempt": attempt}))
+
+
+def test_a_spec_that_agrees_ends_it_and_a_raised_attempt_tries_again_with_what_it_was_asked_before():
+    model, _ = through(breached())
+    status = model.status.stages["production"]
+    agrees = carried(stage_of("va", rollback=AUTOMATIC), status)
+    assert decide(agrees, owned=pods_of(agrees, A, routed=True)).status.blocked is None
+    gates = [{"name": "quality", "metric": {"name": "accuracy", "atLeast": "0.9"}}]
+    again = carried(stage_of("vb", rollback=AUTOMATIC, attempt=1, asked=gates), status)
+    decision = decide(again, owned=pods_of(again, A, routed=True))
+    assert decision.status.candidate == served(B)
+    names = [step.name for step in decide(after(again, decision), owned=pods_of(again, A, routed=True)).status.steps]
+    assert names == ["admit", "gates", "start", "switch", "record"]
+
+
+def carried(model: RegisteredModel, status: StageStatus) -> RegisteredModel:
+    return model.model_copy(update={"status": watching().status.model_copy(update={"stages": {"production": status}})})
+
+
+def test_a_promotion_that_waits_is_given_up_until_the_version_before_is_back_and_one_that_runs_goes_on():
+    model = watching(version="vc", candidate=served(C))
+    decision = decide(model, answered=(50, 15))
+    assert decision.events
+    gone = decide(after(model, decision))
+    assert (gone.record, gone.status.candidate, gone.status.desired) == (True, None, "va")
+    running = (*pods_of(model, C, routed=True), *pods_of(model, B), *pods_of(model, A))
+    assert decide(model, answered=(50, 15), owned=running).events == ()
+
+
+def test_an_override_and_a_cleared_stage_come_first():
+    until = NOW + MINUTE
+    override = {"version": "vc", "reason": "incident 4711", "until": until.isoformat()}
+    model = breached()
+    status = model.status.stages["production"]
+    asked = carried(stage_of("vb", rollback=AUTOMATIC, override=override), status)
+    noted = after(asked, decide(asked))
+    assert decide(noted).status.candidate == served(C)
+    cleared = carried(stage_of(None, rollback=AUTOMATIC), status)
+    assert decide(cleared).entry is not None
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"watch": Watch(since_time=SINCE, until_time=SINCE + 15 * MINUTE), "previous": None},  # the first version
+        {"rejected": "va"},
+        {"lost": True},
+    ],
+)
+def test_where_nothing_can_come_back_it_says_so_and_keeps_serving(more: dict[str, Any]):
+    versions = {"versions": (B, C)} if more.pop("lost", False) else {}
+    if more.get("rejected"):
+        hashed = spec_hash(watching().spec.stages["production"])
+        more["rejected"] = (Rejection(version="va", digest=A.digest, spec_hash=hashed, reason="LoadFailed", message="no.", time=NOW),)
+    model = watching(**more)
+    decision = decide(model, answered=(50, 15), **versions)
+    blocked = decision.status.blocked
+    assert (decision.record, decision.entry, decision.status.version) == (False, None, "vb")
+    assert blocked is not None
+    assert (blocked.reason, blocked.needs_action) == ("WatchFailed", True)
+    assert "15 of 50 requests failed" in blocked.message
+
+
+def test_when_what_comes_back_cannot_start_the_version_stays_and_it_says_so():
+    model = breached()
+    model = after(model, decide(model))
+    dead = [{"name": "model", "state": {"terminated": {"exitCode": 67, "message": '{"reason": "LoadFailed", "message": "no."}'}}}]
+    warm = pods_of(model, A, ready=0)
+    owned = (*pods(model, warm=None), *warm, pod(deployment_in(warm), name="va-1", statuses=dead))
+    model = after(model, decide(model, owned=owned))
+    assert rejections(model)[-1] == ("va", served(A).runtime.identity, "ServingFailed")
+    stays = decide(model, owned=pods(model, warm=None))
+    assert stays.status.blocked is not None
+    assert (stays.status.version, stays.status.blocked.reason) == ("vb", "WatchFailed")
+
+
+def test_an_old_watch_waits_for_the_end_of_going_back():
+    model = breached()
+    late = decide(model, now=SINCE + timedelta(hours=1))
+    assert (late.record, late.status.candidate) == (True, served(A))
