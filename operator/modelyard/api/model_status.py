@@ -241,6 +241,10 @@ class StageStatus(Schema):
     candidate: Annotated[ServedVersion | None, Field(description="What is being promoted; recorded when the promotion begins.")] = None
     previous: Annotated[ServedVersion | None, Field(description="The version displaced last, which a rollback restores whole.")] = None
     attempt: Annotated[int, Field(ge=0, description="The `attempt` that was carried out.")] = 0
+    hold_time: Annotated[
+        datetime | None,
+        Field(description="`autoPromote` takes only versions registered after it: when the newest was, at the last rollback."),
+    ] = None
     since_time: Annotated[datetime | None, Field(description="Since when the version is effective.")] = None
     start_time: Annotated[datetime | None, Field(description="When the change that is under way began.")] = None
     url: Annotated[str | None, Field(max_length=140, description="Where it answers, in the cluster.")] = None
@@ -289,6 +293,8 @@ class Outcome(StrEnum):
     """No version is effective now."""
     OVERRIDDEN = "Overridden"
     """An override put the version there, without gates."""
+    AUTO_PROMOTED = "AutoPromoted"
+    """The stage took the newest version by itself."""
 
 
 REJECTED = "Rejected"
@@ -308,7 +314,8 @@ class HistoryEntry(Schema):
         Outcome,
         Field(
             description="Promoted; RolledBack: the version had held the stage before; Refreshed: the same version with another runtime;"
-            " Cleared: no version is effective. Overridden: an override put the version there, without gates."
+            " Cleared: no version is effective. Overridden: an override put the version there, without gates. AutoPromoted: the stage took"
+            " the newest version by itself."
         ),
     ]
     duration_seconds: Annotated[

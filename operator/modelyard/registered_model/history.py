@@ -13,7 +13,7 @@ from modelyard.kube.names import REASON_ANNOTATION
 from modelyard.plan import Event, Manifest
 from modelyard.registered_model.view import StageView
 
-__all__ = ["LENGTH", "ended", "entry", "event"]
+__all__ = ["LENGTH", "ended", "entry", "event", "outcome"]
 
 LENGTH = 50
 _REASON = 256
@@ -29,7 +29,7 @@ def entry(view: StageView, to: ServedVersion | None, now: datetime) -> HistoryEn
         to=to.version if to else None,
         digest=to.digest if to else None,
         runtime=to.runtime if to else None,
-        outcome=_outcome(view, to),
+        outcome=outcome(view, to),
         duration_seconds=max(0, round((now - started).total_seconds())) if started else None,
         reason=_reason(view, to.version if to else "none"),
     )
@@ -69,13 +69,16 @@ def _seconds(begun: str | None, end: str) -> float | None:
     return max(0.0, (datetime.fromisoformat(end) - datetime.fromisoformat(begun)).total_seconds()) if begun else None
 
 
-def _outcome(view: StageView, to: ServedVersion | None) -> Outcome:
+def outcome(view: StageView, to: ServedVersion | None) -> Outcome:
+    """Return how a change of a stage ends whose effective version becomes `to`."""
     if to is None:
         return Outcome.CLEARED
     if to.version == view.status.version:
         return Outcome.REFRESHED
     if view.override is not None:
         return Outcome.OVERRIDDEN
+    if view.is_automatic:
+        return Outcome.AUTO_PROMOTED
     version = view.versions.get(to.version)
     held = version is not None and any(each.stage == view.name for each in version.held)
     return Outcome.ROLLED_BACK if held else Outcome.PROMOTED

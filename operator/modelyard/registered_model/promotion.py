@@ -19,9 +19,9 @@ from datetime import datetime
 
 from modelyard.api.blocker import Blocker
 from modelyard.api.registered_model import ModelReason as Reason
-from modelyard.api.registered_model import StageStatus, StepState
+from modelyard.api.registered_model import Outcome, StageStatus, StepState
 from modelyard.kube.names import serving_name
-from modelyard.registered_model import checks, freezes, overrides, serving, trial, verification
+from modelyard.registered_model import checks, freezes, history, newest, overrides, serving, trial, verification
 from modelyard.registered_model.gates.judging import steps_of
 from modelyard.registered_model.step import DETAIL, RETRY_REFUSED, Step, drain, refused_step, rejected, without_candidate
 from modelyard.registered_model.view import StageView
@@ -186,6 +186,7 @@ def _record(view: StageView, now: datetime) -> Step:
         drains = drain(drains, stable, now)
     # What only an override put there has passed no gate: it comes back by another override, or by its gates.
     displaced = (None if overrides.has_put(view.status) else stable, view.status.previous)
+    is_rollback = history.outcome(view, candidate) is Outcome.ROLLED_BACK
     kept = next((each for each in displaced if each is not None and each.version != candidate.version), None)
     status = StageStatus(
         version=candidate.version,
@@ -194,6 +195,7 @@ def _record(view: StageView, now: datetime) -> Step:
         desired=candidate.version,
         previous=kept,
         attempt=view.attempt,
+        hold_time=newest.held_until(view.versions.values()) if is_rollback else view.status.hold_time,
         since_time=view.status.since_time if stable is not None and stable.version == candidate.version else now,
         url=view.status.url,
         rejected=tuple(each for each in view.status.rejected if each.version != candidate.version),

@@ -23,11 +23,11 @@ from modelyard.errors import ModelyardError
 from modelyard.kube.names import IDENTITY_LABEL, serving_name
 from modelyard.kube.pods import Runtime
 from modelyard.plan import Manifest
-from modelyard.registered_model import build, overrides
+from modelyard.registered_model import build, newest, overrides
 from modelyard.registered_model.build import Surroundings
 from modelyard.registered_model.observation import Evidence
 
-__all__ = ["Holder", "StageView", "holder_of", "identity_of", "rejection_of", "spec_hash"]
+__all__ = ["Holder", "StageView", "holder_of", "identity_of", "is_in_force", "rejection_of", "spec_hash"]
 
 
 @dataclass(frozen=True)
@@ -86,10 +86,31 @@ class StageView:
         """The stage in the spec; None when it is no longer there."""
         return self.model.spec.stages.get(self.name)
 
+    @cached_property
+    def asked(self) -> str | None:
+        """The version that the spec asks for: the one that it names, or the newest that the stage may take by itself."""
+        spec = self.spec
+        if spec is None or spec.auto_promote is None:
+            return spec.version if spec is not None else None
+        rejections = [each for each in self.status.rejected if is_in_force(spec, each)]
+        return newest.Choice(spec, self.status, self.versions, self.routed, rejections, self._identity).version()
+
+    def _identity(self, version: VersionStatus) -> str:
+        """Return the runtime's identity with which a version would be promoted now."""
+        begun = self.status.candidate
+        if begun is not None and (begun.version, begun.digest) == (version.name, version.digest):
+            return begun.runtime.identity
+        return build.served(version.name, version.digest or "", self.runtime).runtime.identity
+
+    @property
+    def is_automatic(self) -> bool:
+        """Whether no person asks for what the stage takes."""
+        return self.spec is not None and self.spec.auto_promote is not None
+
     @property
     def desired(self) -> str | None:
-        """The version that the stage is to have: an override's while it is in force, else the spec's."""
-        return overrides.desired(self.spec, self.status, self.now)
+        """The version that the stage is to have: an override's while it is in force, else the one that the spec asks for."""
+        return overrides.desired(self.spec, self.status, self.now, self.asked)
 
     @property
     def override(self) -> OverrideStatus | None:
@@ -234,10 +255,14 @@ def rejection_of(stage: Stage, status: StageStatus, version: str, digest: str, r
     """Return the rejection of a version that is in force, of all runtimes or of one."""
     for rejection in status.rejected:
         same = (rejection.version, rejection.digest) == (version, digest)
-        lasts = rejection.spec_hash == spec_hash(stage) and rejection.attempt >= stage.attempt
-        if same and lasts and rejection.runtime in {None, runtime}:
+        if same and is_in_force(stage, rejection) and rejection.runtime in {None, runtime}:
             return rejection
     return None
+
+
+def is_in_force(stage: Stage, rejection: Rejection) -> bool:
+    """Tell whether a rejection holds for a stage as it is, whatever the runtime."""
+    return rejection.spec_hash == spec_hash(stage) and rejection.attempt >= stage.attempt
 
 
 _FREE = frozenset({"replicas", "autoscaling", "resources", "nodeSelector", "tolerations"})
@@ -246,15 +271,18 @@ _ALWAYS: dict[str, object] = {"nodeSelector": {}, "tolerations": []}
 """Of these the first releases hashed what the spec said: a stage that said nothing keeps its hash."""
 
 
+_NOT_HASHED = frozenset({"version", "autoPromote", "requestedBy", "attempt", "override", "reverify"})
+
+
 def spec_hash(stage: Stage) -> str:
     """Return the hash of what a rejection depends on.
 
-    That is the stage without version, requestedBy, attempt, override, reverify, and of its serving without what
+    That is the stage without version, autoPromote, requestedBy, attempt, override, reverify, and of its serving without what
     may be changed without `promote`: who may not promote lifts no rejection.
     """
     spec = stage.model_dump(mode="json", by_alias=True, exclude_none=True)
     serving = {key: value for key, value in spec.pop("serving", {}).items() if key not in _FREE} | _ALWAYS
-    rest = {key: value for key, value in spec.items() if key not in {"version", "requestedBy", "attempt", "override", "reverify"}}
+    rest = {key: value for key, value in spec.items() if key not in _NOT_HASHED}
     return hashlib.sha256(json.dumps(rest | {"serving": serving}, sort_keys=True).encode()).hexdigest()[:16]
 
 
