@@ -80,7 +80,7 @@ class Choice:
         ages = [_age(known) for each in self.rejections if (known := self.versions.get(each.version)) is not None]
         if len(self.rejections) >= REJECTIONS and ages and _age(version) < min(ages):
             return True
-        about = [each for each in self.rejections if (each.version, each.digest) == (version.name, version.digest)]
+        about = [each for each in self.rejections if each.digest == version.digest]  # the same bytes under another name too
         return any(each.runtime is None for each in about) or self.identity(version) in {each.runtime for each in about}
 
     def _is_live(self) -> bool:
