@@ -114,6 +114,19 @@ async def test_a_version_that_fails_is_told_of_with_its_figures_and_leaves_the_s
     assert writes(world) == before, "what was rejected is not tried again"
 
 
+async def test_nothing_is_said_of_a_version_before_it_was_read():
+    world = World()
+    accurate = {"name": "accurate", "metric": {"name": "accuracy", "atLeast": "0.85"}}
+    begins(world, production=NEWEST | {"gates": [accurate]})
+    await registers(world, "v1")
+    written = (
+        status for body, status in (call.arguments for call in world.calls.named("write_status")) if body["kind"] == "RegisteredModel"
+    )
+    stages = [status.get("stages", {}).get("production", {}) for status in written]
+    said = {(gate["verdict"], gate["message"]) for each in stages for gate in each.get("gates", [])}
+    assert said == {("Pass", "accuracy is 0.9: at least 0.85"), ("Pending", "the version is being recorded: nothing was read of it yet")}
+
+
 async def test_a_rejected_version_is_tried_again_when_attempt_is_raised_and_nothing_is_refreshed():
     world = World()
     begins(world, production=NEWEST | {"gates": [QUALITY]})

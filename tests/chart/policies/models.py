@@ -312,6 +312,9 @@ PURGE = [
 
 KEEP = [
     keep("a held model collected", delete(MODEL["owned"]), "gc", "rita admin namespaces manager", "owned holds production"),
+    keep(
+        "a model collected of which a stage takes the newest", delete(MODEL["automatic"]), "gc", "rita admin", "automatic holds production"
+    ),
     keep("an idle model collected", delete(EMPTY), allowed="gc"),
     keep("an experiment that purges collected", delete(EXPERIMENT["purging"]), "gc", "rita", "has deletionPolicy: Delete"),
     keep("a run that purges collected", delete(RUN["purging"]), "gc", "rita", "has deletionPolicy: Delete"),

@@ -82,6 +82,8 @@ def _change(session: Session, model: RegisteredModel, stage: str, version: str, 
         wanted = overriding.back(model, stage)  # an override that has ended: its version stays until a person decides
     else:
         wanted |= newest.stopped(model, stage) | oneself.requester(session.kube, model, stage)
+    if newest.is_automatic(model, stage):
+        session.screen.tell(Text(f"{stage} takes the newest version by itself no longer."))
     if wanted:
         session.screen.tell(drawn(model, stage, version, now()))
         patch = _patch(model, stage, version, wanted, asked.reason)
