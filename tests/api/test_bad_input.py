@@ -335,6 +335,16 @@ MODELS = {
         model(stages={"production": {"version": "v1", "gates": [{"name": "people", "approvals": {}}]}}),
         "write your user name as requestedBy beside version",
     ),
+    "a version beside autoPromote": (
+        model(stages={"production": {"version": "v1", "autoPromote": {"from": "newest"}}}),
+        "a stage has version or autoPromote: remove one of the two",
+    ),
+    "one who asks beside autoPromote": (
+        model(stages={"production": {"requestedBy": "rita", "autoPromote": {"from": "newest"}}}),
+        "nobody asks for the versions of autoPromote: remove requestedBy",
+    ),
+    "the oldest version": (model(stages={"production": {"autoPromote": {"from": "oldest"}}}), 'supported values: "newest"'),
+    "autoPromote from nothing": (model(stages={"production": {"autoPromote": {}}}), "autoPromote.from: Required value"),
     "reverify without a time": (reverify(), "write every, such as 24h, or raise attempt"),
     "reverify with attempt 0 only": (reverify(attempt=0), "write every, such as 24h, or raise attempt"),
     "reverify without a unit": (reverify(every="24"), "reverify.every in body should match"),

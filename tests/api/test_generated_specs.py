@@ -80,6 +80,7 @@ RICH = {
         },
         stages={
             "staging": {
+                "autoPromote": {"from": "newest"},
                 "gates": [
                     {
                         "name": "integration",
@@ -96,7 +97,7 @@ RICH = {
                     },
                     {"name": "dataset", "dataset": {"digest": DIGEST, "maxAge": "30d"}},
                     {"name": "stored", "smoke": {"requests": {"uri": "s3://models/risk/cases.json", "digest": DIGEST}}},
-                ]
+                ],
             },
             "production": {
                 "version": "v1",

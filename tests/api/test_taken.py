@@ -28,6 +28,24 @@ def test_what_serves_is_asked_each_ten_minutes_at_most_or_when_somebody_says_so(
     assert answer.ok, answer.message
 
 
+@pytest.mark.parametrize("asked", [{}, {"version": None}, {"gates": [{"name": "people", "approvals": {}}]}])
+def test_a_stage_may_take_the_newest_version_and_say_that_it_names_none(asked: dict[str, object], cluster: Cluster):
+    answer = cluster.check(model(stages={"production": {"autoPromote": {"from": "newest"}} | asked}))
+    assert answer.ok, answer.message
+
+
+def test_a_merge_patch_turns_it_on_and_off(cluster: Cluster):
+    answer = cluster.create(model("automatic", stages={"production": {"version": "v1"}}))
+    assert answer.ok, answer.message
+    automatic, named = {"autoPromote": {"from": "newest"}, "version": None}, {"autoPromote": None, "version": "v1"}
+    try:
+        for asked in (automatic, named, automatic):
+            answer = cluster.patch("RegisteredModel", "automatic", {"spec": {"stages": {"production": asked}}})
+            assert answer.ok, answer.message
+    finally:
+        cluster.delete("RegisteredModel", "automatic")
+
+
 @pytest.mark.parametrize("kind", [*KINDS, EVERY])
 def test_the_largest_gates_are_within_what_the_rules_may_cost(kind: str, cluster: Cluster):
     """Created, patched, applied and deleted: an update pays for the rules on the old object too."""

@@ -133,6 +133,18 @@ def test_a_rollback_of_a_change_that_is_under_way_keeps_what_holds_the_stage(sid
     assert asked_for(side, "v2")
 
 
+def test_a_rollback_ends_that_a_stage_takes_the_newest(side: Side, person: Person, fraud: Manifest):
+    automatic = {"autoPromote": {"from": "newest"}, "version": None}
+    side.patch("RegisteredModel", "fraud", {"spec": {"stages": {"production": automatic}}})
+    serves(side, "v2")
+    assert "production  v2" in (seen := person.sees("status", "fraud"))
+    assert "takes the newest" in seen
+    seen = person.sees("rollback", "fraud", "--stage", "production", "--no-wait")
+    assert seen.startswith("Back to v1: it held the stage before.\nproduction takes the newest version by itself no longer.\n")
+    assert {"version": "v1"}.items() <= side.get("RegisteredModel", "fraud")["spec"]["stages"]["production"].items()
+    assert "autoPromote" not in side.get("RegisteredModel", "fraud")["spec"]["stages"]["production"]
+
+
 def test_a_rollback_without_a_version_before_is_refused(side: Side, person: Person, fraud: Manifest):
     side.patch("RegisteredModel", "fraud", {"status": {"history": HISTORY[:1], "stages": held("v1", previous=None)}}, "/status")
     side.patch("RegisteredModel", "fraud", {"spec": {"stages": {"production": {"version": "v1"}}}})

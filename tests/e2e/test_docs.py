@@ -17,7 +17,7 @@ pytestmark = pytest.mark.e2e
 
 RUN = [page for page in pages() if script(page) or script(page, "python")]
 EXPERIMENTS = ("fraud", "payments", "limits", "data", "kept", "returns", "cards")
-MODELS = ("fraud", "referred", "returns", "cards")
+MODELS = ("fraud", "referred", "returns", "cards", "newest")
 
 SAYS = {
     "how-to/train.md": [r"^accuracy 0\.\d+$", r"^fraud-v[12] is the best: accuracy 0\.\d+$"],
@@ -36,6 +36,7 @@ SAYS = {
         r"production: v2 -> v1 RolledBack",
         r"^production: Nothing declares the version v9\.",
     ],
+    "how-to/auto-promote.md": [r"^staging: v1 AutoPromoted\nstaging: v2 AutoPromoted\nstaging: v1 RolledBack$"],
     "how-to/freeze.md": [r"^v2 waits: the stage is frozen until .* UTC \(audit\)\. v1 is still serving\."],
     "how-to/rollback.md": [r"^v1 is warm until 20", r"v1 warm until 20", r"^live: v2 -> v1 RolledBack$"],
     "how-to/verify.md": [

@@ -266,6 +266,10 @@ class StageStatus(Schema):
     candidate: Annotated[ServedVersion | None, Field(description="What is being promoted; recorded when the promotion begins.")] = None
     previous: Annotated[PreviousVersion | None, Field(description="The version displaced last, which a rollback restores whole.")] = None
     attempt: Annotated[int, Field(ge=0, le=ATTEMPTS, description="The `attempt` that was carried out.")] = 0
+    hold_time: Annotated[
+        datetime | None,
+        Field(description="`autoPromote` takes only versions registered after it: when the newest was, at the last rollback."),
+    ] = None
     since_time: Annotated[datetime | None, Field(description="Since when the version is effective.")] = None
     start_time: Annotated[datetime | None, Field(description="When the change that is under way began.")] = None
     url: Annotated[str | None, Field(max_length=140, description="Where it answers, in the cluster.")] = None

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
+from modelyard.api.auto_promote import AutoPromote
 from modelyard.api.base import DeletionPolicy, Name, Resource, Schema, Tags, UserName
 from modelyard.api.freeze import FREEZES, Freeze
 from modelyard.api.gates import GATES, Gate, Verdict
@@ -41,6 +42,7 @@ from modelyard.api.verification import Reverify, Verification
 
 __all__ = [
     "OVERRIDE_LASTS",
+    "AutoPromote",
     "Automatic",
     "Autoscaling",
     "Draining",
@@ -171,7 +173,15 @@ class Stage(Schema):
             rule(
                 "!has(self.version) || has(self.requestedBy) || !has(self.gates) || !self.gates.exists(g, has(g.approvals))",
                 "a stage with the gate approvals says who asks for its version: write your user name as requestedBy beside version",
-            )
+            ),
+            rule(
+                "!has(self.autoPromote) || !has(self.version)",
+                "a stage has version or autoPromote: remove one of the two (a patch sets the other to null)",
+            ),
+            rule(
+                "!has(self.autoPromote) || !has(self.requestedBy)",
+                "nobody asks for the versions of autoPromote: remove requestedBy (a patch sets it to null)",
+            ),
         )
     }
 
@@ -179,6 +189,13 @@ class Stage(Schema):
         Name | None,
         # A server-side apply that says null is refused without this.
         Field(description="The version that holds the stage. Null: none, and nothing is served.", json_schema_extra={"nullable": True}),
+    ] = None
+    auto_promote: Annotated[
+        AutoPromote | None,
+        Field(
+            description="Instead of `version`: the stage takes each new version that passes what a written one has to pass. Not one that it"
+            " has rejected, nor an older one, nor, after a rollback, one that was registered before it. Setting `version` ends it."
+        ),
     ] = None
     requested_by: Annotated[
         UserName | None,
@@ -239,11 +256,6 @@ class Stage(Schema):
         ),
     ] = None
     serving: Annotated[Serving, Field(description="How it is served.")] = Field(default_factory=Serving)
-
-    @property
-    def asks_for(self) -> tuple[str, ...]:
-        """The versions that it names: its own, and its override's."""
-        return tuple(filter(None, (self.version, self.override.version if self.override else None)))
 
 
 def _waits(stage: str, other: str) -> str:
@@ -349,3 +361,16 @@ class RegisteredModel(Resource[RegisteredModelSpec, RegisteredModelStatus]):
 
     KIND: ClassVar[str] = "RegisteredModel"
     PLURAL: ClassVar[str] = "registeredmodels"
+
+    def asked(self, stage: str) -> str | None:
+        """Return the version that a stage asks for: the one that the spec names, or that `autoPromote` has chosen, as recorded."""
+        spec, status = self.spec.stages.get(stage), self.status.stages.get(stage)
+        if spec is None or spec.auto_promote is None:
+            return spec.version if spec is not None else None
+        return status.desired if status is not None else None
+
+    @property
+    def asks_for(self) -> frozenset[str]:
+        """The versions that stages ask for, by themselves and by overrides."""
+        overridden = (stage.override.version for stage in self.spec.stages.values() if stage.override is not None)
+        return frozenset(filter(None, (*map(self.asked, self.spec.stages), *overridden)))

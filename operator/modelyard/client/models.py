@@ -13,6 +13,7 @@ from modelyard.client import (
     artifacts,
     asking,
     display,
+    newest,
     oneself,
     overriding,
     predict,
@@ -179,7 +180,8 @@ class Models(People):
 
         """
         there = self.get(name).object
-        asked = {"version": version, "reason": reason or None} | oneself.requester(self._kube, there, stage)
+        by = oneself.requester(self._kube, there, stage)
+        asked = {"version": version, "reason": reason or None} | newest.stopped(there, stage) | by
         if stage in there.spec.stages and there.spec.stages[stage].version == version:
             asked |= overriding.back(there, stage)
         patch = {"spec": {"stages": {stage: asked}}}
@@ -238,7 +240,7 @@ class Models(People):
         model = self.get(name)
         version = retrying.rejection(model.object, stage).version
         model = ModelHandle(self._kube, self._kube.patch("RegisteredModel", name, retrying.patch(model.object, stage)))
-        changes = (progress.asked_for(model.object, stage),)
+        changes = (replace(progress.asked_for(model.object, stage), version=version),)
         return waiting.changed(model, changes, f"to make {version} effective in {stage}", seconds, seen)
 
     def verify(self, name: str, stage: str, *, seconds: float = 900, seen: waiting.Watching | None = None) -> ModelHandle:

@@ -18,6 +18,7 @@ from modelyard.api.blocker import Blocker
 from modelyard.api.registered_model import ModelReason, ModelVersionSpec, RegisteredModel, StageStatus, StepState, StepStatus
 from modelyard.client.errors import Failed
 from modelyard.client.gates import Gates, gates_of
+from modelyard.client.newest import is_automatic, rejection
 
 __all__ = [
     "Change",
@@ -119,6 +120,10 @@ def stage_change(model: RegisteredModel, change: Change) -> Progress:
     """
     if model.metadata.generation < change.generation:  # a read that is older than the write
         return Progress(State.UNSEEN, _UNSEEN)
+    if is_automatic(model, change.stage) and model.status.observed_generation < change.generation:
+        return Progress(State.UNSEEN, _UNSEEN)  # what it asks for, the operator chooses
+    if (refused := _not_chosen(model, change)) is not None:
+        return refused
     if (superseded := _superseded(model, change)) is not None:
         return superseded
     if model.status.observed_generation < change.generation:
@@ -160,9 +165,17 @@ def _waits_for_others(found: Progress) -> bool:
 _UNSEEN = "The operator has not observed it yet."
 
 
+def _not_chosen(model: RegisteredModel, change: Change) -> Progress | None:
+    """Return where a change stands of a stage that takes the newest by itself, and does not take this one, for it has rejected it."""
+    found = rejection(model, change.stage) if is_automatic(model, change.stage) else None
+    if found is None or found.version != change.version or model.asked(change.stage) == change.version:
+        return None
+    return Progress(State.FAILED, found.message, found.reason)
+
+
 def _superseded(model: RegisteredModel, change: Change) -> Progress | None:
     spec = model.spec.stages.get(change.stage)
-    version, attempt = (spec.version, spec.attempt) if spec else (None, 0)
+    version, attempt = (model.asked(change.stage), spec.attempt) if spec else (None, 0)
     by_override = spec.override.version if spec and spec.override else None
     if change.version not in {version, by_override, asked_for(model, change.stage).version}:
         message = f"Another user has since asked for {version or 'no version'}."
@@ -210,9 +223,9 @@ def _model_stalled(model: RegisteredModel) -> Condition | None:
 
 # --- for displays -------------------------------------------------------------------------------
 def asked_for(model: RegisteredModel, stage: str) -> Change:
-    """Return the change that a stage's spec asks for now: an override's version where that decides, else its own."""
+    """Return the change that a stage's spec asks for now: an override's version where that decides, else its own or the newest."""
     spec, status = model.spec.stages.get(stage), model.status.stages.get(stage)
-    version, attempt = (spec.version, spec.attempt) if spec else (None, 0)
+    version, attempt = (model.asked(stage), spec.attempt) if spec else (None, 0)
     if spec is not None and status is not None and status.override is not None:
         blocked = status.blocked.reason if status.blocked is not None else ""
         # In force, or ended with its version still there: the operator has said which, and no clock is needed here.

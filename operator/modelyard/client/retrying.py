@@ -3,7 +3,7 @@
 from typing import Any
 
 from modelyard.api.registered_model import RegisteredModel, Rejection, StageStatus
-from modelyard.client import refreshing
+from modelyard.client import newest, refreshing
 from modelyard.client.errors import NotFound, Refused
 from modelyard.client.progress import asked_for
 
@@ -21,6 +21,8 @@ def rejection(model: RegisteredModel, stage: str) -> Rejection:
     if stage not in model.spec.stages:
         text = f"{model.key} has no stage {stage}. Its stages: {', '.join(model.spec.stages) or 'none'}."
         raise NotFound(text, name=stage, namespace=model.metadata.namespace)
+    if newest.is_automatic(model, stage):
+        return _of_the_newest(model, stage)
     wanted = asked_for(model, stage).version
     status = model.status.stages.get(stage) or StageStatus()
     subject = f"There is nothing to try again in {stage} of {model.key}"
@@ -33,6 +35,13 @@ def rejection(model: RegisteredModel, stage: str) -> Rejection:
     if blocker is None or not blocker.needs_action or not any(each.reason == blocker.reason for each in found):
         raise Refused(f"{subject}: {_stands(status, wanted)}")
     return next(each for each in reversed(found) if each.reason == blocker.reason)
+
+
+def _of_the_newest(model: RegisteredModel, stage: str) -> Rejection:
+    found = newest.rejection(model, stage)
+    if found is None:
+        raise Refused(f"There is nothing to try again in {stage} of {model.key}: it takes the newest version, and has rejected none.")
+    return found
 
 
 def patch(model: RegisteredModel, stage: str) -> dict[str, Any]:

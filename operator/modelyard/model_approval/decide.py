@@ -44,7 +44,7 @@ def _is_of_use(approval: ModelApproval, model: RegisteredModel | None) -> bool:
         return True
     # The bytes of a version that is asked for may be about to be recorded.
     known = {version.name for version in status.versions if version.digest is not None}
-    return spec.version not in known and any(stage.version == spec.version for stage in model.spec.stages.values())
+    return spec.version not in known and any(model.asked(stage) == spec.version for stage in model.spec.stages)
 
 
 def _standing(approval: ModelApproval, seen: Observation, now: datetime) -> tuple[Standing, datetime | None]:
@@ -61,7 +61,7 @@ def _standing(approval: ModelApproval, seen: Observation, now: datetime) -> tupl
     if held is not None and (held.version, held.digest) == (spec.version, spec.digest):
         return Standing(Reason.EFFECTIVE, f"{spec.version} holds {spec.stage}."), None
     version = next((each for each in model.status.versions if each.name == spec.version), None)
-    if stage.version != spec.version or version is None or version.digest is None:
+    if model.asked(spec.stage) != spec.version or version is None or version.digest is None:
         return Standing(Reason.NOT_ASKED_FOR, f"{spec.stage} does not ask for {spec.version} now."), None
     found = {each.metadata.uid: said for each, said in heard(seen.approvals, Asked(spec.stage, stage, gate, version), now)}
     said = found.get(approval.metadata.uid)

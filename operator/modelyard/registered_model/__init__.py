@@ -6,6 +6,7 @@ To read in this order:
     stage           the decision about one stage
     promotion       a promotion as a list of steps: a new rule goes there
     checks, trial   its steps that ask gates: at once, and by Jobs
+    newest          which version a stage takes by itself
     freezes         its step that waits for the end of a freeze
     dry_run, plans  its step that waits for people to have seen what it would do, and what it would do
     circles         stages that wait for one another

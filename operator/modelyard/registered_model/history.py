@@ -16,9 +16,11 @@ from modelyard.plan import Event, Manifest
 from modelyard.registered_model.gates.judging import asks_people
 from modelyard.registered_model.view import StageView
 
-__all__ = ["LENGTH", "aborted", "ended", "entry", "event", "override_ended", "rejected"]
+__all__ = ["AFTER_THE_SWITCH", "LENGTH", "aborted", "ended", "entry", "event", "outcome", "override_ended", "rejected"]
 
 LENGTH = 50
+AFTER_THE_SWITCH = "After the switch"
+"""How the reason of a rollback begins that nobody asked for."""
 
 
 # --- entries --------------------------------------------------------------------------------------
@@ -32,12 +34,13 @@ def entry(view: StageView, to: ServedVersion | None, now: datetime, gates: tuple
         gates: What its gates said.
 
     """
-    outcome = _outcome(view, to)
-    asked = outcome not in {Outcome.OVERRIDDEN, Outcome.REFRESHED}  # `requestedBy` and approvals are for a change of the version
+    ends = outcome(view, to)
+    # `requestedBy` and approvals are for a change of the version that a person asks for.
+    asked = ends not in {Outcome.OVERRIDDEN, Outcome.REFRESHED} and view.back is None
     return _about(view, to, now).model_copy(
         update={
-            "outcome": outcome,
-            "reason": _reason(view, is_override=outcome is Outcome.OVERRIDDEN),
+            "outcome": ends,
+            "reason": _reason(view, is_override=ends is Outcome.OVERRIDDEN),
             "requested_by": _requested_by(view) if asked else None,
             "approved_by": _approved_by(view, to) if asked and gates else None,
             "gates": _said(gates),
@@ -94,7 +97,8 @@ def _is(what: ServedVersion, rejection: Rejection) -> bool:
     return (what.version, what.digest) == (rejection.version, rejection.digest)
 
 
-def _outcome(view: StageView, to: ServedVersion | None) -> Outcome:
+def outcome(view: StageView, to: ServedVersion | None) -> Outcome:
+    """Return how a change of a stage ends whose effective version becomes `to`."""
     if to is None:
         return Outcome.CLEARED
     if view.back is not None:
@@ -103,6 +107,8 @@ def _outcome(view: StageView, to: ServedVersion | None) -> Outcome:
         return Outcome.REFRESHED
     if view.override is not None:
         return Outcome.OVERRIDDEN
+    if view.is_automatic:
+        return Outcome.AUTO_PROMOTED
     version = view.versions.get(to.version)
     held = version is not None and any(each.stage == view.name for each in version.held)
     return Outcome.ROLLED_BACK if held else Outcome.PROMOTED
@@ -119,10 +125,14 @@ def _reason(view: StageView, *, is_override: bool) -> str | None:
     if is_override:
         return _cleaned(spec.override.reason) if spec is not None and spec.override is not None else None
     reason = _cleaned(spec.reason) if spec is not None and spec.reason is not None else None
-    told = {Outcome.REJECTED, Outcome.OVERRIDDEN}  # their reasons are no words of the spec's `reason`
-    history = (each for each in reversed(view.model.status.history) if each.stage == view.name and each.outcome not in told)
-    before = next((each.reason for each in history if each.reason), None)
+    history = (each for each in reversed(view.model.status.history) if each.stage == view.name)
+    before = next((each.reason for each in history if each.reason and _is_of_the_spec(each)), None)
     return reason if reason != before else None
+
+
+def _is_of_the_spec(made: HistoryEntry) -> bool:
+    """Tell whether an entry's reason is what somebody wrote as `reason` of the stage."""
+    return made.outcome not in {Outcome.REJECTED, Outcome.OVERRIDDEN} and not (made.reason or "").startswith(AFTER_THE_SWITCH)
 
 
 def _cleaned(text: str) -> str | None:

@@ -113,7 +113,7 @@ async def _sources(model: RegisteredModel, found: Observation, tenant: Tenant) -
 
 def _to_read(model: RegisteredModel, versions: Iterable[TrackedVersion]) -> list[VersionStatus]:
     """Return the recorded versions whose artifacts matter now: in use, or about to be registered."""
-    used: set[str | None] = {version for stage in model.spec.stages.values() for version in stage.asks_for}
+    used: set[str | None] = {*model.asks_for}
     for stage in model.status.stages.values():
         used |= {stage.version, stage.candidate.version if stage.candidate else None}
     there = tracked_by_name(model, versions)

@@ -68,17 +68,24 @@ def ended(spec: Stage | None, status: StageStatus, now: datetime) -> OverrideSta
     return known.model_copy(update={"ended": True})
 
 
-def desired(spec: Stage | None, status: StageStatus, now: datetime) -> str | None:
+def desired(spec: Stage | None, status: StageStatus, now: datetime, asked: str | None) -> str | None:
     """Return the version that a stage is to have.
 
     While an override is in force, its own. After that what it has put there, until the spec's version
-    is the same or `attempt` is raised, which goes back to the spec's version.
+    is the same or `attempt` is raised, which goes back to what the spec asks for.
+
+    Args:
+        spec: The stage.
+        status: What is recorded of it.
+        now: The moment.
+        asked: The version that the spec asks for.
+
     """
     if spec is None:
         return None
     if (override := in_force(spec, status, now)) is not None:
         return override.version
-    return status.version if _lasts(spec, status) else spec.version
+    return status.version if _lasts(spec, status) else asked
 
 
 def trouble(model: str, name: str, spec: Stage | None, status: StageStatus, now: datetime) -> Blocker | None:
@@ -89,13 +96,15 @@ def trouble(model: str, name: str, spec: Stage | None, status: StageStatus, now:
     if known is None:
         return None
     if _lasts(spec, status):
-        patch = f'{{"spec":{{"stages":{{"{name}":{{"override":null,"version":"{status.version}"}}}}}}}}'
+        ends = '"autoPromote":null,' if spec.auto_promote is not None else ""
+        patch = f'{{"spec":{{"stages":{{"{name}":{{{ends}"override":null,"version":"{status.version}"}}}}}}}}'
         back = f'{{"spec":{{"stages":{{"{name}":{{"override":null,"attempt":{max(spec.attempt, known.attempt) + 1}}}}}}}}}'
         kept = f"modelyard promote {model} {status.version} --to {name}"
         left = f"modelyard rollback {model} --stage {name} --to {spec.version}, or -p '{back}'" if spec.version else f"-p '{back}'"
+        to = "the newest version" if spec.auto_promote is not None else spec.version or "nothing"
         message = (
             f"{_ended(known, asked, status, now)}, and {status.version} is still serving. Make it the version: {kept}, or kubectl patch"
-            f" mlmodel {model} --type merge -p '{patch}'. Or go back to {spec.version or 'nothing'}: {left}."
+            f" mlmodel {model} --type merge -p '{patch}'. Or go back to {to}: {left}."
         )
         return Blocker.of(Reason.OVERRIDE_ENDED, message, needs_action=True)
     if asked is None or not _is(known, asked) or status.version == asked.version:

@@ -20,9 +20,9 @@ from datetime import datetime
 
 from modelyard.api.blocker import Blocker
 from modelyard.api.registered_model import ModelReason as Reason
-from modelyard.api.registered_model import PreviousVersion, StageStatus, StepState
+from modelyard.api.registered_model import Outcome, PreviousVersion, StageStatus, StepState
 from modelyard.kube.names import serving_name
-from modelyard.registered_model import checks, dry_run, freezes, overrides, serving, trial, verification, watch
+from modelyard.registered_model import checks, dry_run, freezes, history, newest, overrides, serving, trial, verification, watch
 from modelyard.registered_model.gates.judging import steps_of
 from modelyard.registered_model.step import DETAIL, RETRY_REFUSED, Step, drain, refused_step, rejected, without_candidate
 from modelyard.registered_model.view import StageView
@@ -204,6 +204,7 @@ def _record(view: StageView, now: datetime) -> Step:
     # What only an override put there has passed no gate: it comes back by another override, or by its gates.
     # What was worse than it is rejected.
     displaced = (None if overrides.has_put(view.status) or view.back is not None else stable, view.status.previous)
+    is_rollback = history.outcome(view, candidate) is Outcome.ROLLED_BACK
     kept = next((each for each in displaced if each is not None and each.version != candidate.version), None)
     status = StageStatus(
         version=candidate.version,
@@ -212,6 +213,7 @@ def _record(view: StageView, now: datetime) -> Step:
         desired=candidate.version,
         previous=PreviousVersion.of(kept) if kept is not None else None,
         attempt=_attempt(view),
+        hold_time=newest.held_until(view.versions.values()) if is_rollback else view.status.hold_time,
         since_time=view.status.since_time if stable is not None and stable.version == candidate.version else now,
         url=view.status.url,
         rejected=tuple(each for each in view.status.rejected if each.version != candidate.version or each is view.rolled_back),

@@ -56,7 +56,7 @@ class _Registry:
     def asks(self, stage: str) -> bool:
         """Tell whether the spec asks for a version in the stage; of interest while it has none."""
         wanted = self.model.spec.stages.get(stage)
-        return wanted is not None and wanted.version is not None
+        return wanted is not None and (wanted.version is not None or wanted.auto_promote is not None)
 
 
 def moves(model: RegisteredModel, seen: Observation, effective: Mapping[str, str | None]) -> list[Move]:

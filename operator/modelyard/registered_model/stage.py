@@ -147,6 +147,7 @@ def _cleared(view: StageView, now: datetime) -> StageDecision:
             since_time=now,
             previous=view.status.previous if overrides.has_put(view.status) else PreviousVersion.of(stable),
             attempt=view.attempt,
+            hold_time=view.status.hold_time,
             rejected=view.status.rejected,
             override=view.status.override,
         )
@@ -158,6 +159,7 @@ def _cleared(view: StageView, now: datetime) -> StageDecision:
         since_time=view.status.since_time,
         previous=previous,
         attempt=view.attempt,
+        hold_time=view.status.hold_time,
         rejected=view.status.rejected,
         override=overrides.end(view.spec, view.status),
         blocked=overrides.trouble(view.model.metadata.name, view.name, view.spec, view.status, now),

@@ -9,12 +9,11 @@ from modelyard.api.registered_model import Draining, Rejection, ServedVersion, S
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.errors import ModelyardError
 from modelyard.plan import Apply, Delete, Event
-from modelyard.registered_model import serving
-from modelyard.registered_model.view import StageView
+from modelyard.registered_model import newest, serving
+from modelyard.registered_model.view import StageView, is_in_force
 
 __all__ = ["DETAIL", "RETRY_REFUSED", "Step", "drain", "refused_step", "rejected", "rejecting", "stable", "without_candidate"]
 
-_REJECTIONS = 3
 RETRY_REFUSED = timedelta(seconds=30)
 _FIELDS = {word: f"serving.{word}" for word in ("resources", "nodeSelector", "tolerations", "autoscaling", "replicas")}
 """By a word of the API server's refusal the field of a stage that it is about."""
@@ -87,8 +86,8 @@ def rejected(view: StageView, name: str, reason: str, message: str, now: datetim
     assert candidate is not None, "what is rejected was admitted"
     status = rejecting(view, without_candidate(view, now), candidate, reason, message, now, runtime=runtime)
     whole = Event(str(reason), f"{view.name} does not take {candidate.version}. {message}", warning=True)
-    # The condition's own event has what is remembered.
-    events = (whole,) if len(message) > REMEMBERED else ()
+    # The condition's own event has what is remembered. Where the stage goes on to another version, no condition speaks of this one.
+    events = (whole,) if len(message) > REMEMBERED or view.is_automatic else ()
     return Step(name, StepState.FAILED, message[:DETAIL], record=status, events=events)
 
 
@@ -118,7 +117,17 @@ def rejecting(  # noqa: PLR0917 - what a rejection has
         time=now,
     )
     others = (each for each in status.rejected if (each.digest, each.runtime) != (rejection.digest, rejection.runtime))
-    return status.model_copy(update={"rejected": (*others, rejection)[-_REJECTIONS:]})
+    return status.model_copy(update=_with(view, (*others, rejection)))
+
+
+def _with(view: StageView, rejections: tuple[Rejection, ...]) -> dict[str, object]:
+    """Return what changes of a stage's status with a rejection."""
+    spec = view.spec
+    if spec is None or not view.is_automatic:
+        return {"rejected": rejections[-newest.REJECTIONS :]}
+    kept = newest.remembered(rejections, view.versions, lambda each: is_in_force(spec, each))
+    # The stage does not stay at this version: an `attempt` that was raised for it is carried out, and asks for no refresh.
+    return {"rejected": kept} if view.is_refresh else {"rejected": kept, "attempt": view.attempt}
 
 
 def refused_step(name: str, stage: str, error: ModelyardError) -> Step:

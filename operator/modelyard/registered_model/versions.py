@@ -111,7 +111,7 @@ def known(model: RegisteredModel, seen: Observation) -> tuple[VersionStatus, ...
 
 def _used(model: RegisteredModel) -> set[str | None]:
     """Return the versions that a stage asks for, holds or remembers."""
-    used: set[str | None] = {version for stage in model.spec.stages.values() for version in stage.asks_for}
+    used: set[str | None] = {*model.asks_for}
     for stage in model.status.stages.values():
         used |= {stage.version, *(each.version for each in (stage.candidate, stage.previous) if each is not None)}
     return used
@@ -153,7 +153,8 @@ def _observed(version: VersionStatus, tracked: TrackedVersion | None, seen: Obse
     return version.model_copy(
         update={
             "mlflow_version": tracked.version if tracked else None,
-            "registered_time": registered if tracked else None,
+            # When it was registered first: one that MLflow has lost, and has again, is no newer for that.
+            "registered_time": registered,
             "listing_digest": listing,
             "registrar": version.registrar or _registrar(version, seen),
             "blocked": blocked,
@@ -227,7 +228,7 @@ def rebuilt(model: RegisteredModel, seen: Observation) -> tuple[VersionStatus, .
         told = _told(name, served.get(name, digest), there)
         if not _is_denied(told, seen, is_served=name in served):
             found.setdefault(name, told)
-    used = {version for stage in model.spec.stages.values() for version in stage.asks_for}
+    used = model.asks_for
     idle = [name for name in found if name not in used]
     dropped = set(idle[: max(0, len(found) - _KEPT - _OLDER)])
     return tuple(version for name, version in found.items() if name not in dropped)

@@ -24,11 +24,11 @@ from modelyard.errors import ModelyardError
 from modelyard.kube.names import IDENTITY_LABEL, serving_name
 from modelyard.kube.pods import Runtime
 from modelyard.plan import Manifest
-from modelyard.registered_model import build, overrides, window
+from modelyard.registered_model import build, newest, overrides, window
 from modelyard.registered_model.build import Surroundings
 from modelyard.registered_model.observation import Evidence
 
-__all__ = ["Holder", "StageView", "holder_of", "identity_of", "rejection_of", "spec_hash"]
+__all__ = ["Holder", "StageView", "holder_of", "identity_of", "is_in_force", "rejection_of", "spec_hash"]
 
 
 @dataclass(frozen=True)
@@ -87,10 +87,36 @@ class StageView:
         """The stage in the spec; None when it is no longer there."""
         return self.model.spec.stages.get(self.name)
 
+    @cached_property
+    def asked(self) -> str | None:
+        """The version that the spec asks for: the one that it names, or the newest that the stage may take by itself."""
+        spec = self.spec
+        if spec is None or spec.auto_promote is None:
+            return spec.version if spec is not None else None
+        rejections = [each for each in self.status.rejected if is_in_force(spec, each)]
+        return newest.Choice(spec, self.status, self.versions, self.routed, rejections, self._identity).version()
+
+    def _identity(self, version: VersionStatus) -> str:
+        """Return the runtime's identity with which a version would be promoted now."""
+        begun = self.status.candidate
+        if begun is not None and (begun.version, begun.digest) == (version.name, version.digest):
+            return begun.runtime.identity
+        return build.served(version.name, version.digest or "", self.runtime).runtime.identity
+
+    @property
+    def is_automatic(self) -> bool:
+        """Whether no person asks for what the stage takes."""
+        return self.spec is not None and self.spec.auto_promote is not None
+
     @property
     def desired(self) -> str | None:
-        """The version that the stage is to have: an override's while it is in force, else the spec's."""
-        return self.back.version if self.back is not None else overrides.desired(self.spec, self.status, self.now)
+        """The version that the stage is to have: an override's while it is in force, else the one that the spec asks for."""
+        return self.back.version if self.back is not None else self._written
+
+    @property
+    def _written(self) -> str | None:
+        """The version that the spec has the stage have, by itself or by an override."""
+        return overrides.desired(self.spec, self.status, self.now, self.asked)
 
     @property
     def override(self) -> OverrideStatus | None:
@@ -263,12 +289,7 @@ class StageView:
     def back(self) -> ServedVersion | None:
         """What the stage goes back to by itself, whatever the spec asks for; None: it does not go back."""
         found, candidate = self.can_return, self.status.candidate
-        if (
-            self.rolled_back is None
-            or found is None
-            or self.override is not None
-            or overrides.desired(self.spec, self.status, self.now) is None
-        ):
+        if self.rolled_back is None or found is None or self.override is not None or self._written is None:
             return None
         runs = candidate is not None and candidate != found and self.routed == candidate.runtime.identity
         return None if runs else found
@@ -312,15 +333,19 @@ def rejection_of(stage: Stage, status: StageStatus, version: str, digest: str, r
     """Return the rejection of a version that is in force, of all runtimes or of one."""
     for rejection in status.rejected:
         same = (rejection.version, rejection.digest) == (version, digest)
-        lasts = rejection.spec_hash == spec_hash(stage) and rejection.attempt >= stage.attempt
-        if same and lasts and rejection.runtime in {None, runtime}:
+        if same and is_in_force(stage, rejection) and rejection.runtime in {None, runtime}:
             return rejection
     return None
 
 
+def is_in_force(stage: Stage, rejection: Rejection) -> bool:
+    """Tell whether a rejection holds for a stage as it is, whatever the runtime."""
+    return rejection.spec_hash == spec_hash(stage) and rejection.attempt >= stage.attempt
+
+
 _FREE = frozenset({"replicas", "autoscaling", "resources", "nodeSelector", "tolerations"})
 """Fields of a stage's serving that the policies leave free (charts/modelyard/templates/policies/_promote.tpl)."""
-_OF_THE_CHANGE = frozenset({"version", "requestedBy", "reason", "attempt", "override", "reverify", "rollback"})
+_OF_THE_CHANGE = frozenset({"version", "requestedBy", "reason", "attempt", "override", "reverify", "rollback", "autoPromote"})
 """Fields of a stage that say which change is asked for, or what comes after it, and not how it is judged."""
 _ALWAYS: dict[str, object] = {"nodeSelector": {}, "tolerations": []}
 """Of these the first releases hashed what the spec said: a stage that said nothing keeps its hash."""

@@ -17,6 +17,7 @@ from modelyard.kube.pod_life import server_end, unready_since
 from modelyard.plan import Event, Manifest
 from modelyard.registered_model import analysis, overrides, serving
 from modelyard.registered_model.build import MODEL
+from modelyard.registered_model.history import AFTER_THE_SWITCH
 from modelyard.registered_model.step import rejecting
 from modelyard.registered_model.view import StageView
 
@@ -77,7 +78,7 @@ def breached(view: StageView, now: datetime) -> tuple[StageStatus, tuple[Event, 
     is_refresh = (target.version, target.digest) == (stable.version, stable.digest)
     runtime = stable.runtime.identity if is_refresh else None
     what = f"the runtime {stable.runtime.image}" if is_refresh else stable.version
-    status = rejecting(view, view.status, stable, Reason.ROLLED_BACK, f"After the switch {why}.", now, runtime=runtime)
+    status = rejecting(view, view.status, stable, Reason.ROLLED_BACK, f"{AFTER_THE_SWITCH} {why}.", now, runtime=runtime)
     watch = carried(view)
     counted = view.evidence.answered.get(view.name)
     if watch is not None and counted is not None:
@@ -97,14 +98,14 @@ def trouble(view: StageView) -> Blocker | None:
     why = _why(view)
     if why is None or view.can_return is not None:
         return None
-    message = f"After the switch {why}. {stable.version} is still serving: nothing can come back in its place. Promote another version."
+    message = f"{AFTER_THE_SWITCH} {why}. {stable.version} is still serving: nothing can come back in its place. Promote another version."
     return Blocker.of(Reason.WATCH_FAILED, message, needs_action=True)
 
 
 # --- what is judged ------------------------------------------------------------------------------
 def _is_on(view: StageView) -> bool:
     end = view.watched_until
-    return end is not None and view.now < end and view.is_served and view.spec is not None and view.spec.version is not None
+    return end is not None and view.now < end and view.is_served and view.asked is not None
 
 
 def _why(view: StageView) -> str | None:

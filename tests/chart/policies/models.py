@@ -30,12 +30,13 @@ promote, override, purge, keep, runs, status = (
     partial(Row, policy) for policy in ("promote", "override", "purge", "keep", "runs", "status")
 )
 NOT, MAY = "dora stan named unnamed gc", "fred rita gitops admin"
-MODEL = {name: path_of(MODELS, SPACE, name) for name in ("cleared", "owned", "purging", "overridden", "frozen", "planned")}
+MODEL = {name: path_of(MODELS, SPACE, name) for name in ("cleared", "owned", "purging", "overridden", "frozen", "planned", "automatic")}
 EXPERIMENT = {name: path_of(EXPERIMENTS, SPACE, name) for name in ("kept", "purging", "aged")}
 RUN = {name: path_of(RUNS, SPACE, name) for name in ("plain", "source-of-v1", "source-of-v2", "source-of-v8", "purging")}
 LATE = {name: path_of(RUNS, SPACE, name) for name in ("late-for-v2", "late-for-v9", "first-for-v9", "failed", "failed-holder")}
 WEEKEND = {"schedule": "0 18 * * 5", "duration": "62h", "reason": "weekend"}
 STRANGER = {"apiVersion": "v1", "kind": "ConfigMap", "name": "made-up", "uid": "00000000-0000-0000-0000-00000000ffff"}
+NEWEST: Manifest = {"autoPromote": {"from": "newest"}}
 FREE = {
     "replicas": 3,
     "autoscaling": {"maxReplicas": 3},
@@ -104,6 +105,19 @@ PROMOTE = [
     promote("attempt", merge(FRAUD, stages(production={"attempt": 1})), NOT, MAY, "(attempt)"),
     promote("attempt of a stage without a version", merge(FRAUD, stages(idle={"attempt": 1})),
         "dora stan fred", "rita"),
+    promote("autoPromote instead of the version",
+        merge(FRAUD, stages(production=NEWEST | {"version": None})), NOT, MAY, "(autoPromote, version)"),
+    promote("autoPromote of an idle stage", merge(FRAUD, stages(idle=NEWEST)), "dora stan fred", "rita", "(autoPromote)"),
+    promote("autoPromote ended", merge(MODEL["automatic"], stages(production={"autoPromote": None})), "dora", "rita", "(autoPromote)"),
+    promote("autoPromote ended by a version",
+        merge(MODEL["automatic"], stages(production={"autoPromote": None, "version": "v1"})), "dora", "rita"),
+    promote("a version declared that the newest may be",
+        merge(MODEL["automatic"], spec(versions={"v9": {"runId": "r"}})), allowed="dora rita"),
+    promote("drift where a stage takes the newest", merge(MODEL["automatic"], spec(drift="Warn")), "dora", "rita"),
+    promote("replicas 0 where a stage takes the newest",
+        merge(MODEL["automatic"], stages(production={"serving": {"replicas": 0}})), "dora", "rita"),
+    promote("model deleted of which a stage takes the newest", delete(MODEL["automatic"]), "dora", "rita admin",
+        "may not delete risk/automatic: stage production takes the newest"),
     promote("reverify", merge(FRAUD, stages(production={"reverify": {"every": "24h"}})), NOT, MAY, "(reverify)"),
     promote("automatic rollback", merge(FRAUD, stages(production={"rollback": {"automatic": {}}})), NOT, MAY, "(rollback)"),
     promote("reverify of an idle stage", merge(FRAUD, stages(idle={"reverify": {"attempt": 1}})), "dora stan fred", "rita"),
@@ -307,6 +321,9 @@ PURGE = [
 
 KEEP = [
     keep("a held model collected", delete(MODEL["owned"]), "gc", "rita admin namespaces manager", "owned holds production"),
+    keep(
+        "a model collected of which a stage takes the newest", delete(MODEL["automatic"]), "gc", "rita admin", "automatic holds production"
+    ),
     keep("an idle model collected", delete(EMPTY), allowed="gc"),
     keep("an experiment that purges collected", delete(EXPERIMENT["purging"]), "gc", "rita", "has deletionPolicy: Delete"),
     keep("a run that purges collected", delete(RUN["purging"]), "gc", "rita", "has deletionPolicy: Delete"),

@@ -191,6 +191,7 @@ THERE: list[Manifest] = [
     ours("RegisteredModel", "owned", {"stages": {"production": {"version": "v1"}}}, ownerReferences=REFERENCES),
     # What the operator holds, though the spec asks for nothing any more.
     model("cleared", versions={"v1": {"runId": "r"}}, stages={"production": {}}),
+    model("automatic", stages={"production": {"autoPromote": {"from": "newest"}}, "idle": {}}),
     model("frozen", stages={"production": {}}, freeze=[{"schedule": "0 18 * * 5", "duration": "62h", "reason": "weekend"}]),
     model("planned", stages={"production": {}}, dryRun=True),
     model(LONG, stages={"production": {}}),

@@ -17,10 +17,11 @@ variables:
 - {name: old, expression: "variables.before.?stages.orValue({})"}
 - {name: effective, expression: "oldObject != null ? dyn(oldObject).?status.?stages.orValue({}) : dyn({})"}
 - {name: stages, expression: "variables.new.map(s, s) + variables.old.map(s, s).filter(s, !(s in variables.new))"}
-# Stages that ask for a version before this request, or have an effective one (only the operator writes the status).
+# Stages that ask for a version before this request, or take the newest, or have an effective one (only the operator writes the status).
 - name: held
   expression: >-
-    variables.stages.filter(s, variables.old[?s].?version.orValue(null) != null || variables.effective[?s].?version.orValue(null) != null)
+    variables.stages.filter(s, variables.old[?s].?version.orValue(null) != null || variables.old[?s].?autoPromote.orValue(null) != null
+    || variables.effective[?s].?version.orValue(null) != null)
 - name: stopped
   expression: >-
     variables.held.filter(s, variables.new[?s].?serving.?replicas.orValue(1) == 0 && !variables.new[?s].?serving.?autoscaling.hasValue()
@@ -86,7 +87,8 @@ validations:
     request.userInfo.username + (object == null
     ? ' may not delete ' + request.namespace + '/' + variables.model + ': ' + variables.touched.map(s, 'stage ' + s
     + (variables.effective[?s].?version.orValue(null) != null ? ' holds ' + variables.effective[s].version
-    : variables.old[?s].?version.orValue(null) != null ? ' asks for ' + variables.old[s].version : ' is set up')).join(', ')
+    : variables.old[?s].?version.orValue(null) != null ? ' asks for ' + variables.old[s].version
+    : variables.old[?s].?autoPromote.orValue(null) != null ? ' takes the newest' : ' is set up')).join(', ')
     : ' may not change ' + variables.changes.map(c, 'stage ' + c.stage + ' (' + c.fields.join(', ') + ')').join(', ')
     + ' of ' + request.namespace + '/' + variables.model)
     + ': it needs the verb promote on ' + {{ include "modelyard.policies.ofStages" "variables.touched" }} + ' in group modelyard.io'

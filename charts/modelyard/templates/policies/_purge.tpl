@@ -53,7 +53,9 @@ matchConditions:
 - {name: by-the-garbage-collector, expression: "request.userInfo.username == 'system:serviceaccount:kube-system:generic-garbage-collector'"}
 variables:
 - {name: stages, expression: "dyn(oldObject.spec).?stages.orValue({})"}
-- {name: held, expression: "variables.stages.filter(s, variables.stages[s].?version.orValue(null) != null)"}
+- name: held
+  expression: >-
+    variables.stages.filter(s, variables.stages[s].?version.orValue(null) != null || variables.stages[s].?autoPromote.orValue(null) != null)
 validations:
 - expression: "variables.held.size() == 0"
   messageExpression: >-

@@ -10,7 +10,7 @@ from modelyard.cli.commands.session import Session, now, opened
 from modelyard.cli.options import Where
 from modelyard.cli.views.history import before
 from modelyard.cli.views.history import change as drawn
-from modelyard.client import oneself, overriding, retrying, returning
+from modelyard.client import newest, oneself, overriding, retrying, returning
 from modelyard.client.errors import NotFound
 from modelyard.client.kube import Manifest
 from modelyard.client.progress import asked_for
@@ -82,7 +82,9 @@ def _change(session: Session, model: RegisteredModel, stage: str, version: str, 
     if model.spec.stages[stage].version == version:
         wanted = overriding.back(model, stage)  # an override that has ended: its version stays until a person decides
     else:
-        wanted |= oneself.requester(session.kube, model, stage)
+        wanted |= newest.stopped(model, stage) | oneself.requester(session.kube, model, stage)
+    if newest.is_automatic(model, stage):
+        session.screen.tell(Text(f"{stage} takes the newest version by itself no longer."))
     if wanted:
         session.screen.tell(drawn(model, stage, version, now()))
         patch = _patch(model, stage, wanted, asked.reason)

@@ -27,7 +27,7 @@ def decided(model: RegisteredModel, approval: ModelApproval) -> Text:
         lines.append(Text(f"  comment   {spec.comment}"))
     if spec.evidence:
         lines.append(Text(f"  evidence  {spec.evidence}"))
-    if model.spec.stages[spec.stage].version != spec.version:
-        asks = model.spec.stages[spec.stage].version or "no version"
+    if model.asked(spec.stage) != spec.version:
+        asks = model.asked(spec.stage) or "no version"
         lines.append(Text(f"  {spec.stage} asks for {asks} now: it counts when {spec.version} is asked for."))
     return Text("\n").join(lines)

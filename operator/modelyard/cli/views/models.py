@@ -15,7 +15,7 @@ from modelyard.cli.views import gates as gate_views
 from modelyard.cli.views import runs as run_views
 from modelyard.cli.views.steps import roll_out, step_lines
 from modelyard.cli.views.text import bar, standing, style_of
-from modelyard.client import overriding, returning, verifying
+from modelyard.client import newest, overriding, returning, verifying
 from modelyard.client.gates import gates_of
 from modelyard.client.progress import asked_for, moving_steps, stage_blocker
 from modelyard.client.table import Cell
@@ -102,6 +102,8 @@ def _stage(root: Tree, model: RegisteredModel, name: str, now: datetime, *, wide
         head.append(f" → {wanted or 'empty'}", style="yellow")
     if stage.version and stage.since_time:
         head.append(f"  since {age(stage.since_time, now)}", style="dim")
+    if (automatic := newest.standing(model, name)) is not None:
+        head.append(f"  {automatic}", style="dim")
     branch = root.add(head)
     for version, percent in traffic(stage):
         pods = f"{stage.ready_replicas}/{stage.desired_replicas} pods"

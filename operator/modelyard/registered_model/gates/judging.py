@@ -136,6 +136,8 @@ def _said(gate: Gate, view: StageView, version: VersionStatus, now: datetime) ->
     # Evidence is read for versions of the status only: without it a judge would take "not read" for "there is none".
     if not any((each.name, each.digest) == (version.name, version.digest) for each in view.model.status.versions):
         return _UNRECORDED
+    if view.round is None and view.model.asked(view.name) != version.name and view.is_automatic:
+        return _UNRECORDED  # chosen in this round: what is read is read for what is recorded as asked for
     return _KINDS[gate.kind].judge(gate, view, version, now)
 
 

@@ -1,0 +1,274 @@
+"""Stages that take the newest version by themselves, as lives: what passes is taken, wherever the operator is killed on the way."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from modelyard.plan import Manifest
+from tests.story.approval_stories import APPROVED
+from tests.story.killed import Life, Undisturbed, killed_after_each_write, lived, writes
+from tests.story.model_stories import freezes
+from tests.story.stories import TRAINER
+from tests.story.test_gates import QUALITY, ended, told
+from tests.story.world import World, manifest
+
+NEWEST = {"autoPromote": {"from": "newest"}}
+SLICES = 3
+
+
+def begins(world: World, **stages: Any) -> None:
+    world.apply(manifest("Experiment", "fraud"), manifest("RegisteredModel", "fraud", stages=stages))
+
+
+async def registers(world: World, version: str, f1: float | None = None, **more: Any) -> None:
+    """Have a version trained and registered, a minute after the one before."""
+    world.clock.advance(60)
+    register = {"model": "fraud", "version": version} | more
+    world.apply(manifest("TrainingRun", f"train-{version}", experiment="fraud", trainer=TRAINER, register=register))
+    await world.run()
+    if f1 is not None:
+        await measures(world, version, f1)
+
+
+async def measures(world: World, version: str, f1: float) -> None:
+    world.tracking.log_metric(world.status("trainingruns", f"train-{version}")["mlflow"]["runId"], "f1", f1)
+    await world.run()
+
+
+def stage(world: World, name: str = "production") -> Manifest:
+    found: Manifest = world.status("registeredmodels", "fraud")["stages"].get(name, {})
+    return found
+
+
+def history(world: World) -> list[tuple[str | None, str | None, str]]:
+    return [
+        (entry.get("from"), entry.get("to"), entry["outcome"]) for entry in world.status("registeredmodels", "fraud").get("history", [])
+    ]
+
+
+def asks(world: World, name: str = "production", **patch: Any) -> None:
+    """Change a stage as a merge patch does."""
+
+    def change(spec: Manifest) -> None:
+        merged = spec["stages"][name] | patch
+        spec["stages"][name] = {key: value for key, value in merged.items() if value is not None}
+
+    world.patch("registeredmodels", "fraud", change)
+
+
+async def live(world: World) -> None:
+    """v1 and v3 pass, v2 does not."""
+    begins(world, production=NEWEST | {"gates": [QUALITY]})
+    for version, f1 in (("v1", 0.95), ("v2", 0.5), ("v3", 0.97)):
+        await registers(world, version, f1)
+
+
+async def end(world: World) -> dict[str, Any]:
+    found = stage(world)
+    return {
+        "ready": world.condition("registeredmodels", "fraud"),
+        "stage": (found["version"], found["desired"], found["readyReplicas"]),
+        "rejected": [each["version"] for each in found["rejected"]],
+        "history": history(world),
+        "serving": world.serving("fraud-production"),
+    }
+
+
+LIFE = Life(live, end)
+
+
+@pytest.fixture(scope="module")
+def undisturbed() -> Undisturbed:
+    return lived(LIFE)
+
+
+def test_what_passes_is_taken_and_what_fails_is_skipped(undisturbed: Undisturbed):
+    assert undisturbed.end == {
+        "ready": ("True", "Serving"),
+        "stage": ("v3", "v3", 1),
+        "rejected": ["v2"],
+        "history": [(None, "v1", "AutoPromoted"), ("v1", "v3", "AutoPromoted")],
+        "serving": "v3",
+    }
+
+
+@pytest.mark.parametrize("part", range(SLICES))
+async def test_it_ends_alike_wherever_the_operator_is_killed(part: int, undisturbed: Undisturbed):
+    await killed_after_each_write(LIFE, undisturbed, part, SLICES)
+
+
+async def test_a_version_that_fails_is_told_of_with_its_figures_and_leaves_the_stage_ready():
+    world = World()
+    begins(world, production=NEWEST | {"gates": [QUALITY]})
+    await registers(world, "v1", 0.95)
+    await registers(world, "v2", 0.5)
+    (message,) = [message for _, _, reason, message, _ in world.cluster.events if reason == "GateFailed"]
+    assert message == "production does not take v2. quality: f1 is 0.5, below 0.9."
+    assert (world.condition("registeredmodels", "fraud"), stage(world).get("blocked")) == (("True", "Serving"), None)
+    assert ended(world) == {"AutoPromoted": 1, "Rejected": 1}
+    before = writes(world)
+    await world.run(timedelta(minutes=30))
+    assert writes(world) == before, "what was rejected is not tried again"
+
+
+async def test_nothing_is_said_of_a_version_before_it_was_read():
+    world = World()
+    accurate = {"name": "accurate", "metric": {"name": "accuracy", "atLeast": "0.85"}}
+    begins(world, production=NEWEST | {"gates": [accurate]})
+    await registers(world, "v1")
+    written = (
+        status for body, status in (call.arguments for call in world.calls.named("write_status")) if body["kind"] == "RegisteredModel"
+    )
+    stages = [status.get("stages", {}).get("production", {}) for status in written]
+    said = {(gate["verdict"], gate["message"]) for each in stages for gate in each.get("gates", [])}
+    assert said == {("Pass", "accuracy is 0.9: at least 0.85"), ("Pending", "the version is being recorded: nothing was read of it yet")}
+
+
+async def test_a_rejected_version_is_tried_again_when_attempt_is_raised_and_nothing_is_refreshed():
+    world = World()
+    begins(world, production=NEWEST | {"gates": [QUALITY]})
+    await registers(world, "v1", 0.95)
+    await registers(world, "v2", 0.5)
+    asks(world, attempt=1)
+    await world.run()
+    found = stage(world)
+    assert (found["version"], found["attempt"], [each["attempt"] for each in found["rejected"]]) == ("v1", 1, [1]), "and it failed again"
+    await measures(world, "v2", 0.92)
+    asks(world, attempt=2)
+    await world.run()
+    assert history(world) == [(None, "v1", "AutoPromoted"), ("v1", "v2", "AutoPromoted")]
+
+
+async def test_after_a_rollback_by_hand_only_what_is_registered_later_is_taken():
+    world = World()
+    begins(world, production=NEWEST)
+    for version in ("v1", "v2"):
+        await registers(world, version)
+    asks(world, autoPromote=None, version="v1")
+    await world.run()
+    await registers(world, "v3")
+    assert stage(world)["version"] == "v1", "setting version ended it"
+    asks(world, **NEWEST, version=None)
+    await world.run()
+    assert stage(world)["version"] == "v3", "it was registered after the rollback"
+    asks(world, autoPromote=None, version="v2")
+    await world.run()
+    asks(world, **NEWEST, version=None)
+    await world.run(timedelta(minutes=30))
+    assert (stage(world)["version"], world.condition("registeredmodels", "fraud")) == ("v2", ("True", "Serving")), "v3 is held"
+    await registers(world, "v4")
+    assert history(world)[-2:] == [("v3", "v2", "RolledBack"), ("v2", "v4", "AutoPromoted")]
+
+
+async def test_a_freeze_holds_it_and_at_its_end_the_newest_alone_is_taken():
+    world = World()
+    begins(world, production=NEWEST)
+    await registers(world, "v1")
+    freezes(world, "20m")
+    for version in ("v2", "v3"):
+        await registers(world, version)
+        found = stage(world)
+        assert (found["version"], found["desired"], found["blocked"]["reason"]) == ("v1", version, "Frozen")
+    await world.run(timedelta(minutes=20))
+    assert history(world) == [(None, "v1", "AutoPromoted"), ("v1", "v3", "AutoPromoted")]
+
+
+async def test_people_who_were_asked_decide_about_that_version_before_a_newer_one_is_asked():
+    world = World()
+    begins(world, production=NEWEST | {"gates": [APPROVED]})
+    await registers(world, "v1", registeredBy="dana")
+    await registers(world, "v2")
+    assert (stage(world)["desired"], stage(world)["blocked"]["reason"]) == ("v1", "ApprovalWanted")
+    assert len(told(world, "ApprovalWanted")) == 1
+    digests = {each["name"]: each["digest"] for each in world.status("registeredmodels", "fraud")["versions"]}
+    for who in ("dana", "bob", "rita"):
+        about = {"model": "fraud", "stage": "production", "version": "v1", "digest": digests["v1"]}
+        world.apply(manifest("ModelApproval", f"by-{who}", **about, decision="Approve", approver=who))
+    await world.run()
+    assert history(world) == [(None, "v1", "AutoPromoted")], "bob and rita; dana registered it"
+    assert world.condition("modelapprovals", "by-dana")[1] == "Effective"
+    assert (stage(world)["desired"], stage(world)["blocked"]["reason"]) == ("v2", "ApprovalWanted"), "and then about the next"
+
+
+async def test_a_newer_version_takes_the_place_of_one_that_waits_for_its_gates():
+    world = World()
+    begins(world, production=NEWEST | {"gates": [QUALITY]})
+    await registers(world, "v1")
+    assert (stage(world)["desired"], stage(world)["blocked"]["reason"]) == ("v1", "GatesPending")
+    await registers(world, "v2", 0.95)
+    assert history(world) == [(None, "v2", "AutoPromoted")]
+    await measures(world, "v1", 0.99)
+    assert stage(world)["version"] == "v2", "never an older one"
+
+
+async def test_what_its_stage_before_did_not_take_keeps_nothing_waiting():
+    world = World()
+    begins(world, staging=NEWEST | {"gates": [QUALITY]}, production=NEWEST | {"from": "staging"})
+    for version, f1 in (("v1", 0.95), ("v2", 0.5)):
+        await registers(world, version, f1)
+    assert [stage(world, name)["version"] for name in ("staging", "production")] == ["v1", "v1"]
+    assert world.condition("registeredmodels", "fraud") == ("True", "Serving"), "production does not wait for what staging rejected"
+    await registers(world, "v3", 0.97)
+    assert [stage(world, name)["version"] for name in ("staging", "production")] == ["v3", "v3"]
+
+
+async def test_a_version_whose_bytes_are_gone_is_said_so_and_a_newer_one_is_taken():
+    world = World()
+    begins(world, production=NEWEST)
+    await registers(world, "v1")
+    asks(world, autoPromote=None, version="v1")
+    await registers(world, "v2")
+    uri = next(each["uri"] for each in world.status("registeredmodels", "fraud")["versions"] if each["name"] == "v2")
+    await world.store.delete_prefix(f"{uri}/")
+    asks(world, **NEWEST, version=None)
+    await world.run()
+    assert (stage(world)["version"], world.condition("registeredmodels", "fraud")) == ("v1", ("False", "ArtifactMissing"))
+    before = writes(world)
+    await world.run(timedelta(minutes=30))
+    assert writes(world) == before, "it does not go back and forth"
+    await registers(world, "v3")
+    assert (stage(world)["version"], world.condition("registeredmodels", "fraud")) == ("v3", ("True", "Serving"))
+
+
+async def test_a_version_that_mlflow_lost_and_has_again_is_no_newer_for_that():
+    world = World()
+    begins(world, production=NEWEST)
+    for version in ("v1", "v2"):
+        await registers(world, version)
+    await world.tracking.delete_version("risk.fraud", "1")
+    await world.run(timedelta(minutes=10))
+    numbers = {each["name"]: each["mlflowVersion"] for each in world.status("registeredmodels", "fraud")["versions"]}
+    assert numbers == {"v1": "3", "v2": "2"}
+    assert stage(world)["version"] == "v2"
+
+
+async def test_an_override_decides_and_when_it_has_ended_a_person_says_what_comes_next():
+    world = World()
+    begins(world, production=NEWEST)
+    for version in ("v1", "v2"):
+        await registers(world, version)
+    until = (world.clock.now() + timedelta(minutes=20)).isoformat()
+    asks(world, override={"version": "v1", "reason": "incident", "until": until})
+    await world.run()
+    await registers(world, "v3")
+    assert stage(world)["version"] == "v1"
+    await world.run(timedelta(minutes=20))
+    found = stage(world)
+    assert (found["version"], found["blocked"]["reason"]) == ("v1", "OverrideEnded")
+    assert '{"autoPromote":null,"override":null,"version":"v1"}' in found["blocked"]["message"]
+    assert "Or go back to the newest version: " in found["blocked"]["message"]
+    asks(world, override=None, attempt=1)
+    await world.run()
+    assert history(world)[-1] == ("v1", "v3", "AutoPromoted")
+
+
+async def test_a_stage_that_is_cleared_stays_clear():
+    world = World()
+    begins(world, production=NEWEST)
+    await registers(world, "v1")
+    asks(world, autoPromote=None)
+    await registers(world, "v2")
+    assert (stage(world).get("version"), world.serving("fraud-production")) == (None, None)
