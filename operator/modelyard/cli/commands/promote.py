@@ -16,7 +16,7 @@ from modelyard.client.kube import Manifest
 from modelyard.client.progress import asked_for
 from modelyard.kube.names import REASON_ANNOTATION
 
-__all__ = ["Asked", "promote", "retry", "rollback"]
+__all__ = ["Asked", "promote", "reasoned", "retry", "rollback"]
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def _change(session: Session, model: RegisteredModel, stage: str, version: str, 
         wanted |= oneself.requester(session.kube, model, stage)
     if wanted:
         session.screen.tell(drawn(model, stage, version, now()))
-        patch = _patch(model, stage, version, wanted, asked.reason)
+        patch = reasoned({"spec": {"stages": {stage: wanted}}}, model, stage, version, asked.reason)
         body = session.kube.patch("RegisteredModel", model.metadata.name, patch, dry_run=asked.dry_run)
     else:
         session.screen.tell(Text(f"{model.key}  {stage}: the spec asks for {version} already; nothing is written."))
@@ -107,10 +107,9 @@ def _ended(session: Session, body: Manifest, stage: str, version: str, asked: As
         session.print_objects([body], single=True)
 
 
-def _patch(model: RegisteredModel, stage: str, version: str, wanted: Manifest, reason: str) -> Manifest:
-    """Return the merge patch. The reason of an earlier change does not stand beside this one."""
-    patch: Manifest = {"spec": {"stages": {stage: wanted}}}
+def reasoned(patch: Manifest, model: RegisteredModel, stage: str, version: str, reason: str) -> Manifest:
+    """Return a merge patch with the reason. That of an earlier change does not stand beside this one."""
     said = REASON_ANNOTATION + stage
     if reason or said in model.metadata.annotations:
-        patch["metadata"] = {"annotations": {said: f"{version}: {reason}" if reason else None}}
+        patch.setdefault("metadata", {})["annotations"] = {said: f"{version}: {reason}" if reason else None}
     return patch
