@@ -8,8 +8,9 @@ import pytest
 
 from modelyard.client import planning
 from modelyard.client.errors import NotFound, Refused
+from modelyard.client.freezing import frozen
 from modelyard.client.progress import Change, State
-from tests.cli.objects import before, held, model, served, version
+from tests.cli.objects import NOW, before, held, model, served, version
 
 BEFORE = before(hours=3)
 VERSIONS = [version(name) for name in ("v2", "v3")]
@@ -79,3 +80,17 @@ def test_it_is_there_when_the_operator_holds_the_change():
     failed = held("v2", BEFORE, desired="v3", blocked={"reason": "VersionUnknown", "message": "x", "needsAction": True})
     assert planning.standing(there(failed, "v3", dry_run=True), change).state is State.FAILED
     assert planning.standing(there(HELD, "v3", dry_run=True), Change("production", "v3", 4)).state is State.UNSEEN
+
+
+@pytest.mark.parametrize(
+    ("freeze", "said"),
+    [
+        ({"schedule": "0 10 * * *", "duration": "4h", "reason": "noon"}, "until 2026-01-02 14:00 UTC: noon"),
+        ({"schedule": "0 13 * * *", "duration": "4h", "reason": "later"}, None),
+        ({"schedule": "0 10 * * *", "duration": "4h", "reason": "noon", "stages": ["staging"]}, None),
+        ({"schedule": "0 * * * *", "duration": "1h", "reason": "always"}, "without an end that can be told: always"),
+        ({"schedule": "0 25 * * *", "duration": "4h", "reason": "x"}, 'until spec.freeze can be read: the schedule "0 25 * * *": Bad hour'),
+    ],
+)
+def test_a_freeze_of_the_model_is_told_before_a_promotion_is_asked_for(freeze: dict[str, Any], said: str | None):
+    assert frozen(model(freeze=[freeze]), "production", NOW) == said

@@ -12,10 +12,10 @@ from cronsim import CronSim
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from modelyard.api.calendar import _began, frozen
 from modelyard.api.freeze import Freeze
 from modelyard.api.registered_model import RegisteredModel
 from modelyard.plan import Manifest
-from modelyard.registered_model.freezes import _began, frozen
 from modelyard.registered_model.stage import StageDecision
 from tests.unit.builders import MINUTE, NOW
 from tests.unit.models import NEWER, A, B, after, decided, does, pods_of, served, stage_of

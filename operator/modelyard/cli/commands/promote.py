@@ -95,7 +95,9 @@ def _change(session: Session, model: RegisteredModel, stage: str, version: str, 
 def _ended(session: Session, body: Manifest, stage: str, version: str, asked: Asked) -> None:
     """Follow what was asked for, if it is followed, and print the object for programs."""
     if asked.dry_run:
-        session.screen.tell(Text("The API server would take it; nothing was changed."))
+        session.screen.tell(
+            Text("The API server would take it; nothing was changed. Freezes of the whole cluster are not seen here: --plan tells.")
+        )
     elif asked.wait:
         # What was written, though an override may decide: then that is what is to be said of it.
         change = replace(asked_for(RegisteredModel.parse(body), stage), version=version)
