@@ -37,6 +37,7 @@ def promotions(models: Iterable[Manifest]) -> Iterator[Metric]:
     gates: Tally[tuple[str, ...]] = Tally()
     rejected: Tally[tuple[str, ...]] = Tally()
     frozen: Tally[tuple[str, ...]] = Tally()
+    planned: Tally[tuple[str, ...]] = Tally()
     awaited: dict[tuple[str, ...], float] = {}
     verified: dict[tuple[str, ...], int] = {}
     for body in models:
@@ -48,7 +49,9 @@ def promotions(models: Iterable[Manifest]) -> Iterator[Metric]:
                 if gate.get("verdict") in _VERDICTS:
                     gates[namespace, name, gate["verdict"]] += 1
             rejected[namespace, name] += _is_rejected(known[name])
-            frozen[namespace, name] += (known[name].get("blocked") or {}).get("reason") in _FROZEN
+            reason = (known[name].get("blocked") or {}).get("reason")
+            frozen[namespace, name] += reason in _FROZEN
+            planned[namespace, name] += reason == ModelReason.PLANNED
             if (since := _awaited_since(known[name])) is not None:
                 awaited[namespace, str(body["metadata"]["name"]), name] = since
             word = (known[name].get("verification") or {}).get("verdict") if asked[name].get("reverify") else None
@@ -59,6 +62,8 @@ def promotions(models: Iterable[Manifest]) -> Iterator[Metric]:
     yield _family("modelyard_stages_rejected", help_, ("namespace", "stage"), +rejected)
     help_ = "Models whose stage waits for the end of a freeze."
     yield _family("modelyard_stages_frozen", help_, ("namespace", "stage"), +frozen)
+    help_ = "Models whose stage has a change that spec.dryRun holds."
+    yield _family("modelyard_stages_planned", help_, ("namespace", "stage"), +planned)
     yield _awaited(awaited)
     yield _verified(verified)
 
