@@ -24,6 +24,7 @@ _CLASSES = (
     ("modelyard.client.runs", "RunHandle", "A run"),
     ("modelyard.client.versions", "ModelHandle", "A model"),
     ("modelyard.client.versions", "ModelVersion", "A version"),
+    ("modelyard.client.plans", "Plan", "A plan"),
 )
 _ERRORS = ("ClientError", "NotFound", "Refused", "NotAllowed", "Unreachable", "Failed", "TimedOut", "Missing")
 

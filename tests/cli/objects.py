@@ -136,6 +136,7 @@ def model_body(
     spec_versions: dict[str, Any] | None = None,
     generation: int = 3,
     observed: int | None = None,
+    plan: list[dict[str, Any]] | None = None,
     **spec: Any,
 ) -> dict[str, Any]:
     """The model fraud: v2 in production, v1 before it, unless said otherwise."""
@@ -149,6 +150,7 @@ def model_body(
             "versions": [version("v1"), version("v2", held=[holds("production", before(hours=3))])] if versions is None else versions,
             "stages": {"production": held("v2", before(hours=3)), "staging": {}} if stages is None else stages,
             "history": HISTORY if history is None else history,
+            "plan": plan or [],
             "summary": "production=v2 staging=none",
             "operatorRuntime": {"image": NEW, "revision": 1},
         },

@@ -7,7 +7,7 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from modelyard.api.experiment import Experiment
-from modelyard.cli.views import compare, doctor, experiments, history, models, runs
+from modelyard.cli.views import compare, doctor, experiments, history, models, plans, runs
 from modelyard.cli.views.steps import change_lines
 from modelyard.cli.views.text import bar
 from modelyard.client.progress import Change, stage_change
@@ -193,7 +193,35 @@ def listed(*found: runs.TrainingRun, wide: bool = False) -> RenderableType:
 FAILED = run("fraud-004", status=failed_status())
 DONE = run("fraud-002", status=ended_status(), register={"model": "fraud", "version": "v2"})
 
+PLANNED = "v3 waits: spec.dryRun is true. v2 is still serving. status.plan says what would be done."
+PLAN = [
+    {"stage": "production", "step": "admit", "does": "v3, sha256:3a3a3a3a3a3a, runs in runtime:1.3.0 (revision 1)"},
+    {"stage": "production", "step": "gates", "does": "quality Fail (accuracy is 0.8, below 0.9)"},
+    {"stage": "production", "step": "mlflow", "does": "alias production to v3, stage Production for v3, stage Archived for v2"},
+]
+WEEKEND = {"schedule": "0 18 * * 4", "duration": "62h", "reason": "release of the month"}
+
 SCREENS: dict[str, RenderableType] = {
+    "status-planned": tree(
+        {
+            "production": held(
+                "v2",
+                before(hours=3),
+                desired="v3",
+                candidate=served("v3", NEW),
+                startTime=before(seconds=40),
+                steps=[{"name": "admit", "state": "Done"}, {"name": "plan", "state": "Waiting", "detail": "spec.dryRun holds it"}],
+                blocked={"reason": "Planned", "message": PLANNED},
+            )
+        },
+        conditions=[*progressing("Planned", f"production: {PLANNED}"), SYNCED],
+        versions=THREE,
+        wanted="v3",
+        plan=PLAN,
+        dryRun=True,
+    ),
+    "promote-planned": plans.planned(model(plan=PLAN), "production", "v3", "modelyard {}".format),
+    "promote-held": history.change(model(versions=THREE, freeze=[WEEKEND], dryRun=True), "production", "v3", NOW),
     "status-serving": tree(),
     "status-wide": tree(wide=True),
     "status-training": tree(going=(run(), run("fraud-005", register={"model": "other", "version": "v1"}))),

@@ -37,6 +37,13 @@ SAYS = {
         r"^production: Nothing declares the version v9\.",
     ],
     "how-to/auto-promote.md": [r"^staging: v1 AutoPromoted\nstaging: v2 AutoPromoted\nstaging: v1 RolledBack$"],
+    "how-to/plan.md": [
+        r"^switch +the Service fraud-planned routes to v2 instead of v1$",
+        r"^mlflow +alias planned to v2, tags of v2, v1$",
+        r"^v1 serves, v2 is planned$",
+        r"^planned: the plan is taken back; it holds v1\.$",
+        r"^planned holds v2\.$",
+    ],
     "how-to/freeze.md": [r"^v2 waits: the stage is frozen until .* UTC \(audit\)\. v1 is still serving\."],
     "how-to/rollback.md": [r"^v1 is warm until 20", r"v1 warm until 20", r"^live: v2 -> v1 RolledBack$"],
     "how-to/verify.md": [

@@ -116,7 +116,10 @@ async def test_a_gate_that_fails_is_in_the_plan_and_is_not_remembered():
     (row,) = [row["does"] for row in world.status("registeredmodels", "fraud")["plan"] if row["step"] == "gates"]
     assert row == "quality Fail (f1 is 0.8, below 0.9)"
     assert (stage(world).get("rejected", []), ended(world)) == ([], {"Promoted": 1})
-    assert (world.condition("registeredmodels", "fraud"), told(world, "GateFailed")) == (("False", "Planned"), [])
+    assert (world.condition("registeredmodels", "fraud"), told(world, "GateFailed", "Planned")) == (
+        ("False", "Planned"),
+        [("Planned", False)],
+    )
     world.tracking.log_metric(run, "f1", 0.95)
     carry_out(world)
     await world.run()

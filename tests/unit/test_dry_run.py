@@ -177,6 +177,7 @@ def test_a_gate_that_fails_is_shown_and_rejects_nothing():
     held = decided(model, *STABLE, evidence=failed, versions=(A, RUN))
     assert (states(held)["gates"], held.status.gates[0].message) == ("Failed", "f1 is 0.1, below 0.9")
     assert (held.record, held.status.rejected, held.events, blocked(held)) == (False, (), (), ("Planned", False))
+    assert [event.reason for event in news({}, {"production": held.status})] == ["Planned"]
 
 
 @pytest.mark.parametrize("freeze", [None, {"schedule": "0 10 * * *", "duration": "4h", "reason": "noon"}])

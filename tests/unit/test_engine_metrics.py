@@ -154,6 +154,15 @@ def test_gates_are_counted_by_what_they_say_now_and_stages_that_have_rejected_wh
     assert figures(world, "modelyard_stages_rolled_back", "namespace", "stage") == {("risk", "production"): 2}
 
 
+def test_stages_that_wait_for_a_freeze_and_those_that_are_planned_are_counted_apart():
+    world = World()
+    gated(world, "frozen", blocked={"reason": "Frozen"})
+    gated(world, "unreadable", blocked={"reason": "FreezeInvalid"})
+    gated(world, "planned", blocked={"reason": "Planned"})
+    assert figures(world, "modelyard_stages_frozen", "namespace", "stage") == {("risk", "production"): 2}
+    assert figures(world, "modelyard_stages_planned", "namespace", "stage") == {("risk", "production"): 1}
+
+
 def verified(world: World, name: str, verdict: str, namespace: str = "risk", **stage: Any) -> None:
     """Have a model whose stage production is judged again."""
     meta = {"namespace": namespace, "name": name, "uid": f"{namespace}-{name}", "resourceVersion": "1"}

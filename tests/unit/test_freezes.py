@@ -12,12 +12,12 @@ from cronsim import CronSim
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from modelyard.api.calendar import _began, frozen
 from modelyard.api.freeze import Freeze
 from modelyard.api.registered_model import RegisteredModel
-from modelyard.plan import Manifest
-from modelyard.registered_model.freezes import _began, frozen
+from modelyard.plan import Apply, Manifest
 from modelyard.registered_model.stage import StageDecision
-from tests.unit.builders import MINUTE, NOW
+from tests.unit.builders import MINUTE, NOW, live
 from tests.unit.models import NEWER, A, B, after, decided, does, pods_of, served, stage_of
 
 BERLIN = "Europe/Berlin"
@@ -166,6 +166,17 @@ def test_one_that_begins_while_a_candidate_starts_takes_its_pods_and_one_that_is
     routed = decided(begun(NOON), *(each for each in STABLE if each["kind"] not in {"Service", "PodDisruptionBudget"}), *ready)
     assert states(routed)["freeze"] == "Done"
     assert (routed.status.version, routed.entry is not None) == ("vb", True)
+
+
+def test_one_that_begins_while_a_gate_asks_the_candidate_takes_the_job_too_which_would_fail_without_its_pods():
+    asked = [{"name": "answers", "smoke": {}}]
+    off, on = begun(asked=asked), begun(NOON, asked=asked)
+    there = [*STABLE, *pods_of(off, B)]
+    there += [
+        live(each.manifest) for each in decided(off, *there).actions if isinstance(each, Apply) and each.manifest["kind"] == "Service"
+    ]
+    (job,) = [live(each.manifest, {"active": 1}) for each in decided(off, *there).actions if isinstance(each, Apply)]
+    assert sorted(each.split("/")[0] for each in does(decided(on, *there, job))) == ["delete Deployment", "delete Job", "delete Service"]
 
 
 def test_one_of_another_stage_is_no_step_of_this_one():

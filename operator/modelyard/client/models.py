@@ -30,13 +30,13 @@ from modelyard.client.handles import API_VERSION, Listing, changes, listed
 from modelyard.client.kube import Kube
 from modelyard.client.kube.reach import Reach
 from modelyard.client.packages import need
-from modelyard.client.people import People
+from modelyard.client.plans import Plans
 from modelyard.client.versions import ModelHandle, ModelVersion, Versions
 
 __all__ = ["Models"]
 
 
-class Models(People):
+class Models(Plans):
     """The RegisteredModels of a namespace."""
 
     def __init__(self, kube: Kube, reach: Reach) -> None:

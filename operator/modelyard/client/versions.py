@@ -162,6 +162,8 @@ class ModelHandle(Handle[RegisteredModel]):
                 found[f"steps of {stage}"] = [display.Badge(step_text(step), _STEP_TONES[step.state]) for step in steps]
             if (said := gates.gates_of(self.object, stage)) is not None:
                 found[f"gates of {stage}"] = [display.Badge(said.summary), *(_gate_badge(said, each) for each in said.said)]
+            if planned := [f"{row.step}: {row.does}" for row in self.object.status.plan if row.stage == stage]:
+                found[f"plan of {stage}"] = planned
             if (overridden := overriding.standing(self.object, stage, datetime.now(UTC))) is not None:
                 found[f"override of {stage}"] = overridden
             if (kept := returning.warm(self.object, stage, datetime.now(UTC))) is not None:

@@ -39,6 +39,7 @@ def promotions(models: Iterable[Manifest]) -> Iterator[Metric]:
     rejected: Tally[tuple[str, ...]] = Tally()
     frozen: Tally[tuple[str, ...]] = Tally()
     rolled_back: Tally[tuple[str, ...]] = Tally()
+    planned: Tally[tuple[str, ...]] = Tally()
     awaited: dict[tuple[str, ...], float] = {}
     verified: dict[tuple[str, ...], int] = {}
     for body in models:
@@ -53,6 +54,7 @@ def promotions(models: Iterable[Manifest]) -> Iterator[Metric]:
             reason = (known[name].get("blocked") or {}).get("reason")
             frozen[namespace, name] += reason in _FROZEN
             rolled_back[namespace, name] += reason in _ROLLED_BACK
+            planned[namespace, name] += reason == ModelReason.PLANNED
             if (since := _awaited_since(known[name])) is not None:
                 awaited[namespace, str(body["metadata"]["name"]), name] = since
             word = (known[name].get("verification") or {}).get("verdict") if asked[name].get("reverify") else None
@@ -65,6 +67,8 @@ def promotions(models: Iterable[Manifest]) -> Iterator[Metric]:
     yield _family("modelyard_stages_rolled_back", help_, ("namespace", "stage"), +rolled_back)
     help_ = "Models whose stage waits for the end of a freeze."
     yield _family("modelyard_stages_frozen", help_, ("namespace", "stage"), +frozen)
+    help_ = "Models whose stage has a change that spec.dryRun holds."
+    yield _family("modelyard_stages_planned", help_, ("namespace", "stage"), +planned)
     yield _awaited(awaited)
     yield _verified(verified)
 

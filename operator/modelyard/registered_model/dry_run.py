@@ -4,7 +4,6 @@ What such a change would do is in `plans`. What is not held here: an override, w
 after a switch (`watch`), and a version that the stage's Service routes to already, which is live.
 """
 
-from dataclasses import replace
 from datetime import datetime
 
 from modelyard.api.blocker import Blocker
@@ -13,7 +12,7 @@ from modelyard.api.registered_model import StepState
 from modelyard.registered_model.step import Step, stable
 from modelyard.registered_model.view import StageView
 
-__all__ = ["blocker", "holds", "only_shown", "plan"]
+__all__ = ["blocker", "holds", "plan"]
 
 _CARRY_OUT = '{"spec":{"dryRun":false}}'
 
@@ -36,8 +35,3 @@ def blocker(view: StageView) -> Blocker:
         f" kubectl patch mlmodel {view.model.metadata.name} --type merge -p '{_CARRY_OUT}'"
     )
     return Blocker.of(Reason.PLANNED, message)
-
-
-def only_shown(step: Step) -> Step:
-    """Return a step as it stands, without what it would record or do: under `dryRun` a Fail of a gate rejects nothing."""
-    return replace(step, record=None, events=(), actions=())

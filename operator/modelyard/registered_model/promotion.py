@@ -35,17 +35,14 @@ def steps(view: StageView, now: datetime) -> tuple[Step, ...]:
     asked = names(view)
     found: list[Step] = []
     for name in asked:
-        if "plan" in asked and _only_admitted(found):
-            found.append(dry_run.only_shown(_STEPS[name](view, now)))
-        else:
-            reached = all(each.state is StepState.DONE for each in found)
-            found.append(_STEPS[name](view, now) if reached else Step(name, StepState.WAITING))
+        reached = all(each.state is StepState.DONE for each in found) or _is_shown(asked, found)
+        found.append(_STEPS[name](view, now) if reached else Step(name, StepState.WAITING))
     return tuple(found)
 
 
-def _only_admitted(found: list[Step]) -> bool:
-    """Tell whether `admit` is done, and `plan` not reached."""
-    return bool(found) and found[0].state is StepState.DONE and all(each.name != "plan" for each in found)
+def _is_shown(asked: tuple[str, ...], found: list[Step]) -> bool:
+    """Tell whether the next step is shown though the one before it may not be done: once the version is admitted, up to `plan`."""
+    return "plan" in asked[len(found) :] and bool(found) and found[0].state is StepState.DONE
 
 
 def current(progress: tuple[Step, ...]) -> Step:

@@ -15,7 +15,7 @@ from modelyard.client.errors import NotFound
 from modelyard.client.kube import Manifest
 from modelyard.client.progress import asked_for
 
-__all__ = ["Asked", "promote", "retry", "rollback"]
+__all__ = ["Asked", "promote", "reasoned", "retry", "rollback"]
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def _change(session: Session, model: RegisteredModel, stage: str, version: str, 
         session.screen.tell(Text(f"{stage} takes the newest version by itself no longer."))
     if wanted:
         session.screen.tell(drawn(model, stage, version, now()))
-        patch = _patch(model, stage, wanted, asked.reason)
+        patch = reasoned({"spec": {"stages": {stage: wanted}}}, model, stage, asked.reason)
         body = session.kube.patch("RegisteredModel", model.metadata.name, patch, dry_run=asked.dry_run)
     else:
         session.screen.tell(Text(f"{model.key}  {stage}: the spec asks for {version} already; nothing is written."))
@@ -98,7 +98,9 @@ def _change(session: Session, model: RegisteredModel, stage: str, version: str, 
 def _ended(session: Session, body: Manifest, stage: str, version: str, asked: Asked) -> None:
     """Follow what was asked for, if it is followed, and print the object for programs."""
     if asked.dry_run:
-        session.screen.tell(Text("The API server would take it; nothing was changed."))
+        session.screen.tell(
+            Text("The API server would take it; nothing was changed. Freezes of the whole cluster are not seen here: --plan tells.")
+        )
     elif asked.wait:
         # What was written, though an override may decide: then that is what is to be said of it.
         change = replace(asked_for(RegisteredModel.parse(body), stage), version=version)
@@ -110,7 +112,8 @@ def _ended(session: Session, body: Manifest, stage: str, version: str, asked: As
         session.print_objects([body], single=True)
 
 
-def _patch(model: RegisteredModel, stage: str, wanted: Manifest, reason: str) -> Manifest:
-    """Return the merge patch. The reason of an earlier change does not stand beside this one."""
-    why: Manifest = {"reason": reason or None} if reason or model.spec.stages[stage].reason else {}
-    return {"spec": {"stages": {stage: wanted | why}}}
+def reasoned(patch: Manifest, model: RegisteredModel, stage: str, reason: str) -> Manifest:
+    """Return a merge patch of a stage with the reason. That of an earlier change does not stand beside this one."""
+    if reason or model.spec.stages[stage].reason:
+        patch["spec"]["stages"][stage]["reason"] = reason or None
+    return patch

@@ -7,6 +7,7 @@ from rich.text import Text
 
 from modelyard.api.registered_model import HistoryEntry, Outcome, RegisteredModel, StageStatus
 from modelyard.cli.views.gates import asked_line
+from modelyard.client import freezing
 from modelyard.client.gates import asked
 from modelyard.client.returning import returns
 from modelyard.client.table import Cell, table
@@ -92,4 +93,12 @@ def change(model: RegisteredModel, stage: str, version: str | None, now: datetim
     if is_asked and version is not None:
         gates = asked_line(asked(model, stage), returns=version if returns(model, stage, version, now) else None)
         lines += [gates] if gates else []
+        lines += _held(model, stage, version, now)
     return Text("\n").join(lines)
+
+
+def _held(model: RegisteredModel, stage: str, version: str, now: datetime) -> list[Text]:
+    """Say what of the model's own holds a promotion: a freeze, which does not hold the version displaced last, and dryRun."""
+    frozen = None if returns(model, stage, version, now) else freezing.frozen(model, stage, now)
+    lines = [Text(f"  frozen {frozen}", style="yellow")] if frozen is not None else []
+    return lines + ([Text("  held   by spec.dryRun: it is only planned", style="yellow")] if model.spec.dry_run else [])

@@ -12,6 +12,7 @@ from modelyard.api.blocker import Blocker
 from modelyard.api.registered_model import ModelReason, RegisteredModel, StageStatus, VersionStatus
 from modelyard.api.training_run import TrainingRun
 from modelyard.cli.views import gates as gate_views
+from modelyard.cli.views import plans
 from modelyard.cli.views import runs as run_views
 from modelyard.cli.views.steps import roll_out, step_lines
 from modelyard.cli.views.text import bar, standing, style_of
@@ -78,6 +79,8 @@ def tree(model: RegisteredModel, runs: Sequence[TrainingRun], now: datetime, wid
     synced = model.status.condition("Synced")
     if synced is not None and synced.status != "True" and synced.message and synced.message != (condition.message if condition else ""):
         root.add(Text.assemble((f"MLflow, {synced.reason}: ", "yellow"), synced.message))
+    if model.spec.dry_run:
+        root.add(Text("dryRun: changes of versions are held, and only planned", style="yellow"))
     for name in sorted({*model.spec.stages, *model.status.stages}):
         _stage(root, model, name, now, wide=wide)
     if runs:
@@ -120,6 +123,10 @@ def _stage(root: Tree, model: RegisteredModel, name: str, now: datetime, *, wide
         steps = branch.add(moving)
         for line in step_lines(moving_steps(model, name), now, blocker.message if blocker else ""):
             steps.add(line)
+    if rows := plans.lines(model, name):
+        planned = branch.add(Text("plan", style="yellow"))
+        for row in rows:
+            planned.add(row)
     told = _gates(branch, model, name, now, wide=wide)
     if (again := verifying.said_of(model, name, now)) is not None:
         branch.add(Text(again.words, style=_TONES[again.tone]))

@@ -20,15 +20,29 @@ def promote(
     wait: Wait = True,
     timeout: Follow = None,
     dry_run: DryRun = False,
+    plan: Annotated[bool, typer.Option("--plan", help="Ask for it with dryRun: say what would be done, and do nothing.")] = False,
+    carry_out: Annotated[bool, typer.Option("--carry-out", help="Carry out what --plan has planned, and follow it.")] = False,
+    take_back: Annotated[bool, typer.Option("--take-back", help="Forget what --plan has planned.")] = False,
     namespace: Namespace = None,
     context: Context = None,
     output: Output = None,
 ) -> None:
-    """Give a stage to a version, and follow it to the end."""
+    """Give a stage to a version, and follow it to the end.
+
+    Or only plan it (--plan), and carry that out (--carry-out) or take it back (--take-back).
+    """
+    from modelyard.cli.commands import planning  # noqa: PLC0415
     from modelyard.cli.commands import promote as command  # noqa: PLC0415
 
     asked = command.Asked(reason, wait=wait, timeout=timeout, dry_run=dry_run)
-    command.promote(Where(namespace, context, output), model, version, to, asked)
+    ways = {planning.plan: plan, planning.carry_out: carry_out, planning.take_back: take_back}
+    chosen = [way for way, is_chosen in ways.items() if is_chosen]
+    if len(chosen) > 1:
+        raise typer.BadParameter("say one of --plan, --carry-out and --take-back.")
+    if reason and (carry_out or take_back):
+        raise typer.BadParameter("the reason is given with --plan.", param_hint="'--reason'")
+    way = chosen[0] if chosen else command.promote
+    way(Where(namespace, context, output), model, version, to, asked)
 
 
 command = word(promote)

@@ -1,0 +1,94 @@
+"""`promote --plan`, and what comes after it: `--carry-out`, `--take-back`."""
+
+from functools import partial
+
+from rich.text import Text
+
+from modelyard.api.registered_model import RegisteredModel
+from modelyard.cli.commands.changing import followed, watched
+from modelyard.cli.commands.promote import Asked, reasoned
+from modelyard.cli.commands.session import Session, now, opened
+from modelyard.cli.options import Where
+from modelyard.cli.views.history import change as drawn
+from modelyard.cli.views.plans import planned
+from modelyard.client import oneself, planning
+from modelyard.client.errors import Failed
+from modelyard.client.kube import Manifest
+from modelyard.client.progress import Change, Progress, asked_for
+
+__all__ = ["carry_out", "plan", "take_back"]
+
+
+def plan(where: Where, name: str, version: str, stage: str, asked: Asked) -> None:
+    """Ask for a version and for nothing to be done, wait for the plan, print it."""
+    session = opened(where)
+    model = session.model(name)
+    session.stage_of(model, stage)
+    if planning.stands(model, stage, version):
+        session.screen.tell(Text(f"{model.key}  {stage}: {version} is planned already; nothing is written."))
+        body = session.kube.get("RegisteredModel", name)
+    else:
+        planning.check(model, stage, version)
+        session.screen.tell(drawn(model, stage, version, now()))
+        wanted: Manifest = {"version": version} | oneself.requester(session.kube, model, stage)
+        patch = reasoned(planning.patch(model, stage, wanted), model, stage, asked.reason)
+        body = session.kube.patch("RegisteredModel", name, patch, dry_run=asked.dry_run)
+    if asked.dry_run:
+        session.screen.tell(Text("The API server would take it; nothing was changed."))
+    elif asked.wait:
+        body = _made(session, body, stage, version, asked.timeout)
+    else:
+        session.screen.tell(Text(f"Asked for. To see the plan: {session.hint(f'status {name}')}"))
+    if session.where.document:
+        session.print_objects([body], single=True)
+
+
+def _made(session: Session, written: Manifest, stage: str, version: str, timeout: float | None) -> Manifest:
+    """Wait for the plan and print it. Of one that cannot be carried out it is said how to take it back."""
+    change = Change(stage, version, written["metadata"]["generation"])
+    try:
+        body = watched(session, written, {stage: partial(_standing, change)}, timeout, {stage: f"{stage}: {version} is planned."})
+    except Failed:
+        name = written["metadata"]["name"]
+        session.screen.tell(Text(f"To take it back: {session.hint(f'promote {name} {version} --to {stage} --take-back')}"))
+        raise
+    session.screen.tell(planned(RegisteredModel.parse(body), stage, version, session.hint))
+    return body
+
+
+def _standing(change: Change, model: RegisteredModel) -> Progress:
+    return planning.standing(model, change)
+
+
+def carry_out(where: Where, name: str, version: str, stage: str, asked: Asked) -> None:
+    """Carry out what was planned, and follow it."""
+    session = opened(where)
+    model = session.model(name)
+    patch = planning.carry_out(model, session.stage_of(model, stage), version)
+    body = session.kube.patch("RegisteredModel", name, patch, dry_run=asked.dry_run)
+    if asked.dry_run:
+        session.screen.tell(Text("The API server would take it; nothing was changed."))
+    elif asked.wait:
+        changes = [asked_for(RegisteredModel.parse(body), stage)]
+        body = followed(session, body, changes, asked.timeout, {stage: f"{stage} holds {version}."})
+    else:
+        session.screen.tell(Text(f"Asked for. To see it happen: {session.hint(f'status {name} --watch')}"))
+    if session.where.document:
+        session.print_objects([body], single=True)
+
+
+def take_back(where: Where, name: str, version: str, stage: str, asked: Asked) -> None:
+    """Forget what was planned."""
+    session = opened(where)
+    model = session.model(name)
+    session.stage_of(model, stage)
+    requester = oneself.requester(session.kube, model, stage)
+    patch = reasoned(planning.take_back(model, stage, version, requester), model, stage, "")
+    body = session.kube.patch("RegisteredModel", name, patch, dry_run=asked.dry_run)
+    if asked.dry_run:
+        session.screen.tell(Text("The API server would take it; nothing was changed."))
+    else:
+        holds = model.status.stages[stage].version if stage in model.status.stages else None
+        session.screen.tell(Text(f"{stage}: the plan is taken back; it {f'holds {holds}' if holds else 'is empty'}."))
+    if session.where.document:
+        session.print_objects([body], single=True)
