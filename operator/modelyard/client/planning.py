@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from modelyard.api.registered_model import ModelReason, PlannedStep, RegisteredModel, StageStatus
+from modelyard.client import newest
 from modelyard.client.errors import NotFound, Refused
 from modelyard.client.progress import Change, Progress, State, asked_for, stage_change
 
@@ -30,7 +31,7 @@ def check(model: RegisteredModel, stage: str, version: str) -> None:
 
     Raises:
         NotFound: There is no such stage or version.
-        Refused: A promotion is under way, or another one is planned; the version holds the stage; an override has it.
+        Refused: A promotion is under way, or another one is planned; the version holds the stage; an override has it; it takes the newest.
 
     """
     key, status = model.key, model.status.stages.get(stage) or StageStatus()
@@ -39,6 +40,8 @@ def check(model: RegisteredModel, stage: str, version: str) -> None:
     known = dict.fromkeys(
         [*(each.name for each in model.status.older_versions), *(each.name for each in model.status.versions), *model.spec.versions]
     )
+    if newest.is_automatic(model, stage):
+        raise Refused(f"{stage} of {key} takes the newest version by itself (autoPromote): with spec.dryRun: true it is planned.")
     if version not in known:
         raise NotFound(f"{key} has no version {version}. It has: {', '.join(known) or 'none yet'}.", name=version)
     if model.status.observed_generation < model.metadata.generation:
