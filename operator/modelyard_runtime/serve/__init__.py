@@ -8,7 +8,8 @@ need them.
 
 In reading order: `server` and `deadlines` (sockets), `app` (addresses), `limits`, `budget` and `reception` (how much at once), `intake`
 with `encoding`, `weight` and `pages` (what a request becomes, before it is parsed), `v1`, `v2` with `binary`, and `invocations`
-(protocols), `values` and `signature`, then the models: `loading`, `artifact`, `native`, `generic`. Decision 0019 has the limits.
+(protocols), `values` and `signature`, then the models: `loading`, `artifact`, `native` with `booster`,
+`generic`. Decision 0019 has the limits, decision 0039 what a prediction costs.
 """
 
 import os
