@@ -144,7 +144,7 @@ def _array(label: str, datatype: str, data: list[Any]) -> Array:
         array = np.empty(len(flat), object)
         array[:] = flat
         return array
-    if datatype == "FP64" and data and type(data[0]) is float:
+    if datatype == "FP64" and data and type(data[0]) in {float, int}:  # not bool, which numpy tells from numbers
         with suppress(struct.error, OverflowError):
             return np.frombuffer(struct.pack(f"{len(data)}d", *data))
     return _numbers(label, datatype, data)
