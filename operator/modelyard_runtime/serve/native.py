@@ -13,7 +13,7 @@ from modelyard_runtime.outcome import one_line
 from modelyard_runtime.serve import invocations
 from modelyard_runtime.serve.artifact import Artifact, load_failed
 from modelyard_runtime.serve.booster import Booster, BoosterError
-from modelyard_runtime.serve.predictor import Answer
+from modelyard_runtime.serve.predictor import Answer, Asked
 from modelyard_runtime.serve.signature import Column, Signature, Tensor
 from modelyard_runtime.serve.values import Array, Matrix, Records, Table, cast, columns_of
 
@@ -71,14 +71,14 @@ class NativeXGBoost:
         _agree(self._names, booster)
         self._any_number = all(column.type in {"double", "float"} for column in self._columns)
 
-    def predict(self, table: Table) -> Array:
-        """Return one prediction a row: a class, a number, or several of them."""
-        return self._answer(self._matrix(table, lenient=False))
+    def given(self, table: Table) -> Array:
+        """Return rows as the booster takes them."""
+        return self._matrix(table, lenient=False)
 
-    def invocations(self, body: bytes, content_type: str) -> Answer:
+    def invocations(self, body: bytes, content_type: str) -> Asked:
         """Answer as `mlflow models serve` does, see `invocations`."""
         table = invocations.table(body, content_type, self._columns)
-        found = self._answer(self._matrix(table, lenient=True))
+        found = yield self._matrix(table, lenient=True)
         return Answer(orjson.dumps({"predictions": found.tolist()}), rows=len(found))
 
     def _matrix(self, table: Table, *, lenient: bool) -> Array:
@@ -111,11 +111,11 @@ class NativeXGBoost:
         values = table.array
         return values if values.dtype.kind in "fiu" and values.ndim == 2 and values.shape[1] == len(self._columns) else None
 
-    def _answer(self, rows: Array) -> Array:
-        """Predict, and do what the scikit-learn interface does with the result."""
-        if not len(rows):
+    def predict(self, given: Array) -> Array:
+        """Return one prediction a row, as the scikit-learn interface does: a class, a number, or several of them."""
+        if not len(given):
             return np.empty(0, np.int64 if self._classes else np.float32)
-        found = self._booster.predict(rows)
+        found = self._booster.predict(given)
         if not self._classes:
             return np.asarray(found)
         if found.ndim > 1 and self._classes != 2:
