@@ -1,7 +1,9 @@
 """Values and signatures, without a server: the conversions that the protocols' tests do not reach."""
 
 import json
+import math
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import numpy as np
 import pytest
@@ -138,6 +140,21 @@ def test_tables_that_do_not_fit(table, named):
 
 def test_one_text_among_numbers_leaves_the_others_numbers():
     assert Matrix([[1.5, "x"]]).array.tolist() == [[1.5, "x"]]
+
+
+@pytest.mark.parametrize(
+    "row", [[1.5, -0.0], [1, 2.5], [3, 4], [2**53 + 1, 0.1], [2**70, 1], [math.nan, math.inf], [1e300, -1e300]], ids=repr
+)
+def test_plain_numbers_are_packed_as_numpy_has_them(row: list[float]):
+    packed = Matrix([row, row]).numbers(2)
+    assert packed is not None
+    with np.errstate(over="ignore"):
+        assert packed.tobytes() == np.array([row, row], np.float64).astype(np.float32).tobytes()
+
+
+@pytest.mark.parametrize("row", [[1.5, None], ["1", 2.0], [1.5], [[1.5], [2.5]]], ids=repr)
+def test_what_is_more_than_plain_numbers_is_not_packed(row: list[Any]):
+    assert Matrix([row, row]).numbers(2) is None
 
 
 def test_tensors_have_a_shape():

@@ -19,9 +19,10 @@ from modelyard_runtime.serve import binary, intake, invocations, v1, v2
 from modelyard_runtime.serve.budget import Held
 from modelyard_runtime.serve.limits import Limits
 from modelyard_runtime.serve.metrics import Metrics
-from modelyard_runtime.serve.predictor import Answer, Predictor, Request
+from modelyard_runtime.serve.predictor import Answer, Asked, Predictor, Request
 from modelyard_runtime.serve.reception import Message, Receive, Reception, Send
 from modelyard_runtime.serve.traffic import Traffic
+from modelyard_runtime.serve.turn import Turn
 from modelyard_runtime.serve.values import Refused
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["App", "Identity"]
 
 Look = Callable[[], Answer]
-Work = Callable[[Predictor, Request], Answer]
+Work = Callable[[Predictor, Request], Asked]
 
 METRICS_PATH = "/metrics"
 _QUICK_BYTES = 65_536  # a request of this size takes a native model about half a millisecond
@@ -75,6 +76,7 @@ class App:
         """The port on which metrics are asked for, and nothing else."""
         self._identity = identity
         self._reception = Reception(limits)
+        self._turn = Turn()
         self._looks = self._gets()
         self._works = self._posts()
 
@@ -168,7 +170,7 @@ class App:
                 request = Request(body, head=given.get(binary.HEADER))
             compressed = given.get(b"content-encoding", "").strip().lower().replace("identity", "")
             if model.quick and len(body) <= _QUICK_BYTES and not intake.is_slow(model, request, compressed):
-                answer = work(model, request)
+                answer = await self._together(work(model, request), model)
             else:
                 answer = await self._reception.slowly(work, model, request, compressed)
             held.exchange(len(answer.body))
@@ -178,6 +180,14 @@ class App:
             traceback.print_exc()
             return Answer(refusal(f"the model failed: {one_line(error)}", 500), 500)
         return answer
+
+    async def _together(self, asked: Asked, model: Predictor) -> Answer:
+        """Answer a small request of a quick model, predicted with whatever else has arrived by now."""
+        try:
+            asked.send(await self._turn.predicted(model, next(asked)))
+        except StopIteration as done:
+            return done.value  # type: ignore[no-any-return] # the generator's
+        raise RuntimeError("a request asks once")
 
     def _unknown(self, path: str) -> Answer:
         """Answer a path or method that is not known."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from modelyard.api.flavors import MLMODEL
 from modelyard_runtime.outcome import one_line
 from modelyard_runtime.serve.artifact import Artifact, load_failed
-from modelyard_runtime.serve.predictor import Answer
+from modelyard_runtime.serve.predictor import Answer, Asked
 from modelyard_runtime.serve.signature import Column, Signature, Tensor
 from modelyard_runtime.serve.values import Array, Columns, Matrix, Records, Refused, Table, cast, columns_of, tensor_of
 
@@ -66,24 +66,27 @@ class PyfuncModel:
         self._error = importlib.import_module("mlflow.exceptions").MlflowException
         self._input_schema = model.metadata.get_input_schema()
 
-    def predict(self, table: Table) -> Any:
+    def predict(self, given: Any) -> Any:
         """Return what the model returns."""
-        given = self._given(table)
         try:
             return self._model.predict(given)
         except self._error as error:
             status = error.get_http_status_code()
             raise Refused(error.message, status if 400 <= status < 500 else 500) from error
 
-    def invocations(self, body: bytes, content_type: str) -> Answer:
-        """Answer by MLflow's own scoring server."""
+    def invocations(self, body: bytes, content_type: str) -> Asked:
+        """Answer by MLflow's own scoring server, which asks the model itself."""
+        yield from ()
+        return self._scored(body, content_type)
+
+    def _scored(self, body: bytes, content_type: str) -> Answer:
         try:
             answer = self._scoring.invocations(body, content_type, self._model, self._input_schema)
         except self._error as error:
             return Answer(error.serialize_as_json().encode(), error.get_http_status_code())
         return Answer(answer.response.encode(), answer.status, answer.mimetype.encode())
 
-    def _given(self, table: Table) -> "pd.DataFrame | Array | dict[str, Array]":
+    def given(self, table: Table) -> "pd.DataFrame | Array | dict[str, Array]":
         """Return the input as pyfunc takes it, in the signature's types."""
         if self.signature is None:
             return _untyped(table)

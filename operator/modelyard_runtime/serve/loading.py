@@ -14,7 +14,7 @@ from modelyard.api.pod_end import PodReason
 from modelyard.api.wire import ALLOW_CODE
 from modelyard_runtime.outcome import Failure, one_line
 from modelyard_runtime.serve.artifact import Artifact, read
-from modelyard_runtime.serve.predictor import Predictor
+from modelyard_runtime.serve.predictor import Predictor, answered
 from modelyard_runtime.serve.signature import Column, Signature
 from modelyard_runtime.serve.values import Array, Columns, Matrix, Refused, Table
 
@@ -61,13 +61,13 @@ def _smoke(model: Predictor, example: bytes | None) -> None:
     """Predict with the input example, or with a row built from the signature when there is none."""
     try:
         if example is not None:
-            answer = model.invocations(example, "application/json")
+            answer = answered(model.invocations(example, "application/json"), model)
             if answer.status != 200:
                 raise Refused(answer.body.decode(errors="replace"))
         elif model.signature is None:
             print("the model has neither an input example nor a signature: it is served without having predicted", flush=True)
         elif (table := _sample(model.signature)) is not None:
-            model.predict(table)
+            model.predict(model.given(table))
     except Exception as error:  # the model's code may raise anything
         what = "its own input example" if example is not None else "a row built from its signature"
         raise Failure(PodReason.SMOKE_FAILED, f"the model cannot predict with {what}: {one_line(error)}") from error

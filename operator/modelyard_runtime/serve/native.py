@@ -3,13 +3,8 @@
 Which models are served this way is decided by `artifact`; protocols do not belong here.
 """
 
-import importlib
-import json
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import orjson
@@ -17,31 +12,12 @@ import orjson
 from modelyard_runtime.outcome import one_line
 from modelyard_runtime.serve import invocations
 from modelyard_runtime.serve.artifact import Artifact, load_failed
-from modelyard_runtime.serve.predictor import Answer
+from modelyard_runtime.serve.booster import Booster, BoosterError
+from modelyard_runtime.serve.predictor import Answer, Asked
 from modelyard_runtime.serve.signature import Column, Signature, Tensor
 from modelyard_runtime.serve.values import Array, Matrix, Records, Table, cast, columns_of
 
-if TYPE_CHECKING:
-    import xgboost
-
 __all__ = ["NativeXGBoost", "load"]
-
-
-@contextmanager
-def _without(*names: str) -> Iterator[None]:
-    """Let imports of these modules fail, as if they were not installed.
-
-    XGBoost imports scikit-learn wherever it finds it, and that pandas and pyarrow: a second and 150 MB for nothing that
-    predicting uses. It is made to work without.
-    """
-    hidden = [name for name in names if name not in sys.modules]
-    modules: dict[str, Any] = sys.modules
-    modules.update(dict.fromkeys(hidden))  # None is how Python marks a module that is not to be imported
-    try:
-        yield
-    finally:
-        for name in hidden:
-            del modules[name]
 
 
 def load(artifact: Artifact, path: Path) -> "NativeXGBoost":
@@ -51,24 +27,21 @@ def load(artifact: Artifact, path: Path) -> "NativeXGBoost":
         Failure: LoadFailed.
 
     """
-    with _without("sklearn", "pandas", "pyarrow", "polars"):
-        library = importlib.import_module("xgboost")
-    booster = library.Booster({"nthread": 1})
-    try:
-        booster.load_model(path)
-    except (library.core.XGBoostError, ValueError, OSError) as error:
-        raise load_failed(f"XGBoost cannot read {path.name}: {one_line(error)}") from error
-    booster.set_param({"nthread": 1})  # a saved model brings its own
     kind = str(artifact.flavors["xgboost"].get("model_class", "")).rpartition(".")[2]
-    classifies, raw = kind in {"XGBClassifier", "XGBRFClassifier"}, kind in {"", "Booster"}
-    return NativeXGBoost(booster, library, artifact.signature, classifies=classifies, raw=raw)
+    try:
+        booster = Booster(path)
+        if kind not in {"", "Booster"} and not booster.linear and (best := booster.best_iteration) is not None:
+            booster.use_rounds(best + 1)
+    except BoosterError as error:
+        raise load_failed(f"XGBoost cannot read {path.name}: {one_line(error)}") from error
+    return NativeXGBoost(booster, artifact.signature, classifies=kind in {"XGBClassifier", "XGBRFClassifier"})
 
 
-def _agree(names: Sequence[str | None], booster: "xgboost.Booster") -> None:
+def _agree(names: Sequence[str | None], booster: Booster) -> None:
     """Refuse a signature that is not about this booster: its columns would be taken for other features, silently."""
-    if len(names) != booster.num_features():
-        raise load_failed(f"the signature has {len(names)} columns, the booster takes {booster.num_features()} features")
-    if None not in names and booster.feature_names and list(names) != booster.feature_names:
+    if len(names) != booster.features:
+        raise load_failed(f"the signature has {len(names)} columns, the booster takes {booster.features} features")
+    if None not in names and booster.names and list(names) != booster.names:
         raise load_failed("the signature's columns are not the booster's features, in their order; log the model again with an example")
 
 
@@ -78,41 +51,34 @@ class NativeXGBoost:
     platform = "xgboost"
     quick = True
 
-    def __init__(self, booster: "xgboost.Booster", library: Any, signature: Signature | None, *, classifies: bool, raw: bool) -> None:
+    def __init__(self, booster: Booster, signature: Signature | None, *, classifies: bool) -> None:
         """Look once at what every prediction depends on.
 
         Args:
             booster: The model.
-            library: The module xgboost.
             signature: As the model was logged; without one, the booster's features are the columns.
             classifies: It was saved from a classifier, which answers with classes.
-            raw: It was saved as a booster, which heeds no best iteration.
 
         """
-        self._booster, self._library = booster, library
-        learner = json.loads(booster.save_config())["learner"]
+        self._booster = booster
+        learner = booster.config["learner"]
         self._classes = max(2, int(learner["learner_model_param"]["num_class"])) if classifies else 0
         self._softmax = learner["objective"]["name"] == "multi:softmax"
-        self._linear = learner["gradient_booster"]["name"] == "gblinear"
-        self._rounds = (0, 0)
-        if not raw and not self._linear:
-            with suppress(AttributeError):  # only a training that stopped early has one
-                self._rounds = (0, booster.best_iteration + 1)
-        names: Sequence[str | None] = booster.feature_names or [None] * booster.num_features()
+        names: Sequence[str | None] = booster.names or [None] * booster.features
         self.signature = signature or Signature(tuple(Column(name, "double") for name in names), (Tensor(None, "float32", (-1,)),))
         self._columns = self.signature.columns or tuple(Column(None, "double") for _ in range(self.signature.tensors[0].shape[1]))
         self._names = [column.name for column in self._columns]
         _agree(self._names, booster)
         self._any_number = all(column.type in {"double", "float"} for column in self._columns)
 
-    def predict(self, table: Table) -> Array:
-        """Return one prediction a row: a class, a number, or several of them."""
-        return self._answer(self._matrix(table, lenient=False))
+    def given(self, table: Table) -> Array:
+        """Return rows as the booster takes them."""
+        return self._matrix(table, lenient=False)
 
-    def invocations(self, body: bytes, content_type: str) -> Answer:
+    def invocations(self, body: bytes, content_type: str) -> Asked:
         """Answer as `mlflow models serve` does, see `invocations`."""
         table = invocations.table(body, content_type, self._columns)
-        found = self._answer(self._matrix(table, lenient=True))
+        found = yield self._matrix(table, lenient=True)
         return Answer(orjson.dumps({"predictions": found.tolist()}), rows=len(found))
 
     def _matrix(self, table: Table, *, lenient: bool) -> Array:
@@ -145,14 +111,11 @@ class NativeXGBoost:
         values = table.array
         return values if values.dtype.kind in "fiu" and values.ndim == 2 and values.shape[1] == len(self._columns) else None
 
-    def _answer(self, rows: Array) -> Array:
-        """Predict, and do what the scikit-learn interface does with the result."""
-        if not len(rows):
+    def predict(self, given: Array) -> Array:
+        """Return one prediction a row, as the scikit-learn interface does: a class, a number, or several of them."""
+        if not len(given):
             return np.empty(0, np.int64 if self._classes else np.float32)
-        if self._linear:
-            found = self._booster.predict(self._library.DMatrix(rows, nthread=1), validate_features=False)
-        else:
-            found = self._booster.inplace_predict(rows, iteration_range=self._rounds, validate_features=False)
+        found = self._booster.predict(given)
         if not self._classes:
             return np.asarray(found)
         if found.ndim > 1 and self._classes != 2:

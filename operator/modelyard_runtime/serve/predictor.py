@@ -3,13 +3,14 @@
 Protocols and models do not belong here: this is the line between them.
 """
 
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from modelyard_runtime.serve.signature import Signature
 from modelyard_runtime.serve.values import Table
 
-__all__ = ["Answer", "Predictor", "Request"]
+__all__ = ["Answer", "Asked", "Predictor", "Request", "answered"]
 
 
 @dataclass(frozen=True)
@@ -44,24 +45,48 @@ class Predictor(Protocol):
     platform: str
     """As V2's metadata has it."""
     quick: bool
-    """True: a small request takes well under a millisecond, less than handing it to a thread."""
+    """True: a small request takes well under a millisecond, less than handing it to a thread, and what `given` returns is
+    an array of rows, which may be predicted together with the rows of others: each has one prediction, and they do not matter
+    to one another."""
 
     @property
     def signature(self) -> Signature | None:
         """What it takes and gives, if that is known."""
 
-    def predict(self, table: Table) -> Any:
-        """Return predictions: an array, a list, or a pandas object.
+    def given(self, table: Table) -> Any:
+        """Return an input as the model takes it.
 
         Raises:
-            Refused: The input does not fit the signature.
+            Refused: It does not fit the signature.
 
         """
 
-    def invocations(self, body: bytes, content_type: str) -> Answer:
+    def predict(self, given: Any) -> Any:
+        """Return predictions of what `given` has returned: an array, a list, or a pandas object.
+
+        Raises:
+            Refused: The model refuses it.
+
+        """
+
+    def invocations(self, body: bytes, content_type: str) -> "Asked":
         """Answer as `mlflow models serve` would.
 
         Raises:
             Refused: As MLflow refuses.
 
         """
+
+
+Asked = Generator[Any, Any, Answer]
+"""A request that is being answered: it yields what is to be predicted, once at most, is sent the predictions, and returns
+the answer. Whoever drives it decides where, and with what else, that is predicted."""
+
+
+def answered(asked: Asked, model: Predictor) -> Answer:
+    """Answer a request by itself."""
+    try:
+        asked.send(model.predict(next(asked)))
+    except StopIteration as done:
+        return done.value  # type: ignore[no-any-return] # the generator's
+    raise RuntimeError("a request asks once")

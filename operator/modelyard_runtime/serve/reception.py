@@ -13,7 +13,7 @@ from modelyard_runtime.serve import encoding, intake
 from modelyard_runtime.serve.budget import Budget, Held
 from modelyard_runtime.serve.deadlines import ABORT, LATE
 from modelyard_runtime.serve.limits import Limits
-from modelyard_runtime.serve.predictor import Answer, Predictor, Request
+from modelyard_runtime.serve.predictor import Answer, Asked, Predictor, Request, answered
 from modelyard_runtime.serve.values import Refused
 
 __all__ = ["Message", "Receive", "Reception", "Send"]
@@ -66,7 +66,7 @@ class Reception:
         if (most := self._limits.body) < size:
             raise Refused(f"the body has {size} bytes, {most} are allowed; send fewer rows at a time", 413)
 
-    async def slowly(self, work: Callable[[Predictor, Request], Answer], model: Predictor, request: Request, compressed: str) -> Answer:
+    async def slowly(self, work: Callable[[Predictor, Request], Asked], model: Predictor, request: Request, compressed: str) -> Answer:
         """Judge a request by what it becomes, and predict, beside the event loop.
 
         Raises:
@@ -81,7 +81,7 @@ class Reception:
                     request = await self._apart(size, intake.unpacked, request, compressed, limits)
                 size = await self._apart(0, intake.weighed, model, request, limits)
                 size = await self._apart(size, intake.looked_into, model, request, size, limits)
-                return await self._apart(size, work, model, request)
+                return await self._apart(size, lambda: answered(work(model, request), model))
         except TimeoutError:
             if not late.expired():  # the model's own
                 raise

@@ -11,7 +11,7 @@ import numpy as np
 import orjson
 
 from modelyard_runtime.serve.parsing import decoded
-from modelyard_runtime.serve.predictor import Answer, Predictor
+from modelyard_runtime.serve.predictor import Answer, Asked, Predictor
 from modelyard_runtime.serve.values import Columns, Matrix, Records, Refused, Table
 
 __all__ = ["dumps", "plain", "predict", "refusal", "table"]
@@ -22,14 +22,14 @@ def refusal(message: str, _status: int) -> bytes:
     return orjson.dumps({"error": message})
 
 
-def predict(model: Predictor, body: bytes) -> Answer:
+def predict(model: Predictor, body: bytes) -> Asked:
     """Answer `:predict`.
 
     Raises:
         Refused: The input is not V1, or does not fit the signature.
 
     """
-    found = plain(model.predict(table(decoded(body))))
+    found = plain((yield model.given(table(decoded(body)))))
     return Answer(dumps({"predictions": found}), rows=len(found) if isinstance(found, list) else 1)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from modelyard_runtime.serve import binary, weight
 from modelyard_runtime.serve.parsing import decoded
-from modelyard_runtime.serve.predictor import Answer, Predictor, Request
+from modelyard_runtime.serve.predictor import Answer, Asked, Predictor, Request
 from modelyard_runtime.serve.signature import NUMPY_TYPES, Column, Signature, Tensor, v2_datatype
 from modelyard_runtime.serve.v1 import dumps, plain
 from modelyard_runtime.serve.values import Array, Columns, Matrix, Refused, Table, has_text
@@ -38,7 +38,7 @@ def model_metadata(name: str, version: str, platform: str, signature: Signature 
     }
 
 
-def infer(model: Predictor, name: str, version: str, asked: Request) -> Answer:
+def infer(model: Predictor, name: str, version: str, asked: Request) -> Asked:
     """Answer an inference request.
 
     Raises:
@@ -52,7 +52,7 @@ def infer(model: Predictor, name: str, version: str, asked: Request) -> Answer:
     if not isinstance(wanted, list) or not all(isinstance(output, dict) for output in wanted):
         raise Refused("outputs must be a list of objects with a name")
     usual, named = binary.wants(request, wanted)
-    outputs = _tensors(model.predict(table), model.signature)
+    outputs = _tensors((yield model.given(table)), model.signature)
     if unknown := [label for label in named if label not in outputs]:
         raise Refused(f"there is no output {unknown[0]}; the model gives {', '.join(outputs)}")
     response = {"model_name": name, "model_version": version}
@@ -144,7 +144,7 @@ def _array(label: str, datatype: str, data: list[Any]) -> Array:
         array = np.empty(len(flat), object)
         array[:] = flat
         return array
-    if datatype == "FP64" and data and type(data[0]) is float:
+    if datatype == "FP64" and data and type(data[0]) in {float, int}:  # not bool, which numpy tells from numbers
         with suppress(struct.error, OverflowError):
             return np.frombuffer(struct.pack(f"{len(data)}d", *data))
     return _numbers(label, datatype, data)

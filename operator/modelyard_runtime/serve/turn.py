@@ -1,0 +1,98 @@
+"""Rows of the requests that arrive in one turn of the event loop, predicted together. Nobody waits for more to come.
+
+What a prediction costs whatever its rows are is paid once for all of them. What rows are belongs to the models.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from modelyard_runtime.serve.predictor import Predictor
+from modelyard_runtime.serve.values import Array
+
+__all__ = ["Then", "Turn"]
+
+Then = Callable[[Array | Exception], None]
+"""Takes the predictions of one request's rows, or why there are none. It raises nothing."""
+_BYTES = 1 << 20
+"""Of rows that are predicted in one call; what else has arrived follows in the next turn."""
+
+
+class _Asked(NamedTuple):
+    """What waits for the end of the turn."""
+
+    rows: Array
+    then: Then
+
+
+class Turn:
+    """What has arrived since the last prediction. Used in the event loop only."""
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self._waiting: deque[_Asked] = deque()
+
+    def ask(self, model: Predictor, rows: Array, then: Then) -> None:
+        """Predict rows at the end of this turn.
+
+        Args:
+            model: A quick one, the same for all.
+            rows: As the model has given them.
+            then: What is done with the predictions.
+
+        """
+        if not len(rows):  # predictions of no rows have a shape of their own
+            _predict(model, [_Asked(rows, then)])
+            return
+        self._waiting.append(_Asked(rows, then))
+        if len(self._waiting) == 1:
+            asyncio.get_running_loop().call_soon(self._end, model)
+
+    async def predicted(self, model: Predictor, rows: Array) -> Array:
+        """Return the predictions of rows.
+
+        Raises:
+            Exception: What the model raises about these rows.
+
+        """
+        found: asyncio.Future[Array] = asyncio.get_running_loop().create_future()
+
+        def then(result: Array | Exception) -> None:
+            if found.done():  # its request was cancelled
+                return
+            if isinstance(result, Exception):
+                found.set_exception(result)
+            else:
+                found.set_result(result)
+
+        self.ask(model, rows, then)
+        return await found
+
+    def _end(self, model: Predictor) -> None:
+        part, size = list[_Asked](), 0
+        while self._waiting and (not part or size + self._waiting[0].rows.nbytes <= _BYTES):
+            part.append(self._waiting.popleft())
+            size += part[-1].rows.nbytes
+        if self._waiting:
+            asyncio.get_running_loop().call_soon(self._end, model)
+        _predict(model, part)
+
+
+def _predict(model: Predictor, part: list[_Asked]) -> None:
+    """Predict together; if that fails, each alone, which shows whose rows it is about."""
+    try:
+        whole = model.predict(part[0].rows if len(part) == 1 else np.concatenate([each.rows for each in part]))
+    except Exception as error:  # noqa: BLE001 - a model may raise anything
+        if len(part) == 1:
+            part[0].then(error)
+        else:
+            for each in part:
+                _predict(model, [each])
+        return
+    at = 0
+    for each in part:
+        each.then(whole[at : at + len(each.rows)])
+        at += len(each.rows)
