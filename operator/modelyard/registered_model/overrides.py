@@ -56,7 +56,7 @@ def in_force(spec: Stage | None, status: StageStatus, now: datetime) -> Override
 
 
 def ended(spec: Stage | None, status: StageStatus, now: datetime) -> OverrideStatus | None:
-    """Return what is to be recorded of an override that has ended, or was removed, while its version serves; None when there is nothing new.
+    """Return what is to be recorded of an override that has ended, or was removed, while its version serves; None: nothing is new.
 
     One whose end is moved has not ended.
     """
