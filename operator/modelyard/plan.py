@@ -40,6 +40,7 @@ __all__ = [
     "Manifest",
     "Owned",
     "Plan",
+    "PutRecord",
     "Record",
     "ReopenRun",
     "Rest",
@@ -250,6 +251,17 @@ class DeleteAlias:
     alias: str
 
 
+@dataclass(frozen=True)
+class PutRecord:
+    """Store an entry of a model's history in S3, if nothing lies there yet.
+
+    What goes wrong is no error of the reconcile: `Ports.refusals` has it, below this name and the URI.
+    """
+
+    uri: str
+    content: bytes
+
+
 External = (
     SetTags
     | DeleteTags
@@ -268,6 +280,7 @@ External = (
     | TransitionStage
     | SetAlias
     | DeleteAlias
+    | PutRecord
 )
 Owned = Apply | Delete | Suspend
 Action = Owned | External

@@ -329,6 +329,10 @@ class Store(Protocol):
         """Read one object of at most `limit` bytes; a larger one is `Invalid`, none is None."""
         ...
 
+    async def create(self, uri: str, content: bytes) -> None:
+        """Store one object in the namespace's own folder; `Conflict` if one lies there, which stays as it is."""
+        ...
+
     async def delete_prefix(self, uri: str) -> None:
         """Delete everything below a prefix, which ends with a slash."""
         ...
@@ -383,5 +387,5 @@ class Ports(Backends, Protocol):
 
     @property
     def refusals(self) -> Mapping[tuple[str, str], ModelyardError]:
-        """The refused applies of this reconcile, by kind and name (`Controller.survives_refusals`)."""
+        """The refused applies of this reconcile, by kind and name (`Controller.survives_refusals`), and failed `PutRecord`s by URI."""
         ...

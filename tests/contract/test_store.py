@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from modelyard.api.digest import FileDigest, listing_digest, tree_digest
-from modelyard.errors import Forbidden, Invalid
+from modelyard.errors import Conflict, Forbidden, Invalid
 from modelyard.ports import ArtifactTree, Usage
 from tests.contract.worlds import StoreWorld
 
@@ -142,6 +142,22 @@ async def test_an_object_is_read_up_to_a_limit(store: StoreWorld):
     assert await store.store.read(f"s3://{store.own}/risk/none", 5) is None
     assert await store.store.read(f"s3://{store.own}/risk/", 5) is None
     assert await store.store.read(f"s3://{store.other}", 5) is None
+
+
+async def test_an_object_is_created_once_and_never_written_over(store: StoreWorld):
+    uri = f"s3://{store.own}/risk/.modelyard/history/u-1/0000000001.json"
+    await store.store.create(uri, b"one")
+    for content in (b"one", b"two"):
+        with pytest.raises(Conflict, match="S3: create object"):
+            await store.store.create(uri, content)
+    assert await store.store.read(uri, 10) == b"one"
+    for beyond in (f"s3://{store.own}/cards/x", f"s3://{store.own}/risk/", f"s3://{store.own}/x", f"s3://{store.other}/risk/x"):
+        with pytest.raises(Forbidden):
+            await store.store.create(beyond, b"x")
+    assert store.keys(store.own) == {"risk/.modelyard/history/u-1/0000000001.json"}
+    store.drop_bucket(store.own)
+    with pytest.raises(Invalid):
+        await store.store.create(uri, b"one")
 
 
 async def test_a_bucket_that_is_gone_is_said_and_nothing_is_left_to_delete(store: StoreWorld):

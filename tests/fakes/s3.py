@@ -7,7 +7,7 @@ import hashlib
 from modelyard.adapters.s3_uri import parse_uri
 from modelyard.api.artifacts import Location, Reach, is_folder_mark, unwritable
 from modelyard.api.digest import FileDigest, listing_digest, tree_digest
-from modelyard.errors import Forbidden, Invalid
+from modelyard.errors import Conflict, Forbidden, Invalid
 from modelyard.ports import ArtifactTree, StoredObject, Usage
 from tests.fakes.calls import Call, Calls, Hook
 
@@ -91,6 +91,15 @@ class FakeStore:
             if data is not None and len(data) > limit:
                 raise Invalid("S3", "read object", uri, f"it is larger than {limit} bytes")
             return data
+
+    async def create(self, uri: str, content: bytes) -> None:
+        place = self._writable(parse_uri(uri))
+        if not place.is_below(self._reach.own) or place.key.endswith("/"):
+            raise Forbidden("S3", "create object", uri)
+        async with self._call("create", uri, content):
+            if place.key in self._bucket(place):
+                raise Conflict("S3", "create object", uri)
+            self.world[place.bucket][place.key] = content
 
     async def delete_prefix(self, uri: str) -> None:
         place = self._writable(parse_uri(uri))

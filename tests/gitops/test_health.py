@@ -54,7 +54,8 @@ TABLE: dict[str, dict[tuple[str, str, str], str]] = {
         HEALTHY: "Serving ScaledToZero Registered",
         WAITS: "Registering WaitingForVersion Promoting NotServing Unschedulable MLflowUnavailable StoreUnavailable",
         PAUSED: "WaitingForStage GatesPending ApprovalWanted Frozen Planned",
-        BROKEN: "GateFailed RolledBack WatchFailed OverrideEnded FreezeInvalid VersionUnknown VersionInvalid VersionHeld VersionTaken "
+        BROKEN: "GateFailed RolledBack WatchFailed OverrideEnded FreezeInvalid RecordPending RecordConflict "
+        "VersionUnknown VersionInvalid VersionHeld VersionTaken "
         "ArtifactMissing ArtifactDigestMismatch ServingFailed "
         "CodeModelForbidden "
         "ArtifactInvalid ImagePullFailed ConfigurationMissing OutOfMemory VolumeFull QuotaExceeded PodRefused "

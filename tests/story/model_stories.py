@@ -9,7 +9,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from modelyard.api.record import folder
+from modelyard.api.record import name as object_name
 from modelyard.errors import Forbidden, Invalid, Unavailable
+from modelyard.plan import Manifest
+from tests.fakes.calls import Phase
 from tests.story.stories import MINUTE, RUNNING, TRAINER, UNAVAILABLE, Live, Stories, Story, answers, ends, trains, waits
 from tests.story.world import NAMESPACE, Fate, World, manifest
 
@@ -136,6 +140,49 @@ async def a_freeze_has_a_time_zone_that_nobody_knows(world: World) -> None:
     freezes(world, "4h", timeZone="Europe/Atlantis")
     world.promote("fraud", "production", "v1")
     await world.run()
+
+
+def takes_no_entry(world: World) -> None:
+    """Have S3 refuse every entry of the history from here on."""
+
+    def hook(operation: str, phase: Phase) -> None:
+        if (operation, phase) == ("create", "before"):
+            raise Forbidden("S3", "create object", "s3://mlflow-artifacts/risk", "the keys may not do this")
+
+    world.calls.on_call = hook
+
+
+@STORIES.reaching("RegisteredModel RecordPending")
+async def s3_takes_no_entry_of_the_history_until_no_promotion_starts(world: World) -> None:
+    registers(world, production="v1")
+    world.apply(manifest("TrainingRun", "other", experiment="fraud", trainer=TRAINER, register={"model": "fraud", "version": "v2"}))
+    await world.run()
+    takes_no_entry(world)
+    world.promote("fraud", "production", None)
+    await world.run()
+    assert world.condition("registeredmodels", "fraud", "Synced") == ("False", "RecordPending")
+
+    def more(body: Manifest) -> None:
+        status = body["status"]
+        first, last = status["history"][0], status["record"]["number"]
+        status["history"] += [first | {"record": number} for number in range(last + 1, 42)]
+        status["record"]["number"] = 41
+
+    world.cluster.edit("registeredmodels", NAMESPACE, "fraud", more)
+    world.promote("fraud", "production", "v2")
+    await world.run()
+    assert world.condition("registeredmodels", "fraud", "Stalled") == ("True", "RecordPending")
+
+
+@STORIES.reaching("RegisteredModel RecordConflict")
+async def something_else_lies_where_an_entry_of_the_history_belongs(world: World) -> None:
+    registers(world)
+    await world.run()
+    uid = world.get("registeredmodels", "fraud")["metadata"]["uid"]
+    world.store.put(f"s3://{world.tenants.bucket}/{folder(NAMESPACE, uid)}{object_name(1)}", b"{}")
+    world.promote("fraud", "production", "v1")
+    await world.run()
+    assert world.serving("fraud-production") == "v1"
 
 
 @STORIES.reaching("RegisteredModel OverrideEnded")

@@ -7,12 +7,14 @@ Commit-then-error is the same walk with an ambiguous answer instead of a death.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from modelyard.api.record import check, folder, number_in
 from modelyard.errors import Ambiguous
 from modelyard.plan import Manifest
 from tests.fakes.calls import Phase
@@ -25,6 +27,7 @@ WRITES = frozenset(
         "apply", "delete", "write_status", "set_finalizers", "create_bucket", "create_experiment", "set_experiment_tags", "create_run",
         "log_parameters", "set_run_tags", "finish_run", "reopen_run", "delete_run", "create_model", "set_model_tags", "create_version",
         "set_version_tags", "transition", "set_alias", "delete_alias", "delete_experiment", "delete_model_tags", "delete_experiment_tags",
+        "create",
     }
 )  # fmt: skip
 SLICES = 8
@@ -79,7 +82,21 @@ async def end(world: World) -> dict[str, Any]:
         "serving": world.serving("fraud-production"),
         "children": sorted((c["kind"], nameless(c)) for c in children(world) if c["kind"] != "Pod"),
         "bucket": sorted(world.tenants.world),
+        "record": recorded(world),
     }
+
+
+def recorded(world: World, name: str = "fraud") -> list[tuple[int, str]]:
+    """Number and outcome of each entry of a model's history in S3, whose chain is whole and is what the status says."""
+    body = world.get("registeredmodels", name)
+    uid, record = body["metadata"]["uid"], body["status"]["record"]
+    assert record["stored"] == {"number": record["number"], "digest": record["digest"]}, "an entry waits"
+    place = folder(NAMESPACE, uid)
+    there = {key: data for key, data in world.tenants.world[world.tenants.bucket].items() if key.startswith(place)}
+    objects = sorted((number_in(key.removeprefix(place)) or 0, data) for key, data in there.items())
+    heads = {record["number"]: {"the status": record["digest"]}}
+    assert list(check(objects, uid, heads, record["number"])) == []
+    return [(number, str(json.loads(data)["entry"]["outcome"])) for number, data in objects]
 
 
 def nameless(child: Manifest) -> str:

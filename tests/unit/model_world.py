@@ -14,7 +14,7 @@ from modelyard.adapters.pod_traffic import PodTraffic
 from modelyard.api.freeze import Calendar
 from modelyard.api.registered_model import RegisteredModel, Stage, StageStatus
 from modelyard.controller import FINALIZER
-from modelyard.errors import Invalid, ModelyardError
+from modelyard.errors import Invalid, ModelyardError, Unavailable
 from modelyard.kube.names import IDENTITY_LABEL, STAGE_LABEL, UID_TAG, VERSION_LABEL, VERSION_TAG
 from modelyard.kube.pods import Runtime
 from modelyard.plan import (
@@ -28,6 +28,7 @@ from modelyard.plan import (
     DeleteTags,
     Manifest,
     Plan,
+    PutRecord,
     Record,
     Rest,
     SetAlias,
@@ -63,6 +64,8 @@ class World(Told):
         broken: Versions that cannot be loaded, whatever the runtime.
         refused: Kinds and names whose apply the API server refuses.
         stored: The bytes in S3: one character for each tree.
+        records: The entries of the history in S3, by URI.
+        storing: S3 takes them.
         eager: Other controllers act after every round, not only when the operator rests.
 
     """
@@ -79,6 +82,8 @@ class World(Told):
         self.tracked: TrackedModel | None = None
         self.versions: dict[str, TrackedVersion] = {}
         self.numbers = 0
+        self.records: dict[str, bytes] = {}
+        self.storing = True
         self.children: dict[tuple[str, str], Manifest] = {}
         self.refusals: dict[tuple[str, str], ModelyardError] = {}
         self.born = 0
@@ -159,6 +164,8 @@ class World(Told):
             return
         assert plan == decider(self.runtime)(self.model, seen, self.now), "a decision is pure"
         forgot = self.model.model_copy(update={"status": self.model.status.model_copy(update={"history": ()})})
+        if self.model.status.record is not None and self.model.status.record.pending > 1:
+            return  # several entries are stored one after the other, each with a write of the status
         assert moves_of(decider(self.runtime)(forgot, seen, self.now)) == moves_of(plan), "a rule reads the history"
         if self.model.status.mlflow_name:
             forged = {"modelyard.io/uri": "s3://b/forged", "modelyard.io/digest": "sha256:" + "f" * 64}
@@ -186,10 +193,20 @@ class World(Told):
             return self.apply(action.manifest)
         if isinstance(action, Delete):
             return self.delete(action)
+        if isinstance(action, PutRecord):
+            return self.store(action)
         assert self.away != "MLflow", "MLflow does not answer"
         about = self.model.metadata.model_copy(update={"finalizers": (FINALIZER,)})
         self.model = self.model.model_copy(update={"metadata": about})
         return self.external(action)
+
+    def store(self, action: PutRecord) -> None:
+        """Store an entry of the history, unless S3 refuses it."""
+        if self.refuses(action):
+            self.refusals["PutRecord", action.uri] = Unavailable("S3", "create object", action.uri)
+            return
+        assert action.uri not in self.records, "an entry is stored once"
+        self.records[action.uri] = action.content
 
     def external(self, action: Action) -> None:
         """Change MLflow as it would change itself."""
@@ -259,7 +276,9 @@ class World(Told):
         self.children[kind, name] = there
 
     def refuses(self, action: Action) -> bool:
-        """Tell whether the API server refuses an action."""
+        """Tell whether the API server refuses an action, or S3 an entry of the history."""
+        if isinstance(action, PutRecord):
+            return self.away == "S3" or not self.storing
         return isinstance(action, Apply) and (action.manifest["kind"], action.manifest["metadata"]["name"]) in self.refused
 
     def left_by(self, old: Manifest | None, new: Manifest | None) -> None:
@@ -388,6 +407,7 @@ class World(Told):
         other = copy(self)
         other.children, other.versions, other.events = dict(self.children), dict(self.versions), list(self.events)
         other.stored, other.unrouted, other.done = dict(self.stored), dict(self.unrouted), list(self.done)
+        other.records = dict(self.records)
         return other
 
 

@@ -9,7 +9,7 @@ from modelyard.api.artifacts import Reach
 from modelyard.api.digest import listing_digest
 from modelyard.api.text import Words
 from modelyard.errors import Unavailable
-from modelyard.ports import ArtifactTree, StoredObject, Tenant, TrackedModel, TrackedVersion
+from modelyard.ports import ArtifactTree, StoredObject, Tenant, TrackedModel, TrackedVersion, Usage
 from tests.unit.builders import BUCKET, NAMESPACE, URL
 from tests.unit.model_world_told import LOST
 from tests.unit.models import digest
@@ -67,11 +67,21 @@ class WorldPorts:
         registered = any(each.source == uri for each in self.world.versions.values())
         return None if name == LOST and registered else self.world.stored.get(uri)
 
+    async def usage(self, uri: str) -> Usage | None:
+        self.answers("S3", "count objects")
+        return Usage(sum(name.startswith(uri) for name in self.world.records), 0)
+
     async def read(self, uri: str, limit: int) -> bytes | None:
+        if "/.modelyard/" in uri:
+            self.answers("S3", "read object")
+            found: bytes | None = self.world.records.get(uri)
+            return found
         there = self.text(uri.removesuffix("/MLmodel"))
         return None if there is None else b"flavors: {python_function: {}, xgboost: {data: model.ubj}}\n" + self.world.signed(there)
 
     async def objects(self, uri: str) -> tuple[StoredObject, ...]:
+        if "/.modelyard/" in uri:
+            return tuple(StoredObject(name.removeprefix(uri), 3, "") for name in sorted(self.world.records) if name.startswith(uri))
         there = self.text(uri)
         return () if there is None else (StoredObject("MLmodel", 3, there),)
 

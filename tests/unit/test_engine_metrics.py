@@ -163,6 +163,18 @@ def test_stages_that_wait_for_a_freeze_and_those_that_are_planned_are_counted_ap
     assert figures(world, "modelyard_stages_planned", "namespace", "stage") == {("risk", "production"): 1}
 
 
+def test_entries_that_s3_does_not_have_are_counted_by_model():
+    world = World()
+    for name, record in (
+        ("all", {"number": 3, "stored": {"number": 3}}),
+        ("some", {"number": 5, "stored": {"number": 3}}),
+        ("none", {"number": 2}),
+    ):
+        meta = {"namespace": "risk", "name": name, "uid": name, "resourceVersion": "1"}
+        world.cache.put(MODELS, {"kind": "RegisteredModel", "metadata": meta, "spec": {}, "status": {"record": record}})
+    assert figures(world, "modelyard_history_pending", "namespace", "model") == {("risk", "some"): 2, ("risk", "none"): 2}
+
+
 def verified(world: World, name: str, verdict: str, namespace: str = "risk", **stage: Any) -> None:
     """Have a model whose stage production is judged again."""
     meta = {"namespace": namespace, "name": name, "uid": f"{namespace}-{name}", "resourceVersion": "1"}

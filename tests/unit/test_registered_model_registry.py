@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from modelyard.kube.names import STAGES_TAG
-from modelyard.plan import Apply, CreateVersion, Delete, DeleteAlias, SetAlias, SetTags, TagTarget, TransitionStage
+from modelyard.plan import Apply, CreateVersion, Delete, DeleteAlias, PutRecord, SetAlias, SetTags, TagTarget, TransitionStage
 from modelyard.ports import TrackedVersion
 from tests.unit.builders import MINUTE, NOW, artifacts, message, outside, said
 from tests.unit.model_world import World
@@ -29,7 +29,7 @@ def moves(world: World) -> list[Any]:
     before = len(world.done)
     for _ in range(60):
         world.look()
-    return [action for action in world.done[before:] if not isinstance(action, Apply | Delete)]
+    return [action for action in world.done[before:] if not isinstance(action, Apply | Delete | PutRecord)]
 
 
 def aliases(world: World) -> dict[str, str]:

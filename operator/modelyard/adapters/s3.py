@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from modelyard.adapters.instrument import Missing, Probe
 from modelyard.adapters.offload import Lifeline, Pool, Share
-from modelyard.adapters.s3_blocking import counted, delete_below, hash_object, listed, read_object
+from modelyard.adapters.s3_blocking import counted, create_object, delete_below, hash_object, listed, read_object
 from modelyard.adapters.s3_client import BLOCKING_ERRORS, Clients, Keys, Opened, strange, translate
 from modelyard.adapters.s3_uri import parse_uri
 from modelyard.api.artifacts import Location, Reach, unwritable
@@ -147,6 +147,25 @@ class S3:
             return await self._run("read object", str(place), get, self._deadlines.call)
         except Missing:
             return None
+
+    async def create(self, uri: str, content: bytes) -> None:
+        """Store one object, if nothing lies there. One request.
+
+        Raises:
+            Conflict: An object lies there, which stays as it is.
+            Forbidden: It is not in the namespace's own folder, or the keys may not write there.
+            Ambiguous: It may have been stored.
+
+        """
+        operation = "create object"
+        place = self._writable(parse_uri(uri, operation), operation)
+        if not place.is_below(self._reach.own) or place.key.endswith("/"):
+            raise Forbidden("S3", operation, str(place), f"nothing is stored but below {self._reach.own}")
+
+        def create(client: "S3Client", _: Lifeline) -> None:
+            create_object(client, place, content, operation)
+
+        await self._run(operation, str(place), create, self._deadlines.call, write=True)
 
     async def digest(self, uri: str) -> ArtifactTree | None:
         """Read every byte below a prefix and compute the tree's digest; None when nothing is there.

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 from modelyard.adapters.bounds import Bounds, Room, TooLarge
 from modelyard.adapters.offload import Lifeline
 from modelyard.adapters.s3_http import STEP
-from modelyard.api.artifacts import Location, is_folder_mark
+from modelyard.api.artifacts import Location, S3Kind, is_folder_mark, read_s3_error
 from modelyard.api.digest import FileDigest
-from modelyard.errors import Forbidden, Invalid, Unavailable
+from modelyard.errors import Conflict, Forbidden, Invalid, Unavailable
 from modelyard.ports import StoredObject, Usage
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import ErrorTypeDef, ListObjectsV2OutputTypeDef, ObjectIdentifierTypeDef
 
-__all__ = ["counted", "delete_below", "hash_object", "listed", "read_object"]
+__all__ = ["counted", "create_object", "delete_below", "hash_object", "listed", "read_object"]
 
 _LARGEST = 2**50
 """Bytes of an object; S3's own limit is far below."""
@@ -94,6 +94,21 @@ def read_object(client: "S3Client", place: Location, limit: int, line: Lifeline)
             if len(content) > limit:
                 raise Invalid("S3", "read object", str(place), f"it is larger than {limit} bytes")
     return bytes(content)
+
+
+def create_object(client: "S3Client", place: Location, content: bytes, operation: str) -> None:
+    """Store one object, if nothing lies there.
+
+    Raises:
+        Conflict: Something does.
+
+    """
+    try:
+        client.put_object(Bucket=place.bucket, Key=place.key, Body=content, IfNoneMatch="*", ContentType="application/json")
+    except client.exceptions.ClientError as error:
+        if read_s3_error(error.response).kind is S3Kind.CHANGED:
+            raise Conflict("S3", operation, str(place), "an object lies there already") from None
+        raise
 
 
 def hash_object(place: Location, file: StoredObject) -> "Callable[[S3Client, Lifeline], FileDigest]":

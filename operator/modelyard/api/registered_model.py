@@ -123,6 +123,9 @@ class ModelVersionSpec(Schema):
             max_length=500,
             pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[^%?#]+$",
             description="An artifact tree in S3, with an MLmodel file.",
+            json_schema_extra=rules(
+                rule("!self.contains('/.modelyard/')", "below .modelyard/ lies what the operator keeps, such as histories: no model")
+            ),
         ),
     ] = None
     tags: Annotated[Tags, Field(description="Tags of the version in MLflow.")] = Field(default_factory=dict)

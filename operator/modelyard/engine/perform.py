@@ -19,6 +19,7 @@ from modelyard.plan import (
     DeleteTags,
     FinishRun,
     LogParameters,
+    PutRecord,
     ReopenRun,
     RestoreExperiment,
     SetAlias,
@@ -91,6 +92,8 @@ async def perform(action: Action, namespace: str, cluster: Cluster, tenant: Call
             await tracking.set_alias(model, alias, version)
         case DeleteAlias(model, alias):
             await tracking.delete_alias(model, alias)
+        case PutRecord(uri, content):
+            await store.create(uri, content)
         case _:
             assert_never(action)
 

@@ -29,7 +29,7 @@ _WORDS = frozenset({Verdict.PASS, Verdict.FAIL})
 
 
 def promotions(models: Iterable[Manifest]) -> Iterator[Metric]:
-    """Return what the gates of all stages say now, which stages have rejected what they ask for, which wait, and what was verified.
+    """Return what the gates of all stages say now, which stages have rejected what they ask for, which wait, and the rest of this module.
 
     Args:
         models: RegisteredModels as the API server has them.
@@ -40,10 +40,12 @@ def promotions(models: Iterable[Manifest]) -> Iterator[Metric]:
     frozen: Tally[tuple[str, ...]] = Tally()
     rolled_back: Tally[tuple[str, ...]] = Tally()
     planned: Tally[tuple[str, ...]] = Tally()
+    pending: Tally[tuple[str, ...]] = Tally()
     awaited: dict[tuple[str, ...], float] = {}
     verified: dict[tuple[str, ...], int] = {}
     for body in models:
         namespace = str(body["metadata"]["namespace"])
+        pending[namespace, str(body["metadata"]["name"])] += _pending((body.get("status") or {}).get("record") or {})
         asked: Mapping[str, Manifest] = (body.get("spec") or {}).get("stages") or {}
         known: Mapping[str, Manifest] = (body.get("status") or {}).get("stages") or {}
         for name in asked.keys() & known.keys():  # a status may have been written by others; a spec was admitted
@@ -69,8 +71,16 @@ def promotions(models: Iterable[Manifest]) -> Iterator[Metric]:
     yield _family("modelyard_stages_frozen", help_, ("namespace", "stage"), +frozen)
     help_ = "Models whose stage has a change that spec.dryRun holds."
     yield _family("modelyard_stages_planned", help_, ("namespace", "stage"), +planned)
+    help_ = "Entries of a model's history that S3 does not have yet."
+    yield _family("modelyard_history_pending", help_, ("namespace", "model"), +pending)
     yield _awaited(awaited)
     yield _verified(verified)
+
+
+def _pending(record: Manifest) -> int:
+    """Return how many entries of a history are still to be stored."""
+    number, stored = record.get("number"), (record.get("stored") or {}).get("number") or 0
+    return max(0, number - stored) if isinstance(number, int) and isinstance(stored, int) else 0
 
 
 def _is_rejected(stage: Manifest) -> bool:

@@ -43,7 +43,7 @@ class ObjectPorts:
 
     @property
     def refusals(self) -> Mapping[tuple[str, str], ModelyardError]:
-        """The applies that the API server refused in this reconcile, by kind and name."""
+        """The applies that the API server refused in this reconcile, by kind and name, and failed `PutRecord`s by URI."""
         return self._refusals
 
     @property
@@ -77,12 +77,16 @@ class ObjectPorts:
         self._backends.doubt(namespace)
 
     def refused(self, kind: str, name: str, error: ModelyardError) -> None:
-        """Note that the API server refused an apply."""
+        """Note that the API server refused an apply, or that something could not be stored."""
         self._refusals[kind, name] = error
 
     def written(self, dependency: Literal["MLflow", "S3"]) -> None:
         """Drop the answers of MLflow or S3: it was written to."""
         self._answers = {key: answer for key, answer in self._answers.items() if key[0] != dependency}
+
+    def stored(self, uri: str) -> None:
+        """Drop what was answered about one object in S3: it was written to."""
+        self._answers = {key: answer for key, answer in self._answers.items() if uri not in key}
 
     def _drop(self) -> None:
         self._answers.clear()

@@ -22,7 +22,7 @@ from modelyard.engine.perform import perform
 from modelyard.engine.reads import ObjectPorts
 from modelyard.engine.result import Outcome, ReconcileResult
 from modelyard.errors import Conflict, Forbidden, Invalid, ModelyardError, Unavailable
-from modelyard.plan import Act, Apply, CreateBucket, Delete, Event, Finalize, Manifest, Owned, Plan, Record, Rest, Suspend
+from modelyard.plan import Act, Apply, CreateBucket, Delete, Event, Finalize, Manifest, Owned, Plan, PutRecord, Record, Rest, Suspend
 from modelyard.ports import Backends, Objects
 
 __all__ = ["Reconciler", "fingerprint"]
@@ -161,7 +161,10 @@ class Reconciler:
         return ReconcileResult(Outcome.BUSY)
 
     async def _act(self, controller: AnyController, key: Key, body: Manifest, plan: Act, ports: ObjectPorts) -> None:
-        """Carry the actions out, in order. For a kind that survives it, a refused apply does not stop the others."""
+        """Carry the actions out, in order. For a kind that survives it, a refused apply does not stop the others.
+
+        What cannot be stored of a record stops nothing: what serves, the registry and the status come first.
+        """
         external = any(not isinstance(action, Owned) for action in plan.actions)
         if external and FINALIZER not in _finalizers(body) and not _deleting(body):
             self._fence()
@@ -171,12 +174,18 @@ class Reconciler:
             logger.debug("Performing %s", action, extra={"key": str(key)})
             try:
                 await perform(action, key.namespace, ports.cluster, lambda: ports.writers(key.namespace))
-            except Invalid as error:
-                if not (isinstance(action, Apply) and controller.survives_refusals):
+            except ModelyardError as error:
+                if isinstance(action, PutRecord):
+                    logger.info("An entry of the history waits: %s", error, extra={"key": str(key)})
+                    ports.refused("PutRecord", action.uri, error)
+                elif isinstance(action, Apply) and isinstance(error, Invalid) and controller.survives_refusals:
+                    ports.refused(action.manifest["kind"], action.manifest["metadata"]["name"], error)
+                else:
                     raise
-                ports.refused(action.manifest["kind"], action.manifest["metadata"]["name"], error)
             finally:
-                if not isinstance(action, Owned):
+                if isinstance(action, PutRecord):
+                    ports.stored(action.uri)
+                elif not isinstance(action, Owned):
                     ports.written("S3" if isinstance(action, CreateBucket) else "MLflow")
         for event in plan.events:
             self._recorder.record(body, event)

@@ -9,6 +9,7 @@ from typing import Any
 
 from modelyard.api.registered_model import RegisteredModel
 from modelyard.plan import Manifest
+from modelyard.registered_model import record
 
 __all__ = ["announced", "gained"]
 
@@ -38,7 +39,10 @@ def announced(body: Manifest, before: Manifest, after: Manifest) -> Iterator[Man
     """
     meta = body["metadata"]
     where = f"/apis/{body['apiVersion']}/namespaces/{meta['namespace']}/{RegisteredModel.PLURAL}/{meta['name']}"
+    digests = _digests(body, before, after)
     for entry in gained(before, after):
+        number = entry.get("record")
+        recorded = {"record": {"number": number, "digest": digests[number]}} if number in digests else {}
         yield {
             "specversion": "1.0",
             "type": _TYPE + str(entry["outcome"]).lower(),
@@ -47,8 +51,16 @@ def announced(body: Manifest, before: Manifest, after: Manifest) -> Iterator[Man
             "subject": entry["stage"],
             "time": entry["time"],
             "datacontenttype": "application/json",
-            "data": dict(entry),
+            "data": dict(entry) | recorded,
         }
+
+
+def _digests(body: Manifest, before: Manifest, after: Manifest) -> dict[int, str]:
+    """Return by its number the digest of each new entry's object in S3: kept elsewhere, it shows that the record was rewritten."""
+    if not any(gained(before, after)):
+        return {}
+    earlier = RegisteredModel.parse(dict(body) | {"status": before}).status
+    return {link.number: link.digest for link in record.new(earlier, RegisteredModel.parse(dict(body) | {"status": after}))}
 
 
 def _number(entry: Manifest) -> Any:

@@ -24,7 +24,18 @@ from modelyard.registered_model.gates.judging import REVERIFIED, reverified
 from modelyard.registered_model.promotion import ALWAYS
 from modelyard.registered_model.verification import failure, success
 
-__all__ = ["changed", "dependency_down", "following", "news", "registering", "standing", "synced", "unknown", "with_verified"]
+__all__ = [
+    "changed",
+    "dependency_down",
+    "following",
+    "news",
+    "registering",
+    "standing",
+    "synced",
+    "unknown",
+    "with_record",
+    "with_verified",
+]
 
 _ANSWERS = timedelta(hours=1)
 """How long gates may take to answer in a round of a verification, at least."""
@@ -150,6 +161,13 @@ def dependency_down(model: RegisteredModel, stages: Mapping[str, StageStatus], e
     if not model.status.versions or waiting & {Reason.VERSION_UNKNOWN, Reason.WAITING_FOR_VERSION, Reason.PROMOTING, Reason.REGISTERING}:
         return (*error_conditions(error), unknown(error))
     return (*standing(model, stages), unknown(error))
+
+
+def with_record(said: tuple[Condition, ...], record: tuple[Condition, ...]) -> tuple[Condition, ...]:
+    """Return conditions with what is wrong with the record: Synced says it, and where a person has to act the others do, after stages."""
+    urgent = any(each.type == "Stalled" and each.status == "True" for each in said)
+    news = [each for each in record if each.type == "Synced" or not urgent]
+    return (*(each for each in said if each.type not in {one.type for one in news}), *news)
 
 
 def registering() -> tuple[Condition, ...]:

@@ -12,7 +12,6 @@ from typing import Protocol
 from modelyard.api.base import Condition, DeletionPolicy, condition
 from modelyard.api.conditions import CONNECTION_OPERATION, progressing, stalled
 from modelyard.api.conditions import trouble as error_conditions
-from modelyard.api.model_status import STAGES
 from modelyard.api.registered_model import Drift, RegisteredModel, RegisteredModelStatus, StageStatus, VersionStatus
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.errors import ModelyardError
@@ -36,15 +35,15 @@ from modelyard.plan import (
     SetTags,
     TagTarget,
 )
-from modelyard.registered_model import conditions, history, plans
-from modelyard.registered_model.build import Surroundings, operator_runtime
+from modelyard.registered_model import conditions, history, plans, record
+from modelyard.registered_model.build import operator_runtime
 from modelyard.registered_model.held import with_held
 from modelyard.registered_model.observation import Observation, is_empty
 from modelyard.registered_model.registry import moves
 from modelyard.registered_model.restored import restored, stage_of
-from modelyard.registered_model.stage import StageDecision, decide_stage
+from modelyard.registered_model.stage import StageDecision
+from modelyard.registered_model.stages import decide_stages
 from modelyard.registered_model.versions import known, next_registration, split, tracked_by_name
-from modelyard.registered_model.view import StageView
 
 __all__ = ["Decide", "decider", "finalize", "in_sync", "in_sync_with", "on_error"]
 
@@ -52,8 +51,6 @@ _LOOK_AGAIN = timedelta(seconds=15)
 """How often something is checked that no watch reports: artifacts that are missing, MLflow that is away."""
 _WATCHED_READS = timedelta(minutes=1)
 """How long answers of MLflow and S3 are used while a version is watched, which is looked at more often."""
-_STAGES_LEFT = 4
-"""Stages a round that only labels of owned objects name, such as those of a status that was lost."""
 
 ModelPlan = Plan[RegisteredModelStatus]
 
@@ -82,8 +79,7 @@ def decider(runtime: Runtime) -> Decide:
         if (rebuilt := restored(model, seen, now)) is not None:
             return Record(rebuilt)
         versions = known(model, seen)
-        views = [_view(model, seen, versions, name, runtime=runtime, now=now) for name in _stage_names(model, seen)]
-        decisions = {view.name: decide_stage(view, now) for view in views}
+        views, decisions = decide_stages(model, seen, versions, now, runtime=runtime)
         status = _status(model, seen, versions, decisions, now, runtime=runtime)
         status = status.model_copy(update={"plan": plans.rows(model, seen, views, now)})
         if seen.dependency_error is not None:
@@ -95,40 +91,6 @@ def decider(runtime: Runtime) -> Decide:
         return _registering(model, seen, status, decisions)
 
     return decide
-
-
-def _view(
-    model: RegisteredModel, seen: Observation, versions: tuple[VersionStatus, ...], name: str, *, runtime: Runtime, now: datetime
-) -> StageView:
-    return StageView(
-        name=name,
-        model=model,
-        status=model.status.stages.get(name) or StageStatus(),
-        versions={version.name: version for version in versions},
-        owned=tuple(each for each in seen.owned if stage_of(each) == name),
-        runtime=runtime,
-        around=Surroundings(seen.allow_code, seen.pods_secret),
-        refusals=seen.refusals,
-        dependencies_down=seen.dependency_error is not None,
-        now=now,
-        evidence=seen.evidence,
-        calendar=seen.calendar,
-        neighbour=seen.neighbours.get(name),
-    )
-
-
-def _stage_names(model: RegisteredModel, seen: Observation) -> list[str]:
-    """Return the stages to decide on: those of the spec, and those of which anything is left.
-
-    The status has room for as many as the spec. A removed stage keeps its place while it holds a
-    version (it is cleared when MLflow answers), and stages that are new in the spec wait for one.
-    Labels of owned objects name any number of others: a few in a round.
-    """
-    kept = {name for name, stage in model.status.stages.items() if name in model.spec.stages or stage.version}
-    new = sorted(model.spec.stages.keys() - kept)[: STAGES - len(kept)]
-    labelled = {*filter(None, map(stage_of, seen.owned))} - model.spec.stages.keys() - model.status.stages.keys()
-    left = model.status.stages.keys() - model.spec.stages.keys()
-    return sorted({*kept, *new, *left, *sorted(labelled)[:_STAGES_LEFT]})
 
 
 # --- the four ways a round can go -----------------------------------------------------------------
@@ -144,7 +106,11 @@ def _recording(model: RegisteredModel, status: RegisteredModelStatus, decisions:
         moving = {name: each for name, each in decisions.items() if each.record and not each.quiet}
         message = " ".join(f"{name}: {each.status.desired} is being promoted." for name, each in moving.items())
         said = (*progressing(Reason.PROMOTING, message), *_kept(status, "Synced"))
-    events = (*(history.event(made) for made in entries), *(event for decision in decisions.values() for event in decision.events))
+    links = record.new(model.status, model.model_copy(update={"status": status}))
+    events = (
+        *(history.event(link.entry, link.digest) for link in links),
+        *(event for decision in decisions.values() for event in decision.events),
+    )
     return Record(status.model_copy(update={"conditions": said}), events)
 
 
@@ -196,10 +162,18 @@ def _registering(
     actions: tuple[Action, ...] = (*_actions(decisions), *([external] if external else []))
     if actions:
         return Act(actions, events)
-    said = (*conditions.standing(model, status.stages), synced)
+    # Last: what S3 does not take must not hold up a stage or MLflow.
+    step = record.step(model, seen)
+    if step.put is not None:
+        return Act((step.put,))
+    status = step.applied(status)
+    if step.left:
+        return Record(status.model_copy(update={"conditions": model.status.conditions}))
+    said = conditions.with_record((*conditions.standing(model, status.stages), synced), step.said)
     news = conditions.news(model.status.stages, status.stages)
+    waits = min(filter(None, (_requeue_after(status, decisions), record.RETRY if step.said else None)), default=None)
     watched = _WATCHED_READS if any(stage.watch is not None for stage in status.stages.values()) else None
-    return Rest(status.model_copy(update={"conditions": said}), _requeue_after(status, decisions), news, watched)
+    return Rest(status.model_copy(update={"conditions": said}), waits, news, watched)
 
 
 def _unrecorded(model: RegisteredModel, status: RegisteredModelStatus) -> bool:
@@ -292,6 +266,7 @@ def _status(
     stages = {stage: decision.status for stage, decision in decisions.items() if stage in model.spec.stages or decision.status.version}
     full, older = split(model, with_held(versions, stages, now), stages)
     entries = tuple(decision.entry for decision in decisions.values() if decision.entry)
+    recorded, entries = record.numbered(model, record.known(model, seen), entries)
     return model.status.model_copy(
         update={
             "mlflow_name": name,
@@ -300,7 +275,8 @@ def _status(
             "older_versions": older,
             "stages": stages,
             "operator_runtime": operator_runtime(runtime),
-            "history": (*model.status.history, *entries)[-history.LENGTH :],
+            "history": entries,
+            "record": recorded,
             "summary": _summary(stages),
         }
     )
@@ -334,21 +310,36 @@ def finalize(model: RegisteredModel, seen: Observation, _now: datetime) -> Model
 
     The serving objects are deleted with their owner.
     """
+    step = record.step(model, seen)
+    if step.put is not None:
+        return Act((step.put,))
+    if step.stored is not None:
+        return Record(step.applied(model.status))
+    left = _left(model)
     if model.spec.deletion_policy is DeletionPolicy.RETAIN:
-        return Finalize()
+        return Finalize(left)
     if seen.dependency_error is not None:
         if seen.dependency_error.operation == CONNECTION_OPERATION:
-            left = Event("LeftBehind", "There is no connection to MLflow any longer: its model was left as it is.", warning=True)
-            return Finalize((left,))
+            kept = Event("LeftBehind", "There is no connection to MLflow any longer: its model was left as it is.", warning=True)
+            return Finalize((kept, *left))
         status = model.status.model_copy(update={"conditions": error_conditions(seen.dependency_error)})
         return Rest(status, requeue_after=_LOOK_AGAIN)
     if seen.model is None or seen.model.tags.get(UID_TAG) != model.metadata.uid:
-        return Finalize()
+        return Finalize(left)
     deleting = model.status.condition("Ready")
     if deleting is None or deleting.reason != Reason.DELETING:
         said = progressing(Reason.DELETING, "The model in MLflow is being deleted.")
         return Record(model.status.model_copy(update={"conditions": said}))
     return Act((DeleteModel(seen.model.name),))
+
+
+def _left(model: RegisteredModel) -> tuple[Event, ...]:
+    """Return the Event about entries of the history that are lost with the object: S3 did not take them."""
+    recorded = model.status.record
+    if recorded is None or not recorded.pending:
+        return ()
+    message = f"{recorded.pending} of {recorded.number} entries of the history were not in S3 yet, and are lost with this object."
+    return (Event(Reason.RECORD_PENDING, message, warning=True),)
 
 
 def on_error(model: RegisteredModel, error: ModelyardError, now: datetime) -> Rest[RegisteredModelStatus] | Finalize:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from modelyard.api.blocker import Blocker
 from modelyard.api.freeze import Calendar
+from modelyard.api.history import RecordedEntry
 from modelyard.api.mlmodel import MLModel, Signature
 from modelyard.api.model_approval import ModelApproval
 from modelyard.api.registered_model import RegisteredModel
@@ -16,7 +17,7 @@ from modelyard.ports import ArtifactTree, TrackedModel, TrackedRun, TrackedVersi
 from modelyard.registered_model.declarations import Declaration
 from modelyard.traffic import Answered
 
-__all__ = ["Artifacts", "Evidence", "Observation", "Source", "is_empty"]
+__all__ = ["Artifacts", "Evidence", "Observation", "RecordSeen", "Source", "is_empty"]
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,24 @@ class Evidence:
 
 
 @dataclass(frozen=True)
+class RecordSeen:
+    """What S3 has of the model's record.
+
+    Attributes:
+        folder: Where its objects lie: `s3://bucket/namespace/.modelyard/history/uid/`.
+        head: The newest entry there, read where the status does not name the record; its number is 0 where there is none.
+        content: The object that the first pending entry should have; None: nothing lies there.
+        error: Why that could not be read.
+
+    """
+
+    folder: str
+    head: RecordedEntry | None = None
+    content: bytes | None = None
+    error: ModelyardError | None = None
+
+
+@dataclass(frozen=True)
 class Observation:
     """The world at one moment, as far as a RegisteredModel is concerned.
 
@@ -99,6 +118,7 @@ class Observation:
         allow_code: Whether the namespace allows models whose loading runs code.
         pods_secret: The Secret with the connection of the pods.
         tracking_url: MLflow's address.
+        record: What S3 has of the record; None: it was not asked.
         dependency_error: Why MLflow or S3 could not be read; everything external is unknown then.
 
     """
@@ -117,6 +137,7 @@ class Observation:
     allow_code: bool = False
     pods_secret: str = CONNECTION_SECRET
     tracking_url: str = ""
+    record: RecordSeen | None = None
     dependency_error: ModelyardError | None = None
 
 

@@ -22,7 +22,7 @@ from modelyard.api.blocker import Blocker
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.api.registered_model import Outcome, PreviousVersion, StageStatus, StepState
 from modelyard.kube.names import serving_name
-from modelyard.registered_model import checks, dry_run, freezes, history, newest, overrides, serving, trial, verification, watch
+from modelyard.registered_model import checks, dry_run, freezes, history, newest, overrides, record, serving, trial, verification, watch
 from modelyard.registered_model.gates.judging import steps_of
 from modelyard.registered_model.step import DETAIL, RETRY_REFUSED, Step, drain, refused_step, rejected, without_candidate
 from modelyard.registered_model.view import StageView
@@ -84,6 +84,9 @@ def _admit(view: StageView, now: datetime) -> Step:
         return Step("admit", state, blocker.message[:DETAIL], blocker=blocker, record=dropped)
     assert wanted is not None, "an admissible version has a recorded digest"
     if view.status.candidate != wanted:
+        if view.record_is_full and not view.returns and view.override is None:
+            full = record.full(view.model.metadata.name, wanted.version, view.model.status.record)
+            return Step("admit", StepState.WAITING, full.message[:DETAIL], blocker=full)
         new = {"desired": view.desired, "candidate": wanted, "start_time": now, "blocked": None}
         begun = without_candidate(view, now).model_copy(update=new)
         return Step("admit", StepState.ACTIVE, f"{wanted.version} is admitted", record=begun)

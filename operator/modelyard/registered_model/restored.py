@@ -14,6 +14,7 @@ from modelyard.registered_model import conditions
 from modelyard.registered_model.build import served_by
 from modelyard.registered_model.held import with_held
 from modelyard.registered_model.observation import Observation, is_empty
+from modelyard.registered_model.record import known
 from modelyard.registered_model.versions import rebuilt, split, told_stages, tracked_by_name
 
 __all__ = ["restored", "stage_of"]
@@ -46,7 +47,7 @@ def restored(model: RegisteredModel, seen: Observation, now: datetime) -> Regist
     said = (*conditions.registering(), conditions.following())
     name = mlflow_model_name(model.metadata.namespace, model.metadata.name)
     update = {"mlflow_name": name, "versions": full, "older_versions": older, "stages": stages, "conditions": said}
-    return model.status.model_copy(update=update)
+    return model.status.model_copy(update=update | {"record": known(model, seen)})
 
 
 def _serving(owned: tuple[Manifest, ...]) -> Iterator[tuple[str, ServedVersion]]:

@@ -62,6 +62,7 @@ class StageView:
         calendar: The freezes of the whole cluster, or why they cannot be read.
         evidence: What gates judge by.
         neighbour: The model that has the stage's address; None: nobody else has it.
+        record_is_full: Too many entries of the history wait for S3: no promotion starts.
         round: When the round began in which gates are asked again about what is effective; None: they are
             asked about what the stage is to take.
 
@@ -80,6 +81,7 @@ class StageView:
     evidence: Evidence = field(default_factory=Evidence)
     neighbour: str | None = None
     calendar: Calendar | str = field(default_factory=Calendar)
+    record_is_full: bool = False
     round: datetime | None = None
 
     @property

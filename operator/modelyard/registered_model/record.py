@@ -1,0 +1,195 @@
+"""The record: each entry of the history as an object in S3, chained by digests (decision 0034). Pure.
+
+An object is written once, and never changed or deleted by the operator. Its bytes follow from the
+status alone, so that an operator that died writes the same bytes again. The status names the newest
+entry with the digest of its object, and the newest that S3 has; what is between is pending, and
+stays in the status.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from modelyard.api.base import Condition, Meta, condition
+from modelyard.api.blocker import Blocker
+from modelyard.api.conditions import stalled
+from modelyard.api.history import HistoryEntry, RecordedEntry, RecordStatus
+from modelyard.api.record import digest_of, name
+from modelyard.api.registered_model import ModelReason as Reason
+from modelyard.api.registered_model import RegisteredModel, RegisteredModelStatus
+from modelyard.plan import PutRecord
+from modelyard.registered_model.history import LENGTH
+from modelyard.registered_model.observation import Observation
+
+__all__ = ["RETRY", "Link", "Step", "chain", "full", "is_full", "known", "new", "numbered", "room", "step"]
+
+RETRY = timedelta(seconds=30)
+"""How often storing an entry is tried again."""
+_FULL = 40
+"""With so many pending entries no promotion starts. The other places are for what must not wait."""
+
+
+@dataclass(frozen=True)
+class Link:
+    """An entry as it is stored.
+
+    Attributes:
+        entry: The entry, with its number.
+        content: The bytes of its object.
+        digest: Their SHA-256, as `sha256:...`.
+
+    """
+
+    entry: HistoryEntry
+    content: bytes
+    digest: str
+
+    @property
+    def number(self) -> int:
+        """Its number."""
+        return self.entry.record or 0
+
+
+@dataclass(frozen=True)
+class Step:
+    """What comes next for the record.
+
+    Attributes:
+        put: The object to store.
+        stored: The entry that turned out to be stored.
+        left: Whether others are pending besides it.
+        said: Conditions that say what is wrong with the record; empty: nothing is.
+
+    """
+
+    put: PutRecord | None = None
+    stored: RecordedEntry | None = None
+    left: bool = False
+    said: tuple[Condition, ...] = ()
+
+    def applied(self, status: RegisteredModelStatus) -> RegisteredModelStatus:
+        """Return a status with what is stored."""
+        if self.stored is None or status.record is None:
+            return status
+        return status.model_copy(update={"record": status.record.model_copy(update={"stored": self.stored})})
+
+
+# --- the chain ------------------------------------------------------------------------------------
+def chain(model: RegisteredModel) -> tuple[Link, ...]:
+    """Return the pending entries as they are stored, oldest first; among them are those that the last write of the status brought."""
+    record = model.status.record
+    if record is None:
+        return ()
+    return _linked(model.metadata, model.status.history, record.stored)
+
+
+def _linked(about: Meta, entries: Iterable[HistoryEntry], stored: RecordedEntry | None) -> tuple[Link, ...]:
+    before, last = (stored.digest, stored.number) if stored is not None else (None, 0)
+    links = []
+    for entry in sorted((each for each in entries if (each.record or 0) > last), key=lambda each: each.record or 0):
+        content = _content(about, entry, before)
+        before = digest_of(content)
+        links.append(Link(entry, content, before))
+    return tuple(links)
+
+
+def _content(about: Meta, entry: HistoryEntry, previous: str | None) -> bytes:
+    """Return an entry's object: canonical JSON, in which what has no value is absent."""
+    whole: dict[str, object] = {
+        "entry": entry.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"record"}),
+        "model": {"namespace": about.namespace, "name": about.name, "uid": about.uid},
+        "number": entry.record,
+    } | ({"previous": previous} if previous is not None else {})
+    return json.dumps(whole, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+# --- numbers --------------------------------------------------------------------------------------
+def known(model: RegisteredModel, seen: Observation) -> RecordStatus | None:
+    """Return what is known of the record: from the status, or from S3 where the status says nothing; None: nothing yet."""
+    if model.status.record is not None:
+        return model.status.record
+    head = seen.record.head if seen.record is not None else None
+    if head is None:
+        return None
+    return RecordStatus(number=head.number, digest=head.digest, stored=head if head.number else None)
+
+
+def numbered(
+    model: RegisteredModel, record: RecordStatus | None, entries: tuple[HistoryEntry, ...]
+) -> tuple[RecordStatus | None, tuple[HistoryEntry, ...]]:
+    """Return the record and the history with new entries, each with its number. Without a record there are none (`room`)."""
+    if record is None:
+        return None, model.status.history
+    new_ = tuple(entry.model_copy(update={"record": record.number + at}) for at, entry in enumerate(entries, 1))
+    history = (*model.status.history, *new_)[-LENGTH:]
+    if not new_:
+        return record, history
+    last = _linked(model.metadata, history, record.stored)[-1]
+    return record.model_copy(update={"number": last.number, "digest": last.digest}), history
+
+
+def new(before: RegisteredModelStatus, model: RegisteredModel) -> tuple[Link, ...]:
+    """Return the entries of a model's status that the one before did not have, as they are stored."""
+    last = before.record.number if before.record is not None else 0
+    return tuple(link for link in chain(model) if link.number > last)
+
+
+def room(record: RecordStatus | None) -> int:
+    """Return how many entries the history can take: a pending one never leaves it, and none has a number before the record is known."""
+    return LENGTH - record.pending if record is not None else 0
+
+
+def is_full(record: RecordStatus | None, candidates: int) -> bool:
+    """Tell whether no promotion may start.
+
+    Args:
+        record: What is known of the record.
+        candidates: Promotions that are under way: each ends with an entry.
+
+    """
+    return record is not None and record.pending + candidates >= _FULL
+
+
+# --- what comes next ------------------------------------------------------------------------------
+def step(model: RegisteredModel, seen: Observation) -> Step:
+    """Return what comes next for the first pending entry; nothing when none is, or when S3 was not asked."""
+    links, there = chain(model), seen.record
+    if not links or there is None:
+        return Step()
+    first, uri = links[0], there.folder + name(links[0].number)
+    if there.content == first.content:
+        return Step(stored=RecordedEntry(number=first.number, digest=first.digest), left=len(links) > 1)
+    if there.content is not None:
+        return Step(said=_conflict(uri, first))
+    error = there.error or seen.refusals.get(("PutRecord", uri))
+    if error is not None:
+        return Step(said=(condition("Synced", False, Reason.RECORD_PENDING, f"{_waiting(len(links))}: {error}. {_CURE}"),))
+    return Step(PutRecord(uri, first.content))
+
+
+_CURE = f"What serves is not affected. It is tried again every {RETRY.seconds} s; with {_FULL} of {LENGTH} waiting no promotion starts."
+
+
+def _waiting(count: int) -> str:
+    return f"{count} {'entry' if count == 1 else 'entries'} of the history {'is' if count == 1 else 'are'} not in S3 yet"
+
+
+def _conflict(uri: str, link: Link) -> tuple[Condition, ...]:
+    message = (
+        f"{uri} is not entry {link.number} of the history, which should have {link.digest}: something else wrote there. Nothing was"
+        " deleted, and what serves is still serving. Look at it (modelyard history verify), copy it elsewhere and delete it with the"
+        f" namespace's keys: then the operator writes its own. With {_FULL} of {LENGTH} entries waiting no promotion starts."
+    )
+    return (*stalled(Reason.RECORD_CONFLICT, message), condition("Synced", False, Reason.RECORD_CONFLICT, message))
+
+
+def full(model: str, version: str | None, record: RecordStatus | None) -> Blocker:
+    """Return why a promotion does not start, or a stage does not change."""
+    if record is None:
+        return Blocker.of(Reason.RECORD_PENDING, f"{version or 'The stage'} waits until S3 says which entries the history of {model} has.")
+    message = (
+        f"{version or 'The stage'} waits: {_waiting(record.pending)}, and the status keeps {LENGTH}. See the condition Synced for why. The"
+        " version displaced last, an override and a rollback do not wait."
+    )
+    return Blocker.of(Reason.RECORD_PENDING, message, needs_action=True)

@@ -1,0 +1,91 @@
+"""The decisions about all stages of a model, within the places that the history has. Pure."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from modelyard.api.model_status import STAGES
+from modelyard.api.registered_model import RegisteredModel, StageStatus, VersionStatus
+from modelyard.kube.pods import Runtime
+from modelyard.registered_model import record
+from modelyard.registered_model.build import Surroundings
+from modelyard.registered_model.observation import Observation
+from modelyard.registered_model.restored import stage_of
+from modelyard.registered_model.stage import StageDecision, decide_stage
+from modelyard.registered_model.view import StageView
+
+__all__ = ["decide_stages"]
+
+_STAGES_LEFT = 4
+"""Stages a round that only labels of owned objects name, such as those of a status that was lost."""
+
+
+def decide_stages(
+    model: RegisteredModel, seen: Observation, versions: tuple[VersionStatus, ...], now: datetime, *, runtime: Runtime
+) -> tuple[list[StageView], dict[str, StageDecision]]:
+    """Return the stages, and what each needs.
+
+    A change that the history has no place for is not carried out: the stage stays as it is.
+    """
+    recorded = record.known(model, seen)
+    room = record.room(recorded)
+    views: list[StageView] = []
+    decisions: dict[str, StageDecision] = {}
+    for name in _stage_names(model, seen):
+        begun = _begun(model, decisions)
+        view = _view(model, seen, versions, name, runtime=runtime, now=now, is_full=record.is_full(recorded, begun))
+        decision = decide_stage(view, now)
+        if decision.entry is not None and room <= 0:
+            blocker = record.full(model.metadata.name, view.desired, recorded)
+            decision = StageDecision(view.status.model_copy(update={"blocked": blocker}), requeue_after=record.RETRY)
+        room -= decision.entry is not None
+        views.append(view)
+        decisions[name] = decision
+    return views, decisions
+
+
+def _begun(model: RegisteredModel, decisions: Mapping[str, StageDecision]) -> int:
+    """Return how many promotions are under way: each of them ends with an entry in the history."""
+    stages = dict(model.status.stages) | {name: decision.status for name, decision in decisions.items()}
+    return sum(stage.candidate is not None for stage in stages.values())
+
+
+def _view(
+    model: RegisteredModel,
+    seen: Observation,
+    versions: tuple[VersionStatus, ...],
+    name: str,
+    *,
+    runtime: Runtime,
+    now: datetime,
+    is_full: bool,
+) -> StageView:
+    return StageView(
+        name=name,
+        model=model,
+        status=model.status.stages.get(name) or StageStatus(),
+        versions={version.name: version for version in versions},
+        owned=tuple(each for each in seen.owned if stage_of(each) == name),
+        runtime=runtime,
+        around=Surroundings(seen.allow_code, seen.pods_secret),
+        refusals=seen.refusals,
+        dependencies_down=seen.dependency_error is not None,
+        now=now,
+        evidence=seen.evidence,
+        calendar=seen.calendar,
+        neighbour=seen.neighbours.get(name),
+        record_is_full=is_full,
+    )
+
+
+def _stage_names(model: RegisteredModel, seen: Observation) -> list[str]:
+    """Return the stages to decide on: those of the spec, and those of which anything is left.
+
+    The status has room for as many as the spec. A removed stage keeps its place while it holds a
+    version (it is cleared when MLflow answers), and stages that are new in the spec wait for one.
+    Labels of owned objects name any number of others: a few in a round.
+    """
+    kept = {name for name, stage in model.status.stages.items() if name in model.spec.stages or stage.version}
+    new = sorted(model.spec.stages.keys() - kept)[: STAGES - len(kept)]
+    labelled = {*filter(None, map(stage_of, seen.owned))} - model.spec.stages.keys() - model.status.stages.keys()
+    left = model.status.stages.keys() - model.spec.stages.keys()
+    return sorted({*kept, *new, *left, *sorted(labelled)[:_STAGES_LEFT]})
