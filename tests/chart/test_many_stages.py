@@ -13,13 +13,14 @@ import pytest
 
 from tests.api.largest import EVERY, KINDS, largest_stages
 from tests.chart.api import MODELS, RUNS, Answer, Api, Manifest, eventually, path_of
-from tests.chart.helm import RELEASE
+from tests.chart.helm import NAMESPACE, RELEASE
 from tests.chart.models import made, may, model, names, refused
 
 pytestmark = pytest.mark.api
 
 STAGES = tuple(f"stage-{number}" for number in range(16))
 LACKING = {f"all-but-{stage}": stage for stage in STAGES}
+OPERATOR = f"system:serviceaccount:{NAMESPACE}:{RELEASE}"
 RIGHTS = "rbac.authorization.k8s.io"
 
 
@@ -181,6 +182,37 @@ def test_sixteen_stages_with_eight_of_the_largest_gates_are_not_too_much_for_the
         lea.delete(path),
     ):
         assert answer.code in {200, 201}, answer.message
+
+
+def served(number: int, **more: Any) -> Manifest:
+    runtime = {"image": "i" * 384, "revision": 3, "identity": "0a0a0a0a"}
+    return {"version": f"v{number:02}-{'v' * 58}", "digest": f"sha256:{'1' * 64}", "runtime": runtime} | more
+
+
+def test_what_sixteen_stages_hold_take_and_keep_is_kept(people):
+    """As many versions as there may be, with the longest names; all of them are taken away in one request, and the run of one."""
+    operator, rita = people.as_user(OPERATOR), people.as_user("rita-the-release-manager")
+    every = [served(number)["version"] for number in range(64)]
+    names_ = [f"{number:02}{'s' * 28}" for number in range(16)]
+    path = made(people, {name: {} for name in names_}, versions={version: {"runId": "r" * 64} for version in every})
+    run_ = run(path.rsplit("/", 1)[1]) | {"metadata": {"name": "held-by-sixteen"}}
+    assert people.create(path_of(RUNS, "risk"), run_).code == 201
+    run_path = path_of(RUNS, "risk", "held-by-sixteen")
+    came = {"mlflow": {"runId": "r" * 64, "experimentId": "1", "url": "http://mlflow"}}
+    assert operator.merge(f"{run_path}/status", {"status": came}).code == 200
+    where = {"trainingRun": "held-by-sixteen", "runId": "r" * 64, "uri": f"s3://{'b' * 494}"}
+    until = {"untilTime": "2030-01-01T00:00:00Z"}
+    stages = {
+        name: served(number, candidate=served(16 + number), previous=served(32 + number, **until)) for number, name in enumerate(names_)
+    }
+    status = {"versions": [{"name": version, **where} for version in every], "stages": stages}
+    answer = operator.merge(f"{path}/status", {"status": status})
+    assert answer.code == 200, answer.message
+    assert refused(rita.merge(path, {"spec": {"versions": None}}), "give the stage another version first")
+    eventually(lambda: people.delete(f"{run_path}?dryRun=All").code == 403, "the policy sees the model's status")
+    assert refused(people.delete(run_path), "give the stage another version first")
+    assert refused(rita.merge(path, {"spec": {"versions": {every[47]: None}}}), f"{names_[15]} keeps {every[47]} for a rollback until 2030")
+    assert rita.merge(path, {"spec": {"versions": dict.fromkeys(every[48:])}}).code == 200
 
 
 # --- other kinds, which read the model as a parameter --------------------------------------------------

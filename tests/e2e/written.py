@@ -69,7 +69,9 @@ def forget(kube: Kube, experiments: Sequence[str], models: Sequence[str]) -> Non
     """Takes away what an earlier reading left: objects, and their names in MLflow, which keeps them by default."""
     risk = Tenant(kube, NAMESPACE)
     runs = [each["metadata"]["name"] for each in kube.list("TrainingRun", NAMESPACE) if each["spec"]["experiment"] in experiments]
-    things = [*(f"mlmodel/{name}" for name in models), *(f"mlrun/{name}" for name in runs), *(f"mlexp/{name}" for name in experiments)]
+    # What a stage holds keeps the run that it came from.
+    kube.kubectl("delete", *(f"mlmodel/{name}" for name in models), "-n", NAMESPACE, "--ignore-not-found", timeout=200)
+    things = [*(f"mlrun/{name}" for name in runs), *(f"mlexp/{name}" for name in experiments)]
     things.append("secret/modelyard-signing-fraud")  # of how-to/train.md
     kube.kubectl("delete", *things, "-n", NAMESPACE, "--ignore-not-found", timeout=200)
     known = {each["name"] for each in risk.mlflow("registered-models/search").get("registered_models", [])}

@@ -281,6 +281,14 @@ def test_with_delete_our_experiment_goes_first_and_the_object_after_it():
     assert finalize(leaving(), observed(tracked=None), NOW) == Finalize()
 
 
+def test_it_stays_while_a_stage_has_a_version_out_of_it():
+    plan = finalize(leaving(), observed(in_use=("v2 in production of fraud",)), NOW)
+    assert isinstance(plan, Finalize)
+    (left,) = plan.events
+    assert (left.reason, left.warning) == ("LeftBehind", True)
+    assert "v2 in production of fraud came from it" in left.message
+
+
 def test_somebody_else_s_experiment_is_never_deleted():
     plan = finalize(leaving(), observed(tracked=SOMEBODY_ELSES), NOW)
     assert plan == Finalize()

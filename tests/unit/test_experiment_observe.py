@@ -2,16 +2,24 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
+from modelyard.api.base import condition
 from modelyard.api.experiment import ExperimentStatus
+from modelyard.api.registered_model import RegisteredModelStatus, StageStatus, VersionStatus
 from modelyard.errors import Invalid
 from modelyard.experiment.decide import decide
 from modelyard.experiment.observe import RUNS, observe
 from modelyard.plan import ArchiveRun
-from tests.unit.builders import BUCKET, NOW, URL, Around, experiment, outside, said, tracked_experiment, written
+from tests.unit.builders import BUCKET, NOW, URL, Around, experiment, outside, registered_model, said, tracked_experiment, written
 
+WAS_V1: dict[str, Any] = {
+    "version": "v1",
+    "digest": f"sha256:{'1' * 64}",
+    "runtime": {"image": "i", "revision": 3, "identity": "0a0a0a0a"},
+}
 RETAINED = experiment(retention={"runs": "90d"})
 
 
@@ -51,6 +59,29 @@ async def test_of_a_deleted_experiment_nothing_more_is_asked():
     around.tenants.calls.clear()
     await observe(experiment(), around, NOW)
     assert [call.operation for call in around.tenants.calls] == ["usage", "experiment"]
+
+
+@pytest.mark.parametrize(
+    ("stage", "found"),
+    [
+        ({"version": "v1"}, ("v1 in production of fraud",)),
+        ({"version": "v2"}, ()),
+        ({"version": "v2", "candidate": WAS_V1}, ("v1 in production of fraud",)),
+        ({"version": "v2", "previous": WAS_V1 | {"until_time": NOW}}, ("v1 in production of fraud",)),
+        ({"version": "v2", "previous": WAS_V1}, ()),
+    ],
+)
+async def test_of_one_that_is_being_deleted_it_is_asked_which_stages_have_versions_out_of_it(stage: dict[str, Any], found: tuple[str, ...]):
+    places = (("v1", "fraud"), ("v2", "fraudulent"))
+    versions = tuple(VersionStatus(name=name, uri=f"s3://{BUCKET}/risk/{folder}/models/m/artifacts") for name, folder in places)
+    status = RegisteredModelStatus(
+        versions=versions, stages={"production": StageStatus(**stage)}, conditions=(condition("Ready", True, "Serving"),)
+    )
+    around = Around(registered_model(status=status))
+    await tracked(around)
+    leaving = experiment(about={"deleting": True}, deletion_policy="Delete")
+    assert (await observe(leaving, around, NOW)).in_use == found
+    assert (await observe(experiment(), around, NOW)).in_use == (), "nobody asks it otherwise"
 
 
 async def test_a_look_at_an_experiment_is_three_calls():

@@ -348,3 +348,13 @@ class RegisteredModelStatus(Status):
     ] = ()
     record: Annotated[RecordStatus | None, Field(description="The whole history, as it is stored in S3.")] = None
     summary: Annotated[str, Field(max_length=512, description="Stages and their versions in one line.")] = ""
+
+    @property
+    def in_use(self) -> dict[str, str]:
+        """The versions that stages hold, are taking, or keep for a rollback, each with a stage that does."""
+        found: dict[str, str] = {}
+        for name, stage in self.stages.items():
+            warm = stage.previous if stage.previous is not None and stage.previous.until_time is not None else None
+            versions = (stage.version, *(each.version for each in (stage.candidate, warm) if each is not None))
+            found |= {version: name for version in versions if version is not None}
+        return found

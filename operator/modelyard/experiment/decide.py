@@ -50,6 +50,7 @@ from modelyard.ports import TrackedExperiment, TrackedRun
 __all__ = ["decide", "finalize", "in_sync", "on_error"]
 
 NOTE_TAG = "mlflow.note.content"
+_NAMED = 300
 _NAME_TAKEN_AGAIN = timedelta(minutes=1)
 
 
@@ -71,11 +72,14 @@ def decide(experiment: Experiment, observation: Observation, now: datetime) -> P
 
 
 def finalize(experiment: Experiment, observation: Observation, _now: datetime) -> Plan[ExperimentStatus]:
-    """With `deletionPolicy: Delete`, soft-delete our MLflow experiment first."""
+    """With `deletionPolicy: Delete`, soft-delete our MLflow experiment first, unless a stage needs a version out of it."""
     tracked = observation.tracked
     ours = tracked is not None and tracked.tags.get(UID_TAG) == experiment.metadata.uid
     delete = experiment.spec.deletion_policy is DeletionPolicy.DELETE
     if delete and tracked is not None and ours and not tracked.deleted:
+        if observation.in_use:
+            message = f"MLflow's experiment {tracked.name} was not deleted: {', '.join(observation.in_use)[:_NAMED]} came from it."
+            return Finalize((Event("LeftBehind", message, warning=True),))
         return Act((DeleteExperiment(tracked.id),))
     return Finalize()
 

@@ -1,11 +1,12 @@
 """Read what an Experiment depends on: the bucket, the MLflow experiment, its runs."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
 
 from modelyard.api.base import parse_duration
 from modelyard.api.experiment import Experiment
+from modelyard.api.registered_model import RegisteredModel
 from modelyard.experiment.observation import Observation
 from modelyard.experiment.retention import expired
 from modelyard.kube.names import experiment_name, experiment_prefix
@@ -30,6 +31,9 @@ async def observe(experiment: Experiment, ports: Ports, now: datetime) -> Observ
     usage = await tenant.store.usage(prefix)
     tracked = await tenant.tracking.experiment(experiment_name(meta.namespace, meta.name))
     observation = Observation(tenant.reach.bucket, tracked, tenant.tracking_url, usage=usage)
+    if meta.deletion_timestamp is not None:
+        models = map(RegisteredModel.parse, ports.cluster.select("registeredmodels", meta.namespace))
+        return replace(observation, in_use=tuple(_in_use(models, prefix)))
     if tracked is None or tracked.deleted or usage is None:
         return observation
     observation = await _with_runs(experiment, observation, tracked.id, tenant.tracking)
@@ -37,6 +41,15 @@ async def observe(experiment: Experiment, ports: Ports, now: datetime) -> Observ
         observation = await _with_older(experiment, observation, tracked.id, now, tenant.tracking)
     candidates = expired(experiment.spec, (*observation.runs, *observation.older), now)
     return replace(observation, unreferenced=await _unreferenced(candidates, tenant.tracking))
+
+
+def _in_use(models: Iterable[RegisteredModel], prefix: str) -> Iterator[str]:
+    """Go through the versions below a prefix that stages need."""
+    for model in models:
+        stages = model.status.in_use
+        for version in model.status.versions:
+            if version.name in stages and (version.uri or "").startswith(prefix):
+                yield f"{version.name} in {stages[version.name]} of {model.metadata.name}"
 
 
 async def _with_runs(experiment: Experiment, found: Observation, id_: str, tracking: Tracking) -> Observation:

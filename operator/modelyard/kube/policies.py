@@ -19,6 +19,8 @@ NAMES = (
     "override",
     "purge",
     "keep",
+    "keep-versions",
+    "keep-runs",
     "runs",
     "requester",
     "approval",

@@ -30,9 +30,15 @@ promote, override, purge, keep, runs, status = (
     partial(Row, policy) for policy in ("promote", "override", "purge", "keep", "runs", "status")
 )
 NOT, MAY = "dora stan named unnamed gc", "fred rita gitops admin"
-MODEL = {name: path_of(MODELS, SPACE, name) for name in ("cleared", "owned", "purging", "overridden", "frozen", "planned", "automatic")}
+MODEL = {
+    name: path_of(MODELS, SPACE, name)
+    for name in ("cleared", "owned", "purging", "overridden", "frozen", "planned", "automatic", "guarded")
+}
 EXPERIMENT = {name: path_of(EXPERIMENTS, SPACE, name) for name in ("kept", "purging", "aged")}
-RUN = {name: path_of(RUNS, SPACE, name) for name in ("plain", "source-of-v1", "source-of-v2", "source-of-v8", "purging")}
+RUN = {
+    name: path_of(RUNS, SPACE, name)
+    for name in ("plain", "source-of-v1", "source-of-v2", "source-of-v8", "purging", *(f"trained-v{n}" for n in range(1, 5)))
+}
 LATE = {name: path_of(RUNS, SPACE, name) for name in ("late-for-v2", "late-for-v9", "first-for-v9", "failed", "failed-holder")}
 WEEKEND = {"schedule": "0 18 * * 5", "duration": "62h", "reason": "weekend"}
 STRANGER = {"apiVersion": "v1", "kind": "ConfigMap", "name": "made-up", "uid": "00000000-0000-0000-0000-00000000ffff"}
@@ -164,6 +170,10 @@ PROMOTE = [
         "dora stan", "rita admin", "(freeze)"),
     promote("a freeze taken away", merge(MODEL["frozen"], spec(freeze=None)), "dora stan",
         "rita admin", "(freeze)"),
+    promote("a rollback window set", merge(FRAUD, stages(production={"rollback": {"window": "1h"}})), "dora stan", "fred rita admin",
+        "may not change stage production (rollback)"),
+    promote("a rollback window shortened", merge(MODEL["guarded"], stages(production={"rollback": {"window": "1m"}})), "dora stan", "rita"),
+    promote("a rollback window taken away", merge(MODEL["guarded"], stages(production={"rollback": None})), "dora", "rita admin"),
     promote("a freeze that stays", merge(MODEL["frozen"], spec(description="x")), allowed="dora"),
     promote("a model of which only a freeze says something deleted", delete(MODEL["frozen"]),
         allowed="dora"),
@@ -181,8 +191,8 @@ PROMOTE = [
         "stage waiting (versions.v9)"),
     promote("one that is asked for is removed", merge(FRAUD, spec(versions={"v1": None})), NOT, MAY,
         "(versions.v1)"),
-    promote("one that is effective is removed", merge(FRAUD, spec(versions={"v5": None})), NOT, MAY,
-        "(versions.v5)"),
+    Row("promote|keep-versions", "one that is effective is removed",
+        merge(FRAUD, spec(versions={"v5": None})), f"{NOT} {MAY}"),
     promote("one that staging asks for is removed", merge(FRAUD, spec(versions={"v2": None})),
         "dora", "stan rita"),
     promote("another one is added or removed",

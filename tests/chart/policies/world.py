@@ -190,6 +190,12 @@ THERE: list[Manifest] = [
     ),
     ours("RegisteredModel", "owned", {"stages": {"production": {"version": "v1"}}}, ownerReferences=REFERENCES),
     # What the operator holds, though the spec asks for nothing any more.
+    # What stages hold, are taking, or keep for a rollback; v4 was displaced long ago.
+    model(
+        "guarded",
+        versions={name: {"trainingRun": f"trained-{name}"} for name in ("v1", "v2", "v3", "v4")},
+        stages={"production": {"version": "v2", "rollback": {"window": "1h"}}, "staging": {"version": "v3"}},
+    ),
     model("cleared", versions={"v1": {"runId": "r"}}, stages={"production": {}}),
     model("automatic", stages={"production": {"autoPromote": {"from": "newest"}}, "idle": {}}),
     model("frozen", stages={"production": {}}, freeze=[{"schedule": "0 18 * * 5", "duration": "62h", "reason": "weekend"}]),
@@ -198,6 +204,9 @@ THERE: list[Manifest] = [
     experiment("kept"),
     experiment("purging", deletionPolicy="Delete"),
     experiment("aged", retention={"runs": "30d", "keepBest": 3}),
+    experiment("sources", deletionPolicy="Delete"),
+    experiment("retained"),
+    *(training_run(f"trained-{name}") for name in ("v1", "v2", "v3", "v4")),
     training_run("plain"),
     training_run("source-of-v1", labels={"team": "a"}),
     training_run("source-of-v2", "fraud/v2"),
@@ -229,6 +238,12 @@ SIGNED: dict[str, list[Manifest]] = {
     "rita": [model("asked", versions=VERSIONS, stages={"production": {"version": "v2", "requestedBy": "rita"}})],
     "bob": [approval("by-bob", "bob")],
 }
+
+
+def _served(version: str) -> Manifest:
+    return {"version": version, "digest": f"sha256:{version[1] * 64}", "runtime": {"image": "i", "revision": 3, "identity": "0a0a0a0a"}}
+
+
 # What the operator recorded of versions: v2 came from a run, v9 is held by one that trains, v6 still by one that failed.
 RECORDED: list[Manifest] = [
     {"name": "v2", "trainingRun": "source-of-v2", "digest": f"sha256:{'2' * 64}"},
@@ -238,6 +253,11 @@ RECORDED: list[Manifest] = [
 ]
 ENDED = {"failed": "False", "failed-holder": "False", "late-for-v2": "True"}
 EFFECTIVE = {"fraud": {"production": {"version": "v5"}}, "cleared": {"production": {"version": "v1"}}}
+GUARDED: Manifest = {
+    "production": {"version": "v2", "previous": _served("v1") | {"untilTime": "2030-01-01T00:00:00Z"}},
+    "staging": {"version": "v4", "candidate": _served("v3"), "previous": _served("v2")},
+}
+"""The status of stages: v2 is effective, v1 warm, v3 a candidate; what was displaced without a window is free."""
 
 
 class World:
@@ -269,6 +289,7 @@ class World:
         for name, stages in EFFECTIVE.items():
             self._status(path_of(MODELS, SPACE, name), stages=stages)
         uids = {name: self.admin.get(path_of(RUNS, SPACE, name)).body["metadata"]["uid"] for name in ("first-for-v9", "failed-holder")}
+        self._guard()
         held = [each | ({"heldBy": uids[each["heldBy"]]} if "heldBy" in each else {}) for each in RECORDED]
         self._status(path_of(MODELS, SPACE, "fraud"), versions=held)
         for name, succeeded in ENDED.items():
@@ -280,6 +301,25 @@ class World:
                 "lastTransitionTime": "2026-01-01T00:00:00Z",
             }
             self._status(path_of(RUNS, SPACE, name), conditions=[ended])
+
+    def _guard(self) -> None:
+        """Record which versions stages have, from which TrainingRuns; that of v4 was made again under its name."""
+        for name in ("sources", "retained"):
+            artifacts = {"uri": f"s3://bucket/risk/{name}/", "objects": 1, "bytes": 1}
+            self._status(path_of(EXPERIMENTS, SPACE, name), artifacts=artifacts)
+        came = [
+            {
+                "name": f"v{number}",
+                "trainingRun": f"trained-v{number}",
+                "runId": f"run-{number}",
+                "uri": f"s3://bucket/risk/{folder}/m/{number}",
+            }
+            for number, folder in enumerate(("sources", "retained", "sources", "sources"), 1)
+        ]
+        self._status(path_of(MODELS, SPACE, "guarded"), versions=came, stages=GUARDED)
+        for number, run in enumerate(("run-1", "run-2", "run-3", "run-of-another"), 1):
+            mlflow = {"runId": run, "experimentId": "1", "url": "http://mlflow"}
+            self._status(path_of(RUNS, SPACE, f"trained-v{number}"), mlflow=mlflow)
 
     def _status(self, path: str, **status: Any) -> None:
         """Write a status as the operator."""

@@ -93,6 +93,8 @@ For all of them:
   (dict "name" "override" "value" "override")
   (dict "name" "purge" "value" "purge")
   (dict "name" "keep" "value" "keep")
+  (dict "name" "keep-versions" "value" "keep")
+  (dict "name" "keep-runs" "value" "keep" "models" true)
   (dict "name" "runs" "value" "runs" "models" true)
   (dict "name" "requester" "value" "approvals")
   (dict "name" "approval" "value" "approvals" "scoped" true)
