@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tests.api.bad_rollbacks import ROLLBACKS
 from tests.api.objects import DIGEST, PUBLIC_KEY, Manifest, approval, experiment, model, training_run, without
 from tests.harness import Cluster
 
@@ -196,12 +197,6 @@ def reverify(**asked: object) -> Manifest:
     return model(stages={"production": {"reverify": asked}})
 
 
-def automatic(window: str | None = None, **asked: object) -> Manifest:
-    """A model whose stage goes back by itself like this."""
-    rollback = {"automatic": asked} | ({"window": window} if window is not None else {})
-    return model(stages={"production": {"rollback": rollback}})
-
-
 MODELS = {
     "tag of MLflow's own": (model(tags={"mlflow.note.content": "x"}), "write another key, such as team.owner"),
     "version with a tag of our own": (
@@ -353,19 +348,7 @@ MODELS = {
         for every in ("0h", "9m", "599s", "0d", "000000009m")
     },
     "reverify each many digits": (reverify(every="9999999999d"), "at most nine digits and its unit"),
-    **{
-        f"watched for {given}": (automatic(watchFor=given), "write 1m to 24h, such as 15m")
-        for given in ("0m", "59s", "1d", "25h", "1000m", "80000s")
-    },
-    "watched without a unit": (automatic(watchFor="15"), "automatic.watchFor in body should match"),
-    **{
-        f"an error rate of {given}": (automatic(maxErrorRate=given), 'write a share of 0.0001 to 0.5, such as "0.05"')
-        for given in ("0", "0.00001", "0.51", "5", "-0.1", "1e300")
-    },
-    "an error rate in percent": (automatic(maxErrorRate="5%"), "automatic.maxErrorRate in body should match"),
-    "no requests": (automatic(minRequests=0), "automatic.minRequests in body should be greater"),
-    "a window that is shorter than the watch": (automatic("14m"), "write a window that is at least as long as automatic.watchFor"),
-    "a window that is shorter than a watch in seconds": (automatic("1h", watchFor="3601s"), "at least as long as automatic.watchFor"),
+    **ROLLBACKS,
     "reverify at no attempt": (reverify(attempt=-1), "reverify.attempt in body should be greater"),
     "less than no replicas": (
         model(stages={"p": {"serving": {"replicas": -1}}}),

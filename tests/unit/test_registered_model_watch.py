@@ -7,12 +7,28 @@ from typing import Any
 
 import pytest
 
-from modelyard.api.registered_model import Outcome, PreviousVersion, RegisteredModel, Rejection, ServedVersion, StageStatus, Watch
+from modelyard.adapters.pod_traffic import PodTraffic
+from modelyard.api.base import condition
+from modelyard.api.registered_model import (
+    HeldStage,
+    Outcome,
+    PreviousVersion,
+    RegisteredModel,
+    Rejection,
+    ServedVersion,
+    StageStatus,
+    Watch,
+)
 from modelyard.plan import Manifest
+from modelyard.registered_model.conditions import standing
+from modelyard.registered_model.decide import in_sync
+from modelyard.registered_model.evidence import answered
+from modelyard.registered_model.held import with_held
 from modelyard.registered_model.observation import Evidence
 from modelyard.registered_model.stage import StageDecision
 from modelyard.registered_model.view import spec_hash
 from modelyard.traffic import Answered
+from tests.fakes.pods import FakePods
 from tests.unit.builders import MINUTE, NOW, SECOND, pod
 from tests.unit.models import NEWER, A, B, C, after, decided, deployment_in, does, pods_of, routes_to, served, stage_of
 
@@ -321,3 +337,46 @@ def test_an_old_watch_waits_for_the_end_of_going_back():
     model = breached()
     late = decide(model, now=SINCE + timedelta(hours=1))
     assert (late.record, late.status.candidate) == (True, served(A))
+
+
+# --- what follows from it elsewhere -----------------------------------------------------------------
+def test_what_was_rolled_back_does_not_count_for_other_stages():
+    _, recorded = through(breached())
+    held = HeldStage(stage="production", digest=B.digest, since_time=SINCE)
+    (version,) = with_held([B.model_copy(update={"held": (held,)})], {"production": recorded.status}, NOW)
+    assert [(each.until_time, each.verified) for each in version.held] == [(NOW, False)]
+    ordinary = recorded.status.model_copy(update={"rejected": ()})
+    (version,) = with_held([B.model_copy(update={"held": (held,)})], {"production": ordinary}, NOW)
+    assert [(each.until_time, each.verified) for each in version.held] == [(NOW, None)]
+
+
+async def test_the_pods_of_the_watched_stage_alone_are_asked_and_none_without_a_watch():
+    asked = FakePods()
+    asked.said = {"vb": (7, 0)}
+    model = watching()
+    ours = [each for each in pods(model) if each["kind"] == "Pod"]
+    other = pod(deployment_in(pods(model)), name="staging-1")
+    other["metadata"]["labels"]["modelyard.io/stage"] = "staging"
+    assert await answered(model, [*ours, other], PodTraffic(asked), NOW) == {"production": Answered()}
+    assert asked.asked == ["vb-1"]
+    for idle, now in ((watching(watch=None), NOW), (watching(rollback=None), NOW), (model, SINCE + 15 * MINUTE)):
+        assert await answered(idle, ours, PodTraffic(asked), now) == {}
+    assert asked.asked == ["vb-1"]
+
+
+def test_an_operator_that_comes_back_looks_at_once_at_what_is_watched():
+    model = after(watching(), decide(watching()))
+    status = model.status.model_copy(
+        update={"observed_generation": 7, "conditions": (condition("Ready", True, "Serving"), condition("Synced", True, "Synced"))}
+    )
+    calm = model.model_copy(update={"status": status})
+    assert not in_sync(calm, pods(calm))
+    unwatched = status.stages["production"].model_copy(update={"watch": None})
+    ready = calm.model_copy(update={"status": status.model_copy(update={"stages": {"production": unwatched}})})
+    assert in_sync(ready, pods(ready))
+
+
+def test_the_condition_says_until_when_it_is_watched():
+    model = watching()
+    (said, *_) = standing(model, {"production": decide(model).status})
+    assert (said.status, said.message) == ("True", "production: vb (watched until 2026-01-01 12:14 UTC).")
