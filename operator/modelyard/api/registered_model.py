@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
+from modelyard.api.artifacts import KEPT
 from modelyard.api.base import DeletionPolicy, Name, Resource, Schema, Tags, UserName
 from modelyard.api.freeze import FREEZES, Freeze
 from modelyard.api.gates import GATES, Gate, Verdict
@@ -114,7 +115,7 @@ class ModelVersionSpec(Schema):
             pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[^%?#]+$",
             description="An artifact tree in S3, with an MLmodel file.",
             json_schema_extra=rules(
-                rule("!self.contains('/.modelyard/')", "below .modelyard/ lies what the operator keeps, such as histories: no model")
+                rule(f"!self.contains('/{KEPT}/')", f"below {KEPT}/ lies what the operator keeps, such as histories: no model")
             ),
         ),
     ] = None
