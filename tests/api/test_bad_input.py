@@ -214,6 +214,10 @@ MODELS = {
     "run id with a slash": (model(versions={"v1": {"runId": "../1"}}), "write MLflow's run id"),
     "source on a disk": (model(versions={"v1": {"uri": "file:///models/fraud"}}), "write s3://<bucket>/<key>"),
     "source that climbs": (model(versions={"v1": {"uri": "s3://models/fraud/../../other"}}), "without . and .. between slashes"),
+    "source among histories": (
+        model(versions={"v1": {"uri": "s3://artifacts/risk/.modelyard/history/u-1"}}),
+        "below .modelyard/ lies what the operator keeps",
+    ),
     "source with an empty segment": (model(versions={"v1": {"uri": "s3://models//fraud"}}), "write the key without empty segments"),
     "source that ends in two slashes": (model(versions={"v1": {"uri": "s3://models/fraud//"}}), "write the key without empty segments"),
     "source with a backslash": (model(versions={"v1": {"uri": "s3://models/a\\b"}}), "write the key without backslashes"),

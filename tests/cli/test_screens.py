@@ -310,12 +310,14 @@ SCREENS: dict[str, RenderableType] = {
     "experiments-list": table(experiments.HEADS, [experiments.row(experiment(), NOW)], 80),
     "experiments-list-wide": table(experiments.WIDE_HEADS, [experiments.row(experiment(), NOW, wide=True)], None),
     "experiments-show": experiments.show(experiment(), [run(), DONE], NOW, 80),
-    "history": history.history(model(), None, 80),
-    "history-why": history.history(model(history=[HISTORY[-1] | {"reason": "0.2 points better on the holdout of November"}]), None, 80),
-    "history-refreshed": history.history(model(history=[*HISTORY, REFRESHED]), "production", 80),
-    "history-wide": history.history(model(history=[HISTORY[-1] | {"runtime": runtime()}, REFRESHED]), None, None, wide=True),
-    "history-of-a-stage": history.history(model(), "staging", 80),
-    "history-empty": history.history(model(history=[]), "production", 80),
+    "history": history.history(model().status.history, None, 80),
+    "history-why": history.history(
+        model(history=[HISTORY[-1] | {"reason": "0.2 points better on the holdout of November"}]).status.history, None, 80
+    ),
+    "history-refreshed": history.history(model(history=[*HISTORY, REFRESHED]).status.history, "production", 80),
+    "history-wide": history.history(model(history=[HISTORY[-1] | {"runtime": runtime()}, REFRESHED]).status.history, None, None, wide=True),
+    "history-of-a-stage": history.history(model().status.history, "staging", 80),
+    "history-empty": history.history((), "production", 80),
     "promote-followed": change_lines(
         "production", stage_change(model({"production": TURNING}, wanted="v3"), Change("production", "v3")), NOW
     ),

@@ -195,6 +195,8 @@ async def test_nothing_is_deleted_outside_of_the_namespace(store: StoreWorld):
         f"{own}/cards/",
         f"{own}/cards/fraud/",
         f"{own}/risky/",
+        f"{own}/risk/.modelyard/",
+        f"{own}/risk/.modelyard/history/u-1/",
         f"s3://{store.other}/risk/fraud/",
     ):
         with pytest.raises(Forbidden):

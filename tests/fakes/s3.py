@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from modelyard.adapters.s3_uri import parse_uri
-from modelyard.api.artifacts import Location, Reach, is_folder_mark, unwritable
+from modelyard.api.artifacts import KEPT, Location, Reach, is_folder_mark, unwritable
 from modelyard.api.digest import FileDigest, listing_digest, tree_digest
 from modelyard.errors import Conflict, Forbidden, Invalid
 from modelyard.ports import ArtifactTree, StoredObject, Usage
@@ -104,6 +104,8 @@ class FakeStore:
     async def delete_prefix(self, uri: str) -> None:
         place = self._writable(parse_uri(uri))
         if not place.key.startswith(f"{self._reach.folder}/") or place.key == f"{self._reach.folder}/":
+            raise Forbidden("S3", "delete artifacts", uri)
+        if place.is_below(Location(self._reach.bucket, f"{self._reach.folder}/{KEPT}/")):
             raise Forbidden("S3", "delete artifacts", uri)
         if not place.key.endswith("/"):
             raise Invalid("S3", "delete artifacts", uri)

@@ -67,6 +67,7 @@ def test_every_other_location_is_refused(location, why):
 
 def test_an_id_that_others_may_have_in_their_names_is_none():
     assert "does not end with its id" in str(place("s3://mlflow-artifacts/risk", "risk", "risk"))
+    assert "where histories of models are kept" in str(place(f"s3://mlflow-artifacts/risk/.modelyard/history/{RUN}", RUN, "risk"))
     assert place(f"s3://mlflow-artifacts/{RUN}/artifacts", RUN, "") == Location("mlflow-artifacts", f"{RUN}/artifacts/")
 
 

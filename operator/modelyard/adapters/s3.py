@@ -14,7 +14,7 @@ from modelyard.adapters.offload import Lifeline, Pool, Share
 from modelyard.adapters.s3_blocking import counted, create_object, delete_below, hash_object, listed, read_object
 from modelyard.adapters.s3_client import BLOCKING_ERRORS, Clients, Keys, Opened, strange, translate
 from modelyard.adapters.s3_uri import parse_uri
-from modelyard.api.artifacts import Location, Reach, unwritable
+from modelyard.api.artifacts import KEPT, Location, Reach, unwritable
 from modelyard.api.digest import FileDigest, listing_digest, tree_digest
 from modelyard.errors import Forbidden, Invalid, Unavailable
 from modelyard.ports import ArtifactTree, StoredObject, Usage
@@ -199,6 +199,8 @@ class S3:
             raise Forbidden(
                 "S3", operation, str(place), f"nothing is deleted but below s3://{self._reach.bucket}/{self._reach.folder}/<name>/"
             )
+        if place.is_below(Location(self._reach.bucket, f"{self._reach.folder}/{KEPT}/")):
+            raise Forbidden("S3", operation, str(place), f"below {KEPT}/ nothing is deleted")
         if not place.key.endswith("/"):
             raise Invalid("S3", operation, str(place), "a prefix ends with a slash")
 

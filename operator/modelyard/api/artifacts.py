@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 __all__ = [
+    "KEPT",
     "Location",
     "Reach",
     "S3Answer",
@@ -26,6 +27,8 @@ __all__ = [
     "unwritable",
 ]
 
+KEPT = ".modelyard"
+"""Folder of a namespace's own in which the operator keeps what nothing deletes, such as histories."""
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _IP_ADDRESS = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3}){3}")
 _KEY_LIMIT = 1024

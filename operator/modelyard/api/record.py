@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from modelyard.api.artifacts import KEPT
 from modelyard.api.history import HistoryEntry
 
 __all__ = ["LIMIT", "Finding", "check", "digest_of", "entry_in", "folder", "name", "number_in", "read_head"]
@@ -38,7 +39,7 @@ class Finding:
 
 def folder(namespace: str, uid: str) -> str:
     """Return the key below which the objects of a model lie, with a slash at the end."""
-    return f"{namespace}/.modelyard/history/{uid}/"
+    return f"{namespace}/{KEPT}/history/{uid}/"
 
 
 def name(number: int) -> str:

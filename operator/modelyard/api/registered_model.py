@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
+from modelyard.api.artifacts import KEPT
 from modelyard.api.auto_promote import AutoPromote
 from modelyard.api.base import DeletionPolicy, Name, Resource, Schema, Tags, UserName
 from modelyard.api.freeze import FREEZES, Freeze
@@ -124,7 +125,7 @@ class ModelVersionSpec(Schema):
             pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[^%?#]+$",
             description="An artifact tree in S3, with an MLmodel file.",
             json_schema_extra=rules(
-                rule("!self.contains('/.modelyard/')", "below .modelyard/ lies what the operator keeps, such as histories: no model")
+                rule(f"!self.contains('/{KEPT}/')", f"below {KEPT}/ lies what the operator keeps, such as histories: no model")
             ),
         ),
     ] = None

@@ -25,8 +25,9 @@ from modelyard.client.errors import ClientError, Failed, NotAllowed, Unreachable
 from modelyard.client.packages import need
 from modelyard.client.proxies import never_by_proxy
 
-__all__ = ["Item", "Piece", "cache", "fetch", "pieces", "why_code_in"]
+__all__ = ["Item", "Piece", "cache", "fetch", "pieces", "s3_client", "told", "why_code_in"]
 
+_WHAT = "Downloading a model"
 _STREAMS = 8
 _PIECE = 32 * 1024 * 1024
 """Bytes of one request; a larger file is fetched in several, side by side."""
@@ -86,7 +87,7 @@ def fetch(connection: Mapping[str, str], uri: str, digest: str, folder: Path, se
         Unreachable: S3 does not answer; what has arrived stays, and is gone on with next time.
 
     """
-    with closing(_client(connection)) as s3:
+    with closing(s3_client(connection, _WHAT)) as s3:
         return _fetched(_Tree(s3, uri, folder, seen, size), uri, digest, folder)
 
 
@@ -159,7 +160,7 @@ class _Tree:
 
     def _listed(self) -> list[Item]:
         items: list[Item] = []
-        with _told(self._uri):
+        with told(self._uri, _WHAT):
             for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=self._place.bucket, Prefix=self._place.prefix):
                 files = (each for each in page.get("Contents", ()) if not is_folder_mark(each["Key"], each["Size"]))
                 items += [self._item(each) for each in files]
@@ -186,7 +187,7 @@ class _Tree:
             part.touch()
             return
         more = {"IfMatch": piece.item.etag, "Range": f"bytes={piece.start + have}-{piece.end - 1}"}
-        with _told(f"s3://{self._place.bucket}/{piece.item.key}"), part.open("ab") as file:
+        with told(f"s3://{self._place.bucket}/{piece.item.key}", _WHAT), part.open("ab") as file:
             answer = self._s3.get_object(Bucket=self._place.bucket, Key=piece.item.key, **more)
             for chunk in answer["Body"].iter_chunks(_CHUNK):
                 if self._stop.is_set():
@@ -243,10 +244,10 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _client(connection: Mapping[str, str]) -> Any:
-    """Return a client with a namespace's own keys, whatever the environment and ~/.aws say."""
+def s3_client(connection: Mapping[str, str], what: str) -> Any:
+    """Return a client with a namespace's own keys, whatever the environment and ~/.aws say; `what` needs it."""
     endpoint = connection["MLFLOW_S3_ENDPOINT_URL"]
-    boto3, config = need("boto3", "Downloading a model"), need("botocore.config", "Downloading a model")
+    boto3, config = need("boto3", what), need("botocore.config", what)
     return boto3.session.Session(
         aws_access_key_id=connection["AWS_ACCESS_KEY_ID"],
         aws_secret_access_key=connection["AWS_SECRET_ACCESS_KEY"],
@@ -268,13 +269,13 @@ def _client(connection: Mapping[str, str]) -> Any:
 
 
 @contextmanager
-def _told(what: str) -> Iterator[None]:
-    """Turn S3's errors into ours."""
-    vendor = need("botocore.exceptions", "Downloading a model")
+def told(subject: str, what: str) -> Iterator[None]:
+    """Turn S3's errors about a subject into ours."""
+    vendor = need("botocore.exceptions", what)
     try:
         yield
     except (vendor.BotoCoreError, vendor.ClientError) as error:
-        raise _translated(error, what) from error
+        raise _translated(error, subject) from error
 
 
 def _translated(error: Exception, what: str) -> ClientError:

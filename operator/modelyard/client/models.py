@@ -27,21 +27,16 @@ from modelyard.client import (
 )
 from modelyard.client.errors import Failed, NotFound, Refused
 from modelyard.client.handles import API_VERSION, Listing, changes, listed
-from modelyard.client.kube import Kube
-from modelyard.client.kube.reach import Reach
 from modelyard.client.packages import need
 from modelyard.client.plans import Plans
+from modelyard.client.recorded import Recorded
 from modelyard.client.versions import ModelHandle, ModelVersion, Versions
 
 __all__ = ["Models"]
 
 
-class Models(Plans):
+class Models(Plans, Recorded):
     """The RegisteredModels of a namespace."""
-
-    def __init__(self, kube: Kube, reach: Reach) -> None:
-        super().__init__(kube)
-        self._reach = reach
 
     def create(
         self,

@@ -6,7 +6,7 @@ Asking for them does not belong here.
 import re
 from dataclasses import dataclass
 
-from modelyard.api.artifacts import Location, parse_uri
+from modelyard.api.artifacts import KEPT, Location, parse_uri
 
 __all__ = ["Experiment", "LoggedModel", "Owner", "Run", "Ties", "Version", "needed_by", "place"]
 
@@ -105,6 +105,8 @@ def place(location: str, id_: str, namespace: str) -> Location | str:
     segments = found.key.removesuffix("/").split("/")
     if not _ID.fullmatch(id_) or id_ not in (segments[-1], segments[-2] if segments[-1] == "artifacts" and len(segments) > 1 else ""):
         return "the location of its artifacts does not end with its id"
+    if KEPT in segments:
+        return f"its artifacts lie below {KEPT}/, where histories of models are kept"
     if namespace and segments[0] != namespace:
         return f"its artifacts lie outside of the prefix of its namespace, {namespace}/"
     return Location(found.bucket, found.prefix)

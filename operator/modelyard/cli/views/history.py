@@ -15,13 +15,14 @@ from modelyard.client.text import lasted, short_digest, short_image, size
 
 __all__ = ["HEADS", "before", "change", "history", "rows"]
 
-HEADS = ("TIME", "STAGE", "FROM", "TO", "WHAT", "TOOK", "RUNTIME", "WHY")
+HEADS = ("TIME", "STAGE", "FROM", "TO", "WHAT", "TOOK", "RUNTIME", "BY", "APPROVED", "GATES", "WHY")
+_ALWAYS = frozenset(HEADS[:6])
 
 
 def rows(entries: Sequence[HistoryEntry], *, wide: bool = False) -> list[list[Cell]]:
     """Return what happened, newest first, below `HEADS`.
 
-    The runtime is that of a refresh, in short; with `wide` it is that of every change, whole.
+    The runtime is that of a refresh, in short; with `wide` it is that of every change, whole, and what the gates said is shown.
     """
     return [
         [
@@ -32,6 +33,9 @@ def rows(entries: Sequence[HistoryEntry], *, wide: bool = False) -> list[list[Ce
             entry.outcome,
             f"{entry.duration_seconds}s" if entry.duration_seconds is not None else "-",
             _runtime(entry, wide=wide),
+            entry.requested_by or "",
+            entry.approved_by or "",
+            (entry.gates or "") if wide else "",
             entry.reason or "",
         ]
         for entry in reversed(entries)
@@ -44,13 +48,13 @@ def _runtime(entry: HistoryEntry, *, wide: bool) -> str:
     return entry.runtime.image if wide else short_image(entry.runtime.image)
 
 
-def history(model: RegisteredModel, stage: str | None, width: int | None, *, wide: bool = False) -> Text:
+def history(entries: Sequence[HistoryEntry], stage: str | None, width: int | None, *, wide: bool = False) -> Text:
     """Draw what happened to a model's stages, or to one of them. A column that says nothing is left out."""
-    entries = [entry for entry in model.status.history if stage in (None, entry.stage)]
+    entries = [entry for entry in entries if stage in (None, entry.stage)]
     if not entries:
         return Text(f"Nothing was promoted yet{f' to {stage}' if stage else ''}.")
     drawn = rows(entries, wide=wide)
-    used = [at for at, head in enumerate(HEADS) if head not in {"RUNTIME", "WHY"} or any(row[at] for row in drawn)]
+    used = [at for at, head in enumerate(HEADS) if head in _ALWAYS or any(row[at] for row in drawn)]
     return table([HEADS[at] for at in used], [[row[at] for at in used] for row in drawn], width)
 
 
