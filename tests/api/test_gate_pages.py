@@ -1,4 +1,4 @@
-"""docs/gates: a page for every kind of gate, and each sample on them is taken by a real API server, rules in CEL too; so is the policy for a bank."""
+"""docs/gates: a page for every kind of gate. Each sample on them, and the policy for a bank, is taken by a real API server, by CEL too."""
 
 from __future__ import annotations
 
