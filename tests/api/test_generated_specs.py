@@ -150,6 +150,7 @@ RICH = {
                 "reason": "weekend",
             }
         ],
+        dryRun=True,
         drift="Warn",
         deletionPolicy="Delete",
     ),
