@@ -1,4 +1,4 @@
-"""docs/gates: a page for every kind of gate, and each sample on them is taken by a real API server, rules in CEL too."""
+"""docs/gates: a page for every kind of gate. Each sample on them, and the policy for a bank, is taken by a real API server, by CEL too."""
 
 from __future__ import annotations
 
@@ -45,3 +45,13 @@ def test_the_api_server_takes_what_a_page_shows(page: Path, cluster: Cluster):
             continue
         answer = cluster.check(manifest)
         assert answer.ok, answer.message
+
+
+def test_the_policy_for_a_bank_is_what_its_page_shows_and_is_taken(cluster: Cluster):
+    pages = PAGES.parent / "how-to"
+    text = (pages / "files" / "policy-bank.yaml").read_text()
+    assert f"```yaml\n{text}```" in (pages / "policy-bank.md").read_text()
+    manifest = next(each for each in yaml.safe_load_all(text) if each["kind"] == "RegisteredModel")
+    manifest["metadata"]["namespace"] = "default"
+    answer = cluster.check(manifest)
+    assert answer.ok, answer.message

@@ -152,6 +152,7 @@ RICH = {
                 "reason": "weekend",
             }
         ],
+        dryRun=True,
         drift="Warn",
         deletionPolicy="Delete",
     ),

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.e2e
 
 RUN = [page for page in pages() if script(page) or script(page, "python")]
 EXPERIMENTS = ("fraud", "payments", "limits", "data", "kept", "returns", "cards")
-MODELS = ("fraud", "referred", "returns", "cards", "newest")
+MODELS = ("fraud", "referred", "returns", "cards", "newest", "lending")
 
 SAYS = {
     "how-to/train.md": [r"^accuracy 0\.\d+$", r"^fraud-v[12] is the best: accuracy 0\.\d+$"],
@@ -43,6 +43,14 @@ SAYS = {
         r"^v1 serves, v2 is planned$",
         r"^planned: the plan is taken back; it holds v1\.$",
         r"^planned holds v2\.$",
+    ],
+    "how-to/policy-bank.md": [
+        r"^staging holds v1\.$",
+        r"^approval +asked of people or other systems: approved Pending$",
+        r"^trial +asked by Jobs, next to one pod of v1: answers Pending$",
+        r"^not by who asks$",
+        r"^approved Pass: 2 of 2",
+        r"^answers Pass: ",
     ],
     "how-to/freeze.md": [r"^v2 waits: the stage is frozen until .* UTC \(audit\)\. v1 is still serving\."],
     "how-to/rollback.md": [r"^v1 is warm until 20", r"v1 warm until 20", r"^live: v2 -> v1 RolledBack$"],

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.e2e
 
 def outside(tenant: Tenant) -> dict[str, Any]:
     """What a promotion changes: all of MLflow's model, and every object that serves, by uid and version."""
-    kinds = ("Deployment", "ReplicaSet", "Pod", "Service", "ControllerRevision", "PodDisruptionBudget", "Job")
+    kinds = ("Deployment", "Pod", "Service", "PodDisruptionBudget", "Job")
     served = {kind: sorted(each["metadata"]["uid"] for each in tenant.kube.list(kind, tenant.name)) for kind in kinds}
     service = tenant.kube.get("Service", "fraud-production", tenant.name)
     assert service is not None
