@@ -12,6 +12,7 @@ from modelyard.api.base import condition
 from modelyard.api.registered_model import (
     HeldStage,
     Outcome,
+    OverrideStatus,
     PreviousVersion,
     RegisteredModel,
     Rejection,
@@ -120,6 +121,14 @@ def test_what_comes_back_is_not_watched_and_a_refresh_is():
 def test_a_first_version_is_watched_though_nothing_could_come_back():
     _, first = switched(holds=None)
     assert watch_of(first).displaced is None
+
+
+def test_what_only_an_override_put_there_does_not_come_back_by_itself():
+    model, _ = switched(attempt=1)
+    put = OverrideStatus(version="va", digest=A.digest, since_time=NOW - MINUTE, until_time=NOW)
+    stage = model.status.stages["production"].model_copy(update={"override": put})
+    decision = decided(carried(model, stage), *pods_of(model, B, routed=True), *pods_of(model, A))
+    assert (decision.status.version, watch_of(decision).displaced) == ("vb", None)
 
 
 def test_the_watch_is_as_long_as_the_spec_says_now_and_ends_with_it():
