@@ -238,8 +238,14 @@ async def test_a_version_that_mlflow_lost_and_has_again_is_no_newer_for_that():
     begins(world, production=NEWEST)
     for version in ("v1", "v2"):
         await registers(world, version)
+    (uri,) = (each["uri"] for each in world.status("registeredmodels", "fraud")["versions"] if each["name"] == "v1")
+    files = {each.path: await world.store.read(f"{uri}/{each.path}", 1000) for each in await world.store.objects(uri)}
     await world.tracking.delete_version("risk.fraud", "1")
-    await world.run(timedelta(minutes=10))
+    await world.store.delete_prefix(f"{uri}/")
+    await world.run(timedelta(minutes=6))
+    for path, content in files.items():
+        world.store.put(f"{uri}/{path}", content or b"")
+    await world.run(timedelta(minutes=6))
     numbers = {each["name"]: each["mlflowVersion"] for each in world.status("registeredmodels", "fraud")["versions"]}
     assert numbers == {"v1": "3", "v2": "2"}
     assert stage(world)["version"] == "v2"
