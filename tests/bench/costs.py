@@ -11,7 +11,7 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,7 +24,7 @@ from tests.bench.serving import INVOCATIONS, KSERVE, MLFLOW, OURS, V1, V2, Runni
 from tests.cluster.console import Console
 from tests.cluster.settings import Settings
 
-__all__ = ["BINARY", "CELLS", "Cell", "check", "costs_table", "measure", "widened"]
+__all__ = ["BINARY", "CELLS", "Cell", "costs_table", "keep_ranges", "measure", "worse"]
 
 BEFORE, START = "43d8f36", "5d82812"
 """The server that the study measured, and that at the start of issue 14."""
@@ -54,7 +54,6 @@ CELLS = (
     *(Cell(BINARY, rows, 8) for rows in (1, 100)),
     *(Cell(V1, rows, 8, deep=True) for rows in (1, 100)),
 )
-GUARDED = ("cpu", "cold", "resident")
 
 
 def subjects() -> dict[str, Server]:
@@ -153,20 +152,20 @@ def ratios(samples: Samples) -> Iterator[tuple[str, list[float]]]:
                 yield f"{base} {figure}", found
 
 
-def widened(samples: Samples) -> None:
+def keep_ranges(samples: Samples) -> None:
     """Write the ranges of these rounds."""
     found = {name: [round(min(each), 3), round(max(each), 3)] for name, each in ratios(samples)}
     RANGES.write_text(json.dumps(found, indent=1) + "\n")
 
 
-def check(samples: Samples, known: Mapping[str, tuple[float, float]] | None = None) -> list[str]:
-    """Return what is a fifth worse than its range, by name."""
+def worse(samples: Samples, known: Mapping[str, Sequence[float]] | None = None) -> list[str]:
+    """Return what costs a fifth more than it ever did in the runs of `costs.json`, a line each."""
     known = json.loads(RANGES.read_text()) if known is None else known
-    worse = []
-    for name, found in ratios(samples):
-        if name in known and (now := statistics.median(found)) > WORSE * known[name][1]:
-            worse.append(f"{name}: {now:.3f} of it, {known[name][1]:.3f} at most was measured before")
-    return worse
+    found = []
+    for name, each in ratios(samples):
+        if name in known and (now := statistics.median(each)) > WORSE * known[name][1]:
+            found.append(f"{name}: {now:.3f} times as much, between {known[name][0]:.3f} and {known[name][1]:.3f} before")
+    return found
 
 
 def costs_table(samples: Samples) -> str:
