@@ -106,6 +106,16 @@ def test_what_was_done_to_it_is_found_and_is_the_exit_code(person: Person, kept:
     assert "is not what was recorded:\nentry 7: It is missing.\n" in words.stdout
 
 
+def test_an_entry_that_the_status_does_not_know_is_found_though_it_fits(person: Person, kept: Kept):
+    for link in kept.links[COUNT:]:
+        kept.put(link.number, link.content)
+    assert "is whole" in person.sees("history", "verify", "fraud"), "an operator that died after storing them"
+    more = json.loads(kept.links[-1].content) | {"number": HEAD + 1, "previous": kept.links[-1].digest}
+    kept.put(HEAD + 1, json.dumps(more).encode())
+    done = person.says("history", "verify", "fraud")
+    assert (done.returncode, f"entry {HEAD + 1}: The status ends with {HEAD}: the operator did not write it.\n" in done.stdout) == (1, True)
+
+
 def test_a_record_that_was_rewritten_is_found_by_a_head_that_was_kept(person: Person, kept: Kept):
     for head, said in (
         (f"{HEAD + 1}:sha256:{'0' * 64}", f"entry {HEAD + 1}: It is missing: the head says that it was written"),

@@ -122,6 +122,9 @@ class Recorded(People):
                 yield number, content
 
         found += record.check(objects(), model.metadata.uid, heads, newest)
+        if model.status.record is not None:
+            beyond = (number for number, _ in read if number > known.number)
+            found += [Finding(each, f"The status ends with {known.number}: the operator did not write it.") for each in beyond]
         last = f"{read[-1][0]}:{read[-1][1]}" if read else ""
         return VerifiedHistory(model.key, len(read), last, known.pending, tuple(sorted(found, key=lambda each: each.number)))
 
