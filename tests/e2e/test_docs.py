@@ -39,7 +39,7 @@ SAYS = {
     "how-to/auto-promote.md": [r"^staging: v1 AutoPromoted\nstaging: v2 AutoPromoted\nstaging: v1 RolledBack$"],
     "how-to/plan.md": [
         r"^switch +the Service fraud-planned routes to v2 instead of v1$",
-        r"^mlflow +alias planned to v2, tags of v2, v1$",
+        r"^mlflow +alias planned to v2, .*tags of v2, v1$",
         r"^v1 serves, v2 is planned$",
         r"^planned: the plan is taken back; it holds v1\.$",
         r"^planned holds v2\.$",
