@@ -24,8 +24,6 @@ def kept(view: StageView) -> ServedVersion | None:
     previous, end = view.status.previous, until(view)
     if previous is None or end is None or end <= view.now:
         return None
-    if view.effective is None or view.desired is None or not view.is_served:
-        return None  # a stage that is cleared has no pods
     return previous.served
 
 
