@@ -133,6 +133,7 @@ def test_a_second_promotion_inside_the_window_keeps_it_until_the_switch():
     model = recorded_first(switched("vc"), *there(switched()))
     three = (*there(model), *pods_of(model, C, ready=0))
     assert does(decided(model, *three)) == []
+    assert does(decided(model, *(each for each in three if each != deployment_in(three)))) == ["apply Deployment/va"]
     ready = (*pods_of(model, A), *pods_of(model, B), *pods_of(model, C, routed=True))
     recorded = decided(model, *ready)
     assert recorded.status.previous == displaced(B, NOW + HOUR)

@@ -301,7 +301,7 @@ PURGE = [
         "change its ownerReferences"),
     purge("Retain of a run again", merge(RUN["purging"], spec(deletionPolicy="Retain")),
         allowed="dora"),
-    purge("experiments deleted as a collection", sweep(ALL_EXPERIMENTS, ""), "dora", "rita"),
+    purge("experiments deleted as a collection", sweep(ALL_EXPERIMENTS, "kept!=true"), "dora", "rita"),
     purge("an owner of what purges", merge(EXPERIMENT["purging"], owners(STRANGER)), "dora", "rita",
         "change its ownerReferences"),
     purge("an owner, and Retain, in one request",

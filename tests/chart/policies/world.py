@@ -204,7 +204,7 @@ THERE: list[Manifest] = [
     experiment("kept"),
     experiment("purging", deletionPolicy="Delete"),
     experiment("aged", retention={"runs": "30d", "keepBest": 3}),
-    experiment("sources", deletionPolicy="Delete"),
+    ours("Experiment", "sources", {"deletionPolicy": "Delete"}, labels={"kept": "true"}),
     experiment("retained"),
     *(training_run(f"trained-{name}") for name in ("v1", "v2", "v3", "v4")),
     training_run("plain"),
