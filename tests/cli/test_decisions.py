@@ -61,6 +61,20 @@ def test_the_version_before(now: str | None, previous: str | None, held_by: dict
     assert held_before(model({"production": stage}, versions=versions, wanted=now), "production") == expected
 
 
+def test_a_version_that_the_stage_went_back_from_by_itself_is_none_to_go_back_to():
+    rejected = {
+        "version": "v2",
+        "digest": "sha256:b",
+        "specHash": "0" * 16,
+        "reason": "RolledBack",
+        "message": "x",
+        "time": before(hours=1),
+    }
+    versions = [version(name, held=[holds("production", before(hours=9), before(hours=ago))]) for name, ago in (("v2", 1), ("v3", 5))]
+    stage = held("v1", before(minutes=1)) | {"rejected": [rejected]}
+    assert held_before(model({"production": stage}, versions=versions, wanted="v1"), "production") == "v3"
+
+
 # --- refresh ------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("messages", "expected"),

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from rich.text import Text
 
-from modelyard.api.registered_model import HistoryEntry, Outcome, RegisteredModel, StageStatus
+from modelyard.api.registered_model import HistoryEntry, ModelReason, Outcome, RegisteredModel, StageStatus
 from modelyard.cli.views.gates import asked_line
 from modelyard.client import freezing
 from modelyard.client.gates import asked
@@ -62,16 +62,17 @@ def before(model: RegisteredModel, stage: str) -> str | None:
     """Return the version that a stage held before its effective one; None if none did.
 
     It is the version displaced last, whose runtime a rollback restores too. Where that is the effective
-    one again, it is the version that held the stage last among the others.
+    one again, it is the version that held the stage last among the others, but for one that the stage went back from by itself.
     """
     status = model.status.stages.get(stage) or StageStatus()
     if status.previous is not None and status.previous.version != status.version:
         return status.previous.version
+    worse = {each.version for each in status.rejected if each.reason == ModelReason.ROLLED_BACK}
     ended = {
         held.until_time: version.name
         for version in model.status.versions
         for held in version.held
-        if held.stage == stage and held.until_time is not None and version.name != status.version
+        if held.stage == stage and held.until_time is not None and version.name not in {status.version, *worse}
     }
     return ended[max(ended)] if ended else None
 
