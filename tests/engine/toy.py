@@ -145,7 +145,7 @@ def in_sync(toy: Toy, _owned: tuple[Manifest, ...]) -> bool:
 
 
 def announced(body: Manifest, before: Manifest, after: Manifest) -> Iterator[Manifest]:
-    if before.get("value") != after["value"]:
+    if before.get("value") != after.get("value"):
         meta = body["metadata"]
         source, id_ = f"/{meta['namespace']}/{meta['name']}", f"{meta['uid']}/{after['value']}"
         yield {"specversion": "1.0", "type": "toy.painted", "source": source, "id": id_, "data": {"value": after["value"]}}
