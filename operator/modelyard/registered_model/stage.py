@@ -77,9 +77,9 @@ def _decided(view: StageView, now: datetime) -> StageDecision:
         return StageDecision(view.status.model_copy(update={"override": noted, "blocked": blocked}), record=True)
     if view.status.candidate not in {None, view.wanted}:
         dropped = without_candidate(view, now).model_copy(update={"desired": view.desired, "blocked": None})
-        # A plan that is taken back has begun nothing.
-        planned = any(step.name == "plan" for step in view.status.steps)
-        return StageDecision(dropped, entry=None if planned else history.aborted(view, now), record=True)
+        # A plan that is taken back has begun nothing, and of what is only the newest by now nobody has asked for another.
+        untold = view.is_automatic or any(step.name == "plan" for step in view.status.steps)
+        return StageDecision(dropped, entry=None if untold else history.aborted(view, now), record=True)
     if view.desired is None:
         return _cleared(view, now)
     if (breached := watch.breached(view, now)) is not None:
