@@ -95,8 +95,19 @@ async def test_what_the_receiver_cannot_take_now_is_sent_again_before_what_comes
         rig.sink.put(event(0))
         rig.sink.put(event(1))
         await rig.until_ended(2)
-    assert there.ids == ["uid/0", "uid/0", "uid/0", "uid/1"], "and no redirect is followed"
+    assert there.ids == ["uid/0", "uid/0", "uid/0", "uid/1"]
     assert rig.ended == {"delivered": 2}
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_nobody_is_sent_events_by_a_redirect(status: int):
+    async with receiver() as there, receiver() as elsewhere:
+        there.answers(status, Location=elsewhere.url)
+        post = CloudEvents(there.url, Probe(DEPENDENCY, lambda *_: None))
+        with pytest.raises(Unavailable, match=rf"answered {status}; redirects are not followed: give the address that it leads to"):
+            await post.post(event(0))
+        await post.close()
+    assert (there.ids, elsewhere.ids) == (["uid/0"], [])
 
 
 @pytest.mark.parametrize("status", [400, 413, 415, 422])
