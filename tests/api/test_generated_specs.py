@@ -103,6 +103,7 @@ RICH = {
                 "attempt": 1,
                 "from": "staging",
                 "requestedBy": "rita@example.com",
+                "reason": "better on the holdout",
                 "reverify": {"every": "24h", "attempt": 1},
                 "override": {"version": "v2", "reason": "incident 4711", "until": "2026-12-01T18:00:00Z"},
                 "gates": [
