@@ -47,7 +47,7 @@ def largest_stages(kind: str, **more: Any) -> dict[str, Manifest]:
     """As many stages as a model may have, with as many gates of this kind as each may have, or of every kind in turn."""
     kinds = cycle(KINDS if kind == EVERY else (kind,))
     names = [f"{number:02}{'s' * 28}" for number in range(STAGES)]
-    asked = {"requestedBy": "u" * 253, "version": "v1", "reverify": {"every": "99999999m"}} | more
+    asked = {"requestedBy": "u" * 253, "reason": "r" * 256, "version": "v1", "reverify": {"every": "99999999m"}} | more
     asked |= {"rollback": {"window": "999999s", "automatic": {"watchFor": "79999s", "maxErrorRate": f"0.{'1' * 30}"}}}
     return {
         name: asked

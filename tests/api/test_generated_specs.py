@@ -104,6 +104,7 @@ RICH = {
                 "attempt": 1,
                 "from": "staging",
                 "requestedBy": "rita@example.com",
+                "reason": "better on the holdout",
                 "reverify": {"every": "24h", "attempt": 1},
                 "rollback": {"window": "1h", "automatic": {"watchFor": "15m", "maxErrorRate": "0.01", "minRequests": 100}},
                 "override": {"version": "v2", "reason": "incident 4711", "until": "2026-12-01T18:00:00Z"},

@@ -90,6 +90,7 @@ def test_raising_the_attempt_of_a_stage_is_promoting(admin):
     assert refused(dora.merge(path, {"spec": {"stages": {"new": {"attempt": 1}}}}), "stage new (attempt) of risk/")
     assert admin.as_user("stan-of-staging").merge(path, {"spec": {"stages": {"staging": {"attempt": 1}}}}).code == 200
     assert admin.as_user("rita-the-release-manager").merge(path, raised).code == 200
+    assert dora.merge(path, {"spec": {"stages": {"production": {"reason": "words"}}}}).code == 200
     assert dora.merge(path, {"spec": {"stages": {"production": {"attempt": 1, "serving": {"replicas": 2}}}}}).code == 200
 
 

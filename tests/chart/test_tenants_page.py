@@ -114,7 +114,7 @@ def test_a_release_manager_of_one_stage_changes_that_stage_and_harmless_fields(i
         "description": "x",
         "tags": {"a": "b"},
         "versions": {"v3": {"runId": "r"}},
-        "stages": {"staging": {"serving": serving}, "idle": {}},
+        "stages": {"staging": {"serving": serving, "reason": "words"}, "idle": {}},
     }
     assert rose.merge(path, {"metadata": {"labels": {"a": "b"}, "annotations": {"a": "b"}}, "spec": free}).code == 200
 

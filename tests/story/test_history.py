@@ -77,6 +77,25 @@ async def test_while_s3_takes_no_entry_promotions_go_on_and_all_are_stored_when_
     world.check_statuses()
 
 
+async def test_an_object_that_cannot_be_read_stops_nothing_either():
+    world = World()
+    await serves_v1(world)
+
+    def hook(operation: str, phase: Phase) -> None:
+        if (operation, phase) == ("read", "before"):
+            raise Unavailable("S3", "read object", "s3://x", "the store cannot answer now")
+
+    world.calls.on_call = hook
+    world.promote("fraud", "production", "v2")
+    await world.run()
+    assert world.serving("fraud-production") == "v2"
+    assert world.condition("registeredmodels", "fraud") == ("True", "Serving")
+    assert world.condition("registeredmodels", "fraud", "Synced") == ("False", "RecordPending")
+    refuses(world, None)
+    await world.run()
+    assert recorded(world) == [(1, "Promoted"), (2, "Promoted")]
+
+
 async def test_a_promotion_stores_one_object_and_reads_it_twice():
     world = World()
     await serves_v1(world)

@@ -43,7 +43,7 @@ from modelyard.registered_model.serving import DRAIN
 from tests.fakes.pods import FakePods
 from tests.unit.builders import NOW, RUNTIME, artifacts, live, pod, registered_model, terminated, written
 from tests.unit.model_world_ports import WorldPorts, at_once
-from tests.unit.model_world_told import LOST, Told, identity, is_served
+from tests.unit.model_world_told import LOST, Told, identity, is_served, moves_of
 from tests.unit.models import declared
 
 VERSIONS = ("v1", "v2", "v3", LOST)
@@ -409,12 +409,3 @@ class World(Told):
         other.stored, other.unrouted, other.done = dict(self.stored), dict(self.unrouted), list(self.done)
         other.records = dict(self.records)
         return other
-
-
-def moves_of(plan: Plan[Any]) -> Any:
-    """Return what a plan does to serving objects and to the record of versions and stages."""
-    if isinstance(plan, Act):
-        return [action for action in plan.actions if isinstance(action, Apply | Delete)]
-    assert isinstance(plan, Record | Rest)
-    recorded = plan.status.versions, plan.status.stages
-    return recorded if isinstance(plan, Record) else []

@@ -6,7 +6,7 @@ from typing import Any
 
 from modelyard.api.registered_model import RegisteredModel, Stage, StageStatus
 from modelyard.kube.names import IDENTITY_LABEL, STAGE_LABEL, STAGES_TAG, VERSION_LABEL
-from modelyard.plan import Manifest
+from modelyard.plan import Act, Apply, Delete, Manifest, Plan, Record, Rest
 from modelyard.ports import TrackedModel, TrackedVersion
 from tests.unit.builders import said
 from tests.unit.models import digest
@@ -24,6 +24,15 @@ def is_served(stage: Stage) -> bool:
 def identity(manifest: Manifest) -> str:
     """Return the identity label of a serving object."""
     return str(manifest["metadata"]["labels"][IDENTITY_LABEL])
+
+
+def moves_of(plan: Plan[Any]) -> Any:
+    """Return what a plan does to serving objects and to the record of versions and stages."""
+    if isinstance(plan, Act):
+        return [action for action in plan.actions if isinstance(action, Apply | Delete)]
+    assert isinstance(plan, Record | Rest)
+    recorded = plan.status.versions, plan.status.stages
+    return recorded if isinstance(plan, Record) else []
 
 
 class Told:

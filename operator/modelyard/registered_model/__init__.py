@@ -22,6 +22,8 @@ To read in this order:
     neighbours      which stage has an address that another model has
     conditions, history
     announced       what other systems are told of the history
+    record          the history as a chain of objects in S3
+    stages          the decisions about all stages, within the places that the history has
     declarations, observation, observe, sources   what is read, and from where (the last two do I/O)
 """
 

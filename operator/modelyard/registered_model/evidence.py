@@ -1,4 +1,4 @@
-"""Read what gates judge by: runs, signatures, TrainingRuns, objectives, approvals. Only of what is not judged yet.
+"""Read what gates judge by (runs, signatures, TrainingRuns, objectives, approvals; only of what is not judged yet) and the record in S3.
 
 Verdicts do not belong here (`gates`).
 """
@@ -7,24 +7,27 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 
+from modelyard.api import record
 from modelyard.api.gates import GATES, Gate
+from modelyard.api.history import RecordedEntry
 from modelyard.api.mlmodel import MLMODEL_LIMIT, Signature, read_signature
 from modelyard.api.model_approval import ModelApproval
 from modelyard.api.registered_model import RegisteredModel, VersionStatus
 from modelyard.api.text import Words
 from modelyard.api.training_run import ObjectiveStatus, TrainingRun
-from modelyard.errors import Forbidden, Invalid
+from modelyard.errors import Forbidden, Invalid, ModelyardError
 from modelyard.kube.jobs import POD_COMES, of_kind, podless_since
-from modelyard.kube.names import CONNECTION_SECRET
+from modelyard.kube.names import CONNECTION_SECRET, UID_TAG
 from modelyard.plan import Manifest
-from modelyard.ports import Cluster, Tenant, TrackedRun
+from modelyard.ports import Cluster, Tenant, TrackedModel, TrackedRun
 from modelyard.registered_model.gates.judging import asks_people, open_again, open_gates
-from modelyard.registered_model.observation import Evidence
+from modelyard.registered_model.observation import Evidence, RecordSeen
+from modelyard.registered_model.record import chain
 from modelyard.registered_model.restored import stage_of
 from modelyard.registered_model.view import identity_of
 from modelyard.traffic import Answered, Traffic, Watched
 
-__all__ = ["answered", "creation_errors", "gather", "heard"]
+__all__ = ["answered", "creation_errors", "gather", "heard", "recorded"]
 
 _SHOWN = 100
 
@@ -157,3 +160,40 @@ async def _signature(version: VersionStatus, tenant: Tenant) -> Signature | str 
 def _training_run(version: VersionStatus, cluster: Cluster, model: RegisteredModel) -> TrainingRun | None:
     body = cluster.get("trainingruns", model.metadata.namespace, version.training_run) if version.training_run else None
     return TrainingRun.parse(body) if body is not None else None
+
+
+# --- the record of the history -----------------------------------------------------------------------
+async def recorded(model: RegisteredModel, tracked: TrackedModel | None, tenant: Tenant) -> RecordSeen:
+    """Read what the record's next step needs: at most one object.
+
+    A status that names no record was lost, or comes from an earlier release: what S3 has is listed. No
+    entry is made before the model is ours in MLflow, so a new object costs no request.
+
+    Raises:
+        ModelyardError: The newest entry could not be read. What goes wrong with one that is to be stored is a value.
+
+    """
+    place = f"s3://{tenant.reach.bucket}/{record.folder(tenant.reach.folder, model.metadata.uid)}"
+    if model.status.record is None:
+        if model.metadata.deletion_timestamp is not None:
+            return RecordSeen(place)
+        is_ours = tracked is not None and tracked.tags.get(UID_TAG) == model.metadata.uid
+        return RecordSeen(place, head=await _head(place, tenant) if is_ours else RecordedEntry(number=0))
+    links = chain(model)
+    if not links:
+        return RecordSeen(place)
+    try:
+        return RecordSeen(place, content=await tenant.store.read(place + record.name(links[0].number), record.LIMIT))
+    except ModelyardError as error:
+        return RecordSeen(place, error=error)
+
+
+async def _head(place: str, tenant: Tenant) -> RecordedEntry:
+    there = await tenant.store.usage(place)
+    if there is None or not there.objects:
+        return RecordedEntry(number=0)
+    last = max((record.number_in(each.path) or 0 for each in await tenant.store.objects(place)), default=0)
+    content = await tenant.store.read(place + record.name(last), record.LIMIT) if last else None
+    if last and content is None:
+        raise Invalid("S3", "read object", place + record.name(last), "it is listed and not there")
+    return RecordedEntry(number=last, digest=record.digest_of(content) if content is not None else None)

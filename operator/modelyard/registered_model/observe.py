@@ -20,10 +20,9 @@ from modelyard.kube.pod_words import cleaned
 from modelyard.plan import Manifest
 from modelyard.ports import Ports, Tenant, TrackedModel, TrackedVersion
 from modelyard.registered_model.declarations import declarations
-from modelyard.registered_model.evidence import answered, creation_errors, gather, heard
+from modelyard.registered_model.evidence import answered, creation_errors, gather, heard, recorded
 from modelyard.registered_model.neighbours import neighbours
 from modelyard.registered_model.observation import Artifacts, Observation, Source
-from modelyard.registered_model.recorded import look
 from modelyard.registered_model.sources import resolve
 from modelyard.registered_model.versions import tracked_by_name
 
@@ -84,7 +83,7 @@ async def _external(model: RegisteredModel, found: Observation, tenant: Tenant, 
     name = mlflow_model_name(model.metadata.namespace, model.metadata.name)
     tracked = await tenant.tracking.model(name)
     found = replace(found, model=tracked, tracking_url=tenant.tracking_url, pods_secret=tenant.pods_secret)
-    found = replace(found, record=await look(model, tracked, tenant))
+    found = replace(found, record=await recorded(model, tracked, tenant))
     if tracked is None or not _is_ours(model, tracked) or model.metadata.deletion_timestamp is not None:
         return found
     versions = await tenant.tracking.versions(name)
