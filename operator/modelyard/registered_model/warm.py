@@ -19,7 +19,7 @@ def until(view: StageView) -> datetime | None:
 def kept(view: StageView) -> ServedVersion | None:
     """Return what the effective version displaced, while it keeps its pods."""
     end = until(view)
-    if not view.is_served or view.spec is None or view.spec.version is None:
+    if not view.is_served or view.is_cleared:
         return None
     if view.back is not None:
         return view.back
