@@ -54,13 +54,14 @@ class Synced:
         words = ("apply", "--server-side", "--force-conflicts", f"--field-manager={manager}", "--validate=strict", "--filename", "-")
         kubectl(*words, kubeconfig=self.server.kubeconfig, stdin=text(manifests))
 
-    def operate(self) -> None:
-        """Does to every object of ours what the operator does: a finalizer, and a status that says that all is well."""
+    def operate(self, **said: str) -> None:
+        """Does to every object of ours what the operator does: a finalizer, and a status of a reason, or one that says that all is well."""
+        done = DONE | said
         operator = self.admin.as_user(OPERATOR)
         for path, each in self.applied.items():
             if each["kind"] not in DONE:
                 continue
-            status = next(one["status"] for one in states() if one["kind"] == each["kind"] and stand(one)[1] == DONE[each["kind"]])
+            status = next(one["status"] for one in states() if one["kind"] == each["kind"] and stand(one)[1] == done[each["kind"]])
             assert operator.merge(path, {"metadata": {"finalizers": [FINALIZER]}}).code == 200
             answer = operator.merge(f"{path}/status", {"status": status})
             assert answer.code == 200, answer.message

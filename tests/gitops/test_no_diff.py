@@ -87,6 +87,17 @@ def test_a_change_in_git_is_found_in_every_way(synced: Synced, schema: dict[str,
         synced.diff(changed)
 
 
+def test_a_version_that_was_rolled_back_by_itself_leaves_nothing_to_sync(synced: Synced, schema: dict[str, Any]):
+    """Its health is Degraded (`test_health`), and the spec is Git's: there is no loop."""
+    wanted = objects(FRAUD)
+    synced.server_side(wanted)
+    synced.operate(RegisteredModel="RolledBack")
+    model = next(each for each in wanted if each["kind"] == "RegisteredModel")
+    assert synced.live(model)["status"]["stages"]["production"]["blocked"]["reason"] == "RolledBack"
+    assert out_of_sync(compared(synced, wanted, schema)) == []
+    synced.diff(wanted)
+
+
 def test_what_somebody_changes_by_hand_is_found_too(synced: Synced, schema: dict[str, Any]):
     wanted = objects(FRAUD)
     synced.server_side(wanted)

@@ -121,6 +121,11 @@ class StageView:
         return overrides.desired(self.spec, self.status, self.now, self.asked)
 
     @property
+    def is_cleared(self) -> bool:
+        """Whether the stage is to have no version."""
+        return self._written is None
+
+    @property
     def override(self) -> OverrideStatus | None:
         """The override that is in force."""
         return overrides.in_force(self.spec, self.status, self.now)
@@ -291,7 +296,7 @@ class StageView:
     def back(self) -> ServedVersion | None:
         """What the stage goes back to by itself, whatever the spec asks for; None: it does not go back."""
         found, candidate = self.can_return, self.status.candidate
-        if self.rolled_back is None or found is None or self.override is not None or self._written is None:
+        if self.rolled_back is None or found is None or self.override is not None or self.is_cleared:
             return None
         runs = candidate is not None and candidate != found and self.routed == candidate.runtime.identity
         return None if runs else found

@@ -22,7 +22,7 @@ def until(view: StageView) -> datetime | None:
 
 def kept(view: StageView) -> tuple[ServedVersion, ...]:
     """Return what keeps its pods."""
-    if view.effective is None or view.desired is None or not view.is_served:
+    if view.effective is None or view.is_cleared or not view.is_served:
         return ()  # a stage that is cleared has no pods
     previous, ends, watched = view.status.previous, view.window_end, view.watched_until
     inside = previous.served if previous is not None and ends is not None and ends > view.now else None

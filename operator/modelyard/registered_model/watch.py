@@ -105,7 +105,7 @@ def trouble(view: StageView) -> Blocker | None:
 # --- what is judged ------------------------------------------------------------------------------
 def _is_on(view: StageView) -> bool:
     end = view.watched_until
-    return end is not None and view.now < end and view.is_served and view.asked is not None
+    return end is not None and view.now < end and view.is_served and not view.is_cleared
 
 
 def _why(view: StageView) -> str | None:
