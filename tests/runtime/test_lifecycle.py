@@ -188,7 +188,7 @@ def test_xgboost_is_loaded_by_ourselves_where_mlflow_answers(models, tmp_path):
     assert all(isinstance(margin, float) for margin in margins)
 
 
-@pytest.mark.parametrize("name", ["MODELYARD_WORKERS", "MODELYARD_DRAIN_SECONDS", "MODELYARD_MAX_REQUEST_BYTES"])
+@pytest.mark.parametrize("name", ["MODELYARD_WORKERS", "MODELYARD_DRAIN_SECONDS", "MODELYARD_MAX_REQUEST_BYTES", "MODELYARD_QUICK"])
 def test_configuration_that_makes_no_sense_is_named(models, tmp_path, name):
     ended = serve(tmp_path, models / "classifier", **{name: "many"})
     assert (ended.code, ended.said["reason"]) == (67, "InvalidConfiguration")

@@ -1,27 +1,43 @@
-"""1,200 requests of all protocols, good and bad: one after the other, and many at once, get the same answers in the same order."""
+"""1,200 requests of all protocols, good and bad: many at once, pipelined and on the quick way they are answered as one by one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
+from pathlib import Path
 
 import pytest
 
-from tests.runtime.mixture import answers, requests
-from tests.runtime.programs import Server
+from tests.runtime.mixture import Got, answers, requests
+from tests.runtime.programs import Server, serving
 
 COUNT = 1200
+WAYS = [(connections, pipelined) for connections in (1, 16, 64) for pipelined in (1, 5)]
 wires = cache(requests)
 
 
-@pytest.mark.parametrize(("connections", "pipelined"), [(1, 1), (16, 1), (16, 5), (64, 1)])
-def test_what_is_asked_together_is_answered_as_if_alone(served: Callable[[str], Server], alone: list, connections: int, pipelined: int):
-    found = answers(served("classifier").port, wires(COUNT), connections, pipelined)
-    wrong = [(wires(COUNT)[at], one, other) for at, (one, other) in enumerate(zip(alone, found, strict=True)) if one != other]
-    assert not wrong, wrong[0]
+@pytest.fixture(scope="module")
+def plain(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server whose requests all go uvicorn's way."""
+    with serving(tmp_path_factory.mktemp("plain"), models / "classifier", {"MODELYARD_QUICK": "false"}) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
-def alone(served: Callable[[str], Server]) -> list:
-    """What a server answers that is asked one thing at a time."""
-    found = answers(served("classifier").port, wires(COUNT), 1, 1)
+def alone(plain: Server) -> list[Got]:
+    """What it answers when it is asked one thing at a time, which leaves nothing to join."""
+    found = answers(plain.port, wires(COUNT), 1, 1)
     assert len({status for status, *_ in found}) > 4
     return found
+
+
+def differences(alone: list[Got], found: list[Got]) -> list[tuple[bytes, Got, Got]]:
+    return [(wires(COUNT)[at], one, other) for at, (one, other) in enumerate(zip(alone, found, strict=True)) if one != other]
+
+
+@pytest.mark.parametrize(("connections", "pipelined"), WAYS)
+def test_the_quick_way_answers_as_the_plain_one(served: Callable[[str], Server], alone: list[Got], connections: int, pipelined: int):
+    found = answers(served("classifier").port, wires(COUNT), connections, pipelined)
+    assert not differences(alone, found)
+
+
+def test_predicting_together_answers_as_predicting_alone(plain: Server, alone: list[Got]):
+    assert not differences(alone, answers(plain.port, wires(COUNT), 16, 5))

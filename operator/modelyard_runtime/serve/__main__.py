@@ -19,6 +19,8 @@ __all__ = ["main"]
 
 _DRAIN = 5
 _HEADERS, _TIMEOUT = 10, 60
+_QUICK = "MODELYARD_QUICK"
+"""Whether small requests go the way of `quick`: true, as it is without it, or false."""
 
 
 def main() -> int:
@@ -52,7 +54,7 @@ def _serve(options: argparse.Namespace, handed: workers.Handed | None, allowed: 
     headers = [(wire.VERSION_HEADER, options.version), (wire.MODEL_HEADER, qualified)]
     if options.runtime:
         headers.append((wire.RUNTIME_HEADER, options.runtime))
-    server = Server(app, headers, Drain(least=least, most=least + 7, end=least + 19))
+    server = Server(app, headers, Drain(least=least, most=least + 7, end=least + 19), quick=_flag(_QUICK))
 
     def load() -> Predictor:
         from modelyard_runtime.serve import loading  # noqa: PLC0415 - in the loading thread: the process is live meanwhile
@@ -93,6 +95,14 @@ def _number(name: str, default: int) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise Failure(PodReason.INVALID_CONFIGURATION, f"{name} is {text!r}, not a positive whole number")
     return int(text)
+
+
+def _flag(name: str) -> bool:
+    """Read a switch that is on unless the environment turns it off."""
+    text = os.environ.get(name) or "true"
+    if text not in {"true", "false"}:
+        raise Failure(PodReason.INVALID_CONFIGURATION, f"{name} is {text!r}, not true or false")
+    return text == "true"
 
 
 if __name__ == "__main__":

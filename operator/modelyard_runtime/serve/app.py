@@ -5,10 +5,10 @@ Protocols' bodies belong to `v1`, `v2` and `invocations`; sockets and signals to
 
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version as installed
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
@@ -27,14 +27,22 @@ from modelyard_runtime.serve.values import Refused
 if TYPE_CHECKING:
     from modelyard_runtime.serve.deadlines import BoundedProtocol
 
-__all__ = ["App", "Identity"]
+__all__ = ["QUICK_BYTES", "App", "Identity", "Work", "asked_with", "failed"]
 
 Look = Callable[[], Answer]
-Work = Callable[[Predictor, Request], Asked]
 
 METRICS_PATH = "/metrics"
-_QUICK_BYTES = 65_536  # a request of this size takes a native model about half a millisecond
+QUICK_BYTES = 65_536
+"""A request of this size takes a native model about half a millisecond."""
 _HEADERS = frozenset({b"content-type", b"content-encoding", binary.HEADER})
+
+
+class Work(NamedTuple):
+    """What POST does at a path."""
+
+    protocol: str
+    """As which its requests are counted."""
+    begin: Callable[[Predictor, Request], Asked]
 
 
 @dataclass(frozen=True)
@@ -71,10 +79,12 @@ class App:
         self.metrics_port = 0
         """The port on which metrics are asked for, and nothing else."""
         self._identity = identity
-        self._reception = Reception(limits)
-        self._turn = Turn()
+        self.reception = Reception(limits)
+        self.turn = Turn()
         self._looks = self._gets()
         self._works = self._posts()
+        self.paths = {path.encode(): work for path, work in self._works.items()}
+        """What POST does, by the path as it comes over the wire."""
 
     @property
     def ready(self) -> bool:
@@ -104,15 +114,15 @@ class App:
             looks[f"{path}/ready"] = self._ready({"name": identity.name, "ready": True})
         return looks
 
-    def _posts(self) -> dict[str, tuple[str, Work]]:
-        """Return what POST does, by path, and under which protocol it counts."""
+    def _posts(self) -> dict[str, Work]:
+        """Return what POST does, by path."""
         name, version = self._identity.name, self._identity.version
-        works: dict[str, tuple[str, Work]] = {
-            "/invocations": ("mlflow", lambda model, request: model.invocations(request.body, request.content_type)),
-            f"/v1/models/{name}:predict": ("v1", lambda model, request: v1.predict(model, request.body)),
+        works = {
+            "/invocations": Work("mlflow", lambda model, request: model.invocations(request.body, request.content_type)),
+            f"/v1/models/{name}:predict": Work("v1", lambda model, request: v1.predict(model, request.body)),
         }
         for path in self._versions():
-            works[f"{path}/infer"] = ("v2", lambda model, request: v2.infer(model, name, version, request))
+            works[f"{path}/infer"] = Work("v2", lambda model, request: v2.infer(model, name, version, request))
         return works
 
     def _versions(self) -> tuple[str, str]:
@@ -124,22 +134,22 @@ class App:
         """Answer one request."""
         if scope["type"] != "http":
             raise RuntimeError(f"{scope['type']} is not spoken here")
-        path, method, held = scope["path"], scope["method"], self._reception.held()
+        path, method, held = scope["path"], scope["method"], self.reception.held()
         if scope["server"][1] == self.metrics_port:
             answer = self._figures() if path == METRICS_PATH else Answer(v1.refusal(f"only {METRICS_PATH} is at this port", 404), 404)
         elif method == "POST" and (known := self._works.get(path)):
             self.last_request = start = time.monotonic()
-            protocol, work = known
-            answer = await self._work(protocol, work, scope, receive, held)
-            self.metrics.answered(protocol, answer.status, time.monotonic() - start, answer.rows)
+            answer = await self._work(known, scope, receive, held)
+            self.metrics.answered(known.protocol, answer.status, time.monotonic() - start, answer.rows)
         elif method in {"GET", "HEAD"} and (look := self._looks.get(path)):
             answer = look()
         else:
             answer = self._unknown(path)
-        await send({"type": "http.response.start", "status": answer.status, "headers": self._headers(answer)})
-        await self._reception.send(b"" if method == "HEAD" else answer.body, scope, send, held)
+        await send({"type": "http.response.start", "status": answer.status, "headers": self.headers(answer)})
+        await self.reception.send(b"" if method == "HEAD" else answer.body, scope, send, held)
 
-    def _headers(self, answer: Answer) -> list[tuple[bytes, bytes]]:
+    def headers(self, answer: Answer) -> list[tuple[bytes, bytes]]:
+        """Return the headers of an answer, besides those that all have."""
         found = [(b"content-type", answer.content_type), (b"content-length", str(len(answer.body)).encode())]
         if self.draining:
             found.append((b"connection", b"close"))  # the next request opens another connection, to another pod
@@ -149,36 +159,26 @@ class App:
             found.append((binary.HEADER, str(answer.head).encode()))
         return found
 
-    async def _work(self, protocol: str, work: Work, scope: Message, receive: Receive, held: Held) -> Answer:
+    async def _work(self, work: Work, scope: Message, receive: Receive, held: Held) -> Answer:
         """Read the body and predict; whatever happens is an answer in the protocol's own words."""
-        refusal = invocations.refusal if protocol == "mlflow" else v1.refusal
         try:
-            body = await self._reception.body(scope, receive, held)
+            body = await self.reception.body(scope, receive, held)
             if (model := self.model) is None:
                 raise Refused("the model is being loaded", 503)
-            given = {name: value.decode("latin-1") for name, value in scope["headers"] if name in _HEADERS}
-            request = Request(body)
-            if protocol == "mlflow":
-                request = Request(body, given.get(b"content-type", ""))
-            elif protocol == "v2":
-                request = Request(body, head=given.get(binary.HEADER))
-            compressed = given.get(b"content-encoding", "").strip().lower().replace("identity", "")
-            if model.quick and len(body) <= _QUICK_BYTES and not intake.is_slow(model, request, compressed):
-                answer = await self._together(work(model, request), model)
+            request, compressed = asked_with(work.protocol, scope["headers"], body)
+            if model.quick and len(body) <= QUICK_BYTES and not intake.is_slow(model, request, compressed):
+                answer = await self._together(work.begin(model, request), model)
             else:
-                answer = await self._reception.slowly(work, model, request, compressed)
+                answer = await self.reception.slowly(work.begin, model, request, compressed)
             held.exchange(len(answer.body))
-        except Refused as error:
-            return Answer(refusal(error.message, error.status), error.status)
         except Exception as error:  # noqa: BLE001 - a model may raise anything, and the next request may be well
-            traceback.print_exc()
-            return Answer(refusal(f"the model failed: {one_line(error)}", 500), 500)
+            return failed(work.protocol, error)
         return answer
 
     async def _together(self, asked: Asked, model: Predictor) -> Answer:
         """Answer a small request of a quick model, predicted with whatever else has arrived by now."""
         try:
-            asked.send(await self._turn.predicted(model, next(asked)))
+            asked.send(await self.turn.predicted(model, next(asked)))
         except StopIteration as done:
             return done.value  # type: ignore[no-any-return] # the generator's
         raise RuntimeError("a request asks once")
@@ -218,3 +218,21 @@ class App:
     def _figures(self) -> Answer:
         page, kind = self.metrics.page()
         return Answer(page, content_type=kind)
+
+
+def asked_with(protocol: str, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> tuple[Request, str]:
+    """Return a request with those of its headers that its protocol heeds, and how its body is compressed."""
+    given = {name: value.decode("latin-1") for name, value in headers if name in _HEADERS}
+    compressed = given.get(b"content-encoding", "").strip().lower().replace("identity", "")
+    if protocol == "mlflow":
+        return Request(body, given.get(b"content-type", "")), compressed
+    return Request(body, head=given.get(binary.HEADER) if protocol == "v2" else None), compressed
+
+
+def failed(protocol: str, error: Exception) -> Answer:
+    """Return an error in a protocol's own words; one that is no refusal is the model's, and printed."""
+    refusal = invocations.refusal if protocol == "mlflow" else v1.refusal
+    if isinstance(error, Refused):
+        return Answer(refusal(error.message, error.status), error.status)
+    traceback.print_exception(error)
+    return Answer(refusal(f"the model failed: {one_line(error)}", 500), 500)

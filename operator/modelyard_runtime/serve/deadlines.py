@@ -97,7 +97,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """Begin with the headers."""
-        if len(self.pipeline) >= _PIPELINED:
+        if self._queued >= _PIPELINED:
             raise RuntimeError("the parser has to stop: what one read holds may be thousands of requests")
         self._request += 1
         self._phase = _Phase.HEADERS
@@ -106,7 +106,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no request; behind one that is being answered it would be taken for its answer, so only close."""
-        begun = self._answering and (self._phase is not _Phase.BODY or self.cycle.response_started)
+        begun = self._answering and (self._phase is not _Phase.BODY or self._begun)
         if self.pipeline or begun:
             self.transport.abort()
         else:
@@ -114,8 +114,11 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Go on with the body."""
-        self._phase, self._content = _Phase.BODY, 0
+        self._begin_body()
         super().on_headers_complete()
+
+    def _begin_body(self) -> None:
+        self._phase, self._content = _Phase.BODY, 0
 
     def on_body(self, body: bytes) -> None:
         """Count the content."""
@@ -124,11 +127,14 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Wait for the next."""
+        self._end_body()
+        super().on_message_complete()
+
+    def _end_body(self) -> None:
         self._phase = _Phase.NONE
         connections = self._application.connections
         if connections.pop(self, True) is None:
             connections[self] = None  # the last to be closed when there are too many
-        super().on_message_complete()
 
     def _judge(self) -> None:
         most = self._application.limits.header_bytes
@@ -169,7 +175,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _refuse(self, status: int, message: str) -> None:
         """Answer what is no whole request, and close; in the middle of an answer only close."""
-        if self.cycle is None or self.cycle.response_complete:
+        if not self._answering:
             headers = [*self.server_state.default_headers, (b"content-type", b"text/plain; charset=utf-8")]
             headers += [(b"content-length", b"%d" % len(message)), (b"connection", b"close")]
             lines = [STATUS_LINE[status], *(b"%b: %b\r\n" % pair for pair in headers), b"\r\n"]
@@ -182,6 +188,16 @@ class BoundedProtocol(HttpToolsProtocol):
     @property
     def _answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
+
+    @property
+    def _begun(self) -> bool:
+        """True if an answer has begun, or is to be sent, before that to the request whose body is read."""
+        return self.cycle is not None and self.cycle.response_started
+
+    @property
+    def _queued(self) -> int:
+        """How many requests wait for the answer to the one before."""
+        return len(self.pipeline)
 
     @property
     def _application(self) -> "App":

@@ -16,7 +16,7 @@ from modelyard_runtime.serve.limits import Limits
 from modelyard_runtime.serve.predictor import Answer, Asked, Predictor, Request, answered
 from modelyard_runtime.serve.values import Refused
 
-__all__ = ["Message", "Receive", "Reception", "Send"]
+__all__ = ["PIECE", "Message", "Receive", "Reception", "Send"]
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -24,7 +24,8 @@ Send = Callable[[Message], Awaitable[None]]
 T = TypeVar("T")
 
 _THREADS = 4
-_PIECE = 65_536  # bytes of an answer that are handed to a client before it has read the last ones
+PIECE = 65_536
+"""Bytes of an answer that are handed to a client before it has read the last ones."""
 
 
 class Reception:
@@ -105,13 +106,13 @@ class Reception:
     async def send(self, body: bytes, scope: Message, send: Send, held: Held) -> None:
         """Send an answer's body, no faster than the client reads it, and drop a client that does not."""
         try:
-            if len(body) <= _PIECE:
+            if len(body) <= PIECE:
                 await send({"type": "http.response.body", "body": body})
                 return
             async with asyncio.timeout(self._limits.timeout):
-                for start in range(0, len(body), _PIECE):
-                    more = start + _PIECE < len(body)
-                    piece = body[start : start + _PIECE]
+                for start in range(0, len(body), PIECE):
+                    more = start + PIECE < len(body)
+                    piece = body[start : start + PIECE]
                     await send({"type": "http.response.body", "body": piece, "more_body": more})
         except TimeoutError:
             scope[ABORT]()

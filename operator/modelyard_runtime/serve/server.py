@@ -19,6 +19,7 @@ from modelyard_runtime.serve.app import App
 from modelyard_runtime.serve.artifact import load_failed
 from modelyard_runtime.serve.deadlines import BoundedProtocol
 from modelyard_runtime.serve.predictor import Predictor
+from modelyard_runtime.serve.quick import QuickProtocol
 
 __all__ = ["Drain", "Server", "bind"]
 
@@ -53,13 +54,22 @@ def bind(port: int) -> socket.socket:
 class Server(uvicorn.Server):
     """uvicorn's server, with a start and an end of our own."""
 
-    def __init__(self, app: App, headers: list[tuple[str, str]], drain: Drain) -> None:
-        """Configure uvicorn. `headers` go with every answer, uvicorn's own included."""
+    def __init__(self, app: App, headers: list[tuple[str, str]], drain: Drain, *, quick: bool = True) -> None:
+        """Configure uvicorn.
+
+        Args:
+            app: The application.
+            headers: They go with every answer, uvicorn's own included.
+            drain: How it ends.
+            quick: Small requests go the way of `quick`.
+
+        """
         super().__init__(
             uvicorn.Config(
                 app,
                 loop="uvloop",
-                http=BoundedProtocol,
+                http=QuickProtocol if quick else BoundedProtocol,
+                proxy_headers=False,
                 ws="none",
                 lifespan="off",
                 interface="asgi3",
