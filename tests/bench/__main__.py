@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import document, download, hostile, reconcile, rollout, serving, start, strangers, tracking, trouble
+from tests.bench import costs, document, download, hostile, reconcile, rollout, serving, start, strangers, tracking, trouble
 from tests.bench.build import programs
 from tests.bench.document import Measured
 from tests.bench.figures import Samples
@@ -30,6 +30,9 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--objects", type=int, default=OBJECTS, help=f"Experiments that are reconciled; {OBJECTS:,} by default")
     top.add_argument("--rounds", type=int, default=ROUNDS, help=f"runs of everything, in turns; {ROUNDS} by default")
     top.add_argument("--profile", type=Path, metavar="FOLDER", help="run our operators under cProfile, into this folder; write no document")
+    top.add_argument(
+        "--ranges", action="store_true", help="keep the ranges of what a prediction costs (tests/bench/costs.json) from this run"
+    )
     top.add_argument("--dry-run", action="store_true", help="write no document")
     return top
 
@@ -65,7 +68,9 @@ class Bench:
         return rollout.measure(self.options.rounds, self.console)
 
     def serving(self) -> Samples:
-        return serving.measure(self.options.rounds, self.console)
+        samples = serving.measure(self.options.rounds, self.console)
+        costs.measure(self.options.rounds, self.console, samples)
+        return samples
 
     def hostile(self) -> Samples:
         return hostile.measure(self.options.rounds, self.console)
@@ -110,6 +115,8 @@ class Bench:
         self.console.say(f"{name}: done\n\n{text}\n")
         title = f"{name} {self.options.objects}" if name == "reconcile" else name
         self.keep(title, samples)
+        if name == "serving":
+            self.compare(samples)
         path = self.settings.root / "docs" / "benchmarks.md"
         if self.quiet:
             return
@@ -117,6 +124,13 @@ class Bench:
             self.console.say(f"written: docs/benchmarks.md, {title}")
         else:
             self.console.say(f"not written: docs/benchmarks.md has no place for {title}")
+
+    def compare(self, samples: Samples) -> None:
+        """Hold what a prediction costs to the ranges of earlier runs, or keep the ranges of this one."""
+        if self.options.ranges:
+            costs.keep_ranges(samples)
+        elif worse := costs.worse(samples):
+            raise RuntimeError("predictions cost more than they did:\n" + "\n".join(worse))
 
     def keep(self, title: str, samples: Samples) -> None:
         """Keep every run's figures in the cache, for whoever wants to see the spread."""

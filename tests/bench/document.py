@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bench import download, rollout, serving, start, tracking, trouble
+from tests.bench import costs, download, rollout, serving, start, tracking, trouble
 from tests.bench.figures import Samples, number, ratio, table
 from tests.bench.machine import described, load_average, now
 from tests.bench.subjects import CONTROLLER_RUNTIME, ENGINE, EXPERIMENT
@@ -141,7 +141,7 @@ def serving_table(samples: Samples, measured: Measured) -> str:
         name = f"{server.name} {serving.COLD}"
         cold.append([server.name, number(samples.median(name, "cold")), number(samples.median(name, "resident"))])
     second = table(["", "start to the first prediction, s", "memory after the load, MB"], cold)
-    return f"{measured.line(samples.rounds)}\n\n{table(head, rows)}\n\n{second}"
+    return f"{measured.line(samples.rounds)}\n\n{table(head, rows)}\n\n{second}\n\n{costs.costs_table(samples)}"
 
 
 def hostile_table(samples: Samples, measured: Measured) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-__all__ = ["Usage", "described", "load_average", "now", "usage"]
+__all__ = ["Usage", "described", "load_average", "nanoseconds", "now", "usage"]
 
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -39,6 +39,18 @@ def usage(pid: int) -> Usage:
         cpu += sum(int(field) for field in fields[11:15]) / TICKS  # own and waited-for children's, in user and in kernel mode
         resident += next((int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmRSS:")), 0)
     return Usage(cpu, resident)
+
+
+def nanoseconds(pid: int) -> int:
+    """Read how long the threads of a process tree that live have run: `usage` knows it in hundredths of a second only."""
+    found = 0
+    for each in tree(pid):
+        for task in Path(f"/proc/{each}/task").glob("*/schedstat"):
+            try:
+                found += int(task.read_text().split()[0])
+            except OSError:
+                continue
+    return found
 
 
 def tree(pid: int) -> list[int]:

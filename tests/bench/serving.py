@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import statistics
+import struct
 import subprocess
 import sys
 import tempfile
@@ -28,7 +29,7 @@ from tests.cluster.settings import Settings
 from tests.demo.registry import FEATURES, rows
 from tests.servers import free_port
 
-__all__ = ["CELLS", "COLD", "ROWS", "SERVERS", "measure", "prepare"]
+__all__ = ["CELLS", "COLD", "ROWS", "SERVERS", "binary_body", "measure", "prepare"]
 
 ROWS = (1, 100)
 WARM_SECONDS = 0.7
@@ -46,12 +47,14 @@ class Server:
         name: As the tables call it, with its version.
         command: `{model}` and `{port}` are filled in.
         paths: Where it answers.
+        tree: The files that it runs from; None: this checkout's.
 
     """
 
     name: str
     command: tuple[str, ...]
     paths: tuple[str, ...]
+    tree: Path | None = None
 
 
 SERVERS = (
@@ -95,23 +98,30 @@ def body(path: str, count: int) -> bytes:
     return json.dumps(told).encode()
 
 
+def binary_body(count: int) -> tuple[bytes, bytes]:
+    """So many rows as a binary tensor of V2: the JSON, and the bytes behind it."""
+    tail = b"".join(struct.pack(f"<{len(row)}d", *row) for row in rows(count))
+    tensor = {"name": "rows", "datatype": "FP64", "shape": [count, len(FEATURES)], "parameters": {"binary_data_size": len(tail)}}
+    return json.dumps({"inputs": [tensor], "parameters": {"binary_data_output": True}}).encode(), tail
+
+
 def predictions(path: str, answer: bytes) -> list[Any]:
     """What an answer predicts."""
     said = json.loads(answer.partition(b"\r\n\r\n")[2])
     return list(said["outputs"][0]["data"] if path == V2 else said["predictions"])
 
 
-def prepare(console: Console) -> Path:
-    """The folder of the model, which is trained once for a cache and for each version of what trains it."""
+def prepare(console: Console, *, deep: bool = False) -> Path:
+    """The folder of the model, which is trained once for a cache and for each version of what trains it; deep: of 1,000 trees."""
     source = Path(__file__).with_name("model.py").read_text()
     versions = [version(name) for name in ("mlflow", "xgboost-cpu", "scikit-learn", "pandas")]
     key = hashlib.sha256("\n".join([source, sys.version, *versions]).encode()).hexdigest()[:16]
-    folder = Settings.read().cache / "bench" / "models" / key
+    folder = Settings.read().cache / "bench" / "models" / (f"{key}-deep" if deep else key)
     if not folder.exists():
         console.say("serving: training the model")
         with tempfile.TemporaryDirectory() as made:
             model = Path(made) / "model"
-            words = [sys.executable, "-W", "ignore", "-m", "tests.bench.model", str(model)]
+            words = [sys.executable, "-W", "ignore", "-m", "tests.bench.model", str(model), *(["deep"] if deep else [])]
             done = subprocess.run(words, env=environment(Path(made)), cwd=root(), capture_output=True, text=True, check=False)
             if done.returncode:
                 raise RuntimeError(f"the model cannot be trained:\n{done.stderr[-3000:]}")
@@ -124,11 +134,12 @@ def root() -> Path:
     return Settings.read().root
 
 
-def environment(folder: Path) -> dict[str, str]:
+def environment(folder: Path, tree: Path | None = None) -> dict[str, str]:
     """What a server has: our packages, a home of its own, nothing of this machine's MLflow."""
+    tree = tree or root()
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "AWS_"))}
     return kept | {
-        "PYTHONPATH": f"{root() / 'operator'}{os.pathsep}{root()}",
+        "PYTHONPATH": f"{tree / 'operator'}{os.pathsep}{tree}",
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         "HOME": str(folder),
         "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -144,7 +155,9 @@ def running(server: Server, model: Path, folder: Path) -> Iterator[Running]:
     log = folder / f"{port}.log"
     begun = time.monotonic()
     with log.open("wb") as output:
-        process = subprocess.Popen(words, stdout=output, stderr=output, cwd=root(), env=environment(folder), process_group=0)
+        process = subprocess.Popen(
+            words, stdout=output, stderr=output, cwd=server.tree or root(), env=environment(folder, server.tree), process_group=0
+        )
     try:
         path = server.paths[0]
         while not asked(port, path, body(path, 1)):
