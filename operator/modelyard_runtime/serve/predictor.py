@@ -45,9 +45,11 @@ class Predictor(Protocol):
     platform: str
     """As V2's metadata has it."""
     quick: bool
-    """True: a small request takes well under a millisecond, less than handing it to a thread, and what `given` returns is
-    an array of rows, which may be predicted together with the rows of others: each has one prediction, and they do not matter
-    to one another."""
+    """True: a small request takes well under a millisecond, less than handing it to a thread.
+
+    What `given` returns is then an array of rows that may be predicted together with the rows of other
+    requests: each row has one prediction, which depends on no other row.
+    """
 
     @property
     def signature(self) -> Signature | None:
@@ -79,8 +81,11 @@ class Predictor(Protocol):
 
 
 Asked = Generator[Any, Any, Answer]
-"""A request that is being answered: it yields what is to be predicted, once at most, is sent the predictions, and returns
-the answer. Whoever drives it decides where, and with what else, that is predicted."""
+"""A request that is being answered.
+
+It yields what is to be predicted, once at most, is sent the predictions, and returns the answer. Its
+caller decides where, and together with what, that is predicted.
+"""
 
 
 def answered(asked: Asked, model: Predictor) -> Answer:

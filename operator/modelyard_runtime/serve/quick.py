@@ -1,8 +1,10 @@
-"""A shorter way for small requests of a quick model: answered where they are read, without uvicorn's scope, task and cycle.
+"""A shorter way for small requests of a quick model: answered where they are read.
 
-Only a request of which all is known goes this way: POST to a path that predicts, HTTP/1.1, kept alive, a body with a length that comes
-in the same read as its headers. Everything else, and what turns out to be something else, goes uvicorn's way: `deadlines` has its limits.
-MODELYARD_QUICK=false turns this module off. Like `deadlines` it rests on uvicorn's class; tests/runtime/test_mixture.py judges a newer one.
+It needs no scope, task and messages of ASGI. Only a request of which all is known goes this way:
+POST to a path that predicts, HTTP/1.1, kept alive, with a body whose length is said and that comes in
+the read that has its headers. Everything else, and what turns out to be something else, goes uvicorn's
+way, with the limits of `deadlines`. MODELYARD_QUICK=false turns this module off. Like `deadlines` it
+rests on uvicorn's class; tests/runtime/test_mixture.py judges a newer one.
 """
 
 import asyncio
@@ -43,7 +45,10 @@ class _Slot:
 
 
 class QuickProtocol(BoundedProtocol):
-    """uvicorn's protocol, bounded, with a shorter way. While slots wait, no cycle runs; while one does, there are no slots."""
+    """uvicorn's protocol, bounded, with a shorter way.
+
+    Slots and cycles exclude each other: while one waits, the other's requests do.
+    """
 
     _reading: _Slot | None = None
     """The request whose body is being read, if it goes the shorter way."""

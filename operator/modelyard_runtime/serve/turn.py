@@ -1,6 +1,6 @@
-"""Rows of the requests that arrive in one turn of the event loop, predicted together. Nobody waits for more to come.
+"""Rows of the requests that arrive in one turn of the event loop, predicted together.
 
-What a prediction costs whatever its rows are is paid once for all of them. What rows are belongs to the models.
+No request waits for more to come. What a prediction costs whatever its rows are is paid once.
 """
 
 import asyncio
