@@ -302,6 +302,12 @@ class StageStatus(Schema):
     ] = ()
 
     @property
+    def kept(self) -> PreviousVersion | None:
+        """The version displaced last while it keeps its pods: inside its window, or while what displaced it is watched."""
+        is_watched = self.watch is not None and self.watch.displaced is not None
+        return self.previous if is_watched or (self.previous is not None and self.previous.until_time is not None) else None
+
+    @property
     def effective(self) -> ServedVersion | None:
         """What is effective, if it is recorded whole."""
         if self.version is None or self.digest is None or self.runtime is None:
@@ -354,7 +360,6 @@ class RegisteredModelStatus(Status):
         """The versions that stages hold, are taking, or keep for a rollback, each with a stage that does."""
         found: dict[str, str] = {}
         for name, stage in self.stages.items():
-            warm = stage.previous if stage.previous is not None and stage.previous.until_time is not None else None
-            versions = (stage.version, *(each.version for each in (stage.candidate, warm) if each is not None))
+            versions = (stage.version, *(each.version for each in (stage.candidate, stage.kept) if each is not None))
             found |= {version: name for version in versions if version is not None}
         return found

@@ -358,7 +358,7 @@ def in_sync(model: RegisteredModel, owned: tuple[Manifest, ...]) -> bool:
         return False
     if any(stage.candidate is not None or stage.draining or stage.override or stage.watch for stage in status.stages.values()):
         return False
-    if any(stage.previous is not None and stage.previous.until_time for stage in status.stages.values()):
+    if any(stage.kept is not None for stage in status.stages.values()):
         return False  # it keeps pods until then
     if any(stage.verification is not None and stage.verification.is_open for stage in status.stages.values()):
         return False

@@ -38,14 +38,20 @@ KEEP_VERSIONS = [
         "rita admin gitops",
         says=says,
     )
-    for version, says in (("v1", UNTIL), ("v2", "production holds v2"), ("v3", "staging is taking v3"), ("v4", "staging holds v4"))
+    for version, says in (
+        ("v1", UNTIL),
+        ("v2", "production holds v2"),
+        ("v3", "staging is taking v3"),
+        ("v4", "staging holds v4"),
+        ("v5", "live keeps v5 for a rollback until 2030-01-01T00:00:00Z"),
+    )
 ] + [
     Row(
         "keep-versions",
         "all of them with their stages",
         merge(GUARDED, spec(versions=None, stages=None)),
         "rita admin",
-        says="of risk/guarded production holds v2, staging holds v4, staging is taking v3, production keeps v1",
+        says="staging is taking v3",  # the order of stages is CEL's
     ),
     Row(
         "promote|keep-versions",

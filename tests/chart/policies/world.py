@@ -193,8 +193,12 @@ THERE: list[Manifest] = [
     # What stages hold, are taking, or keep for a rollback; v4 was displaced long ago.
     model(
         "guarded",
-        versions={name: {"trainingRun": f"trained-{name}"} for name in ("v1", "v2", "v3", "v4")},
-        stages={"production": {"version": "v2", "rollback": {"window": "1h"}}, "staging": {"version": "v3"}},
+        versions={name: {"trainingRun": f"trained-{name}"} for name in ("v1", "v2", "v3", "v4")} | {"v5": {"runId": "r"}},
+        stages={
+            "production": {"version": "v2", "rollback": {"window": "1h"}},
+            "staging": {"version": "v3"},
+            "live": {"version": "v2", "rollback": {"automatic": {}}},
+        },
     ),
     model("cleared", versions={"v1": {"runId": "r"}}, stages={"production": {}}),
     model("automatic", stages={"production": {"autoPromote": {"from": "newest"}}, "idle": {}}),
@@ -256,8 +260,13 @@ EFFECTIVE = {"fraud": {"production": {"version": "v5"}}, "cleared": {"production
 GUARDED: Manifest = {
     "production": {"version": "v2", "previous": _served("v1") | {"untilTime": "2030-01-01T00:00:00Z"}},
     "staging": {"version": "v4", "candidate": _served("v3"), "previous": _served("v2")},
+    "live": {
+        "version": "v2",
+        "previous": _served("v5"),
+        "watch": {"sinceTime": "2029-12-31T23:45:00Z", "untilTime": "2030-01-01T00:00:00Z", "displaced": "0a0a0a0a"},
+    },
 }
-"""The status of stages: v2 is effective, v1 warm, v3 a candidate; what was displaced without a window is free."""
+"""The status of stages: v2 is effective, v1 and, by a watch, v5 warm, v3 a candidate; what was displaced without either is free."""
 
 
 class World:

@@ -2,7 +2,7 @@
 
 {{/*
 Variable `held`: what stages do with the versions in `gone`, in words, by the status in `stages`. A candidate is what gates, approvals and soaks
-speak of; `previous` has an end while it is kept for a rollback. Only the operator writes the status.
+speak of; `previous` has an end while it is kept for a rollback, or is what a watch goes back to. Only the operator writes the status.
 */}}
 {{- define "modelyard.policies.held" -}}
 - name: held
@@ -10,8 +10,10 @@ speak of; `previous` has an end while it is kept for a rollback. Only the operat
     variables.stages.filter(s, variables.stages[s].?version.orValue('') in variables.gone).map(s, s + ' holds ' + variables.stages[s].version)
     + variables.stages.filter(s, variables.stages[s].?candidate.?version.orValue('') in variables.gone)
     .map(s, s + ' is taking ' + variables.stages[s].candidate.version)
-    + variables.stages.filter(s, variables.stages[s].?previous.?untilTime.hasValue() && variables.stages[s].previous.version in variables.gone)
-    .map(s, s + ' keeps ' + variables.stages[s].previous.version + ' for a rollback until ' + string(variables.stages[s].previous.untilTime))
+    + variables.stages.filter(s, variables.stages[s].?previous.?version.orValue('') in variables.gone
+    && (variables.stages[s].previous.?untilTime.hasValue() || variables.stages[s].?watch.?displaced.hasValue()))
+    .map(s, s + ' keeps ' + variables.stages[s].previous.version + ' for a rollback until '
+    + string(variables.stages[s].previous.?untilTime.orValue(variables.stages[s].?watch.?untilTime.orValue(''))))
 {{- end -}}
 
 {{- define "modelyard.policies.keep-versions" -}}
