@@ -60,6 +60,7 @@ SAYS = {
         r"^v2 serves; Fail: quality: accuracy is 0\.\d+, below 1\.1$",
     ],
     "how-to/override.md": [r"^live: v1 -> v2 Overridden incident 4711$", r"^OverrideEnded: v2 serves$"],
+    "how-to/history.md": [r"^The history of risk/fraud is whole: \d+ entries in S3"],
     "how-to/ask.md": [
         r"modelyard-version: v1",
         r'"predictions": ?\[[01]\]',
