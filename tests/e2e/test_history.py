@@ -34,12 +34,12 @@ def test_a_history_that_was_tampered_with_is_found_and_the_next_entry_is_never_w
     assert found.returncode == 1, found.stdout + found.stderr
     assert [each["number"] for each in json.loads(found.stdout)["findings"]] == [1, 3, 3], "no entry, and beyond the status"
     tenant.patch("mlmodel", "fraud", {"spec": {"stages": {"production": {"version": "v1"}}}})
-    tenant.serves("v1")
     assert name(3) in tenant.says("RegisteredModel", "fraud", "RecordConflict")["message"]
     with tenant.s3() as s3:
         assert s3.get_object(Bucket=tenant.bucket, Key=place + name(3))["Body"].read() == b"{}"
         s3.delete_object(Bucket=tenant.bucket, Key=place + name(3))
     tenant.wait("the operator writes its own", lambda: stored(tenant, 3))
+    tenant.serves("v1")
     listed = says(tenant, "history", "fraud", "--all", "-o", "json")
     assert [(each["to"], each["outcome"]) for each in json.loads(listed.stdout)][1:] == [("v2", "Promoted"), ("v1", "RolledBack")]
 
