@@ -1,0 +1,38 @@
+"""Where a window, a watch, a plan, the record and autoPromote meet in one stage."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from modelyard.api.registered_model import RegisteredModel, Rejection, Stage
+from modelyard.registered_model.observation import Evidence
+from modelyard.registered_model.view import spec_hash
+from modelyard.traffic import Answered
+from tests.unit.builders import NOW
+from tests.unit.models import A, B, C, after, decided, record
+from tests.unit.test_registered_model_watch import pods, watching
+
+BAD = Evidence(answered={"production": Answered(50, 15)})
+
+
+def automatic(model: RegisteredModel) -> RegisteredModel:
+    """Return the model whose stage takes the newest version."""
+    stage = model.spec.stages["production"].model_copy(
+        update={"version": None, "auto_promote": Stage.model_validate({"autoPromote": {"from": "newest"}}).auto_promote}
+    )
+    return model.model_copy(update={"spec": model.spec.model_copy(update={"stages": {"production": stage}})})
+
+
+def test_a_breach_is_remembered_also_where_three_newer_versions_were_rejected():
+    kept = (A, B, C, record("vd", "4", "d"), record("ve", "5", "e"))
+    versions = tuple(each.model_copy(update={"registered_time": NOW - timedelta(days=9 - day)}) for day, each in enumerate(kept))
+    model = automatic(watching())
+    says = {"spec_hash": spec_hash(model.spec.stages["production"]), "attempt": 0, "reason": "GateFailed", "message": "x", "time": NOW}
+    rejected = tuple(Rejection(version=each.name, digest=str(each.digest), **says) for each in versions[2:])
+    stage = model.status.stages["production"].model_copy(update={"rejected": rejected})
+    model = model.model_copy(update={"status": model.status.model_copy(update={"stages": {"production": stage}, "versions": versions})})
+    breached = decided(model, *pods(model), versions=versions, evidence=BAD)
+    assert [each.version for each in breached.status.rejected] == ["vd", "ve", "vb"]
+    model = after(model, breached)
+    begun = decided(model, *pods(model), versions=versions, evidence=BAD)
+    assert (begun.status.desired, begun.status.candidate is not None and begun.status.candidate.version) == ("va", "va")
