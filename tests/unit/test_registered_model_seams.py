@@ -8,8 +8,9 @@ from modelyard.api.registered_model import RegisteredModel, Rejection, Stage
 from modelyard.registered_model.observation import Evidence
 from modelyard.registered_model.view import spec_hash
 from modelyard.traffic import Answered
-from tests.unit.builders import NOW
-from tests.unit.models import A, B, C, after, decided, record
+from tests.unit.builders import MINUTE, NOW
+from tests.unit.models import A, B, C, after, decided, does, record, served, stage_of
+from tests.unit.test_dry_run import dry
 from tests.unit.test_registered_model_watch import pods, watching
 
 BAD = Evidence(answered={"production": Answered(50, 15)})
@@ -36,3 +37,14 @@ def test_a_breach_is_remembered_also_where_three_newer_versions_were_rejected():
     model = after(model, breached)
     begun = decided(model, *pods(model), versions=versions, evidence=BAD)
     assert (begun.status.desired, begun.status.candidate is not None and begun.status.candidate.version) == ("va", "va")
+
+
+def test_a_clearing_that_dry_run_holds_leaves_what_is_warm_and_the_watch_as_they_are():
+    for model in (watching(version=None), stage_of(None, holds=B, since=MINUTE, previous=served(A), rollback={"window": "1h"})):
+        held = decided(dry(model), *pods(model))
+        assert (does(held), held.status.watch) == ([], model.status.stages["production"].watch)
+    model = dry(watching(version=None))
+    breached = decided(model, *pods(model), evidence=BAD)
+    assert [event.reason for event in breached.events] == ["RolledBack"]
+    begun = decided(after(model, breached), *pods(model), evidence=BAD)
+    assert begun.status.candidate == served(A)
