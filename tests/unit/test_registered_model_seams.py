@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
+
+import pytest
 
 from modelyard.api.registered_model import RegisteredModel, Rejection, Stage
 from modelyard.registered_model.observation import Evidence
 from modelyard.registered_model.view import spec_hash
 from modelyard.traffic import Answered
 from tests.unit.builders import MINUTE, NOW
-from tests.unit.models import A, B, C, after, decided, does, record, served, stage_of
-from tests.unit.test_dry_run import dry
+from tests.unit.models import A, B, C, after, decided, does, pods_of, record, served, stage_of
+from tests.unit.test_dry_run import begun, dry, planned
 from tests.unit.test_registered_model_watch import pods, watching
 
 BAD = Evidence(answered={"production": Answered(50, 15)})
@@ -48,3 +51,18 @@ def test_a_clearing_that_dry_run_holds_leaves_what_is_warm_and_the_watch_as_they
     assert [event.reason for event in breached.events] == ["RolledBack"]
     begun = decided(after(model, breached), *pods(model), evidence=BAD)
     assert begun.status.candidate == served(A)
+
+
+@pytest.mark.parametrize(
+    ("rollback", "more", "when"),
+    [
+        (None, {}, "15 s after the switch"),
+        ({"window": "1h"}, {}, "1h after the switch: they are kept for a rollback"),
+        ({"automatic": {"watchFor": "10m"}}, {}, "10m after the switch: they are kept while vb is watched"),
+        ({"window": "1h", "automatic": {"watchFor": "10m"}}, {}, "1h after the switch: they are kept for a rollback"),
+        ({"automatic": {"watchFor": "10m"}}, {"previous": served(B)}, "15 s after the switch"),  # a return is not watched
+    ],
+)
+def test_a_plan_says_how_long_what_is_displaced_keeps_its_pods(rollback: dict[str, Any] | None, more: dict[str, Any], when: str):
+    model = begun(**({"rollback": rollback} if rollback else {}), **more)
+    assert planned(model, *pods_of(model, A, routed=True))["drain"] == f"the pods of va are deleted {when}"

@@ -12,7 +12,7 @@ from modelyard.api.model_status import DOES, PLANNED
 from modelyard.api.registered_model import GateStatus, PlannedStep, RegisteredModel, ServedVersion, StageStatus, StepState
 from modelyard.kube.names import serving_name
 from modelyard.plan import DeleteAlias, SetAlias, SetTags, TransitionStage
-from modelyard.registered_model import dry_run, promotion, serving
+from modelyard.registered_model import dry_run, overrides, promotion, serving
 from modelyard.registered_model.gates.judging import asked_in, judge
 from modelyard.registered_model.held import with_held
 from modelyard.registered_model.history import entry
@@ -70,7 +70,7 @@ def _of_stage(view: StageView, seen: Observation, now: datetime) -> Iterator[tup
     yield from _serving(view, wanted)
     yield from _recording(view, wanted, seen, now)
     if stable is not None and view.is_served:
-        yield "drain", f"the pods of {_stable(view, stable)} are deleted {serving.DRAIN.seconds} s after the switch"
+        yield "drain", f"the pods of {_stable(view, stable)} are deleted {_drained(view, stable, wanted)}"
 
 
 def _asking(view: StageView, steps: dict[str, Step], now: datetime) -> Iterator[tuple[str, str]]:
@@ -116,6 +116,19 @@ def _recording(view: StageView, wanted: ServedVersion, seen: Observation, now: d
     yield "record", f"{wanted.version} is effective{before}; history: {entry(view, wanted, now).outcome}"
     if not view.is_refresh:
         yield "mlflow", _moved(view, wanted, seen, now)
+
+
+def _drained(view: StageView, stable: ServedVersion, wanted: ServedVersion) -> str:
+    """Say when what is displaced loses its pods: a window keeps them, and a watch of what comes."""
+    asked = view.spec.rollback if view.spec is not None else None
+    has_passed = not overrides.has_put(view.status) and not view.has_rejected(stable)
+    kept = asked.lasts if asked is not None and has_passed and stable.version != wanted.version else None
+    watched = asked.automatic if asked is not None and has_passed and not view.returns else None
+    if kept is not None and asked is not None and (watched is None or kept >= watched.lasts):
+        return f"{asked.window} after the switch: they are kept for a rollback"
+    if watched is not None:
+        return f"{watched.watch_for} after the switch: they are kept while {wanted.version} is watched"
+    return f"{serving.DRAIN.seconds} s after the switch"
 
 
 def _clearing(view: StageView, stable: ServedVersion, seen: Observation, now: datetime) -> Iterator[tuple[str, str]]:
