@@ -180,6 +180,27 @@ def test_a_change_that_the_history_has_no_place_for_is_not_carried_out():
     assert [entry.record for entry in world.model.status.history] == list(range(2, 52)), "a pending entry never leaves the status"
 
 
+@pytest.mark.parametrize("wants", ["cleared", "override ended"])
+def test_what_serves_is_healed_though_the_history_has_no_place(wants: str):
+    world = promoted("v1", "v2")
+    world.storing = False
+    if wants != "cleared":
+        world.edit(production={"override": {"version": "v1", "reason": "incident", "until": "2030-01-01T00:00:00Z"}})
+        world.settle()
+    known = world.model.status.record
+    assert known is not None
+    update = {"history": pending(52).status.history, "record": known.model_copy(update={"number": 52})}
+    world.model = world.model.model_copy(update={"status": world.model.status.model_copy(update=update)})
+    world.edit(production=None if wants == "cleared" else {"override": None})
+    world.settle()
+    kinds = ("Deployment", "Service")
+    for key in [key for key in world.children if key[0] in kinds]:
+        del world.children[key]
+    world.settle()
+    assert {key[0] for key in world.children} >= set(kinds)
+    assert world.model.status.stages["production"].version == ("v2" if wants == "cleared" else "v1")
+
+
 def test_promotions_that_are_under_way_have_their_places():
     assert record.is_full(pending(39).status.record, 1)
     assert not record.is_full(pending(39).status.record, 0)
