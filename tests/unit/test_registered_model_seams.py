@@ -66,3 +66,14 @@ def test_a_clearing_that_dry_run_holds_leaves_what_is_warm_and_the_watch_as_they
 def test_a_plan_says_how_long_what_is_displaced_keeps_its_pods(rollback: dict[str, Any] | None, more: dict[str, Any], when: str):
     model = begun(**({"rollback": rollback} if rollback else {}), **more)
     assert planned(model, *pods_of(model, A, routed=True))["drain"] == f"the pods of va are deleted {when}"
+
+
+def test_an_override_of_the_effective_version_ends_its_watch_and_nothing_goes_back_when_it_ends():
+    until = NOW + MINUTE
+    model = watching(override={"version": "vb", "reason": "incident", "until": until.isoformat()})
+    for _ in range(2):
+        model = after(model, decided(model, *pods(model), evidence=BAD))
+    assert model.status.stages["production"].watch is None
+    model = after(model, decided(model, *pods(model), evidence=BAD, now=until))  # OverrideEnded
+    rests = decided(model, *pods(model), evidence=BAD, now=until)
+    assert (rests.record, rests.status.version, rests.status.rejected) == (False, "vb", ())
