@@ -115,6 +115,17 @@ def test_a_status_that_was_lost_goes_on_where_its_record_ends():
     assert findings(world) == []
 
 
+def test_a_status_that_was_lost_with_its_model_in_mlflow_goes_on_where_its_record_ends_too():
+    world = promoted("v1", "v2")
+    world.model = world.model.model_copy(update={"status": RegisteredModelStatus()})
+    world.tracked, world.versions = None, {}
+    world.settle()
+    world.edit(production="v1")
+    world.settle()
+    assert len(world.records) == 3
+    assert findings(world) == []
+
+
 # --- what is not stored ---------------------------------------------------------------------------
 def test_an_s3_that_takes_nothing_stops_neither_serving_nor_mlflow_nor_the_status():
     world = promoted("v1", "v2", storing=False)

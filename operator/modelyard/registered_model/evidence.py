@@ -15,6 +15,7 @@ from modelyard.api.model_approval import ModelApproval
 from modelyard.api.registered_model import RegisteredModel, VersionStatus
 from modelyard.api.text import Words
 from modelyard.api.training_run import ObjectiveStatus, TrainingRun
+from modelyard.controller import FINALIZER
 from modelyard.errors import Forbidden, Invalid, ModelyardError
 from modelyard.kube.jobs import POD_COMES, of_kind, podless_since
 from modelyard.kube.names import CONNECTION_SECRET, UID_TAG
@@ -178,7 +179,9 @@ async def recorded(model: RegisteredModel, tracked: TrackedModel | None, tenant:
         if model.metadata.deletion_timestamp is not None:
             return RecordSeen(place)
         is_ours = tracked is not None and tracked.tags.get(UID_TAG) == model.metadata.uid
-        return RecordSeen(place, head=await _head(place, tenant) if is_ours else RecordedEntry(number=0))
+        # With the finalizer it was in MLflow once, and may have been lost there too.
+        was_ours = is_ours or FINALIZER in model.metadata.finalizers
+        return RecordSeen(place, head=await _head(place, tenant) if was_ours else RecordedEntry(number=0))
     links = chain(model)
     if not links:
         return RecordSeen(place)
