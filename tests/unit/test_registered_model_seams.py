@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from modelyard.api.registered_model import RegisteredModel, Rejection, Stage
+from modelyard.api.registered_model import OverrideStatus, RegisteredModel, Rejection, Stage
 from modelyard.registered_model.observation import Evidence
 from modelyard.registered_model.view import spec_hash
 from modelyard.traffic import Answered
@@ -77,3 +77,19 @@ def test_an_override_of_the_effective_version_ends_its_watch_and_nothing_goes_ba
     model = after(model, decided(model, *pods(model), evidence=BAD, now=until))  # OverrideEnded
     rests = decided(model, *pods(model), evidence=BAD, now=until)
     assert (rests.record, rests.status.version, rests.status.rejected) == (False, "vb", ())
+
+
+def test_a_plan_of_a_return_says_that_its_pods_are_there_already():
+    model = begun(previous=served(B), rollback={"window": "1h"}, since=MINUTE)
+    there = planned(model, *pods_of(model, A, routed=True), *pods_of(model, B))
+    assert there["start"] == "1 pod of vb, kept for a rollback and there already, next to 1 pod of va, which keep serving"
+
+
+def test_a_plan_does_not_promise_a_return_to_what_only_an_override_put_there():
+    model = begun()
+    put = OverrideStatus(version="va", digest=A.digest, since_time=NOW - MINUTE, until_time=NOW, ended=True)
+    stage = model.status.stages["production"].model_copy(update={"override": put})
+    model = model.model_copy(update={"status": model.status.model_copy(update={"stages": {"production": stage}})})
+    raised = model.spec.stages["production"].model_copy(update={"attempt": 1})
+    model = model.model_copy(update={"spec": model.spec.model_copy(update={"stages": {"production": raised}})})
+    assert planned(model, *pods_of(model, A, routed=True))["record"] == "vb is effective; history: Promoted"

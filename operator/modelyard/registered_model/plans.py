@@ -12,7 +12,7 @@ from modelyard.api.model_status import DOES, PLANNED
 from modelyard.api.registered_model import GateStatus, PlannedStep, RegisteredModel, ServedVersion, StageStatus, StepState
 from modelyard.kube.names import serving_name
 from modelyard.plan import DeleteAlias, SetAlias, SetTags, TransitionStage
-from modelyard.registered_model import dry_run, overrides, promotion, serving
+from modelyard.registered_model import dry_run, overrides, promotion, serving, warm
 from modelyard.registered_model.gates.judging import asked_in, judge
 from modelyard.registered_model.held import with_held
 from modelyard.registered_model.history import entry
@@ -105,14 +105,17 @@ def _serving(view: StageView, wanted: ServedVersion) -> Iterator[tuple[str, str]
     beside = ""
     if stable is not None:
         beside = f", next to {_pods(serving.replicas(view, stable))} of {_stable(view, stable)}, which keep serving"
-    yield "start", f"{_pods(serving.replicas(view, wanted))} of {view.called}{beside}"
+    there = ", kept for a rollback and there already" if wanted in warm.kept(view) else ""
+    yield "start", f"{_pods(serving.replicas(view, wanted))} of {view.called}{there}{beside}"
     instead = f" instead of {_stable(view, stable)}" if stable is not None else ""
     yield "switch", f"the Service {service} routes to {view.called}{instead}"
 
 
 def _recording(view: StageView, wanted: ServedVersion, seen: Observation, now: datetime) -> Iterator[tuple[str, str]]:
     stable = view.effective
-    before = f"; {stable.version} becomes previous" if stable is not None and stable.version != wanted.version else ""
+    # What only an override put there is not what the stage goes back to.
+    goes = stable is not None and stable.version != wanted.version and not overrides.has_put(view.status)
+    before = f"; {stable.version} becomes previous" if stable is not None and goes else ""
     yield "record", f"{wanted.version} is effective{before}; history: {entry(view, wanted, now).outcome}"
     if not view.is_refresh:
         yield "mlflow", _moved(view, wanted, seen, now)
@@ -132,7 +135,7 @@ def _drained(view: StageView, stable: ServedVersion, wanted: ServedVersion) -> s
 
 
 def _clearing(view: StageView, stable: ServedVersion, seen: Observation, now: datetime) -> Iterator[tuple[str, str]]:
-    if pods := len(view.of_kind("Pod")) or view.status.desired_replicas:
+    if pods := len(view.of_kind("Pod", stable)) or view.status.desired_replicas:
         service = serving_name(view.model.metadata.name, view.name)
         yield "clear", f"the Service {service} is deleted, and {_pods(pods)} of {stable.version}: nobody answers"
     yield "record", f"no version is effective; {stable.version} becomes previous; history: {entry(view, None, now).outcome}"
