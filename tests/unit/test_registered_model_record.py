@@ -126,6 +126,18 @@ def test_a_status_that_was_lost_with_its_model_in_mlflow_goes_on_where_its_recor
     assert findings(world) == []
 
 
+def test_an_object_that_is_no_entry_is_not_taken_for_the_newest_one():
+    world = promoted("v1", "v2")
+    foreign = PLACE + name(9_999_999_999)
+    world.records[foreign] = b"{}"
+    world.model = world.model.model_copy(update={"status": RegisteredModelStatus()})
+    world.settle()
+    world.edit(production="v1")
+    world.settle()
+    del world.records[foreign]
+    assert (len(world.records), findings(world)) == (3, [])
+
+
 # --- what is not stored ---------------------------------------------------------------------------
 def test_an_s3_that_takes_nothing_stops_neither_serving_nor_mlflow_nor_the_status():
     world = promoted("v1", "v2", storing=False)
