@@ -7,14 +7,17 @@ from typing import Any
 import pytest
 
 from modelyard.api.history import NAMES, HistoryEntry, Outcome
-from modelyard.api.registered_model import Rejection
+from modelyard.api.registered_model import OverrideStatus, Rejection
+from modelyard.registered_model import history
 from modelyard.registered_model.history import event
 from modelyard.registered_model.observation import Evidence
 from modelyard.registered_model.overrides import ended
+from modelyard.registered_model.stage import StageDecision
+from modelyard.registered_model.step import rejected
 from modelyard.registered_model.view import spec_hash
 from tests.unit.builders import NOW
 from tests.unit.model_world import World
-from tests.unit.models import A, B, after, decided, pods_of, served, stage_of
+from tests.unit.models import A, B, C, after, decided, pods_of, served, stage_of, view_of
 from tests.unit.test_approvals import says
 from tests.unit.test_registered_model_override import HOUR, PODS, VERSIONS, overridden, override, settled, spec
 
@@ -82,7 +85,7 @@ def test_a_rejection_is_in_the_history_with_its_figures():
     assert (made.requested_by, made.approved_by, made.gates) == ("rita", None, "people Fail")
 
 
-@pytest.mark.parametrize(("desired", "outcomes"), [("va", ["Aborted"]), ("vc", ["Aborted"]), (None, ["Aborted", "Cleared"])])
+@pytest.mark.parametrize(("desired", "outcomes"), [("va", ["Aborted"]), (None, ["Aborted", "Cleared"])])
 def test_a_candidate_that_is_given_up_is_in_the_history(desired: str | None, outcomes: list[str]):
     model = stage_of(desired, holds=A, candidate=served(B), requestedBy="rita", reason="wrong data")
     found = []
@@ -93,7 +96,36 @@ def test_a_candidate_that_is_given_up_is_in_the_history(desired: str | None, out
     assert [made.outcome for made in found] == outcomes
     made = found[0]
     assert (made.from_, made.to, made.digest, made.runtime) == ("va", "vb", B.digest, served(B).runtime)
-    assert (made.reason, made.requested_by) == ("wrong data", "rita")
+    assert (found[-1].reason, made.requested_by) == ("wrong data", "rita")
+    # A reason is told once: of what comes instead of the candidate, if anything does.
+    assert made.reason == ("wrong data" if desired == "va" else None)
+
+
+def test_the_reason_of_a_change_is_told_of_it_and_not_of_the_candidate_that_it_displaces():
+    world = World(stages={"production": {"version": "v1"}})
+    world.broken.clear()
+    world.settle()
+    world.edit(production={"version": "v2", "reason": "faster", "requestedBy": "olga"})
+    while world.model.status.stages["production"].candidate is None:
+        world.look()
+    world.edit(production={"version": "v3", "reason": "better", "requestedBy": "rita"})
+    world.settle()
+    told = [(entry.outcome, entry.to, entry.reason, entry.requested_by) for entry in world.model.status.history[1:]]
+    assert told == [("Aborted", "v2", None, "rita"), ("Promoted", "v3", "better", "rita")]
+
+
+def test_nobody_asked_for_an_override_that_is_rejected():
+    until = NOW + HOUR
+    over = OverrideStatus(version="vc", digest=C.digest, since_time=NOW, until_time=until)
+    asked = {"version": "vc", "reason": "incident", "until": until.isoformat()}
+    model = stage_of("vb", holds=A, candidate=served(C), override=asked, requestedBy="rita")
+    status = model.status.stages["production"].model_copy(update={"override": over})
+    view = view_of(after(model, StageDecision(status)), *pods_of(model, A, routed=True))
+    gone = rejected(view, "start", "ServingFailed", "it crashes", NOW, runtime=served(C).runtime.identity)
+    assert gone.record is not None
+    made = history.rejected(view, gone.record, NOW)
+    assert made is not None
+    assert (made.to, made.requested_by) == ("vc", None)
 
 
 def test_an_override_that_ends_is_in_the_history_once():

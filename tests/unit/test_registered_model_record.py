@@ -115,6 +115,29 @@ def test_a_status_that_was_lost_goes_on_where_its_record_ends():
     assert findings(world) == []
 
 
+def test_a_status_that_was_lost_with_its_model_in_mlflow_goes_on_where_its_record_ends_too():
+    world = promoted("v1", "v2")
+    world.model = world.model.model_copy(update={"status": RegisteredModelStatus()})
+    world.tracked, world.versions = None, {}
+    world.settle()
+    world.edit(production="v1")
+    world.settle()
+    assert len(world.records) == 3
+    assert findings(world) == []
+
+
+def test_an_object_that_is_no_entry_is_not_taken_for_the_newest_one():
+    world = promoted("v1", "v2")
+    foreign = PLACE + name(9_999_999_999)
+    world.records[foreign] = b"{}"
+    world.model = world.model.model_copy(update={"status": RegisteredModelStatus()})
+    world.settle()
+    world.edit(production="v1")
+    world.settle()
+    del world.records[foreign]
+    assert (len(world.records), findings(world)) == (3, [])
+
+
 # --- what is not stored ---------------------------------------------------------------------------
 def test_an_s3_that_takes_nothing_stops_neither_serving_nor_mlflow_nor_the_status():
     world = promoted("v1", "v2", storing=False)
@@ -178,6 +201,27 @@ def test_a_change_that_the_history_has_no_place_for_is_not_carried_out():
     stage = world.model.status.stages["production"]
     assert (stage.version, stage.blocked.reason if stage.blocked else "") == ("v1", "RecordPending")
     assert [entry.record for entry in world.model.status.history] == list(range(2, 52)), "a pending entry never leaves the status"
+
+
+@pytest.mark.parametrize("wants", ["cleared", "override ended"])
+def test_what_serves_is_healed_though_the_history_has_no_place(wants: str):
+    world = promoted("v1", "v2")
+    world.storing = False
+    if wants != "cleared":
+        world.edit(production={"override": {"version": "v1", "reason": "incident", "until": "2030-01-01T00:00:00Z"}})
+        world.settle()
+    known = world.model.status.record
+    assert known is not None
+    update = {"history": pending(52).status.history, "record": known.model_copy(update={"number": 52})}
+    world.model = world.model.model_copy(update={"status": world.model.status.model_copy(update=update)})
+    world.edit(production=None if wants == "cleared" else {"override": None})
+    world.settle()
+    kinds = ("Deployment", "Service")
+    for key in [key for key in world.children if key[0] in kinds]:
+        del world.children[key]
+    world.settle()
+    assert {key[0] for key in world.children} >= set(kinds)
+    assert world.model.status.stages["production"].version == ("v2" if wants == "cleared" else "v1")
 
 
 def test_promotions_that_are_under_way_have_their_places():

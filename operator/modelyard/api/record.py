@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from modelyard.api.artifacts import KEPT
 from modelyard.api.history import HistoryEntry
 
-__all__ = ["LIMIT", "Finding", "check", "digest_of", "entry_in", "folder", "name", "number_in", "read_head"]
+__all__ = ["LIMIT", "Finding", "check", "digest_of", "entry_in", "folder", "is_entry", "name", "number_in", "read_head"]
 
 LIMIT = 64 * 1024
 """Bytes of an entry's object at most; what is larger is none of ours."""
@@ -116,6 +116,11 @@ def check(objects: Iterable[tuple[int, bytes]], uid: str, heads: Mapping[int, Ma
 
 _NAMED = 100
 """Entries of one gap that are named one by one."""
+
+
+def is_entry(content: bytes, number: int, uid: str) -> bool:
+    """Tell whether an object is the entry of a model that its name says."""
+    return _wrong(_read(content), number, uid) is None
 
 
 def _missing(number: int) -> Finding:

@@ -15,6 +15,7 @@ from modelyard.api.model_approval import ModelApproval
 from modelyard.api.registered_model import RegisteredModel, VersionStatus
 from modelyard.api.text import Words
 from modelyard.api.training_run import ObjectiveStatus, TrainingRun
+from modelyard.controller import FINALIZER
 from modelyard.errors import Forbidden, Invalid, ModelyardError
 from modelyard.kube.jobs import POD_COMES, of_kind, podless_since
 from modelyard.kube.names import CONNECTION_SECRET, UID_TAG
@@ -162,6 +163,10 @@ def _training_run(version: VersionStatus, cluster: Cluster, model: RegisteredMod
     return TrainingRun.parse(body) if body is not None else None
 
 
+_FOREIGN = 10
+"""Objects that are no entries and are passed over where the newest entry is looked for."""
+
+
 # --- the record of the history -----------------------------------------------------------------------
 async def recorded(model: RegisteredModel, tracked: TrackedModel | None, tenant: Tenant) -> RecordSeen:
     """Read what the record's next step needs: at most one object.
@@ -178,7 +183,9 @@ async def recorded(model: RegisteredModel, tracked: TrackedModel | None, tenant:
         if model.metadata.deletion_timestamp is not None:
             return RecordSeen(place)
         is_ours = tracked is not None and tracked.tags.get(UID_TAG) == model.metadata.uid
-        return RecordSeen(place, head=await _head(place, tenant) if is_ours else RecordedEntry(number=0))
+        # With the finalizer it was in MLflow once, and may have been lost there too.
+        was_ours = is_ours or FINALIZER in model.metadata.finalizers
+        return RecordSeen(place, head=await _head(place, model.metadata.uid, tenant) if was_ours else RecordedEntry(number=0))
     links = chain(model)
     if not links:
         return RecordSeen(place)
@@ -188,12 +195,18 @@ async def recorded(model: RegisteredModel, tracked: TrackedModel | None, tenant:
         return RecordSeen(place, error=error)
 
 
-async def _head(place: str, tenant: Tenant) -> RecordedEntry:
+async def _head(place: str, uid: str, tenant: Tenant) -> RecordedEntry:
+    """Return the newest entry of a model; what lies there under such a name and is none is passed over."""
     there = await tenant.store.usage(place)
     if there is None or not there.objects:
         return RecordedEntry(number=0)
-    last = max((record.number_in(each.path) or 0 for each in await tenant.store.objects(place)), default=0)
-    content = await tenant.store.read(place + record.name(last), record.LIMIT) if last else None
-    if last and content is None:
-        raise Invalid("S3", "read object", place + record.name(last), "it is listed and not there")
-    return RecordedEntry(number=last, digest=record.digest_of(content) if content is not None else None)
+    numbers = sorted({record.number_in(each.path) or 0 for each in await tenant.store.objects(place)} - {0}, reverse=True)
+    for number in numbers[:_FOREIGN]:
+        content = await tenant.store.read(place + record.name(number), record.LIMIT)
+        if content is None:
+            raise Invalid("S3", "read object", place + record.name(number), "it is listed and not there")
+        if record.is_entry(content, number, uid):
+            return RecordedEntry(number=number, digest=record.digest_of(content))
+    if len(numbers) > _FOREIGN:
+        raise Invalid("S3", "read object", place + record.name(numbers[0]), f"neither it nor the {_FOREIGN - 1} before it are entries")
+    return RecordedEntry(number=0)

@@ -60,7 +60,7 @@ def rejected(view: StageView, after: StageStatus, now: datetime) -> HistoryEntry
         "to": new.version,
         "digest": new.digest,
         "reason": f"{new.reason}: {new.message}"[:WHY].strip(),
-        "requested_by": _requested_by(view),
+        "requested_by": _requested_by(view) if _is_asked_for(view) else None,
         "gates": _said(after.gates),
     }
     return made.model_copy(update=update)
@@ -69,8 +69,12 @@ def rejected(view: StageView, after: StageStatus, now: datetime) -> HistoryEntry
 def aborted(view: StageView, now: datetime) -> HistoryEntry:
     """Return the entry for a stage whose candidate is given up, because the spec asks for something else."""
     made = _about(view, view.status.candidate, now)
-    is_override = view.override is not None
-    update = {"reason": _reason(view, is_override=is_override), "requested_by": None if is_override else _requested_by(view)}
+    # A reason is told of one change: of that which comes instead, if there is one.
+    follows = view.back is None and view.desired != view.status.version
+    update = {
+        "reason": None if follows else _reason(view, is_override=view.override is not None),
+        "requested_by": _requested_by(view) if view.override is None and view.back is None else None,
+    }
     return made.model_copy(update=update | {"outcome": Outcome.ABORTED})
 
 
@@ -142,6 +146,11 @@ def _cleaned(text: str) -> str | None:
 def _requested_by(view: StageView) -> str | None:
     name = view.spec.requested_by if view.spec is not None else None
     return printable(name)[:USER] or None if name is not None else None
+
+
+def _is_asked_for(view: StageView) -> bool:
+    """Tell whether what the stage is to take is what `requestedBy` speaks of: neither an override, nor a refresh, nor what goes back."""
+    return view.override is None and view.back is None and not view.is_refresh
 
 
 def _approved_by(view: StageView, to: ServedVersion | None) -> str | None:

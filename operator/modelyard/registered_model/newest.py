@@ -77,7 +77,9 @@ class Choice:
 
     def _is_rejected(self, version: VersionStatus) -> bool:
         """Tell whether a rejection is in force, or was and has been forgotten: those that are remembered are of the newest versions."""
-        ages = [_age(known) for each in self.rejections if (known := self.versions.get(each.version)) is not None]
+        # That of the effective version is remembered whatever its age (`remembered`).
+        others = (each for each in self.rejections if each.version != self.status.version)
+        ages = [_age(known) for each in others if (known := self.versions.get(each.version)) is not None]
         if len(self.rejections) >= REJECTIONS and ages and _age(version) < min(ages):
             return True
         about = [each for each in self.rejections if each.digest == version.digest]  # the same bytes under another name too
@@ -97,23 +99,28 @@ def _people_were_asked(status: StageStatus) -> bool:
 
 
 def remembered(
-    rejections: Iterable[Rejection], versions: Mapping[str, VersionStatus], in_force: Callable[[Rejection], bool]
+    rejections: Collection[Rejection],
+    versions: Mapping[str, VersionStatus],
+    in_force: Callable[[Rejection], bool],
+    effective: str | None = None,
 ) -> tuple[Rejection, ...]:
     """Return the rejections that such a stage remembers, oldest first: those in force of the newest versions.
 
     By time alone the newest version would be forgotten once older ones are tried and fail as well, and be tried again
-    for ever.
+    for ever. The newest one of the effective version stays too, by which the stage goes back from it.
 
     Args:
         rejections: All, oldest first.
         versions: The model's versions, by name.
         in_force: Whether one is.
+        effective: The effective version.
 
     """
+    own = max((each for each in rejections if each.version == effective), key=lambda each: each.time, default=None)
 
-    def worth(each: Rejection) -> tuple[bool, Age, datetime]:
+    def worth(each: Rejection) -> tuple[bool, bool, Age, datetime]:
         known = versions.get(each.version)
-        return in_force(each), _age(known) if known is not None else (_FIRST, 0), each.time
+        return in_force(each), each is own, _age(known) if known is not None else (_FIRST, 0), each.time
 
     return tuple(sorted(sorted(rejections, key=worth)[-REJECTIONS:], key=lambda each: each.time))
 

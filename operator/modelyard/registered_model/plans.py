@@ -12,7 +12,7 @@ from modelyard.api.model_status import DOES, PLANNED
 from modelyard.api.registered_model import GateStatus, PlannedStep, RegisteredModel, ServedVersion, StageStatus, StepState
 from modelyard.kube.names import serving_name
 from modelyard.plan import DeleteAlias, SetAlias, SetTags, TransitionStage
-from modelyard.registered_model import dry_run, promotion, serving
+from modelyard.registered_model import dry_run, overrides, promotion, serving, warm
 from modelyard.registered_model.gates.judging import asked_in, judge
 from modelyard.registered_model.held import with_held
 from modelyard.registered_model.history import entry
@@ -70,7 +70,7 @@ def _of_stage(view: StageView, seen: Observation, now: datetime) -> Iterator[tup
     yield from _serving(view, wanted)
     yield from _recording(view, wanted, seen, now)
     if stable is not None and view.is_served:
-        yield "drain", f"the pods of {_stable(view, stable)} are deleted {serving.DRAIN.seconds} s after the switch"
+        yield "drain", f"the pods of {_stable(view, stable)} are deleted {_drained(view, stable, wanted)}"
 
 
 def _asking(view: StageView, steps: dict[str, Step], now: datetime) -> Iterator[tuple[str, str]]:
@@ -105,21 +105,37 @@ def _serving(view: StageView, wanted: ServedVersion) -> Iterator[tuple[str, str]
     beside = ""
     if stable is not None:
         beside = f", next to {_pods(serving.replicas(view, stable))} of {_stable(view, stable)}, which keep serving"
-    yield "start", f"{_pods(serving.replicas(view, wanted))} of {view.called}{beside}"
+    there = ", kept for a rollback and there already" if wanted in warm.kept(view) else ""
+    yield "start", f"{_pods(serving.replicas(view, wanted))} of {view.called}{there}{beside}"
     instead = f" instead of {_stable(view, stable)}" if stable is not None else ""
     yield "switch", f"the Service {service} routes to {view.called}{instead}"
 
 
 def _recording(view: StageView, wanted: ServedVersion, seen: Observation, now: datetime) -> Iterator[tuple[str, str]]:
     stable = view.effective
-    before = f"; {stable.version} becomes previous" if stable is not None and stable.version != wanted.version else ""
+    # What only an override put there is not what the stage goes back to.
+    goes = stable is not None and stable.version != wanted.version and not overrides.has_put(view.status)
+    before = f"; {stable.version} becomes previous" if stable is not None and goes else ""
     yield "record", f"{wanted.version} is effective{before}; history: {entry(view, wanted, now).outcome}"
     if not view.is_refresh:
         yield "mlflow", _moved(view, wanted, seen, now)
 
 
+def _drained(view: StageView, stable: ServedVersion, wanted: ServedVersion) -> str:
+    """Say when what is displaced loses its pods: a window keeps them, and a watch of what comes."""
+    asked = view.spec.rollback if view.spec is not None else None
+    has_passed = not overrides.has_put(view.status) and not view.has_rejected(stable)
+    kept = asked.lasts if asked is not None and has_passed and stable.version != wanted.version else None
+    watched = asked.automatic if asked is not None and has_passed and not view.returns else None
+    if kept is not None and asked is not None and (watched is None or kept >= watched.lasts):
+        return f"{asked.window} after the switch: they are kept for a rollback"
+    if watched is not None:
+        return f"{watched.watch_for} after the switch: they are kept while {wanted.version} is watched"
+    return f"{serving.DRAIN.seconds} s after the switch"
+
+
 def _clearing(view: StageView, stable: ServedVersion, seen: Observation, now: datetime) -> Iterator[tuple[str, str]]:
-    if pods := len(view.of_kind("Pod")) or view.status.desired_replicas:
+    if pods := len(view.of_kind("Pod", stable)) or view.status.desired_replicas:
         service = serving_name(view.model.metadata.name, view.name)
         yield "clear", f"the Service {service} is deleted, and {_pods(pods)} of {stable.version}: nobody answers"
     yield "record", f"no version is effective; {stable.version} becomes previous; history: {entry(view, None, now).outcome}"

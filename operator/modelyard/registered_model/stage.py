@@ -80,10 +80,10 @@ def _decided(view: StageView, now: datetime) -> StageDecision:
         # A plan that is taken back has begun nothing, and of what is only the newest by now nobody has asked for another.
         untold = view.is_automatic or any(step.name == "plan" for step in view.status.steps)
         return StageDecision(dropped, entry=None if untold else history.aborted(view, now), record=True)
-    if view.desired is None:
-        return _cleared(view, now)
     if (breached := watch.breached(view, now)) is not None:
         return StageDecision(breached[0], record=True, events=breached[1], quiet=True)
+    if view.desired is None:
+        return _cleared(view, now)
     return _watching(view, _verifying(view, _changing(view, now) if view.is_changing else _steady(view, now), now))
 
 
@@ -174,7 +174,7 @@ def _kept(view: StageView, why: Blocker, now: datetime) -> StageDecision:
     if view.status.candidate is not None:
         dropped = without_candidate(view, now).model_copy(update={"desired": None, "blocked": None})
         return StageDecision(dropped, record=True)
-    found = _verifying(view, _steady(view, now), now)
+    found = _watching(view, _verifying(view, _steady(view, now), now))
     unwell = found.status.blocked
     if found.record or (unwell is not None and unwell.needs_action):
         return found

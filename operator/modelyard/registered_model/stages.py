@@ -6,7 +6,8 @@ from datetime import datetime
 from modelyard.api.model_status import STAGES
 from modelyard.api.registered_model import RegisteredModel, StageStatus, VersionStatus
 from modelyard.kube.pods import Runtime
-from modelyard.registered_model import record
+from modelyard.plan import Apply, Delete
+from modelyard.registered_model import record, serving
 from modelyard.registered_model.build import Surroundings
 from modelyard.registered_model.observation import Observation
 from modelyard.registered_model.restored import stage_of
@@ -24,7 +25,7 @@ def decide_stages(
 ) -> tuple[list[StageView], dict[str, StageDecision]]:
     """Return the stages, and what each needs.
 
-    A change that the history has no place for is not carried out: the stage stays as it is.
+    A change that the history has no place for is not carried out: the stage stays as it is, and is healed.
     """
     recorded = record.known(model, seen)
     room = record.room(recorded)
@@ -36,11 +37,21 @@ def decide_stages(
         decision = decide_stage(view, now)
         if decision.entry is not None and room <= 0:
             blocker = record.full(model.metadata.name, view.desired, recorded)
-            decision = StageDecision(view.status.model_copy(update={"blocked": blocker}), requeue_after=record.RETRY)
+            decision = StageDecision(view.status.model_copy(update={"blocked": blocker}), _healed(view), requeue_after=record.RETRY)
         room -= decision.entry is not None
         views.append(view)
         decisions[name] = decision
     return views, decisions
+
+
+def _healed(view: StageView) -> tuple[Apply | Delete, ...]:
+    """Return what brings back what receives requests, where it is lost: what the Service routes to, else the effective version."""
+    held = [each for each in (view.effective, view.status.candidate) if each is not None]
+    live = next((each for each in held if each.runtime.identity == view.routed), view.effective)
+    if live is None or view.spec is None or not view.is_served:
+        return ()
+    wanted = (*serving.workload(view, live), *serving.routes(view, live))
+    return tuple(each for each in wanted if not isinstance(each, Apply) or serving.refused(view, [each]) is None)
 
 
 def _begun(model: RegisteredModel, decisions: Mapping[str, StageDecision]) -> int:

@@ -125,7 +125,7 @@ def _with(view: StageView, rejections: tuple[Rejection, ...]) -> dict[str, objec
     spec = view.spec
     if spec is None or not view.is_automatic:
         return {"rejected": rejections[-newest.REJECTIONS :]}
-    kept = newest.remembered(rejections, view.versions, lambda each: is_in_force(spec, each))
+    kept = newest.remembered(rejections, view.versions, lambda each: is_in_force(spec, each), view.status.version)
     # The stage does not stay at this version: an `attempt` that was raised for it is carried out, and asks for no refresh.
     return {"rejected": kept} if view.is_refresh else {"rejected": kept, "attempt": view.attempt}
 

@@ -122,8 +122,8 @@ class StageView:
 
     @property
     def is_cleared(self) -> bool:
-        """Whether the stage is to have no version."""
-        return self._written is None
+        """Whether the stage is to have no version. While `dryRun` holds that, all stays as it is."""
+        return self._written is None and not self.model.spec.dry_run
 
     @property
     def override(self) -> OverrideStatus | None:

@@ -52,9 +52,11 @@ def automatic(view: StageView) -> Automatic | None:
 
 
 def carried(view: StageView) -> Watch | None:
-    """Return what the status says of the watch; None: none is on."""
+    """Return what the status says of the watch; None: none is on. An override of the effective version ends it: a person wants that."""
     watch = view.status.watch
     if watch is None or (view.back is None and not _is_on(view)):
+        return None
+    if view.override is not None and view.override.version == view.status.version:
         return None
     counted = view.evidence.answered.get(view.name)
     update: dict[str, object] = {"until_time": view.watched_until or watch.until_time}
