@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tests.api.bad_freezes import FREEZES
 from tests.api.bad_rollbacks import ROLLBACKS
 from tests.api.objects import DIGEST, PUBLIC_KEY, Manifest, approval, experiment, model, training_run, without
 from tests.harness import Cluster
@@ -186,12 +187,6 @@ def smoke(**more: Any) -> Manifest:
 WHERE = "write where the requests are: either configMap and key, or uri, s3://<bucket>/<key>"
 
 
-def freeze(**more: Any) -> Manifest:
-    """A model with one freeze; None takes a field away."""
-    window = {"schedule": "0 18 * * 5", "duration": "62h", "reason": "weekend"} | more
-    return model(stages={"production": {}}, freeze=[{key: value for key, value in window.items() if value is not None}])
-
-
 def reverify(**asked: object) -> Manifest:
     """A model whose stage is asked again like this."""
     return model(stages={"production": {"reverify": asked}})
@@ -368,14 +363,6 @@ MODELS = {
     "bodies in another unit": (runtime(maxBodyBytes="8MB"), "write a number of bytes, such as 8Mi"),
     "no time": (runtime(timeout="0s"), "write a whole number and s or m, such as 30s"),
     "time in hours": (runtime(timeout="1h"), "write a whole number and s or m, such as 30s"),
-    "a freeze without hours": (freeze(schedule="0 18 * *"), "write five fields of cron"),
-    "a freeze by a word": (freeze(schedule="@daily"), "write five fields of cron"),
-    "a freeze of no time": (freeze(duration="0h"), "write a duration above zero, such as 62h"),
-    "a freeze of ages": (freeze(duration="1000d"), "write at most 999d"),
-    "a freeze nowhere": (freeze(timeZone="Europe/Atlantis"), "write a time zone of the IANA database, such as Europe/Berlin"),
-    "a freeze by an offset": (freeze(timeZone="+02:00"), "write a time zone of the IANA database, such as Europe/Berlin"),
-    "a freeze without a reason": (freeze(reason=None), "spec.freeze[0].reason: Required value"),
-    "a freeze of a stage that is not there": (freeze(stages=["prod"]), "a freeze names stages of this model"),
     "unknown drift": (model(drift="Adopt"), 'supported values: "Revert", "Warn"'),
     "name that no Service can have": (model("1fraud"), "a RegisteredModel's name begins with a letter"),
     "name too long for its Services": (model("a" * 33), "at most 32 lower case letters, digits and dashes"),
@@ -397,7 +384,7 @@ def rows(table: dict[str, tuple[Manifest, str]]) -> list[object]:
     return [pytest.param(manifest, words, id=name) for name, (manifest, words) in table.items()]
 
 
-@pytest.mark.parametrize(("manifest", "words"), [*rows(EXPERIMENTS), *rows(RUNS), *rows(MODELS), *rows(APPROVALS)])
+@pytest.mark.parametrize(("manifest", "words"), [*rows(EXPERIMENTS), *rows(RUNS), *rows(MODELS), *rows(FREEZES), *rows(APPROVALS)])
 def test_a_wrong_object_is_refused_in_words(manifest: Manifest, words: str, cluster: Cluster):
     answer = cluster.check(manifest)
     assert not answer.ok

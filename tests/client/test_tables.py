@@ -22,7 +22,7 @@ from modelyard.client.packages import need
 from modelyard.client.table import rows_table, table
 from modelyard_runtime import dataset
 from modelyard_runtime.serve import invocations, v1, v2
-from modelyard_runtime.serve.predictor import Request
+from modelyard_runtime.serve.predictor import Request, answered
 
 ASKED = Asked("patch", "registeredmodels", "modelyard.io", "RegisteredModel", "risk", "fraud", "https://api", "dev")
 
@@ -154,15 +154,17 @@ class Sums:
     def __init__(self, signature) -> None:
         self.signature = signature
 
-    def predict(self, table):
+    def given(self, table):
         from modelyard_runtime.serve.values import columns_of  # noqa: PLC0415
 
-        columns = columns_of(table, self.signature.inputs)
-        return np.array([a + b for a, b in zip(*columns, strict=True)])
+        return columns_of(table, self.signature.inputs)
+
+    def predict(self, given):
+        return np.array([a + b for a, b in zip(*given, strict=True)])
 
     def invocations(self, body: bytes, _kind: str):
         table = invocations.table(body, "application/json", self.signature.inputs)
-        return json.dumps({"predictions": self.predict(table).tolist()}).encode()
+        return json.dumps({"predictions": self.predict(self.given(table)).tolist()}).encode()
 
 
 @pytest.fixture
@@ -184,8 +186,8 @@ def test_the_cluster_s_own_server_reads_what_is_sent_and_its_answer_is_read(data
             sums.invocations(body, "")
         return
     reply = {
-        "v2": lambda: v2.infer(sums, "m", "v1", Request(body)).body,
-        "v1": lambda: v1.predict(sums, body).body,
+        "v2": lambda: answered(v2.infer(sums, "m", "v1", Request(body)), sums).body,
+        "v1": lambda: answered(v1.predict(sums, body), sums).body,
         "invocations": lambda: sums.invocations(body, ""),
     }[protocol]()
     found = predict.answer(protocol, reply, given)

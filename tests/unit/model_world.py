@@ -12,7 +12,7 @@ from typing import Any
 
 from modelyard.adapters.pod_traffic import PodTraffic
 from modelyard.api.freeze import Calendar
-from modelyard.api.registered_model import RegisteredModel, Stage, StageStatus
+from modelyard.api.registered_model import RegisteredModel
 from modelyard.controller import FINALIZER
 from modelyard.errors import Invalid, ModelyardError, Unavailable
 from modelyard.kube.names import IDENTITY_LABEL, STAGE_LABEL, UID_TAG, VERSION_LABEL, VERSION_TAG
@@ -308,14 +308,6 @@ class World(Told):
         if action.kind == "Deployment":
             self.children = {key: each for key, each in self.children.items() if key[0] != "Pod" or not key[1].startswith(action.name)}
 
-    def check_window(self, wanted: Stage, stage: str, gone: str) -> None:
-        """What was displaced last keeps its pods for as long as the spec says."""
-        status = self.status(stage)
-        if wanted.rollback is None or status.previous is None or status.previous.runtime.identity != gone or status.version is None:
-            return
-        ends = status.previous.until_time
-        assert ends is None or ends <= self.now, "it keeps its pods inside the window"
-
     # --- what must always hold ------------------------------------------------------------------
     def check_switch(self, manifest: Manifest, old: Manifest | None) -> None:
         """A Service never selects a version that is not ready."""
@@ -330,19 +322,6 @@ class World(Told):
         assert deployment["status"].get("readyReplicas"), "not ready"
         assert deployment["status"].get("availableReplicas") or status.version is None, "ready for a moment only, and requests depend on it"
         assert deployment["status"]["observedGeneration"] == deployment["metadata"]["generation"]
-
-    def check_effective(self, before: RegisteredModel) -> None:
-        """A version becomes effective only as the recorded candidate, with traffic on it, and with an entry in the history."""
-        for name, stage in self.model.status.stages.items():
-            old = before.status.stages.get(name) or StageStatus()
-            if stage.effective == old.effective or stage.effective is None or (old.version and old.effective is None):
-                continue
-            if not before.status.mlflow_name:
-                continue  # rebuilt
-            assert stage.effective == old.candidate, "what becomes effective was recorded as the candidate"
-            assert len(self.model.status.history) == 50 or len(self.model.status.history) > len(before.status.history)
-            spec = self.model.spec.stages[name]
-            assert not is_served(spec) or self.routed(name) == stage.effective.runtime.identity
 
     # --- what others do -------------------------------------------------------------------------
     def others(self) -> bool:

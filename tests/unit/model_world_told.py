@@ -43,6 +43,7 @@ class Told:
     versions: dict[str, TrackedVersion]
     tracked: TrackedModel | None
     broken: Any
+    now: Any
 
     def status(self, stage: str) -> StageStatus:
         return self.model.status.stages.get(stage) or StageStatus()
@@ -147,3 +148,24 @@ class Told:
             assert status.candidate is None
             kept = {status.effective.runtime.identity} | ({status.previous.runtime.identity} if status.previous else set())
             assert {identity(each) for each in self.of_kind("ControllerRevision", stage)} <= kept
+
+    def check_window(self, wanted: Stage, stage: str, gone: str) -> None:
+        """What was displaced last keeps its pods for as long as the spec says."""
+        status = self.status(stage)
+        if wanted.rollback is None or status.previous is None or status.previous.runtime.identity != gone or status.version is None:
+            return
+        ends = status.previous.until_time
+        assert ends is None or ends <= self.now, "it keeps its pods inside the window"
+
+    def check_effective(self, before: RegisteredModel) -> None:
+        """A version becomes effective only as the recorded candidate, with traffic on it, and with an entry in the history."""
+        for name, stage in self.model.status.stages.items():
+            old = before.status.stages.get(name) or StageStatus()
+            if stage.effective == old.effective or stage.effective is None or (old.version and old.effective is None):
+                continue
+            if not before.status.mlflow_name:
+                continue  # rebuilt
+            assert stage.effective == old.candidate, "what becomes effective was recorded as the candidate"
+            assert len(self.model.status.history) == 50 or len(self.model.status.history) > len(before.status.history)
+            spec = self.model.spec.stages[name]
+            assert not is_served(spec) or self.routed(name) == stage.effective.runtime.identity

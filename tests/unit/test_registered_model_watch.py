@@ -125,7 +125,7 @@ def test_a_first_version_is_watched_though_nothing_could_come_back():
 
 def test_what_only_an_override_put_there_does_not_come_back_by_itself():
     model, _ = switched(attempt=1)
-    put = OverrideStatus(version="va", digest=A.digest, since_time=NOW - MINUTE, until_time=NOW)
+    put = OverrideStatus(version="va", digest=A.digest, since_time=NOW - MINUTE, until_time=NOW, ended=True)
     stage = model.status.stages["production"].model_copy(update={"override": put})
     decision = decided(carried(model, stage), *pods_of(model, B, routed=True), *pods_of(model, A))
     assert (decision.status.version, watch_of(decision).displaced) == ("vb", None)

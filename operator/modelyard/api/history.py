@@ -89,7 +89,9 @@ class HistoryEntry(Schema):
             " because the spec asks for something else."
         ),
     ]
-    duration_seconds: Annotated[int | None, Field(ge=0, description="Seconds from the change of the spec until then.")] = None
+    duration_seconds: Annotated[int | None, Field(ge=0, le=999_999_999, description="Seconds from the change of the spec until then.")] = (
+        None
+    )
     reason: Annotated[
         str | None,
         Field(
@@ -103,7 +105,9 @@ class HistoryEntry(Schema):
     )
     approved_by: Annotated[_Names | None, Field(description="Whose approvals counted.")] = None
     gates: Annotated[_Names | None, Field(description="What the gates said, such as quality Pass.")] = None
-    record: Annotated[int | None, Field(ge=1, description="Its number in the record in S3; absent in entries of earlier releases.")] = None
+    record: Annotated[
+        int | None, Field(ge=1, le=999_999_999_999, description="Its number in the record in S3; absent in entries of earlier releases.")
+    ] = None
 
 
 class RecordedEntry(Schema):

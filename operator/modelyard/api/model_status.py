@@ -53,7 +53,7 @@ DETAIL = 72
 """Characters of a step's detail."""
 REMEMBERED = 248
 """Characters of what a rejection remembers."""
-PLANNED = 24
+PLANNED = 22
 """Rows of a plan."""
 DOES = 112
 """Characters of what a row of a plan says."""
@@ -273,8 +273,8 @@ class StageStatus(Schema):
     since_time: Annotated[datetime | None, Field(description="Since when the version is effective.")] = None
     start_time: Annotated[datetime | None, Field(description="When the change that is under way began.")] = None
     url: Annotated[str | None, Field(max_length=140, description="Where it answers, in the cluster.")] = None
-    ready_replicas: Annotated[int, Field(ge=0, description="Pods that answer.")] = 0
-    desired_replicas: Annotated[int, Field(ge=0, description="Pods that there should be.")] = 0
+    ready_replicas: Annotated[int, Field(ge=0, le=999_999, description="Pods that answer.")] = 0
+    desired_replicas: Annotated[int, Field(ge=0, le=999_999, description="Pods that there should be.")] = 0
     steps: Annotated[
         tuple[StepStatus, ...],
         Field(max_length=10, description="Steps of the promotion, in order.", json_schema_extra=listed("name")),
