@@ -243,25 +243,6 @@ def test_a_plan_of_a_first_version_of_a_return_of_a_refresh_and_of_nothing_to_se
     assert (idle["start"], "switch" in idle, "drain" in idle) == ("no pods: serving.replicas is 0", False, False)
 
 
-@pytest.mark.parametrize(
-    ("rollback", "stays"),
-    [
-        ({"window": "1h"}, "stay until 1h after the switch (rollback.window)"),
-        ({"automatic": {}}, "stay until 15m after the switch (rollback.automatic)"),
-        ({"window": "2h", "automatic": {"watchFor": "1h"}}, "stay until 2h after the switch (rollback.window)"),
-    ],
-)
-def test_a_plan_says_how_long_what_is_displaced_keeps_its_pods(rollback: dict[str, Any], stays: str):
-    assert planned(begun(rollback=rollback), *STABLE)["drain"] == f"the pods of va {stays}"
-
-
-def test_a_plan_of_a_refresh_or_a_return_says_which_pods_are_not_kept():
-    refresh = dry(stage_of("va", holds=A, attempt=1, candidate=served(A, NEWER), start_time=NOW, rollback={"window": "1h"}))
-    assert planned(refresh, *STABLE)["drain"] == "the pods of va as it runs now are deleted 15 s after the switch"
-    back = stage_of("vb", holds=A, previous=served(B), candidate=served(B), start_time=NOW, rollback={"automatic": {}})
-    assert planned(dry(back), *STABLE)["drain"] == "the pods of va are deleted 15 s after the switch", "a return is not watched"
-
-
 def test_a_plan_of_clearing():
     assert planned(dry(stage_of(None, holds=A, desired_replicas=2)), *STABLE) == {
         "clear": "the Service fraud-production is deleted, and 2 pods of va: nobody answers",

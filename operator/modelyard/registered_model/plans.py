@@ -5,14 +5,14 @@ certainly comes first (a version that is not registered, a rejection) is the las
 """
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from modelyard.api.gates import Gate, Verdict
 from modelyard.api.model_status import DOES, PLANNED
 from modelyard.api.registered_model import GateStatus, PlannedStep, RegisteredModel, ServedVersion, StageStatus, StepState
 from modelyard.kube.names import serving_name
 from modelyard.plan import DeleteAlias, SetAlias, SetTags, TransitionStage
-from modelyard.registered_model import dry_run, overrides, promotion, serving, watch
+from modelyard.registered_model import dry_run, promotion, serving
 from modelyard.registered_model.gates.judging import asked_in, judge
 from modelyard.registered_model.held import with_held
 from modelyard.registered_model.history import entry
@@ -70,7 +70,7 @@ def _of_stage(view: StageView, seen: Observation, now: datetime) -> Iterator[tup
     yield from _serving(view, wanted)
     yield from _recording(view, wanted, seen, now)
     if stable is not None and view.is_served:
-        yield "drain", f"the pods of {_stable(view, stable)} {_stay(view, wanted, stable, now)}"
+        yield "drain", f"the pods of {_stable(view, stable)} are deleted {serving.DRAIN.seconds} s after the switch"
 
 
 def _asking(view: StageView, steps: dict[str, Step], now: datetime) -> Iterator[tuple[str, str]]:
@@ -116,21 +116,6 @@ def _recording(view: StageView, wanted: ServedVersion, seen: Observation, now: d
     yield "record", f"{wanted.version} is effective{before}; history: {entry(view, wanted, now).outcome}"
     if not view.is_refresh:
         yield "mlflow", _moved(view, wanted, seen, now)
-
-
-def _stay(view: StageView, wanted: ServedVersion, stable: ServedVersion, now: datetime) -> str:
-    """Say how long what is displaced keeps its pods: as `warm` keeps them."""
-    asked = view.spec.rollback if view.spec is not None else None
-    found: list[tuple[timedelta, str]] = []
-    comes_back = not overrides.has_put(view.status) and not view.has_rejected(stable)
-    if asked is not None and asked.lasts is not None and comes_back and not view.is_refresh:
-        found.append((asked.lasts, f"{asked.window} after the switch (rollback.window)"))
-    begun = watch.begun(view, wanted, now)
-    if asked is not None and asked.automatic is not None and begun is not None and begun.displaced is not None:
-        found.append((asked.automatic.lasts, f"{asked.automatic.watch_for} after the switch (rollback.automatic)"))
-    if found:
-        return f"stay until {max(found)[1]}"
-    return f"are deleted {serving.DRAIN.seconds} s after the switch"
 
 
 def _clearing(view: StageView, stable: ServedVersion, seen: Observation, now: datetime) -> Iterator[tuple[str, str]]:
