@@ -90,7 +90,7 @@ def test_what_passes_is_taken_and_what_fails_is_skipped(undisturbed: Undisturbed
         "ready": ("True", "Serving"),
         "stage": ("v3", "v3", 1),
         "rejected": ["v2"],
-        "history": [(None, "v1", "AutoPromoted"), ("v1", "v3", "AutoPromoted")],
+        "history": [(None, "v1", "AutoPromoted"), ("v1", "v2", "Rejected"), ("v1", "v3", "AutoPromoted")],
         "serving": "v3",
     }
 
@@ -139,7 +139,8 @@ async def test_a_rejected_version_is_tried_again_when_attempt_is_raised_and_noth
     await measures(world, "v2", 0.92)
     asks(world, attempt=2)
     await world.run()
-    assert history(world) == [(None, "v1", "AutoPromoted"), ("v1", "v2", "AutoPromoted")]
+    tries = [("v1", "v2", "Rejected"), ("v1", "v2", "Rejected"), ("v1", "v2", "AutoPromoted")]
+    assert history(world) == [(None, "v1", "AutoPromoted"), *tries]
 
 
 async def test_after_a_rollback_by_hand_only_what_is_registered_later_is_taken():
