@@ -19,8 +19,9 @@ from tests.pages import ROOT, Block, blocks, pages
 Node = dict[str, Any]
 
 VALUES = json.loads((ROOT / "charts" / "modelyard" / "values.schema.json").read_text())
-# Objects that are not ours: those that tests apply (tests/chart), and a route and a monitor, which no cluster of ours knows.
-OTHERS = {"Role", "ConfigMap", "Kustomization", "HTTPRoute", "PodMonitor", "ResourceQuota", "Policy"}
+# Objects that are not ours: those that tests apply (tests/chart, tests/e2e), and a route and a monitor, which no cluster of
+# ours knows.
+OTHERS = {"Role", "RoleBinding", "ConfigMap", "Kustomization", "HTTPRoute", "PodMonitor", "ResourceQuota", "Policy"}
 HEREDOC = re.compile(r"<<'YAML'\n(.*?)^YAML$", re.MULTILINE | re.DOTALL)
 
 

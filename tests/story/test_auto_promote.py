@@ -10,7 +10,7 @@ import pytest
 from modelyard.plan import Manifest
 from tests.story.approval_stories import APPROVED
 from tests.story.killed import Life, Undisturbed, killed_after_each_write, lived, writes
-from tests.story.model_stories import freezes
+from tests.story.model_stories import freezes, watches
 from tests.story.stories import TRAINER
 from tests.story.test_gates import QUALITY, ended, told
 from tests.story.world import World, manifest
@@ -90,7 +90,7 @@ def test_what_passes_is_taken_and_what_fails_is_skipped(undisturbed: Undisturbed
         "ready": ("True", "Serving"),
         "stage": ("v3", "v3", 1),
         "rejected": ["v2"],
-        "history": [(None, "v1", "AutoPromoted"), ("v1", "v3", "AutoPromoted")],
+        "history": [(None, "v1", "AutoPromoted"), ("v1", "v2", "Rejected"), ("v1", "v3", "AutoPromoted")],
         "serving": "v3",
     }
 
@@ -139,7 +139,8 @@ async def test_a_rejected_version_is_tried_again_when_attempt_is_raised_and_noth
     await measures(world, "v2", 0.92)
     asks(world, attempt=2)
     await world.run()
-    assert history(world) == [(None, "v1", "AutoPromoted"), ("v1", "v2", "AutoPromoted")]
+    tries = [("v1", "v2", "Rejected"), ("v1", "v2", "Rejected"), ("v1", "v2", "AutoPromoted")]
+    assert history(world) == [(None, "v1", "AutoPromoted"), *tries]
 
 
 async def test_after_a_rollback_by_hand_only_what_is_registered_later_is_taken():
@@ -278,3 +279,17 @@ async def test_a_stage_that_is_cleared_stays_clear():
     asks(world, autoPromote=None)
     await registers(world, "v2")
     assert (stage(world).get("version"), world.serving("fraud-production")) == (None, None)
+
+
+async def test_one_that_fails_after_the_switch_is_gone_back_from_and_the_next_is_taken():
+    world = World()
+    begins(world, production=NEWEST | {"rollback": {"automatic": {}}})
+    await registers(world, "v1")
+    await registers(world, "v2")
+    assert stage(world)["version"] == "v2"
+    watches(world, "v2", 60)
+    await world.run()
+    assert history(world)[-1] == ("v2", "v1", "RolledBack")
+    assert (world.serving("fraud-production"), world.condition("registeredmodels", "fraud")) == ("v1", ("True", "Serving"))
+    await registers(world, "v3")
+    assert history(world)[-1] == ("v1", "v3", "AutoPromoted")

@@ -180,7 +180,9 @@ class StepState(StrEnum):
 class StepStatus(Schema):
     """One step of a promotion."""
 
-    name: Annotated[str, Field(max_length=16, description="The step: admit, start, switch, record.")]
+    name: Annotated[
+        str, Field(max_length=16, description="The step: admit, from, freeze, gates, plan, trial, approval, start, switch or record.")
+    ]
     state: Annotated[StepState, Field(description="Done, Active, Waiting or Failed.")]
     since_time: Annotated[datetime | None, Field(description="Since when it is in that state.")] = None
     detail: Annotated[

@@ -348,7 +348,8 @@ class RegisteredModelSpec(Schema):
         bool,
         Field(
             description="Hold every change of a version, and say in status.plan what it would do. What serves is kept, healed and"
-            " scaled; an override goes on. False carries out just that. Needs the verb promote on every stage."
+            " scaled; an override and an automatic rollback are not held. False carries out exactly what was planned. Needs the verb"
+            " promote on every stage."
         ),
     ] = False
     drift: Annotated[

@@ -6,12 +6,16 @@ To read in this order:
     stage           the decision about one stage
     promotion       a promotion as a list of steps: a new rule goes there
     checks, trial   its steps that ask gates: at once, and by Jobs
+    step            one step of a promotion, and what it leaves in the status when it rejects
     newest          which version a stage takes by itself
+    overrides       which version an override puts there, and what is said when it has ended
     freezes         its step that waits for the end of a freeze
     dry_run, plans  its step that waits for people to have seen what it would do, and what it would do
     circles         stages that wait for one another
     gates           one module a kind of gate; `tries` reads the Jobs that ask some of them
     verification    what serves, asked again
+    watch, analysis   what serves after a switch, and when it is rejected for that
+    window, warm    until when the version displaced last comes back at once, and which pods stay for it
     view            what all of these look at
     serving, build  which objects serve a stage, and how they look
     pods            how pods stand
@@ -24,7 +28,7 @@ To read in this order:
     announced       what other systems are told of the history
     record          the history as a chain of objects in S3
     stages          the decisions about all stages, within the places that the history has
-    declarations, observation, observe, sources   what is read, and from where (the last two do I/O)
+    declarations, observation, observe, sources, evidence   what is read, and from where (the last three do I/O)
 """
 
 from collections.abc import Iterable
