@@ -25,7 +25,9 @@ async def test_each_entry_of_the_history_is_told_once_with_all_that_it_says():
     events = [from_dict(each) for each in world.announced]
     outcomes = ["promoted", "promoted", "rolledback", "cleared"]
     assert [event["type"] for event in events] == [f"io.modelyard.promotion.{outcome}" for outcome in outcomes]
-    assert [event.data for event in events] == history
+    assert [event.data | {"record": event.data["record"]["number"]} for event in events] == history
+    newest = world.status("registeredmodels", "fraud")["record"]
+    assert events[-1].data["record"] == {"number": newest["number"], "digest": newest["digest"]}
     assert {event["source"] for event in events} == {"/apis/modelyard.io/v1alpha1/namespaces/risk/registeredmodels/fraud"}
     assert {event["subject"] for event in events} == {"production"}
     assert [event["time"] for event in events] == [entry["time"] for entry in history]

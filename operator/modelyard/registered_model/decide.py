@@ -167,10 +167,10 @@ def _registering(
     if step.put is not None:
         return Act((step.put,))
     status = step.applied(status)
-    if step.left:
-        return Record(status.model_copy(update={"conditions": model.status.conditions}))
-    said = conditions.with_record((*conditions.standing(model, status.stages), synced), step.said)
     news = conditions.news(model.status.stages, status.stages)
+    if step.left:
+        return Record(status.model_copy(update={"conditions": model.status.conditions}), news)
+    said = conditions.with_record((*conditions.standing(model, status.stages), synced), step.said)
     waits = min(filter(None, (_requeue_after(status, decisions), record.RETRY if step.said else None)), default=None)
     watched = _WATCHED_READS if any(stage.watch is not None for stage in status.stages.values()) else None
     return Rest(status.model_copy(update={"conditions": said}), waits, news, watched)
