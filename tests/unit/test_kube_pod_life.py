@@ -21,6 +21,14 @@ def pod(*statuses: Any, deleted: bool = False, **status: Any) -> Any:
     return {"metadata": {"deletionTimestamp": AFTER} if deleted else {}, "status": {"containerStatuses": statuses} | status}
 
 
+def life(ready: str, changed: str) -> list[dict[str, str]]:
+    """The conditions of a pod whose init containers were through at BEFORE."""
+    return [
+        {"type": "Ready", "status": ready, "lastTransitionTime": changed},
+        {"type": "Initialized", "status": "True", "lastTransitionTime": BEFORE},
+    ]
+
+
 @pytest.mark.parametrize(
     ("found", "says"),
     [
@@ -38,6 +46,9 @@ def pod(*statuses: Any, deleted: bool = False, **status: Any) -> Any:
         (pod(ended(), phase="Failed", reason="Evicted"), None),
         (pod(ended(), conditions=[{"type": "DisruptionTarget", "status": "True", "lastTransitionTime": AFTER}]), None),
         (pod({"name": "model", "state": {"running": {}}, "ready": True}), None),
+        (pod(ended("OOMKilled", 137), conditions=life("False", BEFORE)), None),  # while it loads: it was never ready
+        (pod(ended("OOMKilled", 137), conditions=life("False", AFTER)), "OOMKilled"),
+        (pod(ended(), conditions=life("True", AFTER)), "exit code 1"),
     ],
 )
 def test_how_a_server_ended(found: Any, says: str | None):

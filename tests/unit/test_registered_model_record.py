@@ -203,6 +203,21 @@ def test_a_change_that_the_history_has_no_place_for_is_not_carried_out():
     assert [entry.record for entry in world.model.status.history] == list(range(2, 52)), "a pending entry never leaves the status"
 
 
+def test_without_a_place_in_the_history_an_override_does_not_begin_and_moves_no_traffic():
+    world = promoted("v1", "v2")
+    world.storing = False
+    known = world.model.status.record
+    assert known is not None
+    update = {"history": pending(52).status.history, "record": known.model_copy(update={"number": 52})}
+    world.model = world.model.model_copy(update={"status": world.model.status.model_copy(update=update)})
+    routed = world.routed("production")
+    world.edit(production={"override": {"version": "v1", "reason": "incident", "until": "2030-01-01T00:00:00Z"}})
+    world.settle()
+    stage = world.model.status.stages["production"]
+    assert (stage.version, stage.candidate, stage.blocked.reason if stage.blocked else "") == ("v2", None, "RecordPending")
+    assert world.routed("production") == routed
+
+
 @pytest.mark.parametrize("wants", ["cleared", "override ended"])
 def test_what_serves_is_healed_though_the_history_has_no_place(wants: str):
     world = promoted("v1", "v2")

@@ -19,7 +19,8 @@ _OUTSIDE = {"Unknown", "ContainerStatusUnknown"}
 def server_end(pod: Manifest, container: str, since: datetime) -> str | None:
     """Say how a container ended by itself since a moment: by a crash, its memory's limit, its liveness probe; None: it did not.
 
-    A pod that was deleted, evicted or preempted, or went with its node, says nothing of the program in it.
+    A pod that was deleted, evicted or preempted, or went with its node, says nothing of the program in it. Nor does
+    one that was never ready: it has answered nothing, and may lack what `serving.resources` gives it now.
 
     Args:
         pod: The pod.
@@ -28,7 +29,7 @@ def server_end(pod: Manifest, container: str, since: datetime) -> str | None:
 
     """
     status = pod.get("status") or {}
-    if asked_to_end(pod) is not None or (status.get("phase") == "Failed" and status.get("reason")):
+    if asked_to_end(pod) is not None or (status.get("phase") == "Failed" and status.get("reason")) or not _was_ready(pod):
         return None
     found = _of(pod, container)
     ended = (found.get("state") or {}).get("terminated") or (found.get("lastState") or {}).get("terminated") or {}
@@ -47,14 +48,25 @@ def unready_since(pod: Manifest, container: str) -> datetime | None:
         container: The container with the probes; it has started once the startup probe has passed.
 
     """
-    conditions = {each.get("type"): each for each in (pod.get("status") or {}).get("conditions") or ()}
-    ready, containers = conditions.get("Ready") or {}, conditions.get("ContainersReady") or {}
+    ready, containers = _condition(pod, "Ready"), _condition(pod, "ContainersReady")
     # Of a node that is away the node controller sets Ready alone; what the kubelet says is both.
     if ready.get("status") != "False" or containers.get("status") != "False":
         return None
     if asked_to_end(pod) is not None or not _of(pod, container).get("started"):
         return None
     return _time(ready.get("lastTransitionTime"))
+
+
+def _was_ready(pod: Manifest) -> bool:
+    """Tell whether a pod is ready, or was: its Ready has changed after its init containers were through."""
+    ready, begun = _condition(pod, "Ready"), _time(_condition(pod, "Initialized").get("lastTransitionTime"))
+    changed = _time(ready.get("lastTransitionTime"))
+    return ready.get("status") == "True" or changed is None or begun is None or changed > begun
+
+
+def _condition(pod: Manifest, type_: str) -> Manifest:
+    found: list[Manifest] = (pod.get("status") or {}).get("conditions") or []
+    return next((each for each in found if each.get("type") == type_), {})
 
 
 def _of(pod: Manifest, container: str) -> Manifest:

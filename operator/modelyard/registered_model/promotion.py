@@ -84,7 +84,8 @@ def _admit(view: StageView, now: datetime) -> Step:
         return Step("admit", state, blocker.message[:DETAIL], blocker=blocker, record=dropped)
     assert wanted is not None, "an admissible version has a recorded digest"
     if view.status.candidate != wanted:
-        if view.record_is_full and not view.returns and view.override is None:
+        waits = view.record_is_full and not view.returns and view.override is None
+        if waits or (not view.record_has_room and view.back is None):
             full = record.full(view.model.metadata.name, wanted.version, view.model.status.record)
             return Step("admit", StepState.WAITING, full.message[:DETAIL], blocker=full)
         new = {"desired": view.desired, "candidate": wanted, "start_time": now, "blocked": None}

@@ -33,7 +33,7 @@ def decide_stages(
     decisions: dict[str, StageDecision] = {}
     for name in _stage_names(model, seen):
         begun = _begun(model, decisions)
-        view = _view(model, seen, versions, name, runtime=runtime, now=now, is_full=record.is_full(recorded, begun))
+        view = _view(model, seen, versions, name, runtime=runtime, now=now, is_full=record.is_full(recorded, begun), has_room=room > 0)
         decision = decide_stage(view, now)
         if decision.entry is not None and room <= 0:
             blocker = record.full(model.metadata.name, view.desired, recorded)
@@ -69,6 +69,7 @@ def _view(
     runtime: Runtime,
     now: datetime,
     is_full: bool,
+    has_room: bool,
 ) -> StageView:
     return StageView(
         name=name,
@@ -85,6 +86,7 @@ def _view(
         calendar=seen.calendar,
         neighbour=seen.neighbours.get(name),
         record_is_full=is_full,
+        record_has_room=has_room,
     )
 
 

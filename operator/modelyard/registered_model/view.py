@@ -63,6 +63,7 @@ class StageView:
         evidence: What gates judge by.
         neighbour: The model that has the stage's address; None: nobody else has it.
         record_is_full: Too many entries of the history wait for S3: no promotion starts.
+        record_has_room: The history has a place for what comes: without one nothing begins that ends with an entry.
         round: When the round began in which gates are asked again about what is effective; None: they are
             asked about what the stage is to take.
 
@@ -82,6 +83,7 @@ class StageView:
     neighbour: str | None = None
     calendar: Calendar | str = field(default_factory=Calendar)
     record_is_full: bool = False
+    record_has_room: bool = True
     round: datetime | None = None
 
     @property
