@@ -169,7 +169,7 @@ def test_defaults_show_in_the_object(cluster: Cluster):
     assert (run["workers"], run["backoffLimit"], run["suspend"], run["ttlSecondsAfterFinished"]) == (1, 0, False, 86400)
     shown = cluster.check(model(stages={"production": {"version": "v1", "serving": {}}})).body["spec"]
     stage = {"version": "v1", "attempt": 0, "serving": {"replicas": 1}}
-    assert shown == {"drift": "Revert", "deletionPolicy": "Retain", "stages": {"production": stage}}
+    assert shown == {"drift": "Revert", "dryRun": False, "deletionPolicy": "Retain", "stages": {"production": stage}}
 
 
 def test_status_keeps_no_default_that_nobody_observed(cluster: Cluster):

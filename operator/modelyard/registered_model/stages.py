@@ -33,7 +33,16 @@ def decide_stages(
     decisions: dict[str, StageDecision] = {}
     for name in _stage_names(model, seen):
         begun = _begun(model, decisions)
-        view = _view(model, seen, versions, name, runtime=runtime, now=now, is_full=record.is_full(recorded, begun), has_room=room > 0)
+        view = _view(
+            model,
+            seen,
+            versions,
+            name,
+            runtime=runtime,
+            now=now,
+            is_full=record.is_full(recorded, begun),
+            has_room=recorded is None or room > 0,
+        )
         decision = decide_stage(view, now)
         if decision.entry is not None and room <= 0:
             blocker = record.full(model.metadata.name, view.desired, recorded)
