@@ -85,7 +85,8 @@ def test_applied_and_taken_away_nothing_is_left(server, name):
     kubectl("apply", "--server-side", "--validate=strict", "-k", MANIFESTS / name, kubeconfig=config)
     assert admin.get(path_of("apps/v1/deployments", NAMESPACE, "modelyard")).code == 200
     wait_storage(admin)
-    kubectl("delete", "--wait=false", "-k", MANIFESTS / name, kubeconfig=config)
+    # What lies in a namespace may go with it first.
+    kubectl("delete", "--wait=false", "--ignore-not-found", "-k", MANIFESTS / name, kubeconfig=config)
     # A claim is protected until a controller that does not run here says otherwise.
     for claim in admin.get(path_of("v1/persistentvolumeclaims", NAMESPACE)).body["items"]:
         admin.merge(path_of("v1/persistentvolumeclaims", NAMESPACE, claim["metadata"]["name"]), {"metadata": {"finalizers": None}})

@@ -32,7 +32,7 @@ def test_a_promotion_is_tried_as_the_user_that_is_named(person: Person, fraud: M
     done = person.says(*PROMOTE, "--as", people["vera"])
     assert done.returncode == 4, done.stdout
     assert "vera may not patch registeredmodels" in done.stderr
-    done = until(lambda: (it := person.says(*PROMOTE, "--as", people["dan"])).returncode and it, "the policies are in force", 60)
+    done = until(lambda: (it := person.says(*PROMOTE, "--as", people["dan"])).returncode != 0 and it, "the policies are in force", 60)
     assert done.returncode == 4, done.stderr
     assert f"dan may not change stage production (version) of {person.namespace}/fraud" in done.stderr
     assert "needs the verb promote on registeredmodels/production" in done.stderr
