@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from modelyard.api.base import condition
-from modelyard.api.registered_model import RegisteredModel, Rejection
+from modelyard.api.registered_model import OverrideStatus, RegisteredModel, Rejection
 from modelyard.plan import Manifest
+from modelyard.registered_model import overrides
 from modelyard.registered_model.conditions import news
 from modelyard.registered_model.decide import in_sync
 from modelyard.registered_model.stage import StageDecision
@@ -279,3 +281,16 @@ def test_what_is_said_of_one_that_ended_does_not_stand_beside_the_next_one():
     assert noted.record
     assert noted.status.override is not None
     assert (noted.status.override.version, noted.status.blocked) == ("vc", None)
+
+
+def test_the_patch_of_a_message_names_who_asks_where_somebody_has_to_be_named():
+    for more, said in (({}, {}), ({"requestedBy": "rita"}, {"requestedBy": "<your user name>"})):
+        model = stage_of("va", holds=A, **more)
+        spec = model.spec.stages["production"]
+        put = OverrideStatus(version="va", digest=A.digest, since_time=NOW - MINUTE, until_time=NOW - MINUTE, ended=True)
+        stage = model.status.stages["production"].model_copy(update={"override": put})
+        asked = spec.model_copy(update={"version": "vb"})
+        blocker = overrides.trouble("fraud", "production", asked, stage, NOW)
+        assert blocker is not None
+        patch = json.loads(blocker.message.split("-p '")[1].split("'")[0])
+        assert patch == {"spec": {"stages": {"production": {"override": None, "version": "va"} | said}}}

@@ -261,6 +261,12 @@ class Stage(Schema):
     ] = None
     serving: Annotated[Serving, Field(description="How it is served.")] = Field(default_factory=Serving)
 
+    @property
+    def by_whom(self) -> str:
+        """What a merge patch of its version has to say besides, as JSON: who asks. Empty where nobody has to be named."""
+        names = self.requested_by is not None or any(gate.approvals is not None for gate in self.gates)
+        return ',"requestedBy":"<your user name>"' if names else ""
+
 
 def _waits(stage: str, other: str) -> str:
     """Return a CEL expression: a stage takes only what has held another one."""

@@ -97,7 +97,7 @@ def trouble(model: str, name: str, spec: Stage | None, status: StageStatus, now:
         return None
     if _lasts(spec, status):
         ends = '"autoPromote":null,' if spec.auto_promote is not None else ""
-        patch = f'{{"spec":{{"stages":{{"{name}":{{{ends}"override":null,"version":"{status.version}"}}}}}}}}'
+        patch = f'{{"spec":{{"stages":{{"{name}":{{{ends}"override":null,"version":"{status.version}"{spec.by_whom}}}}}}}}}'
         back = f'{{"spec":{{"stages":{{"{name}":{{"override":null,"attempt":{max(spec.attempt, known.attempt) + 1}}}}}}}}}'
         kept = f"modelyard promote {model} {status.version} --to {name}"
         left = f"modelyard rollback {model} --stage {name} --to {spec.version}, or -p '{back}'" if spec.version else f"-p '{back}'"

@@ -123,7 +123,8 @@ def _rejection(view: StageView) -> Blocker | None:
     stable = f"{view.status.version} is still serving" if view.status.version else "nothing is serving"
     agree = ""
     if rejection.reason == Reason.ROLLED_BACK and view.status.version and not view.is_refresh:
-        patch = f'{{"spec":{{"stages":{{"{view.name}":{{"version":"{view.status.version}"}}}}}}}}'
+        by = view.spec.by_whom if view.spec is not None else ""
+        patch = f'{{"spec":{{"stages":{{"{view.name}":{{"version":"{view.status.version}"{by}}}}}}}}}'
         agree = f" Make the spec agree: kubectl patch mlmodel {view.model.metadata.name} --type merge -p '{patch}'."
     message = (
         f"{view.called} was rejected, and {stable}. {rejection.message}{agree} It is tried again when the stage's spec"
