@@ -20,7 +20,7 @@ class Sums:
         return table
 
     def invocations(self, body: bytes, content_type: str) -> Any:
-        raise NotImplementedError
+        raise NotImplementedError  # a turn asks for predictions alone
 
     def predict(self, given: Any) -> Any:
         self.asked.append(len(given))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -189,8 +190,6 @@ async def _end(world: World) -> dict[str, Any]:
 
 
 async def test_an_operator_that_is_killed_after_any_write_with_entries_pending_stores_each_once():
-    import asyncio  # noqa: PLC0415
-
     life = Life(live=_live, end=_end, begin=_begin)
     undisturbed = await asyncio.to_thread(lived, life)
     assert undisturbed.end["record"] == [(1, "Promoted"), (2, "Promoted"), (3, "RolledBack"), (4, "Cleared")]

@@ -29,7 +29,7 @@ _WORDS = frozenset({Verdict.PASS, Verdict.FAIL})
 
 
 def promotions(models: Iterable[Manifest]) -> Iterator[Metric]:
-    """Return what the gates of all stages say now, which stages have rejected what they ask for, which wait, and the rest of this module.
+    """Return what gates say now, what stages have rejected and wait for, what was verified, and which histories wait for S3.
 
     Args:
         models: RegisteredModels as the API server has them.

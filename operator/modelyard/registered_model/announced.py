@@ -10,22 +10,11 @@ from typing import Any
 from modelyard.api.registered_model import RegisteredModel
 from modelyard.plan import Manifest
 from modelyard.registered_model import record
+from modelyard.registered_model.history import gained
 
-__all__ = ["announced", "gained"]
+__all__ = ["announced"]
 
 _TYPE = "io.modelyard.promotion."
-
-
-def gained(before: Manifest, after: Manifest) -> Iterator[Manifest]:
-    """Return the entries of the history that a status has and the one before it had not, oldest first.
-
-    Args:
-        before: The status before, as JSON.
-        after: The status that was written.
-
-    """
-    known = before.get("history") or []
-    return (each for each in after.get("history") or [] if each not in known)
 
 
 def announced(body: Manifest, before: Manifest, after: Manifest) -> Iterator[Manifest]:

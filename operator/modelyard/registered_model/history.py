@@ -16,7 +16,7 @@ from modelyard.plan import Event, Manifest
 from modelyard.registered_model.gates.judging import asks_people
 from modelyard.registered_model.view import StageView
 
-__all__ = ["AFTER_THE_SWITCH", "LENGTH", "aborted", "ended", "entry", "event", "outcome", "override_ended", "rejected"]
+__all__ = ["AFTER_THE_SWITCH", "LENGTH", "aborted", "ended", "entry", "event", "gained", "outcome", "override_ended", "rejected"]
 
 LENGTH = 50
 AFTER_THE_SWITCH = "After the switch"
@@ -202,6 +202,18 @@ def _words(made: HistoryEntry) -> str:
             return f"{made.stage}: {made.from_ or 'nothing'} -> {made.to or 'nothing'}"
 
 
+def gained(before: Manifest, after: Manifest) -> Iterator[Manifest]:
+    """Return the entries of the history that a status has and the one before it had not, oldest first.
+
+    Args:
+        before: The status before, as JSON.
+        after: The status that was written.
+
+    """
+    known = before.get("history") or []
+    return (each for each in after.get("history") or [] if each not in known)
+
+
 def ended(before: Manifest, after: Manifest) -> Iterator[Ended]:
     """Return the changes of stages that a status says have ended, and the one before it did not.
 
@@ -210,7 +222,5 @@ def ended(before: Manifest, after: Manifest) -> Iterator[Ended]:
         after: The status that was written.
 
     """
-    known = before.get("history") or []
-    for each in after.get("history") or []:
-        if each not in known:
-            yield Ended(each["outcome"], each.get("durationSeconds"))
+    for each in gained(before, after):
+        yield Ended(each["outcome"], each.get("durationSeconds"))

@@ -80,7 +80,7 @@ class QuickProtocol(BoundedProtocol):
         work = app.paths.get(self.url)
         if work is None or app.model is None or not app.model.quick or app.draining or self.pipeline or super()._answering:
             return None
-        if parser.get_method() != b"POST" or parser.get_http_version() != "1.1" or self.server[1] == app.metrics_port:  # type: ignore[index]
+        if parser.get_method() != b"POST" or parser.get_http_version() != "1.1" or self.server[1] == app.metrics_port:  # type: ignore[index] # connected, so known
             return None
         if not parser.should_keep_alive() or parser.should_upgrade() or self.expect_100_continue:
             return None
@@ -103,9 +103,9 @@ class QuickProtocol(BoundedProtocol):
         """Start a request of uvicorn's, or let it wait behind those that wait here."""
         if self._slots:
             self.flow.pause_reading()
-            self.pipeline.appendleft((cycle, app))  # type: ignore[arg-type]
+            self.pipeline.appendleft((cycle, app))  # type: ignore[arg-type] # the app as uvicorn types it
         else:
-            super()._start_asgi_task(cycle, app)  # type: ignore[arg-type]
+            super()._start_asgi_task(cycle, app)  # type: ignore[arg-type] # as above
 
     # --- reading ----------------------------------------------------------------------------------
     def data_received(self, data: bytes) -> None:
@@ -164,7 +164,7 @@ class QuickProtocol(BoundedProtocol):
             raise RuntimeError("a request asks once")
         except StopIteration as done:
             answer = done.value
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:  # noqa: BLE001 - as in `_ask`
             answer = failed(slot.work.protocol, error)
         self._answer(slot, answer)
 
