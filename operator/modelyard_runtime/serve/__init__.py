@@ -9,7 +9,8 @@ need them.
 In reading order: `server`, `deadlines` and `quick` (sockets), `app` (addresses), `turn` (predictions together), `metrics` and `traffic`
 (what is counted), `limits`, `budget` and `reception` (how much at once), `intake` with `encoding`, `weight` and `pages` (what a request
 becomes, before it is parsed), `v1`, `v2` with `binary`, and `invocations` (protocols), `values` and `signature`, then the models:
-`loading`, `artifact`, `native` with `booster`, `generic`. Decision 0019 has the limits, decision 0039 what a prediction costs.
+`loading` with `memory`, `artifact`, `native` with `booster`, `generic`. Decision 0019 has the limits, decision 0039 what a prediction
+costs.
 """
 
 import os

@@ -14,6 +14,7 @@ from modelyard.api.pod_end import PodReason
 from modelyard.api.wire import ALLOW_CODE
 from modelyard_runtime.outcome import Failure, one_line
 from modelyard_runtime.serve.artifact import Artifact, read
+from modelyard_runtime.serve.memory import give_back, share_one_arena
 from modelyard_runtime.serve.predictor import Predictor, answered
 from modelyard_runtime.serve.signature import Column, Signature
 from modelyard_runtime.serve.values import Array, Columns, Matrix, Refused, Table
@@ -30,12 +31,14 @@ def load(folder: Path) -> Predictor:
         Failure: LoadFailed, CodeModelForbidden, SmokeFailed.
 
     """
+    share_one_arena()
     start = time.monotonic()
     artifact = read(folder)
     model = _loaded(artifact)
     _smoke(model, artifact.example)
     gc.collect()
     gc.freeze()  # what is loaded stays: the collector need not walk it again under load
+    give_back()
     print(f"loaded a {model.platform} model and predicted once in {time.monotonic() - start:.2f} s", flush=True)
     return model
 
