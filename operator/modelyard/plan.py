@@ -49,6 +49,7 @@ __all__ = [
     "SetTags",
     "Suspend",
     "TagTarget",
+    "Tell",
     "TransitionStage",
 ]
 
@@ -85,6 +86,22 @@ class Suspend:
     name: str
     uid: str
     suspend: bool
+
+
+@dataclass(frozen=True)
+class Tell:
+    """Tell a serving pod how it splits its requests, if it still has this uid: one annotation, and nothing else of the pod.
+
+    Attributes:
+        name: The pod.
+        uid: Its uid.
+        rule: JSON, as the model server reads it (`modelyard_runtime.serve.rule`); None: it answers all requests itself.
+
+    """
+
+    name: str
+    uid: str
+    rule: str | None
 
 
 # --- external effects: at most one in a round ---------------------------------------------------
@@ -282,7 +299,7 @@ External = (
     | DeleteAlias
     | PutRecord
 )
-Owned = Apply | Delete | Suspend
+Owned = Apply | Delete | Suspend | Tell
 Action = Owned | External
 
 

@@ -15,7 +15,7 @@ from modelyard.api.run_status import RunStatus
 from modelyard.api.text import Words
 from modelyard.errors import ModelyardError
 from modelyard.kube.names import CONNECTION_SECRET
-from modelyard.plan import Delete, Manifest, Suspend
+from modelyard.plan import Delete, Manifest, Suspend, Tell
 from modelyard.tracked import LoggedModel, ModelStage, RunList, TrackedExperiment, TrackedModel, TrackedRun, TrackedVersion
 from modelyard.traffic import Traffic
 
@@ -78,6 +78,13 @@ class Cluster(Protocol):
 
     async def suspend(self, namespace: str, job: Suspend) -> None:
         """Set an owned Job's `suspend`, and nothing else; `Conflict` if it no longer has that uid."""
+        ...
+
+    async def tell(self, namespace: str, pod: Tell) -> None:
+        """Set or remove the annotation of a serving pod by which it splits its requests; one that is gone is no error.
+
+        `Conflict` if another pod has its name now. The answer is visible to `owned` at once.
+        """
         ...
 
     async def creation_error(self, namespace: str, uid: str) -> str | None:

@@ -1,13 +1,13 @@
 """The seam to what serving pods answered: the port, and the small values that cross it."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from modelyard.plan import Manifest
 
-__all__ = ["Answered", "Traffic", "Watched"]
+__all__ = ["Answered", "Arm", "Interval", "Seen", "Split", "Traffic", "Watched"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,73 @@ class Watched:
     recorded: Answered
 
 
+@dataclass(frozen=True)
+class Arm:
+    """Requests that were drawn for one version, whoever answered them in the end.
+
+    Attributes:
+        requests: All of them.
+        failures: Those that the version failed: 500 and above, no connection, no answer in time, skipped after such.
+        refusals: Those that it refused: 400 to 499.
+        latency: How many of the other answers took up to each edge, by its number (`wire.LATENCY_EDGES`).
+
+    """
+
+    requests: int = 0
+    failures: int = 0
+    refusals: int = 0
+    latency: Mapping[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Split:
+    """What is asked of pods that split their requests.
+
+    Attributes:
+        uid: Uid of the RegisteredModel.
+        stage: The stage.
+        identity: Identity of the pods that split.
+        revision: What they were told last.
+        interval: How much time one interval of counts takes at least.
+        judged: How many intervals of this rollout are judged and recorded: the next one has the number after it.
+
+    """
+
+    uid: str
+    stage: str
+    identity: str
+    revision: int
+    interval: timedelta
+    judged: int = 0
+
+
+@dataclass(frozen=True)
+class Interval:
+    """What was counted in one interval, within which the pods were told the same."""
+
+    number: int
+    stable: Arm
+    candidate: Arm
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the pods say that split their requests.
+
+    Attributes:
+        revisions: What each of them applies, by the pod's uid: 0 is no rule. One that did not answer is not there.
+        stable: What was counted under the revision that was asked about, added up over the pods that apply it.
+        candidate: The same for the candidate.
+        interval: An interval that is over and not judged yet; the same one until it is.
+
+    """
+
+    revisions: Mapping[str, int] = field(default_factory=dict)
+    stable: Arm = field(default_factory=Arm)
+    candidate: Arm = field(default_factory=Arm)
+    interval: Interval | None = None
+
+
 class Traffic(Protocol):
     """The counters of serving pods."""
 
@@ -52,5 +119,13 @@ class Traffic(Protocol):
 
         What was answered before the first time that its pods were asked is not counted, nor what pods answered between the last time
         and their end. Raises nothing.
+        """
+        ...
+
+    async def split(self, asked: Split, pods: Iterable[Manifest], now: datetime) -> Seen:
+        """Return what pods say that split their requests: each is asked every time, for its revision.
+
+        An interval in which the revision changed, or before which an operator started, is left out. Counts are differences between two
+        answers of one process of one pod under one revision. Raises nothing.
         """
         ...

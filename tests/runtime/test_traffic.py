@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 
 from modelyard.adapters.pod_counters import Counters, PodCounters
 from modelyard.api.addresses import Addresses
-from modelyard_runtime.serve.traffic import EDGES, Traffic
+from modelyard.api.wire import LATENCY_EDGES as EDGES
+from modelyard_runtime.serve.traffic import Traffic
 from tests.runtime.programs import Server
 from tests.runtime.test_invocations import ROWS
 

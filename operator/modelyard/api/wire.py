@@ -19,7 +19,9 @@ __all__ = [
     "DATASET_PATH",
     "DATASET_TAGS",
     "FETCH",
+    "FORWARDED_HEADER",
     "GATE",
+    "LATENCY_EDGES",
     "LIVE_PATH",
     "MAX_BODY",
     "METRICS_PORT",
@@ -33,10 +35,13 @@ __all__ = [
     "READY_PATH",
     "REQUESTS_FILE",
     "REQUESTS_FOLDER",
+    "RULE_FILE",
+    "RULE_FOLDER",
     "RUNTIME_HEADER",
     "RUN_FILE",
     "RUN_ID",
     "SCRIPT_FOLDER",
+    "SECONDS_HEADER",
     "SERVING_PORT",
     "SIGNED_BY",
     "SIGNING_FILE",
@@ -116,6 +121,9 @@ SIGNING_FILE = "key.pem"
 """In SIGNING_FOLDER: the private key that a run's model is signed with."""
 DATASET_FOLDER = "/modelyard/data"
 MODEL_FOLDER = "/modelyard/model"
+RULE_FOLDER = "/etc/modelyard-traffic"
+RULE_FILE = "rule.json"
+"""In RULE_FOLDER: how a serving pod splits its requests, from an annotation of the pod; empty or not there: it answers all itself."""
 
 # --- HTTP -----------------------------------------------------------------------------------------
 SERVING_PORT = 8080
@@ -125,10 +133,16 @@ READY_PATH = "/v2/health/ready"
 LIVE_PATH = "/v2/health/live"
 TRAFFIC_PATH = "/modelyard/traffic"
 """At METRICS_PORT: what a pod answered, as counters in JSON."""
+LATENCY_EDGES = tuple(0.00025 * 2 ** (i / 8) for i in range(145))
+"""Upper edges of the buckets in which a pod counts how long answers took, in seconds; one bucket more has what took longer."""
 VERSION_HEADER = "modelyard-version"
 """Header of every answer: the version that gave it."""
 RUNTIME_HEADER = "modelyard-runtime"
 """Header of every answer: the identity of what serves the version."""
+FORWARDED_HEADER = "modelyard-forwarded"
+"""Header of a request that another pod has passed on, or whose caller wants it neither split nor counted."""
+SECONDS_HEADER = "modelyard-seconds"
+"""Header of the answer to such a request: how long the model server took."""
 MODEL_HEADER = "modelyard-model"
 """Header of every answer: the registered model's name in MLflow."""
 

@@ -26,6 +26,7 @@ from modelyard.plan import (
     SetTags,
     Suspend,
     TagTarget,
+    Tell,
     TransitionStage,
 )
 from modelyard.ports import Cluster, Tenant, Tracking
@@ -54,6 +55,9 @@ async def perform(action: Action, namespace: str, cluster: Cluster, tenant: Call
         return
     if isinstance(action, Suspend):
         await cluster.suspend(namespace, action)
+        return
+    if isinstance(action, Tell):
+        await cluster.tell(namespace, action)
         return
     clients = await tenant()
     tracking, store = clients.tracking, clients.store

@@ -31,6 +31,7 @@ __all__ = [
     "RUN_LABEL",
     "STAGES_TAG",
     "STAGE_LABEL",
+    "TRAFFIC_ANNOTATION",
     "UID_LABEL",
     "UID_TAG",
     "VERSION_LABEL",
@@ -72,6 +73,8 @@ APPLIED_ANNOTATION = "modelyard.io/applied"
 """On each owned object: a hash of the fields with which it was last applied (`kube.applied`)."""
 CONTENT_ANNOTATION = "modelyard.io/content"
 """On a ConfigMap of ours: a hash of its data, which the operator does not keep in memory."""
+TRAFFIC_ANNOTATION = "modelyard.io/traffic"
+"""On a serving pod: how it splits its requests (`wire.RULE_FILE`)."""
 
 OUR_TAGS = "modelyard.io/"
 UID_TAG = "modelyard.io/uid"

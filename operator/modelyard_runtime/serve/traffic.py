@@ -15,10 +15,10 @@ from pathlib import Path
 
 import orjson
 
-__all__ = ["EDGES", "Traffic"]
+from modelyard.api.wire import LATENCY_EDGES as EDGES
 
-EDGES = tuple(0.00025 * 2 ** (i / 8) for i in range(145))
-"""Upper edges of the latency's buckets, in seconds; the last bucket has what took longer."""
+__all__ = ["Traffic"]
+
 _STARTED, _REQUESTS, _FAILURES, _REFUSALS, _BUCKETS = range(5)
 _SIZE = _BUCKETS + len(EDGES) + 1
 _ALL = struct.Struct(f"={_SIZE}Q")
