@@ -13,7 +13,7 @@ from modelyard.api.blocker import VersionBlocker
 from modelyard.api.registered_model import HeldStage, Rejection, Stage, StageStatus, StepStatus, VersionStatus
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.registered_model.newest import REJECTIONS, Choice, held_until, remembered
-from modelyard.registered_model.view import is_in_force, spec_hash
+from modelyard.registered_model.rejections import is_in_force, spec_hash
 from tests.unit.builders import MINUTE, NOW
 from tests.unit.models import digest, record, served
 

@@ -11,8 +11,8 @@ from modelyard.api.base import condition
 from modelyard.api.registered_model import HeldStage, RegisteredModel, StageStatus
 from modelyard.plan import Manifest
 from modelyard.registered_model.observation import Evidence
+from modelyard.registered_model.rejections import spec_hash
 from modelyard.registered_model.stage import StageDecision
-from modelyard.registered_model.view import spec_hash
 from modelyard.tracked import RunStatus, TrackedRun
 from tests.unit.builders import MINUTE, NOW
 from tests.unit.models import NEWER, A, B, C, after, decided, does, pods_of, recorded_first, served, stage_of

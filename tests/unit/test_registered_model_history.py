@@ -12,9 +12,9 @@ from modelyard.registered_model import history
 from modelyard.registered_model.history import event
 from modelyard.registered_model.observation import Evidence
 from modelyard.registered_model.overrides import ended
+from modelyard.registered_model.rejections import spec_hash
 from modelyard.registered_model.stage import StageDecision
 from modelyard.registered_model.step import rejected
-from modelyard.registered_model.view import spec_hash
 from tests.unit.builders import NOW
 from tests.unit.model_world import World
 from tests.unit.models import A, B, C, after, decided, pods_of, served, stage_of, view_of

@@ -14,8 +14,8 @@ from modelyard.plan import Manifest
 from modelyard.registered_model import overrides
 from modelyard.registered_model.conditions import news
 from modelyard.registered_model.decide import in_sync
+from modelyard.registered_model.rejections import spec_hash
 from modelyard.registered_model.stage import StageDecision
-from modelyard.registered_model.view import spec_hash
 from tests.unit.builders import DAY, MINUTE, NOW
 from tests.unit.models import NEWER, A, B, C, after, decided, does, pods_of, record, served, stage_of
 

@@ -9,7 +9,7 @@ import pytest
 
 from modelyard.api.registered_model import OverrideStatus, RegisteredModel, Rejection, Stage
 from modelyard.registered_model.observation import Evidence
-from modelyard.registered_model.view import spec_hash
+from modelyard.registered_model.rejections import spec_hash
 from modelyard.traffic import Answered
 from tests.unit.builders import MINUTE, NOW
 from tests.unit.models import A, B, C, after, decided, does, pods_of, record, served, stage_of

@@ -26,8 +26,8 @@ from modelyard.registered_model.decide import in_sync
 from modelyard.registered_model.evidence import answered
 from modelyard.registered_model.held import with_held
 from modelyard.registered_model.observation import Evidence
+from modelyard.registered_model.rejections import spec_hash
 from modelyard.registered_model.stage import StageDecision
-from modelyard.registered_model.view import spec_hash
 from modelyard.traffic import Answered
 from tests.fakes.pods import FakePods
 from tests.unit.builders import MINUTE, NOW, SECOND, pod

@@ -13,9 +13,9 @@ from modelyard.kube.pods import Runtime
 from modelyard.plan import Manifest
 from modelyard.registered_model.decide import in_sync
 from modelyard.registered_model.gates.judging import open_gates
+from modelyard.registered_model.rejections import spec_hash
 from modelyard.registered_model.serving import DRAIN
 from modelyard.registered_model.stage import StageDecision
-from modelyard.registered_model.view import spec_hash
 from tests.unit.builders import HOUR, MINUTE, NOW, SECOND
 from tests.unit.models import (
     NEWER,

@@ -11,6 +11,7 @@ from modelyard.api.blocker import Blocker, VersionBlocker
 from modelyard.api.gates import GATES, Verdict
 from modelyard.api.history import RUNTIME_IMAGE, HistoryEntry, ModelRuntime, Outcome, RecordStatus
 from modelyard.api.rollback import Watch
+from modelyard.api.rollout import RolloutStatus
 from modelyard.api.rules import listed
 from modelyard.api.verification import Verification
 
@@ -181,7 +182,8 @@ class StepStatus(Schema):
     """One step of a promotion."""
 
     name: Annotated[
-        str, Field(max_length=16, description="The step: admit, from, freeze, gates, plan, trial, approval, start, switch or record.")
+        str,
+        Field(max_length=16, description="The step: admit, from, freeze, gates, plan, trial, approval, start, rollout, switch or record."),
     ]
     state: Annotated[StepState, Field(description="Done, Active, Waiting or Failed.")]
     since_time: Annotated[datetime | None, Field(description="Since when it is in that state.")] = None
@@ -279,7 +281,7 @@ class StageStatus(Schema):
     desired_replicas: Annotated[int, Field(ge=0, le=999_999, description="Pods that there should be.")] = 0
     steps: Annotated[
         tuple[StepStatus, ...],
-        Field(max_length=10, description="Steps of the promotion, in order.", json_schema_extra=listed("name")),
+        Field(max_length=11, description="Steps of the promotion, in order.", json_schema_extra=listed("name")),
     ] = ()
     judged: Annotated[JudgedVersion | None, Field(description="The version that `gates` is about.")] = None
     gates: Annotated[
@@ -292,6 +294,10 @@ class StageStatus(Schema):
     watch: Annotated[
         Watch | None, Field(description="The watch of the effective version (`rollback.automatic`); absent when none is on.")
     ] = None
+    rollout: Annotated[RolloutStatus | None, Field(description="How far the candidate's rollout in steps is; absent without one.")] = None
+    traffic_revision: Annotated[
+        int, Field(ge=0, le=999_999_999, description="Number of what its pods were told last of splitting requests; it only rises.")
+    ] = 0
     override: Annotated[OverrideStatus | None, Field(description="The override that put its version there, or is about to.")] = None
     blocked: Annotated[Blocker | None, Field(description="Why it is not as the spec asks; absent when it is.")] = None
     rejected: Annotated[

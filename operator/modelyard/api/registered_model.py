@@ -37,6 +37,7 @@ from modelyard.api.model_status import (
     VersionStatus,
 )
 from modelyard.api.rollback import Automatic, Rollback, Watch
+from modelyard.api.rollout import Rollout, Strategy
 from modelyard.api.rules import listed, mlflow_text, rule, rules
 from modelyard.api.serving import Autoscaling, RuntimeUpdate, Serving, ServingRuntime
 from modelyard.api.verification import Reverify, Verification
@@ -252,6 +253,9 @@ class Stage(Schema):
         Rollback | None,
         Field(description="What can be undone at once after a switch, and what goes back by itself. Absent: pods of the old version go."),
     ] = None
+    rollout: Annotated[
+        Rollout | None, Field(description="How a version takes the stage: at once, or as a canary in steps. Absent: at once, by Replace.")
+    ] = None
     override: Annotated[
         Override | None,
         Field(
@@ -260,6 +264,11 @@ class Stage(Schema):
         ),
     ] = None
     serving: Annotated[Serving, Field(description="How it is served.")] = Field(default_factory=Serving)
+
+    @property
+    def is_canary(self) -> bool:
+        """Whether a version takes the stage in steps."""
+        return self.rollout is not None and self.rollout.strategy is Strategy.CANARY
 
     @property
     def by_whom(self) -> str:

@@ -5,9 +5,12 @@ To read in this order:
     decide          the whole decision, about the model
     stage           the decision about one stage
     promotion       a promotion as a list of steps: a new rule goes there
+    progress        the same as the status shows it
     checks, trial   its steps that ask gates: at once, and by Jobs
     step            one step of a promotion, and what it leaves in the status when it rejects
     newest          which version a stage takes by itself
+    rollout, ramp   its step that gives the candidate a share of the requests, and the arithmetic of that
+    judged          what the analysis says of the candidate meanwhile
     overrides       which version an override puts there, and what is said when it has ended
     freezes         its step that waits for the end of a freeze
     dry_run, plans  its step that waits for people to have seen what it would do, and what it would do
@@ -17,6 +20,7 @@ To read in this order:
     watch, analysis   what serves after a switch, and when it is rejected for that
     window, warm    until when the version displaced last comes back at once, and which pods stay for it
     view            what all of these look at
+    rejections      which rejection is in force
     serving, build  which objects serve a stage, and how they look
     kept            which version a pod template serves
     pods            how pods stand

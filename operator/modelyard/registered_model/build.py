@@ -298,8 +298,16 @@ def disruption_budget(model: RegisteredModel, stage: str, what: ServedVersion) -
     }
 
 
-def autoscaler(model: RegisteredModel, stage: str, what: ServedVersion) -> Manifest | None:
-    """Return the stage's autoscaler, which scales the effective version; None when the spec has none."""
+def autoscaler(model: RegisteredModel, stage: str, what: ServedVersion, least: int = 0) -> Manifest | None:
+    """Return the stage's autoscaler, which scales the effective version; None when the spec has none.
+
+    Args:
+        model: The object.
+        stage: The stage.
+        what: What it scales.
+        least: Pods that it leaves there though fewer would do now: a part of the requests goes elsewhere for a time.
+
+    """
     wanted = model.spec.stages[stage].serving.autoscaling
     if wanted is None:
         return None
@@ -311,7 +319,7 @@ def autoscaler(model: RegisteredModel, stage: str, what: ServedVersion) -> Manif
         "metadata": _metadata(model, stage, serving_name(model.metadata.name, stage), what),
         "spec": {
             "scaleTargetRef": workload,
-            "minReplicas": wanted.min_replicas,
+            "minReplicas": min(max(wanted.min_replicas, least), wanted.max_replicas),
             "maxReplicas": wanted.max_replicas,
             "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": target}}],
         },

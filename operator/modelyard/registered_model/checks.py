@@ -21,7 +21,7 @@ def comes_from(view: StageView, _now: datetime) -> Step:
     assert wanted is not None, "the step before admits it"
     version = view.versions[wanted.version]
     held = next((each for each in version.held if each.stage == stage and each.digest == wanted.digest), None)
-    if held is not None and (held.verified is not False or view.is_routed):
+    if held is not None and (held.verified is not False or view.is_live):
         return Step("from", StepState.DONE, f"{wanted.version} has held {stage}")
     if held is not None:
         return _unverified(view, held)

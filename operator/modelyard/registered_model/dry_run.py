@@ -1,7 +1,7 @@
 """`spec.dryRun`: a change of a version waits, and nothing is done for it but what needs no pods. Pure.
 
 What such a change would do is in `plans`. What is not held here: an override, which is for emergencies, what goes back by itself
-after a switch (`watch`), and a version that the stage's Service routes to already, which is live.
+after a switch (`watch`), and a version that requests reach already.
 """
 
 from datetime import datetime
@@ -19,7 +19,7 @@ _CARRY_OUT = '{"spec":{"dryRun":false}}'
 
 def holds(view: StageView) -> bool:
     """Tell whether a change of the stage's version, if one is asked for, is held."""
-    return view.model.spec.dry_run and view.override is None and view.back is None and not view.is_routed
+    return view.model.spec.dry_run and view.override is None and view.back is None and not view.is_live
 
 
 def plan(view: StageView, _now: datetime) -> Step:

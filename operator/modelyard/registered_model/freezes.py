@@ -32,10 +32,10 @@ def _of_stage(view: StageView, freezes: Iterable[Freeze]) -> tuple[Freeze, ...]:
 
 
 def freeze(view: StageView, now: datetime) -> Step:
-    """Wait for the end of a freeze. A version that the stage's Service routes to already goes on."""
+    """Wait for the end of a freeze. A version that requests reach already goes on."""
     wanted = view.wanted
     assert wanted is not None, "the step before admits it"
-    if view.is_routed:
+    if view.is_live:
         return Step("freeze", StepState.DONE, f"{wanted.version} runs already")
     calendar = view.calendar
     if (wrong := trouble(view) or _cluster_trouble(view, calendar)) is not None:

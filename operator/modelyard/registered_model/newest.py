@@ -86,7 +86,8 @@ class Choice:
         return any(each.runtime is None for each in about) or self.identity(version) in {each.runtime for each in about}
 
     def _is_live(self) -> bool:
-        return self.status.candidate is not None and self.routed == self.status.candidate.runtime.identity
+        candidate = self.status.candidate
+        return candidate is not None and (self.status.rollout is not None or self.routed == candidate.runtime.identity)
 
 
 def _people_were_asked(status: StageStatus) -> bool:

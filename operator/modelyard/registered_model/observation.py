@@ -15,7 +15,7 @@ from modelyard.kube.names import CONNECTION_SECRET
 from modelyard.plan import Manifest
 from modelyard.ports import ArtifactTree, TrackedModel, TrackedRun, TrackedVersion
 from modelyard.registered_model.declarations import Declaration
-from modelyard.traffic import Answered
+from modelyard.traffic import Answered, Seen
 
 __all__ = ["Artifacts", "Evidence", "Observation", "RecordSeen", "Source", "is_empty"]
 
@@ -65,6 +65,8 @@ class Evidence:
         creation_errors: By the uid of a gate's Job that has no pod, why Kubernetes can create none.
         approvals: The ModelApprovals that name the model.
         unguarded: Why they cannot be believed; None: the API server takes none in another's name.
+        split: What the stable pods say that split their requests, by stage.
+        progress: What is kept of the analysis of a rollout, by stage: text of our own, which others may have changed.
         answered: What the pods of a version that is watched answered since the switch, by stage.
 
     """
@@ -77,6 +79,8 @@ class Evidence:
     approvals: tuple[ModelApproval, ...] = ()
     unguarded: str | None = None
     answered: Mapping[str, Answered] = field(default_factory=dict)
+    split: Mapping[str, Seen] = field(default_factory=dict)
+    progress: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

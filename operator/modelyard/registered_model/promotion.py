@@ -8,6 +8,7 @@
     trial    the gates that need pods have passed it, if the spec has any
     approval people and other systems approve it, if the spec asks them
     start    its pods are starting next to those of the stable version, until they are available
+    rollout  it gets a share of the requests, step by step, if the spec has it (`rollout`)
     switch   the Service routes to it
     record   it is effective; from then on it is watched, if the spec has it (`watch`)
 
@@ -22,7 +23,20 @@ from modelyard.api.blocker import Blocker
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.api.registered_model import Outcome, PreviousVersion, StageStatus, StepState
 from modelyard.kube.names import serving_name
-from modelyard.registered_model import checks, dry_run, freezes, history, newest, overrides, record, serving, trial, verification, watch
+from modelyard.registered_model import (
+    checks,
+    dry_run,
+    freezes,
+    history,
+    newest,
+    overrides,
+    record,
+    rollout,
+    serving,
+    trial,
+    verification,
+    watch,
+)
 from modelyard.registered_model.gates.judging import steps_of
 from modelyard.registered_model.step import DETAIL, RETRY_REFUSED, Step, drain, refused_step, rejected, without_candidate
 from modelyard.registered_model.view import StageView
@@ -66,9 +80,9 @@ def _asked(view: StageView) -> set[str]:
     spec = view.spec
     if spec is None or view.returns or view.override is not None:
         return {*ALWAYS}
-    asked = {*ALWAYS, *(["from"] if spec.from_ else []), *steps_of(spec.gates)}
+    asked = {*ALWAYS, *(["from"] if spec.from_ else []), *steps_of(spec.gates), *(["rollout"] if spec.is_canary else [])}
     if view.is_refresh:
-        asked &= {*ALWAYS, "trial"}
+        asked &= {*ALWAYS, "trial", "rollout"}
     return asked | {"freeze"} if freezes.concern(view) else asked
 
 
@@ -149,6 +163,9 @@ def _start(view: StageView, now: datetime) -> Step:
     if pods.refused and not actions:
         reason = str(pods.reason or Reason.SERVING_FAILED)
         return rejected(view, "start", reason, pods.message, now, runtime=candidate.runtime.identity)
+    if view.status.rollout is not None and view.canary is not None:
+        # Its pods come and go with its share of the requests from here on, which is the next step's.
+        return Step("start", StepState.DONE, detail=f"{min(pods.ready, replicas)} of {replicas} pods are ready")
     # No request depends on a first version yet; later ones must not meet a pod that is ready for a moment only.
     steady = pods.available if view.status.version else pods.ready
     detail = f"{min(steady, replicas)} of {replicas} pods are ready"
@@ -173,13 +190,16 @@ def _without_address(view: StageView, neighbour: str) -> Step:
 
 
 # --- switch -------------------------------------------------------------------------------------
-def _switch(view: StageView, _now: datetime) -> Step:
+def _switch(view: StageView, now: datetime) -> Step:
     """Have the Service route to the candidate."""
     candidate = view.wanted
     if candidate is None or not view.is_served:
         held = view.dependencies_down
         return _held("switch", view) if held else Step("switch", StepState.DONE, "the stage has no pods")
     actions = serving.routes(view, candidate)
+    if actions and (back := rollout.untold(view, now)):
+        # What comes back from a rollout that it split answers everything itself first.
+        return Step("switch", StepState.ACTIVE, "its pods are told to answer all requests", back)
     if not actions:
         return Step("switch", StepState.DONE, f"the Service routes to {candidate.version}")
     if view.dependencies_down and view.back is None:  # what goes back by itself has its pods, and waits for nobody
@@ -222,6 +242,7 @@ def _record(view: StageView, now: datetime) -> Step:
         draining=tuple(each for each in drains if each.identity != candidate.runtime.identity),
         verification=verification.carried(view, candidate.version, candidate.digest),
         watch=watch.begun(view, candidate, now),
+        traffic_revision=view.status.traffic_revision,
         # One that has ended stays known while the spec names it: it does not begin again.
         override=overrides.carried_out(view.spec, view.status),
     )
@@ -242,6 +263,7 @@ _STEPS: dict[str, Callable[[StageView, datetime], Step]] = {
     "trial": trial.trial,
     "approval": checks.approval,
     "start": _start,
+    "rollout": rollout.rollout,
     "switch": _switch,
     "record": _record,
 }

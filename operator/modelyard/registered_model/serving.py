@@ -8,8 +8,8 @@ from modelyard.api.registered_model import Draining, ServedVersion
 from modelyard.errors import ModelyardError
 from modelyard.kube.applied import in_sync
 from modelyard.kube.names import serving_name
-from modelyard.plan import Apply, Delete, Manifest
-from modelyard.registered_model import build, warm
+from modelyard.plan import Apply, Delete, Manifest, Owned
+from modelyard.registered_model import build, ramp, warm
 from modelyard.registered_model.kept import template_in
 from modelyard.registered_model.pods import Health, health
 from modelyard.registered_model.versions import may_start
@@ -51,8 +51,23 @@ def replicas(view: StageView, what: ServedVersion) -> int:
     """Return how many pods a version should have.
 
     With an autoscaler it is what that has come to; for a candidate, at least what the stable version has,
-    but one that has kept its pods comes back with those.
+    but one that has kept its pods comes back with those. A canary has them by its step.
     """
+    whole = _whole(view, what)
+    canary, state = view.canary, view.status.rollout
+    if canary is None or what != view.status.candidate or what == view.effective:
+        return whole
+    asked, index = ramp.steps(canary), state.index if state is not None else 0
+    wanted = ramp.pods(asked, index, whole)
+    if state is None or state.weight <= ramp.weight(asked, index):
+        return wanted
+    # On the way down pods go when their requests have gone.
+    live = next(iter(view.of_kind("Deployment", what)), None)
+    return max(wanted, int(live["spec"].get("replicas", 1)) if live is not None else 0)
+
+
+def _whole(view: StageView, what: ServedVersion) -> int:
+    """Return how many pods a version has that gets all requests."""
     scaling = view.serving.autoscaling
     if scaling is None:
         return view.serving.replicas
@@ -107,7 +122,9 @@ def _template(view: StageView, what: ServedVersion, uri: str) -> Manifest:
 
 def routes(view: StageView, what: ServedVersion) -> tuple[Apply | Delete, ...]:
     """Return what makes the stage's Service, budget and autoscaler select a version."""
-    scaler = build.autoscaler(view.model, view.name, what)
+    state = view.status.rollout
+    least = state.replicas if state is not None and view.canary is not None and what == view.effective else 0
+    scaler = build.autoscaler(view.model, view.name, what, least)
     wanted = [build.service(view.model, view.name, what), build.disruption_budget(view.model, view.name, what)]
     surplus = [] if scaler else view.of_kind("HorizontalPodAutoscaler")
     return (*_missing(view, [*wanted, *([scaler] if scaler else [])]), *_deletes(surplus))
@@ -118,7 +135,7 @@ def private_route(view: StageView, what: ServedVersion) -> tuple[Apply, ...]:
     return _missing(view, [build.private_service(view.model, view.name, what)])
 
 
-def refused(view: StageView, actions: Iterable[Apply | Delete]) -> ModelyardError | None:
+def refused(view: StageView, actions: Iterable[Owned]) -> ModelyardError | None:
     """Return why the API server refused one of these applies in this reconcile."""
     names = [(each.manifest["kind"], each.manifest["metadata"]["name"]) for each in actions if isinstance(each, Apply)]
     return next((view.refusals[name] for name in names if name in view.refusals), None)

@@ -12,16 +12,28 @@ from modelyard.api.registered_model import (
     PreviousVersion,
     ServedVersion,
     StageStatus,
-    StepState,
-    StepStatus,
 )
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.kube.names import serving_name
-from modelyard.plan import Apply, Delete, Event
-from modelyard.registered_model import build, dry_run, freezes, history, overrides, promotion, serving, trial, verification, warm, watch
+from modelyard.plan import Apply, Event, Owned
+from modelyard.registered_model import (
+    build,
+    dry_run,
+    freezes,
+    history,
+    overrides,
+    progress,
+    promotion,
+    rollout,
+    serving,
+    trial,
+    verification,
+    warm,
+    watch,
+)
 from modelyard.registered_model.gates.judging import judge
 from modelyard.registered_model.kept import served_by
-from modelyard.registered_model.step import Step, refused_step, without_candidate
+from modelyard.registered_model.step import refused_step, without_candidate
 from modelyard.registered_model.versions import may_start
 from modelyard.registered_model.view import StageView
 
@@ -48,7 +60,7 @@ class StageDecision:
     """
 
     status: StageStatus
-    actions: tuple[Apply | Delete, ...] = ()
+    actions: tuple[Owned, ...] = ()
     entry: HistoryEntry | None = None
     record: bool = False
     requeue_after: timedelta | None = None
@@ -149,6 +161,7 @@ def _cleared(view: StageView, now: datetime) -> StageDecision:
             previous=view.status.previous if overrides.has_put(view.status) else PreviousVersion.of(stable),
             attempt=view.attempt,
             hold_time=view.status.hold_time,
+            traffic_revision=view.status.traffic_revision,
             rejected=view.status.rejected,
             override=view.status.override,
         )
@@ -161,6 +174,7 @@ def _cleared(view: StageView, now: datetime) -> StageDecision:
         previous=previous,
         attempt=view.attempt,
         hold_time=view.status.hold_time,
+        traffic_revision=view.status.traffic_revision,
         rejected=view.status.rejected,
         override=overrides.end(view.spec, view.status),
         blocked=overrides.trouble(view.model.metadata.name, view.name, view.spec, view.status, now),
@@ -189,16 +203,16 @@ def _steady(view: StageView, now: datetime) -> StageDecision:
     status = view.status.model_copy(
         update={"desired": view.desired, "attempt": view.attempt, "start_time": None, "draining": serving.draining(view, now)}
     )
-    status = status.model_copy(update={"steps": _last_done(view.status)} | _still_judged(view, stable))
+    status = status.model_copy(update={"steps": progress.last_done(view.status)} | _still_judged(view, stable))
     status = status.model_copy(update={"override": overrides.kept(view.spec, view.status, now)})
     kept = verification.jobs(view, now)
     if not view.is_served:
         none = _NO_PODS | {"blocked": None, "draining": ()}
-        gone = serving.everything(view, but=_templates(view), keep=kept)
-        return StageDecision(status.model_copy(update=none), gone, requeue_after=_until(view))
+        everything = serving.everything(view, but=_templates(view), keep=kept)
+        return StageDecision(status.model_copy(update=none), everything, requeue_after=_until(view))
     actions = (*serving.workload(view, stable), *serving.routes(view, stable), *_warm(view))
-    gone, left = serving.expired(view, [stable, *warm.kept(view)], now)
-    gone = (*serving.unneeded(view, kept), *gone)
+    expired, left = serving.expired(view, [stable, *warm.kept(view)], now)
+    gone: tuple[Owned, ...] = (*serving.unneeded(view, kept | rollout.keeps(view)), *expired, *rollout.untold(view, now))
     blocker = (
         watch.trouble(view)
         or _unwell(view, stable)
@@ -211,29 +225,29 @@ def _steady(view: StageView, now: datetime) -> StageDecision:
 
 def _changing(view: StageView, now: datetime) -> StageDecision:
     """Another version, or another runtime, is asked for: keep the stable one, and take the next step."""
-    progress, judged = promotion.steps(view, now), _judged(view, now)
-    step = promotion.current(progress)
+    steps, judged = promotion.steps(view, now), _judged(view, now)
+    step = promotion.current(steps)
     if step.record is not None:
-        recorded = step.record.model_copy(update={"steps": _steps(view, progress, now)} | judged)
+        recorded = step.record.model_copy(update={"steps": progress.shown(view, steps, now)} | judged)
         if step.name == "record":
-            recorded = recorded.model_copy(update={"steps": _all_done(recorded, promotion.names(view))})
+            recorded = recorded.model_copy(update={"steps": progress.all_done(recorded, promotion.names(view))})
             return StageDecision(recorded, entry=history.entry(view, view.wanted, now, recorded.gates), record=True)
         return StageDecision(recorded, entry=history.rejected(view, recorded, now), record=True, events=step.events)
     stable, status = view.effective, view.status.model_copy(update=judged)
     if _passed(status) - _passed(view.status):
         # What passed is recorded before anything is done for it.
-        return StageDecision(status.model_copy(update={"steps": _steps(view, progress, now)}), record=True)
+        return StageDecision(status.model_copy(update={"steps": progress.shown(view, steps, now)}), record=True)
     candidate = status.candidate
     # A Job must not fail for the pods that a freeze or dryRun has taken: it is made again.
     asking = frozenset[tuple[str, str]]() if step.name in {"freeze", "plan"} else trial.jobs(view, now)
     kept = step.keeps | asking | verification.jobs(view, now)
     # Approvals may last days: the candidate has no pods meanwhile, also when one was withdrawn.
     podless = step.without_pods or step.name == "approval"
-    idle = podless and candidate is not None and view.routed != candidate.runtime.identity
+    idle = podless and candidate is not None and not view.is_live
     starting = None if idle else candidate
-    gone, left = serving.expired(view, [stable, starting, *warm.kept(view)], now)
-    gone = (*serving.unneeded(view, kept), *gone)
-    actions: tuple[Apply | Delete, ...] = ()
+    expired, left = serving.expired(view, [stable, starting, *warm.kept(view)], now)
+    gone: tuple[Owned, ...] = (*serving.unneeded(view, kept | rollout.keeps(view)), *expired, *rollout.untold(view, now))
+    actions: tuple[Owned, ...] = ()
     if stable is not None and view.is_served:
         actions = serving.workload(view, stable)
         if step.name not in {"switch", "record"}:
@@ -251,15 +265,16 @@ def _changing(view: StageView, now: datetime) -> StageDecision:
             "desired": view.desired,
             "attempt": view.attempt if view.desired != status.version else status.attempt,
             "blocked": step.blocker,
+            "rollout": step.rollout if step.rollout is not None else status.rollout,
             "start_time": _start_time(view, now),
-            "steps": _steps(view, progress, now),
+            "steps": progress.shown(view, steps, now),
             "draining": serving.draining(view, now),
         }
     )
     if view.override is not None:
         status = status.model_copy(update={"override": overrides.kept(view.spec, view.status, now)})
     # Also of the steps that are done: what a gate has passed may end by time.
-    waits = [each for each in (left, *(each.requeue_after for each in progress), _until(view)) if each is not None]
+    waits = [each for each in (left, *(each.requeue_after for each in steps), _until(view)) if each is not None]
     return _acting(view, status, (*actions, *step.actions, *gone), min(waits, default=None))
 
 
@@ -319,7 +334,7 @@ def _templates(view: StageView) -> list[str]:
     return [what.runtime.identity for what in kept if what is not None]
 
 
-def _acting(view: StageView, status: StageStatus, actions: tuple[Apply | Delete, ...], left: timedelta | None) -> StageDecision:
+def _acting(view: StageView, status: StageStatus, actions: tuple[Owned, ...], left: timedelta | None) -> StageDecision:
     """Leave out what the API server refused in this reconcile, and say so."""
     tried = tuple(each for each in actions if not (isinstance(each, Apply) and _name(each) in view.refusals))
     error = serving.refused(view, actions)
@@ -363,29 +378,3 @@ def _unwell(view: StageView, stable: ServedVersion) -> Blocker | None:
     why = pods.message or ("Pods are starting." if pods.ready < wanted else _REPLACED)
     message = f"{pods.ready} of {wanted} pods of {stable.version} are ready. {why}"
     return Blocker.of(pods.reason or Reason.NOT_SERVING, message, needs_action=pods.stalled)
-
-
-def _steps(view: StageView, progress: tuple[Step, ...], now: datetime) -> tuple[StepStatus, ...]:
-    """Return the steps as the status shows them; a step whose state is the same keeps its time."""
-    old = view.status
-    is_same_change = old.start_time is not None and old.desired == view.desired
-    before = {step.name: step for step in old.steps} if is_same_change else {}
-    shown = []
-    for step in progress:
-        earlier = before.get(step.name)
-        since = earlier.since_time if earlier is not None and earlier.state is step.state else now
-        waits = step.state is StepState.WAITING and not step.detail
-        shown.append(StepStatus(name=step.name, state=step.state, since_time=None if waits else since, detail=step.detail))
-    return tuple(shown)
-
-
-def _last_done(status: StageStatus) -> tuple[StepStatus, ...]:
-    """Return the steps that made the effective version; those of a promotion that was given up are forgotten."""
-    if status.steps and all(step.state is StepState.DONE for step in status.steps):
-        return status.steps
-    return _all_done(status, promotion.ALWAYS)
-
-
-def _all_done(status: StageStatus, names: tuple[str, ...]) -> tuple[StepStatus, ...]:
-    """Return the steps of the promotion that made the effective version, all done."""
-    return tuple(StepStatus(name=name, state=StepState.DONE, since_time=status.since_time) for name in names)

@@ -7,10 +7,12 @@ from modelyard.api.blocker import Blocker
 from modelyard.api.model_status import DETAIL, REMEMBERED
 from modelyard.api.registered_model import Draining, Rejection, ServedVersion, StageStatus, StepState
 from modelyard.api.registered_model import ModelReason as Reason
+from modelyard.api.rollout import RolloutStatus
 from modelyard.errors import ModelyardError
-from modelyard.plan import Apply, Delete, Event
+from modelyard.plan import Event, Owned
 from modelyard.registered_model import newest, serving
-from modelyard.registered_model.view import StageView, is_in_force
+from modelyard.registered_model.rejections import is_in_force
+from modelyard.registered_model.view import StageView
 
 __all__ = ["DETAIL", "RETRY_REFUSED", "Step", "drain", "refused_step", "rejected", "rejecting", "stable", "without_candidate"]
 
@@ -34,6 +36,7 @@ class Step:
         record: The stage's status to write before anything else is done.
         events: What is told to users when `record` is written.
         keeps: What it needs of Jobs and private Services, and of all objects of a stage without pods, by kind and name.
+        rollout: What the status shows of a rollout in steps.
         without_pods: While the promotion is at this step the candidate has no pods: nothing asks them.
 
     """
@@ -41,12 +44,13 @@ class Step:
     name: str
     state: StepState
     detail: str = ""
-    actions: tuple[Apply | Delete, ...] = ()
+    actions: tuple[Owned, ...] = ()
     blocker: Blocker | None = None
     requeue_after: timedelta | None = None
     record: StageStatus | None = None
     events: tuple[Event, ...] = ()
     keeps: frozenset[tuple[str, str]] = frozenset()
+    rollout: RolloutStatus | None = None
     without_pods: bool = False
 
 
@@ -58,9 +62,10 @@ def stable(view: StageView) -> str:
 def without_candidate(view: StageView, now: datetime) -> StageStatus:
     """Return the stage's status without its candidate, whose pods drain if requests may reach them."""
     dropped, drains = view.status.candidate, serving.draining(view, now)
-    if dropped is not None and view.routed == dropped.runtime.identity and dropped != view.effective:
+    shared = view.status.rollout is not None  # stable pods may pass requests on until they are told otherwise
+    if dropped is not None and (shared or view.routed == dropped.runtime.identity) and dropped != view.effective:
         drains = drain(drains, dropped, now)
-    return view.status.model_copy(update={"candidate": None, "start_time": None, "draining": drains})
+    return view.status.model_copy(update={"candidate": None, "start_time": None, "rollout": None, "draining": drains})
 
 
 def drain(drains: tuple[Draining, ...], what: ServedVersion, now: datetime) -> tuple[Draining, ...]:

@@ -1,7 +1,5 @@
 """Everything that the decision about one stage looks at: a frozen value, built once a round. Pure."""
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,6 +18,7 @@ from modelyard.api.registered_model import (
     StageStatus,
     VersionStatus,
 )
+from modelyard.api.rollout import Rollout
 from modelyard.errors import ModelyardError
 from modelyard.kube.names import IDENTITY_LABEL, serving_name
 from modelyard.kube.pods import Runtime
@@ -28,8 +27,9 @@ from modelyard.registered_model import build, newest, overrides, window
 from modelyard.registered_model.build import Surroundings
 from modelyard.registered_model.kept import kept_in
 from modelyard.registered_model.observation import Evidence
+from modelyard.registered_model.rejections import is_in_force, rejection_of, spec_hash
 
-__all__ = ["Holder", "StageView", "holder_of", "identity_of", "is_in_force", "rejection_of", "spec_hash"]
+__all__ = ["Holder", "StageView", "holder_of", "identity_of"]
 
 
 @dataclass(frozen=True)
@@ -325,6 +325,32 @@ class StageView:
         selector: Mapping[str, str] = ((service or {}).get("spec") or {}).get("selector") or {}
         return selector.get(IDENTITY_LABEL)
 
+    @cached_property
+    def canary(self) -> Rollout | None:
+        """The steps in which the candidate takes the stage; None: it takes it at once."""
+        spec = self.spec
+        if spec is None or not spec.is_canary or self.returns or self.override is not None:
+            return None
+        return spec.rollout if self.straight is None else None
+
+    @cached_property
+    def straight(self) -> str | None:
+        """Why a candidate takes the stage without the steps that the spec has; None: nothing keeps it from them."""
+        stable = self.effective
+        if not self.is_served:
+            return "passed: the stage has no pods"
+        if stable is None or self.routed != stable.runtime.identity:
+            return "passed: requests reach it already" if self.is_routed else "passed: no version serves that could split its requests"
+        if not build.splits(stable):
+            refresh = f"modelyard refresh {self.model.metadata.name} --stage {self.name}"
+            return f"passed: the runtime of {stable.version} is too old to split requests. Before the next promotion: {refresh}"
+        return None
+
+    @property
+    def is_live(self) -> bool:
+        """Whether requests may have reached what is wanted: the Service routes to it, or its rollout has begun."""
+        return self.is_routed or (self.status.rollout is not None and self.wanted == self.status.candidate)
+
     @property
     def is_routed(self) -> bool:
         """Whether the Service routes to what is wanted: requests have reached it."""
@@ -337,40 +363,6 @@ def holder_of(model: RegisteredModel, stage: str) -> Holder | None:
     if status is None or status.version is None or status.digest is None:
         return None
     return Holder(status.version, status.digest)
-
-
-def rejection_of(stage: Stage, status: StageStatus, version: str, digest: str, runtime: str | None = None) -> Rejection | None:
-    """Return the rejection of a version that is in force, of all runtimes or of one."""
-    for rejection in status.rejected:
-        same = (rejection.version, rejection.digest) == (version, digest)
-        if same and is_in_force(stage, rejection) and rejection.runtime in {None, runtime}:
-            return rejection
-    return None
-
-
-def is_in_force(stage: Stage, rejection: Rejection) -> bool:
-    """Tell whether a rejection holds for a stage as it is, whatever the runtime."""
-    return rejection.spec_hash == spec_hash(stage) and rejection.attempt >= stage.attempt
-
-
-_FREE = frozenset({"replicas", "autoscaling", "resources", "nodeSelector", "tolerations"})
-"""Fields of a stage's serving that the policies leave free (charts/modelyard/templates/policies/_promote.tpl)."""
-_OF_THE_CHANGE = frozenset({"version", "requestedBy", "reason", "attempt", "override", "reverify", "rollback", "autoPromote"})
-"""Fields of a stage that say which change is asked for, or what comes after it, and not how it is judged."""
-_ALWAYS: dict[str, object] = {"nodeSelector": {}, "tolerations": []}
-"""Of these the first releases hashed what the spec said: a stage that said nothing keeps its hash."""
-
-
-def spec_hash(stage: Stage) -> str:
-    """Return the hash of what a rejection depends on.
-
-    That is the stage without `_OF_THE_CHANGE`, and of its serving without what may be changed without
-    `promote`: who may not promote lifts no rejection.
-    """
-    spec = stage.model_dump(mode="json", by_alias=True, exclude_none=True)
-    serving = {key: value for key, value in spec.pop("serving", {}).items() if key not in _FREE} | _ALWAYS
-    rest = {key: value for key, value in spec.items() if key not in _OF_THE_CHANGE}
-    return hashlib.sha256(json.dumps(rest | {"serving": serving}, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def identity_of(owned: Manifest) -> str | None:

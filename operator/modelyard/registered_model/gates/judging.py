@@ -15,7 +15,8 @@ from modelyard.api.registered_model import GateStatus, RegisteredModel, StageSta
 from modelyard.registered_model import window
 from modelyard.registered_model.gates import approvals, dataset, incumbent, metric, signature, soak, tries
 from modelyard.registered_model.gates.judged import Judged, erroneous, hash_of, pending
-from modelyard.registered_model.view import StageView, holder_of, rejection_of
+from modelyard.registered_model.rejections import rejection_of
+from modelyard.registered_model.view import StageView, holder_of
 
 __all__ = ["REVERIFIED", "Result", "asked_in", "asks_people", "judge", "judge_again", "open_again", "open_gates", "reverified", "steps_of"]
 
@@ -110,9 +111,12 @@ def _result(gate: Gate, view: StageView, version: VersionStatus, now: datetime) 
     if (known := _remembered(gate, view.model, view.name, version, runtime)) is not None:
         return Result(known, message=known.message)
     before = _recorded(gate, view.status, version)
-    if (_may_end(gate) or gate.soak is not None) and before is not None and before.verdict is Verdict.PASS and view.is_routed:
+    stays = (_may_end(gate) or gate.soak is not None) and before is not None and before.verdict is Verdict.PASS and view.is_live
+    if stays and before is not None and (view.is_routed or not asks_people(gate)):
         return Result(before, message=before.message)
     said = _said(gate, view, version, now)
+    if stays and before is not None and said.verdict is not Verdict.FAIL:  # somebody's Reject counts until the switch
+        return Result(before, message=before.message)
     same = before is not None and (before.verdict, before.message) == (said.verdict, said.message[:_MESSAGE])
     status = GateStatus(
         name=gate.name,

@@ -1,0 +1,36 @@
+"""The steps of a promotion as the status shows them. Pure."""
+
+from datetime import datetime
+
+from modelyard.api.registered_model import StageStatus, StepState, StepStatus
+from modelyard.registered_model.promotion import ALWAYS
+from modelyard.registered_model.step import Step
+from modelyard.registered_model.view import StageView
+
+__all__ = ["all_done", "last_done", "shown"]
+
+
+def shown(view: StageView, steps: tuple[Step, ...], now: datetime) -> tuple[StepStatus, ...]:
+    """Return the steps as the status shows them; a step whose state is the same keeps its time."""
+    old = view.status
+    is_same_change = old.start_time is not None and old.desired == view.desired
+    before = {step.name: step for step in old.steps} if is_same_change else {}
+    shown = []
+    for step in steps:
+        earlier = before.get(step.name)
+        since = earlier.since_time if earlier is not None and earlier.state is step.state else now
+        waits = step.state is StepState.WAITING and not step.detail
+        shown.append(StepStatus(name=step.name, state=step.state, since_time=None if waits else since, detail=step.detail))
+    return tuple(shown)
+
+
+def last_done(status: StageStatus) -> tuple[StepStatus, ...]:
+    """Return the steps that made the effective version; those of a promotion that was given up are forgotten."""
+    if status.steps and all(step.state is StepState.DONE for step in status.steps):
+        return status.steps
+    return all_done(status, ALWAYS)
+
+
+def all_done(status: StageStatus, names: tuple[str, ...]) -> tuple[StepStatus, ...]:
+    """Return the steps of the promotion that made the effective version, all done."""
+    return tuple(StepStatus(name=name, state=StepState.DONE, since_time=status.since_time) for name in names)

@@ -1,0 +1,272 @@
+"""The step `rollout`: the candidate gets a share of the requests, step by step. Pure.
+
+    begin     the steps' hash and the first step are recorded
+    pods      the candidate has the pods for a weight before the weight rises, and keeps them until it has fallen
+    weight    it is recorded with a new revision, then the stable pods are told (an annotation of each), then all of them apply it
+    step      its time is over, a person has it continue, or the analysis passes it; the next one is recorded
+    end       the weight is 100 with all pods, and `switch` follows
+
+What is recorded is the step, since when, the weight and its revision; all else is observed in every round.
+A candidate without a ready pod has weight 0 until it has one. What stable pods do with a request that the
+candidate fails is the model server's (`modelyard_runtime.serve`): no caller sees it.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from modelyard.api.base import parse_duration
+from modelyard.api.blocker import Blocker
+from modelyard.api.registered_model import ModelReason as Reason
+from modelyard.api.registered_model import ServedVersion, StepState
+from modelyard.api.rollout import ArmStatus, Rollout, RolloutStatus, RolloutStep
+from modelyard.kube.names import TRAFFIC_ANNOTATION
+from modelyard.plan import Manifest, Owned, Tell
+from modelyard.registered_model import build, judged, ramp, serving
+from modelyard.registered_model.pods import Health
+from modelyard.registered_model.step import DETAIL, Step, refused_step, rejected
+from modelyard.registered_model.view import StageView, identity_of
+
+__all__ = ["keeps", "rollout", "untold"]
+
+_LOOK = timedelta(seconds=5)
+"""How often the pods that split are asked while a step waits for time or for a person."""
+_SOON = timedelta(milliseconds=300)
+"""How soon they are asked again that were told something: a kubelet writes their file within a quarter of a second."""
+_TIMEOUT_MS = 2000
+"""How long a candidate may take, where the spec does not say how long a prediction may."""
+_GROWN = 1.25
+"""Counts in the status are written when they have grown by so much: it is for people, not for the analysis."""
+
+
+def rollout(view: StageView, now: datetime) -> Step:
+    """Take the candidate through the steps of the spec."""
+    if (why := view.straight) is not None:
+        return Step("rollout", StepState.DONE, why[:DETAIL])
+    state, asked, candidate, stable = view.status.rollout, view.canary, view.wanted, view.effective
+    assert asked, "it is no canary otherwise"
+    assert candidate, "the step before admits it"
+    assert stable, "nothing keeps it from the steps"
+    if state is None or state.steps_hash != ramp.steps_hash(asked):
+        return _begin(view, asked, now)
+    return _Round(view, asked, state, candidate, stable, now).step()
+
+
+def _begin(view: StageView, asked: Rollout, now: datetime) -> Step:
+    """Record the first step. A candidate that other steps had given requests has none until the new ones say so."""
+    assert view.effective, "it is no canary otherwise"
+    begun = RolloutStatus(
+        steps_hash=ramp.steps_hash(asked),
+        since_time=now,
+        resumed=asked.resumed,
+        replicas=serving.replicas(view, view.effective),
+    )
+    status = view.status.model_copy(update={"rollout": begun, "traffic_revision": view.status.traffic_revision + 1})
+    return Step("rollout", StepState.ACTIVE, "begins", record=status)
+
+
+@dataclass(frozen=True)
+class _Round:
+    """One look at a rollout that has begun."""
+
+    view: StageView
+    asked: Rollout
+    state: RolloutStatus
+    candidate: ServedVersion
+    stable: ServedVersion
+    now: datetime
+
+    def step(self) -> Step:
+        """Return the step as it stands: the first thing that is not as it should be is the next to do."""
+        view = self.view
+        objects = (*serving.workload(view, self.candidate), *serving.private_route(view, self.candidate))
+        if (error := serving.refused(view, objects)) is not None:
+            return self._with(refused_step("rollout", view.name, error))
+        pods, wanted = serving.standing(view, self.candidate), self._weight if self._alive else 0
+        short = bool(objects) or pods.available < serving.replicas(view, self.candidate) or not pods.current
+        if wanted > self.state.weight and short and self._alive:
+            return self._with(self._starting(pods, objects))
+        if wanted != self.state.weight:
+            return self._told(wanted)
+        if tells := tuple(_tells(self._pods, self._rule)):
+            return self._with(Step("rollout", StepState.ACTIVE, self._detail, (*objects, *tells), self._blocker("is told to its pods")))
+        if not self._alive:
+            return self._with(self._starting(pods, objects))
+        if (verdict := judged.failed(view)) is not None:
+            return rejected(view, "rollout", Reason.ROLLOUT_FAILED, verdict, self.now)
+        if self._applied < len(self._ready):
+            waits = self._blocker(f"is applied by {self._applied} of {len(self._ready)} pods of {self.stable.version}")
+            return self._with(Step("rollout", StepState.ACTIVE, self._detail, objects, waits, _SOON))
+        return self._with(self._holding(pods, objects, short=short))
+
+    # --- what is there --------------------------------------------------------------------------------
+    @property
+    def _steps(self) -> tuple[RolloutStep, ...]:
+        return ramp.steps(self.asked)
+
+    @property
+    def _weight(self) -> int:
+        return ramp.weight(self._steps, self.state.index)
+
+    @property
+    def _alive(self) -> bool:
+        return serving.standing(self.view, self.candidate).ready > 0
+
+    @property
+    def _pods(self) -> list[Manifest]:
+        """The stable pods that nobody is ending: what ends has its requests still, and forwards as it was told."""
+        return [pod for pod in self.view.of_kind("Pod", self.stable) if not pod["metadata"].get("deletionTimestamp")]
+
+    @property
+    def _ready(self) -> list[Manifest]:
+        return [pod for pod in self._pods if _is_ready(pod)]
+
+    @property
+    def _applied(self) -> int:
+        seen = self.view.evidence.split.get(self.view.name)
+        said = seen.revisions if seen is not None else {}
+        return sum(said.get(str(pod["metadata"]["uid"])) == self.view.status.traffic_revision for pod in self._ready)
+
+    @property
+    def _rule(self) -> str:
+        """What each stable pod is told, as `modelyard_runtime.serve.rule` reads it."""
+        timeout = self.view.serving.runtime.timeout
+        rule: dict[str, object] = {
+            "revision": self.view.status.traffic_revision,
+            "candidate": build.workload_name(self.view.model, self.view.name, self.candidate),
+            "version": self.candidate.version,
+            "runtime": self.candidate.runtime.identity,
+            "weight": self.state.weight,
+            # Half, so that the stable version has as much again.
+            "timeoutMs": int(parse_duration(timeout).total_seconds() * 500) if timeout is not None else _TIMEOUT_MS,
+        }
+        for name, found in (("sticky", self.asked.sticky), ("invite", self.asked.invite)):
+            if found is not None:
+                rule[name] = found.model_dump(exclude_none=True)
+        return json.dumps(rule, separators=(",", ":"), sort_keys=True)
+
+    # --- what comes of it -----------------------------------------------------------------------------
+    def _told(self, weight: int) -> Step:
+        """Record another weight, with the revision that pods are told it by."""
+        state = self.state.model_copy(update={"weight": weight, "since_time": self.now, "applied_by": 0})
+        status = self.view.status.model_copy(update={"rollout": state, "traffic_revision": self.view.status.traffic_revision + 1})
+        return Step("rollout", StepState.ACTIVE, self._detail, record=status)
+
+    def _next(self) -> Step:
+        """Record the next step."""
+        state = self.state.model_copy(update={"index": self.state.index + 1, "since_time": self.now} | self._counted)
+        return Step("rollout", StepState.ACTIVE, self._detail, record=self.view.status.model_copy(update={"rollout": state}))
+
+    def _holding(self, pods: Health, objects: tuple[Owned, ...], *, short: bool) -> Step:
+        """All pods apply the weight: look at what the step itself waits for."""
+        if self.state.index >= len(self._steps) - 1 or self._step.replicas is not None:
+            if short:
+                return self._starting(pods, objects)
+        elif self._step.lasts is not None:
+            left = self.state.since_time + self._step.lasts - self.now
+            said = judged.said(self.view, is_over=left <= timedelta(0), seconds=self._step.lasts.total_seconds())
+            if said.abort is not None:
+                return rejected(self.view, "rollout", Reason.ROLLOUT_FAILED, said.abort, self.now)
+            if left > timedelta(0) or said.holds:
+                lasts, end = left > timedelta(0), self.state.since_time + self._step.lasts
+                until = f"until {end:%Y-%m-%d %H:%M:%S} UTC" if lasts else "for what the analysis waits for"
+                waits, again = self._blocker(f"holds {until}", said.text), min(_LOOK, left) if lasts else _LOOK
+                return Step("rollout", StepState.ACTIVE, self._detail, (*objects, *said.actions), waits, again)
+        elif self._step.pause is not None and not self._is_resumed:
+            command = f"modelyard resume {self.view.model.metadata.name} --stage {self.view.name}"
+            raised = f'{{"spec":{{"stages":{{"{self.view.name}":{{"rollout":{{"resumed":{self.asked.resumed + 1}}}}}}}}}}}'
+            patch = f"kubectl patch mlmodel {self.view.model.metadata.name} --type merge -p '{raised}'"
+            waits = Blocker.of(Reason.ROLLOUT_PAUSED, f"{self._gets} It is paused. To continue: {command}, or {patch}")
+            said = judged.said(self.view, is_over=False, seconds=0)
+            return Step("rollout", StepState.WAITING, self._detail, (*objects, *said.actions), waits, _LOOK)
+        if self.state.index >= len(self._steps) - 1:
+            return Step("rollout", StepState.DONE, f"{self.candidate.version} gets all requests")
+        return self._next()
+
+    @property
+    def _step(self) -> RolloutStep:
+        return self._steps[self.state.index]
+
+    @property
+    def _is_resumed(self) -> bool:
+        return self.asked.resumed - self.state.resumed > ramp.pauses(self._steps, self.state.index)
+
+    def _starting(self, pods: Health, objects: tuple[Owned, ...]) -> Step:
+        """Wait for pods of the candidate."""
+        wanted = serving.replicas(self.view, self.candidate)
+        message = f"{self._gets} {min(pods.available, wanted)} of {wanted} pods of it are ready. {pods.message}".strip()
+        blocker = Blocker.of(pods.reason or Reason.ROLLING_OUT, message, needs_action=pods.stalled)
+        state = StepState.FAILED if pods.stalled else StepState.ACTIVE
+        return Step("rollout", state, self._detail, objects, blocker)
+
+    # --- words ------------------------------------------------------------------------------------------
+    @property
+    def _detail(self) -> str:
+        of = f"step {self.state.index + 1} of {len(self._steps)}: {self._step}"
+        return f"weight {self.state.weight}, {of}"[:DETAIL]
+
+    @property
+    def _gets(self) -> str:
+        return (
+            f"{self.candidate.version} gets {self.state.weight} % of the requests (step {self.state.index + 1} of {len(self._steps)},"
+            f" {self._step}), and {self.stable.version} the others."
+        )
+
+    def _blocker(self, what: str, analysis: str = "") -> Blocker:
+        return Blocker.of(Reason.ROLLING_OUT, f"{self._gets} The step {what}. {analysis}".strip())
+
+    def _with(self, step: Step) -> Step:
+        """Return a step with what it needs, and with what the status shows of the rollout."""
+        if step.record is not None:
+            return step
+        state = self.state.model_copy(update={"applied_by": self._applied, "of": len(self._ready)} | self._counted)
+        return replace(step, keeps=keeps(self.view), rollout=state)
+
+    @property
+    def _counted(self) -> dict[str, object]:
+        """Return the counts for the status, if they have grown enough to be written."""
+        seen = self.view.evidence.split.get(self.view.name)
+        if seen is None:
+            return {}
+        found: dict[str, object] = {}
+        for name, old, new in (("stable", self.state.stable, seen.stable), ("candidate", self.state.candidate, seen.candidate)):
+            if not old.requests <= new.requests <= old.requests * _GROWN or new.failures != old.failures:
+                found[name] = ArmStatus(requests=new.requests, failures=new.failures)
+        return found
+
+
+# --- pods that are told nothing any more --------------------------------------------------------------
+def untold(view: StageView, now: datetime) -> tuple[Tell, ...]:
+    """Return what takes their rule from pods that have one and should not: all but the stable ones of a canary, and those that drain.
+
+    A displaced version that drains still passes on what reaches it.
+    """
+    state, draining = view.status.rollout, {each.identity for each in serving.draining(view, now)}
+    kept = draining | ({view.effective.runtime.identity} if state is not None and view.canary is not None and view.effective else set())
+    return tuple(_tells((pod for pod in view.of_kind("Pod") if identity_of(pod) not in kept), None))
+
+
+def keeps(view: StageView) -> frozenset[tuple[str, str]]:
+    """Return the Services, by kind and name, at which pods that were told so look for a version: while any pod has a rule."""
+    if not any(_told(pod) for pod in view.of_kind("Pod")) and view.status.rollout is None:
+        return frozenset()
+    held = (each for each in (view.status.candidate, view.effective) if each is not None)
+    return frozenset(("Service", build.workload_name(view.model, view.name, each)) for each in held)
+
+
+def _tells(pods: Iterable[Manifest], rule: str | None) -> Iterable[Tell]:
+    """Return what tells pods a rule that they do not have yet."""
+    for pod in pods:
+        if _told(pod) != rule and not pod["metadata"].get("deletionTimestamp"):
+            yield Tell(pod["metadata"]["name"], str(pod["metadata"]["uid"]), rule)
+
+
+def _told(pod: Manifest) -> str | None:
+    found: str | None = (pod["metadata"].get("annotations") or {}).get(TRAFFIC_ANNOTATION)
+    return found
+
+
+def _is_ready(pod: Manifest) -> bool:
+    conditions = (pod.get("status") or {}).get("conditions") or ()
+    return any(each.get("type") == "Ready" and each.get("status") == "True" for each in conditions)
