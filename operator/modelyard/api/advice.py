@@ -16,6 +16,7 @@ _ADVICE = {
     r"^[1-9][0-9]*(k|M|G|Ki|Mi|Gi)?$": "write a number of bytes, such as 8Mi",
     r"^-?[0-9]+([.][0-9]+)?([eE][-+]?[0-9]{1,3})?$": 'write a number in quotes, such as "0.92"',
     r"^[a-zA-Z0-9_-]+$": "write MLflow's run id: letters, digits, dashes and underscores",
+    r"^[A-Za-z0-9_-]+$": "write letters, digits, dashes and underscores, such as x-user",
     r"^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$": "write the model's name or its path below the run, such as model",
     _S3: "write s3://<bucket>/<key>, without %, ? or #",
     r"^sha256:[0-9a-f]{64}$": "write sha256: and the 64 lower case hex digits that sha256sum prints",

@@ -1,0 +1,124 @@
+"""RegisteredModel with `rollout`: weights, pods and what stable pods are told, step by step."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from modelyard.api.registered_model import Outcome
+from modelyard.api.registered_model import ModelReason as Reason
+from tests.unit.builders import said
+from tests.unit.rollout_world import CANARY, RolloutWorld, rolled_out
+
+LIMIT = 400
+
+
+def at(world: RolloutWorld, weight: int) -> None:
+    """Reconcile until all stable pods apply a weight."""
+
+    def there() -> bool:
+        rollout = world.status("production").rollout
+        return rollout is not None and rollout.weight == weight and rollout.applied_by == rollout.of > 0
+
+    world.until(there, LIMIT)
+
+
+def test_a_version_takes_the_stage_step_by_step():
+    world = rolled_out()
+    seen: list[tuple[set[int], int]] = []
+    world.edit(production="v2")
+    while world.effective("production") != "v2":
+        world.look()
+        now = (world.weights("v1"), world.replicas("v2"))
+        seen += [now] if seen[-1:] != [now] else []
+        assert len(seen) < LIMIT
+
+    assert [each for each in dict.fromkeys(tuple(sorted(weights)) for weights, _ in seen)] == [(), (5,), (50,), (100,)]
+    world.settle(LIMIT)
+    world.check_end()
+    assert world.front("production") == "v2"
+    assert not world.rules("v1")
+    assert not world.rules("v2")
+    assert world.status("production").rollout is None
+    assert world.model.status.history[-1].outcome is Outcome.PROMOTED
+
+
+def test_pods_are_there_before_the_weight_rises():
+    world = rolled_out(replicas=4)
+    world.edit(production="v2")
+    at(world, 5)
+    assert world.replicas("v2") == 1
+    at(world, 50)
+    assert world.replicas("v2") == 2
+    assert world.replicas("v1") == 4
+    world.until(lambda: world.weights("v1") == {100}, LIMIT)
+    assert world.replicas("v2") == 4
+
+
+def test_setting_the_version_back_is_the_abort():
+    world = rolled_out()
+    world.edit(production="v2")
+    at(world, 50)
+    world.edit(production="v1")
+    world.look()
+    world.look()
+    assert world.weights("v1") == set()
+    world.settle(LIMIT)
+    assert world.effective("production") == "v1"
+    assert world.model.status.history[-1].outcome is Outcome.ABORTED
+    assert not world.rules("v1")
+    assert world.replicas("v2") == 0
+
+
+def test_a_candidate_without_a_ready_pod_has_weight_0():
+    world = rolled_out()
+    world.edit(production="v2")
+    at(world, 50)
+    world.down.add("v2")
+    world.others()
+    world.until(lambda: world.weights("v1") == {0}, 4)
+    world.down.clear()
+    at(world, 50)
+
+
+def test_other_steps_begin_anew():
+    world = rolled_out()
+    world.edit(production="v2")
+    at(world, 50)
+    before = world.status("production").traffic_revision
+    steps: list[dict[str, Any]] = [{"weight": 20}, {"hold": "1h"}]
+    world.edit(production={"rollout": CANARY | {"steps": steps}})
+    at(world, 20)
+    assert world.status("production").traffic_revision > before
+    world.edit(production="v1")
+    world.settle(LIMIT)
+    assert not world.rules("v1")
+
+
+def test_a_pause_waits_for_a_person():
+    steps: list[dict[str, Any]] = [{"weight": 10}, {"pause": {}}, {"pause": {}}]
+    world = rolled_out(rollout=CANARY | {"steps": steps, "resumed": 3})
+    world.edit(production="v2")
+    at(world, 10)
+    world.until(lambda: Reason.ROLLOUT_PAUSED in said(world.model.status), LIMIT)
+    for _ in range(20):
+        world.look()
+        world.now += timedelta(hours=1)
+    assert world.weights("v1") == {10}
+    world.edit(production={"rollout": CANARY | {"steps": steps, "resumed": 4}})
+    world.until(lambda: (world.status("production").rollout or 0) and world.status("production").rollout.index == 2, LIMIT)
+    for _ in range(20):
+        world.look()
+    assert world.effective("production") == "v1"
+    world.edit(production={"rollout": CANARY | {"steps": steps, "resumed": 5}})
+    world.settle(LIMIT)
+    assert world.effective("production") == "v2"
+
+
+def test_without_a_version_that_serves_steps_are_passed():
+    world = RolloutWorld(stages={"production": {"version": "v1", "rollout": CANARY}})
+    world.settle(LIMIT)
+    assert world.effective("production") == "v1"
+    assert not [each for each in world.done if type(each).__name__ == "Tell"]
+    passed = next(step for step in world.status("production").steps if step.name == "rollout")
+    assert passed.state == "Done"
