@@ -5,7 +5,7 @@ To read in this order:
     decide          the whole decision, about the model
     stage           the decision about one stage
     promotion       a promotion as a list of steps: a new rule goes there
-    progress        the same as the status shows it
+    shown           the same as the status shows it
     checks, trial   its steps that ask gates: at once, and by Jobs
     step            one step of a promotion, and what it leaves in the status when it rejects
     newest          which version a stage takes by itself

@@ -22,10 +22,10 @@ from modelyard.registered_model import (
     freezes,
     history,
     overrides,
-    progress,
     promotion,
     rollout,
     serving,
+    shown,
     trial,
     verification,
     warm,
@@ -203,7 +203,7 @@ def _steady(view: StageView, now: datetime) -> StageDecision:
     status = view.status.model_copy(
         update={"desired": view.desired, "attempt": view.attempt, "start_time": None, "draining": serving.draining(view, now)}
     )
-    status = status.model_copy(update={"steps": progress.last_done(view.status)} | _still_judged(view, stable))
+    status = status.model_copy(update={"steps": shown.last_done(view.status)} | _still_judged(view, stable))
     status = status.model_copy(update={"override": overrides.kept(view.spec, view.status, now)})
     kept = verification.jobs(view, now)
     if not view.is_served:
@@ -228,15 +228,15 @@ def _changing(view: StageView, now: datetime) -> StageDecision:
     steps, judged = promotion.steps(view, now), _judged(view, now)
     step = promotion.current(steps)
     if step.record is not None:
-        recorded = step.record.model_copy(update={"steps": progress.shown(view, steps, now)} | judged)
+        recorded = step.record.model_copy(update={"steps": shown.shown(view, steps, now)} | judged)
         if step.name == "record":
-            recorded = recorded.model_copy(update={"steps": progress.all_done(recorded, promotion.names(view))})
+            recorded = recorded.model_copy(update={"steps": shown.all_done(recorded, promotion.names(view))})
             return StageDecision(recorded, entry=history.entry(view, view.wanted, now, recorded.gates), record=True)
         return StageDecision(recorded, entry=history.rejected(view, recorded, now), record=True, events=step.events)
     stable, status = view.effective, view.status.model_copy(update=judged)
     if _passed(status) - _passed(view.status):
         # What passed is recorded before anything is done for it.
-        return StageDecision(status.model_copy(update={"steps": progress.shown(view, steps, now)}), record=True)
+        return StageDecision(status.model_copy(update={"steps": shown.shown(view, steps, now)}), record=True)
     candidate = status.candidate
     # A Job must not fail for the pods that a freeze or dryRun has taken: it is made again.
     asking = frozenset[tuple[str, str]]() if step.name in {"freeze", "plan"} else trial.jobs(view, now)
@@ -267,7 +267,7 @@ def _changing(view: StageView, now: datetime) -> StageDecision:
             "blocked": step.blocker,
             "rollout": step.rollout if step.rollout is not None else status.rollout,
             "start_time": _start_time(view, now),
-            "steps": progress.shown(view, steps, now),
+            "steps": shown.shown(view, steps, now),
             "draining": serving.draining(view, now),
         }
     )
