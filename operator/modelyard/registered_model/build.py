@@ -56,12 +56,14 @@ __all__ = [
     "TRAFFIC_VOLUME",
     "Surroundings",
     "autoscaler",
+    "config_map",
     "deployment",
     "disruption_budget",
     "is_of_revision_3",
     "operator_runtime",
     "private_service",
     "revision",
+    "rollout_name",
     "served",
     "service",
     "splits",
@@ -324,6 +326,17 @@ def autoscaler(model: RegisteredModel, stage: str, what: ServedVersion, least: i
             "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": target}}],
         },
     }
+
+
+def config_map(model: RegisteredModel, stage: str, what: ServedVersion, data: dict[str, str]) -> Manifest:
+    """Return the ConfigMap that keeps the analysis of a stage's rollout."""
+    meta = _metadata(model, stage, rollout_name(model, stage), what)
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": data}
+
+
+def rollout_name(model: RegisteredModel, stage: str) -> str:
+    """Return the name of that ConfigMap."""
+    return f"{serving_name(model.metadata.name, stage)}-rollout"
 
 
 def workload_name(model: RegisteredModel, stage: str, what: ServedVersion) -> str:

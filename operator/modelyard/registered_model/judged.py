@@ -1,13 +1,22 @@
-"""What the analysis of a rollout says of the candidate, and what is kept of it. Pure."""
+"""What the analysis of a rollout says of the candidate, what follows, and what is kept of it between intervals. Pure.
+
+An interval is judged when it is over, and kept with its number in a ConfigMap before the next one is given: it counts once.
+"""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
+from modelyard.api.analysis import Analysis, AnalysisVerdict
 from modelyard.api.registered_model import RegisteredModel
-from modelyard.kube.names import serving_name
+from modelyard.kube.applied import with_content
 from modelyard.plan import Apply
+from modelyard.registered_model import build
+from modelyard.registered_model.judgement import Judgement, sees, verdict
+from modelyard.registered_model.progress import Progress, advanced, begun, key
 from modelyard.registered_model.view import StageView
+from modelyard.traffic import Seen
 
-__all__ = ["KEY", "Said", "config_map_name", "failed", "intervals", "said"]
+__all__ = ["KEY", "Said", "config_map_name", "intervals", "said"]
 
 KEY = "analysis.json"
 """In the data of the ConfigMap."""
@@ -19,33 +28,84 @@ class Said:
 
     Attributes:
         text: In words; empty without an analysis.
-        abort: Why the version is rejected at the end of the hold; None: it is not.
-        holds: The hold lasts on though its time is over.
-        actions: What keeps what was counted.
+        failed: Why the candidate is rejected; None: it is not.
+        holds: A hold lasts on though its time is over.
+        actions: What keeps an interval that was judged now.
 
     """
 
     text: str = ""
-    abort: str | None = None
+    failed: str | None = None
     holds: bool = False
     actions: tuple[Apply, ...] = ()
 
 
-def failed(view: StageView) -> str | None:
-    """Say why the candidate is worse than its limits; None: it is not shown to be."""
-    return None
-
-
-def said(view: StageView, *, is_over: bool, seconds: float) -> Said:
-    """Return what is said of the candidate."""
-    return Said()
-
-
 def config_map_name(model: RegisteredModel, stage: str) -> str:
-    """Return the name of the ConfigMap that keeps what was counted in a stage's rollout."""
-    return f"{serving_name(model.metadata.name, stage)}-rollout"
+    """Return the name of the ConfigMap that keeps the analysis of a stage's rollout."""
+    return build.rollout_name(model, stage)
 
 
 def intervals(model: RegisteredModel, stage: str, text: str | None) -> int:
-    """Return how many intervals are judged and kept."""
-    return 0
+    """Return the number of the last interval that is judged and kept."""
+    spec, status = model.spec.stages.get(stage), model.status.stages.get(stage)
+    asked = spec.rollout.analysis if spec is not None and spec.rollout is not None else None
+    if spec is None or status is None or status.candidate is None or asked is None:
+        return 0
+    return begun(key(asked, status.candidate.runtime.identity, spec.attempt), text).intervals
+
+
+def said(view: StageView, hold: timedelta | None = None, left: timedelta = timedelta(0)) -> Said:
+    """Return what is said of the candidate now.
+
+    Args:
+        view: The stage.
+        hold: How long the step lasts; None: it is no hold.
+        left: How much of that is left; zero or less: it is over.
+
+    """
+    asked, candidate = view.canary.analysis if view.canary is not None else None, view.status.candidate
+    if asked is None or candidate is None or view.canary is None:
+        return Said()
+    seen = view.evidence.split.get(view.name) or Seen()
+    old = begun(key(asked, candidate.runtime.identity, view.attempt), view.evidence.progress.get(view.name))
+    new = _advanced(view, old, seen, asked)
+    is_over = hold is not None and left <= timedelta(0)
+    found = verdict(new, asked, hold_over=is_over, requests=seen.candidate.requests)
+    actions = (_kept(view, new),) if new != old else ()
+    text = found.message if hold is None or is_over else f"{found.message} {_sees(seen, asked, new, hold, left)}".strip()
+    return Said(text, _failed(found, asked), _holds(found, asked), actions)
+
+
+def _advanced(view: StageView, old: Progress, seen: Seen, asked: Analysis) -> Progress:
+    state = view.status.rollout
+    if seen.interval is None or state is None or view.canary is None:
+        return old
+    return advanced(old, seen.interval, asked, weight=state.weight, sticky=view.canary.sticky is not None)
+
+
+def _failed(found: Judgement, asked: Analysis) -> str | None:
+    """Say why the candidate is rejected; None: it is not."""
+    aborts = {AnalysisVerdict.NO_DATA: asked.no_data == "Abort", AnalysisVerdict.INCONCLUSIVE: asked.inconclusive == "Abort"}
+    if found.verdict is AnalysisVerdict.FAIL or aborts.get(found.verdict, False):
+        return found.message
+    return None
+
+
+def _holds(found: Judgement, asked: Analysis) -> bool:
+    holds = {AnalysisVerdict.NO_DATA: asked.no_data == "Hold", AnalysisVerdict.INCONCLUSIVE: asked.inconclusive == "Hold"}
+    return holds.get(found.verdict, False)
+
+
+def _sees(seen: Seen, asked: Analysis, progress: Progress, hold: timedelta, left: timedelta) -> str:
+    """Say what the hold will have seen at its end, by the requests so far."""
+    passed = (hold - left).total_seconds()
+    if passed <= 0 or not seen.candidate.requests:
+        return ""
+    expected = seen.candidate.requests * hold.total_seconds() / passed
+    expected = int(float(f"{expected:.0e}"))  # one digit: each other number is a write of the status
+    return f"{sees(expected, asked, progress).capitalize()}."
+
+
+def _kept(view: StageView, progress: Progress) -> Apply:
+    assert view.status.candidate is not None, "what is judged is a candidate"
+    return Apply(with_content(build.config_map(view.model, view.name, view.status.candidate, {KEY: progress.dump()})))

@@ -20,7 +20,7 @@ from modelyard.api.base import parse_duration
 from modelyard.api.blocker import Blocker
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.api.registered_model import ServedVersion, StepState
-from modelyard.api.rollout import ArmStatus, Rollout, RolloutStatus, RolloutStep
+from modelyard.api.rollout import SAID, ArmStatus, Rollout, RolloutStatus, RolloutStep
 from modelyard.kube.names import TRAFFIC_ANNOTATION
 from modelyard.plan import Manifest, Owned, Tell
 from modelyard.registered_model import build, judged, ramp, serving
@@ -78,27 +78,37 @@ class _Round:
     now: datetime
 
     def step(self) -> Step:
-        """Return the step as it stands: the first thing that is not as it should be is the next to do."""
+        """Return the step as it stands, with an interval that is judged in it; one by which the candidate fails ends it."""
+        said = judged.said(self.view, *self._hold)
+        if said.failed is not None:
+            return rejected(self.view, "rollout", Reason.ROLLOUT_FAILED, said.failed, self.now)
+        found = self._found(said)
+        if found.record is None:
+            return self._with(replace(found, actions=(*found.actions, *said.actions)), said)
+        if said.actions:  # first: an interval is given up when pods are told something else
+            return self._with(Step("rollout", StepState.ACTIVE, self._detail, said.actions, self._blocker("is recorded")), said)
+        return found
+
+    def _found(self, said: judged.Said) -> Step:
+        """Return the step: the first thing that is not as it should be is the next to do."""
         view = self.view
         objects = (*serving.workload(view, self.candidate), *serving.private_route(view, self.candidate))
         if (error := serving.refused(view, objects)) is not None:
-            return self._with(refused_step("rollout", view.name, error))
+            return refused_step("rollout", view.name, error)
         pods, wanted = serving.standing(view, self.candidate), self._weight if self._alive else 0
         short = bool(objects) or pods.available < serving.replicas(view, self.candidate) or not pods.current
         if wanted > self.state.weight and short and self._alive:
-            return self._with(self._starting(pods, objects))
+            return self._starting(pods, objects)
         if wanted != self.state.weight:
             return self._told(wanted)
         if tells := tuple(_tells(self._pods, self._rule)):
-            return self._with(Step("rollout", StepState.ACTIVE, self._detail, (*objects, *tells), self._blocker("is told to its pods")))
+            return Step("rollout", StepState.ACTIVE, self._detail, (*objects, *tells), self._blocker("is told to its pods"))
         if not self._alive:
-            return self._with(self._starting(pods, objects))
-        if (verdict := judged.failed(view)) is not None:
-            return rejected(view, "rollout", Reason.ROLLOUT_FAILED, verdict, self.now)
+            return self._starting(pods, objects)
         if self._applied < len(self._ready):
             waits = self._blocker(f"is applied by {self._applied} of {len(self._ready)} pods of {self.stable.version}")
-            return self._with(Step("rollout", StepState.ACTIVE, self._detail, objects, waits, _SOON))
-        return self._with(self._holding(pods, objects, short=short))
+            return Step("rollout", StepState.ACTIVE, self._detail, objects, waits, _SOON)
+        return self._holding(pods, objects, said, short=short)
 
     # --- what is there --------------------------------------------------------------------------------
     @property
@@ -108,6 +118,14 @@ class _Round:
     @property
     def _weight(self) -> int:
         return ramp.weight(self._steps, self.state.index)
+
+    @property
+    def _hold(self) -> tuple[timedelta | None, timedelta]:
+        """How long the step holds, and how much of that is left; None: it is no hold, or its weight is not applied yet."""
+        lasts = self._step.lasts
+        if lasts is None or self.state.weight != self._weight or self._applied < len(self._ready):
+            return None, timedelta(0)
+        return lasts, self.state.since_time + lasts - self.now
 
     @property
     def _alive(self) -> bool:
@@ -158,28 +176,24 @@ class _Round:
         state = self.state.model_copy(update={"index": self.state.index + 1, "since_time": self.now} | self._counted)
         return Step("rollout", StepState.ACTIVE, self._detail, record=self.view.status.model_copy(update={"rollout": state}))
 
-    def _holding(self, pods: Health, objects: tuple[Owned, ...], *, short: bool) -> Step:
+    def _holding(self, pods: Health, objects: tuple[Owned, ...], said: judged.Said, *, short: bool) -> Step:
         """All pods apply the weight: look at what the step itself waits for."""
         if self.state.index >= len(self._steps) - 1 or self._step.replicas is not None:
             if short:
                 return self._starting(pods, objects)
         elif self._step.lasts is not None:
-            left = self.state.since_time + self._step.lasts - self.now
-            said = judged.said(self.view, is_over=left <= timedelta(0), seconds=self._step.lasts.total_seconds())
-            if said.abort is not None:
-                return rejected(self.view, "rollout", Reason.ROLLOUT_FAILED, said.abort, self.now)
+            left = self._hold[1]
             if left > timedelta(0) or said.holds:
-                lasts, end = left > timedelta(0), self.state.since_time + self._step.lasts
-                until = f"until {end:%Y-%m-%d %H:%M:%S} UTC" if lasts else "for what the analysis waits for"
-                waits, again = self._blocker(f"holds {until}", said.text), min(_LOOK, left) if lasts else _LOOK
-                return Step("rollout", StepState.ACTIVE, self._detail, (*objects, *said.actions), waits, again)
+                end = self.now + left
+                until = f"until {end:%Y-%m-%d %H:%M:%S} UTC" if left > timedelta(0) else "for what the analysis waits for"
+                again = min(_LOOK, left) if left > timedelta(0) else _LOOK
+                return Step("rollout", StepState.ACTIVE, self._detail, objects, self._blocker(f"holds {until}", said.text), again)
         elif self._step.pause is not None and not self._is_resumed:
             command = f"modelyard resume {self.view.model.metadata.name} --stage {self.view.name}"
             raised = f'{{"spec":{{"stages":{{"{self.view.name}":{{"rollout":{{"resumed":{self.asked.resumed + 1}}}}}}}}}}}'
             patch = f"kubectl patch mlmodel {self.view.model.metadata.name} --type merge -p '{raised}'"
             waits = Blocker.of(Reason.ROLLOUT_PAUSED, f"{self._gets} It is paused. To continue: {command}, or {patch}")
-            said = judged.said(self.view, is_over=False, seconds=0)
-            return Step("rollout", StepState.WAITING, self._detail, (*objects, *said.actions), waits, _LOOK)
+            return Step("rollout", StepState.WAITING, self._detail, objects, waits, _LOOK)
         if self.state.index >= len(self._steps) - 1:
             return Step("rollout", StepState.DONE, f"{self.candidate.version} gets all requests")
         return self._next()
@@ -216,12 +230,10 @@ class _Round:
     def _blocker(self, what: str, analysis: str = "") -> Blocker:
         return Blocker.of(Reason.ROLLING_OUT, f"{self._gets} The step {what}. {analysis}".strip())
 
-    def _with(self, step: Step) -> Step:
-        """Return a step with what it needs, and with what the status shows of the rollout."""
-        if step.record is not None:
-            return step
-        state = self.state.model_copy(update={"applied_by": self._applied, "of": len(self._ready)} | self._counted)
-        return replace(step, keeps=keeps(self.view), rollout=state)
+    def _with(self, step: Step, said: judged.Said) -> Step:
+        """Return a step with what the status shows of the rollout."""
+        shown = {"applied_by": self._applied, "of": len(self._ready), "said": said.text[:SAID]}
+        return replace(step, rollout=self.state.model_copy(update=shown | self._counted))
 
     @property
     def _counted(self) -> dict[str, object]:
@@ -248,11 +260,12 @@ def untold(view: StageView, now: datetime) -> tuple[Tell, ...]:
 
 
 def keeps(view: StageView) -> frozenset[tuple[str, str]]:
-    """Return the Services, by kind and name, at which pods that were told so look for a version: while any pod has a rule."""
+    """Return what a rollout needs besides, by kind and name: the Service at which pods with a rule look for a version, and its analysis."""
     if not any(_told(pod) for pod in view.of_kind("Pod")) and view.status.rollout is None:
         return frozenset()
     held = (each for each in (view.status.candidate, view.effective) if each is not None)
-    return frozenset(("Service", build.workload_name(view.model, view.name, each)) for each in held)
+    services = {("Service", build.workload_name(view.model, view.name, each)) for each in held}
+    return frozenset({*services, ("ConfigMap", build.rollout_name(view.model, view.name))})
 
 
 def _tells(pods: Iterable[Manifest], rule: str | None) -> Iterable[Tell]:

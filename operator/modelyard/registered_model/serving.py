@@ -33,7 +33,15 @@ __all__ = [
 DRAIN = timedelta(seconds=15)
 """How long a displaced version keeps its pods: by then every node's proxy has seen the Service change."""
 
-_ORDER = {"Service": 0, "HorizontalPodAutoscaler": 1, "PodDisruptionBudget": 2, "Job": 3, "Deployment": 4, "ControllerRevision": 5}
+_ORDER = {
+    "Service": 0,
+    "HorizontalPodAutoscaler": 1,
+    "PodDisruptionBudget": 2,
+    "Job": 3,
+    "Deployment": 4,
+    "ControllerRevision": 5,
+    "ConfigMap": 6,
+}
 """Owned objects in deletion order: the Service first, so that no request reaches a terminating pod."""
 _DELETES = 50
 """Deletions of one stage in a round: more objects than that are not the operator's own work, and
@@ -162,9 +170,9 @@ def draining(view: StageView, now: datetime) -> tuple[Draining, ...]:
 
 
 def unneeded(view: StageView, keep: Collection[tuple[str, str]] = ()) -> tuple[Delete, ...]:
-    """Return what to delete of what tries versions, Jobs of gates and private Services; these, by kind and name, stay."""
+    """Return what to delete of what tries versions: Jobs of gates, private Services, analyses; these, by kind and name, stay."""
     public = serving_name(view.model.metadata.name, view.name)
-    found = (each for each in view.owned if each["kind"] in {"Job", "Service"})
+    found = (each for each in view.owned if each["kind"] in {"Job", "Service", "ConfigMap"})
     return _deletes(each for each in found if name_of(each) not in {*keep, ("Service", public)})
 
 
