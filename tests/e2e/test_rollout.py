@@ -74,6 +74,7 @@ def test_a_version_takes_the_stage_in_steps_without_a_lost_request(tenant: Tenan
     assert "rollout" not in tenant.stage()
 
 
+@pytest.mark.alone  # it kills the operator
 def test_setting_the_version_back_gives_the_candidate_up_at_every_moment(tenant: Tenant, trained: Trained):
     canary(tenant, tenant.copy_model(trained.v1, "v1"), tenant.copy_model(trained.v2, "v2"), PAUSED)
 

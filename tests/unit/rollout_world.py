@@ -26,6 +26,8 @@ class SplitTraffic:
         self.world = world
         self.intervals: list[tuple[Arm, Arm]] = []
         """What the next intervals count: of the stable version, and of the candidate."""
+        self.requests = 0
+        """Requests that were drawn for the candidate under its present weight."""
 
     async def answered(self, watched: Watched, pods: Iterable[Manifest], now: datetime) -> Answered:
         return Answered()
@@ -36,7 +38,7 @@ class SplitTraffic:
         if asked.judged < len(self.intervals):
             stable, candidate = self.intervals[asked.judged]
             interval = Interval(asked.judged + 1, stable, candidate)
-        return Seen(revisions, interval=interval)
+        return Seen(revisions, candidate=Arm(self.requests), interval=interval)
 
 
 class RolloutWorld(World):
@@ -140,13 +142,14 @@ class RolloutWorld(World):
         assert isinstance(other, RolloutWorld)
         other.applied, other.maps = dict(self.applied), dict(self.maps)
         traffic = SplitTraffic(other)
-        traffic.intervals = self.traffic.intervals
+        traffic.intervals, traffic.requests = self.traffic.intervals, self.traffic.requests
         other.traffic = traffic
         return other
 
     # --- what a test asks -----------------------------------------------------------------------
-    def told(self) -> Any:
-        return super().told()
+    def maps_there(self) -> list[str]:
+        """Return the ConfigMaps that are there."""
+        return [name for kind, name in self.children if kind == "ConfigMap"]
 
     def rules(self, version: str) -> list[dict[str, Any]]:
         """Return what the pods of a version are told."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from modelyard.api.registered_model import Outcome
 from modelyard.api.registered_model import ModelReason as Reason
-from tests.unit.builders import said
+from modelyard.api.registered_model import Outcome
+from modelyard.api.rollout import RolloutStatus
+from modelyard.traffic import Arm
+from tests.unit.builders import NOW, message, said
 from tests.unit.rollout_world import CANARY, RolloutWorld, rolled_out
 
 LIMIT = 400
@@ -33,7 +35,7 @@ def test_a_version_takes_the_stage_step_by_step():
         seen += [now] if seen[-1:] != [now] else []
         assert len(seen) < LIMIT
 
-    assert [each for each in dict.fromkeys(tuple(sorted(weights)) for weights, _ in seen)] == [(), (5,), (50,), (100,)]
+    assert list(dict.fromkeys(tuple(sorted(weights)) for weights, _ in seen)) == [(), (5,), (50,), (100,)]
     world.settle(LIMIT)
     world.check_end()
     assert world.front("production") == "v2"
@@ -122,3 +124,44 @@ def test_without_a_version_that_serves_steps_are_passed():
     assert not [each for each in world.done if type(each).__name__ == "Tell"]
     passed = next(step for step in world.status("production").steps if step.name == "rollout")
     assert passed.state == "Done"
+
+
+# --- the analysis ----------------------------------------------------------------------------------
+JUDGED = CANARY | {"analysis": {"interval": "10s", "minRequests": 100}}
+
+
+def test_a_candidate_that_is_worse_is_rejected_with_figures_and_gets_no_more_requests():
+    world = rolled_out(rollout=JUDGED)
+    world.traffic.intervals = [(Arm(950, 1), Arm(50, 40)), (Arm(950, 2), Arm(50, 45))]
+    world.edit(production="v2")
+    world.settle(LIMIT)
+    stage = world.status("production")
+    assert (stage.version, stage.rollout) == ("v1", None)
+    assert [(each.version, each.reason) for each in stage.rejected] == [("v2", "RolloutFailed")]
+    assert "errors: Fail. 85 of 100 candidate requests failed, 3 of 1,900 stable" in stage.rejected[0].message
+    assert not world.rules("v1")
+    assert not world.maps_there()
+    assert world.model.status.history[-1].outcome is Outcome.REJECTED
+
+
+def test_each_interval_is_kept_before_the_next_and_the_rollout_ends():
+    world = rolled_out(rollout=JUDGED | {"steps": [{"weight": 50}, {"hold": "30s"}]})
+    world.traffic.intervals = [(Arm(500, 1), Arm(500, 1))] * 12
+    world.traffic.requests = 600
+    world.edit(production="v2")
+    world.until(lambda: (world.status("production").rollout or RolloutStatus(steps_hash="", since_time=NOW)).said, LIMIT)
+    world.settle(LIMIT)
+    world.now += timedelta(minutes=1)
+    world.settle(LIMIT)
+    assert world.effective("production") == "v2"
+    assert not world.maps_there()
+
+
+def test_a_hold_without_enough_requests_lasts():
+    world = rolled_out(rollout=JUDGED | {"steps": [{"weight": 50}, {"hold": "30s"}]})
+    world.edit(production="v2")
+    for _ in range(60):
+        world.look()
+        world.now += timedelta(seconds=10)
+    assert world.effective("production") == "v1"
+    assert "NoData. 0 candidate requests in this step; minRequests is 100" in message(world.model.status)
