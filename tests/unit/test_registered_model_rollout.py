@@ -165,3 +165,73 @@ def test_a_hold_without_enough_requests_lasts():
         world.now += timedelta(seconds=10)
     assert world.effective("production") == "v1"
     assert "NoData. 0 candidate requests in this step; minRequests is 100" in message(world.model.status)
+
+
+# --- what else changes meanwhile ---------------------------------------------------------------------
+def test_an_autoscaler_leaves_the_stable_version_the_pods_that_it_had():
+    scaled = {"autoscaling": {"minReplicas": 2, "maxReplicas": 6}}
+    world = rolled_out(serving=scaled, rollout=CANARY)
+    deployment = next(iter(world.of_kind("Deployment")))
+    key = ("Deployment", deployment["metadata"]["name"])
+    world.children[key] = deployment | {"spec": deployment["spec"] | {"replicas": 4}}
+    world.settle(LIMIT)
+    world.edit(production="v2")
+    at(world, 50)
+    assert [each["spec"]["minReplicas"] for each in world.of_kind("HorizontalPodAutoscaler")] == [4]
+    assert world.replicas("v2") == 2
+    world.settle(LIMIT)
+    world.now += timedelta(hours=1)
+    world.settle(LIMIT)
+    assert world.effective("production") == "v2"
+    assert [each["spec"]["minReplicas"] for each in world.of_kind("HorizontalPodAutoscaler")] == [2]
+    assert world.replicas("v2") == 4
+
+
+def test_a_change_of_serving_reaches_both_versions_and_steps_continue():
+    world = rolled_out()
+    world.edit(production="v2")
+    at(world, 50)
+    world.edit(production={"serving": {"replicas": 2, "resources": {"requests": {"cpu": "123m"}}}})
+    world.until(lambda: all("123m" in str(each["spec"]["template"]) for each in world.of_kind("Deployment")), LIMIT)
+    assert world.weights("v1") == {50}
+    assert world.status("production").rollout is not None
+
+
+def test_a_stable_pod_that_is_new_is_told_what_the_others_are():
+    world = rolled_out()
+    world.edit(production="v2")
+    at(world, 50)
+    pods = [key for key, each in world.children.items() if key[0] == "Pod" and each["metadata"]["labels"]["modelyard.io/version"] == "v1"]
+    del world.children[pods[0]]
+    world.others()
+    assert len(world.rules("v1")) == 1
+    at(world, 50)
+    assert len(world.rules("v1")) == 2
+
+
+def test_a_stage_whose_runtime_cannot_split_says_so_and_switches():
+    world = rolled_out()
+    stage = world.status("production")
+    old = stage.runtime.model_copy(update={"revision": 3}) if stage.runtime is not None else None
+    stages = dict(world.model.status.stages) | {"production": stage.model_copy(update={"runtime": old})}
+    world.model = world.model.model_copy(update={"status": world.model.status.model_copy(update={"stages": stages})})
+    world.edit(production="v2")
+    world.settle(LIMIT)
+    assert world.effective("production") == "v2"
+    passed = next(step for step in world.status("production").steps if step.name == "rollout")
+    assert passed.detail == "" or "refresh" in passed.detail
+
+
+def test_a_freeze_does_not_hold_what_gets_requests_and_an_override_does_not_wait():
+    world = rolled_out(rollout=CANARY | {"steps": [{"weight": 10}, {"pause": {}}]})
+    world.edit(production="v2")
+    at(world, 10)
+    world.patch(freeze=[{"schedule": "* * * * *", "duration": "1h", "reason": "audit"}])
+    for _ in range(10):
+        world.look()
+    assert world.weights("v1") == {10}
+    until = (world.now + timedelta(hours=1)).isoformat()
+    world.edit(production={"override": {"version": "v2", "reason": "incident", "until": until}})
+    world.settle(LIMIT)
+    assert world.front("production") == "v2"
+    assert not world.rules("v1")
