@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import costs, document, download, hostile, reconcile, rollout, serving, start, strangers, tracking, trouble
+from tests.bench import canary, costs, document, download, hostile, reconcile, rollout, serving, start, strangers, tracking, trouble
 from tests.bench.build import programs
 from tests.bench.document import Measured
 from tests.bench.figures import Samples
@@ -20,7 +20,7 @@ from tests.cluster.settings import TESTS_CLUSTER, Settings
 
 __all__ = ["main"]
 
-SECTIONS = ("reconcile", "trouble", "tracking", "rollout", "serving", "hostile", "strangers", "download", "start")
+SECTIONS = ("reconcile", "trouble", "tracking", "rollout", "canary", "serving", "hostile", "strangers", "download", "start")
 OBJECTS, ROUNDS = 1_000, 3
 
 
@@ -67,6 +67,9 @@ class Bench:
     def rollout(self) -> Samples:
         return rollout.measure(self.options.rounds, self.console)
 
+    def canary(self) -> Samples:
+        return canary.measure(self.options.rounds, self.console)
+
     def serving(self) -> Samples:
         samples = serving.measure(self.options.rounds, self.console)
         costs.measure(self.options.rounds, self.console, samples)
@@ -91,6 +94,7 @@ class Bench:
             "trouble": self.trouble,
             "tracking": self.tracking,
             "rollout": self.rollout,
+            "canary": self.canary,
             "serving": self.serving,
             "hostile": self.hostile,
             "strangers": self.strangers,
@@ -102,6 +106,7 @@ class Bench:
             "trouble": document.trouble_table,
             "tracking": document.tracking_table,
             "rollout": document.rollout_table,
+            "canary": document.canary_table,
             "serving": document.serving_table,
             "hostile": document.hostile_table,
             "strangers": document.strangers_table,

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bench import costs, download, rollout, serving, start, tracking, trouble
+from tests.bench import canary, costs, download, rollout, serving, start, tracking, trouble
 from tests.bench.figures import Samples, number, ratio, table
 from tests.bench.machine import described, load_average, now
 from tests.bench.subjects import CONTROLLER_RUNTIME, ENGINE, EXPERIMENT
@@ -48,6 +48,13 @@ RECONCILE = (
     ("memory with no objects, MB", "empty", True, ""),
     ("memory an object, KB", "bytes", True, "B5: 12 KB"),
     ("CPU, idle, after a restart, percent of a core", "idle", False, "B12: 1"),
+)
+CANARY = (
+    ("patch to the candidate's first answer, with the start of its pod, s", "first", "", ""),
+    ("from one pause to the next: the weight changed and applied, s", "step", "1.18", "1.2 s"),
+    ("from the abort to the last answer of the candidate, s", "abort", "3.04", "1 s"),
+    (f"requests lost at {rollout.RATE} a second, all rounds", "lost", "", "0"),
+    ("of so many", "sent", "", ""),
 )
 ROLLOUT = (
     ("apply to the first answer, s", "apply", "B11: 1 s more"),
@@ -120,6 +127,15 @@ def rollout_table(samples: Samples, measured: Measured) -> str:
         more = "" if summed else f"{found[0] - found[1]:+.2f}" if figure != "slowest" else f"{found[0] - found[1]:+.0f}"
         rows.append([title, *map(number, found), more, bar])
     return f"{measured.line(samples.rounds)}\n\n{table(['', rollout.OURS, rollout.BARE, 'difference', 'bar'], rows)}"
+
+
+def canary_table(samples: Samples, measured: Measured) -> str:
+    """A rollout in steps, beside the figures of Argo Rollouts 1.10 that were measured on such a machine (its own ReplicaSets)."""
+    rows = []
+    for title, figure, theirs, bar in CANARY:
+        found = sum(samples.values(canary.OURS, figure)) if figure in {"lost", "sent"} else samples.median(canary.OURS, figure)
+        rows.append([title, number(found), theirs, bar])
+    return f"{measured.line(samples.rounds)}\n\n{table(['', canary.OURS, 'Argo Rollouts 1.10, another run', 'bar'], rows)}"
 
 
 def serving_table(samples: Samples, measured: Measured) -> str:

@@ -165,6 +165,11 @@ class Probe:
         said = self._kube.kubectl("logs", "-n", self._namespace, self._name)
         return [json.loads(line) for line in said.splitlines()]
 
+    def wait(self, look: Callable[[], float | None], seconds: float) -> float:
+        """Return what a look at what was seen finds."""
+        found: float = self._kube.wait(f"{self._name} sees it", look, seconds)
+        return found
+
     def first(self, version: str, after: float) -> float:
         """When a version answered first after a time of day."""
 
