@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
+from itertools import pairwise
 from typing import Any
 
 from tests.bench.figures import Samples
@@ -93,7 +94,7 @@ def _last(probe: Probe, after: float) -> float:
 
     def look() -> float | None:
         seen = probe.seen()
-        ends = [later["at"] for each, later in zip(seen, seen[1:], strict=False) if each["version"] == "v2" and later["at"] > after]
+        ends = [later["at"] for each, later in pairwise(seen) if each["version"] == "v2" and later["at"] > after]
         last = max(ends, default=after)
         is_over = bool(seen) and seen[-1]["version"] == "v1" and time.time() - last > _QUIET
         return last if is_over else None
