@@ -1,9 +1,11 @@
 """The analysis of a canary: by which counts a candidate is judged against the stable version, and what follows.
 
-The test is `registered_model.sequential`; what the promise is and what it rests on is in docs/concepts/analysis.md.
+The test is `registered_model.sequential`; what the promise is and what it rests on is in
+docs/concepts/analysis.md.
 """
 
 from datetime import timedelta
+from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -11,11 +13,26 @@ from pydantic import Field
 from modelyard.api.base import Duration, Latency, Number, Schema, parse_duration
 from modelyard.api.rules import listed, rule, rules
 
-__all__ = ["METRICS", "Analysis", "ErrorRate", "LatencyQuantile", "Metric"]
+__all__ = ["METRICS", "Analysis", "AnalysisVerdict", "ErrorRate", "LatencyQuantile", "Metric"]
 
 METRICS = 4
 """How many metrics a stage lists; two more are judged where the list has no error rate and no refusal rate."""
 _ERRORS, _REFUSALS = "errors", "refusals"
+
+
+class AnalysisVerdict(StrEnum):
+    """What an analysis says of a candidate, the worst first: a step has the worst of its metrics."""
+
+    FAIL = "Fail"
+    """Shown to be worse than the limit; final."""
+    NO_DATA = "NoData"
+    """The hold is over, and there were too few requests."""
+    INCONCLUSIVE = "Inconclusive"
+    """The hold is over, and it is shown to be neither worse than the limit nor within it."""
+    CONTINUE = "Continue"
+    """The hold is not over."""
+    PASS = "Pass"  # noqa: S105 - a verdict, no password
+    """Shown to be within the limit."""
 
 
 def _between(least: str, most: str, advice: str) -> dict[str, Any]:

@@ -1,0 +1,211 @@
+"""What an analysis says of a candidate, in one word and in figures. Pure.
+
+What follows from it does not belong here.
+"""
+
+from dataclasses import dataclass
+from math import log
+
+from modelyard.api.analysis import Analysis, AnalysisVerdict, Metric
+from modelyard.api.wire import LATENCY_EDGES
+from modelyard.registered_model import counted
+from modelyard.registered_model.progress import Judged, Progress, fails
+from modelyard.registered_model.sequential import Limit, excludes, upper
+
+__all__ = ["MESSAGE", "Judgement", "finds", "sees", "verdict"]
+
+MESSAGE = 250
+"""Characters of a message."""
+_WORST_FIRST = tuple(AnalysisVerdict)
+_FITTED = 2.6
+"""Of the rule in `finds`: with it half of such candidates fail by that many requests."""
+_STABLE_ARM = 10
+"""The rule takes the stable arm to be so many times as large as the candidate's."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What is said of a candidate.
+
+    Attributes:
+        verdict: The worst of all metrics.
+        metric: Whose it is; empty if it is of the split.
+        message: Why, in figures.
+
+    """
+
+    verdict: AnalysisVerdict
+    metric: str
+    message: str
+
+
+def verdict(progress: Progress, analysis: Analysis, *, hold_over: bool, requests: int) -> Judgement:
+    """Return what is said of the candidate now.
+
+    Args:
+        progress: The analysis so far.
+        analysis: The stage's analysis, by which `progress` has its key.
+        hold_over: Whether the step has lasted as long as it is to.
+        requests: Requests that were drawn for the candidate in this step.
+
+    """
+    subjects = [_Subject(metric, progress, analysis) for metric in analysis.judged]
+    if progress.split.is_broken and not any(fails(each.judged, analysis) for each in subjects):
+        found = AnalysisVerdict.NO_DATA if hold_over else AnalysisVerdict.CONTINUE
+        return Judgement(found, "", _broken(progress))
+    judged = [(_one(each, hold_over=hold_over, requests=requests), each) for each in subjects]
+    # Of several with one verdict, the one with the most evidence speaks.
+    found, subject = min(judged, key=lambda each: (_WORST_FIRST.index(each[0]), -each[1].judged.evidence.value))
+    name = subject.metric.name
+    return Judgement(found, name, f"{name}: {_said(found, subject, requests)}"[:MESSAGE])
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """One metric, and all that is known of it."""
+
+    metric: Metric
+    progress: Progress
+    analysis: Analysis
+
+    @property
+    def judged(self) -> Judged:
+        return self.progress.metrics.get(self.metric.name, Judged())
+
+    @property
+    def limit(self) -> Limit:
+        return counted.limit(self.metric)
+
+
+def _one(subject: _Subject, *, hold_over: bool, requests: int) -> AnalysisVerdict:
+    """Return the first row of the table in docs/concepts/analysis.md whose condition holds."""
+    judged = subject.judged
+    if fails(judged, subject.analysis):
+        return AnalysisVerdict.FAIL
+    if not hold_over:
+        return AnalysisVerdict.CONTINUE
+    if requests < subject.analysis.min_requests or judged.intervals == 0:
+        return AnalysisVerdict.NO_DATA
+    is_within = excludes(judged.sums, subject.limit.plus)
+    return AnalysisVerdict.PASS if is_within else AnalysisVerdict.INCONCLUSIVE
+
+
+# --- words ---------------------------------------------------------------------------------------
+def _said(found: AnalysisVerdict, subject: _Subject, requests: int) -> str:
+    judged, least = subject.judged, subject.analysis.min_requests
+    figures, limit = _figures(subject), _allowed(subject)
+    needed = 1 / subject.analysis.alpha
+    evidence = f"evidence {_number(judged.evidence.value)} of {_number(needed)}"
+    match found:
+        case AnalysisVerdict.FAIL:
+            return f"Fail. {figures}; limit {limit}; {evidence}."
+        case AnalysisVerdict.CONTINUE:
+            return f"{figures}; {evidence}." if judged.intervals else "no interval is judged yet."
+        case AnalysisVerdict.NO_DATA if requests < least:
+            return f"NoData. {requests:,} candidate requests in this step; minRequests is {least:,}."
+        case AnalysisVerdict.NO_DATA:
+            who = "both versions" if subject.limit.times else "the candidate"
+            return f"NoData. There was no interval in which {who} answered that could be judged."
+        case AnalysisVerdict.INCONCLUSIVE:
+            said = f"Not shown to be worse; {_bound(subject)} is not excluded"
+            return f"Inconclusive. {said}; limit {limit}. {figures}."
+        case AnalysisVerdict.PASS:
+            return f"Pass. Within {limit}: {figures}; more than {_bound(subject)} is excluded."
+
+
+def _figures(subject: _Subject) -> str:
+    metric, judged = subject.metric, subject.judged
+    candidate = f"{judged.failed:,} of {judged.requests:,} candidate"
+    stable = f", {judged.stable_failed:,} of {judged.stable_requests:,} stable"
+    if (latency := metric.latency) is None:
+        what = "failed" if metric.error_rate is not None else "were refused"
+        return f"{candidate} requests {what}{stable if judged.stable_requests else ''}"
+    edge = counted.threshold(latency, subject.progress.stable_latency) or 0
+    slow = _time(LATENCY_EDGES[edge + counted.steps(latency)])
+    than_stable = f"{stable} above {_time(LATENCY_EDGES[edge])}" if subject.limit.times else ""
+    return f"{candidate} answers above {slow}{than_stable}"
+
+
+def _allowed(subject: _Subject) -> str:
+    """Return a limit as people say it: stable + 0.5 points."""
+    limit, latency = subject.limit, subject.metric.latency
+    if latency is not None and latency.ratio is not None:
+        ratio = 2 ** (counted.steps(latency) / 8)
+        return f"{_number(ratio)} times the stable p{100 * latency.share:g}"
+    if limit.times == 0:
+        return f"{_percent(limit.plus)} %"
+    stable = "stable" if limit.times == 1 else f"{limit.times:g} times stable"
+    return f"{stable} + {_percent(limit.plus)} points" if limit.plus else stable
+
+
+def _bound(subject: _Subject) -> str:
+    """Return the largest excess that is not excluded."""
+    bound, times = _percent(upper(subject.judged.sums)), subject.limit.times
+    if times == 0:
+        return f"a share of {bound} %"
+    return f"an excess of {bound} points{f' over {times:g} times stable' if times != 1 else ''}"
+
+
+def _broken(progress: Progress) -> str:
+    split = progress.split
+    drawn = f"{split.drawn:,} of {split.requests:,} requests were drawn for the candidate"
+    return (
+        f"The split is broken, and nothing is judged: {drawn}, and the weights say"
+        f" {split.expected:,.0f}. Set the version back, or raise attempt to try again."
+    )[:MESSAGE]
+
+
+# --- what can be found ---------------------------------------------------------------------------
+def sees(requests: int, analysis: Analysis, progress: Progress) -> str:
+    """Say what a hold finds: `this hold sees about 100 requests: enough to find 9 % errors`.
+
+    Args:
+        requests: Candidate requests that the hold is expected to have.
+        analysis: The stage's analysis.
+        progress: The analysis so far, for the stable version's error rate.
+
+    """
+    found = finds(requests, analysis, progress)
+    rate = f"{_percent(found)} %" if found is not None else None
+    much = f"enough to find {rate} errors" if rate else "too few to find any error rate"
+    return f"this hold sees about {requests:,} requests: {much}"
+
+
+def finds(requests: int, analysis: Analysis, progress: Progress) -> float | None:
+    """Return the least error rate with which nine of ten candidates fail in so many requests.
+
+    It is a rule that was fitted to simulations (docs/concepts/analysis.md): rough, and a Fail takes
+    failureLimit + 1 intervals at least. None: even one that fails every request needs more.
+    """
+    metric = next(each for each in analysis.judged if each.error_rate is not None)
+    judged, limit = progress.metrics.get(metric.name, Judged()), counted.limit(metric)
+    stable = judged.stable_failed / judged.stable_requests if judged.stable_requests else 0.0
+    # Where the stable version never failed, the most that its requests leave possible.
+    allowed = max(limit.times * stable + limit.plus, 1 / (_STABLE_ARM * max(requests, 1)))
+
+    def suffices(rate: float) -> bool:
+        gain = rate * log(rate / allowed) - rate + allowed
+        return 2 * (log(1 / analysis.alpha) + _FITTED) <= requests * gain
+
+    if allowed >= 1 or not suffices(1.0):
+        return None
+    low, high = allowed, 1.0
+    for _ in range(30):
+        middle = (low + high) / 2
+        low, high = (low, middle) if suffices(middle) else (middle, high)
+    return high
+
+
+# --- figures -------------------------------------------------------------------------------------
+def _number(value: float) -> str:
+    """Return a number with three digits at least: 0.04, 1.54, 412, 23,760."""
+    return f"{value:,.0f}" if value >= 99.95 else f"{value:.3g}" if value >= 0.001 else "0"
+
+
+def _percent(share: float) -> str:
+    """Return a share in percent, or a difference of shares in points: 0.52, 9, 100."""
+    return f"{100 * share:.0f}" if abs(share) >= 0.0995 else f"{100 * share:.2g}"
+
+
+def _time(seconds: float) -> str:
+    return f"{_number(seconds * 1000)} ms" if seconds < 1 else f"{_number(seconds)} s"

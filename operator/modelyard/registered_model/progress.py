@@ -1,0 +1,255 @@
+"""What is kept of an analysis between intervals: evidence, sums and totals of each metric. Pure.
+
+It is kept for the whole rollout, whatever steps and pauses come: JSON in a ConfigMap of ours, below
+`SIZE`, with the number of the last interval in it, so that none counts twice. State that is lost or
+damaged begins again with nothing, which is a new promise and no false alarm.
+
+What is said of it does not belong here (`judgement`).
+"""
+
+import hashlib
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from modelyard.api.analysis import METRICS, Analysis, Metric
+from modelyard.api.wire import LATENCY_EDGES
+from modelyard.registered_model import counted
+from modelyard.registered_model.sequential import (
+    BETTER,
+    NO_SUMS,
+    WORSE,
+    Counts,
+    Evidence,
+    Limit,
+    Sums,
+    added,
+    advance,
+)
+from modelyard.traffic import Interval
+
+__all__ = [
+    "SIZE",
+    "SPLIT_ALPHA",
+    "Judged",
+    "Progress",
+    "SplitShare",
+    "advanced",
+    "begun",
+    "fails",
+    "key",
+]
+
+SIZE = 32_768
+"""Characters of a text that is read."""
+SPLIT_ALPHA = 0.001
+"""Probability with which a split that works is ever called broken, at most."""
+_SPLIT_LIMIT = 3
+"""As `failureLimit`: where a candidate begins to hang, one interval counts too few of its requests."""
+_TOTAL = 10**15
+_FORMAT = 1
+"""Raised when a text of before means something else now."""
+
+_Count = Annotated[int, Field(ge=0, le=_TOTAL)]
+_Weight = Annotated[float, Field(ge=0, le=1e15)]
+_Sum = Annotated[float, Field(ge=-1e18, le=1e18)]
+_Bets = Annotated[tuple[_Weight, ...], Field(min_length=len(WORSE), max_length=len(WORSE))]
+
+
+class _Kept(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class _Tested(_Kept):
+    """What a test keeps."""
+
+    intervals: _Count = 0
+    bets: _Bets = Evidence().bets
+
+    @property
+    def evidence(self) -> Evidence:
+        """The evidence against the limit."""
+        return Evidence(self.intervals, self.bets)
+
+
+class Judged(_Tested):
+    """One metric: its evidence, the sums for its bound, and what the judged intervals counted."""
+
+    sums: Annotated[tuple[tuple[_Sum, _Sum], ...], Field(min_length=len(BETTER), max_length=len(BETTER))] = NO_SUMS
+    failed: _Count = 0
+    requests: _Count = 0
+    stable_failed: _Count = 0
+    stable_requests: _Count = 0
+
+
+class SplitShare(_Kept):
+    """Whether the candidate is drawn as often as the weight says.
+
+    Attributes:
+        more: Evidence that it is drawn too often.
+        less: That it is drawn too seldom.
+        drawn: Requests that were drawn for it.
+        requests: All requests.
+        expected: Requests that the weights say.
+
+    """
+
+    more: _Tested = _Tested()
+    less: _Tested = _Tested()
+    drawn: _Count = 0
+    requests: _Count = 0
+    expected: _Weight = 0.0
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether pods draw another share than the weight says: then nothing can be judged."""
+        return max(self.more.evidence.value, self.less.evidence.value) >= 2 / SPLIT_ALPHA
+
+
+class Progress(_Kept):
+    """The analysis of one rollout so far.
+
+    Attributes:
+        key: What it is of (`key`).
+        intervals: The number of the last interval that was judged; 0: none.
+        metrics: By the metric's name.
+        stable_latency: The stable version's latencies, older ones weighing less
+            (`counted.decayed`).
+        split: Whether the candidate is drawn as often as the weight says.
+
+    """
+
+    key: Annotated[str, Field(max_length=64)]
+    intervals: _Count = 0
+    metrics: Annotated[dict[Annotated[str, Field(max_length=30)], Judged], Field(max_length=METRICS + 2)] = {}
+    stable_latency: Annotated[
+        dict[Annotated[int, Field(ge=0, le=len(LATENCY_EDGES))], _Weight],
+        Field(max_length=len(LATENCY_EDGES) + 1),
+    ] = {}
+    split: SplitShare = SplitShare()
+
+    @classmethod
+    def load(cls, text: str) -> Self | None:
+        """Read what `dump` wrote; None: it is something else, or too long."""
+        if len(text) > SIZE:
+            return None
+        try:
+            return cls.model_validate_json(text)
+        except ValueError:
+            return None
+
+    def dump(self) -> str:
+        """Return it as JSON, below `SIZE` characters."""
+        return self.model_dump_json(exclude_defaults=True)
+
+
+def key(analysis: Analysis, candidate: str, attempt: int) -> str:
+    """Return what a progress is of: a hash of everything that changes the test.
+
+    What only decides how long to wait and what follows (minRequests, noData, inconclusive,
+    interval) is not in it: changing it must not forget what speaks against the candidate.
+
+    Args:
+        analysis: The stage's analysis.
+        candidate: Identity of the candidate: of its version, digest and runtime.
+        attempt: The stage's attempt.
+
+    """
+    metrics = [metric.model_dump_json(exclude_none=True) for metric in analysis.judged]
+    parts = [
+        str(_FORMAT),
+        candidate,
+        str(attempt),
+        str(analysis.failure_limit),
+        str(float(analysis.false_alarms)),
+        *metrics,
+    ]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def begun(key: str, text: str | None) -> Progress:
+    """Return the progress of this rollout that a text has; an empty one if it has none."""
+    found = Progress.load(text) if text is not None else None
+    return found if found is not None and found.key == key else Progress(key=key)
+
+
+def fails(judged: Judged, analysis: Analysis) -> bool:
+    """Tell whether a metric is shown to be worse than its limit; nothing is judged after that."""
+    return judged.evidence.value >= 1 / analysis.alpha
+
+
+def advanced(progress: Progress, interval: Interval, analysis: Analysis, *, weight: int, sticky: bool) -> Progress:
+    """Return the progress after one more interval.
+
+    Args:
+        progress: The progress before. After a Fail it is returned as it is.
+        interval: The interval. One that was judged already changes nothing; a number may be left
+            out.
+        analysis: The stage's analysis, by which `progress` has its key.
+        weight: Percent of the requests that the pods were told to draw for the candidate in this
+            interval.
+        sticky: Whether they draw callers and not requests: then the share is not held against the
+            weight.
+
+    """
+    if interval.number <= progress.intervals or any(fails(each, analysis) for each in progress.metrics.values()):
+        return progress
+    update: dict[str, object] = {"intervals": interval.number}
+    split = progress.split
+    if not (sticky or split.is_broken):
+        split = _split(split, interval, weight)
+    if not split.is_broken:
+        judged = {metric.name: _judged(metric, progress, interval, analysis) for metric in analysis.judged}
+        update |= {
+            "metrics": judged,
+            "stable_latency": counted.decayed(progress.stable_latency, interval.stable),
+        }
+    return progress.model_copy(update=update | {"split": split})
+
+
+def _judged(metric: Metric, progress: Progress, interval: Interval, analysis: Analysis) -> Judged:
+    old = progress.metrics.get(metric.name, Judged())
+    limit, counts = counted.limit(metric), counted.counts(metric, interval, progress.stable_latency)
+    if counts is None or not limit.serves(counts):
+        return old
+    evidence = advance(old.evidence, counts, limit, alpha=analysis.alpha, failure_limit=analysis.failure_limit)
+    sums: Sums = added(old.sums, counts, limit)
+    return Judged(
+        intervals=evidence.intervals,
+        bets=evidence.bets,
+        sums=sums,
+        failed=_total(old.failed, counts.failed),
+        requests=_total(old.requests, counts.requests),
+        stable_failed=_total(old.stable_failed, counts.stable_failed),
+        stable_requests=_total(old.stable_requests, counts.stable_requests),
+    )
+
+
+def _split(old: SplitShare, interval: Interval, weight: int) -> SplitShare:
+    """Return the split after one more interval; at the weights 0 and 100 nothing is drawn."""
+    if not 0 < weight < 100:
+        return old
+    drawn, others = (
+        min(max(interval.candidate.requests, 0), _TOTAL),
+        min(max(interval.stable.requests, 0), _TOTAL),
+    )
+    share, both = weight / 100, min(drawn + others, _TOTAL)
+    more = _tested(old.more, Counts(drawn, both), Limit(0, share))
+    less = _tested(old.less, Counts(others, both), Limit(0, 1 - share))
+    return SplitShare(
+        more=more,
+        less=less,
+        drawn=_total(old.drawn, drawn),
+        requests=_total(old.requests, both),
+        expected=min(old.expected + share * both, float(_TOTAL)),
+    )
+
+
+def _tested(old: _Tested, counts: Counts, limit: Limit) -> _Tested:
+    # Both directions share the probability of a false alarm.
+    evidence = advance(old.evidence, counts, limit, alpha=SPLIT_ALPHA / 2, failure_limit=_SPLIT_LIMIT)
+    return _Tested(intervals=evidence.intervals, bets=evidence.bets)
+
+
+def _total(before: int, more: int) -> int:
+    return min(before + more, _TOTAL)

@@ -1,0 +1,214 @@
+"""A sequential test of failure rates: valid at every look, at any traffic. Pure.
+
+The null hypothesis is a limit: candidate rate <= times * stable rate + plus. The test is an
+*e-process*: a number that begins at 1 and whose expectation stays at most 1 while the limit holds,
+at every look and at every stopping time. By Ville's inequality it ever reaches 1/alpha with a
+probability of at most alpha: that is the promise, over the whole rollout, however long it takes.
+
+One interval. Of nc candidate and ns stable requests fc and fs failed. With an alternative phi ("the
+candidate fails phi times as often as it may"), k = times * nc / ns, r = (phi - 1) / (1 + k * phi) and
+q / (1 - q) = phi * plus / (1 - plus) the factor is
+
+    times >= 1:  e = (1 + r)^fc * (1 - r * k)^fs * exp(-r * plus * nc)
+    times = 0:   e = (q / plus)^fc * ((1 - q) / (1 - plus))^(nc - fc)
+
+The second is a likelihood ratio of Bernoulli trials. The first has an expectation of at most 1 for two reasons, each of
+which suffices:
+
+*   failures are independent: 1 + x <= exp(x) gives E[e] <= exp(r * nc * (pc - times * ps - plus)),
+    whatever the base rate;
+*   the same F requests fail with either version, and are split at random: draws without replacement
+    are negatively associated, so E[e] <= (1 + r * wc - r * k * ws)^F = (1 + r * wc * (1 - times))^F
+    with the arms' shares wc and ws. So shared outages and bursts cause no false alarms.
+
+With times = 1 and plus = 0 it is the multinomial likelihood ratio of [1]; `plus` is the compensator
+of a Poisson process, and does what [2] does by optimisation with a guess of the base rate. The
+average over several phi is for an effect of unknown size. The sum over starts, with weights
+1 / (j * (j + 1)) that add up to 1, is for a change at an unknown time, as in e-detectors [3], but
+the promise is for the whole rollout and not per so many intervals. With phi < 1 the same formula
+tests "the excess is at least m" for all m at once; inverted, that is an upper confidence sequence
+of the excess [4].
+
+[1] Lindon, Malek: Anytime-valid inference for multinomial count data. arXiv 2011.03567.
+[2] Turner, Ly, Grünwald: Generic E-variables for exact sequential k-sample tests. arXiv 2106.02693.
+[3] Shin, Ramdas, Rinaldo: E-detectors: a nonparametric framework for sequential change detection.
+    arXiv 2203.03532.
+[4] Howard, Ramdas, McAuliffe, Sekhon: Time-uniform, nonparametric, nonasymptotic confidence
+    sequences. arXiv 1810.08240.
+
+What is counted, and what follows from a verdict, does not belong here (`judgement`, `watch`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import exp, log
+from typing import NamedTuple
+
+__all__ = [
+    "ALPHA",
+    "BETTER",
+    "NO_SUMS",
+    "WORSE",
+    "Counts",
+    "Evidence",
+    "Limit",
+    "Sums",
+    "added",
+    "advance",
+    "exceeds",
+    "excludes",
+    "log_evidence",
+    "log_factor",
+    "upper",
+]
+
+WORSE = (1.25, 1.6, 2.2, 3.5, 6.0, 12.0, 40.0)
+"""The alternatives of the test: how many times as often as it may the candidate fails."""
+BETTER = (0.9, 0.75, 0.55, 0.35, 0.2, 0.08, 0.01)
+"""The alternatives of the bound."""
+ALPHA = 0.01
+"""Probability with which `exceeds` ever accuses a version within its limit, at most."""
+
+Sums = tuple[tuple[float, float], ...]
+"""For each of `BETTER`, over all intervals: the sums of a and of b, where a log factor is a - margin * b."""
+NO_SUMS: Sums = ((0.0, 0.0),) * len(BETTER)
+
+
+class Counts(NamedTuple):
+    """What one interval counted, by the version that a request was drawn for: 0 <= failed <= requests."""
+
+    failed: int
+    requests: int
+    stable_failed: int = 0
+    stable_requests: int = 0
+
+
+class Limit(NamedTuple):
+    """The candidate's rate may be `times` the stable rate + `plus`.
+
+    Attributes:
+        times: At least 1; 0: the stable version is not compared with, and `plus` is then above 0.
+        plus: At least 0, below 1.
+
+    """
+
+    times: float
+    plus: float
+
+    def serves(self, counts: Counts) -> bool:
+        """Tell whether an interval can be judged: no data is no interval."""
+        return counts.requests > 0 and (self.times == 0 or counts.stable_requests > 0)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """How much speaks against the limit.
+
+    Attributes:
+        intervals: How many intervals were judged.
+        bets: For each of `WORSE`, the sum over the starts so far.
+
+    """
+
+    intervals: int = 0
+    bets: tuple[float, ...] = (0.0,) * len(WORSE)
+
+    @property
+    def value(self) -> float:
+        """The e-process: the limit is refuted at 1 / alpha. The second term is of the starts to come."""
+        return sum(self.bets) / len(self.bets) + 1 / (self.intervals + 1)
+
+
+def advance(old: Evidence, counts: Counts, limit: Limit, *, alpha: float, failure_limit: int) -> Evidence:
+    """Return the evidence after one more interval.
+
+    Do not call it again once `value` has reached 1 / alpha: below that no number overflows, and one
+    that underflows to 0 is right.
+
+    Args:
+        old: The evidence before.
+        counts: What was counted in the interval. One that cannot be judged changes nothing.
+        limit: The limit; the same in all intervals.
+        alpha: Probability with which a candidate within the limit is ever refuted, at most.
+        failure_limit: How many intervals alone do not refute it, however bad: each factor is
+            capped. A capped e-value is still one.
+
+    """
+    if not limit.serves(counts):
+        return old
+    number = old.intervals + 1
+    start = 1 / (number * (number + 1))
+    cap = log(2 / alpha) / (failure_limit + 1)
+    factors = (exp(min(cap, log_factor(phi, counts, limit))) for phi in WORSE)
+    bets = ((bet + start) * factor for bet, factor in zip(old.bets, factors, strict=True))
+    return Evidence(number, tuple(bets))
+
+
+def log_factor(phi: float, counts: Counts, limit: Limit) -> float:
+    """Return the logarithm of one interval's factor, uncapped: of e in this module's docstring."""
+    if limit.times == 0:
+        worse = phi * limit.plus / (1 - limit.plus + phi * limit.plus)
+        answered = counts.requests - counts.failed
+        return counts.failed * log(worse / limit.plus) + answered * log((1 - worse) / (1 - limit.plus))
+    part, compensator = _parts(phi, counts, limit.times)
+    return part - limit.plus * compensator
+
+
+def _parts(phi: float, counts: Counts, times: float) -> tuple[float, float]:
+    """Return (a, b), so that the log factor is a - margin * b."""
+    k = times * counts.requests / counts.stable_requests if times else 0.0
+    failed = counts.failed + counts.stable_failed if times else counts.failed
+    a = counts.failed * log(phi) + failed * log((1 + k) / (1 + k * phi))
+    return a, counts.requests * (phi - 1) / (1 + k * phi)
+
+
+# --- the bound -----------------------------------------------------------------------------------
+def added(sums: Sums, counts: Counts, limit: Limit) -> Sums:
+    """Return the sums after one more interval; one that cannot be judged changes nothing."""
+    if not limit.serves(counts):
+        return sums
+    parts = (_parts(phi, counts, limit.times) for phi in BETTER)
+    return tuple((a + more_a, b + more_b) for (a, b), (more_a, more_b) in zip(sums, parts, strict=True))
+
+
+def excludes(sums: Sums, margin: float, beta: float = 0.05) -> bool:
+    """Tell whether an excess of `margin` or more over `times` the stable rate is refuted.
+
+    The excess is the average over the candidate's requests so far. If failures are independent,
+    this is ever true though the excess is so large with a probability of at most `beta`.
+    """
+    return _log_mean([a - margin * b for a, b in sums]) >= log(1 / beta)
+
+
+def upper(sums: Sums, beta: float = 0.05) -> float:
+    """Return the smallest excess that `excludes` refutes, between -1 and 1; 1 if it refutes none."""
+    low, high = -1.0, 1.0
+    for _ in range(30):
+        middle = (low + high) / 2
+        low, high = (low, middle) if excludes(sums, middle, beta) else (middle, high)
+    return high
+
+
+# --- totals against a limit of their own ---------------------------------------------------------
+def log_evidence(failures: int, requests: int, limit: float) -> float:
+    """Return the logarithm of the evidence that a share of failures is above a limit, by totals.
+
+    Args:
+        failures: Requests that failed.
+        requests: All requests.
+        limit: The share that may fail, between 0 and 1.
+
+    """
+    counts = Counts(failures, requests)
+    return _log_mean([log_factor(phi, counts, Limit(0, limit)) for phi in WORSE])
+
+
+def exceeds(failures: int, requests: int, limit: float) -> bool:
+    """Tell whether more requests fail than may: false for a version within the limit, but for `ALPHA`."""
+    return log_evidence(failures, requests, limit) >= log(1 / ALPHA)
+
+
+def _log_mean(logs: Sequence[float]) -> float:
+    """Return the logarithm of the average of numbers that are given by their logarithms."""
+    top = max(logs)
+    return top + log(sum(exp(each - top) for each in logs) / len(logs))
