@@ -138,10 +138,20 @@ def advance(old: Evidence, counts: Counts, limit: Limit, *, alpha: float, failur
         return old
     number = old.intervals + 1
     start = 1 / (number * (number + 1))
-    cap = log(2 / alpha) / (failure_limit + 1)
+    cap = _cap(alpha, failure_limit)
     factors = (exp(min(cap, log_factor(phi, counts, limit))) for phi in WORSE)
     bets = ((bet + start) * factor for bet, factor in zip(old.bets, factors, strict=True))
     return Evidence(number, tuple(bets))
+
+
+def _cap(alpha: float, failure_limit: int) -> float:
+    """Return the largest logarithm of a factor, so that `failure_limit` intervals stay below 1 / alpha.
+
+    The first start weighs a half: from the beginning, failure_limit + 1 intervals of twice as much
+    in all reach it. Where failure_limit is large, that alone would let fewer reach it.
+    """
+    enough = log(2 / alpha) / (failure_limit + 1)
+    return min(enough, log(1 / alpha) / failure_limit) if failure_limit else enough
 
 
 def log_factor(phi: float, counts: Counts, limit: Limit) -> float:
