@@ -59,8 +59,11 @@ def verdict(progress: Progress, analysis: Analysis, *, hold_over: bool, requests
             message = f"NoData. {requests:,} candidate requests in this step; {asked}."
             return Judgement(AnalysisVerdict.NO_DATA, "", message)
     judged = [(_one(each, hold_over=hold_over), each) for each in subjects]
-    # Of several with one verdict, the one with the most evidence speaks.
-    found, subject = min(judged, key=lambda each: (_WORST_FIRST.index(each[0]), -each[1].judged.evidence.value))
+    # Of several with one verdict the one speaks that has most evidence, if it is any: else the first.
+    found, subject = min(
+        judged,
+        key=lambda each: (_WORST_FIRST.index(each[0]), -max(each[1].judged.evidence.value, 1)),
+    )
     name = subject.metric.name
     return Judgement(found, name, f"{name}: {_said(found, subject)}"[:MESSAGE])
 
