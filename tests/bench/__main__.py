@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import canary, costs, document, download, hostile, reconcile, rollout, serving, start, strangers, tracking, trouble
+from tests.bench import analysis, costs, document, download, hostile, reconcile, rollout, serving, start, strangers, tracking, trouble
 from tests.bench.build import programs
 from tests.bench.document import Measured
 from tests.bench.figures import Samples
@@ -20,7 +20,7 @@ from tests.cluster.settings import TESTS_CLUSTER, Settings
 
 __all__ = ["main"]
 
-SECTIONS = ("reconcile", "trouble", "tracking", "rollout", "canary", "serving", "hostile", "strangers", "download", "start")
+SECTIONS = ("reconcile", "trouble", "tracking", "rollout", "serving", "hostile", "strangers", "download", "start", "analysis")
 OBJECTS, ROUNDS = 1_000, 3
 
 
@@ -51,7 +51,8 @@ class Bench:
         """What measures a section in this way again."""
         words = [f"python -m tests.bench --only {section}"]
         words += [f"--objects {self.options.objects}"] if section in {"reconcile", "trouble"} else []
-        return " ".join([*words, f"--rounds {self.options.rounds}"])
+        words += [f"--rounds {self.options.rounds}"] if section != "analysis" else []
+        return " ".join(words)
 
     def reconcile(self) -> Samples:
         options = reconcile.Options(self.options.objects, self.options.rounds, self.options.profile)
@@ -87,6 +88,9 @@ class Bench:
     def start(self) -> Samples:
         return start.measure(self.settings, self.options.rounds, self.console)
 
+    def analysis(self) -> Samples:
+        return analysis.measure(self.console)
+
     def section(self, name: str) -> None:
         """Measure a section, and keep what was found."""
         measure: dict[str, Callable[[], Samples]] = {
@@ -100,6 +104,7 @@ class Bench:
             "strangers": self.strangers,
             "download": self.download,
             "start": self.start,
+            "analysis": self.analysis,
         }
         tables = {
             "reconcile": document.reconcile_table,
@@ -112,6 +117,7 @@ class Bench:
             "strangers": document.strangers_table,
             "download": document.download_table,
             "start": document.start_table,
+            "analysis": document.analysis_table,
         }
         measured = Measured.begin(self.command(name))
         self.console.say(f"{name}: begins")

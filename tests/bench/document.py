@@ -6,13 +6,14 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bench import canary, costs, download, rollout, serving, start, tracking, trouble
+from tests.bench import analysis, costs, download, rollout, serving, start, tracking, trouble
 from tests.bench.figures import Samples, number, ratio, table
 from tests.bench.machine import described, load_average, now
 from tests.bench.subjects import CONTROLLER_RUNTIME, ENGINE, EXPERIMENT
 
 __all__ = [
     "Measured",
+    "analysis_table",
     "download_table",
     "hostile_table",
     "put",
@@ -205,6 +206,13 @@ def start_table(samples: Samples, measured: Measured) -> str:
         bar = f"{start.BAR}" if subject.startswith("modelyard") else ""
         rows.append([f"`{subject}`", *(number(samples.median(subject, figure)) for figure in ("wall", "cpu")), bar])
     return f"{measured.line(samples.rounds)}\n\n{table(['', 'seconds', 'of CPU', 'bar'], rows)}"
+
+
+def analysis_table(samples: Samples, measured: Measured) -> str:
+    """What an analysis promises and finds; of the machine it says nothing."""
+    return (
+        f"{now()}: `{measured.command}`, simulated with the operator's code, seed {analysis.SEED}.\n\n{analysis.analysis_tables(samples)}"
+    )
 
 
 def put(path: Path, section: str, text: str) -> bool:

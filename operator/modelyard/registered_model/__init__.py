@@ -17,7 +17,9 @@ To read in this order:
     circles         stages that wait for one another
     gates           one module a kind of gate; `tries` reads the Jobs that ask some of them
     verification    what serves, asked again
-    watch, analysis   what serves after a switch, and when it is rejected for that
+    sequential      the test of failure rates, which may be looked at as often as one likes
+    counted, progress, judgement   what an interval counts for a metric; what is kept of all; what is said of the candidate
+    watch           what serves after a switch, and when it is rejected for that
     window, warm    until when the version displaced last comes back at once, and which pods stay for it
     view            what all of these look at
     rejections      which rejection is in force

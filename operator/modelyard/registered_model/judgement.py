@@ -4,7 +4,7 @@ What follows from it does not belong here.
 """
 
 from dataclasses import dataclass
-from math import log
+from math import ceil, floor, log, log10
 
 from modelyard.api.analysis import Analysis, AnalysisVerdict, Metric
 from modelyard.api.wire import LATENCY_EDGES
@@ -29,7 +29,7 @@ class Judgement:
 
     Attributes:
         verdict: The worst of all metrics.
-        metric: Whose it is; empty if it is of the split.
+        metric: Whose it is; empty if it is of all.
         message: Why, in figures.
 
     """
@@ -50,14 +50,22 @@ def verdict(progress: Progress, analysis: Analysis, *, hold_over: bool, requests
 
     """
     subjects = [_Subject(metric, progress, analysis) for metric in analysis.judged]
-    if progress.split.is_broken and not any(fails(each.judged, analysis) for each in subjects):
-        found = AnalysisVerdict.NO_DATA if hold_over else AnalysisVerdict.CONTINUE
-        return Judgement(found, "", _broken(progress))
-    judged = [(_one(each, hold_over=hold_over, requests=requests), each) for each in subjects]
-    # Of several with one verdict, the one with the most evidence speaks.
-    found, subject = min(judged, key=lambda each: (_WORST_FIRST.index(each[0]), -each[1].judged.evidence.value))
+    if not any(fails(each.judged, analysis) for each in subjects):
+        if progress.split.is_broken:
+            found = AnalysisVerdict.NO_DATA if hold_over else AnalysisVerdict.CONTINUE
+            return Judgement(found, "", _broken(progress))
+        if hold_over and requests < analysis.min_requests:
+            asked = f"minRequests is {analysis.min_requests:,}"
+            message = f"NoData. {requests:,} candidate requests in this step; {asked}."
+            return Judgement(AnalysisVerdict.NO_DATA, "", message)
+    judged = [(_one(each, hold_over=hold_over), each) for each in subjects]
+    # Of several with one verdict the one speaks that has most evidence, if it is any: else the first.
+    found, subject = min(
+        judged,
+        key=lambda each: (_WORST_FIRST.index(each[0]), -max(each[1].judged.evidence.value, 1)),
+    )
     name = subject.metric.name
-    return Judgement(found, name, f"{name}: {_said(found, subject, requests)}"[:MESSAGE])
+    return Judgement(found, name, f"{name}: {_said(found, subject)}"[:MESSAGE])
 
 
 @dataclass(frozen=True)
@@ -77,22 +85,22 @@ class _Subject:
         return counted.limit(self.metric)
 
 
-def _one(subject: _Subject, *, hold_over: bool, requests: int) -> AnalysisVerdict:
-    """Return the first row of the table in docs/concepts/analysis.md whose condition holds."""
+def _one(subject: _Subject, *, hold_over: bool) -> AnalysisVerdict:
+    """Return what is said of one metric, in the order of the table in docs/concepts/analysis.md."""
     judged = subject.judged
     if fails(judged, subject.analysis):
         return AnalysisVerdict.FAIL
     if not hold_over:
         return AnalysisVerdict.CONTINUE
-    if requests < subject.analysis.min_requests or judged.intervals == 0:
+    if judged.intervals == 0:
         return AnalysisVerdict.NO_DATA
     is_within = excludes(judged.sums, subject.limit.plus)
     return AnalysisVerdict.PASS if is_within else AnalysisVerdict.INCONCLUSIVE
 
 
 # --- words ---------------------------------------------------------------------------------------
-def _said(found: AnalysisVerdict, subject: _Subject, requests: int) -> str:
-    judged, least = subject.judged, subject.analysis.min_requests
+def _said(found: AnalysisVerdict, subject: _Subject) -> str:
+    judged = subject.judged
     figures, limit = _figures(subject), _allowed(subject)
     needed = 1 / subject.analysis.alpha
     evidence = f"evidence {_number(judged.evidence.value)} of {_number(needed)}"
@@ -101,8 +109,6 @@ def _said(found: AnalysisVerdict, subject: _Subject, requests: int) -> str:
             return f"Fail. {figures}; limit {limit}; {evidence}."
         case AnalysisVerdict.CONTINUE:
             return f"{figures}; {evidence}." if judged.intervals else "no interval is judged yet."
-        case AnalysisVerdict.NO_DATA if requests < least:
-            return f"NoData. {requests:,} candidate requests in this step; minRequests is {least:,}."
         case AnalysisVerdict.NO_DATA:
             who = "both versions" if subject.limit.times else "the candidate"
             return f"NoData. There was no interval in which {who} answered that could be judged."
@@ -166,7 +172,9 @@ def sees(requests: int, analysis: Analysis, progress: Progress) -> str:
 
     """
     found = finds(requests, analysis, progress)
-    rate = f"{_percent(found)} %" if found is not None else None
+    # A rough rule: whole percents, or one digit below, rounded up.
+    digits = 0 if found is None or found >= 0.01 else -floor(log10(100 * found))
+    rate = f"{ceil(100 * found * 10**digits) / 10**digits:g} %" if found is not None else None
     much = f"enough to find {rate} errors" if rate else "too few to find any error rate"
     return f"this hold sees about {requests:,} requests: {much}"
 

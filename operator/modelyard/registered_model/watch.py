@@ -15,7 +15,7 @@ from modelyard.api.registered_model import Automatic, ServedVersion, StageStatus
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.kube.pod_life import server_end, unready_since
 from modelyard.plan import Event, Manifest
-from modelyard.registered_model import analysis, overrides, serving
+from modelyard.registered_model import overrides, sequential, serving
 from modelyard.registered_model.build import MODEL
 from modelyard.registered_model.history import AFTER_THE_SWITCH
 from modelyard.registered_model.step import rejecting
@@ -145,7 +145,7 @@ def _failing(view: StageView, asked: Automatic) -> str | None:
     counted = view.evidence.answered.get(view.name)
     if counted is None or counted.requests < asked.min_requests:
         return None
-    if not analysis.exceeds(counted.failures, counted.requests, asked.limit):
+    if not sequential.exceeds(counted.failures, counted.requests, asked.limit):
         return None
     rate = counted.failures / counted.requests
     return f"{counted.failures} of {counted.requests} requests failed ({rate:.2%}; {asked.limit:.2%} may)"
