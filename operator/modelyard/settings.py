@@ -12,6 +12,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from modelyard.api.addresses import Addresses
+from modelyard.api.history import RUNTIME_IMAGE
 from modelyard.kube.policies import expected
 
 __all__ = ["Settings"]
@@ -95,6 +96,16 @@ class Settings(BaseSettings):
     @classmethod
     def _addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         Addresses(value)
+        return value
+
+    @field_validator("runtime_image")
+    @classmethod
+    def _image(cls, value: str) -> str:
+        if not 0 < len(value) <= RUNTIME_IMAGE:
+            raise ValueError(
+                f"an image of 1 to {RUNTIME_IMAGE} characters, this one has {len(value)}:"
+                " every model's status names it many times, and has no room for more; give the image a shorter name"
+            )
         return value
 
     @field_validator("events_sink")

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
+from modelyard.api.history import RUNTIME_IMAGE
 from tests.chart.explained import comments, leaves
-from tests.chart.helm import CHART, Refused, render
+from tests.chart.helm import CHART, RELEASE, Refused, find, render
+from tests.chart.rendered import env
 from tests.chart.values import CREDIT, RISK
 
 VALUES = (CHART / "values.yaml").read_text()
@@ -67,6 +69,13 @@ def test_every_property_is_described_and_no_object_takes_unknown_ones():
 def tenant(**changes: Any) -> dict[str, Any]:
     merged = RISK | changes
     return {"tenants": [{key: value for key, value in merged.items() if value is not None}]}
+
+
+def runtime(characters: int) -> dict[str, Any]:
+    """Values with a runtime image whose whole name has so many characters."""
+    tag = "t" * 16
+    repository = "registry.example.com/".ljust(characters - len(tag) - 1, "r")
+    return {"runtime": {"image": {"repository": repository, "tag": tag}}}
 
 
 @pytest.mark.parametrize(
@@ -152,6 +161,10 @@ def test_a_wrong_value_is_refused_by_its_name(values, said):
             "podDisruptionBudget.minAvailable: 2 of 2 replicas lets no node be drained",
         ),
         (
+            runtime(RUNTIME_IMAGE + 1),
+            f"runtime.image: its name has {RUNTIME_IMAGE + 1} characters, {RUNTIME_IMAGE} is the most that a model's status has room for",
+        ),
+        (
             {"watchNamespaces": ["kube-system"]},
             "kube-system: policies.fence keeps the operator out of the system's namespaces and its own; name another namespace for models",
         ),
@@ -166,6 +179,14 @@ def test_values_that_do_not_fit_together_are_refused_with_the_next_step(values, 
     with pytest.raises(Refused) as refusal:
         render(values)
     assert said in str(refusal.value)
+
+
+def test_the_longest_runtime_image_is_taken():
+    values = runtime(RUNTIME_IMAGE)
+    (container,) = find(render(values), "Deployment", RELEASE)["spec"]["template"]["spec"]["containers"]
+    given = env(container)["MODELYARD_RUNTIME_IMAGE"]
+    assert given == ":".join(values["runtime"]["image"].values())
+    assert len(given) == RUNTIME_IMAGE
 
 
 def test_all_that_does_not_fit_is_said_at_once():

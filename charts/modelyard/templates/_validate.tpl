@@ -51,6 +51,10 @@
 {{- if and .Values.podDisruptionBudget.enabled (ge (int .Values.podDisruptionBudget.minAvailable) (int .Values.replicas)) (gt (int .Values.replicas) 1) -}}
 {{- $wrong = append $wrong (printf "podDisruptionBudget.minAvailable: %v of %v replicas lets no node be drained; make it smaller" .Values.podDisruptionBudget.minAvailable .Values.replicas) -}}
 {{- end -}}
+{{- $runtime := include "modelyard.image" (dict "root" . "image" .Values.runtime.image) -}}
+{{- if gt (len $runtime) 256 -}}
+{{- $wrong = append $wrong (printf "runtime.image: its name has %d characters, 256 is the most that a model's status has room for; give the image a shorter name" (len $runtime)) -}}
+{{- end -}}
 {{- if .Values.policies.fence -}}
 {{- range $name := concat .Values.watchNamespaces (keys $seen) (ternary (list .Values.demo.tenant.namespace) list .Values.demo.enabled) | uniq -}}
 {{- if has $name (list "kube-system" "kube-public" "kube-node-lease" $.Release.Namespace) -}}

@@ -8,7 +8,18 @@ from pydantic import Field
 
 from modelyard.api.base import Name, Schema, cut
 
-__all__ = ["CHAIN_DIGEST", "NAMES", "USER", "WHY", "HistoryEntry", "ModelRuntime", "Outcome", "RecordStatus", "RecordedEntry"]
+__all__ = [
+    "CHAIN_DIGEST",
+    "NAMES",
+    "RUNTIME_IMAGE",
+    "USER",
+    "WHY",
+    "HistoryEntry",
+    "ModelRuntime",
+    "Outcome",
+    "RecordStatus",
+    "RecordedEntry",
+]
 
 WHY = 256
 """Characters of an entry's reason."""
@@ -16,6 +27,8 @@ NAMES = 94
 """Characters of `approvedBy` and of `gates`."""
 USER = 64
 """Characters of `requestedBy`."""
+RUNTIME_IMAGE = 256
+"""Characters of an image of the model server: up to 99 of them are in a status (decision 0014)."""
 _Names = Annotated[str, cut(NAMES), Field(max_length=NAMES)]
 _User = Annotated[str, cut(USER), Field(max_length=USER)]
 CHAIN_DIGEST = 71
@@ -25,7 +38,7 @@ CHAIN_DIGEST = 71
 class ModelRuntime(Schema):
     """What a version is served with."""
 
-    image: Annotated[str, Field(max_length=384, description="Image of the model server.")]
+    image: Annotated[str, Field(max_length=RUNTIME_IMAGE, description="Image of the model server.")]
     revision: Annotated[int, Field(ge=0, description="Number of the pod's shape; the operator raises it when its meaning changes.")]
     identity: Annotated[
         str, Field(max_length=8, description="Eight hex digits of version, digest, image and revision; a label of the serving objects.")

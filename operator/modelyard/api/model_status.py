@@ -9,7 +9,7 @@ from pydantic import Field
 from modelyard.api.base import Name, Schema, Status, cut
 from modelyard.api.blocker import Blocker, VersionBlocker
 from modelyard.api.gates import GATES, Verdict
-from modelyard.api.history import HistoryEntry, ModelRuntime, Outcome, RecordStatus
+from modelyard.api.history import RUNTIME_IMAGE, HistoryEntry, ModelRuntime, Outcome, RecordStatus
 from modelyard.api.rollback import Watch
 from modelyard.api.rules import listed
 from modelyard.api.verification import Verification
@@ -62,7 +62,7 @@ DOES = 112
 class OperatorRuntime(Schema):
     """What the operator would serve a version with that is promoted or refreshed now."""
 
-    image: Annotated[str, Field(max_length=512, description="Image of the model server.")]
+    image: Annotated[str, Field(max_length=RUNTIME_IMAGE, description="Image of the model server.")]
     revision: Annotated[int, Field(ge=0, le=9999, description="Number of the pod's shape.")]
 
     def serves(self, runtime: ModelRuntime) -> bool:
