@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from modelyard.api.wire import RULE_FOLDER
 from modelyard.kube.names import UID_LABEL
 from modelyard.plan import Manifest
 from tests.golden.cases import CASES, PODS
@@ -53,6 +54,21 @@ def test_only_what_fetches_or_trains_and_a_users_gate_get_the_connection():
             keys = [each["valueFrom"]["secretKeyRef"] for each in container.get("env", ()) if "valueFrom" in each]
             assert {key["name"] for key in keys} == ({secret} if reads else set())
             assert all(key["key"].startswith(("AWS_", "MLFLOW_S3_", "MODELYARD_")) or key["key"].endswith("_PROXY") for key in keys)
+
+
+def test_only_what_serves_sees_how_it_splits_and_only_one_annotation():
+    """What fetches has the keys of S3 and no business with traffic; no other volume tells a pod of itself."""
+    for name, pod in PODS.items():
+        volumes = {each["name"]: each["downwardAPI"] for each in pod["volumes"] if "downwardAPI" in each}
+        fields = [item["fieldRef"]["fieldPath"] for volume in volumes.values() for item in volume["items"]]
+        assert fields == ["metadata.annotations['modelyard.io/traffic']"] * name.startswith("serving/"), name
+        mounts = {
+            container["name"]: (mount["mountPath"], mount.get("readOnly"))
+            for container in [*pod.get("initContainers", []), *pod["containers"]]
+            for mount in container["volumeMounts"]
+            if mount["name"] in volumes
+        }
+        assert mounts == ({"model": (RULE_FOLDER, True)} if volumes else {}), name
 
 
 def test_only_a_trainer_that_signs_gets_a_key_and_only_that_one():

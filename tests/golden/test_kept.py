@@ -10,7 +10,8 @@ from modelyard.kube.names import IDENTITY_LABEL, PODS_SECRET, VERSION_LABEL
 from modelyard.plan import Manifest
 from modelyard.registered_model import build
 from modelyard.registered_model.build import REVISION, Surroundings
-from tests.golden.cases import PLAIN, TOLERATION
+from modelyard.registered_model.kept import kept_in, served_by, template_in
+from tests.golden.cases import PLAIN, SERVING, TOLERATION, WHAT
 from tests.unit.builders import registered_model
 
 KEPT = Path(__file__).parent / "kept"
@@ -57,10 +58,28 @@ def test_a_template_of_an_earlier_revision_is_applied_as_it_was(number: int, cas
     kept, deployment = read(number, case)
     model, stage, replicas, around = CASES[case]
     served = what(kept, number)
-    template = build.template_in(kept, served)
+    template = template_in(kept, served)
     assert template is not None
     assert build.deployment(model, stage, served, template, replicas=replicas, around=around) == deployment
     assert build.revision(model, stage, served, template) == kept
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("number", range(1, REVISION))
+def test_pods_of_an_earlier_revision_are_not_taken_for_some_that_split(number: int, case: str):
+    """Neither by what was kept nor, where that is lost, by the Deployment, which does not tell 1 from 2."""
+    kept, deployment = read(number, case)
+    by_record, by_template = kept_in(kept), served_by(deployment)
+    assert by_record is not None
+    assert by_template is not None
+    assert (by_record.runtime.revision, by_template.runtime.revision) == (number, max(number, 2))
+    assert build.splits(by_record) == build.splits(by_template) == (number >= 4)
+
+
+def test_pods_of_this_revision_split():
+    deployment, kept = SERVING["plain"][:2]
+    assert kept_in(kept) == served_by(deployment) == WHAT
+    assert build.splits(WHAT)
 
 
 def test_a_new_field_of_the_spec_reaches_a_template_of_before():

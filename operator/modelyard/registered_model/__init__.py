@@ -18,6 +18,7 @@ To read in this order:
     window, warm    until when the version displaced last comes back at once, and which pods stay for it
     view            what all of these look at
     serving, build  which objects serve a stage, and how they look
+    kept            which version a pod template serves
     pods            how pods stand
     versions        what is recorded of versions
     held            which stages they hold or have held

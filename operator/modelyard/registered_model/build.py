@@ -6,7 +6,6 @@ adds what the spec says now.
 """
 
 import hashlib
-from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +20,7 @@ from modelyard.kube.names import (
     IDENTITY_LABEL,
     MODEL_LABEL,
     STAGE_LABEL,
+    TRAFFIC_ANNOTATION,
     UID_LABEL,
     VERSION_LABEL,
     bounded,
@@ -53,24 +53,28 @@ __all__ = [
     "MODEL",
     "PORT",
     "REVISION",
+    "TRAFFIC_VOLUME",
     "Surroundings",
     "autoscaler",
     "deployment",
     "disruption_budget",
-    "kept_in",
+    "is_of_revision_3",
     "operator_runtime",
     "private_service",
     "revision",
     "served",
-    "served_by",
     "service",
+    "splits",
     "template",
-    "template_in",
     "workload_name",
 ]
 
-REVISION = 3
+REVISION = 4
 """Raise it when the meaning of a serving pod changes: it is part of a runtime's identity."""
+_SPLITS = 4
+"""The first revision whose pods read how they split their requests."""
+TRAFFIC_VOLUME = "traffic"
+"""The volume in which a pod finds its own annotation."""
 _GRACE_SECONDS = 30
 _MIN_READY_SECONDS = 1
 """A kubelet on a busy node may revoke a new pod's readiness for a second."""
@@ -92,6 +96,11 @@ def served(version: str, digest: str, runtime: Runtime) -> ServedVersion:
     """Return what a promotion promotes that begins now, with its identity."""
     identity = hashlib.sha256("\n".join((version, digest, runtime.image, str(REVISION))).encode()).hexdigest()[:8]
     return ServedVersion(version=version, digest=digest, runtime=ModelRuntime(image=runtime.image, revision=REVISION, identity=identity))
+
+
+def splits(what: ServedVersion) -> bool:
+    """Tell whether the pods that serve this can split their requests; those of an earlier revision answer all themselves."""
+    return what.runtime.revision >= _SPLITS
 
 
 def operator_runtime(runtime: Runtime) -> OperatorRuntime:
@@ -120,6 +129,7 @@ def template(model: RegisteredModel, stage: str, what: ServedVersion, uri: str, 
         "command": _server_command(model, what),
         "env": env({wire.MODEL_NAME: name}),
         "resources": resources(Resources()),
+        "volumeMounts": [*scratch_mounts(), {"name": TRAFFIC_VOLUME, "mountPath": wire.RULE_FOLDER, "readOnly": True}],
         "ports": [_port("http", PORT), _port("metrics", wire.METRICS_PORT)],
         # A large model takes its time to start; a broken one says so and ends.
         "startupProbe": _probe(wire.READY_PATH, period=1, failures=600),
@@ -133,9 +143,15 @@ def template(model: RegisteredModel, stage: str, what: ServedVersion, uri: str, 
         "securityContext": POD_SECURITY,
         "initContainers": [common | fetch],
         "containers": [common | server],
-        "volumes": scratch_volumes(_TMP_SIZE, _model_size(model, what)),
+        "volumes": [*scratch_volumes(_TMP_SIZE, _model_size(model, what)), _traffic()],
     }
     return {"metadata": {"labels": _labels(model, stage, what), "annotations": _SCRAPED}, "spec": pod}
+
+
+def _traffic() -> dict[str, Any]:
+    """Return the volume in which the kubelet shows a pod its annotation, anew within a second; no token is needed for it."""
+    field = {"fieldPath": f"metadata.annotations['{TRAFFIC_ANNOTATION}']"}
+    return {"name": TRAFFIC_VOLUME, "downwardAPI": {"items": [{"path": wire.RULE_FILE, "fieldRef": field}]}}
 
 
 def _port(name: str, number: int) -> dict[str, Any]:
@@ -164,7 +180,7 @@ def with_serving(rolled_out: Manifest, serving: Serving, around: Surroundings) -
     pod = whole["spec"]
     server = next(container for container in pod["containers"] if container["name"] == MODEL)
     for container in pod["initContainers"]:
-        if _is_of_revision_3(server):
+        if is_of_revision_3(server):
             container["env"] = [*container["env"], *store_keys(around.pods_secret)]
         else:
             container["envFrom"] = connection(around.pods_secret)
@@ -202,7 +218,7 @@ def _is_of_revision_2(server: Manifest) -> bool:
     return "resources" in server
 
 
-def _is_of_revision_3(server: Manifest) -> bool:
+def is_of_revision_3(server: Manifest) -> bool:
     """Tell whether a template is of revision 3 or later: those have a port for metrics."""
     return any(port["containerPort"] == wire.METRICS_PORT for port in server.get("ports") or ())
 
@@ -227,47 +243,6 @@ def revision(model: RegisteredModel, stage: str, what: ServedVersion, rolled_out
         "revision": what.runtime.revision,
         "data": {"template": rolled_out},
     }
-
-
-def template_in(kept: Mapping[str, Any], what: ServedVersion) -> Manifest | None:
-    """Return the template that a ControllerRevision keeps, if it serves this version with this digest and image."""
-    found: Manifest = (kept.get("data") or {}).get("template") or {}
-    there = _read(found)
-    return found if there == (what.digest, what.runtime.image) else None
-
-
-def kept_in(kept: Mapping[str, Any]) -> ServedVersion | None:
-    """Return what the template of a ControllerRevision of ours serves; None when it is not one."""
-    found: Manifest = (kept.get("data") or {}).get("template") or {}
-    there, labelled = _read(found), kept["metadata"].get("labels") or {}
-    if there is None or not {VERSION_LABEL, IDENTITY_LABEL} <= labelled.keys():
-        return None
-    digest, image = there
-    runtime = ModelRuntime(image=image, revision=int(kept.get("revision") or 0), identity=labelled[IDENTITY_LABEL])
-    return ServedVersion(version=labelled[VERSION_LABEL], digest=digest, runtime=runtime)
-
-
-def served_by(deployment: Mapping[str, Any]) -> ServedVersion | None:
-    """Return what a Deployment of ours serves, read from its pod template; None when it is not one."""
-    found: Manifest = (deployment.get("spec") or {}).get("template") or {}
-    there, labelled = _read(found), (found.get("metadata") or {}).get("labels") or {}
-    if there is None or not {VERSION_LABEL, IDENTITY_LABEL} <= labelled.keys():
-        return None
-    digest, image = there
-    runtime = ModelRuntime(image=image, revision=REVISION, identity=labelled[IDENTITY_LABEL])
-    return ServedVersion(version=labelled[VERSION_LABEL], digest=digest, runtime=runtime)
-
-
-def _read(found: Mapping[str, Any]) -> tuple[str, str] | None:
-    """Return digest and image of a template of ours, in which others may have put more containers."""
-    try:
-        pod = found["spec"]
-        fetch = next(each for each in pod["initContainers"] if each["name"] == FETCH)
-        server = next(each for each in pod["containers"] if each["name"] == MODEL)
-        digest: str = fetch["command"][fetch["command"].index("--digest") + 1]
-        return (digest, server["image"]) if fetch["image"] == server["image"] else None
-    except (KeyError, IndexError, ValueError, TypeError, StopIteration):
-        return None
 
 
 # --- the objects --------------------------------------------------------------------------------

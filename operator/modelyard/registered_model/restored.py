@@ -11,8 +11,8 @@ from modelyard.api.registered_model import RegisteredModel, RegisteredModelStatu
 from modelyard.kube.names import IDENTITY_LABEL, STAGE_LABEL, mlflow_model_name
 from modelyard.plan import Manifest
 from modelyard.registered_model import conditions
-from modelyard.registered_model.build import served_by
 from modelyard.registered_model.held import with_held
+from modelyard.registered_model.kept import served_by
 from modelyard.registered_model.observation import Observation, is_empty
 from modelyard.registered_model.record import known
 from modelyard.registered_model.versions import rebuilt, split, told_stages, tracked_by_name

@@ -10,6 +10,7 @@ from modelyard.kube.applied import in_sync
 from modelyard.kube.names import serving_name
 from modelyard.plan import Apply, Delete, Manifest
 from modelyard.registered_model import build, warm
+from modelyard.registered_model.kept import template_in
 from modelyard.registered_model.pods import Health, health
 from modelyard.registered_model.versions import may_start
 from modelyard.registered_model.view import StageView, identity_of
@@ -98,7 +99,7 @@ def _pull_secrets(view: StageView, what: ServedVersion) -> tuple[str, ...]:
 def _template(view: StageView, what: ServedVersion, uri: str) -> Manifest:
     """Return the template that was rolled out, which another release of the operator may have built."""
     for kept in view.of_kind("ControllerRevision", what):
-        found = build.template_in(kept, what)
+        found = template_in(kept, what)
         if found is not None:
             return found
     return build.template(view.model, view.name, what, uri, view.runtime.pull_policy)

@@ -20,6 +20,7 @@ from modelyard.kube.names import serving_name
 from modelyard.plan import Apply, Delete, Event
 from modelyard.registered_model import build, dry_run, freezes, history, overrides, promotion, serving, trial, verification, warm, watch
 from modelyard.registered_model.gates.judging import judge
+from modelyard.registered_model.kept import served_by
 from modelyard.registered_model.step import Step, refused_step, without_candidate
 from modelyard.registered_model.versions import may_start
 from modelyard.registered_model.view import StageView
@@ -118,7 +119,7 @@ def _recovered(view: StageView) -> StageDecision | None:
     version = view.status.version
     if version is None or view.effective is not None:
         return None
-    served = (build.served_by(deployment) for deployment in view.of_kind("Deployment"))
+    served = (served_by(deployment) for deployment in view.of_kind("Deployment"))
     serving = {found.runtime.identity: found for found in served if found is not None and found.version == version}
     found = serving.get(view.routed or "") or next(iter(serving.values()), None)
     known = view.versions.get(version)

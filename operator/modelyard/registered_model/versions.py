@@ -34,8 +34,8 @@ from modelyard.kube.names import (
 )
 from modelyard.plan import CreateVersion
 from modelyard.ports import TrackedVersion
-from modelyard.registered_model.build import served_by
 from modelyard.registered_model.declarations import Declaration, contradicted
+from modelyard.registered_model.kept import served_by
 from modelyard.registered_model.observation import Artifacts, Observation, Source, is_empty
 
 __all__ = [

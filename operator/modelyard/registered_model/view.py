@@ -26,6 +26,7 @@ from modelyard.kube.pods import Runtime
 from modelyard.plan import Manifest
 from modelyard.registered_model import build, newest, overrides, window
 from modelyard.registered_model.build import Surroundings
+from modelyard.registered_model.kept import kept_in
 from modelyard.registered_model.observation import Evidence
 
 __all__ = ["Holder", "StageView", "holder_of", "identity_of", "is_in_force", "rejection_of", "spec_hash"]
@@ -283,7 +284,7 @@ class StageView:
             return None
         if previous is not None and previous.runtime.identity == identity:
             return previous.served
-        return next((build.kept_in(each) for each in self.of_kind("ControllerRevision") if identity_of(each) == identity), None)
+        return next((kept_in(each) for each in self.of_kind("ControllerRevision") if identity_of(each) == identity), None)
 
     @cached_property
     def can_return(self) -> ServedVersion | None:
