@@ -25,6 +25,7 @@ __all__ = [
     "DEPLOYMENTS",
     "JOBS",
     "MAPS",
+    "PODS",
     "REPLICA_SETS",
     "SERVICES",
     "TOYS",
@@ -35,13 +36,14 @@ __all__ = [
     "job",
     "names",
     "owned",
+    "pod",
     "real",
     "service",
     "there",
 ]
 
 TOYS, MAPS, DEPLOYMENTS, JOBS = "experiments", "v1/ConfigMap", "apps/v1/Deployment", "batch/v1/Job"
-SERVICES, REPLICA_SETS = "v1/Service", "apps/v1/ReplicaSet"
+SERVICES, REPLICA_SETS, PODS = "v1/Service", "apps/v1/ReplicaSet", "v1/Pod"
 
 FORGED: Manifest = {
     "apiVersion": "modelyard.io/v1alpha1",
@@ -234,6 +236,23 @@ def job(name: str, owner: Manifest, image: str = "a") -> Manifest:
 def service(name: str, owner: Manifest) -> Manifest:
     spec = {"selector": {"app": "a"}, "ports": [{"name": "http", "port": 80, "targetPort": 8080}]}
     return {"apiVersion": "v1", "kind": "Service", "metadata": meta(name, owner), "spec": spec}
+
+
+async def pod(ground: Ground, name: str, *, ours: bool = True) -> Manifest:
+    """Make a Deployment, its ReplicaSet and a pod of that, named `<name>-abc-x`; return the pod."""
+    made = deployment(name, ground.owner, [{"name": "one", "image": "a"}])
+    if ours:
+        await ground.port.apply(made)
+    else:
+        del made["metadata"]["ownerReferences"]
+        await ground.create(made)
+    above = await there(ground, DEPLOYMENTS, name)
+    labels = above["metadata"]["labels"] | made["spec"]["template"]["metadata"]["labels"]
+    set_ = {"name": f"{name}-abc", "namespace": "risk", "labels": labels, "ownerReferences": [controlled_by(above)]}
+    spec = {key: made["spec"][key] for key in ("selector", "template")} | {"replicas": 0}
+    below = await ground.create({"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": set_, "spec": spec})
+    about = set_ | {"name": f"{name}-abc-x", "ownerReferences": [controlled_by(below)]}
+    return await ground.create({"apiVersion": "v1", "kind": "Pod", "metadata": about, "spec": made["spec"]["template"]["spec"]})
 
 
 def owned(ground: Ground) -> list[Manifest]:

@@ -12,10 +12,10 @@ import pytest
 
 from modelyard.adapters.kubernetes_approvals import UNGUARDED
 from modelyard.errors import Conflict, Invalid
-from modelyard.kube.names import FIELD_MANAGER, MANAGED_BY, UID_LABEL
-from modelyard.plan import Delete, Manifest, Suspend
+from modelyard.kube.names import FIELD_MANAGER, MANAGED_BY, TRAFFIC_ANNOTATION, UID_LABEL
+from modelyard.plan import Delete, Manifest, Suspend, Tell
 from tests.cluster.apiserver import ApiServer
-from tests.engine.ground import DEPLOYMENTS, JOBS, MAPS, TOYS, Ground, config_map, deployment, job, names, owned, real, there
+from tests.engine.ground import DEPLOYMENTS, JOBS, MAPS, PODS, TOYS, Ground, config_map, deployment, job, names, owned, pod, real, there
 from tests.engine.toy import manifest
 from tests.fakes.cluster import controlled_by
 
@@ -121,6 +121,47 @@ async def test_a_job_that_is_gone_is_not_suspended_and_is_forgotten(ground: Grou
     with pytest.raises(Conflict):
         await ground.port.suspend("risk", Suspend(name, uid, suspend=True))
     assert names(ground) == set()
+
+
+# --- tell -----------------------------------------------------------------------------------------------
+def told(ground: Ground, name: str) -> list[str | None]:
+    """What the operator knows of the annotation of a pod of ours."""
+    ours = (body for body in owned(ground) if body["metadata"]["name"] == name)
+    return [(body["metadata"].get("annotations") or {}).get(TRAFFIC_ANNOTATION) for body in ours]
+
+
+async def test_a_pod_is_told_once_more_and_no_longer_and_nothing_else_of_it_changes(ground: Ground, name: str) -> None:
+    name_of = (made := await pod(ground, name))["metadata"]["name"]
+    before = await ground.edit(PODS, name_of, {"metadata": {"annotations": {"cni.example/address": "10.0.0.7"}}})
+    for rule in ('{"revision":1}', '{"revision":2,"weight":50}', None, None):
+        await ground.port.tell("risk", Tell(name_of, made["metadata"]["uid"], rule))
+        after = await there(ground, PODS, name_of)
+        said = {"cni.example/address": "10.0.0.7"} | ({TRAFFIC_ANNOTATION: rule} if rule else {})
+        assert after["metadata"]["annotations"] == said
+        assert [after.get(key) for key in ("spec", "status")] == [before.get(key) for key in ("spec", "status")]
+        assert after["metadata"]["labels"] == before["metadata"]["labels"]
+        assert told(ground, name_of) == [rule], "the answer is known at once"
+
+
+async def test_a_pod_that_was_never_told_is_told_nothing(ground: Ground, name: str) -> None:
+    made = await pod(ground, name)
+    await ground.port.tell("risk", Tell(made["metadata"]["name"], made["metadata"]["uid"], None))
+    assert "annotations" not in (await there(ground, PODS, made["metadata"]["name"]))["metadata"]
+
+
+async def test_another_pod_of_the_same_name_is_not_told(ground: Ground, name: str) -> None:
+    made = await pod(ground, name)
+    with pytest.raises(Conflict):
+        await ground.port.tell("risk", Tell(made["metadata"]["name"], "another-uid", '{"revision":1}'))
+    assert "annotations" not in (await there(ground, PODS, made["metadata"]["name"]))["metadata"]
+
+
+async def test_telling_a_pod_that_is_gone_is_no_error_and_it_is_forgotten(ground: Ground, name: str) -> None:
+    made = await pod(ground, name)
+    await ground.remove(PODS, made["metadata"]["name"])
+    await ground.port.tell("risk", Tell(made["metadata"]["name"], made["metadata"]["uid"], '{"revision":1}'))
+    assert await ground.live(PODS, made["metadata"]["name"]) is None
+    assert names(ground) == {name}
 
 
 # --- delete ---------------------------------------------------------------------------------------------
@@ -291,8 +332,10 @@ async def test_nothing_is_written_behind_the_fence(server: ApiServer, name: str)
             lambda: made.port.apply(config_map(name, made.owner, {})),
             lambda: made.port.delete("risk", Delete("v1", "ConfigMap", name, "x")),
             lambda: made.port.suspend("risk", Suspend(name, "x", suspend=True)),
+            lambda: made.port.tell("risk", Tell(name, "x", None)),
             lambda: made.port.write_status(manifest(name), {}),
         ]
-        with pytest.raises(Conflict):
-            await writes[0]()
+        for write in writes:
+            with pytest.raises(Conflict, match="write anything"):
+                await write()
         assert await made.live(MAPS, name) is None

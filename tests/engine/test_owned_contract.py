@@ -16,10 +16,10 @@ from tests.engine.ground import (
     deployment,
     names,
     owned,
+    pod,
     service,
     there,
 )
-from tests.fakes.cluster import controlled_by
 
 
 # --- what is owned ----------------------------------------------------------------------------------------
@@ -33,19 +33,7 @@ async def test_what_lies_in_another_namespace_is_not_owned(ground: Ground, name:
 
 @pytest.mark.parametrize("ours", [True, False], ids=["ours", "somebody's"])
 async def test_pods_are_owned_through_the_replica_set_of_our_deployment(ground: Ground, name: str, ours: bool) -> None:
-    made = deployment(name, ground.owner, [{"name": "one", "image": "a"}])
-    if ours:
-        await ground.port.apply(made)
-    else:
-        del made["metadata"]["ownerReferences"]
-        await ground.create(made)
-    above = await there(ground, DEPLOYMENTS, name)
-    labels = above["metadata"]["labels"] | made["spec"]["template"]["metadata"]["labels"]
-    set_ = {"name": f"{name}-abc", "namespace": "risk", "labels": labels, "ownerReferences": [controlled_by(above)]}
-    spec = {key: made["spec"][key] for key in ("selector", "template")} | {"replicas": 0}
-    below = await ground.create({"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": set_, "spec": spec})
-    pod = set_ | {"name": f"{name}-abc-x", "ownerReferences": [controlled_by(below)]}
-    await ground.create({"apiVersion": "v1", "kind": "Pod", "metadata": pod, "spec": made["spec"]["template"]["spec"]})
+    await pod(ground, name, ours=ours)
     assert names(ground) == ({name, f"{name}-abc-x"} if ours else set())
     assert ground.cache.get(REPLICA_SETS, "risk", f"{name}-abc") is not None
 

@@ -14,24 +14,21 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from modelyard.adapters.kubernetes_approvals import UNGUARDED
-from modelyard.api.base import GROUP
 from modelyard.api.freeze import Calendar
-from modelyard.api.kinds import KINDS
 from modelyard.cache import Cache
 from modelyard.errors import Conflict, Invalid, ModelyardError
 from modelyard.kube.applied import stamped
+from modelyard.kube.names import TRAFFIC_ANNOTATION
 from modelyard.kube.owned import parent_of, taken
-from modelyard.plan import Delete, Manifest, Suspend
+from modelyard.plan import Delete, Manifest, Suspend, Tell
 from tests.fakes.applying import copied, merged
 from tests.fakes.calls import Call, Calls, Hook
 from tests.fakes.clock import FakeClock
+from tests.fakes.rules import OWN, check_immutable, controlled_by, generation_counts, is_orphan, place_of, scope_of
 
 __all__ = ["FakeCluster", "Killed", "controlled_by"]
 
-_OWN = {kind.resource.KIND: kind.resource.PLURAL for kind in KINDS}
 _PAGE = 500
-# What the API server refuses to change, by kind: a path into the object.
-_IMMUTABLE = {"Job": ("spec", "template"), "Deployment": ("spec", "selector"), "ConfigMap": ("data",)}
 
 
 class Killed(BaseException):
@@ -115,7 +112,7 @@ class FakeCluster:
             refusal = self.refuses.get((desired["kind"], desired["metadata"]["name"]))
             if refusal is not None:
                 raise refusal
-            live = self._objects.get(_place(desired))
+            live = self._objects.get(place_of(desired))
             if live is not None and parent_of(live) != parent_of(desired):
                 raise Invalid("Kubernetes", f"apply {desired['kind']}", desired["metadata"]["name"], taken(live))
             if live is None:
@@ -123,15 +120,15 @@ class FakeCluster:
             else:
                 previous = self._applied.get(live["metadata"]["uid"], {})
                 body = merged(live, desired, previous)
-                _check_immutable(live, body)
+                check_immutable(live, body)
                 body["metadata"] |= {key: live["metadata"][key] for key in ("uid", "resourceVersion", "creationTimestamp")}
             body = self._store(body)
             self._applied[body["metadata"]["uid"]] = desired
-        self._cache.put(_scope(body), copied(body))
+        self._cache.put(scope_of(body), copied(body))
 
     async def delete(self, namespace: str, child: Delete) -> None:
         async with self._call("delete", namespace, child):
-            place = (_scope({"apiVersion": child.api_version, "kind": child.kind}), namespace, child.name)
+            place = (scope_of({"apiVersion": child.api_version, "kind": child.kind}), namespace, child.name)
             live = self._objects.get(place)
             if live is not None and live["metadata"]["uid"] == child.uid:
                 self._delete(place)
@@ -149,6 +146,22 @@ class FakeCluster:
                 self._cache.remove(*place, job.uid)
                 raise Conflict("Kubernetes", "suspend Job", job.name, "it is gone")
             body = self._store(copied(live) | {"spec": copied(live["spec"]) | {"suspend": job.suspend}})
+        self._cache.put(place[0], copied(body))
+
+    async def tell(self, namespace: str, pod: Tell) -> None:
+        place = ("v1/Pod", namespace, pod.name)
+        async with self._call("tell", namespace, pod):
+            live = self._objects.get(place)
+            if live is None:
+                self._cache.remove(*place, pod.uid)
+                return
+            if live["metadata"]["uid"] != pod.uid:
+                raise Conflict("Kubernetes", "tell Pod", pod.name, "another one has its name now")
+            body = copied(live)
+            said = {key: value for key, value in (body["metadata"].pop("annotations", None) or {}).items() if key != TRAFFIC_ANNOTATION}
+            said |= {TRAFFIC_ANNOTATION: pod.rule} if pod.rule is not None else {}
+            body["metadata"] |= {"annotations": said} if said else {}
+            body = self._store(body)
         self._cache.put(place[0], copied(body))
 
     async def creation_error(self, namespace: str, uid: str) -> str | None:
@@ -197,7 +210,7 @@ class FakeCluster:
             changed = copied(live)
             changed["metadata"]["finalizers"] = list(finalizers)
             stored = copied(self._store(changed))
-            self._bury(_place(live))
+            self._bury(place_of(live))
             return stored
 
     async def event(self, body: Manifest, reason: str, message: str, *, warning: bool) -> None:
@@ -207,7 +220,7 @@ class FakeCluster:
     # --- what users and other controllers do ----------------------------------------------------------------
     def create(self, manifest: Manifest) -> Manifest:
         """Create an object; a status is dropped, as the API server does."""
-        assert _place(manifest) not in self._objects, f"{_place(manifest)} exists"
+        assert place_of(manifest) not in self._objects, f"{place_of(manifest)} exists"
         return copied(self._store(self._born({k: v for k, v in copied(manifest).items() if k != "status"})))
 
     def live(self, scope: str, namespace: str, name: str) -> Manifest | None:
@@ -254,7 +267,7 @@ class FakeCluster:
                 "spec": copied(template["spec"]),
             }
         )
-        return self.edit(*_place(pod), lambda body: body.update(status=status)) if status else pod
+        return self.edit(*place_of(pod), lambda body: body.update(status=status)) if status else pod
 
     def _replica_set(self, deployment: Manifest) -> Manifest:
         """Return the ReplicaSet of a Deployment's template, made if there is none."""
@@ -272,7 +285,7 @@ class FakeCluster:
             },
             "spec": {"replicas": deployment["spec"].get("replicas", 1)},
         }
-        return self.live(*_place(body)) or self.create(body)
+        return self.live(*place_of(body)) or self.create(body)
 
     def attach(self, cache: Cache) -> None:
         """Give the cluster the next operator's cache, filled as its watches would."""
@@ -282,7 +295,7 @@ class FakeCluster:
     def relisten(self) -> None:
         """Bring the cache up to date, as a list does after a stream broke."""
         self.deaf = False
-        for scope in {*_OWN.values(), *(place[0] for place in self._objects)}:
+        for scope in {*OWN.values(), *(place[0] for place in self._objects)}:
             before = self._cache.uids(scope)
             bodies = self.all(scope)
             for body in bodies:
@@ -300,23 +313,23 @@ class FakeCluster:
 
     def _newest(self, body: Manifest, operation: str) -> Manifest:
         """Return the object, if it is the one of `body` and has not changed since."""
-        live = self._objects.get(_place(body))
+        live = self._objects.get(place_of(body))
         if live is None or live["metadata"]["uid"] != body["metadata"]["uid"]:
             meta = body["metadata"]
-            self._cache.remove(_scope(body), meta["namespace"], meta["name"], meta["uid"])
+            self._cache.remove(scope_of(body), meta["namespace"], meta["name"], meta["uid"])
             raise Conflict("Kubernetes", operation, meta["name"], "it is gone")
         if live["metadata"]["resourceVersion"] != body["metadata"]["resourceVersion"]:
-            self._cache.put(_scope(live), copied(live))
+            self._cache.put(scope_of(live), copied(live))
             raise Conflict("Kubernetes", operation, live["metadata"]["name"], "it has changed")
         return live
 
     def _store(self, body: Manifest) -> Manifest:
         """Take a body in: nothing happens when nothing changed, as in life."""
-        place = _place(body)
+        place = place_of(body)
         old = self._objects.get(place)
         if old is not None and old == body:
             return old
-        if old is not None and _generation_counts(old) != _generation_counts(body):
+        if old is not None and generation_counts(old) != generation_counts(body):
             body["metadata"]["generation"] = old["metadata"]["generation"] + 1
         self._version += 1
         body["metadata"]["resourceVersion"] = str(self._version)
@@ -350,46 +363,8 @@ class FakeCluster:
         gone = True
         while gone:
             uids = {body["metadata"]["uid"] for body in self._objects.values()}
-            orphans = [place for place, body in self._objects.items() if _is_orphan(body, uids)]
+            orphans = [place for place, body in self._objects.items() if is_orphan(body, uids)]
             for place in orphans:
                 self._delete(place)
             gone = any(place not in self._objects for place in orphans)
         self._collecting = False
-
-
-def _is_orphan(body: Manifest, uids: set[str]) -> bool:
-    owners = body["metadata"].get("ownerReferences") or ()
-    return bool(owners) and all(owner["uid"] not in uids for owner in owners)
-
-
-def controlled_by(owner: Manifest) -> Manifest:
-    """Return the reference by which an object is controlled by another."""
-    meta = owner["metadata"]
-    reference = {"name": meta["name"], "uid": meta["uid"], "controller": True}
-    return {"apiVersion": owner["apiVersion"], "kind": owner["kind"]} | reference
-
-
-def _generation_counts(body: Manifest) -> tuple[Any, Any]:
-    """Return what changes an object's generation: its spec, and of a Deployment the annotations too."""
-    annotations = body["metadata"].get("annotations") if body["kind"] == "Deployment" else None
-    return body.get("spec"), annotations
-
-
-def _scope(body: Manifest) -> str:
-    api_version, kind = body["apiVersion"], body["kind"]
-    return _OWN[kind] if api_version.startswith(f"{GROUP}/") else f"{api_version}/{kind}"
-
-
-def _place(body: Manifest) -> tuple[str, str, str]:
-    return _scope(body), body["metadata"]["namespace"], body["metadata"]["name"]
-
-
-def _check_immutable(live: Manifest, body: Manifest) -> None:
-    path = _IMMUTABLE.get(body["kind"])
-    if path is None or (body["kind"] == "ConfigMap" and not live.get("immutable")):
-        return
-    old, new = live, body
-    for step in path:
-        old, new = (old or {}).get(step), (new or {}).get(step)
-    if old != new:
-        raise Invalid("Kubernetes", f"apply {body['kind']}", body["metadata"]["name"], f"{'.'.join(path)}: field is immutable")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from modelyard.cache import Cache, Change
+from modelyard.kube.names import TRAFFIC_ANNOTATION
 
 SCOPE = "v1/ConfigMap"
 
@@ -141,3 +142,17 @@ def test_of_what_nothing_of_ours_controls_only_the_name_is_kept() -> None:
         assert kept is not None
         assert len(str(kept)) < 400
     assert all(change.owners == () for change in told)
+
+
+def test_of_a_pod_of_ours_what_it_was_told_is_kept_whole() -> None:
+    known, told = cache()
+    set_ = body("set", "s1", kind="ReplicaSet", apiVersion="apps/v1")
+    pod = body("pod", "p1", kind="Pod", apiVersion="v1", spec={"containers": []})
+    pod["metadata"]["ownerReferences"] = [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "set", "uid": "s1", "controller": True}]
+    rule = '{"revision":7,"candidate":"' + "c" * 200 + '"}'
+    pod["metadata"]["annotations"] = {TRAFFIC_ANNOTATION: rule}
+    known.put("apps/v1/ReplicaSet", set_)
+    known.put("v1/Pod", pod)
+    (kept,) = [change.new for change in told if change.scope == "v1/Pod"]
+    assert kept is not None
+    assert kept["metadata"]["annotations"] == {TRAFFIC_ANNOTATION: rule}

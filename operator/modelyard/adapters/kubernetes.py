@@ -16,16 +16,16 @@ from datetime import UTC, datetime
 
 from modelyard.adapters import kubernetes_approvals
 from modelyard.adapters.instrument import Missing
-from modelyard.adapters.kubernetes_api import APPLY, JSON_PATCH, KINDS, Api, Gone, Kind, kind_of
+from modelyard.adapters.kubernetes_api import APPLY, JSON_PATCH, KINDS, MERGE_PATCH, Api, Gone, Kind, kind_of
 from modelyard.adapters.kubernetes_freeze import Freezes
 from modelyard.api.base import GROUP, VERSION
 from modelyard.api.freeze import Calendar
 from modelyard.cache import Cache
 from modelyard.errors import Ambiguous, Conflict, Invalid, ModelyardError, Unavailable
 from modelyard.kube.applied import stamped
-from modelyard.kube.names import FIELD_MANAGER
+from modelyard.kube.names import FIELD_MANAGER, TRAFFIC_ANNOTATION
 from modelyard.kube.owned import parent_of, taken
-from modelyard.plan import Delete, Manifest, Suspend
+from modelyard.plan import Delete, Manifest, Suspend, Tell
 
 __all__ = ["Kubernetes", "Leases"]
 
@@ -156,6 +156,19 @@ class Kubernetes:
                 raise Conflict("Kubernetes", operation, subject, "another one has its name now") from None
             raise
         self._cache.put(kind.scope, answer)
+
+    async def tell(self, namespace: str, pod: Tell) -> None:
+        """Set or remove a pod's annotation, if it still has that uid: to patch another uid is a conflict."""
+        kind, subject = KINDS["v1", "Pod"], f"{namespace}/{pod.name}"
+        patch = {"metadata": {"uid": pod.uid, "annotations": {TRAFFIC_ANNOTATION: pod.rule}}}
+        params = {"fieldManager": FIELD_MANAGER}
+        path = kind.path(namespace, pod.name)
+        try:
+            answer = await self._api.write("PATCH", path, "tell Pod", subject, patch, content_type=MERGE_PATCH, params=params)
+        except Missing:
+            self._cache.remove(kind.scope, namespace, pod.name, pod.uid)
+        else:
+            self._cache.put(kind.scope, answer)
 
     async def creation_error(self, namespace: str, uid: str) -> str | None:
         """Return the note of the newest `FailedCreate` event of a Job."""

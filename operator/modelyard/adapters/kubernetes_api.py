@@ -28,6 +28,7 @@ __all__ = ["KINDS", "Api", "Gone", "Kind", "configuration", "kind_of"]
 JSON = "application/json"
 APPLY = "application/apply-patch+yaml"  # JSON is YAML
 JSON_PATCH = "application/json-patch+json"
+MERGE_PATCH = "application/merge-patch+json"
 _CONNECT = 3.0
 _MESSAGE_LIMIT = 400
 
