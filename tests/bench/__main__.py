@@ -11,7 +11,21 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import analysis, costs, document, download, hostile, reconcile, rollout, serving, start, strangers, tracking, trouble
+from tests.bench import (
+    analysis,
+    canary,
+    costs,
+    document,
+    download,
+    hostile,
+    reconcile,
+    rollout,
+    serving,
+    start,
+    strangers,
+    tracking,
+    trouble,
+)
 from tests.bench.build import programs
 from tests.bench.document import Measured
 from tests.bench.figures import Samples

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bench import analysis, costs, download, rollout, serving, start, tracking, trouble
+from tests.bench import analysis, canary, costs, download, rollout, serving, start, tracking, trouble
 from tests.bench.figures import Samples, number, ratio, table
 from tests.bench.machine import described, load_average, now
 from tests.bench.subjects import CONTROLLER_RUNTIME, ENGINE, EXPERIMENT

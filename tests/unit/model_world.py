@@ -33,6 +33,7 @@ from modelyard.plan import (
     Rest,
     SetAlias,
     SetTags,
+    Tell,
     TransitionStage,
 )
 from modelyard.ports import TrackedModel, TrackedVersion
@@ -193,6 +194,8 @@ class World(Told):
             return self.apply(action.manifest)
         if isinstance(action, Delete):
             return self.delete(action)
+        if isinstance(action, Tell):
+            return self.tell(action)
         if isinstance(action, PutRecord):
             return self.store(action)
         assert self.away != "MLflow", "MLflow does not answer"

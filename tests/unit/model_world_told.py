@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from modelyard.api.registered_model import RegisteredModel, Stage, StageStatus
-from modelyard.kube.names import IDENTITY_LABEL, STAGE_LABEL, STAGES_TAG, VERSION_LABEL
-from modelyard.plan import Act, Apply, Delete, Manifest, Plan, Record, Rest
+from modelyard.kube.names import IDENTITY_LABEL, STAGE_LABEL, STAGES_TAG, TRAFFIC_ANNOTATION, VERSION_LABEL
+from modelyard.plan import Act, Apply, Delete, Manifest, Plan, Record, Rest, Tell
 from modelyard.ports import TrackedModel, TrackedVersion
 from tests.unit.builders import said
 from tests.unit.models import digest
@@ -70,6 +70,16 @@ class Told:
         """Return the version that the stage's Service routes to."""
         service = self.children.get(("Service", f"fraud-{stage}"))
         return str(service["metadata"]["labels"][VERSION_LABEL]) if service else None
+
+    def tell(self, action: Tell) -> None:
+        """Set or remove the annotation of a pod; one that is gone, or that another has replaced, is left alone."""
+        there = self.children.get(("Pod", action.name))
+        if there is None or there["metadata"]["uid"] != action.uid:
+            return
+        assert STAGE_LABEL in there["metadata"]["labels"], "the policy operator-fence refuses it"
+        said = {key: value for key, value in (there["metadata"].get("annotations") or {}).items() if key != TRAFFIC_ANNOTATION}
+        said |= {TRAFFIC_ANNOTATION: action.rule} if action.rule is not None else {}
+        self.children["Pod", action.name] = there | {"metadata": there["metadata"] | {"annotations": said}}
 
     def number(self, version: str | None) -> str | None:
         """Return MLflow's number of a recorded version."""

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from modelyard.adapters.pod_counters import Counters, PodCounters
+from modelyard.adapters.pod_counters import PODS, Counters, PodCounters
 from modelyard.adapters.pod_traffic import PodTraffic
 from modelyard.api.addresses import Addresses
 from modelyard.plan import Manifest
-from modelyard.traffic import Answered, Watched
+from modelyard.traffic import Answered, Arm, Watched
 from tests.unit.builders import NOW, SECOND
 
 HERE = Addresses(allow=("127.0.0.1",))
@@ -100,6 +100,54 @@ async def test_what_is_no_counters_is_no_data(answer: Handler):
         assert await read(pod(port)) == {}
 
 
+ARM = {"requests": 9, "failures": 2, "refusals": 1, "latency": {"0": 4, "145": 2}}
+EMPTY = {"requests": 0, "failures": 0, "refusals": 0, "latency": {}}
+
+
+def split(revision: Any = 7, **arms: Any) -> bytes:
+    """The page of a pod that splits, with another arm."""
+    return json.dumps(WELL | {"revision": revision, "arms": {"stable": ARM, "candidate": EMPTY} | arms}).encode()
+
+
+async def test_a_pod_that_splits_gives_its_rule_s_revision_and_what_it_drew_for_each_version():
+    async with listening(saying(split())) as port:
+        found = (await read(pod(port)))["uid-a"]
+    assert found == Counters(str(WELL["started"]), 9, 2, 7, Arm(9, 2, 1, {0: 4, 145: 2}), Arm())
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        split(revision=None),
+        split(revision=-1),
+        split(revision=True),
+        split(revision="7"),
+        split(revision=2**53),
+        json.dumps(WELL | {"revision": 7}).encode(),
+        json.dumps(WELL | {"revision": 7, "arms": [ARM, ARM]}).encode(),
+        split(candidate=None),
+        split(stable=[ARM]),
+        split(candidate=ARM | {"requests": 2}),
+        split(candidate=ARM | {"requests": 2**53}),
+        split(candidate=ARM | {"refusals": -1}),
+        split(candidate=ARM | {"failures": 2.0}),
+        split(candidate={key: value for key, value in ARM.items() if key != "failures"}),
+        split(stable=ARM | {"latency": {"146": 1}}),
+        split(stable=ARM | {"latency": {"-1": 1}}),
+        split(stable=ARM | {"latency": {"07": 1}}),
+        split(stable=ARM | {"latency": {"\u0667": 1}}),
+        split(stable=ARM | {"latency": {"7": -1}}),
+        split(stable=ARM | {"latency": {"7": True}}),
+        split(stable=ARM | {"latency": [1]}),
+        split(stable=ARM | {"latency": {str(number): 1 for number in range(147)}}),
+    ],
+)
+async def test_a_pod_that_says_of_its_split_what_cannot_be_does_not_split(page: bytes):
+    """What it says of all its answers counts as before."""
+    async with listening(saying(page)) as port:
+        assert await read(pod(port)) == {"uid-a": Counters(str(WELL["started"]), 9, 2)}
+
+
 async def test_a_pod_that_never_ends_its_answer_keeps_nobody_waiting():
     gone = asyncio.Event()
 
@@ -121,8 +169,8 @@ async def test_only_pods_that_may_have_counters_are_asked_and_no_address_of_this
         assert await read(*silent) == {}
         assert await read(pod(port), addresses=Addresses()) == {}
         assert await read(pod(port, ip="169.254.169.254")) == {}
-        many = [pod(port, f"uid-{number:02}") for number in range(40)]
-        assert len(await read(*many)) == 32
+        many = [pod(port, f"uid-{number:03}") for number in range(PODS + 8)]
+        assert set(await read(*many)) == {f"uid-{number:03}" for number in range(256)}
 
 
 # --- the sum ------------------------------------------------------------------------------------

@@ -150,9 +150,7 @@ def test_the_other_verdicts_in_words():
         " more than an excess of 0.36 points is excluded."
     )
     assert said(FEW).startswith("errors: Inconclusive. Not shown to be worse; an excess of 0.63 points")
-    assert said(FEW).endswith(
-        " is not excluded; limit stable + 0.5 points. 0 of 600 candidate requests failed, 20 of 59,400 stable."
-    )
+    assert said(FEW).endswith(" is not excluded; limit stable + 0.5 points. 0 of 600 candidate requests failed, 20 of 59,400 stable.")
 
 
 def test_a_broken_split_in_words():

@@ -6,24 +6,28 @@ What a pod says is a stranger's word: a model may run code of its own in it. Wha
 import asyncio
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any, TypeGuard
 
 import aiohttp
 
 from modelyard.api.addresses import Addresses
-from modelyard.api.wire import MODEL, TRAFFIC_PATH
+from modelyard.api.wire import LATENCY_EDGES, MODEL, TRAFFIC_PATH
 from modelyard.kube.names import IDENTITY_LABEL
 from modelyard.plan import Manifest
+from modelyard.traffic import Arm
 
 __all__ = ["PODS", "Counters", "PodCounters"]
 
-PODS = 32
+PODS = 256
 """Pods that are asked of one version; those beyond are not."""
 _CONNECTIONS = 32
 _SECONDS, _ALL_SECONDS = 2.0, 3.0
 _BYTES = 256 * 1024
 _MOST = 2**53
 _STARTED = 64
+_BUCKETS = len(LATENCY_EDGES) + 1
+"""The last one has what took longer than the last edge."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +38,18 @@ class Counters:
         started: Names the process: another one has begun at zero.
         requests: Requests that it answered.
         failures: Those that failed.
+        revision: Of the rule by which it splits its requests, 0 without one; None: it does not split, or what it says of that cannot be.
+        stable: What it has counted for the stable version under this revision.
+        candidate: The same for the candidate.
 
     """
 
     started: str
     requests: int
     failures: int
+    revision: int | None = None
+    stable: Arm = field(default_factory=Arm)
+    candidate: Arm = field(default_factory=Arm)
 
 
 class PodCounters:
@@ -131,6 +141,36 @@ def _counters(body: bytes, identity: str | None) -> Counters | None:
     if not isinstance(found, dict) or found.get("runtime") != identity:
         return None
     started, requests, failures = found.get("started"), found.get("requests"), found.get("failures")
-    if not isinstance(started, str) or len(started) > _STARTED or type(requests) is not int or type(failures) is not int:
+    if not isinstance(started, str) or len(started) > _STARTED or not (_counts(requests) and _counts(failures) and failures <= requests):
         return None
-    return Counters(started, requests, failures) if 0 <= failures <= requests < _MOST else None
+    return Counters(started, requests, failures, *_split(found))
+
+
+def _split(found: dict[str, Any]) -> tuple[int, Arm, Arm] | tuple[()]:
+    """Read by which rule a process splits, and what it has counted under it; nothing: it does not, or says what cannot be."""
+    revision, arms = found.get("revision"), found.get("arms")
+    if not _counts(revision) or not isinstance(arms, dict):
+        return ()
+    stable, candidate = _arm(arms.get("stable")), _arm(arms.get("candidate"))
+    return () if stable is None or candidate is None else (revision, stable, candidate)
+
+
+def _arm(found: Any) -> Arm | None:
+    """Read what was counted for one version; None: it cannot be."""
+    if not isinstance(found, dict):
+        return None
+    requests, failures, refusals, latency = (found.get(name) for name in ("requests", "failures", "refusals", "latency"))
+    if not (_counts(requests) and _counts(failures) and _counts(refusals) and failures + refusals <= requests):
+        return None
+    if not isinstance(latency, dict) or not latency.keys() <= _NUMBERS.keys() or not all(map(_counts, latency.values())):
+        return None
+    return Arm(requests, failures, refusals, {_NUMBERS[key]: count for key, count in latency.items()})
+
+
+# As JSON has them, which has no other keys than texts: so there are no more than these.
+_NUMBERS = {str(number): number for number in range(_BUCKETS)}
+
+
+def _counts(value: Any) -> TypeGuard[int]:
+    """Tell whether a value is a count: a JSON number without a fraction, within what every reader of JSON keeps exact."""
+    return type(value) is int and 0 <= value < _MOST

@@ -1,7 +1,8 @@
-"""What the pods of a watched version answered, added up over pods and processes: the port `Traffic`.
+"""What serving pods answered, added up over pods and processes: the port `Traffic`.
 
-The sums are kept in memory, where no write that fails can count a request twice; the status has a copy, from which an operator that
-comes back counts on. How a pod is asked does not belong here (`pod_counters`).
+The sums of a watched version are kept in memory, where no write that fails can count a request twice; the status has a copy, from which
+an operator that comes back counts on. How a pod is asked does not belong here (`pod_counters`), nor what pods count that split their
+requests (`pod_split`).
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,8 +11,9 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from modelyard.adapters.pod_counters import Counters
+from modelyard.adapters.pod_split import Splits
 from modelyard.plan import Manifest
-from modelyard.traffic import Answered, Watched
+from modelyard.traffic import Answered, Seen, Split, Watched
 
 __all__ = ["PodTraffic"]
 
@@ -59,6 +61,7 @@ class PodTraffic:
         """
         self._pods = pods
         self._sums: dict[tuple[str, str], _Sum] = {}
+        self._splits = Splits()
 
     async def answered(self, watched: Watched, pods: Iterable[Manifest], now: datetime) -> Answered:
         """Return what a version's pods answered; they are asked every 10 s at most."""
@@ -76,8 +79,15 @@ class PodTraffic:
         for uid, counters in said.items():
             found.total = _plus(found.total, counters, _before(found, uid, born[uid], counters))
         # A pod that did not answer keeps what it said last: what it has answered since counts the next time.
-        found.counters = {uid: each for uid, each in found.counters.items() if uid in born} | dict(said)
+        kept = {uid: each for uid, each in found.counters.items() if uid in born}
+        found.counters = kept | {uid: Counters(each.started, each.requests, each.failures) for uid, each in said.items()}
         return found.total
+
+    async def split(self, asked: Split, pods: Iterable[Manifest], now: datetime) -> Seen:
+        """Return what pods say that split their requests; they are asked each time."""
+        there = tuple(pods)
+        said = await self._pods.read(there)
+        return self._splits.seen(asked, said, frozenset(str(pod["metadata"]["uid"]) for pod in there), now)
 
 
 def _before(sums: _Sum, uid: str, born: datetime | None, now: Counters) -> Counters | None:

@@ -22,7 +22,7 @@ from modelyard.engine.perform import perform
 from modelyard.engine.reads import ObjectPorts
 from modelyard.engine.result import Outcome, ReconcileResult
 from modelyard.errors import Conflict, Forbidden, Invalid, ModelyardError, Unavailable
-from modelyard.plan import Act, Apply, CreateBucket, Delete, Event, Finalize, Manifest, Owned, Plan, PutRecord, Record, Rest, Suspend
+from modelyard.plan import Act, Apply, CreateBucket, Delete, Event, Finalize, Manifest, Owned, Plan, PutRecord, Record, Rest, Suspend, Tell
 from modelyard.ports import Backends, Objects
 
 __all__ = ["Reconciler", "fingerprint"]
@@ -319,6 +319,8 @@ def _written(plan: Plan[Any]) -> str:
                 names.append(f"{manifest['kind']} {manifest['metadata']['name']}")
             case Suspend(name):
                 names.append(f"suspend of the Job {name}")
+            case Tell(name):
+                names.append(f"what the Pod {name} is told")
             case Delete():
                 names.append(f"the deletion of {action.kind} {action.name}")
             case _:
