@@ -205,8 +205,8 @@ def test_a_stable_pod_that_is_new_is_told_what_the_others_are():
     del world.children[pods[0]]
     world.others()
     assert len(world.rules("v1")) == 1
-    at(world, 50)
-    assert len(world.rules("v1")) == 2
+    world.until(lambda: len(world.rules("v1")) == 2, LIMIT)
+    assert world.weights("v1") == {50}
 
 
 def test_a_stage_whose_runtime_cannot_split_says_so_and_switches():

@@ -5,7 +5,7 @@ Verdicts do not belong here (`gates`).
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from modelyard.api import record
 from modelyard.api.gates import GATES, Gate
@@ -21,16 +21,19 @@ from modelyard.kube.jobs import POD_COMES, of_kind, podless_since
 from modelyard.kube.names import CONNECTION_SECRET, UID_TAG
 from modelyard.plan import Manifest
 from modelyard.ports import Cluster, Tenant, TrackedModel, TrackedRun
+from modelyard.registered_model import judged
 from modelyard.registered_model.gates.judging import asks_people, open_again, open_gates
 from modelyard.registered_model.observation import Evidence, RecordSeen
 from modelyard.registered_model.record import chain
 from modelyard.registered_model.restored import stage_of
 from modelyard.registered_model.view import identity_of
-from modelyard.traffic import Answered, Traffic, Watched
+from modelyard.traffic import Answered, Seen, Split, Traffic, Watched
 
-__all__ = ["answered", "creation_errors", "gather", "heard", "recorded"]
+__all__ = ["answered", "creation_errors", "gather", "heard", "kept_analyses", "recorded", "splits"]
 
 _SHOWN = 100
+_INTERVAL = timedelta(seconds=30)
+"""Of counts that nothing judges."""
 
 
 async def gather(model: RegisteredModel, tenant: Tenant, now: datetime) -> Evidence:
@@ -87,6 +90,47 @@ async def answered(model: RegisteredModel, owned: Iterable[Manifest], traffic: T
         # Two stages may serve the same with the same runtime.
         pods = [each for each in of_kind(owned, "Pod") if (stage_of(each), identity_of(each)) == (name, identity)]
         found[name] = await traffic.answered(watched, pods, now)
+    return found
+
+
+async def kept_analyses(model: RegisteredModel, cluster: Cluster) -> dict[str, str]:
+    """Return what is kept of analyses, by stage.
+
+    Raises:
+        ModelyardError: Kubernetes did not answer.
+
+    """
+    found: dict[str, str] = {}
+    for name, stage in model.status.stages.items():
+        spec = model.spec.stages.get(name)
+        if stage.rollout is None or spec is None or spec.rollout is None or spec.rollout.analysis is None:
+            continue
+        data = await cluster.config_map(model.metadata.namespace, judged.config_map_name(model, name))
+        if data is not None and (text := data.get(judged.KEY)) is not None:
+            found[name] = text
+    return found
+
+
+async def splits(
+    model: RegisteredModel, owned: Iterable[Manifest], progress: dict[str, str], traffic: Traffic, now: datetime
+) -> dict[str, Seen]:
+    """Return what the stable pods say of rollouts, by stage."""
+    found: dict[str, Seen] = {}
+    for name, stage in model.status.stages.items():
+        spec, stable = model.spec.stages.get(name), stage.effective
+        if stage.rollout is None or stable is None or spec is None or spec.rollout is None:
+            continue
+        analysis = spec.rollout.analysis
+        asked = Split(
+            uid=model.metadata.uid,
+            stage=name,
+            identity=stable.runtime.identity,
+            revision=stage.traffic_revision,
+            interval=analysis.every if analysis is not None else _INTERVAL,
+            judged=judged.intervals(model, name, progress.get(name)),
+        )
+        pods = [each for each in of_kind(owned, "Pod") if (stage_of(each), identity_of(each)) == (name, asked.identity)]
+        found[name] = await traffic.split(asked, pods, now)
     return found
 
 

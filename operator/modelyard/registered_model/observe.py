@@ -20,11 +20,10 @@ from modelyard.kube.pod_words import cleaned
 from modelyard.plan import Manifest
 from modelyard.ports import Ports, Tenant, TrackedModel, TrackedVersion
 from modelyard.registered_model.declarations import declarations
-from modelyard.registered_model.evidence import answered, creation_errors, gather, heard, recorded
+from modelyard.registered_model.evidence import answered, creation_errors, gather, heard, kept_analyses, recorded, splits
 from modelyard.registered_model.neighbours import neighbours
 from modelyard.registered_model.observation import Artifacts, Observation, Source
 from modelyard.registered_model.sources import resolve
-from modelyard.registered_model.splits import kept, splits
 from modelyard.registered_model.versions import tracked_by_name
 
 __all__ = ["observe"]
@@ -62,7 +61,7 @@ async def observe(model: RegisteredModel, ports: Ports, now: datetime) -> Observ
     owned = tuple(cleaned(each, words) for each in ports.cluster.owned(meta.uid))
     errors = await creation_errors(owned, ports.cluster, words, now)
     counted = await answered(model, owned, ports.traffic, now)
-    progress = await kept(model, ports.cluster)
+    progress = await kept_analyses(model, ports.cluster)
     split = await splits(model, owned, progress, ports.traffic, now)
     evidence = replace(found.evidence, creation_errors=errors, answered=counted, progress=progress, split=split)
     return replace(found, owned=owned, evidence=evidence)
