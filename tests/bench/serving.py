@@ -137,8 +137,11 @@ def root() -> Path:
 def environment(folder: Path, tree: Path | None = None) -> dict[str, str]:
     """What a server has: our packages, a home of its own, nothing of this machine's MLflow."""
     tree = tree or root()
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "AWS_"))}
+    # Without bytecode each start would compile the server: images have it compiled.
+    left = ("MLFLOW_", "AWS_", "PYTHONDONTWRITEBYTECODE")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(left)}
     return kept | {
+        "PYTHONPYCACHEPREFIX": str(Settings.read().cache / "bytecode"),
         "PYTHONPATH": f"{tree / 'operator'}{os.pathsep}{tree}",
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         "HOME": str(folder),

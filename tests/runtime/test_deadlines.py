@@ -124,6 +124,8 @@ def test_what_is_refused_may_not_be_sent_for_ever(hasty: Server):
 def gone(connection: socket.socket, data: bytes = b"x") -> bool:
     try:
         connection.sendall(data)
+    except TimeoutError as error:
+        raise AssertionError("the server reads no more, and does not drop it") from error
     except OSError:
         return True
     return False

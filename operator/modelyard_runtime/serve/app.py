@@ -149,8 +149,8 @@ class App:
             answer = look()
         else:
             answer = self._unknown(path)
-        await send({"type": "http.response.start", "status": answer.status, "headers": self.headers(answer)})
-        await self.reception.send(b"" if method == "HEAD" else answer.body, scope, send, held)
+        head: Message = {"type": "http.response.start", "status": answer.status, "headers": self.headers(answer)}
+        await self.reception.send(head, b"" if method == "HEAD" else answer.body, scope, send, held)
 
     def answered(self, work: Work, answer: Answer, begun: float) -> None:
         """Count an answer to a request that came at `begun`, in seconds of the monotonic clock."""

@@ -209,15 +209,10 @@ class QuickProtocol(BoundedProtocol):
             if not self.transport.is_closing():
                 self.transport.write(message["body"])
 
-        app = self._application
+        head: Message = {"body": self._head(answer)}
         try:
-            async with asyncio.timeout(app.limits.timeout):
-                await send({"body": self._head(answer)})
-                await app.reception.send(answer.body, {ABORT: self.transport.abort}, send, slot.held)
-        except TimeoutError:
-            self.transport.abort()
+            await self._application.reception.send(head, answer.body, {ABORT: self.transport.abort}, send, slot.held)
         finally:
-            slot.held.give()
             self._sending = False
             self._sent()
             self._flush()

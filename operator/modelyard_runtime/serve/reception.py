@@ -103,14 +103,12 @@ class Reception:
         done.add_done_callback(ended)
         return await asyncio.wrap_future(done)
 
-    async def send(self, body: bytes, scope: Message, send: Send, held: Held) -> None:
-        """Send an answer's body, no faster than the client reads it, and drop a client that does not."""
+    async def send(self, head: Message, body: bytes, scope: Message, send: Send, held: Held) -> None:
+        """Send an answer, no faster than the client reads it, and drop a client that does not: it may not have read those before."""
         try:
-            if len(body) <= PIECE:
-                await send({"type": "http.response.body", "body": body})
-                return
             async with asyncio.timeout(self._limits.timeout):
-                for start in range(0, len(body), PIECE):
+                await send(head)
+                for start in range(0, len(body) or 1, PIECE):
                     more = start + PIECE < len(body)
                     piece = body[start : start + PIECE]
                     await send({"type": "http.response.body", "body": piece, "more_body": more})

@@ -6,6 +6,7 @@ Checking values against it does not belong here.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 __all__ = ["NUMPY_TYPES", "Column", "Signature", "Tensor", "parse", "v2_datatype"]
@@ -62,7 +63,7 @@ class Signature:
     outputs: tuple[Column, ...] | tuple[Tensor, ...]
     has_params: bool = False
 
-    @property
+    @cached_property
     def columns(self) -> tuple[Column, ...]:
         """The inputs, if they are columns."""
         return tuple(spec for spec in self.inputs if isinstance(spec, Column))
@@ -72,10 +73,20 @@ class Signature:
         """The inputs, if they are tensors."""
         return tuple(spec for spec in self.inputs if isinstance(spec, Tensor))
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """The inputs' names; empty if they have none."""
         return tuple(spec.name for spec in self.inputs if spec.name is not None)
+
+    @cached_property
+    def labels(self) -> frozenset[str]:
+        """The same, without their order."""
+        return frozenset(self.names)
+
+    @cached_property
+    def raw(self) -> frozenset[str | None]:
+        """The names of columns that hold any bytes, not text."""
+        return frozenset(column.name for column in self.columns if column.type == "binary")
 
 
 def parse(raw: Mapping[str, Any] | None) -> Signature | None:

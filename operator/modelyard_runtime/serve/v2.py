@@ -23,6 +23,8 @@ __all__ = ["infer", "model_metadata"]
 _SMALL = 1 << 20
 """A shape that takes fewer values is multiplied out, for the message."""
 _NAMES = {name: v2 for v2, name in NUMPY_TYPES.items() if name != "object"}
+_TYPES = {np.dtype(name): v2 for name, v2 in _NAMES.items()}
+"""The same of this machine's byte order, whose names numpy need not make."""
 
 
 def model_metadata(name: str, version: str, platform: str, signature: Signature | None) -> dict[str, Any]:
@@ -92,7 +94,7 @@ def _table(request: Mapping[str, Any], tail: binary.Tail, signature: Signature |
     inputs = request.get("inputs")
     if not isinstance(inputs, list) or not inputs:
         raise Refused("the body must have inputs, a list of tensors, and not an empty one")
-    raw = {column.name for column in signature.columns if column.type == "binary"} if signature else set()
+    raw = signature.raw if signature else frozenset()
     tensors: dict[str, Array] = {}
     for given in inputs:
         label, array = _tensor(given, tail, raw)
@@ -101,7 +103,7 @@ def _table(request: Mapping[str, Any], tail: binary.Tail, signature: Signature |
         tensors[label] = array
     tail.end()
     names = signature.names if signature else ()
-    if len(tensors) == 1 and not set(names).intersection(tensors):
+    if len(tensors) == 1 and (signature is None or signature.labels.isdisjoint(tensors)):
         only = next(iter(tensors.values()))
         if only.ndim > 1 or len(names) <= 1:
             return Matrix(only)
@@ -111,7 +113,7 @@ def _table(request: Mapping[str, Any], tail: binary.Tail, signature: Signature |
     return Columns(tensors)
 
 
-def _tensor(given: Any, tail: binary.Tail, raw: set[str | None]) -> tuple[str, Array]:
+def _tensor(given: Any, tail: binary.Tail, raw: frozenset[str | None]) -> tuple[str, Array]:
     """Check one tensor against what it says of itself, and return it with its name. `raw`: inputs of any bytes, not of text."""
     if not isinstance(given, dict) or not isinstance(given.get("name"), str):
         raise Refused("every input must be an object with a name")
@@ -204,7 +206,7 @@ def _tensors(found: Any, signature: Signature | None) -> dict[str, Array]:
 
 def _typed(array: Array) -> tuple[str, Array]:
     """Return V2's datatype of an output and its values; what V2 has no name for is JSON in BYTES."""
-    if datatype := _NAMES.get(array.dtype.name):
+    if datatype := _TYPES.get(array.dtype) or _NAMES.get(array.dtype.name):
         return datatype, array
     flat = [value if isinstance(value, str) or value is None else dumps(plain(value)).decode() for value in array.reshape(-1).tolist()]
     texts = np.empty(len(flat), object)
