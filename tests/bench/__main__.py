@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import costs, document, download, hostile, reconcile, rollout, serving, start, strangers, tracking, trouble
+from tests.bench import costs, document, download, hostile, reconcile, rollout, serving, split, start, strangers, tracking, trouble
 from tests.bench.build import programs
 from tests.bench.document import Measured
 from tests.bench.figures import Samples
@@ -20,7 +20,7 @@ from tests.cluster.settings import TESTS_CLUSTER, Settings
 
 __all__ = ["main"]
 
-SECTIONS = ("reconcile", "trouble", "tracking", "rollout", "serving", "hostile", "strangers", "download", "start")
+SECTIONS = ("reconcile", "trouble", "tracking", "rollout", "serving", "split", "hostile", "strangers", "download", "start")
 OBJECTS, ROUNDS = 1_000, 3
 
 
@@ -72,6 +72,9 @@ class Bench:
         costs.measure(self.options.rounds, self.console, samples)
         return samples
 
+    def split(self) -> Samples:
+        return split.measure(self.options.rounds, self.console)
+
     def hostile(self) -> Samples:
         return hostile.measure(self.options.rounds, self.console)
 
@@ -92,6 +95,7 @@ class Bench:
             "tracking": self.tracking,
             "rollout": self.rollout,
             "serving": self.serving,
+            "split": self.split,
             "hostile": self.hostile,
             "strangers": self.strangers,
             "download": self.download,
@@ -103,6 +107,7 @@ class Bench:
             "tracking": document.tracking_table,
             "rollout": document.rollout_table,
             "serving": document.serving_table,
+            "split": split.split_table,
             "hostile": document.hostile_table,
             "strangers": document.strangers_table,
             "download": document.download_table,

@@ -134,7 +134,7 @@ class Odd:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(60)  # type: ignore[arg-type]
 
     async def _opened(self) -> None:
-        self._server = await asyncio.start_server(self._served, "127.0.0.1", self.port)
+        self._server = await asyncio.start_server(self._served, "127.0.0.1", self.port, backlog=1024)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def _closed(self) -> None:

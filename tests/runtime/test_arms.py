@@ -142,8 +142,7 @@ def test_the_revision_is_the_least_of_those_that_live(folder: Path):
 def splitter(traffic: Traffic) -> Splitter:
     limits = Limits(body=1, one=1, work=1, held=1, connections=1)
     found = Splitter("fraud", "v3", traffic.arms, Forwarder("v3", "{name}:80", limits))
-    found.split = Split(RULE, "fraud", "v3")
-    traffic.arms.begin(RULE.revision, RULE.weight)
+    asyncio.run(found.apply(RULE))
     return found
 
 
@@ -180,9 +179,8 @@ def test_users_who_failed_are_remembered_within_bounds_and_for_one_candidate():
     assert page(traffic)["arms"]["candidate"]["failures"] == 10_002
 
     def failures(rule: Rule) -> int:
-        by._forwarder.load()
         asyncio.run(by.apply(rule))
-        by.count(Drawn(by.split.rule, candidate=True, key=10_000), 500, 0.1)
+        by.count(Drawn(rule, candidate=True, key=10_000), 500, 0.1)
         return page(traffic)["arms"]["candidate"]["failures"]
 
     assert failures(replace(RULE, revision=8, weight=50)) == 0

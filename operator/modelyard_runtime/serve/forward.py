@@ -9,8 +9,9 @@ import asyncio
 import re
 import time
 from dataclasses import replace
+from io import BytesIO
 from types import ModuleType, SimpleNamespace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from modelyard.api.wire import FORWARDED_HEADER, RUNTIME_HEADER, SECONDS_HEADER, VERSION_HEADER
 from modelyard_runtime.outcome import one_line
@@ -18,6 +19,7 @@ from modelyard_runtime.serve import binary
 from modelyard_runtime.serve.budget import Held
 from modelyard_runtime.serve.limits import Limits
 from modelyard_runtime.serve.predictor import Answer
+from modelyard_runtime.serve.reception import PIECE
 from modelyard_runtime.serve.rule import Rule
 from modelyard_runtime.serve.split import Headers
 
@@ -76,8 +78,7 @@ class Forwarder:
         self._most = limits.held // 2
         self._longest = limits.timeout
         self._circuit = _Circuit()
-        self._candidate = ("", "")
-        self._requests = self._bytes = 0
+        self._revision = self._requests = self._bytes = 0
         self._client: ModuleType | None = None
         self._kept: aiohttp.ClientSession | None = None
         self._unkept: aiohttp.ClientSession | None = None
@@ -117,8 +118,8 @@ class Forwarder:
             Failed: There is none in time, or it is none of the candidate's; or it was not there a moment ago.
 
         """
-        if (candidate := (rule.candidate, rule.runtime)) != self._candidate:
-            self._candidate, self._circuit = candidate, _Circuit()
+        if rule.revision != self._revision:  # the operator knows more than this worker did
+            self._revision, self._circuit = rule.revision, _Circuit()
         circuit, size, begun = self._circuit, len(asked.body), time.monotonic()
         if not circuit.lets(begun):
             raise Failed("it was not there a moment ago")
@@ -157,7 +158,7 @@ class Forwarder:
             if not connection.kept:
                 raise
         if self._unkept is None:
-            self._unkept = self._opened(client.TCPConnector(limit=0, force_close=True))
+            self._unkept = self._opened(limit=0, force_close=True)
         return await self._exchanged(self._unkept, rule, asked, times, connection)
 
     async def _exchanged(
@@ -167,7 +168,8 @@ class Forwarder:
         passed = {name.decode("ascii"): value.decode("utf-8", "replace") for name, value in asked.headers if name in _PASSED}
         passed[FORWARDED_HEADER] = self._version
         url = f"http://{self._address.replace('{name}', rule.candidate)}{asked.path}"
-        asking = session.post(url, data=asked.body, headers=passed, allow_redirects=False, timeout=times, trace_request_ctx=connection)
+        body = asked.body if len(asked.body) <= PIECE else BytesIO(asked.body)  # which is sent no faster than it is read
+        asking = session.post(url, data=body, headers=passed, allow_redirects=False, timeout=times, trace_request_ctx=connection)
         async with asking as found:
             answer = _judged(rule, found.status, found.headers)
             pieces, size = [], 0
@@ -188,11 +190,11 @@ class Forwarder:
         if self._kept is None or now - self._made > _POOL_SECONDS:
             if self._kept is not None:  # what it carries has ended by then
                 asyncio.get_running_loop().call_later(self._longest, self._retire, self._kept)
-            connector = self._loaded().TCPConnector(limit=_AT_ONCE, keepalive_timeout=_IDLE_SECONDS)
-            self._kept, self._made = self._opened(connector), now
+            self._kept, self._made = self._opened(limit=_AT_ONCE, keepalive_timeout=_IDLE_SECONDS), now
         return self._kept
 
-    def _opened(self, connector: "aiohttp.TCPConnector") -> "aiohttp.ClientSession":
+    def _opened(self, **how: Any) -> "aiohttp.ClientSession":
+        """Return a session whose connections are kept, or not, in this way."""
         client = self._loaded()
 
         async def kept(_: object, context: SimpleNamespace, __: object) -> None:
@@ -201,7 +203,8 @@ class Forwarder:
         trace = client.TraceConfig()
         trace.on_connection_reuseconn.append(kept)
         found: aiohttp.ClientSession = client.ClientSession(
-            connector=connector,
+            # A Service that was made anew has another address: a name is looked up for each connection, which are few.
+            connector=client.TCPConnector(use_dns_cache=False, **how),
             cookie_jar=client.DummyCookieJar(),
             skip_auto_headers=_AUTOMATIC,
             auto_decompress=False,

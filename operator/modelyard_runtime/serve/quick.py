@@ -154,7 +154,7 @@ class QuickProtocol(BoundedProtocol):
             slot.drawn = self._application.splitter.draw(slot.headers, len(slot.body))
         if slot.drawn is None or not slot.drawn.candidate:
             return False
-        self.scope[DRAWN] = slot.drawn  # type: ignore[typeddict-unknown-key] # as in `deadlines`
+        self.scope[DRAWN] = slot.drawn  # type: ignore[literal-required] # a key of our own
         return True
 
     def _ask(self, slot: _Slot, model: Predictor, request: Request) -> None:
