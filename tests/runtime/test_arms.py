@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -19,32 +18,28 @@ from modelyard_runtime.serve.forward import Forwarder
 from modelyard_runtime.serve.limits import Limits
 from modelyard_runtime.serve.metrics import Metrics
 from modelyard_runtime.serve.rule import Rule
-from modelyard_runtime.serve.split import Drawn, Split
+from modelyard_runtime.serve.split import Drawn
 from modelyard_runtime.serve.splitter import Splitter
 from modelyard_runtime.serve.traffic import Traffic
 from tests.runtime.programs import environment
 
 RULE = Rule(revision=7, candidate="fraud-v4", version="v4", runtime="2e3d4c5b", weight=10, timeout=2.0)
 WORKER = """
-import sys
+import json, sys
 from modelyard_runtime.serve.traffic import Traffic
 traffic = Traffic("v3", "1f2e3d4c")
 for line in sys.stdin:
     exec(line)
-    print("done", flush=True)
+    totals = traffic.totals()
+    said = json.loads(traffic.page())
+    said["totals"] = totals and {" ".join(name): count for name, count in totals[1].items()}
+    print(json.dumps(said), flush=True)
 """
 
 
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What the workers of a pod share."""
-    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
-    return tmp_path
-
-
 @contextmanager
-def worker(folder: Path) -> Iterator[Callable[[str], None]]:
-    """Another process that counts; gives what makes it do something."""
+def worker(folder: Path) -> Iterator[Callable[[str], dict[str, Any]]]:
+    """A process that counts, and is killed in the end; gives what makes it do something and returns what it then says of all workers."""
     pipe = subprocess.PIPE
     env = environment(folder, {"PROMETHEUS_MULTIPROC_DIR": str(folder)})
     with subprocess.Popen([sys.executable, "-c", WORKER], env=env, stdin=pipe, stdout=pipe, text=True) as process:
@@ -52,16 +47,17 @@ def worker(folder: Path) -> Iterator[Callable[[str], None]]:
         assert process.stdout is not None
         into, out = process.stdin, process.stdout
 
-        def do(line: str) -> None:
+        def do(line: str) -> dict[str, Any]:
             into.write(line + "\n")
             into.flush()
-            assert out.readline() == "done\n"
+            found: dict[str, Any] = json.loads(out.readline())
+            return found
 
         try:
             do("pass")
             yield do
         finally:
-            process.send_signal(signal.SIGKILL)
+            process.kill()
 
 
 def page(traffic: Traffic) -> dict[str, Any]:
@@ -117,26 +113,25 @@ def test_figures_for_prometheus_only_grow():
     assert figures(traffic) == expected
 
 
-def test_the_revision_is_the_least_of_those_that_live(folder: Path):
-    traffic = Traffic("v3", "1f2e3d4c")
-    traffic.arms.begin(7, 10)
-    traffic.arms.failed(STABLE)
-    with worker(folder) as do:
-        assert page(traffic)["revision"] == 0, "the other has no rule yet"
-        assert page(traffic)["arms"]["stable"] == counted()
-        do("traffic.arms.begin(7, 10); traffic.arms.failed(1); traffic.answered(200, 0.1)")
-        both = {"stable": counted(requests=1, failures=1), "candidate": counted(requests=1, failures=1)}
-        assert (page(traffic)["revision"], page(traffic)["arms"]) == (7, both)
-        traffic.arms.begin(8, 20)
-        assert (page(traffic)["revision"], page(traffic)["arms"]) == (7, both | {"stable": counted()})
-        traffic.arms.begin(7, 10)
-        traffic.arms.failed(STABLE)
-    # It was killed, and its file is still there: what it has counted stays true, its revision holds nothing up.
-    assert len(list(folder.glob("traffic-*"))) == 2
-    assert (page(traffic)["revision"], page(traffic)["arms"], page(traffic)["requests"]) == (7, both, 1)
-    traffic.arms.begin(8, 20)
-    assert (page(traffic)["revision"], page(traffic)["arms"]["candidate"]) == (8, counted())
-    assert figures(traffic)["modelyard_traffic_requests_total", "candidate", "failure"] == 1
+def test_the_revision_is_the_least_of_those_that_live(tmp_path: Path):
+    with worker(tmp_path) as one:
+        one("traffic.arms.begin(7, 10); traffic.arms.failed(0)")
+        with worker(tmp_path) as other:
+            found = one("pass")
+            assert (found["revision"], found["arms"]["stable"]) == (0, counted()), "the other has no rule yet"
+            found = other("traffic.arms.begin(7, 10); traffic.arms.failed(1); traffic.answered(200, 0.1)")
+            both = {"stable": counted(requests=1, failures=1), "candidate": counted(requests=1, failures=1)}
+            assert (found["revision"], found["arms"]) == (7, both)
+            found = one("traffic.arms.begin(8, 20)")
+            assert (found["revision"], found["arms"]) == (7, both | {"stable": counted()})
+            one("traffic.arms.begin(7, 10); traffic.arms.failed(0)")
+        # It was killed, and its file is still there: what it has counted stays true, its revision holds nothing up.
+        assert len(list(tmp_path.glob("traffic-*"))) == 2
+        found = one("pass")
+        assert (found["revision"], found["arms"], found["requests"]) == (7, both, 1)
+        found = one("traffic.arms.begin(8, 20)")
+        assert (found["revision"], found["arms"]["candidate"]) == (8, counted())
+        assert (found["totals"]["candidate failure"], found["totals"]["stable failure"]) == (1, 2)
 
 
 def splitter(traffic: Traffic) -> Splitter:

@@ -12,12 +12,16 @@ from modelyard.api.wire import LATENCY_EDGES as EDGES
 
 __all__ = ["CANDIDATE", "CHANGING", "INVITED", "OUTCOMES", "REVISION", "STABLE", "WORDS", "Arms", "pages", "totals"]
 
-STABLE, CANDIDATE, INVITED = range(3)
+STABLE = 0
+CANDIDATE = 1
+INVITED = 2
 _NAMES = ("stable", "candidate", "invited")
 OUTCOMES = ("ok", "failure", "refusal")
 
-REVISION, _WEIGHT, _KNOWN, _FIRST = range(4)
-"""The rule's revision, 0 without one; its weight; 1 once there was a rule; then the arms."""
+REVISION = 0
+"""The word with the rule's revision, 0 without a rule."""
+_WEIGHT, _KNOWN, _FIRST = range(1, 4)
+"""Its weight; 1 once there was a rule; then the arms."""
 _REQUESTS, _FAILURES, _REFUSALS, _BUCKETS = range(4)
 _ARM = _BUCKETS + len(EDGES) + 1
 _BEFORE = _FIRST + 3 * _ARM
