@@ -21,6 +21,7 @@ from tests.bench import (
     reconcile,
     rollout,
     serving,
+    split,
     start,
     strangers,
     tracking,
@@ -34,7 +35,20 @@ from tests.cluster.settings import TESTS_CLUSTER, Settings
 
 __all__ = ["main"]
 
-SECTIONS = ("reconcile", "trouble", "tracking", "rollout", "serving", "hostile", "strangers", "download", "start", "analysis")
+SECTIONS = (
+    "reconcile",
+    "trouble",
+    "tracking",
+    "rollout",
+    "canary",
+    "serving",
+    "split",
+    "hostile",
+    "strangers",
+    "download",
+    "start",
+    "analysis",
+)
 OBJECTS, ROUNDS = 1_000, 3
 
 
@@ -90,6 +104,9 @@ class Bench:
         costs.measure(self.options.rounds, self.console, samples)
         return samples
 
+    def split(self) -> Samples:
+        return split.measure(self.options.rounds, self.console)
+
     def hostile(self) -> Samples:
         return hostile.measure(self.options.rounds, self.console)
 
@@ -114,6 +131,7 @@ class Bench:
             "rollout": self.rollout,
             "canary": self.canary,
             "serving": self.serving,
+            "split": self.split,
             "hostile": self.hostile,
             "strangers": self.strangers,
             "download": self.download,
@@ -127,6 +145,7 @@ class Bench:
             "rollout": document.rollout_table,
             "canary": document.canary_table,
             "serving": document.serving_table,
+            "split": split.split_table,
             "hostile": document.hostile_table,
             "strangers": document.strangers_table,
             "download": document.download_table,

@@ -24,7 +24,7 @@ from tests.bench.serving import INVOCATIONS, KSERVE, MLFLOW, OURS, V1, V2, Runni
 from tests.cluster.console import Console
 from tests.cluster.settings import Settings
 
-__all__ = ["BINARY", "CELLS", "Cell", "costs_table", "keep_ranges", "measure", "worse"]
+__all__ = ["BINARY", "CELLS", "Cell", "costs_table", "keep_ranges", "measure", "titled", "worse"]
 
 BEFORE, START = "43d8f36", "5d82812"
 """The server that the study measured, and that at the start of issue 14."""
@@ -175,7 +175,7 @@ def costs_table(samples: Samples) -> str:
         ours = f"{OURS} {cell}"
         times = [ratio(samples.ratio(f"{name} {cell}", ours, "cpu")) for name in (BEFORE, START, KSERVE, MLFLOW)]
         own = [number(samples.median(ours, figure)) for figure in ("cpu", "rate", "p50", "p99")]
-        rows.append([_titled(cell), *own, *times])
+        rows.append([titled(cell), *own, *times])
     head = [
         "",
         "CPU a request, us",
@@ -191,7 +191,7 @@ def costs_table(samples: Samples) -> str:
     return f"{table(head, rows)}\n\n{table(['', 'start to the first prediction, s', 'memory after the load, MB'], second)}"
 
 
-def _titled(cell: Cell) -> str:
+def titled(cell: Cell) -> str:
     path = {V1: "V1", V2: "V2", BINARY: "V2, binary", INVOCATIONS: "/invocations"}[cell.path]
     trees = ", 1,000 trees of depth 8" if cell.deep else ""
     return (

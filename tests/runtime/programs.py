@@ -7,7 +7,7 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -170,12 +170,22 @@ class Server:
 
 @contextmanager
 def serving(
-    folder: Path, model: Path, env: Mapping[str, str] | None = None, *, ready: bool = True, limits: Mapping[str, int] | None = None
+    folder: Path,
+    model: Path,
+    env: Mapping[str, str] | None = None,
+    *,
+    ready: bool = True,
+    limits: Mapping[str, int] | None = None,
+    who: tuple[str, str] = ("v3", "1f2e3d4c"),
+    more: Sequence[str] = (),
 ) -> Iterator[Server]:
-    """A model server, from when it is ready, or from when it listens. `limits`: see `start`."""
+    """A model server, from when it is ready, or from when it listens.
+
+    `limits`: see `start`. `who`: its version and identity. `more`: options.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    arguments = ("--model-dir", str(model), "--name", Server.name, "--version", "v3", "--runtime", "1f2e3d4c")
-    ports = ("--port", "0", "--metrics-port", "0")
+    arguments = ("--model-dir", str(model), "--name", Server.name, "--version", who[0], "--runtime", who[1])
+    ports = ("--port", "0", "--metrics-port", "0", *more)
     process = start(folder, "serve", *arguments, *ports, env={"MODELYARD_MODEL": "risk.fraud", **(env or {})}, limits=limits)
 
     def listens() -> list[int] | None:

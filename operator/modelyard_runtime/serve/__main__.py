@@ -10,7 +10,7 @@ from modelyard.api import wire
 from modelyard.api.pod_end import PodReason
 from modelyard_runtime.outcome import Failure, report
 from modelyard_runtime.serve import workers
-from modelyard_runtime.serve.app import App, Identity
+from modelyard_runtime.serve.app import SERVICE, App, Identity
 from modelyard_runtime.serve.limits import Limits, limits, memory
 from modelyard_runtime.serve.predictor import Predictor
 from modelyard_runtime.serve.server import Drain, Server, bind
@@ -50,11 +50,11 @@ def _serve(options: argparse.Namespace, handed: workers.Handed | None, allowed: 
     """Serve in this process."""
     qualified = os.environ.get(wire.MODEL_NAME) or options.name
     least = float(_number("MODELYARD_DRAIN_SECONDS", _DRAIN))
-    app = App(Identity(options.name, options.version, qualified, options.runtime), allowed)
+    app = App(Identity(options.name, options.version, qualified, options.runtime), allowed, options.candidate_address)
     headers = [(wire.VERSION_HEADER, options.version), (wire.MODEL_HEADER, qualified)]
     if options.runtime:
         headers.append((wire.RUNTIME_HEADER, options.runtime))
-    server = Server(app, headers, Drain(least=least, most=least + 7, end=least + 19), quick=_flag(_QUICK))
+    server = Server(app, headers, Drain(least=least, most=least + 7, end=least + 19), options.rule, quick=_flag(_QUICK))
 
     def load() -> Predictor:
         from modelyard_runtime.serve import loading  # noqa: PLC0415 - in the loading thread: the process is live meanwhile
@@ -76,6 +76,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--metrics-port", type=int, default=wire.METRICS_PORT, help="the port of /metrics; 0 takes a free one and prints it"
     )
+    parser.add_argument(
+        "--rule", type=Path, default=Path(wire.RULE_FOLDER, wire.RULE_FILE), help="the file that says how requests are split; see `rule`"
+    )
+    parser.add_argument("--candidate-address", default=SERVICE, help="host and port of a Service; {name} stands for its name")
     return parser.parse_args()
 
 

@@ -5,22 +5,27 @@ Protocols' bodies belong to `v1`, `v2` and `invocations`; sockets and signals to
 
 import time
 import traceback
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from importlib.metadata import version as installed
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
 from modelyard import __version__
-from modelyard.api.wire import LIVE_PATH, READY_PATH, TRAFFIC_PATH
+from modelyard.api.wire import FORWARDED_HEADER, LIVE_PATH, READY_PATH, SECONDS_HEADER, TRAFFIC_PATH
 from modelyard_runtime.outcome import one_line
 from modelyard_runtime.serve import binary, intake, invocations, v1, v2
 from modelyard_runtime.serve.budget import Held
+from modelyard_runtime.serve.deadlines import answer_as
+from modelyard_runtime.serve.forward import Asked as Passed
+from modelyard_runtime.serve.forward import Forwarder
 from modelyard_runtime.serve.limits import Limits
 from modelyard_runtime.serve.metrics import Metrics
 from modelyard_runtime.serve.predictor import Answer, Asked, Predictor, Request
 from modelyard_runtime.serve.reception import Message, Receive, Reception, Send
+from modelyard_runtime.serve.split import Drawn
+from modelyard_runtime.serve.splitter import Splitter
 from modelyard_runtime.serve.traffic import Traffic
 from modelyard_runtime.serve.turn import Turn
 from modelyard_runtime.serve.values import Refused
@@ -28,14 +33,19 @@ from modelyard_runtime.serve.values import Refused
 if TYPE_CHECKING:
     from modelyard_runtime.serve.deadlines import BoundedProtocol
 
-__all__ = ["QUICK_BYTES", "App", "Identity", "Work", "asked_with", "failed"]
+__all__ = ["DRAWN", "FORWARDED", "QUICK_BYTES", "SERVICE", "App", "Identity", "Work", "failed"]
 
 Look = Callable[[], Answer]
 
 METRICS_PATH = "/metrics"
 QUICK_BYTES = 65_536
 """A request of this size takes a native model about half a millisecond."""
-_HEADERS = frozenset({b"content-type", b"content-encoding", binary.HEADER})
+SERVICE = "{name}:80"
+"""Where a Service of this namespace is."""
+DRAWN = "modelyard.drawn"
+"""In a request's scope: the version that it was drawn for on the quick way."""
+FORWARDED = FORWARDED_HEADER.encode()
+_SECONDS = SECONDS_HEADER.encode()
 
 
 class Work(NamedTuple):
@@ -44,6 +54,8 @@ class Work(NamedTuple):
     protocol: str
     """As which its requests are counted."""
     begin: Callable[[Predictor, Request], Asked]
+    split: bool = True
+    """False: the path names a version, and no other one may answer."""
 
 
 @dataclass(frozen=True)
@@ -62,12 +74,13 @@ class Identity:
 class App:
     """One model's server. `model` is None until it has predicted once."""
 
-    def __init__(self, identity: Identity, limits: Limits) -> None:
+    def __init__(self, identity: Identity, limits: Limits, service: str = SERVICE) -> None:
         """Lay out the addresses.
 
         Args:
             identity: The model.
             limits: What requests may take.
+            service: Where a Service is, a host and a port; `{name}` stands for its name.
 
         """
         self.model: Predictor | None = None
@@ -77,6 +90,7 @@ class App:
         self.last_request = time.monotonic()
         self.metrics = Metrics(identity.qualified, identity.version)
         self.traffic = Traffic(identity.version, identity.runtime)
+        self.splitter = Splitter(identity.name, identity.version, self.traffic.arms, Forwarder(identity.version, service, limits))
         self.limits = limits
         self.connections: dict[BoundedProtocol, None] = {}
         """That which has waited for longest is first."""
@@ -125,9 +139,9 @@ class App:
             "/invocations": Work("mlflow", lambda model, request: model.invocations(request.body, request.content_type)),
             f"/v1/models/{name}:predict": Work("v1", lambda model, request: v1.predict(model, request.body)),
         }
-        for path in self._versions():
-            works[f"{path}/infer"] = Work("v2", lambda model, request: v2.infer(model, name, version, request))
-        return works
+        any_version, own = self._versions()
+        infer = Work("v2", lambda model, request: v2.infer(model, name, version, request))
+        return works | {f"{any_version}/infer": infer, f"{own}/infer": infer._replace(split=False)}
 
     def _versions(self) -> tuple[str, str]:
         """Return the two addresses of the model in V2."""
@@ -144,7 +158,10 @@ class App:
         elif method == "POST" and (known := self._works.get(path)):
             self.last_request = start = time.monotonic()
             answer = await self._work(known, scope, receive, held)
-            self.answered(known, answer, start)
+            if answer.by is None:
+                self.answered(known, answer, start)
+            else:
+                answer_as(send, *answer.by)
         elif method in {"GET", "HEAD"} and (look := self._looks.get(path)):
             answer = look()
         else:
@@ -158,6 +175,21 @@ class App:
         self.metrics.answered(work.protocol, answer.status, seconds, answer.rows)
         self.traffic.answered(answer.status, seconds)
 
+    def drawn(self, answer: Answer, drawn: Drawn | None, arrived: float, *, forwarded: bool) -> Answer:
+        """Count an answer that was given here for what was drawn, and say how long it took if another pod has passed the request on.
+
+        Args:
+            answer: The answer.
+            drawn: What was drawn for the request, if something was.
+            arrived: When its body was there, in seconds of the monotonic clock.
+            forwarded: Another pod has passed it on, or its caller says so.
+
+        """
+        seconds = time.monotonic() - arrived
+        if drawn is not None and not drawn.candidate:
+            self.splitter.count(drawn, answer.status, seconds)
+        return replace(answer, took=seconds) if forwarded else answer
+
     def headers(self, answer: Answer) -> list[tuple[bytes, bytes]]:
         """Return the headers of an answer, besides those that all have."""
         found = [(b"content-type", answer.content_type), (b"content-length", str(len(answer.body)).encode())]
@@ -167,23 +199,46 @@ class App:
             found.append((b"allow", answer.allow))
         if answer.head is not None:
             found.append((binary.HEADER, str(answer.head).encode()))
+        if answer.took is not None:
+            found.append((_SECONDS, b"%.9f" % answer.took))
         return found
 
     async def _work(self, work: Work, scope: Message, receive: Receive, held: Held) -> Answer:
-        """Read the body and predict; whatever happens is an answer in the protocol's own words."""
+        """Read the body, and have the candidate or the own model predict; whatever happens is an answer in the protocol's own words."""
         try:
             body = await self.reception.body(scope, receive, held)
+        except Exception as error:  # noqa: BLE001 - as below
+            return failed(work.protocol, error)
+        arrived, forwarded = time.monotonic(), any(name == FORWARDED for name, _ in scope["headers"])
+        drawn = None
+        try:
             if (model := self.model) is None:
                 raise Refused("the model is being loaded", 503)
-            request, compressed = asked_with(work.protocol, scope["headers"], body)
-            if model.quick and len(body) <= QUICK_BYTES and not intake.is_slow(model, request, compressed):
-                answer = await self._together(work.begin(model, request), model)
-            else:
-                answer = await self.reception.slowly(work.begin, model, request, compressed)
+            if self.splitter.split is not None and not forwarded:
+                drawn = self._draw(work, scope, len(body))
+            if drawn is not None and drawn.candidate:
+                asked = Passed(scope["path"], scope["headers"], body, held)
+                if answer := await self.splitter.asked(drawn, asked, self.limits.timeout / 2):
+                    held.exchange(len(answer.body))
+                    return answer
+            answer = await self._predicted(work, model, scope, body, arrived)
             held.exchange(len(answer.body))
         except Exception as error:  # noqa: BLE001 - a model may raise anything, and the next request may be well
-            return failed(work.protocol, error)
-        return answer
+            answer = failed(work.protocol, error)
+        return self.drawn(answer, drawn, arrived, forwarded=forwarded)
+
+    def _draw(self, work: Work, scope: Message, size: int) -> Drawn | None:
+        """Draw for a request, unless that was done on the quick way."""
+        if DRAWN in scope:
+            return scope[DRAWN]  # type: ignore[no-any-return] # put there by `quick`
+        return self.splitter.draw(scope["headers"], size) if work.split and not self.draining else None
+
+    async def _predicted(self, work: Work, model: Predictor, scope: Message, body: bytes, arrived: float) -> Answer:
+        """Answer by the own model."""
+        request, compressed = intake.asked_with(work.protocol, scope["headers"], body)
+        if model.quick and len(body) <= QUICK_BYTES and not intake.is_slow(model, request, compressed):
+            return await self._together(work.begin(model, request), model)
+        return await self.reception.slowly(work.begin, model, request, compressed, time.monotonic() - arrived)
 
     async def _together(self, asked: Asked, model: Predictor) -> Answer:
         """Answer a small request of a quick model, predicted with whatever else has arrived by now."""
@@ -228,20 +283,11 @@ class App:
     def _figures(self, path: str) -> Answer:
         """Answer at the port of metrics."""
         if path == METRICS_PATH:
-            page, kind = self.metrics.page()
+            page, kind = self.metrics.page(self.traffic.totals)
             return Answer(page, content_type=kind)
         if path == TRAFFIC_PATH:
             return Answer(self.traffic.page())
         return Answer(v1.refusal(f"only {METRICS_PATH} and {TRAFFIC_PATH} are at this port", 404), 404)
-
-
-def asked_with(protocol: str, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> tuple[Request, str]:
-    """Return a request with those of its headers that its protocol heeds, and how its body is compressed."""
-    given = {name: value.decode("latin-1") for name, value in headers if name in _HEADERS}
-    compressed = given.get(b"content-encoding", "").strip().lower().replace("identity", "")
-    if protocol == "mlflow":
-        return Request(body, given.get(b"content-type", "")), compressed
-    return Request(body, head=given.get(binary.HEADER) if protocol == "v2" else None), compressed
 
 
 def failed(protocol: str, error: Exception) -> Answer:

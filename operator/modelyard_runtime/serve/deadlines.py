@@ -6,14 +6,17 @@ tests/runtime/test_limits.py judges a newer one. What an answer says belongs to 
 
 import asyncio
 from enum import Enum
+from types import MethodType
 from typing import TYPE_CHECKING, Any, cast
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+from modelyard.api.wire import RUNTIME_HEADER, VERSION_HEADER
 
 if TYPE_CHECKING:
     from modelyard_runtime.serve.app import App
 
-__all__ = ["ABORT", "LATE", "BoundedProtocol"]
+__all__ = ["ABORT", "LATE", "BoundedProtocol", "answer_as"]
 
 LATE = "modelyard.late"
 """In a request's scope: its body did not arrive in time; what is there is not all."""
@@ -21,6 +24,7 @@ ABORT = "modelyard.abort"
 """In a request's scope: a function that drops the connection and what was not sent."""
 _PIPELINED = 64
 """Requests of one connection that wait for the answer to the one before; a client that sends more is dropped."""
+_WHO = (VERSION_HEADER.encode(), RUNTIME_HEADER.encode())
 _FRAMES = 8
 """Bytes of framing that a byte of a chunked body may need: a chunk of one byte has five and itself."""
 
@@ -202,3 +206,18 @@ class BoundedProtocol(HttpToolsProtocol):
     @property
     def _application(self) -> "App":
         return cast("App", self.config.app)
+
+
+def answer_as(send: object, version: bytes, runtime: bytes) -> None:
+    """Have the answer to one request say that another version gives it.
+
+    Args:
+        send: ASGI's, which is a method of uvicorn's that knows the request.
+        version: The version.
+        runtime: Identity of what serves it.
+
+    """
+    cycle = cast("MethodType", send).__self__
+    assert isinstance(cycle, RequestResponseCycle), "uvicorn's send is a method of the request"
+    own = [(name, value) for name, value in cycle.default_headers if name not in _WHO]
+    cycle.default_headers = [*own, (_WHO[0], version), (_WHO[1], runtime)]

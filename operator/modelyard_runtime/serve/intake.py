@@ -1,24 +1,36 @@
 """A request before it is parsed: its body unpacked, and judged by what it will become. Each form has its own rule.
 
-In this order: `unpacked`, `weighed`, `looked_into`; each takes no more than the one before has allowed.
+In this order: `asked_with`, `unpacked`, `weighed`, `looked_into`; each takes no more than the one before has allowed.
 
 What a form holds belongs to the protocols, how much is taken on at once to `budget`.
 """
+
+from collections.abc import Sequence
 
 from modelyard_runtime.serve import binary, encoding, pages, weight
 from modelyard_runtime.serve.limits import Limits
 from modelyard_runtime.serve.predictor import Predictor, Request
 from modelyard_runtime.serve.weight import Weight
 
-__all__ = ["is_slow", "looked_into", "unpacked", "weighed"]
+__all__ = ["asked_with", "is_slow", "looked_into", "unpacked", "weighed"]
 
 _PARQUET, _CSV = "application/vnd.apache.parquet", "text/csv"
+_HEADERS = frozenset({b"content-type", b"content-encoding", binary.HEADER})
 _PYFUNC = 3
 """MLflow parses a body into Python's values, those into a DataFrame, and that into another one of the model's types."""
 _CELLS = 1 << 16
 """Cells of rows as objects, sent or not, that take the event loop some milliseconds."""
 _FEW = 8 << 10
 """Bytes of a body that becomes little, whatever is in it."""
+
+
+def asked_with(protocol: str, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> tuple[Request, str]:
+    """Return a request with those of its headers that its protocol heeds, and how its body is compressed."""
+    given = {name: value.decode("latin-1") for name, value in headers if name in _HEADERS}
+    compressed = given.get(b"content-encoding", "").strip().lower().replace("identity", "")
+    if protocol == "mlflow":
+        return Request(body, given.get(b"content-type", "")), compressed
+    return Request(body, head=given.get(binary.HEADER) if protocol == "v2" else None), compressed
 
 
 def is_slow(model: Predictor, request: Request, compressed: str) -> bool:

@@ -4,11 +4,15 @@ Several worker processes keep their figures in files of one folder, which any of
 """
 
 import os
+from collections.abc import Callable, Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 
 __all__ = ["Metrics"]
+
+Drawn = Callable[[], tuple[int, dict[tuple[str, str], int]] | None]
 
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -53,10 +57,43 @@ class Metrics:
         if rows:
             predicted.inc(rows)
 
-    def page(self) -> tuple[bytes, bytes]:
-        """Return the page of figures and its content type."""
-        registry = self._registry
+    def page(self, drawn: Drawn) -> tuple[bytes, bytes]:
+        """Return the page of figures and its content type.
+
+        Args:
+            drawn: Returns the rule's weight and how many requests were drawn by arm and outcome; None: there never was a rule.
+
+        """
+        registry = CollectorRegistry()
         if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-            registry = CollectorRegistry()
             MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        else:
+            registry.register(self._registry)
+        registry.register(_Split(self._labels, drawn))
         return generate_latest(registry), b"text/plain; version=0.0.4; charset=utf-8"
+
+
+class _Split:
+    """What `traffic` has counted of the requests that were drawn, which costs them nothing more."""
+
+    def __init__(self, labels: tuple[str, str], drawn: Drawn) -> None:
+        self._labels = labels
+        self._drawn = drawn
+
+    def collect(self) -> Iterator[Metric]:
+        """Return the counters and the weight, once there was a rule."""
+        if (found := self._drawn()) is None:
+            return
+        weight, counts = found
+        own = ("model", "version")
+        requests = CounterMetricFamily(
+            "modelyard_traffic_requests",
+            "Requests that were drawn for a version, by what it made of them.",
+            labels=(*own, "arm", "outcome"),
+        )
+        for (arm, outcome), count in counts.items():
+            requests.add_metric((*self._labels, arm, outcome), count)
+        yield requests
+        share = GaugeMetricFamily("modelyard_traffic_weight", "Percent of the requests that are drawn for the candidate.", labels=own)
+        share.add_metric(self._labels, weight)
+        yield share

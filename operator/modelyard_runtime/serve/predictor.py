@@ -37,6 +37,10 @@ class Answer:
     """The methods that the path knows, when it was asked by another one."""
     head: int | None = None
     """Bytes of the body before binary tensors, if there are any."""
+    by: tuple[bytes, bytes] | None = None
+    """Version and identity of the candidate that has given it; None: it was given here."""
+    took: float | None = None
+    """Seconds from when the body was there; where the client asks for them."""
 
 
 class Predictor(Protocol):

@@ -17,18 +17,19 @@ from typing import ClassVar
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from modelyard_runtime.serve import intake
-from modelyard_runtime.serve.app import QUICK_BYTES, Work, asked_with, failed
+from modelyard_runtime.serve.app import DRAWN, FORWARDED, QUICK_BYTES, Work, failed
 from modelyard_runtime.serve.budget import Held
 from modelyard_runtime.serve.deadlines import ABORT, BoundedProtocol
 from modelyard_runtime.serve.predictor import Answer, Asked, Predictor, Request
 from modelyard_runtime.serve.reception import PIECE, Message
+from modelyard_runtime.serve.split import Drawn
 from modelyard_runtime.serve.values import Array, Refused
 
 __all__ = ["QuickProtocol"]
 
 Headers = list[tuple[bytes, bytes]]
-_OTHER = frozenset({b"transfer-encoding", b"content-encoding", b"upgrade"})
-"""Headers of requests that go uvicorn's way."""
+_HEEDED = frozenset({b"transfer-encoding", b"content-encoding", b"upgrade", FORWARDED})
+"""Headers of requests that go uvicorn's way, and the one of those that another pod has passed on."""
 _DIGITS = 6
 
 
@@ -40,8 +41,10 @@ class _Slot:
     headers: Headers
     held: Held
     begun: float
+    forwarded: bool
     body: bytes = b""
     answer: Answer | None = None
+    drawn: Drawn | None = None
 
 
 class QuickProtocol(BoundedProtocol):
@@ -52,6 +55,8 @@ class QuickProtocol(BoundedProtocol):
 
     _reading: _Slot | None = None
     """The request whose body is being read, if it goes the shorter way."""
+    _forwarded = False
+    """Whether another pod has passed that request on."""
     _sending = False
     """True while a task sends the first slot's answer."""
     _lines: ClassVar[tuple[Headers, bytes]] = ([], b"")
@@ -72,7 +77,7 @@ class QuickProtocol(BoundedProtocol):
         self._begin_body()
         app = self._application
         app.last_request = begun = time.monotonic()
-        self._reading = _Slot(work, self.headers, app.reception.held(), begun)
+        self._reading = _Slot(work, self.headers, app.reception.held(), begun, self._forwarded)
 
     def _quick_work(self) -> Work | None:
         """Return what the request asks for, if it may go the shorter way."""
@@ -84,10 +89,12 @@ class QuickProtocol(BoundedProtocol):
             return None
         if not parser.should_keep_alive() or parser.should_upgrade() or self.expect_100_continue:
             return None
-        length = b""
+        length, self._forwarded = b"", False
         for name, value in self.headers:
-            if name in _OTHER:
-                return None
+            if name in _HEEDED:
+                if name != FORWARDED:
+                    return None
+                self._forwarded = True
             if name == b"content-length":
                 length = value
         known = length.isdigit() and len(length) < _DIGITS
@@ -132,14 +139,23 @@ class QuickProtocol(BoundedProtocol):
         if slot is None or model is None:
             super().on_message_complete()
             return
-        request, compressed = asked_with(slot.work.protocol, slot.headers, slot.body)
-        if intake.is_slow(model, request, compressed):
+        request, compressed = intake.asked_with(slot.work.protocol, slot.headers, slot.body)
+        if intake.is_slow(model, request, compressed) or (self._application.splitter.split is not None and self._draws(slot)):
             self._hand_over(slot)
             super().on_message_complete()
             return
         self._end_body()
         self._slots.append(slot)
         self._ask(slot, model, request)
+
+    def _draws(self, slot: _Slot) -> bool:
+        """Draw for a request, and tell whether it is for the candidate, which is asked on uvicorn's way."""
+        if slot.work.split and not slot.forwarded:
+            slot.drawn = self._application.splitter.draw(slot.headers, len(slot.body))
+        if slot.drawn is None or not slot.drawn.candidate:
+            return False
+        self.scope[DRAWN] = slot.drawn  # type: ignore[literal-required] # a key of our own
+        return True
 
     def _ask(self, slot: _Slot, model: Predictor, request: Request) -> None:
         try:
@@ -174,7 +190,10 @@ class QuickProtocol(BoundedProtocol):
             slot.held.exchange(len(answer.body))
         except Refused as error:
             answer = failed(slot.work.protocol, error)
-        self._application.answered(slot.work, answer, slot.begun)
+        app = self._application
+        app.answered(slot.work, answer, slot.begun)
+        if slot.drawn is not None or slot.forwarded:
+            answer = app.drawn(answer, slot.drawn, slot.begun, forwarded=slot.forwarded)
         slot.answer = answer
         self._flush()
 

@@ -8,9 +8,10 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import uvicorn
 
@@ -20,6 +21,7 @@ from modelyard_runtime.serve.artifact import load_failed
 from modelyard_runtime.serve.deadlines import BoundedProtocol
 from modelyard_runtime.serve.predictor import Predictor
 from modelyard_runtime.serve.quick import QuickProtocol
+from modelyard_runtime.serve.rule import RuleFile
 
 __all__ = ["Drain", "Server", "bind"]
 
@@ -54,13 +56,14 @@ def bind(port: int) -> socket.socket:
 class Server(uvicorn.Server):
     """uvicorn's server, with a start and an end of our own."""
 
-    def __init__(self, app: App, headers: list[tuple[str, str]], drain: Drain, *, quick: bool = True) -> None:
+    def __init__(self, app: App, headers: list[tuple[str, str]], drain: Drain, rule: Path, *, quick: bool = True) -> None:
         """Configure uvicorn.
 
         Args:
             app: The application.
             headers: They go with every answer, uvicorn's own included.
             drain: How it ends.
+            rule: The file with the rule by which requests are split, see `rule`.
             quick: Small requests go the way of `quick`.
 
         """
@@ -82,6 +85,7 @@ class Server(uvicorn.Server):
         )
         self._app = app
         self._drain = drain
+        self._rule = RuleFile(rule, app.splitter.apply)
         self._failure: Failure | None = None
         self._leaving: asyncio.Task[None] | None = None
 
@@ -110,12 +114,29 @@ class Server(uvicorn.Server):
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, self._leave)
             threading.Thread(target=self._load, args=(loop, load, loaded), daemon=True).start()
-            await self.serve(list(listeners))
+            async with self._following():
+                await self.serve(list(listeners))
 
         with asyncio.Runner(loop_factory=self.config.get_loop_factory()) as runner:
             runner.run(main())
         if self._failure:
             raise self._failure
+
+    @asynccontextmanager
+    async def _following(self) -> AsyncIterator[None]:
+        """Split by the rule in the file, from before the first request on; where its folder is not there, nothing is done."""
+        if not self._rule.mounted:
+            yield
+            return
+        await self._rule.look()
+        following = asyncio.create_task(self._rule.follow())
+        try:
+            yield
+        finally:
+            following.cancel()
+            with suppress(asyncio.CancelledError):
+                await following
+            await self._app.splitter.close()
 
     def _load(self, loop: asyncio.AbstractEventLoop, load: Callable[[], Predictor], loaded: Callable[[Callable[[], None]], None]) -> None:
         """Load in this thread, tell the loop."""

@@ -1,0 +1,128 @@
+"""What came of the requests that were drawn, by the version that they were drawn for, in words of memory that others may read.
+
+Under one revision of the rule: with the next one they begin at zero, and what was counted goes to totals that only grow.
+What a request counts as belongs to `splitter`, the memory to `traffic`.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from modelyard.api.wire import LATENCY_EDGES as EDGES
+
+__all__ = ["CANDIDATE", "CHANGING", "INVITED", "OUTCOMES", "REVISION", "STABLE", "WORDS", "Arms", "pages", "totals"]
+
+STABLE = 0
+CANDIDATE = 1
+INVITED = 2
+_NAMES = ("stable", "candidate", "invited")
+OUTCOMES = ("ok", "failure", "refusal")
+
+REVISION = 0
+"""The word with the rule's revision, 0 without a rule."""
+_WEIGHT, _KNOWN, _FIRST = range(1, 4)
+"""Its weight; 1 once there was a rule; then the arms."""
+_REQUESTS, _FAILURES, _REFUSALS, _BUCKETS = range(4)
+_ARM = _BUCKETS + len(EDGES) + 1
+_BEFORE = _FIRST + 3 * _ARM
+WORDS = _BEFORE + 3 * len(OUTCOMES)
+"""How many words of 64 bits it all takes."""
+CHANGING = (1 << 64) - 1
+"""The revision while the counters are set to zero."""
+
+
+class Arms:
+    """The counters of one worker."""
+
+    def __init__(self, words: memoryview) -> None:
+        """Count in these words, which are zero."""
+        self._words = words
+
+    def begin(self, revision: int, weight: int) -> None:
+        """Count for another revision from now on; 0: there is no rule."""
+        words = self._words
+        if words[REVISION] != revision:
+            ended = [_outcomes(words, arm) for arm in range(3)]
+            words[REVISION] = CHANGING
+            for at, count in enumerate(count for each in ended for count in each):
+                words[_BEFORE + at] += count
+            for at in range(_FIRST, _BEFORE):
+                words[at] = 0
+        words[_WEIGHT] = weight
+        words[_KNOWN] = words[_KNOWN] or int(revision > 0)
+        words[REVISION] = revision
+
+    def answered(self, arm: int, seconds: float) -> None:
+        """Count an answer that took so long."""
+        at, words = _FIRST + arm * _ARM, self._words
+        words[at] += 1
+        words[at + _BUCKETS + bisect_left(EDGES, seconds)] += 1
+
+    def failed(self, arm: int) -> None:
+        """Count a failure."""
+        self._other(arm, _FAILURES)
+
+    def refused(self, arm: int) -> None:
+        """Count a refusal."""
+        self._other(arm, _REFUSALS)
+
+    def _other(self, arm: int, what: int) -> None:
+        at = _FIRST + arm * _ARM
+        self._words[at] += 1
+        self._words[at + what] += 1
+
+
+def pages(alive: Sequence[Sequence[int]], everyone: Iterable[Sequence[int]]) -> dict[str, Any]:
+    """Return what JSON says of the words of several workers.
+
+    Args:
+        alive: Of those that live, one at least: the least revision of theirs is the pod's.
+        everyone: Of all. What a worker counted that has ended since is still true; a worker of another revision is left out.
+
+    """
+    revision = _revision(alive)
+    found: dict[str, Any] = {"revision": revision}
+    if any(words[_KNOWN] for words in alive):
+        same = [words for words in everyone if words[REVISION] == revision]
+        arms = {name: _page([words[at : at + _ARM] for words in same]) for name, at in _places()}
+        found |= {"arms": {name: arms[name] for name in _NAMES[:INVITED]}, _NAMES[INVITED]: arms[_NAMES[INVITED]]}
+    return found
+
+
+def totals(alive: Sequence[Sequence[int]], everyone: Sequence[Sequence[int]]) -> tuple[int, dict[tuple[str, str], int]] | None:
+    """Return the weight in percent, and how many requests there ever were by arm and outcome; None: there never was a rule."""
+    if not any(words[_KNOWN] for words in alive):
+        return None
+    found = {}
+    for arm, name in enumerate(_NAMES):
+        before = _BEFORE + arm * len(OUTCOMES)
+        counts = [(_outcomes(words, arm), words[before : before + len(OUTCOMES)]) for words in everyone]
+        for at, outcome in enumerate(OUTCOMES):
+            found[name, outcome] = sum(now[at] + earlier[at] for now, earlier in counts)
+    revision = _revision(alive)
+    return next((words[_WEIGHT] for words in alive if words[REVISION] == revision), 0), found
+
+
+def _revision(alive: Iterable[Sequence[int]]) -> int:
+    return min(0 if words[REVISION] == CHANGING else words[REVISION] for words in alive)
+
+
+def _places() -> Iterator[tuple[str, int]]:
+    for arm, name in enumerate(_NAMES):
+        yield name, _FIRST + arm * _ARM
+
+
+def _page(arms: Sequence[Sequence[int]]) -> dict[str, Any]:
+    sums = [sum(column) for column in zip(*arms, strict=True)] or [0] * _ARM
+    return {
+        "requests": sums[_REQUESTS],
+        "failures": sums[_FAILURES],
+        "refusals": sums[_REFUSALS],
+        "latency": {str(i): count for i, count in enumerate(sums[_BUCKETS:]) if count},
+    }
+
+
+def _outcomes(words: Sequence[int], arm: int) -> tuple[int, int, int]:
+    """Return how many requests of an arm were answered, failed and refused."""
+    requests, failures, refusals = words[_FIRST + arm * _ARM :][:_BUCKETS]
+    return requests - failures - refusals, failures, refusals
