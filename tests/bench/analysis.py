@@ -85,7 +85,7 @@ class Worse:
     level: str
     world: World
     limit: Limit
-    rollouts: int = 200
+    rollouts: int = 100
     intervals: int = 4000
 
     @property
@@ -125,7 +125,7 @@ class Slower:
     title: str
     world: Latencies
     allowed: str
-    rollouts: int = 100
+    rollouts: int = 60
     intervals: int = 60
 
     @property
@@ -147,8 +147,8 @@ SLOWER = (
     Slower("3x, 1.5 allowed, 300 an interval", Latencies(MIDDLE, 3), "1.5"),
     Slower("3x, 1.5 allowed, 5 an interval", Latencies(LOW, 3), "1.5", intervals=300),
     Slower("2x, 1.5 allowed, 5 an interval", Latencies(LOW, 2), "1.5", intervals=300),
-    Slower("1.5x, 1.5 allowed, 300 an interval", Latencies(MIDDLE, 1.5), "1.5"),
-    Slower("as fast, 1 allowed, 300 an interval", Latencies(MIDDLE, 1), "1"),
+    Slower("as slow as is allowed: 1.5x, 300 an interval", Latencies(MIDDLE, 1.5), "1.5"),
+    Slower("as fast, and no slower allowed, 300 an interval", Latencies(MIDDLE, 1), "1"),
 )
 
 
@@ -159,7 +159,7 @@ class Passing:
     title: str
     rate: float
     limit: Limit
-    rollouts: int = 200
+    rollouts: int = 100
     intervals: int = 4000
 
     @property
