@@ -16,12 +16,11 @@ from modelyard.registered_model.sequential import Limit
 from tests.bench.figures import Samples, percentile, table
 from tests.bench.simulated import (
     Latencies,
+    Rates,
     Traffic,
     World,
-    constant,
     drifting,
     growing,
-    turning,
     until_fail,
     until_pass,
     until_slow,
@@ -68,13 +67,13 @@ class Healthy:
 
 
 HEALTHY = (
-    *(Healthy(f"{level}, 1 % errors", World(LEVELS[level], constant(0.01, 0.01))) for level in LEVELS),
-    Healthy("1000/s, 1:99, 0.02 % errors", World(HIGH, constant(0.0002, 0.0002))),
-    Healthy("exactly at the limit: 0.5 -> 1 %, stable + 0.5 points", World(HIGH, constant(0.01, 0.005)), HALF),
-    Healthy("exactly at the limit: 0.5 -> 0.85 %, 1.5 times stable + 0.1 points", World(HIGH, constant(0.0085, 0.005)), DEFAULT),
+    *(Healthy(f"{level}, 1 % errors", World(LEVELS[level], Rates(0.01, 0.01))) for level in LEVELS),
+    Healthy("1000/s, 1:99, 0.02 % errors", World(HIGH, Rates(0.0002, 0.0002))),
+    Healthy("exactly at the limit: 0.5 -> 1 %, stable + 0.5 points", World(HIGH, Rates(0.01, 0.005)), HALF),
+    Healthy("exactly at the limit: 0.5 -> 0.85 %, 1.5 times stable + 0.1 points", World(HIGH, Rates(0.0085, 0.005)), DEFAULT),
     Healthy("both drift from 0.2 to 2.2 %, with outages of 25 %", World(HIGH, drifting)),
     Healthy("the weight grows from 5 to 50 % while both go from 0.2 to 2 %", World(Traffic(300, 5700, later=(3000, 3000)), growing)),
-    Healthy("a whole day, 10/min, 1:99, 1 % errors", World(LOW, constant(0.01, 0.01)), rollouts=200, intervals=2880),
+    Healthy("a whole day, 10/min, 1:99, 1 % errors", World(LOW, Rates(0.01, 0.01)), rollouts=200, intervals=2880),
 )
 
 
@@ -86,7 +85,7 @@ class Worse:
     level: str
     world: World
     limit: Limit
-    rollouts: int = 200
+    rollouts: int = 100
     intervals: int = 4000
 
     @property
@@ -101,7 +100,7 @@ class Worse:
 
 CHANGES = ((0.01, 0.02), (0.001, 0.01), (0.01, 0.05), (0.001, 0.05), (0.001, 0.3))
 WORSE = tuple(
-    Worse(f"{100 * stable:g} -> {100 * candidate:g} %, {LIMITS[limit]}", level, World(traffic, constant(candidate, stable)), limit)
+    Worse(f"{100 * stable:g} -> {100 * candidate:g} %, {LIMITS[limit]}", level, World(traffic, Rates(candidate, stable)), limit)
     for stable, candidate in CHANGES
     for limit in LIMITS
     for level, traffic in LEVELS.items()
@@ -111,7 +110,7 @@ LATE = tuple(
     Worse(
         f"{100 * stable:g} -> {100 * candidate:g} %",
         when,
-        World(Traffic(300, 5700), turning(after, candidate, stable)),
+        World(Traffic(300, 5700), Rates(candidate, stable, good=after)),
         HALF,
     )
     for stable, candidate in ((0.01, 0.05), (0.001, 0.02), (0.001, 0.3))
@@ -126,7 +125,7 @@ class Slower:
     title: str
     world: Latencies
     allowed: str
-    rollouts: int = 100
+    rollouts: int = 60
     intervals: int = 60
 
     @property
@@ -148,8 +147,8 @@ SLOWER = (
     Slower("3x, 1.5 allowed, 300 an interval", Latencies(MIDDLE, 3), "1.5"),
     Slower("3x, 1.5 allowed, 5 an interval", Latencies(LOW, 3), "1.5", intervals=300),
     Slower("2x, 1.5 allowed, 5 an interval", Latencies(LOW, 2), "1.5", intervals=300),
-    Slower("1.5x, 1.5 allowed, 300 an interval", Latencies(MIDDLE, 1.5), "1.5"),
-    Slower("as fast, 1 allowed, 300 an interval", Latencies(MIDDLE, 1), "1"),
+    Slower("as slow as is allowed: 1.5x, 300 an interval", Latencies(MIDDLE, 1.5), "1.5"),
+    Slower("as fast, and no slower allowed, 300 an interval", Latencies(MIDDLE, 1), "1"),
 )
 
 
@@ -160,7 +159,7 @@ class Passing:
     title: str
     rate: float
     limit: Limit
-    rollouts: int = 200
+    rollouts: int = 100
     intervals: int = 4000
 
     @property
@@ -169,7 +168,7 @@ class Passing:
 
     def one(self, seed: int) -> dict[str, float]:
         rng = np.random.default_rng((SEED, seed))
-        return {"requests": until_pass(rng, World(LOW, constant(self.rate, self.rate)), self.limit, most=self.intervals)}
+        return {"requests": until_pass(rng, World(LOW, Rates(self.rate, self.rate)), self.limit, most=self.intervals)}
 
 
 RATES = (0.0, 0.001, 0.005, 0.01)

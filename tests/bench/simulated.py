@@ -18,26 +18,12 @@ from modelyard.registered_model.progress import Progress, advanced, fails
 from modelyard.registered_model.sequential import NO_SUMS, Counts, Evidence, Limit, added, advance, excludes
 from modelyard.traffic import Arm, Interval
 
-__all__ = [
-    "Latencies",
-    "Traffic",
-    "World",
-    "constant",
-    "drifting",
-    "growing",
-    "turning",
-    "until_fail",
-    "until_pass",
-    "until_slow",
-    "z_test_fails",
-]
+__all__ = ["Latencies", "Rates", "Traffic", "World", "drifting", "growing", "until_fail", "until_pass", "until_slow", "z_test_fails"]
 
 BLOCK = 100
 """Intervals that are drawn at once."""
 Z = 2.326
 """One-sided, at 1 %."""
-Rates = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
-"""The candidate's and the stable version's rate, from the numbers of intervals."""
 
 
 @dataclass(frozen=True)
@@ -56,14 +42,17 @@ class Traffic:
         return (self.candidate + done * (to[0] - self.candidate), self.stable + done * (to[1] - self.stable))
 
 
-def constant(candidate: float, stable: float) -> Rates:
-    """Both rates stay."""
-    return lambda numbers: (np.full(numbers.shape, candidate), np.full(numbers.shape, stable))
+@dataclass(frozen=True)
+class Rates:
+    """The candidate's and the stable version's rate; the candidate is as good as the stable one for the first intervals."""
 
+    candidate: float
+    stable: float
+    good: int = 0
 
-def turning(after: int, candidate: float, stable: float) -> Rates:
-    """The candidate is as good as the stable version at first."""
-    return lambda numbers: (np.where(numbers > after, candidate, stable), np.full(numbers.shape, stable))
+    def __call__(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        stable = np.full(numbers.shape, self.stable)
+        return np.where(numbers > self.good, self.candidate, stable), stable
 
 
 def drifting(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -84,7 +73,8 @@ class World:
     """What happens in every rollout of one row."""
 
     traffic: Traffic
-    rates: Rates
+    rates: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+    """Both rates, the candidate's first, in the intervals of these numbers."""
 
     def counts(self, rng: Generator) -> Iterator[Counts]:
         """Draw interval after interval, for ever."""

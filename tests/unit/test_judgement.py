@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from modelyard.api.analysis import Analysis, AnalysisVerdict
@@ -90,7 +92,7 @@ def said(progress: Progress, asked: Analysis = POINTS, *, hold_over: bool = True
     return verdict(progress, asked, hold_over=hold_over, requests=requests).message
 
 
-def with_evidence(value: float, asked: Analysis = POINTS, **counted: int) -> Progress:
+def with_evidence(value: float, asked: Analysis = POINTS, **counted: Any) -> Progress:
     """What is known when a metric has so much evidence."""
     name = asked.judged[0].name
     judged = Judged(intervals=9999, bets=(value - 1e-4,) * 7, **counted)
@@ -147,9 +149,9 @@ def test_the_other_verdicts_in_words():
     assert said(CLEAN, requests=499) == "NoData. 499 candidate requests in this step; minRequests is 500."
     assert said(CLEAN) == (
         "errors: Pass. Within stable + 0.5 points: 0 of 1,000 candidate requests failed, 40 of 99,000 stable;"
-        " more than an excess of 0.36 points is excluded."
+        " more than stable + 0.36 points is excluded."
     )
-    assert said(FEW).startswith("errors: Inconclusive. Not shown to be worse; an excess of 0.63 points")
+    assert said(FEW).startswith("errors: Inconclusive. Not shown to be worse; up to stable + 0.63 points")
     assert said(FEW).endswith(" is not excluded; limit stable + 0.5 points. 0 of 600 candidate requests failed, 20 of 59,400 stable.")
 
 
@@ -168,19 +170,38 @@ def test_a_fail_before_the_split_broke_stays():
     assert verdict(found, POINTS, hold_over=False, requests=0).verdict is FAIL
 
 
+def inconclusive(asked: Analysis, **counted: int) -> Progress:
+    """What is known when only the metric that the analysis names is not shown to be within its limit."""
+    within, other = Judged(intervals=9, sums=((0.0, -1e9),) * 7), Judged(intervals=9, **counted)
+    return Progress(key="k", metrics={each.name: other if each in asked.metrics else within for each in asked.judged})
+
+
 def test_messages_are_bounded():
     most = 10**15
     counted = {"failed": most, "requests": most, "stable_failed": most, "stable_requests": most}
-    long = analysis({"name": "n" * 30, "errorRate": {"timesStable": "1.2345678", "moreThanStable": "0.1234567"}})
-    for progress in (with_evidence(1e15, long, **counted), with_evidence(0.1, long, **counted)):
-        for hold_over in (True, False):
-            assert len(said(progress, long, hold_over=hold_over)) <= MESSAGE
-    assert said(with_evidence(1e12, long, **counted), long).endswith(".")
+    long = analysis({"name": "n" * 30, "errorRate": {"timesStable": "12.345678", "moreThanStable": "0.1234567"}})
+    found = said(inconclusive(long, **counted), long)
+    assert len(found) == MESSAGE
+    assert found.startswith(f"{'n' * 30}: Inconclusive. Not shown to be worse; up to 12.3 times stable + 100 points is not")
+
+
+def test_a_message_with_usual_figures_is_whole():
+    counted = {"failed": 99_999, "requests": 9_999_999, "stable_failed": 999_999, "stable_requests": 99_999_999}
+    for kind in ("errorRate", "refusalRate"):
+        asked = analysis({"name": "n" * 30, kind: {"timesStable": "1.5", "moreThanStable": "0.001"}})
+        assert said(inconclusive(asked, **counted), asked).endswith(" stable.")
+
+
+def test_the_metric_speaks_that_has_most_evidence():
+    little, much = Judged(intervals=9, bets=(0.5,) * 7), Judged(intervals=9, bets=(50.0,) * 7)
+    for errors, refusals, found in ((little, much, "refusals"), (much, little, "errors"), (little, little, "errors")):
+        progress = Progress(key="k", metrics={"errors": errors, "refusals": refusals})
+        assert verdict(progress, POINTS, hold_over=False, requests=0).metric == found
 
 
 # --- what can be found ---------------------------------------------------------------------------
 def test_what_a_hold_sees():
-    assert sees(100, POINTS, EMPTY) == "this hold sees about 100 requests: enough to find 9 % errors"
+    assert sees(100, POINTS, EMPTY) == "this hold sees about 100 requests: enough to find 10 % errors"
     assert sees(5, POINTS, EMPTY) == "this hold sees about 5 requests: too few to find any error rate"
     assert sees(0, POINTS, EMPTY) == "this hold sees about 0 requests: too few to find any error rate"
     assert sees(23_760, POINTS, EMPTY) == "this hold sees about 23,760 requests: enough to find 0.8 % errors"

@@ -27,6 +27,7 @@ from modelyard.registered_model.sequential import (
     excludes,
     log_evidence,
     log_factor,
+    log_foreseen,
     upper,
 )
 
@@ -170,7 +171,7 @@ def test_no_data_is_no_interval(counts: Counts, limit: Limit):
 
 def test_an_absolute_limit_needs_no_stable_version():
     found = advance(Evidence(), Counts(5, 10), Limit(0, 0.01), alpha=0.01, failure_limit=1)
-    assert found.value > 10
+    assert found.value > 3
 
 
 @pytest.mark.parametrize("alpha", [0.05, 0.01, 0.0001])
@@ -206,6 +207,20 @@ def test_after_an_hour_of_good_behaviour_it_is_found_almost_as_soon():
     for _ in range(120):
         late = advance(late, good, limit, alpha=0.005, failure_limit=1)
     assert until_fail(Evidence()) <= until_fail(late) <= until_fail(Evidence()) + 4
+
+
+@pytest.mark.parametrize("limit", [Limit(1, 0), Limit(1, 0.005), Limit(1.5, 0.001), Limit(0, 0.03)])
+@pytest.mark.parametrize("ns", [400, 1000])
+def test_nine_of_ten_rollouts_have_the_evidence_that_is_foreseen(ns: int, limit: Limit):
+    nc, pc, ps = 400, 0.1, 0.03
+    foreseen = log_foreseen(Counts(nc * pc, nc, ns * ps, ns), limit)
+
+    def evidence(counts: Counts) -> float:
+        return log(fsum(exp(log_factor(phi, counts, limit)) for phi in WORSE) / len(WORSE) / 2)
+
+    candidate, stable = binomial(nc, pc), binomial(ns, ps)
+    likely = [(p * q, Counts(fc, nc, fs, ns)) for (fc, p), (fs, q) in product(enumerate(candidate), enumerate(stable)) if p * q > 1e-7]
+    assert 0.88 < fsum(p for p, counts in likely if evidence(counts) >= foreseen) < 0.94
 
 
 # --- the bound -----------------------------------------------------------------------------------

@@ -10,17 +10,15 @@ from modelyard.api.analysis import Analysis, AnalysisVerdict, Metric
 from modelyard.api.wire import LATENCY_EDGES
 from modelyard.registered_model import counted
 from modelyard.registered_model.progress import Judged, Progress, fails
-from modelyard.registered_model.sequential import Limit, excludes, upper
+from modelyard.registered_model.sequential import Counts, Limit, excludes, log_foreseen, upper
 
 __all__ = ["MESSAGE", "Judgement", "finds", "sees", "verdict"]
 
 MESSAGE = 250
 """Characters of a message."""
 _WORST_FIRST = tuple(AnalysisVerdict)
-_FITTED = 2.6
-"""Of the rule in `finds`: with it half of such candidates fail by that many requests."""
 _STABLE_ARM = 10
-"""The rule takes the stable arm to be so many times as large as the candidate's."""
+"""How many times as many requests as the candidate the stable version is taken to have, until both are counted."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +111,7 @@ def _said(found: AnalysisVerdict, subject: _Subject) -> str:
             who = "both versions" if subject.limit.times else "the candidate"
             return f"NoData. There was no interval in which {who} answered that could be judged."
         case AnalysisVerdict.INCONCLUSIVE:
-            said = f"Not shown to be worse; {_bound(subject)} is not excluded"
+            said = f"Not shown to be worse; up to {_bound(subject)} is not excluded"
             return f"Inconclusive. {said}; limit {limit}. {figures}."
         case AnalysisVerdict.PASS:
             return f"Pass. Within {limit}: {figures}; more than {_bound(subject)} is excluded."
@@ -133,23 +131,28 @@ def _figures(subject: _Subject) -> str:
 
 
 def _allowed(subject: _Subject) -> str:
-    """Return a limit as people say it: stable + 0.5 points."""
-    limit, latency = subject.limit, subject.metric.latency
-    if latency is not None and latency.ratio is not None:
-        ratio = 2 ** (counted.steps(latency) / 8)
-        return f"{_number(ratio)} times the stable p{100 * latency.share:g}"
-    if limit.times == 0:
-        return f"{_percent(limit.plus)} %"
-    stable = "stable" if limit.times == 1 else f"{limit.times:g} times stable"
-    return f"{stable} + {_percent(limit.plus)} points" if limit.plus else stable
+    """Return the limit as people say it: stable + 0.5 points."""
+    latency = subject.metric.latency
+    if latency is None or latency.ratio is None:
+        return _rate(subject.limit)
+    ratio = 2 ** (counted.steps(latency) / 8)
+    return f"{_number(ratio)} times the stable p{100 * latency.share:g}"
 
 
 def _bound(subject: _Subject) -> str:
-    """Return the largest excess that is not excluded."""
-    bound, times = _percent(upper(subject.judged.sums)), subject.limit.times
-    if times == 0:
-        return f"a share of {bound} %"
-    return f"an excess of {bound} points{f' over {times:g} times stable' if times != 1 else ''}"
+    """Return the largest excess that is not excluded, in the words of the limit."""
+    latency, bound = subject.metric.latency, upper(subject.judged.sums)
+    if latency is None or latency.ratio is None:
+        return _rate(subject.limit._replace(plus=bound))
+    return f"{_percent(bound)} points more slow answers than stable"
+
+
+def _rate(limit: Limit) -> str:
+    if limit.times == 0:
+        return f"{_percent(limit.plus)} %"
+    stable = "stable" if limit.times == 1 else f"{limit.times:.3g} times stable"
+    sign = "+" if limit.plus > 0 else "-"
+    return f"{stable} {sign} {_percent(abs(limit.plus))} points" if limit.plus else stable
 
 
 def _broken(progress: Progress) -> str:
@@ -163,12 +166,12 @@ def _broken(progress: Progress) -> str:
 
 # --- what can be found ---------------------------------------------------------------------------
 def sees(requests: int, analysis: Analysis, progress: Progress) -> str:
-    """Say what a hold finds: `this hold sees about 100 requests: enough to find 9 % errors`.
+    """Say what a hold finds: `this hold sees about 100 requests: enough to find 8 % errors`.
 
     Args:
         requests: Candidate requests that the hold is expected to have.
         analysis: The stage's analysis.
-        progress: The analysis so far, for the stable version's error rate.
+        progress: The analysis so far, for what the stable version answers.
 
     """
     found = finds(requests, analysis, progress)
@@ -182,22 +185,22 @@ def sees(requests: int, analysis: Analysis, progress: Progress) -> str:
 def finds(requests: int, analysis: Analysis, progress: Progress) -> float | None:
     """Return the least error rate with which nine of ten candidates fail in so many requests.
 
-    It is a rule that was fitted to simulations (docs/concepts/analysis.md): rough, and a Fail takes
+    By expected counts (`sequential.log_foreseen`): rough where few requests fail, and a Fail takes
     failureLimit + 1 intervals at least. None: even one that fails every request needs more.
     """
     metric = next(each for each in analysis.judged if each.error_rate is not None)
     judged, limit = progress.metrics.get(metric.name, Judged()), counted.limit(metric)
-    stable = judged.stable_failed / judged.stable_requests if judged.stable_requests else 0.0
-    # Where the stable version never failed, the most that its requests leave possible.
-    allowed = max(limit.times * stable + limit.plus, 1 / (_STABLE_ARM * max(requests, 1)))
+    known = judged.requests > 0 and judged.stable_requests > 0
+    stable = judged.stable_failed / judged.stable_requests if known else 0.0
+    others = requests * (judged.stable_requests / judged.requests if known else _STABLE_ARM)
 
     def suffices(rate: float) -> bool:
-        gain = rate * log(rate / allowed) - rate + allowed
-        return 2 * (log(1 / analysis.alpha) + _FITTED) <= requests * gain
+        expected = Counts(rate * requests, requests, stable * others, others)
+        return log_foreseen(expected, limit) >= log(1 / analysis.alpha)
 
-    if allowed >= 1 or not suffices(1.0):
+    if requests <= 0 or not suffices(1.0):
         return None
-    low, high = allowed, 1.0
+    low, high = min(limit.times * stable + limit.plus, 1.0), 1.0
     for _ in range(30):
         middle = (low + high) / 2
         low, high = (low, middle) if suffices(middle) else (middle, high)

@@ -251,5 +251,5 @@ def _tested(old: _Tested, counts: Counts, limit: Limit) -> _Tested:
     return _Tested(intervals=evidence.intervals, bets=evidence.bets)
 
 
-def _total(before: int, more: int) -> int:
-    return min(before + more, _TOTAL)
+def _total(before: int, more: float) -> int:
+    return min(before + int(more), _TOTAL)

@@ -41,7 +41,7 @@ What is counted, and what follows from a verdict, does not belong here (`judgeme
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import exp, log
+from math import exp, log, sqrt
 from typing import NamedTuple
 
 __all__ = [
@@ -59,6 +59,7 @@ __all__ = [
     "excludes",
     "log_evidence",
     "log_factor",
+    "log_foreseen",
     "upper",
 ]
 
@@ -68,6 +69,8 @@ BETTER = (0.9, 0.75, 0.55, 0.35, 0.2, 0.08, 0.01)
 """The alternatives of the bound."""
 ALPHA = 0.01
 """Probability with which `exceeds` ever accuses a version within its limit, at most."""
+_ONE_TENTH = 1.2816
+"""So many standard deviations below its mean is a tenth of a normal distribution."""
 
 Sums = tuple[tuple[float, float], ...]
 """For each of `BETTER`, over all intervals: the sums of a and of b, where a log factor is a - margin * b."""
@@ -75,12 +78,15 @@ NO_SUMS: Sums = ((0.0, 0.0),) * len(BETTER)
 
 
 class Counts(NamedTuple):
-    """What one interval counted, by the version that a request was drawn for: 0 <= failed <= requests."""
+    """What one interval counted, by the version that a request was drawn for: 0 <= failed <= requests.
 
-    failed: int
-    requests: int
-    stable_failed: int = 0
-    stable_requests: int = 0
+    Whole numbers; what is only expected (`log_foreseen`) need not be.
+    """
+
+    failed: float
+    requests: float
+    stable_failed: float = 0
+    stable_requests: float = 0
 
 
 class Limit(NamedTuple):
@@ -170,6 +176,28 @@ def _parts(phi: float, counts: Counts, times: float) -> tuple[float, float]:
     failed = counts.failed + counts.stable_failed if times else counts.failed
     a = counts.failed * log(phi) + failed * log((1 + k) / (1 + k * phi))
     return a, counts.requests * (phi - 1) / (1 + k * phi)
+
+
+def log_foreseen(expected: Counts, limit: Limit) -> float:
+    """Return the logarithm of the evidence that nine of ten rollouts exceed, for the plan of a rollout.
+
+    From the first interval on, uncapped, with failures that are independent: by a normal approximation
+    for each alternative.
+
+    Args:
+        expected: What is expected to be counted in all.
+        limit: The limit.
+
+    """
+    logs = []
+    for phi in WORSE:
+        mean = log_factor(phi, expected, limit)
+        more = log_factor(phi, expected._replace(failed=expected.failed + 1), limit) - mean
+        stable = expected._replace(stable_failed=expected.stable_failed + 1)
+        less = log_factor(phi, stable, limit) - mean
+        spread = sqrt(more**2 * expected.failed + less**2 * expected.stable_failed)
+        logs.append(mean - _ONE_TENTH * spread)
+    return _log_mean(logs) - log(2)
 
 
 # --- the bound -----------------------------------------------------------------------------------
