@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from modelyard.api.history import RUNTIME_IMAGE
 from tests.api.largest import EVERY, KINDS, largest_stages
 from tests.chart.api import MODELS, RUNS, Answer, Api, Manifest, eventually, path_of
 from tests.chart.helm import NAMESPACE, RELEASE
@@ -185,7 +186,7 @@ def test_sixteen_stages_with_eight_of_the_largest_gates_are_not_too_much_for_the
 
 
 def served(number: int, **more: Any) -> Manifest:
-    runtime = {"image": "i" * 384, "revision": 3, "identity": "0a0a0a0a"}
+    runtime = {"image": "i" * RUNTIME_IMAGE, "revision": 3, "identity": "0a0a0a0a"}
     return {"version": f"v{number:02}-{'v' * 58}", "digest": f"sha256:{'1' * 64}", "runtime": runtime} | more
 
 

@@ -95,11 +95,13 @@ def test_a_tenants_pods_reach_what_they_need():
     serving = find(objects, "NetworkPolicy", "modelyard-serving", "credit")["spec"]
     served = [{"key": "modelyard.io/stage", "operator": "Exists"}, {"key": "modelyard.io/gate", "operator": "DoesNotExist"}]
     assert serving["podSelector"] == {"matchExpressions": served}
-    assert {port["port"] for rule in serving["egress"] for port in rule.get("ports", [])} == {53, 80, 443, 9000}
+    # A pod of the stable version passes requests on to those of the candidate.
+    candidate = {"ports": [{"protocol": "TCP", "port": 8080}], "to": [{"podSelector": {"matchExpressions": served}}]}
+    assert serving["egress"][0] == candidate
+    assert {port["port"] for rule in serving["egress"][1:] for port in rule.get("ports", [])} == {53, 80, 443, 9000}
     gates = find(objects, "NetworkPolicy", "modelyard-gates", "credit")["spec"]
     assert gates["podSelector"] == {"matchExpressions": [{"key": "modelyard.io/gate", "operator": "Exists"}]}
     assert gates.get("ingress", []) == []
-    candidate = {"ports": [{"protocol": "TCP", "port": 8080}], "to": [{"podSelector": {"matchExpressions": served}}]}
     assert (gates["egress"][0], gates["egress"][1:]) == (candidate, training["egress"])
     own = {"podSelector": {}}
     labels = {"app.kubernetes.io/name": "modelyard", "app.kubernetes.io/instance": RELEASE, "app.kubernetes.io/component": "operator"}

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from modelyard.adapters.kubernetes_approvals import UNGUARDED
-from modelyard.errors import Conflict, Invalid
+from modelyard.errors import Conflict, Invalid, Unavailable
 from modelyard.kube.names import FIELD_MANAGER, MANAGED_BY, TRAFFIC_ANNOTATION, UID_LABEL
 from modelyard.plan import Delete, Manifest, Suspend, Tell
 from tests.cluster.apiserver import ApiServer
@@ -325,7 +325,7 @@ async def test_nothing_is_written_behind_the_fence(server: ApiServer, name: str)
     async with real(server) as made:
 
         def closed() -> None:
-            raise Conflict("Kubernetes", "write", "anything")
+            raise Unavailable("Kubernetes", "write", "anything")
 
         made.port._api.fence = closed
         writes: list[Callable[[], Any]] = [
@@ -333,9 +333,10 @@ async def test_nothing_is_written_behind_the_fence(server: ApiServer, name: str)
             lambda: made.port.delete("risk", Delete("v1", "ConfigMap", name, "x")),
             lambda: made.port.suspend("risk", Suspend(name, "x", suspend=True)),
             lambda: made.port.tell("risk", Tell(name, "x", None)),
-            lambda: made.port.write_status(manifest(name), {}),
+            lambda: made.port.write_status(made.owner, {}),
+            lambda: made.port.set_finalizers(made.owner, ()),
         ]
         for write in writes:
-            with pytest.raises(Conflict, match="write anything"):
+            with pytest.raises(Unavailable, match="write anything"):
                 await write()
         assert await made.live(MAPS, name) is None

@@ -32,6 +32,12 @@ def test_two_secrets_are_read_by_their_names_and_in_no_other_way():
     assert [(right.verbs, right.names) for right in secrets] == [(("get",), ("modelyard-connection", "modelyard-connection-pods"))]
 
 
+def test_of_pods_nothing_is_written_but_by_a_patch():
+    """Which the policy operator-fence keeps to one annotation; a pod that the operator could create would be outside of its Deployments."""
+    pods = [right for right in RIGHTS if any(resource.split("/")[0] == "pods" for resource in right.resources)]
+    assert [(right.resources, right.verbs) for right in pods] == [(("pods",), ("list", "watch", "patch"))]
+
+
 def test_our_specs_are_never_written():
     """Of approvals, which say what others decided, one is tried by a dry run and those of no use are deleted."""
     for right in RIGHTS:

@@ -27,6 +27,17 @@ Takes (dict "root" $ "ports" (list 443) "open" (list 6443)); "open" are ports of
 {{- end }}
 {{- end -}}
 
+{{/* What the model servers of a namespace are asked: egress to their pods, not to those of gates, which carry a stage's label too. */}}
+{{- define "modelyard.toServing" -}}
+- ports:
+  - {protocol: TCP, port: 8080}
+  to:
+  - podSelector:
+      matchExpressions:
+      - {key: modelyard.io/stage, operator: Exists}
+      - {key: modelyard.io/gate, operator: DoesNotExist}
+{{- end -}}
+
 {{/* Who may ask a serving pod: its namespace, the operator, and further peers. Takes (dict "root" $ "peers" list). */}}
 {{- define "modelyard.servedPeers" -}}
 - podSelector: {}

@@ -36,6 +36,7 @@ _NOTE_LIMIT = 1000
 _EVENTS = 20
 """Kubernetes joins the events of one cause, and Jobs try once a minute."""
 _TEST_FAILED = "the server rejected our request due to an error in our request"  # all that it says of a `test` that failed
+_UID_DIFFERS = "metadata.uid"  # the field that it names when a patch has another one
 _OWN: Mapping[str, Kind] = {kind.plural: kind for kind in KINDS.values() if kind.api_version == f"{GROUP}/{VERSION}"}
 
 
@@ -158,7 +159,7 @@ class Kubernetes:
         self._cache.put(kind.scope, answer)
 
     async def tell(self, namespace: str, pod: Tell) -> None:
-        """Set or remove a pod's annotation, if it still has that uid: to patch another uid is a conflict."""
+        """Set or remove a pod's annotation, if it still has that uid: the API server refuses a patch that would change it."""
         kind, subject = KINDS["v1", "Pod"], f"{namespace}/{pod.name}"
         patch = {"metadata": {"uid": pod.uid, "annotations": {TRAFFIC_ANNOTATION: pod.rule}}}
         params = {"fieldManager": FIELD_MANAGER}
@@ -167,8 +168,12 @@ class Kubernetes:
             answer = await self._api.write("PATCH", path, "tell Pod", subject, patch, content_type=MERGE_PATCH, params=params)
         except Missing:
             self._cache.remove(kind.scope, namespace, pod.name, pod.uid)
-        else:
-            self._cache.put(kind.scope, answer)
+            return
+        except Invalid as error:
+            if _UID_DIFFERS in error.detail:
+                raise Conflict("Kubernetes", "tell Pod", subject, "another one has its name now") from None
+            raise
+        self._cache.put(kind.scope, answer)
 
     async def creation_error(self, namespace: str, uid: str) -> str | None:
         """Return the note of the newest `FailedCreate` event of a Job."""

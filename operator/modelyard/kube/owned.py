@@ -112,8 +112,9 @@ OWNED = (
         "v1",
         "Pod",
         "pods",
-        _WATCH,
-        "Says why a Job or a Deployment does not start, with the last lines of a failed container.",
+        (*_WATCH, "patch"),
+        "Says why a Job or a Deployment does not start, with the last lines of a failed container; an annotation of one that serves"
+        " tells it how to split its requests, and the policy operator-fence keeps the operator to that annotation.",
         through=(_REPLICA_SET, _JOB),
     ),
 )

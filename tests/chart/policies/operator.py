@@ -9,9 +9,9 @@ from typing import Any
 
 from modelyard.kube.pods import POD_SECURITY
 from tests.chart.api import RUNS, Manifest, path_of
-from tests.chart.policies.row import Request, Row, apply, create, delete, json_patch, merge
+from tests.chart.policies.row import Request, Row, apply, create, delete, json_patch, merge, strategic
 from tests.chart.policies.serving import at
-from tests.chart.policies.world import FRAUD, SPACE, plural_path, training_run
+from tests.chart.policies.world import FRAUD, SPACE, TRAFFIC, plural_path, training_run
 from tests.golden.cases import CASES
 
 __all__ = ["ROWS"]
@@ -142,7 +142,11 @@ def service(**fields: Any) -> Request:
     return changed(SERVICE, lambda body: body["spec"].update(fields))
 
 
-SPEC, TYPE = "never a spec", "of type ClusterIP"
+def told(rule: str | None) -> Manifest:
+    return {"metadata": {"annotations": {TRAFFIC: rule}}}
+
+
+SPEC, TYPE, PODS = "never a spec", "of type ClusterIP", "nothing else of pods"
 ANNOTATED = {"metadata": {"annotations": {"example.com/a": "b"}}}
 ROWS = [
     *(
@@ -174,12 +178,25 @@ ROWS = [
     fence("metadata of ours",
         json_patch(FRAUD, ("add", "/metadata/finalizers", ["modelyard.io/external-cleanup"])),
         allowed="op"),
-    fence("an annotation of a Pod that serves", merge(at("Pod", "serves"), ANNOTATED),
-        allowed="op"),
-    fence("an annotation of another Pod", merge(at("Pod", "plain"), ANNOTATED), "op",
-        says="nothing else of pods"),
-    fence("a label of a Pod that serves",
-        merge(at("Pod", "serves"), {"metadata": {"labels": {"a": "b"}}}), "op",
-        says="nothing else of pods"),
+    *(fence(f"what a Pod that serves is told: {what}", merge(at("Pod", name), told(rule)),
+        allowed="op") for what, name, rule in (("first", "serves", "{}"), ("another", "told", "{}"),
+        ("no longer", "told", None), ("nothing, which it never was", "serves", None))),
+    *(fence(f"what a Pod is told that serves nothing: {what}", merge(at("Pod", name), told(rule)),
+        "op", says=PODS) for what, name, rule in (("first", "plain", "{}"), ("another", "marked", "{}"),
+        ("no longer", "marked", None))),
+    *(fence(f"besides what a Pod that serves is told: {what}", strategic(at("Pod", "told"), change),
+        "op", says=PODS) for what, change in {
+            "another annotation": ANNOTATED,
+            "another annotation with it": {"metadata": {"annotations": {TRAFFIC: "{}", "a": "b"}}},
+            "an annotation changed": {"metadata": {"annotations": {"cni.example.com/ip": "2"}}},
+            "an annotation removed": {"metadata": {"annotations": {"cni.example.com/ip": None}}},
+            "all annotations removed": {"metadata": {"annotations": None}},
+            "a label": {"metadata": {"labels": {"a": "b"}}},
+            "the stage's label": {"metadata": {"labels": {"modelyard.io/stage": "staging"}}},
+            "a finalizer": {"metadata": {"finalizers": ["a.b/c"]}},
+            "an owner": {"metadata": {"ownerReferences": [REFERENCE]}},
+            "its image": {"spec": {"containers": [{"name": "c", "image": "other"}]}},
+            "its deadline": {"spec": {"activeDeadlineSeconds": 1}},
+        }.items()),
     fence("what others do", merge(at("Deployment", "plain"), ANNOTATED), allowed="dora admin"),
 ]  # fmt: skip

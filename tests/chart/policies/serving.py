@@ -8,7 +8,7 @@ from typing import Any
 from modelyard.kube.names import serving_name, version_workload
 from tests.chart.api import Manifest
 from tests.chart.policies.row import Row, apply, create, delete, generate, json_patch, merge, put, strategic
-from tests.chart.policies.world import LONG, plural_path, served, workload
+from tests.chart.policies.world import LONG, TRAFFIC, plural_path, served, workload
 
 __all__ = ["ROWS"]
 
@@ -33,6 +33,15 @@ def at(kind: str, name: str, subresource: str = "") -> str:
     return f"{path}/{subresource}" if subresource else path
 
 
+def annotated(kind: str, labels: dict[str, str] | None = None, pods: dict[str, str] | None = None) -> Any:
+    """Create an object whose pods would be born with a split; a Pod is one itself."""
+    body = workload(kind, "new", labels, pods)
+    spec = body["spec"]
+    made = {"Pod": body, "CronJob": spec.get("jobTemplate", {}).get("spec", {}).get("template")}.get(kind) or spec["template"]
+    made["metadata"] = made.get("metadata", {}) | {"annotations": {TRAFFIC: "{}"}}
+    return create(plural_path(body), body)
+
+
 def new(kind: str, labels: dict[str, str] | None = None, pods: dict[str, str] | None = None, name: str = "new") -> Any:
     body = workload(kind, name, labels, pods)
     return create(plural_path(body), body)
@@ -54,7 +63,11 @@ PRODUCTION = served("production")
 MORE = {"requests": {"cpu": "2m"}}
 EPHEMERAL = {"spec": {"ephemeralContainers": [{"name": "debug", "image": "i"}]}}
 RESTARTED = {"metadata": {"annotations": {"kubectl.kubernetes.io/restartedAt": "now"}}}
+TOLD, UNTOLD = ({"metadata": {"annotations": {TRAFFIC: rule}}} for rule in ('{"weight":100}', None))
+ALONE = "the operator alone sets the annotation modelyard.io/traffic"
 FOREIGN = {"metadata": {"labels": {"team": "a"}, "annotations": {"cni.example.com/ip": "1"}, "finalizers": ["a.b/c"]}}
+
+SPLIT = (("first", "serves", ""), ("otherwise", "told", ""), ("by its status", "serves", "status"))
 
 SERVING = [
     *(serving(f"{kind} created", new(kind, PRODUCTION), NOT, f"{MAY} {MACHINERY} gitops",
@@ -130,6 +143,26 @@ SERVING = [
         allowed="dora node"),
     serving("labels of a Pod by a node", merge(at("Pod", "serves"), labelled(identity="0b0b0b0b")),
         allowed="node"),
+    *(serving(f"how a Pod splits, {what}", merge(at("Pod", name, part), TOLD), NOT, "op",
+        "may not change what serves stage production of fraud") for what, name, part in SPLIT),
+    *(serving(f"how a Pod splits, {what}, with the right to promote",
+        merge(at("Pod", name, part), TOLD), "fred rita admin gitops", f"named {MACHINERY} node",
+        ALONE) for what, name, part in SPLIT),
+    *(serving(f"that a Pod splits no longer{part and ', by its ' + part}",
+        merge(at("Pod", "told", part), UNTOLD), NOT, f"{MAY} {MACHINERY} op") for part in ("", "status")),
+    serving("Pod created that splits", annotated("Pod", PRODUCTION), "fred rita admin",
+        "replicasets", ALONE),
+    serving("labels put on a Pod that is to split",
+        merge(at("Pod", "marked"), labelled(stage="production", model="fraud")), "fred rita admin",
+        "replicasets", ALONE),
+    serving("labels of a Pod that splits", merge(at("Pod", "told"), labelled(identity="0b0b0b0b")),
+        NOT, MAY),
+    serving("label of a Pod that splits removed", json_patch(at("Pod", "told"), ("remove", STAGE)),
+        NOT, MAY),
+    serving("foreign labels, annotations, finalizers of a Pod that splits",
+        merge(at("Pod", "told"), FOREIGN), allowed="dora unnamed"),
+    serving("that annotation on a Pod that serves nothing", merge(at("Pod", "plain"), TOLD),
+        allowed="dora"),
     *(serving(f"{kind} deleted", delete(at(kind, "serves")), allowed="dora unnamed")
         for kind in LABELLED),
     serving("Pod evicted",
@@ -142,6 +175,7 @@ SERVING = [
 THREE = workload("CronJob", "new", served("staging"), PRODUCTION)
 THREE["spec"]["jobTemplate"]["metadata"] = {"labels": served("idle")}
 DEPLOYMENT = at("Deployment", "serves")
+SPLITS = "pods are not made with the annotation modelyard.io/traffic"
 WORKLOAD_ROWS = [
     *(workloads(f"{kind} created", new(kind, PRODUCTION), NOT, f"{MAY} {MACHINERY} gitops",
         "may not create what serves stage production of fraud") for kind in WORKLOADS),
@@ -168,6 +202,12 @@ WORKLOAD_ROWS = [
     *(workloads(f"labels put into the template of a {kind}",
         merge(at(kind, "plain"), template(metadata={"labels": PRODUCTION})), NOT, MAY)
         for kind in ("Deployment", "DaemonSet", "StatefulSet", "ReplicationController")),
+    *(workloads(f"a {kind} whose Pods are to split", annotated(kind, pods=PRODUCTION),
+        "dora fred rita admin", "named replicasets manager", SPLITS) for kind in WORKLOADS),
+    workloads("how Pods of a Deployment are to split",
+        merge(DEPLOYMENT, template(metadata=TOLD["metadata"])), "dora fred rita admin", "named", SPLITS),
+    *(workloads(f"a {kind} that serves nothing, whose Pods have that annotation", annotated(kind),
+        allowed="dora") for kind in WORKLOADS),
     workloads("label removed", json_patch(DEPLOYMENT, ("remove", STAGE)), NOT, MAY),
     workloads("managed-by changed",
         merge(DEPLOYMENT, {"metadata": {"labels": {"app.kubernetes.io/managed-by": "me"}}}), NOT,

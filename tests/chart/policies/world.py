@@ -18,6 +18,7 @@ __all__ = [
     "LONG",
     "PEOPLE",
     "SPACE",
+    "TRAFFIC",
     "World",
     "approval",
     "experiment",
@@ -229,6 +230,8 @@ THERE: list[Manifest] = [
             "ControllerRevision", "PodDisruptionBudget", "HorizontalPodAutoscaler", "EndpointSlice",
         )
     ),
+    workload("Pod", "told-pod", served("production")),
+    workload("Pod", "marked-pod"),
     *(
         workload(kind, f"plain-{kind.lower()}")
         for kind in (
@@ -237,6 +240,12 @@ THERE: list[Manifest] = [
         )
     ),
 ]  # fmt: skip
+TRAFFIC = "modelyard.io/traffic"
+# What pods are told, by whom it may be; `marked-pod` serves nothing.
+TOLD = {
+    "told-pod": ("op", {TRAFFIC: '{"revision":1}'}),
+    "marked-pod": ("dora", {TRAFFIC: '{"revision":1}'}),
+}
 # What carries its author's name, and so is made by them.
 SIGNED: dict[str, list[Manifest]] = {
     "rita": [model("asked", versions=VERSIONS, stages={"production": {"version": "v2", "requestedBy": "rita"}})],
@@ -295,6 +304,9 @@ class World:
             for manifest in manifests:
                 answer = self.people[name].create(plural_path(manifest), manifest)
                 assert answer.code == 201, answer.message
+        for name, (person, told) in TOLD.items():
+            self._annotate(name, "dora", {"cni.example.com/ip": "1"})
+            self._annotate(name, person, told)
         for name, stages in EFFECTIVE.items():
             self._status(path_of(MODELS, SPACE, name), stages=stages)
         uids = {name: self.admin.get(path_of(RUNS, SPACE, name)).body["metadata"]["uid"] for name in ("first-for-v9", "failed-holder")}
@@ -329,6 +341,10 @@ class World:
         for number, run in enumerate(("run-1", "run-2", "run-3", "run-of-another"), 1):
             mlflow = {"runId": run, "experimentId": "1", "url": "http://mlflow"}
             self._status(path_of(RUNS, SPACE, f"trained-v{number}"), mlflow=mlflow)
+
+    def _annotate(self, pod: str, person: str, annotations: dict[str, str]) -> None:
+        answer = self.people[person].merge(path_of("v1/pods", SPACE, pod), {"metadata": {"annotations": annotations}})
+        assert answer.code == 200, answer.message
 
     def _status(self, path: str, **status: Any) -> None:
         """Write a status as the operator."""

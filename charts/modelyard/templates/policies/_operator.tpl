@@ -38,6 +38,7 @@ variables:
 - {name: ours, expression: "request.resource.group == 'modelyard.io'"}
 - {name: pod, expression: "request.resource.resource == 'pods'"}
 - {name: both, expression: "[variables.before, variables.after].filter(o, 'metadata' in o)"}
+- {name: notes, expression: "variables.both.map(o, o.metadata.?annotations.orValue({}))"}
 - {name: template, expression: "variables.after.?spec.?jobTemplate.?spec.orValue(variables.after.?spec.orValue({})).?template.?spec"}
 - {name: spec, expression: "variables.template.orValue({})"}
 - name: containers
@@ -54,12 +55,13 @@ validations:
     && (request.operation == 'DELETE' || request.operation == 'CREATE' && request.?dryRun.orValue(false))
   message: "the operator changes metadata and status of our kinds, never a spec; it creates none, and deletes none but approvals"
   reason: Forbidden
+# How a pod splits its requests. With the right to patch pods the operator could change their images, or have others serve a stage.
 - expression: >-
     !variables.pod || variables.after.spec == variables.before.spec
-    && variables.after.metadata.?labels == variables.before.metadata.?labels
-    && variables.after.metadata.?ownerReferences == variables.before.metadata.?ownerReferences
+    && ['labels', 'ownerReferences', 'finalizers'].all(f, variables.after.metadata[?f] == variables.before.metadata[?f])
+    && variables.notes.all(n, n.all(k, k == 'modelyard.io/traffic' || variables.notes.all(m, m[?k] == optional.of(n[k]))))
     && 'modelyard.io/stage' in variables.before.metadata.?labels.orValue({})
-  message: "the operator changes annotations of pods that serve a stage, and nothing else of pods"
+  message: "the operator changes the annotation modelyard.io/traffic of pods that serve a stage, and nothing else of pods"
   reason: Forbidden
 # Before and after the change, so that it cannot take over or delete an object of another owner.
 - expression: >-

@@ -32,9 +32,14 @@ variables:
     !sets.equivalent(
     variables.labels.filter(k, k.startsWith('modelyard.io/') || k == 'app.kubernetes.io/managed-by').map(k, k + '=' + variables.labels[k]),
     variables.labelsBefore.filter(k, k.startsWith('modelyard.io/') || k == 'app.kubernetes.io/managed-by').map(k, k + '=' + variables.labelsBefore[k]))
+# How a pod splits its requests is the operator's to say. Before the change it counts only of a pod that served already.
+- {name: told, expression: "variables.after.metadata.?annotations[?'modelyard.io/traffic']"}
+- name: toldBefore
+  expression: >-
+    'modelyard.io/stage' in variables.labelsBefore ? variables.before.metadata.?annotations[?'modelyard.io/traffic'] : optional.none()
 - name: harmless
   expression: >-
-    oldObject != null && !variables.relabelled
+    oldObject != null && !variables.relabelled && variables.told == variables.toldBefore
     && ['spec', 'data', 'revision', 'endpoints', 'ports', 'addressType'].all(f, variables.after[?f] == variables.before[?f])
     && variables.after.metadata.?ownerReferences == variables.before.metadata.?ownerReferences
 - name: served
@@ -50,6 +55,10 @@ validations:
     + ': the operator does, and who has the verb promote on '
     + {{ include "modelyard.policies.ofStages" "variables.served.map(l, l['modelyard.io/stage'])" }} + ' in group modelyard.io'
   message: "the operator changes what serves a stage, and who has the verb promote on registeredmodels/<stage> in group modelyard.io"
+  reason: Forbidden
+# Without it a pod answers all requests itself, so it may be taken away with `promote`, also while the operator is down.
+- expression: "!variables.told.hasValue() || variables.told == variables.toldBefore"
+  message: "the operator alone sets the annotation modelyard.io/traffic: it says how much of a stage's traffic a candidate gets"
   reason: Forbidden
 {{- end -}}
 
@@ -102,6 +111,12 @@ variables:
 - name: distinct
   expression: "[0, 1, 2, 3, 4, 5, 6, 7].filter(i, i < variables.names.size() && variables.names.indexOf(variables.names[i]) == i)"
 validations:
+- expression: >-
+    variables.harmless
+    || [variables.after.spec.?template, variables.after.spec.?jobTemplate.?spec.?template]
+    .all(t, !t.?metadata.?annotations[?'modelyard.io/traffic'].hasValue())
+  message: "pods are not made with the annotation modelyard.io/traffic: the operator alone sets it, on pods that are there"
+  reason: Forbidden
 - expression: "variables.harmless || variables.distinct.size() <= 2"
   message: "an object and its pods serve one stage of one model"
   reason: Invalid
