@@ -41,6 +41,7 @@ from tests.cli.objects import (
     steps,
     version,
 )
+from tests.cli.test_rollout_screens import SCREENS as ROLLOUTS
 
 STARTS = "v3 is starting next to v2, which is still serving: 1 of 2 pods are ready."
 TURNING = held(
@@ -128,37 +129,6 @@ UNVERIFIED = held(
     },
     **judged("v2", PASSES),
 )
-CANARY = [{"weight": 5}, {"hold": "10m"}, {"pause": {}}, {"weight": 50}]
-GETS = "v3 gets 5 % of the requests (step {} of 5, {}), and v2 the others."
-HOLDS = (
-    f"{GETS.format(2, 'hold 10m')} The step holds until 2026-01-02 12:07:00 UTC. errors: 0 of 480 candidate requests failed; evidence 0.02."
-)
-SAYS = "errors: 0 of 480 candidate requests failed; evidence 0.02."
-COMMAND = "modelyard resume fraud --stage production"
-PAUSES = f"{GETS.format(3, 'pause')} It is paused. To continue: {COMMAND}, or kubectl patch mlmodel fraud"
-COUNTED = {"stable": {"requests": 9120, "failures": 3}, "candidate": {"requests": 480, "failures": 0}}
-STEPPED = ("admit", "start", "rollout", "switch", "record")
-
-
-def rolling(index: int, state: str, blocked: dict[str, object], **more: object) -> dict[str, object]:
-    """v2 holds production, and v3 is at a step of its rollout."""
-    rollout = {"stepsHash": "0", "index": index, "sinceTime": before(minutes=3), "weight": 5, "appliedBy": 2, "of": 2, "said": SAYS}
-    detail = f"weight 5, step {index + 1} of 5: {next(iter(CANARY[index]))}"
-    return held(
-        "v2",
-        before(hours=3),
-        desired="v3",
-        candidate=served("v3", NEW),
-        startTime=before(minutes=4),
-        steps=steps("Done", "Done", state, detail=detail, names=STEPPED),
-        blocked=blocked,
-        rollout=rollout | COUNTED | more,
-    )
-
-
-STEPPING = {"production": {"version": "v3", "rollout": {"strategy": "Canary", "steps": CANARY}}}
-ROLLS = rolling(1, "Active", {"reason": "RollingOut", "message": HOLDS}, verdict="Continue")
-PAUSED = rolling(2, "Waiting", {"reason": "RolloutPaused", "message": PAUSES}, appliedBy=1)
 WARM = held("v2", before(minutes=20), previous=served("v1") | {"untilTime": before(minutes=-40)})
 WINDOW = {
     "production": {"version": "v2", "gates": ASKED["production"]["gates"], "rollback": {"window": "1h"}},
@@ -282,21 +252,6 @@ SCREENS: dict[str, RenderableType] = {
         conditions=[*progressing("Promoting", "production: The stage is cleared when MLflow and S3 answer."), SYNCED],
         wanted=None,
     ),
-    "status-rollout": tree(
-        {"production": ROLLS},
-        conditions=[*progressing("RollingOut", f"production: {HOLDS}"), SYNCED],
-        versions=THREE,
-        spec_stages=STEPPING,
-    ),
-    "status-rollout-paused": tree(
-        {"production": PAUSED},
-        conditions=[*progressing("RolloutPaused", f"production: {PAUSES}"), SYNCED],
-        versions=THREE,
-        spec_stages=STEPPING,
-    ),
-    "promote-followed-rollout": change_lines(
-        "production", stage_change(model({"production": ROLLS}, spec_stages=STEPPING), Change("production", "v3")), NOW
-    ),
     "status-rejected": tree(
         {"production": FAILED_PROMOTION},
         conditions=[*stalled("ServingFailed", f"production: {REJECTED}"), SYNCED],
@@ -407,6 +362,7 @@ def test_what_is_seen(name: str, seen: Seen):
 def test_no_screen_is_left_over():
     others = {"approve", "approve-early", "reject"}  # test_approve_on_api.py draws them
     others |= {"override", "override-ended", "override-ended-early", "status-overridden"}  # test_override_on_api.py
+    others |= set(ROLLOUTS)
     assert {path.stem for path in FILES.glob("*.txt")} == set(SCREENS) | others
 
 

@@ -182,5 +182,7 @@ class RolloutStatus(Schema):
     said: Annotated[str, Field(max_length=SAID, description="What the analysis says.")] = ""
     verdict: Annotated[
         AnalysisVerdict | None,
-        Field(description="The same in a word: Continue while a hold is not over, then Pass, Inconclusive or NoData; absent without one."),
+        Field(
+            description="The same in a word: Continue while a hold is not over, then Pass, Inconclusive or NoData; Fail rejects the version."
+        ),
     ] = None
