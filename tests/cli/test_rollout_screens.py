@@ -47,13 +47,13 @@ STEPPING = {"production": {"version": "v3", "rollout": {"strategy": "Canary", "s
 ROLLS = rolling(1, "Active", {"reason": "RollingOut", "message": HOLDS}, verdict="Continue")
 PAUSED = rolling(2, "Waiting", {"reason": "RolloutPaused", "message": PAUSES}, appliedBy=1)
 TURNS = {"reason": "Promoting", "message": "v3 is ready and receives all traffic now."}
-OLD = "passed: the runtime of v2 is too old to split requests. Before the next"
-PASSED = ROLLS | {
-    "rollout": None,
-    "steps": [{"name": "rollout", "state": "Done", "sinceTime": before(seconds=2), "detail": OLD}],
-    "blocked": TURNS,
-}
-PASSED["steps"] = [*steps("Done", "Done", names=STEPPED[:2]), *PASSED["steps"], *steps("Active", names=STEPPED[3:])]
+OLD = "passed: the runtime of v2 is too old to split (modelyard refresh)"
+PASSING = [
+    *steps("Done", "Done", names=STEPPED[:2]),
+    {"name": "rollout", "state": "Done", "sinceTime": before(seconds=2), "detail": OLD},
+    *steps("Active", names=STEPPED[3:]),
+]
+PASSED = ROLLS | {"rollout": None, "steps": PASSING, "blocked": TURNS}
 
 
 def rolls(stage: dict[str, Any]) -> RegisteredModel:

@@ -183,6 +183,6 @@ class RolloutStatus(Schema):
     verdict: Annotated[
         AnalysisVerdict | None,
         Field(
-            description="The same in a word: Continue while a hold is not over, then Pass, Inconclusive or NoData; Fail rejects the version."
+            description="The same in a word: Continue while a hold lasts, then Pass, Inconclusive or NoData; Fail rejects the version."
         ),
     ] = None
