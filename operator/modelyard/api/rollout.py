@@ -182,7 +182,5 @@ class RolloutStatus(Schema):
     said: Annotated[str, Field(max_length=SAID, description="What the analysis says.")] = ""
     verdict: Annotated[
         AnalysisVerdict | None,
-        Field(
-            description="The same in a word: Continue while a hold lasts, then Pass, Inconclusive or NoData; Fail rejects the version."
-        ),
+        Field(description="The same in a word: Continue while a hold lasts, then Pass, Inconclusive or NoData; Fail rejects the version."),
     ] = None

@@ -89,8 +89,10 @@ class People:
         """
         there = self._model(name).object
         found = aborting.abort(there, stage)
-        by = {} if found.is_refresh else {"reason": reason or None} | oneself.requester(self._kube, there, stage)
-        patch = {"spec": {"stages": {stage: found.wanted | by}}}
+        wanted = dict(found.wanted)
+        if not found.is_refresh:
+            wanted |= {"reason": reason or None, **oneself.requester(self._kube, there, stage)}
+        patch = {"spec": {"stages": {stage: wanted}}}
         model = ModelHandle(self._kube, self._kube.patch("RegisteredModel", name, patch))
         return waiting.changed(model, (found.change(model.object, stage),), f"to give up {found.given_up}", seconds, seen)
 
