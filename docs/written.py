@@ -26,7 +26,7 @@ _CLASSES = (
     ("modelyard.client.versions", "ModelVersion", "A version"),
     ("modelyard.client.plans", "Plan", "A plan"),
 )
-_ERRORS = ("ClientError", "NotFound", "Refused", "NotAllowed", "Unreachable", "Failed", "TimedOut", "Missing")
+_ERRORS = ("ClientError", "NotFound", "Refused", "NotAllowed", "Unreachable", "Failed", "TimedOut", "Paused", "Missing")
 
 
 def command_line() -> str:

@@ -9,10 +9,22 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from modelyard.client import Client
-    from modelyard.client.errors import ClientError, Failed, Missing, NotAllowed, NotFound, Refused, TimedOut, Unreachable
+    from modelyard.client.errors import ClientError, Failed, Missing, NotAllowed, NotFound, Paused, Refused, TimedOut, Unreachable
     from modelyard.client.kube import Impersonation
 
-__all__ = ["Client", "ClientError", "Failed", "Impersonation", "Missing", "NotAllowed", "NotFound", "Refused", "TimedOut", "Unreachable"]
+__all__ = [
+    "Client",
+    "ClientError",
+    "Failed",
+    "Impersonation",
+    "Missing",
+    "NotAllowed",
+    "NotFound",
+    "Paused",
+    "Refused",
+    "TimedOut",
+    "Unreachable",
+]
 __version__ = "0.1.0"
 
 

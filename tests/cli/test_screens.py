@@ -41,6 +41,7 @@ from tests.cli.objects import (
     steps,
     version,
 )
+from tests.cli.test_rollout_screens import SCREENS as ROLLOUTS
 
 STARTS = "v3 is starting next to v2, which is still serving: 1 of 2 pods are ready."
 TURNING = held(
@@ -361,6 +362,7 @@ def test_what_is_seen(name: str, seen: Seen):
 def test_no_screen_is_left_over():
     others = {"approve", "approve-early", "reject"}  # test_approve_on_api.py draws them
     others |= {"override", "override-ended", "override-ended-early", "status-overridden"}  # test_override_on_api.py
+    others |= set(ROLLOUTS)
     assert {path.stem for path in FILES.glob("*.txt")} == set(SCREENS) | others
 
 

@@ -16,6 +16,8 @@ COMMANDS = [
     "promote",
     "rollback",
     "retry",
+    "resume",
+    "abort",
     "approve",
     "reject",
     "override",

@@ -18,7 +18,7 @@ REFERENCE = (DOCS / "reference" / "README.md").read_text()
 def operators() -> set[str]:
     """Names of the operator's metrics, as Prometheus reads them."""
     engine = ROOT / "operator" / "modelyard" / "engine"
-    code = "".join((engine / name).read_text() for name in ("metrics.py", "promotion_metrics.py"))
+    code = "".join((engine / name).read_text() for name in ("metrics.py", "promotion_metrics.py", "rollout_metrics.py"))
     counters = set(re.findall(r'Counter\(\s*"(modelyard_\w+)"', code))
     return {f"{name}_total" for name in counters} | (set(re.findall(r'"(modelyard_\w+)"', code)) - counters)
 

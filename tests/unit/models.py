@@ -113,12 +113,13 @@ def stage_of(
 ) -> RegisteredModel:
     """Return a model whose stage production asks for `version`, and is held since so long ago.
 
-    Of the rest `serving`, `attempt`, `from`, `override`, `reason`, `requestedBy`, `reverify`, `rollback` and `asked` (its
-    gates) are the spec's, everything else the stage's status.
+    Of the rest `serving`, `attempt`, `from`, `override`, `reason`, `requestedBy`, `reverify`, `rollback`, `asked` (its
+    gates) and `canary` (its rollout) are the spec's, everything else the stage's status.
     """
-    ours = ("serving", "attempt", "asked", "from", "override", "reason", "requestedBy", "reverify", "rollback")
+    ours = ("serving", "attempt", "asked", "canary", "from", "override", "reason", "requestedBy", "reverify", "rollback")
     wanted = {name: more.pop(name) for name in ours if name in more}
     wanted |= {"gates": wanted.pop("asked")} if "asked" in wanted else {}
+    wanted |= {"rollout": wanted.pop("canary")} if "canary" in wanted else {}
     model = registered_model(stages={"production": {"version": version} | wanted}, about={"generation": 7})
     if isinstance(more.get("previous"), ServedVersion):
         more["previous"] = PreviousVersion.of(more["previous"])

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from modelyard.api.model_status import DOES, PLANNED
+from modelyard.api.model_status import DETAIL, DOES, PLANNED
 from modelyard.api.registered_model import RegisteredModel, StageStatus
 from modelyard.errors import Unavailable
 from modelyard.ports import TrackedVersion
@@ -241,6 +241,37 @@ def test_a_plan_of_a_first_version_of_a_return_of_a_refresh_and_of_nothing_to_se
     assert "mlflow" not in planned(refresh, *STABLE)
     idle = planned(begun(serving={"replicas": 0}), *STABLE)
     assert (idle["start"], "switch" in idle, "drain" in idle) == ("no pods: serving.replicas is 0", False, False)
+
+
+CANARY = {"strategy": "Canary", "steps": [{"weight": 5}, {"hold": "10m"}, {"pause": {}}, {"weight": 50}]}
+
+
+def test_a_plan_says_the_steps_of_a_rollout_and_with_how_many_pods_it_begins():
+    model = begun(canary=CANARY, serving={"replicas": 4})
+    rows = planned(model, *STABLE)
+    assert list(rows) == ["admit", "start", "rollout", "switch", "record", "mlflow", "drain"]
+    assert rows["start"] == "1 pod of vb, next to 4 pods of va, which keep serving"
+    assert rows["rollout"] == "5 steps: weight 5, hold 10m, pause, weight 50, weight 100"
+    judged = begun(canary=CANARY | {"analysis": {}})
+    assert planned(judged, *STABLE)["rollout"].startswith("5 steps, judged by an analysis: weight 5, ")
+    long = begun(canary=CANARY | {"steps": [{"weight": 5}, {"hold": "999999s"}] * 8})
+    assert planned(long, *STABLE)["rollout"].startswith("17 steps: weight 5, ")
+    assert len(planned(long, *STABLE)["rollout"]) == DOES
+
+
+def test_a_plan_says_that_the_steps_are_passed_and_why():
+    first = planned(dry(stage_of("vb", candidate=served(B), start_time=NOW, canary=CANARY)))
+    assert (first["rollout"], first["start"]) == ("passed: no version serves that could split its requests", "1 pod of vb")
+    old = served(A).model_copy(update={"runtime": served(A).runtime.model_copy(update={"revision": 3})})
+    before = begun(canary=CANARY, serving={"replicas": 4})
+    stage = before.status.stages["production"].model_copy(update={"runtime": old.runtime})
+    before = before.model_copy(update={"status": before.status.model_copy(update={"stages": {"production": stage}})})
+    rows = planned(before, *STABLE)
+    assert rows["rollout"] == "passed: the runtime of va is too old to split (modelyard refresh)"
+    assert len(rows["rollout"]) <= DETAIL, "the status has it whole"
+    assert rows["start"].startswith("4 pods of vb")
+    back = dry(stage_of("vb", holds=A, previous=served(B), candidate=served(B), start_time=NOW, canary=CANARY))
+    assert "rollout" not in planned(back, *STABLE), "it comes back without steps"
 
 
 def test_a_plan_of_clearing():

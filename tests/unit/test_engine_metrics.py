@@ -246,6 +246,64 @@ def test_of_many_that_wait_for_people_the_oldest_have_a_series_each():
     assert found["_other", "_other", "_other"] == (TIME + timedelta(minutes=500)).timestamp()
 
 
+# --- rollouts -------------------------------------------------------------------------------------------
+PLACE = ("namespace", "model", "stage")
+STEPS = [{"weight": 5}, {"hold": "10m"}, {"pause": {}}]
+
+
+def rolls(world: World, name: str, *, namespace: str = "risk", steps: Any = STEPS, **state: Any) -> None:
+    """Have a model whose production is at a step of a rollout."""
+    meta = {"namespace": namespace, "name": name, "uid": f"{namespace}-{name}", "resourceVersion": "1"}
+    spec = {"stages": {"production": {"rollout": {"strategy": "Canary", "steps": steps}}}}
+    rollout = {"weight": 5, "index": 1, "sinceTime": TIME.isoformat()} | state
+    world.cache.put(
+        MODELS, {"kind": "RegisteredModel", "metadata": meta, "spec": spec, "status": {"stages": {"production": {"rollout": rollout}}}}
+    )
+
+
+def test_a_rollout_has_its_weight_its_step_and_since_when():
+    world = World()
+    rolls(world, "fraud")
+    rolls(world, "begins", weight=0, index=0)
+    rolls(world, "ends", weight=100, index=9)
+    gated(world, "plain", "Pass")
+    place = {name: ("risk", name, "production") for name in ("fraud", "begins", "ends")}
+    assert figures(world, "modelyard_rollout_weight", *PLACE) == {place["fraud"]: 5, place["begins"]: 0, place["ends"]: 100}
+    assert figures(world, "modelyard_rollout_step", *PLACE) == {place["fraud"]: 2, place["begins"]: 1, place["ends"]: 4}
+    assert set(figures(world, "modelyard_rollout_steps", *PLACE).values()) == {4}
+    assert set(figures(world, "modelyard_rollout_step_timestamp_seconds", *PLACE).values()) == {TIME.timestamp()}
+
+
+def test_rollouts_are_counted_by_what_their_analysis_says():
+    world = World()
+    for name, verdict in (("a", "Continue"), ("b", "Continue"), ("c", "NoData"), ("d", "made-up")):
+        rolls(world, name, verdict=verdict)
+    rolls(world, "e")
+    assert figures(world, "modelyard_rollouts", "namespace", "stage", "verdict") == {
+        ("risk", "production", "Continue"): 2,
+        ("risk", "production", "NoData"): 1,
+        ("risk", "production", "None"): 2,
+    }
+
+
+def test_series_of_rollouts_stay_few_and_odd_statuses_have_none():
+    world = World()
+    rolls(world, "heavy", weight=10**9)
+    rolls(world, "far", index="3")
+    rolls(world, "no-steps", steps=[])
+    assert figures(world, "modelyard_rollout_weight", *PLACE) == figures(world, "modelyard_rollouts", "verdict") == {}
+    for number in range(700):
+        rolls(world, f"m{number}", namespace=f"n{number}", weight=number % 100, sinceTime=(TIME + timedelta(minutes=number)).isoformat())
+    others = ("_other", "_other", "_other")
+    found = figures(world, "modelyard_rollout_weight", *PLACE)
+    assert (len(found), found[others]) == (501, 99)
+    since = figures(world, "modelyard_rollout_step_timestamp_seconds", *PLACE)
+    assert (len(since), since[others]) == (501, (TIME + timedelta(minutes=500)).timestamp())
+    assert others not in figures(world, "modelyard_rollout_step", *PLACE), "a step of several says nothing"
+    counted = figures(world, "modelyard_rollouts", "namespace", "stage", "verdict")
+    assert (len(counted), counted[others]) == (501, 200)
+
+
 def test_promotions_are_counted_from_nothing_by_outcome_with_how_long_they_took():
     world = World()
     assert set(figures(world, "modelyard_promotions_total", "outcome").values()) == {0}

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from modelyard.api.analysis import Analysis
+from modelyard.api.analysis import Analysis, AnalysisVerdict
 from modelyard.api.base import Duration, Schema, parse_duration
 from modelyard.api.rules import listed, rule, rules
 
@@ -180,3 +180,7 @@ class RolloutStatus(Schema):
     stable: Annotated[ArmStatus, Field(description="Requests that were drawn for the stable version.")] = Field(default_factory=ArmStatus)
     candidate: Annotated[ArmStatus, Field(description="Requests that were drawn for the candidate.")] = Field(default_factory=ArmStatus)
     said: Annotated[str, Field(max_length=SAID, description="What the analysis says.")] = ""
+    verdict: Annotated[
+        AnalysisVerdict | None,
+        Field(description="The same in a word: Continue while a hold lasts, then Pass, Inconclusive or NoData; Fail rejects the version."),
+    ] = None

@@ -32,6 +32,8 @@ _WORDS = (
     "promote",
     "rollback",
     "retry",
+    "resume",
+    "abort",
     "approve",
     "reject",
     "override",

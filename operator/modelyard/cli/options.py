@@ -50,8 +50,8 @@ Follow = Annotated[
         "--timeout",
         metavar="SECONDS",
         min=1,
-        help="Seconds to wait for the end at most. If absent: 900, and it ends at once when it waits for people, other programs, a soak or"
-        " a freeze.",
+        help="Seconds to wait for the end at most. If absent: 900 and as long as the holds of a rollout, and it ends at once when it waits"
+        " for people, other programs, a soak, a freeze or a pause.",
     ),
 ]
 Timeout = Annotated[float, typer.Option("--timeout", metavar="SECONDS", min=1, help="Seconds to wait for the end at most.")]

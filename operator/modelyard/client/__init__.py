@@ -11,7 +11,19 @@ What happened is what the objects say; nothing goes around them. docs/client.md 
 """
 
 from modelyard.client.client import Client
-from modelyard.client.errors import ClientError, Failed, Missing, NotAllowed, NotFound, Refused, TimedOut, Unreachable
+from modelyard.client.errors import ClientError, Failed, Missing, NotAllowed, NotFound, Paused, Refused, TimedOut, Unreachable
 from modelyard.client.kube import Impersonation
 
-__all__ = ["Client", "ClientError", "Failed", "Impersonation", "Missing", "NotAllowed", "NotFound", "Refused", "TimedOut", "Unreachable"]
+__all__ = [
+    "Client",
+    "ClientError",
+    "Failed",
+    "Impersonation",
+    "Missing",
+    "NotAllowed",
+    "NotFound",
+    "Paused",
+    "Refused",
+    "TimedOut",
+    "Unreachable",
+]

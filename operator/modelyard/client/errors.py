@@ -7,6 +7,7 @@
     ├── Unreachable   nobody answers: the API server, MLflow, S3 or a model; or there is no kubeconfig that leads to them
     ├── Failed        it ended badly, or stalled until somebody acts: `reason` and `message` are the object's own
     ├── TimedOut      it did not come about in the time that was given; it may still
+    │   └── Paused    a rollout in steps waits for a person, who resumes it
     └── Missing       a Python package is needed for this
 
 A wrong argument is a ValueError, as everywhere in Python. How an answer of the API server becomes one of these does not belong here
@@ -15,7 +16,7 @@ A wrong argument is a ValueError, as everywhere in Python. How an answer of the 
 
 from modelyard.api.text import printable
 
-__all__ = ["ClientError", "Failed", "Missing", "NotAllowed", "NotFound", "Refused", "TimedOut", "Unreachable"]
+__all__ = ["ClientError", "Failed", "Missing", "NotAllowed", "NotFound", "Paused", "Refused", "TimedOut", "Unreachable"]
 
 
 class ClientError(Exception):
@@ -100,6 +101,10 @@ class TimedOut(ClientError):
     def __init__(self, text: str, seconds: float) -> None:
         self.seconds = seconds
         super().__init__(text)
+
+
+class Paused(TimedOut):
+    """A rollout in steps is at a pause. It keeps its weight until a person resumes it, or sets the version back."""
 
 
 class Missing(ClientError):

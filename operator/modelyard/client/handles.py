@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 from modelyard.api.base import GROUP, VERSION, Condition, Meta, Resource
 from modelyard.api.text import printable
 from modelyard.client import display, text
-from modelyard.client.errors import Failed, TimedOut
+from modelyard.client.errors import Failed, Paused, TimedOut
 from modelyard.client.kube import Kube, Manifest
 from modelyard.client.packages import need
 
@@ -145,6 +145,8 @@ class Handle(Generic[ResourceT]):
         with display.bar(subject) if seen is None else nullcontext(lambda _done, _words: None) as move:
             try:
                 self._kube.until(self.RESOURCE.KIND, self.name, looked, what=subject, seconds=seconds, namespace=self.namespace)
+            except Paused:  # `look` has said what it waits for
+                raise
             except TimedOut:
                 stands = (
                     f"It says {last.reason}: {last.message}" if last and last.reason else "The operator has not seen it yet: does it run?"

@@ -154,7 +154,7 @@ class Models(Plans, Recorded):
         stage: str,
         *,
         reason: str = "",
-        seconds: float = 900,
+        seconds: float | None = None,
         seen: waiting.Watching | None = None,
     ) -> ModelHandle:
         """Let a version hold a stage, and wait until it does: served, and moved in MLflow. The same call takes it back.
@@ -164,13 +164,14 @@ class Models(Plans, Recorded):
             version: The version; None clears the stage, and nothing is served.
             stage: The stage, such as production; it is made if it is not there.
             reason: Why, at most 256 characters; kept in the history. The reason of an earlier change is removed.
-            seconds: How long to wait; 0: not at all.
+            seconds: How long to wait; 0: not at all. Absent: 900 and its rollout's holds, and a pause of that ends it.
             seen: Called with every state of the model, for a display. In a notebook a bar shows it, if absent.
 
         Raises:
             NotAllowed: The user may not promote to that stage: verb `promote` on `registeredmodels/<stage>`.
             Failed: The version was not promoted; the stable version is still serving. The reason and message
                 say why. Reason `Superseded`: another user has asked for something else since.
+            Paused: A rollout waits for a person (`resume`).
             TimedOut: It is still on its way.
 
         """
@@ -184,7 +185,9 @@ class Models(Plans, Recorded):
         changes = (replace(progress.asked_for(model.object, stage), version=version),)
         return waiting.changed(model, changes, f"to make {version or 'no version'} effective in {stage}", seconds, seen)
 
-    def refresh(self, name: str, stage: str | None = None, *, seconds: float = 900, seen: waiting.Watching | None = None) -> ModelHandle:
+    def refresh(
+        self, name: str, stage: str | None = None, *, seconds: float | None = None, seen: waiting.Watching | None = None
+    ) -> ModelHandle:
         """Serve the effective version with the operator's current runtime, and wait until it is.
 
         It is a promotion of the same version and loses no request. A stage that has the current runtime is
@@ -193,7 +196,7 @@ class Models(Plans, Recorded):
         Args:
             name: The model.
             stage: The stage; absent: each stage that is served with another runtime.
-            seconds: How long to wait; 0: not at all.
+            seconds: How long to wait; 0: not at all. Absent: 900 and its rollout's holds, and a pause of that ends it.
             seen: Called with every state of the model.
 
         Raises:
@@ -201,6 +204,7 @@ class Models(Plans, Recorded):
             NotAllowed: The user may not promote to that stage.
             Refused: The named stage has no effective version, or another change of it comes first.
             Failed: The new runtime cannot serve the version; the old one is still serving.
+            Paused: A rollout waits for a person (`resume`).
             TimedOut: It is still on its way.
 
         """
@@ -213,7 +217,7 @@ class Models(Plans, Recorded):
         changes = refreshing.changes(model.object, stages)
         return waiting.changed(model, changes, f"to refresh {', '.join(stages)}", seconds, seen)
 
-    def retry(self, name: str, stage: str, *, seconds: float = 900, seen: waiting.Watching | None = None) -> ModelHandle:
+    def retry(self, name: str, stage: str, *, seconds: float | None = None, seen: waiting.Watching | None = None) -> ModelHandle:
         """Have a stage try the version again that it has rejected, and wait until it is effective.
 
         What was rejected by a gate is asked again; what its pods failed at starts again.
@@ -221,7 +225,7 @@ class Models(Plans, Recorded):
         Args:
             name: The model.
             stage: The stage.
-            seconds: How long to wait; 0: not at all.
+            seconds: How long to wait; 0: not at all. Absent: 900 and its rollout's holds, and a pause of that ends it.
             seen: Called with every state of the model.
 
         Raises:
@@ -229,6 +233,7 @@ class Models(Plans, Recorded):
             NotAllowed: The user may not promote to that stage.
             Refused: The stage has not rejected the version that it asks for.
             Failed: It was rejected again; the stable version is still serving.
+            Paused: A rollout waits for a person (`resume`).
             TimedOut: It is still on its way, or waits for its gates.
 
         """

@@ -1,11 +1,11 @@
-"""What people decide about a stage: they approve or reject a version, or override what the stage asks of it."""
+"""What people decide about a stage: they approve or reject a version, resume its rollout or give it up, or override what is asked of it."""
 
 from datetime import datetime, timedelta
 
 from modelyard.api.model_approval import Decision, ModelApproval
-from modelyard.client import approving, overriding, waiting
+from modelyard.client import aborting, approving, oneself, overriding, rollouts, waiting
 from modelyard.client.kube import Kube
-from modelyard.client.progress import Change
+from modelyard.client.progress import Change, asked_for
 from modelyard.client.versions import ModelHandle
 
 __all__ = ["People"]
@@ -44,6 +44,57 @@ class People:
         """Reject a version for a stage, as the user who asks: it fails the gate. Arguments and errors as of `approve`."""
         saying = approving.Saying(version, stage, Decision.REJECT, gate, comment, evidence)
         return approving.decide(self._kube, self._model(name).object, saying)
+
+    def resume(self, name: str, stage: str, *, seconds: float | None = None, seen: waiting.Watching | None = None) -> ModelHandle:
+        """Have a rollout in steps continue that is at a pause, and follow it to its end or to the next pause.
+
+        Args:
+            name: The model.
+            stage: The stage.
+            seconds: How long to wait; 0: not at all. Absent: 900, and as long as its holds take; the next pause ends the wait.
+            seen: Called with every state of the model.
+
+        Raises:
+            NotFound: There is no such stage.
+            Refused: It is not at a pause, has been resumed already, or has changed since it was read: look again.
+            NotAllowed: Verb `promote` on `registeredmodels/<stage>`.
+            Paused: It is at the next pause.
+            Failed: The version was rejected; the stable one is still serving.
+            TimedOut: It is still on its way.
+
+        """
+        patch = rollouts.resume(self._model(name).object, stage)
+        model = ModelHandle(self._kube, self._kube.patch("RegisteredModel", name, patch))
+        change = asked_for(model.object, stage)
+        return waiting.changed(model, (change,), f"to make {change.version} effective in {stage}", seconds, seen)
+
+    def abort(self, name: str, stage: str, *, reason: str = "", seconds: float = 900, seen: waiting.Watching | None = None) -> ModelHandle:
+        """Give up the version that a stage is on its way to, or has rejected: its spec asks for the effective one, which stays.
+
+        Of a refresh it is the runtime that stays: `attempt` is set back.
+
+        Args:
+            name: The model.
+            stage: The stage.
+            reason: Why, at most 256 characters. The reason of an earlier change is removed.
+            seconds: How long to wait until nothing of the candidate is left; 0: not at all.
+            seen: Called with every state of the model.
+
+        Raises:
+            NotFound: There is no such stage.
+            Refused: Nothing is under way there, or an override has put there what the stage has.
+            NotAllowed: Verb `promote` on `registeredmodels/<stage>`.
+            TimedOut: It is still on its way.
+
+        """
+        there = self._model(name).object
+        found = aborting.abort(there, stage)
+        wanted = dict(found.wanted)
+        if not found.is_refresh:
+            wanted |= {"reason": reason or None, **oneself.requester(self._kube, there, stage)}
+        patch = {"spec": {"stages": {stage: wanted}}}
+        model = ModelHandle(self._kube, self._kube.patch("RegisteredModel", name, patch))
+        return waiting.changed(model, (found.change(model.object, stage),), f"to give up {found.given_up}", seconds, seen)
 
     def override(
         self,

@@ -48,7 +48,7 @@ class Plan:
         said: tuple[PlannedStep, ...] = planning.rows(model.object, stage)
         self.steps = Listing(PlanRow(row.step, row.does) for row in said)
 
-    def carry_out(self, *, seconds: float = 900, seen: waiting.Watching | None = None) -> ModelHandle:
+    def carry_out(self, *, seconds: float | None = None, seen: waiting.Watching | None = None) -> ModelHandle:
         """Carry it out, and wait until the version is effective. Arguments and errors as of `set_stage`.
 
         Raises:
@@ -117,7 +117,9 @@ class Plans(People):
         model = waiting.followed(model, looks, f"to plan {version} in {stage}", seconds, seen)
         return Plan(self, model, stage, version)
 
-    def carry_out(self, name: str, version: str, stage: str, *, seconds: float = 900, seen: waiting.Watching | None = None) -> ModelHandle:
+    def carry_out(
+        self, name: str, version: str, stage: str, *, seconds: float | None = None, seen: waiting.Watching | None = None
+    ) -> ModelHandle:
         """Carry a plan out, and wait until the version is effective. Arguments and errors as of `set_stage`.
 
         Raises:

@@ -19,6 +19,7 @@ from modelyard.api.registered_model import ModelReason, ModelVersionSpec, Regist
 from modelyard.client.errors import Failed
 from modelyard.client.gates import Gates, gates_of
 from modelyard.client.newest import is_automatic, rejection
+from modelyard.client.rollouts import Rolling, rolling
 
 __all__ = [
     "Change",
@@ -75,7 +76,9 @@ class Progress:
         steps: The steps of the promotion.
         gates: What the gates say of the version that is asked for; None where none has been asked.
         waits_for_others: Whether it goes on only when a person or another program has done
-            something, or a time is over: another version is promoted elsewhere, a gate is open.
+            something, or a time is over: another version is promoted elsewhere, a gate is open,
+            a rollout is paused.
+        rollout: How its rollout in steps stands; None: none is under way.
 
     """
 
@@ -85,6 +88,7 @@ class Progress:
     steps: tuple[StepStatus, ...] = ()
     gates: Gates | None = None
     waits_for_others: bool = False
+    rollout: Rolling | None = None
 
     @property
     def is_done(self) -> bool:
@@ -97,7 +101,13 @@ class Progress:
         if self.state is State.DONE:
             return 1.0
         done = sum(step.state is StepState.DONE for step in self.steps)
-        return done / (len(self.steps) + 1)
+        part = self.rollout.fraction if self.rollout is not None else 0.0
+        return (done + part) / (len(self.steps) + 1)
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether it waits for a person who resumes its rollout."""
+        return self.reason == ModelReason.ROLLOUT_PAUSED and self.rollout is not None and self.rollout.is_paused
 
     @property
     def step(self) -> StepStatus | None:
@@ -136,7 +146,7 @@ def stage_change(model: RegisteredModel, change: Change) -> Progress:
         return Progress(State.FAILED, stalled.message, stalled.reason) if stalled else Progress(State.UNDER_WAY)
     found = gates_of(model, change.stage)
     gates = found if found is not None and found.version == change.version else None
-    at = partial(Progress, steps=stage.steps, gates=gates)
+    at = partial(Progress, steps=stage.steps, gates=gates, rollout=rolling(model, change.stage))
     blocker = stage.blocked
     if blocker is not None and blocker.needs_action:
         return at(State.FAILED, blocker.message, blocker.reason)
@@ -155,7 +165,7 @@ def stage_change(model: RegisteredModel, change: Change) -> Progress:
 
 
 def _waits_for_others(found: Progress) -> bool:
-    if found.reason in {ModelReason.WAITING_FOR_STAGE, ModelReason.FROZEN, ModelReason.PLANNED}:
+    if found.is_paused or found.reason in {ModelReason.WAITING_FOR_STAGE, ModelReason.FROZEN, ModelReason.PLANNED}:
         return True
     step = found.step
     is_waiting = step is not None and step.state is StepState.WAITING

@@ -14,7 +14,7 @@ from modelyard.api.registered_model import (
     StepStatus,
     VersionStatus,
 )
-from modelyard.client import display, gates, overriding, progress, returning, text, verifying
+from modelyard.client import display, gates, overriding, progress, returning, rollouts, text, verifying
 from modelyard.client.errors import NotFound
 from modelyard.client.handles import Handle, Listing
 
@@ -160,6 +160,8 @@ class ModelHandle(Handle[RegisteredModel]):
             blocker = progress.stage_blocker(self.object, stage)
             if steps:
                 found[f"steps of {stage}"] = [display.Badge(step_text(step), _STEP_TONES[step.state]) for step in steps]
+            if (rolling := rollouts.rolling(self.object, stage)) is not None:
+                found[f"rollout of {stage}"] = _rollout(rolling, datetime.now(UTC))
             if (said := gates.gates_of(self.object, stage)) is not None:
                 found[f"gates of {stage}"] = [display.Badge(said.summary), *(_gate_badge(said, each) for each in said.said)]
             if planned := [f"{row.step}: {row.does}" for row in self.object.status.plan if row.stage == stage]:
@@ -199,6 +201,16 @@ def step_text(step: StepStatus) -> str:
 def gate_text(said: gates.Gates, gate: GateStatus) -> str:
     """Return what a gate says in a few words: `quality Pass: accuracy is 0.95: at least 0.9`."""
     return f"{gate.name} {gate.verdict}: {said.words(gate)}"
+
+
+def _rollout(found: rollouts.Rolling, now: datetime) -> list[display.Badge]:
+    """Return how a rollout stands, in badges: the weight, the step, what was counted, what the analysis says."""
+    said = [
+        display.Badge(f"{found.weight}% to {found.version}, {found.applied}", "good" if found.is_applied else "busy"),
+        display.Badge(found.words(now), "busy"),
+    ]
+    said += [display.Badge(f"{name}: {counted}") for name, counted in found.counts]
+    return said + ([display.Badge(found.said)] if found.said else [])
 
 
 def _gate_badge(said: gates.Gates, gate: GateStatus) -> display.Badge:

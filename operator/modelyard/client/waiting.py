@@ -1,27 +1,66 @@
 """Follow a model until what was asked of it is through. What "through" means is in `progress`."""
 
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from modelyard.client import progress
+from modelyard.client import progress, rollouts
+from modelyard.client.errors import Paused
 from modelyard.client.versions import ModelHandle
 
-__all__ = ["Look", "Watching", "changed", "followed"]
+__all__ = ["USUAL", "Look", "Watching", "changed", "followed", "limit"]
+
+USUAL = 900.0
+"""Seconds for which a change is followed that waits for nothing but the operator."""
 
 Watching = Callable[[ModelHandle], None]
 """Called with every state of a model."""
 Look = Callable[[ModelHandle], progress.Progress]
 
 
-def changed(model: ModelHandle, changes: Sequence[progress.Change], what: str, seconds: float, seen: Watching | None) -> ModelHandle:
-    """Return the model when all these changes are through; as it is, if nothing is waited for."""
-    if not seconds:
+def limit(model: ModelHandle, stages: Iterable[str]) -> float:
+    """Return how many seconds changes of stages are followed if nobody says: `USUAL`, and the longest of their holds."""
+    return USUAL + max((rollouts.holds(model.object, stage).total_seconds() for stage in stages), default=0.0)
+
+
+def changed(model: ModelHandle, changes: Sequence[progress.Change], what: str, seconds: float | None, seen: Watching | None) -> ModelHandle:
+    """Return the model when all these changes are through.
+
+    Args:
+        model: The model, as the API server answered.
+        changes: What was asked for.
+        what: The same, for an error.
+        seconds: How long. 0: not at all, and the model is returned as it is. None: as `limit` says, and a pause of a rollout
+            ends it.
+        seen: Called with every state of the model.
+
+    Raises:
+        Failed: One of them will not come about.
+        Paused: A rollout waits for a person, and `seconds` is None.
+        TimedOut: They may still come about.
+
+    """
+    if seconds == 0:
         return model
+    begun = time.monotonic()
 
     def looking(change: progress.Change) -> Look:
-        return lambda now: progress.stage_change(now.object, change)
+        def look(now: ModelHandle) -> progress.Progress:
+            found = progress.stage_change(now.object, change)
+            if seconds is None and found.is_paused:
+                raise _paused(now, change.stage, found, time.monotonic() - begun)
+            return found
+
+        return look
 
     looks = {f"{change.stage} of {model.namespace}/{model.name}": looking(change) for change in changes}
-    return followed(model, looks, what, seconds, seen)
+    longest = limit(model, (change.stage for change in changes)) if seconds is None else seconds
+    return followed(model, looks, what, longest, seen)
+
+
+def _paused(model: ModelHandle, stage: str, found: progress.Progress, waited: float) -> Paused:
+    subject = f"{stage} of {model.namespace}/{model.name}"
+    resumed = f"client.models.resume({model.name!r}, {stage!r})"
+    return Paused(f"{subject}: {found.reason}: {found.message} Here: {resumed}", waited)
 
 
 def followed(

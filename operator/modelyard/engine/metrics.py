@@ -19,6 +19,7 @@ from modelyard.engine.promotion_metrics import SERIES as _SERIES
 from modelyard.engine.promotion_metrics import promotions
 from modelyard.engine.promotion_metrics import seconds as _seconds
 from modelyard.engine.report import conditions_of
+from modelyard.engine.rollout_metrics import rollouts
 
 __all__ = ["Metrics"]
 
@@ -161,6 +162,7 @@ class _OnDemand(Collector):
         yield from self._objects()
         if _MODELS in self._kinds:
             yield from promotions(self._cache.every(_MODELS))
+            yield from rollouts(self._cache.every(_MODELS))
         depth = GaugeMetricFamily("modelyard_queue_depth", "Keys that are ready and wait for a worker.", labels=("priority",))
         age = GaugeMetricFamily("modelyard_queue_oldest_seconds", "How long the oldest ready key has waited.", labels=("priority",))
         for priority, (count, seconds) in self._queue().items():

@@ -28,6 +28,7 @@ class Said:
 
     Attributes:
         text: In words; empty without an analysis.
+        verdict: The same in a word; None without an analysis.
         failed: Why the candidate is rejected; None: it is not.
         holds: A hold lasts on though its time is over.
         actions: What keeps an interval that was judged now.
@@ -35,6 +36,7 @@ class Said:
     """
 
     text: str = ""
+    verdict: AnalysisVerdict | None = None
     failed: str | None = None
     holds: bool = False
     actions: tuple[Apply, ...] = ()
@@ -73,7 +75,7 @@ def said(view: StageView, hold: timedelta | None = None, left: timedelta = timed
     found = verdict(new, asked, hold_over=is_over, requests=seen.candidate.requests)
     actions = (_kept(view, new),) if new != old else ()
     text = found.message if hold is None or is_over else f"{found.message} {_sees(seen, asked, new, hold, left)}".strip()
-    return Said(text, _failed(found, asked), _holds(found, asked), actions)
+    return Said(text, found.verdict, _failed(found, asked), _holds(found, asked), actions)
 
 
 def _advanced(view: StageView, old: Progress, seen: Seen, asked: Analysis) -> Progress:

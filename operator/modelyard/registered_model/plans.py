@@ -12,7 +12,7 @@ from modelyard.api.model_status import DOES, PLANNED
 from modelyard.api.registered_model import GateStatus, PlannedStep, RegisteredModel, ServedVersion, StageStatus, StepState
 from modelyard.kube.names import serving_name
 from modelyard.plan import DeleteAlias, SetAlias, SetTags, TransitionStage
-from modelyard.registered_model import dry_run, overrides, promotion, serving, warm
+from modelyard.registered_model import dry_run, overrides, promotion, ramp, serving, warm
 from modelyard.registered_model.gates.judging import asked_in, judge
 from modelyard.registered_model.held import with_held
 from modelyard.registered_model.history import entry
@@ -67,7 +67,7 @@ def _of_stage(view: StageView, seen: Observation, now: datetime) -> Iterator[tup
     runtime = wanted.runtime
     yield "admit", f"{view.called}, {wanted.digest[:_SHORT]}, runs in {runtime.image.rsplit('/', 1)[-1]} (revision {runtime.revision})"
     yield from _asking(view, steps, now)
-    yield from _serving(view, wanted)
+    yield from _serving(view, wanted, is_stepped="rollout" in steps)
     yield from _recording(view, wanted, seen, now)
     if stable is not None and view.is_served:
         yield "drain", f"the pods of {_stable(view, stable)} are deleted {_drained(view, stable, wanted)}"
@@ -93,7 +93,7 @@ def _verdicts(gates: list[Gate], said: dict[str, GateStatus]) -> str:
     return ", ".join(f"{each.name} {each.verdict}" + (f" ({each.message})" if each.verdict is Verdict.FAIL else "") for each in ordered)
 
 
-def _serving(view: StageView, wanted: ServedVersion) -> Iterator[tuple[str, str]]:
+def _serving(view: StageView, wanted: ServedVersion, *, is_stepped: bool) -> Iterator[tuple[str, str]]:
     stable = view.effective
     if not view.is_served:
         yield "start", "no pods: serving.replicas is 0"
@@ -107,8 +107,18 @@ def _serving(view: StageView, wanted: ServedVersion) -> Iterator[tuple[str, str]
         beside = f", next to {_pods(serving.replicas(view, stable))} of {_stable(view, stable)}, which keep serving"
     there = ", kept for a rollback and there already" if wanted in warm.kept(view) else ""
     yield "start", f"{_pods(serving.replicas(view, wanted))} of {view.called}{there}{beside}"
+    if is_stepped:
+        yield "rollout", _stepped(view)
     instead = f" instead of {_stable(view, stable)}" if stable is not None else ""
     yield "switch", f"the Service {service} routes to {view.called}{instead}"
+
+
+def _stepped(view: StageView) -> str:
+    """Say in which steps the version takes the stage, or why it takes it without them."""
+    if view.straight is not None or view.canary is None:
+        return view.straight or ""
+    steps, judged = ramp.steps(view.canary), ", judged by an analysis" if view.canary.analysis is not None else ""
+    return f"{len(steps)} steps{judged}: {', '.join(map(str, steps))}"
 
 
 def _recording(view: StageView, wanted: ServedVersion, seen: Observation, now: datetime) -> Iterator[tuple[str, str]]:

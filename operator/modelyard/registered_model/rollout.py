@@ -232,7 +232,7 @@ class _Round:
 
     def _with(self, step: Step, said: judged.Said) -> Step:
         """Return a step with what the status shows of the rollout."""
-        shown = {"applied_by": self._applied, "of": len(self._ready), "said": said.text[:SAID]}
+        shown = {"applied_by": self._applied, "of": len(self._ready), "said": said.text[:SAID], "verdict": said.verdict}
         return replace(step, rollout=self.state.model_copy(update=shown | self._counted))
 
     @property

@@ -342,8 +342,7 @@ class StageView:
         if stable is None or self.routed != stable.runtime.identity:
             return "passed: requests reach it already" if self.is_routed else "passed: no version serves that could split its requests"
         if not build.splits(stable):
-            refresh = f"modelyard refresh {self.model.metadata.name} --stage {self.name}"
-            return f"passed: the runtime of {stable.version} is too old to split requests. Before the next promotion: {refresh}"
+            return f"passed: the runtime of {stable.version} is too old to split (modelyard refresh)"
         return None
 
     @property

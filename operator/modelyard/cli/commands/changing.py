@@ -15,6 +15,7 @@ from modelyard.cli.commands.live import Teller, telling
 from modelyard.cli.commands.session import Session, now
 from modelyard.cli.views.gates import told as gate_told
 from modelyard.cli.views.steps import change_lines
+from modelyard.client import rollouts
 from modelyard.client.errors import NotFound, TimedOut
 from modelyard.client.kube import Manifest
 from modelyard.client.progress import Change, Progress, stage_change
@@ -35,7 +36,8 @@ def followed(session: Session, written: Manifest, changes: Sequence[Change], sec
         session: The command's session.
         written: The object as the API server answered.
         changes: What was asked for.
-        seconds: How long. None: for 900 s, and until it waits for others (`Progress.waits_for_others`).
+        seconds: How long. None: for 900 s and as long as the holds of a rollout take, and until it waits for others
+            (`Progress.waits_for_others`).
         ended: What to say of each stage when it is through.
 
     Raises:
@@ -43,21 +45,30 @@ def followed(session: Session, written: Manifest, changes: Sequence[Change], sec
         TimedOut: They may still come about: the time is over, or they wait for others.
 
     """
-    looks = {change.stage: partial(_change, change) for change in changes}
-    return watched(session, written, looks, seconds, ended)
+    looks, model = {change.stage: partial(_change, change) for change in changes}, RegisteredModel.parse(written)
+    longest = max((rollouts.holds(model, change.stage).total_seconds() for change in changes), default=0.0)
+    return watched(session, written, looks, seconds, ended, usual=_SECONDS + longest)
 
 
 def _change(change: Change, model: RegisteredModel) -> Progress:
     return stage_change(model, change)
 
 
-def watched(session: Session, written: Manifest, looks: Mapping[str, Look], seconds: float | None, ended: Mapping[str, str]) -> Manifest:
-    """Follow a model until what was asked of its stages is through. Arguments and errors as of `followed`."""
+def watched(
+    session: Session,
+    written: Manifest,
+    looks: Mapping[str, Look],
+    seconds: float | None,
+    ended: Mapping[str, str],
+    *,
+    usual: float = _SECONDS,
+) -> Manifest:
+    """Follow a model until what was asked of its stages is through, for `usual` seconds if `seconds` is None; the rest as of `followed`."""
     name, namespace = written["metadata"]["name"], written["metadata"]["namespace"]
     back = session.hint(f"status {name} --watch")
     told: set[str] = set()
     verdicts: dict[tuple[str, str], Verdict] = {}
-    begun, limit = time.monotonic(), seconds or _SECONDS
+    begun, limit = time.monotonic(), seconds or usual
     with telling(session.screen, f"\nIt goes on in the cluster. To come back to it: {back}") as teller:
         for body in session.kube.states("RegisteredModel", name, namespace, seconds=limit):
             if body is None:
@@ -76,7 +87,8 @@ def watched(session: Session, written: Manifest, looks: Mapping[str, Look], seco
             waits = {stage: each for stage, each in found.items() if stage not in told}
             if seconds is None and all(each.waits_for_others for each in waits.values()):
                 raise TimedOut(_waits(model, waits, back), time.monotonic() - begun)
-            teller.now(*standing({stage: each for stage, each in found.items() if not each.is_done}))
+            left = {stage: each for stage, each in found.items() if not each.is_done}
+            teller.now(_Now(left), standing(left)[1])
     stages = ", ".join(stage for stage in looks if stage not in told)
     raise TimedOut(f"Timed out after {limit:.0f} s waiting for {stages} of {name}; it may still come. To see: {back}", limit)
 
@@ -93,7 +105,19 @@ def _tell(teller: Teller, stage: str, found: Progress, verdicts: dict[tuple[str,
 
 def _waits(model: RegisteredModel, waits: Mapping[str, Progress], back: str) -> str:
     said = " ".join(f"{stage} of {model.key}: {each.reason}: {_sentence(each.message)}" for stage, each in waits.items())
+    if all(each.is_paused for each in waits.values()):
+        return f"{said} It keeps its weight until then. To see: {back}. With --timeout SECONDS this command waits for it."
     return f"{said} The promotion continues automatically. To see: {back}. With --timeout SECONDS this command waits for it."
+
+
+class _Now:
+    """Where changes stand when it is drawn: what is left of a hold grows less between two states of the object."""
+
+    def __init__(self, found: Mapping[str, Progress]) -> None:
+        self._found = found
+
+    def __rich__(self) -> Text:
+        return standing(self._found)[0]
 
 
 def standing(found: Mapping[str, Progress]) -> tuple[Text, str]:

@@ -16,7 +16,7 @@ from modelyard.client.kube import Kube, Manifest
 __all__ = ["Board", "Teller", "telling"]
 
 _REDRAW = 1.0
-"""Seconds between two drawings at least: what changes faster nobody reads."""
+"""Seconds between two drawings: what changes faster nobody reads."""
 _TICK = 5.0
 """Seconds after which is drawn anew though nothing happened: ages grow."""
 
@@ -84,7 +84,7 @@ class Teller:
 
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
-        self._live = Live(console=screen.out, auto_refresh=False, transient=True) if screen.live else None
+        self._live = Live(console=screen.out, refresh_per_second=1 / _REDRAW, transient=True) if screen.live else None
         self._last = ""
 
     def __enter__(self) -> Self:
@@ -96,11 +96,11 @@ class Teller:
         if self._live:
             self._live.stop()
 
-    def now(self, drawing: Text, plain: str) -> None:
+    def now(self, drawing: RenderableType, plain: str) -> None:
         """Show where it stands.
 
         Args:
-            drawing: For a screen, drawn over the one before.
+            drawing: For a screen, drawn over the one before, and again every second: what it computes as it is drawn moves.
             plain: For a log; told only when it is another than the one before, so it holds no age.
 
         """

@@ -9,16 +9,18 @@ from rich.tree import Tree
 
 from modelyard.api.base import Condition
 from modelyard.api.blocker import Blocker
-from modelyard.api.registered_model import ModelReason, RegisteredModel, StageStatus, VersionStatus
+from modelyard.api.registered_model import ModelReason, RegisteredModel, StageStatus, StepStatus, VersionStatus
 from modelyard.api.training_run import TrainingRun
 from modelyard.cli.views import gates as gate_views
 from modelyard.cli.views import plans
 from modelyard.cli.views import runs as run_views
+from modelyard.cli.views.rollouts import ROLLOUT, part, rollout_lines, split_line, stepped
 from modelyard.cli.views.steps import roll_out, step_lines
-from modelyard.cli.views.text import bar, standing, style_of
+from modelyard.cli.views.text import standing, style_of
 from modelyard.client import newest, overriding, returning, verifying
 from modelyard.client.gates import gates_of
 from modelyard.client.progress import asked_for, moving_steps, stage_blocker
+from modelyard.client.rollouts import Rolling, rolling
 from modelyard.client.table import Cell
 from modelyard.client.text import age, ago, clip, short_digest, size
 
@@ -41,9 +43,10 @@ def row(model: RegisteredModel, now: datetime, *, wide: bool = False) -> list[Ce
     return [*begin, *more, why]
 
 
-def traffic(stage: StageStatus) -> list[tuple[str, int]]:
-    """Say who gets which percentage of a stage's requests: the version that holds it gets all."""
-    return [(stage.version, 100)] if stage.version and stage.url else []
+def traffic(stage: StageStatus, rollout: Rolling | None = None) -> list[tuple[str, int]]:
+    """Say which percentage of a stage's requests the version gets that holds it: what its rollout does not give to the candidate."""
+    passed_on = rollout.weight if rollout is not None else 0
+    return [(stage.version, 100 - passed_on)] if stage.version and stage.url else []
 
 
 def status(
@@ -108,10 +111,13 @@ def _stage(root: Tree, model: RegisteredModel, name: str, now: datetime, *, wide
     if (automatic := newest.standing(model, name)) is not None:
         head.append(f"  {automatic}", style="dim")
     branch = root.add(head)
-    for version, percent in traffic(stage):
+    rollout = rolling(model, name)
+    for version, percent in traffic(stage, rollout):
         pods = f"{stage.ready_replicas}/{stage.desired_replicas} pods"
         style = "green" if stage.ready_replicas >= stage.desired_replicas else "yellow"
-        branch.add(Text.assemble("traffic  ", bar(percent, 10), f" {percent}% {version}  ", (pods, style), f"  {stage.url}"))
+        branch.add(Text.assemble("traffic  ", part(percent), f" {percent}% {version}  ", (pods, style), f"  {stage.url}"))
+    if rollout is not None:
+        branch.add(Text("traffic  ") + split_line(rollout))
     if stage.version and not stage.url:
         branch.add(Text("not served: its serving has replicas 0", style="dim"))
     if (kept := returning.warm(model, name, now)) is not None:
@@ -121,8 +127,7 @@ def _stage(root: Tree, model: RegisteredModel, name: str, now: datetime, *, wide
     blocker = stage_blocker(model, name)
     if (moving := roll_out(model, name, now)) is not None:
         steps = branch.add(moving)
-        for line in step_lines(moving_steps(model, name), now, blocker.message if blocker else ""):
-            steps.add(line)
+        _steps(steps, moving_steps(model, name), rollout, now, blocker.message if blocker else "")
     if rows := plans.lines(model, name):
         planned = branch.add(Text("plan", style="yellow"))
         for row in rows:
@@ -132,6 +137,15 @@ def _stage(root: Tree, model: RegisteredModel, name: str, now: datetime, *, wide
         branch.add(Text(again.words, style=_TONES[again.tone]))
     if blocker is not None and not (told and blocker.reason == ModelReason.GATES_PENDING):
         branch.add(_blocked(blocker))
+
+
+def _steps(branch: Tree, moving: Sequence[StepStatus], rollout: Rolling | None, now: datetime, told: str) -> None:
+    """Draw the steps of a promotion, and below that of its rollout how far that is."""
+    for step, line in zip(moving, step_lines(stepped(moving, rollout, now), now, told), strict=True):
+        leaf = branch.add(line)
+        if step.name == ROLLOUT and rollout is not None:
+            for detail in rollout_lines(rollout, told):
+                leaf.add(detail)
 
 
 def _gates(branch: Tree, model: RegisteredModel, name: str, now: datetime, *, wide: bool) -> bool:

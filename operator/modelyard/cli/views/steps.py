@@ -7,6 +7,7 @@ from rich.text import Text
 
 from modelyard.api.registered_model import ModelReason, RegisteredModel, StageStatus, StepState, StepStatus
 from modelyard.cli.views.gates import gate_lines
+from modelyard.cli.views.rollouts import ROLLOUT, rollout_lines, split_line, stepped
 from modelyard.cli.views.text import bar
 from modelyard.client import progress
 from modelyard.client.progress import Progress, State
@@ -81,7 +82,12 @@ def change_lines(stage: str, found: Progress, now: datetime) -> Text:
     has_open_gates = found.gates is not None and bool(found.gates.open)
     words = found.gates.summary if found.gates is not None and has_open_gates else found.message
     head = Text.assemble(f"{stage}  ", bar(100 * found.fraction, 20, "yellow"), f" {words}".rstrip())
-    lines = [Text("  ") + line for line in step_lines(found.steps, now, found.message)]
+    lines = []
+    for step, line in zip(found.steps, step_lines(stepped(found.steps, found.rollout, now), now, found.message), strict=True):
+        lines.append(Text("  ") + line)
+        if step.name == ROLLOUT and found.rollout is not None:
+            drawn = (split_line(found.rollout), *rollout_lines(found.rollout, found.message))
+            lines += [Text("      ") + each for each in drawn]
     if found.gates is not None and has_open_gates:
         lines += [Text("  ") + line for line in gate_lines(found.gates, now)]
     return Text("\n").join([head, *lines])

@@ -6,7 +6,7 @@ import typer
 
 from modelyard.cli import completing
 from modelyard.cli.groups import word
-from modelyard.cli.options import Context, DryRun, Namespace, Output, Timeout, Wait, Where, Yes
+from modelyard.cli.options import Context, DryRun, Follow, Namespace, Output, Wait, Where, Yes
 
 __all__ = ["command"]
 
@@ -33,7 +33,7 @@ def refresh(
     ] = False,
     yes: Yes = False,
     wait: Wait = True,
-    timeout: Timeout = 900,
+    timeout: Follow = None,
     dry_run: DryRun = False,
     namespace: Namespace = None,
     context: Context = None,

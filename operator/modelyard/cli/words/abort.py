@@ -1,0 +1,32 @@
+"""`modelyard abort`: give up the version that a stage is on its way to."""
+
+from modelyard.cli.groups import word
+from modelyard.cli.options import Context, DryRun, Follow, Model, Namespace, Output, Reason, Stage, Wait, Where
+
+__all__ = ["command"]
+
+
+def abort(
+    model: Model,
+    stage: Stage,
+    *,
+    reason: Reason = "",
+    wait: Wait = True,
+    timeout: Follow = None,
+    dry_run: DryRun = False,
+    namespace: Namespace = None,
+    context: Context = None,
+    output: Output = None,
+) -> None:
+    """Give up the version that a stage is on its way to, or has rejected: the effective one keeps the stage.
+
+    Its spec asks for the effective version again. In a rollout the weight is 0 within half a second, and no request is lost.
+    """
+    from modelyard.cli.commands import rollouts as command  # noqa: PLC0415
+    from modelyard.cli.commands.promote import Asked  # noqa: PLC0415
+
+    asked = Asked(reason, wait=wait, timeout=timeout, dry_run=dry_run)
+    command.abort(Where(namespace, context, output), model, stage, asked)
+
+
+command = word(abort)

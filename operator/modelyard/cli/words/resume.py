@@ -1,0 +1,31 @@
+"""`modelyard resume`: have a rollout in steps continue that is at a pause."""
+
+from modelyard.cli.groups import word
+from modelyard.cli.options import Context, DryRun, Follow, Model, Namespace, Output, Stage, Wait, Where
+
+__all__ = ["command"]
+
+
+def resume(
+    model: Model,
+    stage: Stage,
+    *,
+    wait: Wait = True,
+    timeout: Follow = None,
+    dry_run: DryRun = False,
+    namespace: Namespace = None,
+    context: Context = None,
+    output: Output = None,
+) -> None:
+    """Have a rollout in steps continue that is at a pause, and follow it to its end or to the next pause.
+
+    It raises the rollout's resumed, and needs the right to promote.
+    """
+    from modelyard.cli.commands import rollouts as command  # noqa: PLC0415
+    from modelyard.cli.commands.promote import Asked  # noqa: PLC0415
+
+    asked = Asked(wait=wait, timeout=timeout, dry_run=dry_run)
+    command.resume(Where(namespace, context, output), model, stage, asked)
+
+
+command = word(resume)

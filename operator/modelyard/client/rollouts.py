@@ -1,0 +1,184 @@
+"""A rollout in steps as people read it: where it stands, in values and in words, and the patch that continues one that is paused. Pure.
+
+How one is given up is in `aborting`, how it is drawn in `cli.views.rollouts`.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from modelyard.api.analysis import AnalysisVerdict
+from modelyard.api.registered_model import RegisteredModel, Stage, StageStatus
+from modelyard.api.rollout import ArmStatus, RolloutStep
+from modelyard.client.errors import NotFound, Refused
+from modelyard.client.text import lasted
+
+__all__ = ["Rolling", "holds", "resume", "rolling", "spec_of"]
+
+_LAST = RolloutStep(weight=100)
+"""What comes after the steps of the spec."""
+
+
+@dataclass(frozen=True)
+class Rolling:
+    """A rollout that is under way.
+
+    Attributes:
+        stable: The version that splits its requests.
+        version: The candidate.
+        weight: Percent of the requests that the candidate gets.
+        applied_by: Stable pods that apply it.
+        of: Stable pods that are ready.
+        number: The step that it is at, from 1.
+        count: How many steps it has, with the last one, of weight 100.
+        step: The step.
+        ends: When its hold is over; None: it is no hold, or its weight is not applied yet.
+        is_paused: It is at a pause that no person has passed.
+        answered: Requests that were drawn for the stable version.
+        tried: Those that were drawn for the candidate.
+        said: What the analysis says.
+        verdict: The same in a word; None: there is no analysis.
+
+    """
+
+    stable: str
+    version: str
+    weight: int
+    applied_by: int
+    of: int
+    number: int
+    count: int
+    step: RolloutStep
+    ends: datetime | None
+    is_paused: bool
+    answered: ArmStatus
+    tried: ArmStatus
+    said: str
+    verdict: AnalysisVerdict | None
+
+    @property
+    def fraction(self) -> float:
+        """How far it is, 0 to 1."""
+        return (self.number - 1) / self.count
+
+    @property
+    def is_applied(self) -> bool:
+        """Whether all stable pods apply the weight."""
+        return self.applied_by >= self.of > 0
+
+    @property
+    def at(self) -> str:
+        """The step in a few words: `step 2 of 5: hold 10m`."""
+        return f"step {self.number} of {self.count}: {self.step}"
+
+    @property
+    def applied(self) -> str:
+        """Who splits so: `applied by 2/2 pods`."""
+        return f"applied by {self.applied_by}/{self.of} pods"
+
+    def words(self, now: datetime) -> str:
+        """Return the step, and what it waits for: `step 2 of 5: hold 10m, 7m left`."""
+        if self.is_paused:
+            return f"{self.at}, waits for a person"
+        if self.ends is None:
+            return self.at
+        return f"{self.at}, {lasted(self.ends - now)} left" if self.ends > now else f"{self.at}, its time is over"
+
+    @property
+    def counts(self) -> tuple[tuple[str, str], ...]:
+        """What was counted under this weight, by version; nothing before the first request."""
+        if not self.answered.requests and not self.tried.requests:
+            return ()
+        candidate = self.version if self.version != self.stable else f"{self.version} with another runtime"
+        return ((self.stable, _counted(self.answered)), (candidate, _counted(self.tried)))
+
+
+def _counted(arm: ArmStatus) -> str:
+    if not arm.failures or not arm.requests:
+        return f"{arm.requests:,} requests, none failed"
+    percent = 100 * arm.failures / arm.requests
+    share = "less than 0.01" if percent < 0.01 else f"{percent:.2g}" if percent < 10 else f"{percent:.0f}"
+    return f"{arm.requests:,} requests, {arm.failures:,} failed ({share} %)"
+
+
+def rolling(model: RegisteredModel, stage: str) -> Rolling | None:
+    """Return how the rollout of a stage stands; None: none is under way."""
+    spec, status = model.spec.stages.get(stage), model.status.stages.get(stage)
+    if spec is None or spec.rollout is None or not spec.is_canary or status is None:
+        return None
+    state, candidate, stable = status.rollout, status.candidate, status.version
+    if state is None or candidate is None or stable is None:
+        return None
+    steps = (*spec.rollout.steps, _LAST)
+    index = min(state.index, len(steps) - 1)  # the operator may not have seen that the spec has fewer
+    step, is_applied = steps[index], state.applied_by >= state.of > 0
+    return Rolling(
+        stable=stable,
+        version=candidate.version,
+        weight=state.weight,
+        applied_by=state.applied_by,
+        of=state.of,
+        number=index + 1,
+        count=len(steps),
+        step=step,
+        ends=state.since_time + step.lasts if step.lasts is not None and is_applied else None,
+        is_paused=step.pause is not None and spec.rollout.resumed < _passing(spec, status, index),
+        answered=state.stable,
+        tried=state.candidate,
+        said=state.said,
+        verdict=state.verdict,
+    )
+
+
+def holds(model: RegisteredModel, stage: str) -> timedelta:
+    """Return how long the holds of a stage's rollout take, all of them."""
+    spec = model.spec.stages.get(stage)
+    if spec is None or spec.rollout is None or not spec.is_canary:
+        return timedelta(0)
+    return sum((step.lasts for step in spec.rollout.steps if step.lasts is not None), timedelta(0))
+
+
+def resume(model: RegisteredModel, stage: str) -> dict[str, Any]:
+    """Return the merge patch that has a rollout continue, for the object as it was looked at.
+
+    Two people who resume at once pass one pause: the second patch is refused, for the object is another by then.
+
+    Raises:
+        NotFound: The spec has no such stage.
+        Refused: It is not at a pause, or has been resumed already.
+
+    """
+    spec = spec_of(model, stage)
+    found, subject = rolling(model, stage), f"There is nothing to resume in {stage} of {model.key}"
+    if found is None:
+        raise Refused(f"{subject}: no rollout in steps is under way there.")
+    if found.step.pause is not None and not found.is_paused:
+        raise Refused(f"{subject}: {found.version} has been resumed already, and continues. Is the operator running?")
+    if model.status.observed_generation < model.metadata.generation:
+        raise Refused(f"The operator has not observed the last change of {model.key} yet: ask again in a moment. Is it running?")
+    if not found.is_paused:
+        raise Refused(f"{subject}: {found.version} is at {found.at}, which is no pause.")
+    resumed = _passing(spec, model.status.stages[stage], found.number - 1)
+    patch = {"stages": {stage: {"rollout": {"resumed": resumed}}}}
+    return {"metadata": {"resourceVersion": model.metadata.resource_version}, "spec": patch}
+
+
+def spec_of(model: RegisteredModel, stage: str) -> Stage:
+    """Return a stage of the spec.
+
+    Raises:
+        NotFound: There is none.
+
+    """
+    spec = model.spec.stages.get(stage)
+    if spec is None:
+        text = f"{model.key} has no stage {stage}. Its stages: {', '.join(model.spec.stages) or 'none'}."
+        raise NotFound(text, name=stage, namespace=model.metadata.namespace)
+    return spec
+
+
+def _passing(spec: Stage, status: StageStatus, index: int) -> int:
+    """Return the least `resumed` that passes the pause at a step: one more than what the pauses before it took."""
+    state, steps = status.rollout, spec.rollout.steps if spec.rollout is not None else ()
+    before = sum(step.pause is not None for step in steps[:index])
+    return (state.resumed if state is not None else 0) + before + 1
