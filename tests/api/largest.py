@@ -39,6 +39,20 @@ _LARGEST: dict[str, Manifest] = {
     "approvals": {"atLeast": 8, "expireAfter": _LONG, "excludeRegistrar": "Required"},
     "external": {},
 }
+_HOLD = {"hold": "999999s"}
+_ROLLOUT: Manifest = {
+    "strategy": "Canary",
+    "steps": [_HOLD] * 16,
+    "sticky": {"header": "h" * 64},
+    "invite": {"header": "h" * 64},
+    "analysis": {
+        "interval": "600s",
+        "falseAlarms": f"0.{'1' * 30}",
+        "metrics": [
+            {"name": f"{at}{'m' * 29}", "errorRate": {"timesStable": f"1.{'1' * 30}", "moreThanStable": f"0.{'1' * 30}"}} for at in range(4)
+        ],
+    },
+}
 KINDS = tuple(sorted(Gate.model_fields.keys() - {"name"}))
 EVERY = "every kind"
 
@@ -49,6 +63,7 @@ def largest_stages(kind: str, **more: Any) -> dict[str, Manifest]:
     names = [f"{number:02}{'s' * 28}" for number in range(STAGES)]
     asked = {"requestedBy": "u" * 253, "reason": "r" * 256, "version": "v1", "reverify": {"every": "99999999m"}} | more
     asked |= {"rollback": {"window": "999999s", "automatic": {"watchFor": "79999s", "maxErrorRate": f"0.{'1' * 30}"}}}
+    asked |= {"rollout": _ROLLOUT}
     return {
         name: asked
         | {"from": names[number - 1]}

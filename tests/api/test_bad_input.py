@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 
+from tests.api.bad_analyses import ANALYSES
 from tests.api.bad_freezes import FREEZES
 from tests.api.bad_rollbacks import ROLLBACKS
+from tests.api.bad_rollouts import ROLLOUTS
 from tests.api.objects import DIGEST, PUBLIC_KEY, Manifest, approval, experiment, model, training_run, without
 from tests.harness import Cluster
 
@@ -384,7 +386,10 @@ def rows(table: dict[str, tuple[Manifest, str]]) -> list[object]:
     return [pytest.param(manifest, words, id=name) for name, (manifest, words) in table.items()]
 
 
-@pytest.mark.parametrize(("manifest", "words"), [*rows(EXPERIMENTS), *rows(RUNS), *rows(MODELS), *rows(FREEZES), *rows(APPROVALS)])
+TABLES = (EXPERIMENTS, RUNS, MODELS, FREEZES, APPROVALS, ANALYSES, ROLLOUTS)
+
+
+@pytest.mark.parametrize(("manifest", "words"), [each for table in TABLES for each in rows(table)])
 def test_a_wrong_object_is_refused_in_words(manifest: Manifest, words: str, cluster: Cluster):
     answer = cluster.check(manifest)
     assert not answer.ok

@@ -46,6 +46,38 @@ SPECS = {kind: specs(schema) for kind, schema in SCHEMAS.items()}
 RESOURCES: dict[str, type[Resource[Any, Any]]] = {kind.resource.KIND: kind.resource for kind in KINDS}
 
 # Bases that are valid and say everything, so that a change of one value reaches every field.
+ROLLOUT = {
+    "strategy": "Canary",
+    "steps": [{"replicas": 1}, {"weight": 5}, {"hold": "10m"}, {"pause": {}}],
+    "sticky": {"header": "x-user"},
+    "invite": {"header": "x-modelyard-version"},
+    "resumed": 1,
+    "analysis": {
+        "interval": "30s",
+        "falseAlarms": "0.01",
+        "minRequests": 500,
+        "noData": "Hold",
+        "inconclusive": "Proceed",
+        "failureLimit": 1,
+        "metrics": [
+            {"name": "errors", "errorRate": {"timesStable": "2", "moreThanStable": "0.001"}},
+            {"name": "refusals", "refusalRate": {"timesStable": "2", "moreThanStable": "0.001"}},
+            {"name": "slow", "latency": {"quantile": "0.99", "ratioToStable": "1.5"}},
+        ],
+    },
+}
+OTHER = {
+    "strategy": "Canary",
+    "steps": [{"weight": 5}],
+    "sticky": {"cookie": "uid"},
+    "analysis": {
+        "metrics": [
+            {"name": "errors", "errorRate": {"atMost": "0.01"}},
+            {"name": "refusals", "refusalRate": {"atMost": "0.01"}},
+            {"name": "slow", "latency": {"quantile": "0.9", "atMost": "50ms"}},
+        ],
+    },
+}
 RICH = {
     "Experiment": experiment(
         description="Card fraud",
@@ -80,6 +112,7 @@ RICH = {
         },
         stages={
             "staging": {
+                "rollout": OTHER,
                 "autoPromote": {"from": "newest"},
                 "gates": [
                     {
@@ -107,6 +140,7 @@ RICH = {
                 "reason": "better on the holdout",
                 "reverify": {"every": "24h", "attempt": 1},
                 "rollback": {"window": "1h", "automatic": {"watchFor": "15m", "maxErrorRate": "0.01", "minRequests": 100}},
+                "rollout": ROLLOUT,
                 "override": {"version": "v2", "reason": "incident 4711", "until": "2026-12-01T18:00:00Z"},
                 "gates": [
                     {"name": "metric", "metric": {"name": "accuracy", "atLeast": "0.9", "atMost": "1"}},

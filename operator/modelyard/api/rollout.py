@@ -10,13 +10,14 @@ from modelyard.api.analysis import Analysis, AnalysisVerdict
 from modelyard.api.base import Duration, Schema, parse_duration
 from modelyard.api.rules import listed, rule, rules
 
-__all__ = ["SAID", "STEPS", "ArmStatus", "Invite", "Pause", "Rollout", "RolloutStatus", "RolloutStep", "Sticky", "Strategy"]
+__all__ = ["COUNTED", "SAID", "STEPS", "ArmStatus", "Invite", "Pause", "Rollout", "RolloutStatus", "RolloutStep", "Sticky", "Strategy"]
 
 STEPS = 16
 """Steps of a rollout."""
 SAID = 250
 """Characters of what the analysis says."""
-_COUNTED = 999_999_999_999
+COUNTED = 999_999_999_999
+"""Requests that are counted at most."""
 _HEADER = r"^[A-Za-z0-9_-]+$"
 
 
@@ -162,8 +163,8 @@ class Rollout(Schema):
 class ArmStatus(Schema):
     """Requests that were drawn for a version in this rollout, under its present weight; written now and then."""
 
-    requests: Annotated[int, Field(ge=0, le=_COUNTED, description="All of them.")] = 0
-    failures: Annotated[int, Field(ge=0, le=_COUNTED, description="Those that it failed.")] = 0
+    requests: Annotated[int, Field(ge=0, le=COUNTED, description="All of them.")] = 0
+    failures: Annotated[int, Field(ge=0, le=COUNTED, description="Those that it failed.")] = 0
 
 
 class RolloutStatus(Schema):

@@ -20,7 +20,7 @@ from modelyard.api.base import parse_duration
 from modelyard.api.blocker import Blocker
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.api.registered_model import ServedVersion, StepState
-from modelyard.api.rollout import SAID, ArmStatus, Rollout, RolloutStatus, RolloutStep
+from modelyard.api.rollout import COUNTED, SAID, ArmStatus, Rollout, RolloutStatus, RolloutStep
 from modelyard.kube.names import TRAFFIC_ANNOTATION
 from modelyard.plan import Manifest, Owned, Tell
 from modelyard.registered_model import build, judged, ramp, serving
@@ -244,7 +244,7 @@ class _Round:
         found: dict[str, object] = {}
         for name, old, new in (("stable", self.state.stable, seen.stable), ("candidate", self.state.candidate, seen.candidate)):
             if not old.requests <= new.requests <= old.requests * _GROWN or new.failures != old.failures:
-                found[name] = ArmStatus(requests=new.requests, failures=new.failures)
+                found[name] = ArmStatus(requests=min(new.requests, COUNTED), failures=min(new.failures, COUNTED))
         return found
 
 
