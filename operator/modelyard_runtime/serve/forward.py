@@ -17,7 +17,7 @@ from modelyard.api.wire import FORWARDED_HEADER, RUNTIME_HEADER, SECONDS_HEADER,
 from modelyard_runtime.outcome import one_line
 from modelyard_runtime.serve import binary
 from modelyard_runtime.serve.budget import Held
-from modelyard_runtime.serve.limits import Limits
+from modelyard_runtime.serve.limits import FORWARDS, Limits
 from modelyard_runtime.serve.predictor import Answer
 from modelyard_runtime.serve.reception import PIECE
 from modelyard_runtime.serve.rule import Rule
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Failed", "Forwarder", "Passed"]
 
-_AT_ONCE = 128
 _CONNECT_SECONDS = 1.0
 _OPEN_SECONDS = 1.0
 _DIGITS = 15
@@ -104,7 +103,7 @@ class Forwarder:
 
     def full(self, size: int) -> bool:
         """Return whether a body of so many bytes more would be too much at once."""
-        return self._requests >= _AT_ONCE or self._bytes + size > self._most
+        return self._requests >= FORWARDS or self._bytes + size > self._most
 
     async def ask(self, rule: Rule, asked: Passed, seconds: float) -> tuple[Answer, float]:
         """Return the candidate's answer, and how long its model server took for it, in seconds.
@@ -190,7 +189,7 @@ class Forwarder:
         if self._kept is None or now - self._made > _POOL_SECONDS:
             if self._kept is not None:  # what it carries has ended by then
                 asyncio.get_running_loop().call_later(self._longest, self._retire, self._kept)
-            self._kept, self._made = self._opened(limit=_AT_ONCE, keepalive_timeout=_IDLE_SECONDS), now
+            self._kept, self._made = self._opened(limit=FORWARDS, keepalive_timeout=_IDLE_SECONDS), now
         return self._kept
 
     def _opened(self, **how: Any) -> "aiohttp.ClientSession":
