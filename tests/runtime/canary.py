@@ -65,14 +65,28 @@ class Stable:
 
 
 @contextmanager
-def splitting(folder: Path, model: Path, candidate: int, env: dict[str, str] | None = None, **more: Any) -> Iterator[Stable]:
-    """A stable server whose candidate, whatever its name, is at a port of this machine."""
+def splitting(
+    folder: Path,
+    model: Path,
+    candidate: int,
+    env: dict[str, str] | None = None,
+    *,
+    first: int | None = None,
+    host: str = "127.0.0.1",
+    **more: Any,
+) -> Iterator[Stable]:
+    """A stable server whose candidate is at a port of this machine.
+
+    `host`: `{name}` in it stands for the candidate's name. `first`: a weight from the start on.
+    """
     folder.mkdir(parents=True)
     (told := folder / "told").mkdir()
     file = told / "rule.json"
-    options = ("--rule", str(file), "--candidate-address", f"127.0.0.1:{candidate}")
+    if first is not None:
+        file.write_text(json.dumps(rule(first)))
+    options = ("--rule", str(file), "--candidate-address", f"{host}:{candidate}")
     with serving(folder, model, env, more=options, **more) as server:
-        yield Stable(server, file)
+        yield Stable(server, file, 0 if first is None else 1)
 
 
 class Told(NamedTuple):

@@ -136,7 +136,7 @@ def test_the_revision_is_the_least_of_those_that_live(tmp_path: Path):
 
 def splitter(traffic: Traffic) -> Splitter:
     limits = Limits(body=1, one=1, work=1, held=1, connections=1)
-    found = Splitter("fraud", "v3", traffic.arms, Forwarder("v3", "{name}:80", limits))
+    found = Splitter("fraud", "v3", traffic.arms, Forwarder("v3", "{name}:80", limits), 3.0)
     asyncio.run(found.apply(RULE))
     return found
 
@@ -152,6 +152,15 @@ def test_what_an_answer_counts_as_is_the_same_for_both_arms(arm: str, status: in
     splitter(traffic).count(Drawn(RULE, candidate=arm == "candidate"), status, seconds)
     found = page(traffic)["arms"][arm]
     assert (found["requests"], found["failures"], found["refusals"]) == expected
+
+
+def test_what_a_request_may_take_bounds_what_the_rule_allows():
+    traffic = Traffic("v3", "1f2e3d4c")
+    by, patient = splitter(traffic), replace(RULE, revision=8, timeout=600.0)
+    asyncio.run(by.apply(patient))
+    for seconds in (3.0, 3.1):
+        by.count(Drawn(patient, candidate=False), 200, seconds)
+    assert page(traffic)["arms"]["stable"] == counted(requests=2, failures=1, latency={"109": 1})
 
 
 @pytest.mark.parametrize("candidate", [True, False])

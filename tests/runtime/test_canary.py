@@ -100,8 +100,8 @@ def test_a_stable_server_is_replaced_in_the_middle(models: Path, candidate: Serv
 def test_a_candidate_dies_in_the_middle_and_comes_back(models: Path, tmp_path: Path):
     with ExitStack() as stack:
         dies = stack.enter_context(serving(tmp_path / "dies", models / "linear", who=CANDIDATE))
-        stable = stack.enter_context(splitting(tmp_path / "stable", models / "classifier", dies.port))
-        stable.tell(50)
+        stable = stack.enter_context(splitting(tmp_path / "stable", models / "classifier", dies.port, host="{name}"))
+        stable.tell(50, candidate="localhost")
         found: list[Told] = []
         with Load([stable.server.port], found):
             until(lambda: stable.arm("candidate")[0] > 100, "there is load")
@@ -215,8 +215,9 @@ def test_its_own_figures_have_what_it_answered_itself(stable: Stable, candidate:
 
 
 def test_a_server_that_drains_answers_all_itself(models: Path, candidate: Server, tmp_path: Path):
-    with splitting(tmp_path / "stable", models / "classifier", candidate.port) as stable:
-        stable.tell(100)
+    """It has its rule from the start on, as a container that restarts."""
+    with splitting(tmp_path / "stable", models / "classifier", candidate.port, first=100) as stable:
+        assert stable.traffic["revision"] == 1
         assert who(ask([stable.server.port], [PREDICT] * 20)) == {"v4": 20}
         stable.server.stop()
         until(lambda: stable.server.get("/v2/health/ready").status == 503, "it drains")

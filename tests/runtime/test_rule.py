@@ -1,13 +1,14 @@
 """The file that tells a pod how to split: what is a rule, and what a server does whose file holds none."""
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from modelyard_runtime.serve.rule import Rule, parsed
+from modelyard_runtime.serve.rule import Rule, RuleFile, parsed
 from tests.harness import until
 from tests.runtime.canary import PREDICT, Stable, ask, rule, splitting, who
 from tests.runtime.programs import Server
@@ -98,6 +99,36 @@ def test_a_file_that_holds_no_rule_splits_nothing_and_is_said_once(stable: Stabl
         until(partial(said, times), "it is said of this file too")
     stable.tell(0)
     assert said(times)
+
+
+async def test_a_file_is_read_when_it_changes_and_only_then(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    file, applied = tmp_path / "rule.json", list[Rule | None]()
+
+    async def apply(found: Rule | None) -> None:
+        applied.append(found)
+
+    follows = RuleFile(file, apply)
+
+    async def looked(times: int = 3) -> list[int | None]:
+        applied.clear()
+        for _ in range(times):
+            await follows.look()
+        return [each and each.revision for each in applied]
+
+    assert await looked() == []
+    file.write_text(json.dumps(rule(10, 1)))
+    assert await looked() == [1]
+    replacement = tmp_path / "new"
+    replacement.write_text(json.dumps(rule(10, 2)))  # as long as the first
+    os.utime(replacement, ns=(file.stat().st_atime_ns, file.stat().st_mtime_ns))
+    replacement.replace(file)
+    assert await looked() == [2]
+    file.write_text("{")
+    assert await looked() == [None]
+    assert capsys.readouterr().out.count("the rule is not applied") == 1
+    file.unlink()
+    assert await looked() == [None]
+    assert not capsys.readouterr().out
 
 
 def test_no_file_and_an_empty_one_are_no_rule(stable: Stable):

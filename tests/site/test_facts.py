@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from modelyard.api import wire
 from modelyard.kube import names
@@ -25,8 +26,9 @@ def operators() -> set[str]:
 
 def models() -> set[str]:
     """Names of a serving pod's metrics."""
-    found = Models("risk.fraud", "v1")
-    return {f"{family.name}_total" if family.type == "counter" else family.name for family in found._registry.collect()}
+    page, _ = Models("risk.fraud", "v1").page(lambda: (10, {("stable", "ok"): 1}))
+    found = text_string_to_metric_families(page.decode())
+    return {f"{family.name}_total" if family.type == "counter" else family.name for family in found}
 
 
 def table(heading: str, page: str) -> str:

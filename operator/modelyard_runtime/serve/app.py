@@ -18,8 +18,7 @@ from modelyard_runtime.outcome import one_line
 from modelyard_runtime.serve import binary, intake, invocations, v1, v2
 from modelyard_runtime.serve.budget import Held
 from modelyard_runtime.serve.deadlines import answer_as
-from modelyard_runtime.serve.forward import Asked as Passed
-from modelyard_runtime.serve.forward import Forwarder
+from modelyard_runtime.serve.forward import Forwarder, Passed
 from modelyard_runtime.serve.limits import Limits
 from modelyard_runtime.serve.metrics import Metrics
 from modelyard_runtime.serve.predictor import Answer, Asked, Predictor, Request
@@ -90,7 +89,8 @@ class App:
         self.last_request = time.monotonic()
         self.metrics = Metrics(identity.qualified, identity.version)
         self.traffic = Traffic(identity.version, identity.runtime)
-        self.splitter = Splitter(identity.name, identity.version, self.traffic.arms, Forwarder(identity.version, service, limits))
+        forwarder = Forwarder(identity.version, service, limits)
+        self.splitter = Splitter(identity.name, identity.version, self.traffic.arms, forwarder, limits.timeout / 2)
         self.limits = limits
         self.connections: dict[BoundedProtocol, None] = {}
         """That which has waited for longest is first."""
@@ -216,12 +216,11 @@ class App:
                 raise Refused("the model is being loaded", 503)
             if self.splitter.split is not None and not forwarded:
                 drawn = self._draw(work, scope, len(body))
+            answer = None
             if drawn is not None and drawn.candidate:
-                asked = Passed(scope["path"], scope["headers"], body, held)
-                if answer := await self.splitter.asked(drawn, asked, self.limits.timeout / 2):
-                    held.exchange(len(answer.body))
-                    return answer
-            answer = await self._predicted(work, model, scope, body, arrived)
+                answer = await self.splitter.asked(drawn, Passed(scope["path"], scope["headers"], body, held))
+            if answer is None:
+                answer = await self._predicted(work, model, scope, body, arrived)
             held.exchange(len(answer.body))
         except Exception as error:  # noqa: BLE001 - a model may raise anything, and the next request may be well
             answer = failed(work.protocol, error)

@@ -17,7 +17,7 @@ from modelyard.api.wire import FORWARDED_HEADER, RUNTIME_HEADER, SECONDS_HEADER,
 from modelyard_runtime.outcome import one_line
 from modelyard_runtime.serve import binary
 from modelyard_runtime.serve.budget import Held
-from modelyard_runtime.serve.limits import Limits
+from modelyard_runtime.serve.limits import FORWARDS, Limits
 from modelyard_runtime.serve.predictor import Answer
 from modelyard_runtime.serve.reception import PIECE
 from modelyard_runtime.serve.rule import Rule
@@ -27,9 +27,8 @@ if TYPE_CHECKING:
     import aiohttp
     from multidict import CIMultiDictProxy
 
-__all__ = ["Asked", "Failed", "Forwarder"]
+__all__ = ["Failed", "Forwarder", "Passed"]
 
-_AT_ONCE = 128
 _CONNECT_SECONDS = 1.0
 _OPEN_SECONDS = 1.0
 _DIGITS = 15
@@ -51,7 +50,7 @@ class Failed(Exception):
     """The candidate did not answer this request as it should."""
 
 
-class Asked(NamedTuple):
+class Passed(NamedTuple):
     """What is passed on."""
 
     path: str
@@ -104,9 +103,9 @@ class Forwarder:
 
     def full(self, size: int) -> bool:
         """Return whether a body of so many bytes more would be too much at once."""
-        return self._requests >= _AT_ONCE or self._bytes + size > self._most
+        return self._requests >= FORWARDS or self._bytes + size > self._most
 
-    async def ask(self, rule: Rule, asked: Asked, seconds: float) -> tuple[Answer, float]:
+    async def ask(self, rule: Rule, asked: Passed, seconds: float) -> tuple[Answer, float]:
         """Return the candidate's answer, and how long its model server took for it, in seconds.
 
         Args:
@@ -148,7 +147,7 @@ class Forwarder:
         client = self._loaded()
         return isinstance(error, client.ClientOSError | client.ServerDisconnectedError | client.ConnectionTimeoutError)
 
-    async def _tried(self, rule: Rule, asked: Asked, connect: float) -> tuple[Answer, float | None]:
+    async def _tried(self, rule: Rule, asked: Passed, connect: float) -> tuple[Answer, float | None]:
         """Ask on a kept connection, and once more on another if the candidate had closed that one meanwhile."""
         client, connection = self._loaded(), SimpleNamespace(kept=False)
         times = client.ClientTimeout(total=None, sock_connect=connect)
@@ -162,7 +161,7 @@ class Forwarder:
         return await self._exchanged(self._unkept, rule, asked, times, connection)
 
     async def _exchanged(
-        self, session: "aiohttp.ClientSession", rule: Rule, asked: Asked, times: "aiohttp.ClientTimeout", connection: SimpleNamespace
+        self, session: "aiohttp.ClientSession", rule: Rule, asked: Passed, times: "aiohttp.ClientTimeout", connection: SimpleNamespace
     ) -> tuple[Answer, float | None]:
         """Send a request and read its answer, on one connection."""
         passed = {name.decode("ascii"): value.decode("utf-8", "replace") for name, value in asked.headers if name in _PASSED}
@@ -190,7 +189,7 @@ class Forwarder:
         if self._kept is None or now - self._made > _POOL_SECONDS:
             if self._kept is not None:  # what it carries has ended by then
                 asyncio.get_running_loop().call_later(self._longest, self._retire, self._kept)
-            self._kept, self._made = self._opened(limit=_AT_ONCE, keepalive_timeout=_IDLE_SECONDS), now
+            self._kept, self._made = self._opened(limit=FORWARDS, keepalive_timeout=_IDLE_SECONDS), now
         return self._kept
 
     def _opened(self, **how: Any) -> "aiohttp.ClientSession":

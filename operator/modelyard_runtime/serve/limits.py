@@ -10,15 +10,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Limits", "limits", "memory"]
+__all__ = ["FORWARDS", "Limits", "limits", "memory"]
 
+FORWARDS = 128
+"""Requests that wait for a candidate at once, each on a connection of its own."""
 _MIB = 1 << 20
 _LARGEST = 64 * _MIB
 """Bytes of a body, where nothing is configured and the memory allows it."""
 _CONNECTION = 256 << 10
 """Bytes that a connection may cost: buffers, headers, a task."""
 _FILES = 64
-"""File descriptors that the process needs for other things than connections."""
+"""File descriptors that the process needs for other things than connections, and those to a candidate: of its pool, and of the last."""
 _CGROUP = Path("/sys/fs/cgroup")
 _CGROUP_FILES = ("memory.max", "memory/memory.limit_in_bytes")
 """Version 2 and version 1, as a container sees its own."""
@@ -64,7 +66,7 @@ def limits(room: int, workers: int, *, body: int | None, headers: float, timeout
         one=share // 4,
         work=share // 4,
         held=max(share // 8, 2 * largest),  # a body and its answer
-        connections=max(16, min(share // _CONNECTION, files - _FILES)),
+        connections=max(16, min(share // _CONNECTION, files - _FILES - min(2 * FORWARDS, files // 4))),
         headers=headers,
         timeout=timeout,
     )

@@ -71,7 +71,10 @@ class Split:
 
 def _value(headers: Headers, name: bytes) -> bytes:
     """Return the first value of a header; empty: it is not there."""
-    return next((value for each, value in headers if each == name), b"")
+    for each, value in headers:
+        if each == name:
+            return value
+    return b""
 
 
 def _cookie(headers: Headers, name: str) -> bytes:

@@ -9,7 +9,7 @@ import time
 
 from modelyard_runtime.outcome import one_line
 from modelyard_runtime.serve.arms import CANDIDATE, INVITED, STABLE, Arms
-from modelyard_runtime.serve.forward import Asked, Failed, Forwarder
+from modelyard_runtime.serve.forward import Failed, Forwarder, Passed
 from modelyard_runtime.serve.predictor import Answer
 from modelyard_runtime.serve.rule import Rule
 from modelyard_runtime.serve.split import Drawn, Headers, Split
@@ -25,7 +25,7 @@ _QUIET = 10.0
 class Splitter:
     """One worker's. Used in the event loop only."""
 
-    def __init__(self, name: str, version: str, arms: Arms, forwarder: Forwarder) -> None:
+    def __init__(self, name: str, version: str, arms: Arms, forwarder: Forwarder, longest: float) -> None:
         """Begin without a rule.
 
         Args:
@@ -33,6 +33,8 @@ class Splitter:
             version: The version that is served here.
             arms: Where requests are counted.
             forwarder: Asks the candidate.
+            longest: Seconds that either version may take, if the rule does not give it less: half of what a request has, so that this
+                version has as much when the candidate has failed.
 
         """
         self.split: Split | None = None
@@ -41,6 +43,7 @@ class Splitter:
         self._version = version
         self._arms = arms
         self._forwarder = forwarder
+        self._longest = longest
         self._failed: dict[int, None] = {}
         """Keys of users of whom a request has failed in this rollout, the oldest first."""
         self._rollout = ("", "")
@@ -83,17 +86,16 @@ class Splitter:
             return None
         return split.draw(headers, random.random)
 
-    async def asked(self, drawn: Drawn, asked: Asked, seconds: float) -> Answer | None:
+    async def asked(self, drawn: Drawn, asked: Passed) -> Answer | None:
         """Return the candidate's answer to a request that was drawn for it; None: it has failed, and is to be answered here.
 
         Args:
             drawn: What was drawn.
             asked: The request.
-            seconds: How long the candidate may take at most, if the rule allows it as much.
 
         """
         try:
-            answer, took = await self._forwarder.ask(drawn.rule, asked, min(seconds, drawn.rule.timeout))
+            answer, took = await self._forwarder.ask(drawn.rule, asked, self._allowed(drawn.rule))
         except Failed as error:
             self.count(drawn, _FAILED, 0.0)
             self._say(drawn.rule, str(error))
@@ -113,7 +115,7 @@ class Splitter:
         split = self.split
         if split is None or drawn.rule is not split.rule:  # it was drawn by another rule, whose counts are over
             return
-        failed = status >= _FAILED or seconds > drawn.rule.timeout
+        failed = status >= _FAILED or seconds > self._allowed(drawn.rule)
         if (key := drawn.key) is not None:
             if key in self._failed:
                 return
@@ -126,6 +128,10 @@ class Splitter:
             self._arms.refused(arm)
         else:
             self._arms.answered(arm, seconds)
+
+    def _allowed(self, rule: Rule) -> float:
+        """Return after how many seconds an answer is a failure, whichever version gives it."""
+        return min(rule.timeout, self._longest)
 
     def _remember(self, key: int) -> None:
         """Keep a user whose request has failed: users that always fail must not be counted for as often as they come."""
