@@ -88,5 +88,12 @@ def test_a_share_is_neither_nothing_nor_all(percent: int, cells: int):
     assert part(percent).plain == "━" * cells + "─" * (10 - cells)
 
 
+def test_a_rollout_that_is_through_says_what_it_came_to():
+    done = steps("Done", "Done", "Done", detail="v3 gets all requests", names=STEPPED)
+    drawn = followed(ROLLS | {"steps": done, "blocked": TURNS}).plain
+    assert "Done     40s  v3 gets all requests" in drawn
+    assert "left" not in drawn
+
+
 def test_what_the_analysis_says_is_told_once():
     assert followed(ROLLS).plain.count(SAYS) == followed(PAUSED).plain.count(SAYS) == 1

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from modelyard.api.registered_model import RegisteredModel
-from modelyard.client import aborting, rollouts, waiting
+from modelyard.client import aborting, rollouts
 from modelyard.client.client import Client
 from modelyard.client.errors import NotFound, Paused, Refused
 from modelyard.client.progress import Change, State, stage_change
-from modelyard.client.versions import ModelHandle
 from tests.cli.objects import NEW, NOW, SYNCED, before, held, model, progressing, served, steps, version
 from tests.client.side import Side
 from tests.harness import until
@@ -122,8 +120,8 @@ def test_a_pause_waits_for_a_person_until_resumed_is_raised_above_what_earlier_p
 
 
 def test_a_change_is_followed_for_as_long_as_its_holds_take():
-    assert rollouts.holds(at(0), "production") == timedelta(minutes=10)
-    assert rollouts.holds(model(), "production") == rollouts.holds(at(0), "canary") == timedelta(0)
+    assert rollouts.longest(at(0), ["production"]) == rollouts.longest(at(0), ["staging", "production"]) == rollouts.USUAL + 600
+    assert rollouts.longest(at(0), ["staging"]) == rollouts.longest(model(), ["production"]) == rollouts.USUAL
 
 
 # --- resume ---------------------------------------------------------------------------------------------
@@ -302,10 +300,3 @@ def test_a_notebook_shows_the_rollout(client: Client, side: Side):
     assert "5% to v3, applied by 2/2 pods" in html
     assert "step 3 of 6: pause, waits for a person" in html
     assert "9,120 requests, 3 failed (0.033 %)" in html
-
-
-def test_how_long_a_change_is_followed_depends_on_its_holds(client: Client, side: Side):
-    made(side)
-    there: ModelHandle = client.models.get("fraud")
-    assert waiting.limit(there, ["production"]) == waiting.USUAL + 600
-    assert waiting.limit(there, ["staging"]) == waiting.USUAL

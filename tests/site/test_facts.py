@@ -25,10 +25,9 @@ def operators() -> set[str]:
 
 
 def models() -> set[str]:
-    """Names of a serving pod's metrics."""
-    page, _ = Models("risk.fraud", "v1").page(lambda: (10, {("stable", "ok"): 1}))
-    found = text_string_to_metric_families(page.decode())
-    return {f"{family.name}_total" if family.type == "counter" else family.name for family in found}
+    """Names of a serving pod's metrics, as it writes them while it splits its requests."""
+    page, _ = Models("risk.fraud", "v1").page(lambda: (5, {("candidate", "ok"): 1}))
+    return set(re.findall(r"^# TYPE (modelyard_\w+) ", page.decode(), re.MULTILINE))
 
 
 def table(heading: str, page: str) -> str:

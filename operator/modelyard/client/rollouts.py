@@ -3,6 +3,7 @@
 How one is given up is in `aborting`, how it is drawn in `cli.views.rollouts`.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,7 +14,10 @@ from modelyard.api.rollout import ArmStatus, RolloutStep
 from modelyard.client.errors import NotFound, Refused
 from modelyard.client.text import lasted
 
-__all__ = ["Rolling", "holds", "resume", "rolling", "spec_of"]
+__all__ = ["USUAL", "Rolling", "longest", "resume", "rolling", "spec_of"]
+
+USUAL = 900.0
+"""Seconds for which a change is followed that waits for nothing but the operator."""
 
 _LAST = RolloutStep(weight=100)
 """What comes after the steps of the spec."""
@@ -130,8 +134,12 @@ def rolling(model: RegisteredModel, stage: str) -> Rolling | None:
     )
 
 
-def holds(model: RegisteredModel, stage: str) -> timedelta:
-    """Return how long the holds of a stage's rollout take, all of them."""
+def longest(model: RegisteredModel, stages: Iterable[str]) -> float:
+    """Return for how many seconds changes of stages are followed if nobody says: `USUAL`, and as long as the holds of one take."""
+    return USUAL + max((_holds(model, stage).total_seconds() for stage in stages), default=0.0)
+
+
+def _holds(model: RegisteredModel, stage: str) -> timedelta:
     spec = model.spec.stages.get(stage)
     if spec is None or spec.rollout is None or not spec.is_canary:
         return timedelta(0)

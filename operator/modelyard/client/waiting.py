@@ -1,25 +1,17 @@
 """Follow a model until what was asked of it is through. What "through" means is in `progress`."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from modelyard.client import progress, rollouts
 from modelyard.client.errors import Paused
 from modelyard.client.versions import ModelHandle
 
-__all__ = ["USUAL", "Look", "Watching", "changed", "followed", "limit"]
-
-USUAL = 900.0
-"""Seconds for which a change is followed that waits for nothing but the operator."""
+__all__ = ["Look", "Watching", "changed", "followed"]
 
 Watching = Callable[[ModelHandle], None]
 """Called with every state of a model."""
 Look = Callable[[ModelHandle], progress.Progress]
-
-
-def limit(model: ModelHandle, stages: Iterable[str]) -> float:
-    """Return how many seconds changes of stages are followed if nobody says: `USUAL`, and the longest of their holds."""
-    return USUAL + max((rollouts.holds(model.object, stage).total_seconds() for stage in stages), default=0.0)
 
 
 def changed(model: ModelHandle, changes: Sequence[progress.Change], what: str, seconds: float | None, seen: Watching | None) -> ModelHandle:
@@ -29,8 +21,8 @@ def changed(model: ModelHandle, changes: Sequence[progress.Change], what: str, s
         model: The model, as the API server answered.
         changes: What was asked for.
         what: The same, for an error.
-        seconds: How long. 0: not at all, and the model is returned as it is. None: as `limit` says, and a pause of a rollout
-            ends it.
+        seconds: How long. 0: not at all, and the model is returned as it is. None: as `rollouts.longest` says, and a pause of a
+            rollout ends it.
         seen: Called with every state of the model.
 
     Raises:
@@ -53,8 +45,8 @@ def changed(model: ModelHandle, changes: Sequence[progress.Change], what: str, s
         return look
 
     looks = {f"{change.stage} of {model.namespace}/{model.name}": looking(change) for change in changes}
-    longest = limit(model, (change.stage for change in changes)) if seconds is None else seconds
-    return followed(model, looks, what, longest, seen)
+    limit = rollouts.longest(model.object, (change.stage for change in changes)) if seconds is None else seconds
+    return followed(model, looks, what, limit, seen)
 
 
 def _paused(model: ModelHandle, stage: str, found: progress.Progress, waited: float) -> Paused:

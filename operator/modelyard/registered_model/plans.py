@@ -115,7 +115,7 @@ def _serving(view: StageView, wanted: ServedVersion, *, is_stepped: bool) -> Ite
 
 def _stepped(view: StageView) -> str:
     """Say in which steps the version takes the stage, or why it takes it without them."""
-    if view.straight is not None or view.canary is None:
+    if view.canary is None:
         return view.straight or ""
     steps, judged = ramp.steps(view.canary), ", judged by an analysis" if view.canary.analysis is not None else ""
     return f"{len(steps)} steps{judged}: {', '.join(map(str, steps))}"

@@ -25,9 +25,6 @@ __all__ = ["followed", "standing", "watched"]
 Look = Callable[[RegisteredModel], Progress]
 """Tells where something stands that a user has asked of a stage."""
 
-_SECONDS = 900.0
-"""How long a change is followed that waits for nothing but the operator."""
-
 
 def followed(session: Session, written: Manifest, changes: Sequence[Change], seconds: float | None, ended: Mapping[str, str]) -> Manifest:
     """Follow changes of a model's stages until all are through; return the object.
@@ -45,30 +42,21 @@ def followed(session: Session, written: Manifest, changes: Sequence[Change], sec
         TimedOut: They may still come about: the time is over, or they wait for others.
 
     """
-    looks, model = {change.stage: partial(_change, change) for change in changes}, RegisteredModel.parse(written)
-    longest = max((rollouts.holds(model, change.stage).total_seconds() for change in changes), default=0.0)
-    return watched(session, written, looks, seconds, ended, usual=_SECONDS + longest)
+    looks = {change.stage: partial(_change, change) for change in changes}
+    return watched(session, written, looks, seconds, ended)
 
 
 def _change(change: Change, model: RegisteredModel) -> Progress:
     return stage_change(model, change)
 
 
-def watched(
-    session: Session,
-    written: Manifest,
-    looks: Mapping[str, Look],
-    seconds: float | None,
-    ended: Mapping[str, str],
-    *,
-    usual: float = _SECONDS,
-) -> Manifest:
-    """Follow a model until what was asked of its stages is through, for `usual` seconds if `seconds` is None; the rest as of `followed`."""
+def watched(session: Session, written: Manifest, looks: Mapping[str, Look], seconds: float | None, ended: Mapping[str, str]) -> Manifest:
+    """Follow a model until what was asked of its stages is through. Arguments and errors as of `followed`."""
     name, namespace = written["metadata"]["name"], written["metadata"]["namespace"]
     back = session.hint(f"status {name} --watch")
     told: set[str] = set()
     verdicts: dict[tuple[str, str], Verdict] = {}
-    begun, limit = time.monotonic(), seconds or usual
+    begun, limit = time.monotonic(), seconds or rollouts.longest(RegisteredModel.parse(written), looks)
     with telling(session.screen, f"\nIt goes on in the cluster. To come back to it: {back}") as teller:
         for body in session.kube.states("RegisteredModel", name, namespace, seconds=limit):
             if body is None:
