@@ -3,7 +3,6 @@
 import re
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from modelyard.api import wire
 from modelyard.kube import names
