@@ -190,7 +190,7 @@ class _Round:
                 return Step("rollout", StepState.ACTIVE, self._detail, objects, self._blocker(f"holds {until}", said.text), again)
         elif self._step.pause is not None and not self._is_resumed:
             command = f"modelyard resume {self.view.model.metadata.name} --stage {self.view.name}"
-            raised = f'{{"spec":{{"stages":{{"{self.view.name}":{{"rollout":{{"resumed":{self.asked.resumed + 1}}}}}}}}}}}'
+            raised = f'{{"spec":{{"stages":{{"{self.view.name}":{{"rollout":{{"resumed":{self._resumes}}}}}}}}}}}'
             patch = f"kubectl patch mlmodel {self.view.model.metadata.name} --type merge -p '{raised}'"
             waits = Blocker.of(Reason.ROLLOUT_PAUSED, f"{self._gets} It is paused. To continue: {command}, or {patch}")
             return Step("rollout", StepState.WAITING, self._detail, objects, waits, _LOOK)
@@ -203,8 +203,13 @@ class _Round:
         return self._steps[self.state.index]
 
     @property
+    def _resumes(self) -> int:
+        """The value of `resumed` that passes this pause."""
+        return self.state.resumed + ramp.pauses(self._steps, self.state.index) + 1
+
+    @property
     def _is_resumed(self) -> bool:
-        return self.asked.resumed - self.state.resumed > ramp.pauses(self._steps, self.state.index)
+        return self.asked.resumed >= self._resumes
 
     def _starting(self, pods: Health, objects: tuple[Owned, ...]) -> Step:
         """Wait for pods of the candidate."""
