@@ -125,6 +125,7 @@ def test_a_candidate_that_fails_is_stopped_and_no_caller_notices(tenant: Tenant,
     assert "v2 was rejected, and v1 is still serving" in said
     assert (result.lost, set(result.answered)) == (0, {"v1"}), "what the candidate fails is answered by the stable version"
     tenant.wait("nobody splits", lambda: not rules(tenant))
+    tenant.wait("what was counted is gone", lambda: tenant.kube.get("ConfigMap", "fraud-production-rollout", tenant.name) is None)
     rejected = tenant.stage()["rejected"][-1]
     assert (rejected["version"], rejected["reason"]) == ("v2", "RolloutFailed")
     assert tenant.status("RegisteredModel")["history"][-1]["outcome"] == "Rejected"

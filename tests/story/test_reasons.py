@@ -5,10 +5,10 @@ import pytest
 from modelyard.api.conditions import EngineReason
 from modelyard.api.kinds import KINDS
 from modelyard.engine.engine import Options
-from tests.story import approval_stories, model_stories, run_stories
+from tests.story import approval_stories, model_stories, rollout_stories, run_stories
 from tests.story.world import World
 
-STORIES = {**run_stories.STORIES, **model_stories.STORIES, **approval_stories.STORIES}
+STORIES = {**run_stories.STORIES, **model_stories.STORIES, **approval_stories.STORIES, **rollout_stories.STORIES}
 EVERY_KIND = {f"Every kind {reason}" for reason in EngineReason}
 DOCUMENTED = EVERY_KIND | {f"{kind.resource.KIND} {reason}" for kind in KINDS for reason in kind.reasons}
 OWED: set[str] = set()

@@ -80,6 +80,11 @@ class RolloutWorld(World):
             self.maps[manifest["metadata"]["name"]] = manifest["data"]
         super().apply(manifest)
 
+    def owned(self, uid: str) -> tuple[Manifest, ...]:
+        """The watch knows no labels of ConfigMaps."""
+        there = super().owned(uid)
+        return tuple(each | {"metadata": each["metadata"] | {"labels": {}}} if each["kind"] == "ConfigMap" else each for each in there)
+
     # --- what must always hold ------------------------------------------------------------------
     def check_told(self, there: Manifest, action: Tell) -> None:
         """No requests are given to a version without a ready pod, nor by what is not the stable version."""

@@ -6,8 +6,8 @@ from datetime import datetime
 from modelyard.api.model_status import STAGES
 from modelyard.api.registered_model import RegisteredModel, StageStatus, VersionStatus
 from modelyard.kube.pods import Runtime
-from modelyard.plan import Apply, Delete
-from modelyard.registered_model import record, serving
+from modelyard.plan import Apply, Delete, Manifest
+from modelyard.registered_model import build, record, serving
 from modelyard.registered_model.build import Surroundings
 from modelyard.registered_model.observation import Observation
 from modelyard.registered_model.restored import stage_of
@@ -85,7 +85,7 @@ def _view(
         model=model,
         status=model.status.stages.get(name) or StageStatus(),
         versions={version.name: version for version in versions},
-        owned=tuple(each for each in seen.owned if stage_of(each) == name),
+        owned=tuple(each for each in seen.owned if stage_of(each) == name or _keeps_its_analysis(model, name, each)),
         runtime=runtime,
         around=Surroundings(seen.allow_code, seen.pods_secret),
         refusals=seen.refusals,
@@ -97,6 +97,11 @@ def _view(
         record_is_full=is_full,
         record_has_room=has_room,
     )
+
+
+def _keeps_its_analysis(model: RegisteredModel, stage: str, owned: Manifest) -> bool:
+    """Tell whether an object is the ConfigMap of a stage's rollout: the watch knows no labels of ConfigMaps."""
+    return (owned["kind"], owned["metadata"]["name"]) == ("ConfigMap", build.rollout_name(model, stage))
 
 
 def _stage_names(model: RegisteredModel, seen: Observation) -> list[str]:
