@@ -23,7 +23,7 @@ from tests.cluster.console import Console
 
 __all__ = ["measure", "split_table"]
 
-BEFORE = "c5172f7"
+BEFORE = "57011b8"
 """The server of the commit before it could split."""
 NO_RULE, ZERO, ALL, DIRECT = "without a rule", "weight 0", "weight 100", "the candidate itself"
 COMPARED = (BEFORE, NO_RULE, ZERO)

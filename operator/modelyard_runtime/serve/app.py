@@ -169,26 +169,12 @@ class App:
         head: Message = {"type": "http.response.start", "status": answer.status, "headers": self.headers(answer)}
         await self.reception.send(head, b"" if method == "HEAD" else answer.body, scope, send, held)
 
-    def answered(self, work: Work, answer: Answer, begun: float) -> None:
-        """Count an answer to a request that came at `begun`, in seconds of the monotonic clock."""
+    def answered(self, work: Work, answer: Answer, begun: float) -> float:
+        """Count an answer to a request that came at `begun`, in seconds of the monotonic clock; returns how long it took."""
         seconds = time.monotonic() - begun
         self.metrics.answered(work.protocol, answer.status, seconds, answer.rows)
         self.traffic.answered(answer.status, seconds)
-
-    def drawn(self, answer: Answer, drawn: Drawn | None, arrived: float, *, forwarded: bool) -> Answer:
-        """Count an answer that was given here for what was drawn, and say how long it took if another pod has passed the request on.
-
-        Args:
-            answer: The answer.
-            drawn: What was drawn for the request, if something was.
-            arrived: When its body was there, in seconds of the monotonic clock.
-            forwarded: Another pod has passed it on, or its caller says so.
-
-        """
-        seconds = time.monotonic() - arrived
-        if drawn is not None and not drawn.candidate:
-            self.splitter.count(drawn, answer.status, seconds)
-        return replace(answer, took=seconds) if forwarded else answer
+        return seconds
 
     def headers(self, answer: Answer) -> list[tuple[bytes, bytes]]:
         """Return the headers of an answer, besides those that all have."""
@@ -224,7 +210,10 @@ class App:
             held.exchange(len(answer.body))
         except Exception as error:  # noqa: BLE001 - a model may raise anything, and the next request may be well
             answer = failed(work.protocol, error)
-        return self.drawn(answer, drawn, arrived, forwarded=forwarded)
+        seconds = time.monotonic() - arrived
+        if drawn is not None and not drawn.candidate:
+            self.splitter.count(drawn, answer.status, seconds)
+        return replace(answer, took=seconds) if forwarded else answer
 
     def _draw(self, work: Work, scope: Message, size: int) -> Drawn | None:
         """Draw for a request, unless that was done on the quick way."""

@@ -22,8 +22,9 @@ REVISION = 0
 """The word with the rule's revision, 0 without a rule."""
 _WEIGHT, _KNOWN, _FIRST = range(1, 4)
 """Its weight; 1 once there was a rule; then the arms."""
-_REQUESTS, _FAILURES, _REFUSALS, _BUCKETS = range(4)
+_FAILURES, _REFUSALS, _BUCKETS = range(3)
 _ARM = _BUCKETS + len(EDGES) + 1
+_ANSWERS = tuple(_FIRST + arm * _ARM + _BUCKETS for arm in range(3))
 _BEFORE = _FIRST + 3 * _ARM
 WORDS = _BEFORE + 3 * len(OUTCOMES)
 """How many words of 64 bits it all takes."""
@@ -54,22 +55,15 @@ class Arms:
 
     def answered(self, arm: int, seconds: float) -> None:
         """Count an answer that took so long."""
-        at, words = _FIRST + arm * _ARM, self._words
-        words[at] += 1
-        words[at + _BUCKETS + bisect_left(EDGES, seconds)] += 1
+        self._words[_ANSWERS[arm] + bisect_left(EDGES, seconds)] += 1
 
     def failed(self, arm: int) -> None:
         """Count a failure."""
-        self._other(arm, _FAILURES)
+        self._words[_FIRST + arm * _ARM + _FAILURES] += 1
 
     def refused(self, arm: int) -> None:
         """Count a refusal."""
-        self._other(arm, _REFUSALS)
-
-    def _other(self, arm: int, what: int) -> None:
-        at = _FIRST + arm * _ARM
-        self._words[at] += 1
-        self._words[at + what] += 1
+        self._words[_FIRST + arm * _ARM + _REFUSALS] += 1
 
 
 def pages(alive: Sequence[Sequence[int]], everyone: Iterable[Sequence[int]]) -> dict[str, Any]:
@@ -115,7 +109,7 @@ def _places() -> Iterator[tuple[str, int]]:
 def _page(arms: Sequence[Sequence[int]]) -> dict[str, Any]:
     sums = [sum(column) for column in zip(*arms, strict=True)] or [0] * _ARM
     return {
-        "requests": sums[_REQUESTS],
+        "requests": sum(sums),
         "failures": sums[_FAILURES],
         "refusals": sums[_REFUSALS],
         "latency": {str(i): count for i, count in enumerate(sums[_BUCKETS:]) if count},
@@ -124,5 +118,5 @@ def _page(arms: Sequence[Sequence[int]]) -> dict[str, Any]:
 
 def _outcomes(words: Sequence[int], arm: int) -> tuple[int, int, int]:
     """Return how many requests of an arm were answered, failed and refused."""
-    requests, failures, refusals = words[_FIRST + arm * _ARM :][:_BUCKETS]
-    return requests - failures - refusals, failures, refusals
+    failures, refusals, *answers = words[_FIRST + arm * _ARM :][:_ARM]
+    return sum(answers), failures, refusals

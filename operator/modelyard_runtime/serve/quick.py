@@ -10,7 +10,7 @@ rests on uvicorn's class; tests/runtime/test_mixture.py judges a newer one.
 import asyncio
 import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar
 
@@ -23,6 +23,7 @@ from modelyard_runtime.serve.deadlines import ABORT, BoundedProtocol
 from modelyard_runtime.serve.predictor import Answer, Asked, Predictor, Request
 from modelyard_runtime.serve.reception import PIECE, Message
 from modelyard_runtime.serve.split import Drawn
+from modelyard_runtime.serve.splitter import Splitter
 from modelyard_runtime.serve.values import Array, Refused
 
 __all__ = ["QuickProtocol"]
@@ -135,12 +136,13 @@ class QuickProtocol(BoundedProtocol):
     def on_message_complete(self) -> None:
         """Ask for a prediction."""
         slot, self._reading = self._reading, None
-        model = self._application.model
+        app = self._application
+        model = app.model
         if slot is None or model is None:
             super().on_message_complete()
             return
         request, compressed = intake.asked_with(slot.work.protocol, slot.headers, slot.body)
-        if intake.is_slow(model, request, compressed) or (self._application.splitter.split is not None and self._draws(slot)):
+        if intake.is_slow(model, request, compressed) or (app.splitter.split is not None and self._draws(app.splitter, slot)):
             self._hand_over(slot)
             super().on_message_complete()
             return
@@ -148,10 +150,10 @@ class QuickProtocol(BoundedProtocol):
         self._slots.append(slot)
         self._ask(slot, model, request)
 
-    def _draws(self, slot: _Slot) -> bool:
+    def _draws(self, splitter: Splitter, slot: _Slot) -> bool:
         """Draw for a request, and tell whether it is for the candidate, which is asked on uvicorn's way."""
         if slot.work.split and not slot.forwarded:
-            slot.drawn = self._application.splitter.draw(slot.headers, len(slot.body))
+            slot.drawn = splitter.draw(slot.headers, len(slot.body))
         if slot.drawn is None or not slot.drawn.candidate:
             return False
         self.scope[DRAWN] = slot.drawn  # type: ignore[literal-required] # a key of our own
@@ -191,9 +193,11 @@ class QuickProtocol(BoundedProtocol):
         except Refused as error:
             answer = failed(slot.work.protocol, error)
         app = self._application
-        app.answered(slot.work, answer, slot.begun)
-        if slot.drawn is not None or slot.forwarded:
-            answer = app.drawn(answer, slot.drawn, slot.begun, forwarded=slot.forwarded)
+        seconds = app.answered(slot.work, answer, slot.begun)
+        if slot.drawn is not None:
+            app.splitter.count(slot.drawn, answer.status, seconds)
+        elif slot.forwarded:
+            answer = replace(answer, took=seconds)
         slot.answer = answer
         self._flush()
 

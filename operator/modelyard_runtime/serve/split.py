@@ -45,6 +45,8 @@ class Split:
         self.rule = rule
         self._name = name.encode()
         self._drawn = Drawn(rule, candidate=False), Drawn(rule, candidate=True)
+        self.only = None if rule.weight or rule.header or rule.cookie or rule.invite else self._drawn[0]
+        """What is drawn for each request, if that is always the same: a weight of 0 costs little."""
         here, there = Drawn(rule, candidate=False, invited=True), Drawn(rule, candidate=True, invited=True)
         # In a refresh both serve the same version: its name is the candidate's.
         self._invited = {_STABLE: here, version.encode(): here, _CANDIDATE: there, rule.version.encode(): there}

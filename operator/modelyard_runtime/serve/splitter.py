@@ -43,7 +43,8 @@ class Splitter:
         self._version = version
         self._arms = arms
         self._forwarder = forwarder
-        self._longest = longest
+        self._longest = self._allowed = longest
+        """After how many seconds an answer is a failure, whichever version gives it: by what a request has, and by the rule."""
         self._failed: dict[int, None] = {}
         """Keys of users of whom a request has failed in this rollout, the oldest first."""
         self._rollout = ("", "")
@@ -67,6 +68,7 @@ class Splitter:
         if (rollout := (rule.version, rule.runtime)) != self._rollout:
             self._rollout = rollout
             self._failed.clear()
+        self._allowed = min(rule.timeout, self._longest)
         self._arms.begin(rule.revision, rule.weight)
         self.split = Split(rule, self._name, self._version)
         print(f"traffic: revision {rule.revision}, {rule.weight} % for {rule.version} ({rule.runtime})", flush=True)
@@ -82,7 +84,11 @@ class Splitter:
 
         """
         split = self.split
-        if split is None or self._forwarder.full(size):
+        if split is None:
+            return None
+        if split.only is not None:
+            return split.only
+        if self._forwarder.full(size):
             return None
         return split.draw(headers, random.random)
 
@@ -95,7 +101,7 @@ class Splitter:
 
         """
         try:
-            answer, took = await self._forwarder.ask(drawn.rule, asked, self._allowed(drawn.rule))
+            answer, took = await self._forwarder.ask(drawn.rule, asked, min(drawn.rule.timeout, self._longest))
         except Failed as error:
             self.count(drawn, _FAILED, 0.0)
             self._say(drawn.rule, str(error))
@@ -115,7 +121,7 @@ class Splitter:
         split = self.split
         if split is None or drawn.rule is not split.rule:  # it was drawn by another rule, whose counts are over
             return
-        failed = status >= _FAILED or seconds > self._allowed(drawn.rule)
+        failed = status >= _FAILED or seconds > self._allowed
         if (key := drawn.key) is not None:
             if key in self._failed:
                 return
@@ -128,10 +134,6 @@ class Splitter:
             self._arms.refused(arm)
         else:
             self._arms.answered(arm, seconds)
-
-    def _allowed(self, rule: Rule) -> float:
-        """Return after how many seconds an answer is a failure, whichever version gives it."""
-        return min(rule.timeout, self._longest)
 
     def _remember(self, key: int) -> None:
         """Keep a user whose request has failed: users that always fail must not be counted for as often as they come."""
