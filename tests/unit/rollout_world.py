@@ -9,9 +9,9 @@ from datetime import datetime
 from typing import Any
 
 from modelyard.kube.names import IDENTITY_LABEL, STAGE_LABEL, TRAFFIC_ANNOTATION
-from modelyard.plan import Action, Manifest, Tell
+from modelyard.plan import Action, Apply, Manifest, Tell
 from modelyard.traffic import Answered, Arm, Interval, Seen, Split, Watched
-from tests.unit.builders import pod
+from tests.unit.builders import pod, terminated
 from tests.unit.model_world import ROUNDS, World
 
 __all__ = ["CANARY", "RolloutWorld", "rolled_out"]
@@ -26,6 +26,8 @@ class SplitTraffic:
         self.world = world
         self.intervals: list[tuple[Arm, Arm]] = []
         """What the next intervals count: of the stable version, and of the candidate."""
+        self.begun: dict[tuple[int, int], datetime] = {}
+        """When an interval began, by the number before it and the revision."""
         self.requests = 0
         """Requests that were drawn for the candidate under its present weight."""
 
@@ -35,7 +37,8 @@ class SplitTraffic:
     async def split(self, asked: Split, pods: Iterable[Manifest], now: datetime) -> Seen:
         revisions = {str(each["metadata"]["uid"]): self.world.applied.get(str(each["metadata"]["uid"]), 0) for each in pods}
         interval = None
-        if asked.judged < len(self.intervals):
+        begun = self.begun.setdefault((asked.judged, asked.revision), now)
+        if asked.judged < len(self.intervals) and now - begun >= asked.interval:
             stable, candidate = self.intervals[asked.judged]
             interval = Interval(asked.judged + 1, stable, candidate)
         return Seen(revisions, candidate=Arm(self.requests), interval=interval)
@@ -76,7 +79,7 @@ class RolloutWorld(World):
         return None
 
     def apply(self, manifest: Manifest) -> None:
-        if manifest["kind"] == "ConfigMap":
+        if manifest["kind"] == "ConfigMap" and not self.refuses(Apply(manifest)):
             self.maps[manifest["metadata"]["name"]] = manifest["data"]
         super().apply(manifest)
 
@@ -86,6 +89,17 @@ class RolloutWorld(World):
         return tuple(each | {"metadata": each["metadata"] | {"labels": {}}} if each["kind"] == "ConfigMap" else each for each in there)
 
     # --- what must always hold ------------------------------------------------------------------
+    def check_switch(self, manifest: Manifest, old: Manifest | None) -> None:
+        """The candidate has a Service of its own before its pods are ready."""
+        if manifest["metadata"]["name"] == f"fraud-{manifest['metadata']['labels'][STAGE_LABEL]}":
+            super().check_switch(manifest, old)
+
+    def left_by(self, old: Manifest | None, new: Manifest | None) -> None:
+        """Requests of callers come by the stage's Service."""
+        there = new if old is None else old
+        if there is not None and there["metadata"]["name"] == f"fraud-{there['metadata']['labels'][STAGE_LABEL]}":
+            super().left_by(old, new)
+
     def check_told(self, there: Manifest, action: Tell) -> None:
         """No requests are given to a version without a ready pod, nor by what is not the stable version."""
         if action.rule is None:
@@ -134,7 +148,9 @@ class RolloutWorld(World):
             old = self.children.get(key)
             if old is None:
                 self.born += 1
-                self.children[key] = pod(there, name=key[1], **state)
+                died = [terminated(67, '{"reason": "LoadFailed", "message": "It cannot be loaded."}', name="model")]
+                self.children[key] = pod(there, name=key[1], statuses=died if version in self.broken else (), **state)
+                self.children[key]["metadata"]["creationTimestamp"] = there["metadata"]["creationTimestamp"]
                 self.children[key]["metadata"]["uid"] = f"uid-pod-{self.born}"
                 changed = True
             elif old["status"]["conditions"] != state["conditions"]:
@@ -147,7 +163,7 @@ class RolloutWorld(World):
         assert isinstance(other, RolloutWorld)
         other.applied, other.maps = dict(self.applied), dict(self.maps)
         traffic = SplitTraffic(other)
-        traffic.intervals, traffic.requests = self.traffic.intervals, self.traffic.requests
+        traffic.intervals, traffic.requests, traffic.begun = self.traffic.intervals, self.traffic.requests, dict(self.traffic.begun)
         other.traffic = traffic
         return other
 

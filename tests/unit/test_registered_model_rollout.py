@@ -159,6 +159,7 @@ def test_each_interval_is_kept_before_the_next_and_the_rollout_ends():
 
 def test_a_hold_without_enough_requests_lasts():
     world = rolled_out(rollout=JUDGED | {"steps": [{"weight": 50}, {"hold": "30s"}]})
+    world.traffic.intervals = [(Arm(), Arm())] * 99
     world.edit(production="v2")
     for _ in range(60):
         world.look()

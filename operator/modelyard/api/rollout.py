@@ -124,6 +124,10 @@ class Rollout(Schema):
                 "!has(self.strategy) || self.strategy != 'Canary' || has(self.steps) && self.steps.size() > 0",
                 "a canary has steps, such as [{weight: 5}, {hold: 10m}, {weight: 50}, {hold: 30m}]",
             ),
+            rule(
+                "!has(self.analysis) || !has(self.steps) || self.steps.all(s, !has(s.weight) || s.weight < 100)",
+                "with an analysis write weights below 100: at 100 nothing is left to compare with; the stage switches after the last step",
+            ),
         )
     }
 
@@ -178,6 +182,8 @@ class RolloutStatus(Schema):
     of: Annotated[int, Field(ge=0, le=9999, description="Stable pods that are ready.")] = 0
     replicas: Annotated[int, Field(ge=0, le=9999, description="Stable pods when it began: an autoscaler leaves as many.")] = 0
     resumed: Annotated[int, Field(ge=0, le=1_000_000, description="`resumed` when it began.")] = 0
+    falls: Annotated[int, Field(ge=0, le=9, description="How often the candidate has lost its last ready pod.")] = 0
+    intervals: Annotated[int, Field(ge=0, le=999_999, description="Intervals that the analysis had judged when the step began.")] = 0
     stable: Annotated[ArmStatus, Field(description="Requests that were drawn for the stable version.")] = Field(default_factory=ArmStatus)
     candidate: Annotated[ArmStatus, Field(description="Requests that were drawn for the candidate.")] = Field(default_factory=ArmStatus)
     said: Annotated[str, Field(max_length=SAID, description="What the analysis says.")] = ""

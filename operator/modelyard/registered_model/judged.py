@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from modelyard.api.analysis import Analysis, AnalysisVerdict
 from modelyard.api.registered_model import RegisteredModel
+from modelyard.errors import ModelyardError
 from modelyard.kube.applied import with_content
 from modelyard.plan import Apply
 from modelyard.registered_model import build
@@ -16,7 +17,7 @@ from modelyard.registered_model.progress import Progress, advanced, begun, key
 from modelyard.registered_model.view import StageView
 from modelyard.traffic import Seen
 
-__all__ = ["KEY", "Said", "config_map_name", "intervals", "said"]
+__all__ = ["KEY", "Said", "config_map_name", "intervals", "kept", "said", "unkept"]
 
 KEY = "analysis.json"
 """In the data of the ConfigMap."""
@@ -72,10 +73,36 @@ def said(view: StageView, hold: timedelta | None = None, left: timedelta = timed
     old = begun(key(asked, candidate.runtime.identity, view.attempt), view.evidence.progress.get(view.name))
     new = _advanced(view, old, seen, asked)
     is_over = hold is not None and left <= timedelta(0)
-    found = verdict(new, asked, hold_over=is_over, requests=seen.candidate.requests)
+    waits = _waits(view, new, asked) if is_over else ""
+    found = verdict(new, asked, hold_over=is_over and not waits, requests=seen.candidate.requests)
     actions = (_kept(view, new),) if new != old else ()
-    text = found.message if hold is None or is_over else f"{found.message} {_sees(seen, asked, new, hold, left)}".strip()
-    return Said(text, found.verdict, _failed(found, asked), _holds(found, asked), actions)
+    more = _sees(seen, asked, new, hold, left) if hold is not None and not is_over else waits
+    return Said(f"{found.message} {more}".strip(), found.verdict, _failed(found, asked), bool(waits) or _holds(found, asked), actions)
+
+
+def kept(view: StageView) -> int:
+    """Return the number of the last interval that is judged and kept, by which the intervals of a step are counted."""
+    return intervals(view.model, view.name, view.evidence.progress.get(view.name))
+
+
+def unkept(said: Said, error: ModelyardError) -> Said:
+    """Return what is said where an interval cannot be kept: nothing is judged any more, and no step ends by what was."""
+    message = f"The analysis waits: Kubernetes refused to {error.operation} {error.subject}, which keeps what was counted: {error.detail}."
+    return Said(message, said.verdict, None, holds=True)
+
+
+def _waits(view: StageView, progress: Progress, asked: Analysis) -> str:
+    """Say why a hold lasts on whatever the verdict is; empty: it need not.
+
+    A verdict is of the whole rollout. A step ends by it when there were intervals enough within the step in which a bad candidate
+    would have failed, and not right after one that alone speaks against it.
+    """
+    begun_at = view.status.rollout.intervals if view.status.rollout is not None else 0
+    if (missing := asked.failure_limit + 1 - (progress.intervals - begun_at)) > 0:
+        return f"The hold lasts for {missing} more interval{'s' if missing > 1 else ''} of {asked.interval}."
+    if progress.is_alarmed:
+        return "The last interval alone speaks against the candidate: the hold lasts until the next one."
+    return ""
 
 
 def _advanced(view: StageView, old: Progress, seen: Seen, asked: Analysis) -> Progress:

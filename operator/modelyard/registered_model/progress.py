@@ -8,6 +8,7 @@ What is said of it does not belong here (`judgement`).
 """
 
 import hashlib
+from math import log
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -25,6 +26,7 @@ from modelyard.registered_model.sequential import (
     Sums,
     added,
     advance,
+    log_alone,
 )
 from modelyard.traffic import Interval
 
@@ -116,6 +118,7 @@ class Progress(_Kept):
         stable_latency: The stable version's latencies, older ones weighing less
             (`counted.decayed`).
         split: Whether the candidate is drawn as often as the weight says.
+        is_alarmed: Whether the last interval alone, without those before it and without the cap, would refute a metric.
 
     """
 
@@ -127,6 +130,7 @@ class Progress(_Kept):
         Field(max_length=len(LATENCY_EDGES) + 1),
     ] = {}
     split: SplitShare = SplitShare()
+    is_alarmed: bool = False
 
     @classmethod
     def load(cls, text: str) -> Self | None:
@@ -203,8 +207,14 @@ def advanced(progress: Progress, interval: Interval, analysis: Analysis, *, weig
         update |= {
             "metrics": judged,
             "stable_latency": counted.decayed(progress.stable_latency, interval.stable),
+            "is_alarmed": any(_alarms(metric, progress, interval, analysis) for metric in analysis.judged),
         }
     return progress.model_copy(update=update | {"split": split})
+
+
+def _alarms(metric: Metric, progress: Progress, interval: Interval, analysis: Analysis) -> bool:
+    limit, counts = counted.limit(metric), counted.counts(metric, interval, progress.stable_latency)
+    return counts is not None and limit.serves(counts) and log_alone(counts, limit) >= log(1 / analysis.alpha)
 
 
 def _judged(metric: Metric, progress: Progress, interval: Interval, analysis: Analysis) -> Judged:

@@ -17,6 +17,7 @@ the progress in the status and the condition's message. A new rule is another st
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
 from modelyard.api.blocker import Blocker
@@ -24,6 +25,7 @@ from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.api.registered_model import Outcome, PreviousVersion, StageStatus, StepState
 from modelyard.kube.names import serving_name
 from modelyard.registered_model import (
+    build,
     checks,
     dry_run,
     freezes,
@@ -41,7 +43,7 @@ from modelyard.registered_model.gates.judging import steps_of
 from modelyard.registered_model.step import DETAIL, RETRY_REFUSED, Step, drain, refused_step, rejected, without_candidate
 from modelyard.registered_model.view import StageView
 
-__all__ = ["ALWAYS", "current", "names", "steps"]
+__all__ = ["ALWAYS", "attended", "current", "names", "steps"]
 
 
 def steps(view: StageView, now: datetime) -> tuple[Step, ...]:
@@ -49,8 +51,11 @@ def steps(view: StageView, now: datetime) -> tuple[Step, ...]:
     asked = names(view)
     found: list[Step] = []
     for name in asked:
-        reached = all(each.state is StepState.DONE for each in found) or _is_shown(asked, found)
-        found.append(_STEPS[name](view, now) if reached else Step(name, StepState.WAITING))
+        is_next = all(each.state is StepState.DONE for each in found)
+        if name == "rollout" and not is_next and view.is_live and view.canary is not None:
+            found.append(rollout.rollout(view, now, is_held=True))
+        else:
+            found.append(_STEPS[name](view, now) if is_next or _is_shown(asked, found) else Step(name, StepState.WAITING))
     return tuple(found)
 
 
@@ -62,7 +67,15 @@ def _is_shown(asked: tuple[str, ...], found: list[Step]) -> bool:
 def current(progress: tuple[Step, ...]) -> Step:
     """Return the step that the promotion is at."""
     held = next((step for step in progress if step.name == "plan" and step.blocker is not None), None)
-    return held or next((step for step in progress if step.state is not StepState.DONE), progress[-1])
+    found = held or next((step for step in progress if step.state is not StepState.DONE), progress[-1])
+    live = attended(progress)
+    return live if live is not None and live.record is not None and found.record is None else found
+
+
+def attended(progress: tuple[Step, ...]) -> Step | None:
+    """Return the step `rollout` where it has begun and a step before it waits again: its candidate has requests all the same."""
+    later = [step for step in progress if step.state is not StepState.DONE][1:]
+    return next((step for step in later if step.name == "rollout" and (step.rollout is not None or step.record is not None)), None)
 
 
 def names(view: StageView) -> tuple[str, ...]:
@@ -157,8 +170,12 @@ def _start(view: StageView, now: datetime) -> Step:
     if view.neighbour is not None and view.routed is None:
         return _without_address(view, view.neighbour)
     actions = serving.workload(view, candidate)
+    keeps = frozenset[tuple[str, str]]()
+    if view.canary is not None:  # made with its pods: every node has it before requests are passed on there
+        actions += serving.private_route(view, candidate)
+        keeps = frozenset({("Service", build.workload_name(view.model, view.name, candidate))})
     if (error := serving.refused(view, actions)) is not None:
-        return refused_step("start", view.name, error)
+        return replace(refused_step("start", view.name, error), keeps=keeps)
     pods, replicas = serving.standing(view, candidate), serving.replicas(view, candidate)
     if pods.refused and not actions:
         reason = str(pods.reason or Reason.SERVING_FAILED)
@@ -174,7 +191,7 @@ def _start(view: StageView, now: datetime) -> Step:
         message = f"{candidate.version} is starting{stable}: {detail}. {pods.message}".strip()
         blocker = Blocker.of(pods.reason or Reason.PROMOTING, message, needs_action=pods.stalled)
         state = StepState.FAILED if pods.stalled else StepState.ACTIVE
-        return Step("start", state, detail, actions, blocker)
+        return Step("start", state, detail, actions, blocker, keeps=keeps)
     return Step("start", StepState.DONE, detail)
 
 

@@ -21,8 +21,9 @@ def steps(rollout: Rollout) -> tuple[RolloutStep, ...]:
 
 
 def steps_hash(rollout: Rollout) -> str:
-    """Return the hash by which other steps are noticed."""
-    text = json.dumps([step.model_dump(mode="json", by_alias=True, exclude_none=True) for step in rollout.steps])
+    """Return the hash by which other steps are noticed, and another way to draw."""
+    asked = rollout.model_dump(mode="json", by_alias=True, exclude_none=True, include={"steps", "sticky", "invite"})
+    text = json.dumps(asked, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 

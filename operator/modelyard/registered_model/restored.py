@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from modelyard.api.registered_model import RegisteredModel, RegisteredModelStatus, ServedVersion, StageStatus
-from modelyard.kube.names import IDENTITY_LABEL, STAGE_LABEL, mlflow_model_name
+from modelyard.kube.names import IDENTITY_LABEL, STAGE_LABEL, mlflow_model_name, serving_name
 from modelyard.plan import Manifest
 from modelyard.registered_model import conditions
 from modelyard.registered_model.held import with_held
@@ -29,7 +29,7 @@ def restored(model: RegisteredModel, seen: Observation, now: datetime) -> Regist
     if not is_empty(model):
         return None
     versions, stages = rebuilt(model, seen), {}
-    for stage, what in _serving(seen.owned):
+    for stage, what in _serving(model, seen.owned):
         if stage in model.spec.stages:
             whole = {"version": what.version, "digest": what.digest, "runtime": what.runtime}
             stages[stage] = StageStatus(**whole, since_time=now)
@@ -50,9 +50,13 @@ def restored(model: RegisteredModel, seen: Observation, now: datetime) -> Regist
     return model.status.model_copy(update=update | {"record": known(model, seen)})
 
 
-def _serving(owned: tuple[Manifest, ...]) -> Iterator[tuple[str, ServedVersion]]:
-    """Go through the stages whose Service routes to a Deployment, with what that serves."""
-    routed = {(stage_of(each), (each["spec"].get("selector") or {}).get(IDENTITY_LABEL)) for each in owned if each["kind"] == "Service"}
+def _serving(model: RegisteredModel, owned: tuple[Manifest, ...]) -> Iterator[tuple[str, ServedVersion]]:
+    """Go through the stages whose Service routes to a Deployment, with what that serves. A candidate has a Service of its own."""
+    routed = set()
+    for each in owned:
+        stage = stage_of(each)
+        if each["kind"] == "Service" and stage is not None and each["metadata"]["name"] == serving_name(model.metadata.name, stage):
+            routed.add((stage, (each["spec"].get("selector") or {}).get(IDENTITY_LABEL)))
     for each in owned:
         stage, what = stage_of(each), served_by(each) if each["kind"] == "Deployment" else None
         if stage is not None and what is not None and (stage, what.runtime.identity) in routed:

@@ -36,21 +36,33 @@ _SOON = timedelta(milliseconds=300)
 """How soon they are asked again that were told something: a kubelet writes their file within a quarter of a second."""
 _TIMEOUT_MS = 2000
 """How long a candidate may take, where the spec does not say how long a prediction may."""
+_FALLS = 3
+"""How often a candidate may lose its last ready pod in a rollout: a node that is drained takes it once."""
 _GROWN = 1.25
 """Counts in the status are written when they have grown by so much: it is for people, not for the analysis."""
 
 
-def rollout(view: StageView, now: datetime) -> Step:
-    """Take the candidate through the steps of the spec."""
+def rollout(view: StageView, now: datetime, *, is_held: bool = False) -> Step:
+    """Take the candidate through the steps of the spec.
+
+    Args:
+        view: The stage.
+        now: The moment.
+        is_held: A step before this one waits again, such as a gate that is new: what has requests is looked after, and gets no more.
+
+    """
     if (why := view.straight) is not None:
         return Step("rollout", StepState.DONE, why[:DETAIL])
     state, asked, candidate, stable = view.status.rollout, view.canary, view.wanted, view.effective
     assert asked, "it is no canary otherwise"
     assert candidate, "the step before admits it"
     assert stable, "nothing keeps it from the steps"
+    if not view.is_served:
+        message = f"{candidate.version} waits: the stage has no pods, and a rollout passes no step without. Give it replicas, or abort."
+        return Step("rollout", StepState.WAITING, "the stage has no pods", blocker=Blocker.of(Reason.ROLLING_OUT, message))
     if state is None or state.steps_hash != ramp.steps_hash(asked):
         return _begin(view, asked, now)
-    return _Round(view, asked, state, candidate, stable, now).step()
+    return _Round(view, asked, state, candidate, stable, now, is_held=is_held).step()
 
 
 def _begin(view: StageView, asked: Rollout, now: datetime) -> Step:
@@ -60,6 +72,7 @@ def _begin(view: StageView, asked: Rollout, now: datetime) -> Step:
         steps_hash=ramp.steps_hash(asked),
         since_time=now,
         resumed=asked.resumed,
+        intervals=judged.kept(view),
         replicas=serving.replicas(view, view.effective),
     )
     status = view.status.model_copy(update={"rollout": begun, "traffic_revision": view.status.traffic_revision + 1})
@@ -76,12 +89,20 @@ class _Round:
     candidate: ServedVersion
     stable: ServedVersion
     now: datetime
+    is_held: bool = False
 
     def step(self) -> Step:
         """Return the step as it stands, with an interval that is judged in it; one by which the candidate fails ends it."""
         said = judged.said(self.view, *self._hold)
-        if said.failed is not None:
-            return rejected(self.view, "rollout", Reason.ROLLOUT_FAILED, said.failed, self.now)
+        failed = said.failed
+        if failed is None and self.state.falls >= _FALLS and not self._alive:
+            failed = (
+                f"It has lost its last ready pod {self.state.falls} times. {serving.standing(self.view, self.candidate).message}".strip()
+            )
+        if failed is not None:
+            return rejected(self.view, "rollout", Reason.ROLLOUT_FAILED, failed, self.now)
+        if (error := serving.refused(self.view, said.actions)) is not None:
+            said = judged.unkept(said, error)
         found = self._found(said)
         if found.record is None:
             return self._with(replace(found, actions=(*found.actions, *said.actions)), said)
@@ -97,14 +118,19 @@ class _Round:
             return refused_step("rollout", view.name, error)
         pods, wanted = serving.standing(view, self.candidate), self._weight if self._alive else 0
         short = bool(objects) or pods.available < serving.replicas(view, self.candidate) or not pods.current
-        if wanted > self.state.weight and short and self._alive:
-            return self._starting(pods, objects)
-        if wanted != self.state.weight:
+        rises = wanted > self.state.weight
+        if wanted != self.state.weight and not (rises and (short or self.is_held)):
             return self._told(wanted)
-        if tells := tuple(_tells(self._pods, self._rule)):
+        # Before anything is waited for: what is recorded holds, also where the weight is to rise later.
+        if (tells := tuple(_tells(self._pods, self._rule))) and (not rises or any(map(_told, self._pods))):
             return Step("rollout", StepState.ACTIVE, self._detail, (*objects, *tells), self._blocker("is told to its pods"))
+        if rises and short:
+            return self._starting(pods, objects)
         if not self._alive:
             return self._starting(pods, objects)
+        if not self._ready:
+            waits = self._blocker(f"waits for a ready pod of {self.stable.version}: without one nobody passes requests on")
+            return Step("rollout", StepState.ACTIVE, self._detail, objects, waits, _LOOK)
         if self._applied < len(self._ready):
             waits = self._blocker(f"is applied by {self._applied} of {len(self._ready)} pods of {self.stable.version}")
             return Step("rollout", StepState.ACTIVE, self._detail, objects, waits, _SOON)
@@ -123,7 +149,7 @@ class _Round:
     def _hold(self) -> tuple[timedelta | None, timedelta]:
         """How long the step holds, and how much of that is left; None: it is no hold, or its weight is not applied yet."""
         lasts = self._step.lasts
-        if lasts is None or self.state.weight != self._weight or self._applied < len(self._ready):
+        if lasts is None or self.state.weight != self._weight or not self._ready or self._applied < len(self._ready):
             return None, timedelta(0)
         return lasts, self.state.since_time + lasts - self.now
 
@@ -167,17 +193,22 @@ class _Round:
     # --- what comes of it -----------------------------------------------------------------------------
     def _told(self, weight: int) -> Step:
         """Record another weight, with the revision that pods are told it by."""
-        state = self.state.model_copy(update={"weight": weight, "since_time": self.now, "applied_by": 0})
+        falls = self.state.falls + (weight == 0 and not self._alive)
+        told = {"weight": weight, "since_time": self.now, "applied_by": 0, "falls": falls, "intervals": judged.kept(self.view)}
+        state = self.state.model_copy(update=told)
         status = self.view.status.model_copy(update={"rollout": state, "traffic_revision": self.view.status.traffic_revision + 1})
         return Step("rollout", StepState.ACTIVE, self._detail, record=status)
 
     def _next(self) -> Step:
         """Record the next step."""
-        state = self.state.model_copy(update={"index": self.state.index + 1, "since_time": self.now} | self._counted)
+        follows = {"index": self.state.index + 1, "since_time": self.now, "intervals": judged.kept(self.view)}
+        state = self.state.model_copy(update=follows | self._counted)
         return Step("rollout", StepState.ACTIVE, self._detail, record=self.view.status.model_copy(update={"rollout": state}))
 
     def _holding(self, pods: Health, objects: tuple[Owned, ...], said: judged.Said, *, short: bool) -> Step:
         """All pods apply the weight: look at what the step itself waits for."""
+        if self.is_held:
+            return Step("rollout", StepState.ACTIVE, self._detail, objects, self._blocker("is held by a step before it", said.text), _LOOK)
         if self.state.index >= len(self._steps) - 1 or self._step.replicas is not None:
             if short:
                 return self._starting(pods, objects)

@@ -57,6 +57,7 @@ __all__ = [
     "advance",
     "exceeds",
     "excludes",
+    "log_alone",
     "log_evidence",
     "log_factor",
     "log_foreseen",
@@ -168,6 +169,11 @@ def log_factor(phi: float, counts: Counts, limit: Limit) -> float:
         return counts.failed * log(worse / limit.plus) + answered * log((1 - worse) / (1 - limit.plus))
     part, compensator = _parts(phi, counts, limit.times)
     return part - limit.plus * compensator
+
+
+def log_alone(counts: Counts, limit: Limit) -> float:
+    """Return the logarithm of the evidence of one interval by itself, uncapped."""
+    return _log_mean([log_factor(phi, counts, limit) for phi in WORSE])
 
 
 def _parts(phi: float, counts: Counts, times: float) -> tuple[float, float]:

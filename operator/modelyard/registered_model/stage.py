@@ -226,7 +226,7 @@ def _steady(view: StageView, now: datetime) -> StageDecision:
 def _changing(view: StageView, now: datetime) -> StageDecision:
     """Another version, or another runtime, is asked for: keep the stable one, and take the next step."""
     steps, judged = promotion.steps(view, now), _judged(view, now)
-    step = promotion.current(steps)
+    step, live = promotion.current(steps), promotion.attended(steps)
     if step.record is not None:
         recorded = step.record.model_copy(update={"steps": shown.shown(view, steps, now)} | judged)
         if step.name == "record":
@@ -265,7 +265,7 @@ def _changing(view: StageView, now: datetime) -> StageDecision:
             "desired": view.desired,
             "attempt": view.attempt if view.desired != status.version else status.attempt,
             "blocked": step.blocker,
-            "rollout": step.rollout if step.rollout is not None else status.rollout,
+            "rollout": next((each.rollout for each in (step, live) if each is not None and each.rollout is not None), status.rollout),
             "start_time": _start_time(view, now),
             "steps": shown.shown(view, steps, now),
             "draining": serving.draining(view, now),
@@ -275,7 +275,8 @@ def _changing(view: StageView, now: datetime) -> StageDecision:
         status = status.model_copy(update={"override": overrides.kept(view.spec, view.status, now)})
     # Also of the steps that are done: what a gate has passed may end by time.
     waits = [each for each in (left, *(each.requeue_after for each in steps), _until(view)) if each is not None]
-    return _acting(view, status, (*actions, *step.actions, *gone), min(waits, default=None))
+    attended = live.actions if live is not None and live is not step else ()
+    return _acting(view, status, (*actions, *step.actions, *attended, *gone), min(waits, default=None))
 
 
 def _warm(view: StageView, but: ServedVersion | None = None) -> tuple[Apply, ...]:

@@ -337,10 +337,12 @@ class StageView:
     def straight(self) -> str | None:
         """Why a candidate takes the stage without the steps that the spec has; None: nothing keeps it from them."""
         stable = self.effective
-        if not self.is_served:
+        if self.is_routed:
+            return "passed: requests reach it already"
+        if stable is None:
+            return "passed: no version serves that could split its requests"
+        if not self.is_served and self.status.rollout is None:
             return "passed: the stage has no pods"
-        if stable is None or self.routed != stable.runtime.identity:
-            return "passed: requests reach it already" if self.is_routed else "passed: no version serves that could split its requests"
         if not build.splits(stable):
             return f"passed: the runtime of {stable.version} is too old to split (modelyard refresh)"
         return None
