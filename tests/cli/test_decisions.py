@@ -310,7 +310,7 @@ ALL = {f"yard-{name}": None for name in NAMES}
 @pytest.mark.parametrize(
     ("problems", "verdict", "words"),
     [
-        (ALL, Verdict.GOOD, "all 15 are in force"),
+        (ALL, Verdict.GOOD, "all 16 are in force"),
         (ALL | {"yard-keep": "the binding is missing"}, Verdict.BAD, "yard-keep: the binding is missing"),
         ({name: None for name in ALL if name != "yard-names"}, Verdict.WARNING, "Not installed: names."),
         ({}, Verdict.WARNING, "Not installed: promote, override, purge"),

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import Any
+
+import pytest
 
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.api.registered_model import Outcome
 from modelyard.api.rollout import RolloutStatus
+from modelyard.registered_model.evidence import kept_analyses
+from modelyard.registered_model.judged import KEY
 from modelyard.traffic import Arm
 from tests.unit.builders import NOW, message, said
 from tests.unit.rollout_world import CANARY, RolloutWorld, rolled_out
@@ -155,6 +160,29 @@ def test_each_interval_is_kept_before_the_next_and_the_rollout_ends():
     world.settle(LIMIT)
     assert world.effective("production") == "v2"
     assert not world.maps_there()
+
+
+FORGER: dict[str, tuple[str, dict[str, Any]] | None] = {
+    "no owner": None,
+    "an owner of another kind": ("TrainingRun", {"controller": True}),
+    "an owner that is no controller": ("RegisteredModel", {}),
+}
+
+
+@pytest.mark.parametrize("owner", FORGER.values(), ids=FORGER)
+def test_evidence_that_the_model_does_not_own_is_not_believed(owner: tuple[str, dict[str, Any]] | None):
+    """Anybody may make a ConfigMap of that name, also before the first interval is judged."""
+    name = "fraud-production-rollout"
+    kept: Any = rolled_out(rollout=JUDGED)
+    kept.traffic.intervals = [(Arm(500, 1), Arm(500, 1))] * 2
+    kept.edit(production="v2")
+    kept.until(lambda: name in kept.maps, LIMIT)
+    (real,) = (each for each in kept.owned(kept.model.metadata.uid) if each["kind"] == "ConfigMap")
+    assert asyncio.run(kept_analyses(kept.model, [real], kept)) == {"production": kept.maps[name][KEY]}
+    references = [{**real["metadata"]["ownerReferences"][0], "controller": None, "kind": owner[0], **owner[1]}] if owner else []
+    forged = real | {"metadata": real["metadata"] | {"ownerReferences": references}}
+    assert asyncio.run(kept_analyses(kept.model, [forged], kept)) == {}
+    assert asyncio.run(kept_analyses(kept.model, [], kept)) == {}
 
 
 def test_a_hold_without_enough_requests_lasts():

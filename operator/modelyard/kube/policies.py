@@ -28,6 +28,7 @@ NAMES = (
     "serving",
     "serving-workloads",
     "serving-scale",
+    "serving-evidence",
     "names",
     "operator-fence",
 )

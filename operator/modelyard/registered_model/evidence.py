@@ -93,22 +93,29 @@ async def answered(model: RegisteredModel, owned: Iterable[Manifest], traffic: T
     return found
 
 
-async def kept_analyses(model: RegisteredModel, cluster: Cluster) -> dict[str, str]:
-    """Return what is kept of analyses, by stage.
+async def kept_analyses(model: RegisteredModel, owned: Iterable[Manifest], cluster: Cluster) -> dict[str, str]:
+    """Return what is kept of analyses, by stage. Only a ConfigMap that the model owns is read: anybody may make one of that name.
 
     Raises:
         ModelyardError: Kubernetes did not answer.
 
     """
     found: dict[str, str] = {}
+    ours = {each["metadata"]["name"] for each in of_kind(owned, "ConfigMap") if _controlled(each, model)}
     for name, stage in model.status.stages.items():
-        spec = model.spec.stages.get(name)
-        if stage.rollout is None or spec is None or spec.rollout is None or spec.rollout.analysis is None:
+        spec, where = model.spec.stages.get(name), judged.config_map_name(model, name)
+        if stage.rollout is None or spec is None or spec.rollout is None or spec.rollout.analysis is None or where not in ours:
             continue
-        data = await cluster.config_map(model.metadata.namespace, judged.config_map_name(model, name))
+        data = await cluster.config_map(model.metadata.namespace, where)
         if data is not None and (text := data.get(judged.KEY)) is not None:
             found[name] = text
     return found
+
+
+def _controlled(owned: Manifest, model: RegisteredModel) -> bool:
+    """Tell whether the controller reference names our kind, as the policy `serving-evidence` asks; to be owned, the group is enough."""
+    references = owned["metadata"].get("ownerReferences") or ()
+    return any(each.get("controller") and each["kind"] == model.KIND for each in references)
 
 
 async def splits(

@@ -61,7 +61,7 @@ async def observe(model: RegisteredModel, ports: Ports, now: datetime) -> Observ
     owned = tuple(cleaned(each, words) for each in ports.cluster.owned(meta.uid))
     errors = await creation_errors(owned, ports.cluster, words, now)
     counted = await answered(model, owned, ports.traffic, now)
-    progress = await kept_analyses(model, ports.cluster)
+    progress = await kept_analyses(model, owned, ports.cluster)
     split = await splits(model, owned, progress, ports.traffic, now)
     evidence = replace(found.evidence, creation_errors=errors, answered=counted, progress=progress, split=split)
     return replace(found, owned=owned, evidence=evidence)

@@ -15,14 +15,14 @@ from modelyard.cli.commands.doctor import installed
 from modelyard.kube.policies import NAMES, problem
 from tests.chart.api import Manifest, eventually, path_of
 from tests.chart.helm import NAMESPACE, RELEASE
-from tests.chart.policies import held, models, operator, people, serving
+from tests.chart.policies import evidence, held, models, operator, people, serving
 from tests.chart.policies.injector import SIDECAR, WEBHOOKS, injecting
 from tests.chart.policies.row import Row, refused_by
 from tests.chart.policies.world import ADMISSION, BINDINGS, SPACE, World, served, workload, world
 
 pytestmark = pytest.mark.api
 
-ROWS: list[Row] = [*models.ROWS, *held.ROWS, *serving.ROWS, *operator.ROWS, *people.ROWS]
+ROWS: list[Row] = [*models.ROWS, *held.ROWS, *serving.ROWS, *evidence.ROWS, *operator.ROWS, *people.ROWS]
 BY_POLICY: dict[str, list[Row]] = defaultdict(list)
 for each in ROWS:
     if each.refused:

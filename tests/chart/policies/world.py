@@ -21,6 +21,7 @@ __all__ = [
     "TRAFFIC",
     "World",
     "approval",
+    "controlled",
     "experiment",
     "model",
     "served",
@@ -142,6 +143,7 @@ def workload(kind: str, name: str, labels: dict[str, str] | None = None, pods: d
     target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "elsewhere"}
     version, body = {
         "Pod": ("v1", {"spec": POD}),
+        "ConfigMap": ("v1", {"data": {"a": "b"}}),
         "Service": ("v1", {"spec": {"selector": chosen, "ports": [{"port": 80}]}}),
         "ReplicationController": ("v1", {"spec": {"selector": chosen, "template": template}}),
         "Deployment": ("apps/v1", {"spec": selected}),
@@ -156,6 +158,12 @@ def workload(kind: str, name: str, labels: dict[str, str] | None = None, pods: d
         "EndpointSlice": ("discovery.k8s.io/v1", {"addressType": "IPv4", "endpoints": [{"addresses": ["10.0.0.1"]}]}),
     }[kind]
     return {"apiVersion": version, "kind": kind, "metadata": {"name": name, "namespace": SPACE, "labels": labels or {}}, **body}
+
+
+def controlled(manifest: Manifest, kind: str = "RegisteredModel", group: str = "modelyard.io", **more: Any) -> Manifest:
+    """The object, with the model `fraud` as its controller, or with something else."""
+    reference = {"apiVersion": f"{group}/v1alpha1", "kind": kind, "name": "fraud", "uid": "uid-of-fraud", "controller": True}
+    return manifest | {"metadata": manifest["metadata"] | {"ownerReferences": [reference | more]}}
 
 
 def plural_path(manifest: Manifest, name: str | None = None) -> str:
@@ -236,7 +244,7 @@ THERE: list[Manifest] = [
         workload(kind, f"plain-{kind.lower()}")
         for kind in (
             "Pod", "Service", "ReplicationController", "Deployment", "ReplicaSet", "StatefulSet", "DaemonSet",
-            "Job", "CronJob", "PodDisruptionBudget", "HorizontalPodAutoscaler", "EndpointSlice",
+            "Job", "CronJob", "PodDisruptionBudget", "HorizontalPodAutoscaler", "EndpointSlice", "ConfigMap",
         )
     ),
 ]  # fmt: skip
@@ -250,6 +258,10 @@ TOLD = {
 SIGNED: dict[str, list[Manifest]] = {
     "rita": [model("asked", versions=VERSIONS, stages={"production": {"version": "v2", "requestedBy": "rita"}})],
     "bob": [approval("by-bob", "bob")],
+    "op": [
+        controlled(workload("ConfigMap", "serves-configmap", served("production"))),
+        controlled(workload("ConfigMap", "owned-configmap")),
+    ],
 }
 
 

@@ -102,6 +102,7 @@ For all of them:
   (dict "name" "serving" "value" "serving" "scoped" true)
   (dict "name" "serving-workloads" "value" "serving" "scoped" true)
   (dict "name" "serving-scale" "value" "serving" "scoped" true)
+  (dict "name" "serving-evidence" "value" "serving" "scoped" true)
   (dict "name" "names" "value" "names" "scoped" true "models" true)
   (dict "name" "operator-fence" "value" "fence")
 }}

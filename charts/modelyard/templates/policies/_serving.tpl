@@ -159,3 +159,46 @@ validations:
     + ': it needs the verb promote on registeredmodels/' + variables.stage + ' in group modelyard.io'
   reason: Forbidden
 {{- end -}}
+
+
+{{- define "modelyard.policies.serving-evidence" -}}
+# The ConfigMap in which the operator keeps the analysis of a rollout. The operator believes one that a RegisteredModel controls, which an
+# objectSelector cannot see, hence the matchCondition; all other ConfigMaps of the cluster cost that alone. No right lets a person write
+# evidence. Deletions are not matched: the analysis begins anew.
+failurePolicy: Fail
+matchConstraints:
+  resourceRules:
+  - {apiGroups: [""], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [configmaps]}
+matchConditions:
+- name: not-by-the-machinery
+  expression: >-
+    {{- include "modelyard.policies.notByTheMachinery" . | nindent 4 }}
+- name: of-a-stage
+  expression: >-
+    [dyn(object), dyn(oldObject)].exists(o, o != null && ('modelyard.io/stage' in o.metadata.?labels.orValue({})
+    || o.metadata.?ownerReferences.orValue([]).exists(r, r.?controller.orValue(false) && r.kind == 'RegisteredModel'
+    && r.apiVersion.startsWith('modelyard.io/'))))
+variables:
+- {name: after, expression: "dyn(object)"}
+- {name: before, expression: "oldObject == null ? dyn({'metadata': {}}) : dyn(oldObject)"}
+# Labels and annotations that are ours: [before, after] of each.
+- name: notes
+  expression: >-
+    ['labels', 'annotations'].map(f, [variables.before, variables.after].map(o, o.metadata[?f].orValue({}))
+    .map(m, m.filter(k, k.startsWith('modelyard.io/') || k == 'app.kubernetes.io/managed-by').map(k, k + '=' + m[k])))
+- name: harmless
+  expression: >-
+    oldObject != null && ['data', 'binaryData', 'immutable'].all(f, variables.after[?f] == variables.before[?f])
+    && variables.after.metadata.?ownerReferences == variables.before.metadata.?ownerReferences
+    && variables.notes.all(n, sets.equivalent(n[0], n[1]))
+validations:
+- expression: variables.harmless
+  messageExpression: >-
+    request.userInfo.username + ' may not ' + (oldObject == null ? 'create' : 'change') + ' the ConfigMap ' + variables.after.metadata.name
+    + ': the operator alone writes what the analysis of a rollout has found. To have the analysis begin anew, delete the ConfigMap;'
+    + ' one of your own has neither the label modelyard.io/stage nor a RegisteredModel as its controller'
+  message: >-
+    the operator alone writes what the analysis of a rollout has found: a ConfigMap of your own has neither the label modelyard.io/stage nor a
+    RegisteredModel as its controller
+  reason: Forbidden
+{{- end -}}
