@@ -60,7 +60,7 @@ class Controller(Generic[ResourceT, ObservationT, StatusT]):
         in_sync: Tell whether nothing is under way, asked once for each object at start: its next
             external read can wait for the resync. Pure.
         relations: Which changes of other kinds concern this one.
-        survives_refusals: Whether `decide` goes on with an object whose apply the API server refused
+        survives_refusals: Whether `decide` goes on with an object of which the API server refused an `Apply` or a `Tell`
             (`Ports.refusals`). Otherwise the refusal ends the reconcile in `on_error`.
         reads_last: How long answers of MLflow and S3 may be used again while a change is under way
             (the status is not Ready) and only owned objects change; None: every reconcile reads.

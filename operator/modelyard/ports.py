@@ -394,5 +394,7 @@ class Ports(Backends, Protocol):
 
     @property
     def refusals(self) -> Mapping[tuple[str, str], ModelyardError]:
-        """The refused applies of this reconcile, by kind and name (`Controller.survives_refusals`), and failed `PutRecord`s by URI."""
+        """What was refused in this reconcile: applies by kind and name, pods that could not be told (`Controller.survives_refusals`),
+        and failed `PutRecord`s by URI.
+        """
         ...

@@ -43,7 +43,7 @@ class FakeCluster:
         events: What users were told: kind, name, reason, message, whether it is a warning.
         secrets: Data by namespace and name.
         labels: Labels by namespace.
-        refuses: What a quota, a policy or validation says to an apply, by kind and name.
+        refuses: What a quota, a policy or validation says to an apply, or of a pod that is told something, by kind and name.
         creation_errors: Why Kubernetes cannot create a Job's pod, by the Job's uid.
         guarded: The policies that guard approvals are in force.
         freezes: What `calendar` returns.
@@ -151,6 +151,8 @@ class FakeCluster:
     async def tell(self, namespace: str, pod: Tell) -> None:
         place = ("v1/Pod", namespace, pod.name)
         async with self._call("tell", namespace, pod):
+            if (refusal := self.refuses.get(("Pod", pod.name))) is not None:
+                raise refusal
             live = self._objects.get(place)
             if live is None:
                 self._cache.remove(*place, pod.uid)

@@ -48,6 +48,15 @@ class Patient(mlflow.pyfunc.PythonModel):
         return model_input["path"]
 
 
+class Slow(mlflow.pyfunc.PythonModel):
+    """Takes as many seconds for each row as that says."""
+
+    def predict(self, context, model_input, params=None):
+        for seconds in model_input["seconds"]:
+            threading.Event().wait(seconds)
+        return model_input["seconds"]
+
+
 def features(columns: int) -> pd.DataFrame:
     values = np.random.default_rng(7).normal(size=(ROWS, columns))
     return pd.DataFrame(values, columns=[f"feature_{index:02d}" for index in range(columns)])
@@ -112,6 +121,8 @@ def models(folder: Path) -> None:
     save_code(folder, "scaled", Scaled(), signature=signature, input_example=(people, {"factor": 2.0}))
     there = pd.DataFrame({"path": ["/"]})
     save_code(folder, "patient", Patient(), signature=infer_signature(there, there["path"]), input_example=there)
+    taken = pd.DataFrame({"seconds": [0.0]})
+    save_code(folder, "slow", Slow(), signature=infer_signature(taken, taken["seconds"]), input_example=taken)
     save_code(folder, "shy", Shy(), signature=infer_signature(people))
 
 

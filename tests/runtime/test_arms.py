@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from modelyard.adapters import pod_counters
 from modelyard_runtime.serve.arms import CANDIDATE, INVITED, STABLE
 from modelyard_runtime.serve.forward import Forwarder
 from modelyard_runtime.serve.limits import Limits
@@ -195,3 +196,14 @@ def test_what_was_drawn_by_another_rule_is_not_counted():
     traffic = Traffic("v3", "1f2e3d4c")
     splitter(traffic).count(Drawn(replace(RULE, revision=6), candidate=True), 200, 0.1)
     assert page(traffic)["arms"]["candidate"] == counted()
+
+
+def test_the_longest_page_is_read_by_the_operator():
+    """All counts are there, and have 17 digits."""
+    traffic = Traffic("v" * 63, "r" * 63)
+    words = traffic._counts
+    for at in range(1, len(words)):
+        words[at] = 1 << 55
+    page = traffic.page()
+    assert {len(arm["latency"]) for arm in json.loads(page)["arms"].values()} == {146}
+    assert 10_000 < len(page) < pod_counters._BYTES // 2

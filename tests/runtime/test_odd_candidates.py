@@ -123,6 +123,17 @@ def test_a_candidate_that_hangs_leaves_the_own_model_its_time(models: Path, cand
         assert stable.arm("candidate") == (2, 2, 0)
 
 
+def test_the_own_model_has_its_whole_time_after_a_candidate_that_hung(models: Path, candidate: Odd, tmp_path: Path):
+    """The candidate has 2 of 4 s; the own model takes 2.5 s, which is more than what would be left."""
+    candidate.be(hangs)
+    env = {"MODELYARD_TIMEOUT_SECONDS": "4", "MODELYARD_ALLOW_CODE_MODELS": "true"}
+    with splitting(tmp_path / "stable", models / "slow", candidate.port, env) as stable:
+        stable.tell(100, timeoutMs=2000)
+        assert who(ask([stable.server.port], [wire(V1, {"instances": [{"seconds": 2.5}]})], 1)) == {"v3": 1}
+        assert stable.arm("candidate") == (1, 1, 0)
+        assert "v4 failed a request, which is answered here" in stable.server.log
+
+
 def test_so_many_wait_for_a_candidate_and_the_others_are_not_drawn(stable: Stable, candidate: Odd):
     candidate.be(hangs)
     stable.tell(100, timeoutMs=2000)

@@ -63,7 +63,7 @@ class World(Told):
         model: The object, as the API server has it.
         away: The dependency that does not answer; empty when both do.
         broken: Versions that cannot be loaded, whatever the runtime.
-        refused: Kinds and names whose apply the API server refuses.
+        refused: Kinds and names whose apply the API server refuses, and pods that it does not let tell.
         stored: The bytes in S3: one character for each tree.
         records: The entries of the history in S3, by URI.
         storing: S3 takes them.
@@ -282,6 +282,8 @@ class World(Told):
         """Tell whether the API server refuses an action, or S3 an entry of the history."""
         if isinstance(action, PutRecord):
             return self.away == "S3" or not self.storing
+        if isinstance(action, Tell):
+            return ("Pod", action.name) in self.refused
         return isinstance(action, Apply) and (action.manifest["kind"], action.manifest["metadata"]["name"]) in self.refused
 
     def left_by(self, old: Manifest | None, new: Manifest | None) -> None:

@@ -8,6 +8,7 @@ from copy import deepcopy
 from datetime import datetime
 from typing import Any
 
+from modelyard.errors import Forbidden
 from modelyard.kube.names import IDENTITY_LABEL, STAGE_LABEL, TRAFFIC_ANNOTATION
 from modelyard.plan import Action, Apply, Manifest, Tell
 from modelyard.traffic import Answered, Arm, Interval, Seen, Split, Watched
@@ -67,6 +68,9 @@ class RolloutWorld(World):
         if not isinstance(action, Tell):
             return super().perform(action)
         self.done.append(action)
+        if self.refuses(action):
+            self.refusals["Pod", action.name] = Forbidden("Kubernetes", "tell Pod", f"risk/{action.name}", "pods is forbidden")
+            return None
         found = [(key, each) for key, each in self.children.items() if each["metadata"].get("uid") == action.uid]
         if not found:
             return None  # one that is gone is no error

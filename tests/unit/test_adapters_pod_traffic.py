@@ -169,8 +169,22 @@ async def test_only_pods_that_may_have_counters_are_asked_and_no_address_of_this
         assert await read(*silent) == {}
         assert await read(pod(port), addresses=Addresses()) == {}
         assert await read(pod(port, ip="169.254.169.254")) == {}
-        many = [pod(port, f"uid-{number:03}") for number in range(PODS + 8)]
-        assert set(await read(*many)) == {f"uid-{number:03}" for number in range(256)}
+        many = [pod(port if number > PODS - 8 else None, f"uid-{number:04}") for number in range(PODS + 8)]
+        assert set(await read(*many)) == {f"uid-{number:04}" for number in range(993, 1000)}, "as many as a stage may have"
+
+
+async def test_pods_that_hang_take_no_time_from_those_that_wait_for_their_turn():
+    gone = asyncio.Event()
+
+    async def hangs(request: web.Request) -> web.StreamResponse:
+        await gone.wait()
+        return web.Response()
+
+    async with listening(hangs) as port, listening(saying(json.dumps(WELL).encode())) as well:
+        all_turns = [pod(port, f"uid-{number:02}") for number in range(32)]
+        found = await read(*all_turns, pod(well, "uid-99"))
+        gone.set()
+    assert set(found) == {"uid-99"}
 
 
 # --- the sum ------------------------------------------------------------------------------------

@@ -264,3 +264,41 @@ def test_a_freeze_does_not_hold_what_gets_requests_and_an_override_does_not_wait
     world.settle(LIMIT)
     assert world.front("production") == "v2"
     assert not world.rules("v1")
+
+
+# --- pods that may not be told ----------------------------------------------------------------------------
+def blocked(world: RolloutWorld) -> str:
+    """Return what keeps production from going on, as its user reads it."""
+    found = world.status("production").blocked
+    return f"{found.reason} {found.message}" if found is not None and found.needs_action else ""
+
+
+def test_a_pod_that_may_not_be_told_stops_no_other_and_is_named():
+    world = rolled_out(replicas=2)
+    first, second = sorted(each["metadata"]["name"] for each in world.of_kind("Pod"))
+    world.refused = {("Pod", first)}
+    world.edit(production="v2")
+    world.until(lambda: bool(blocked(world)), LIMIT)
+    assert blocked(world).startswith(f"RequestRefused Kubernetes refused to tell Pod risk/{first} how it splits its requests: pods is forb")
+    assert "upgrade the chart together with the operator" in blocked(world)
+    assert "spec" not in blocked(world), "nothing of it is wrong"
+    assert [rule["weight"] for rule in world.rules("v1")] == [5], f"{second} is told"
+    assert world.replicas("v2") == 1, "and the candidate has its pod"
+    world.refused = set()
+    at(world, 5)
+    assert blocked(world) == ""
+
+
+def test_a_pod_that_keeps_its_rule_after_an_abort_is_said_and_tried_again():
+    world = rolled_out(replicas=2)
+    world.edit(production="v2")
+    at(world, 50)
+    first = min(each["metadata"]["name"] for each in world.of_kind("Pod"))
+    world.refused = {("Pod", first)}
+    world.edit(production="v1")
+    world.until(lambda: "how it splits its requests" in blocked(world), LIMIT)
+    assert world.effective("production") == "v1"
+    assert len(world.rules("v1")) == 1
+    world.refused = set()
+    world.settle(LIMIT)
+    assert (world.rules("v1"), blocked(world)) == ([], "")

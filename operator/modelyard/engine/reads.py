@@ -43,7 +43,7 @@ class ObjectPorts:
 
     @property
     def refusals(self) -> Mapping[tuple[str, str], ModelyardError]:
-        """The applies that the API server refused in this reconcile, by kind and name, and failed `PutRecord`s by URI."""
+        """What the API server refused in this reconcile, by kind and name, and failed `PutRecord`s by URI."""
         return self._refusals
 
     @property
@@ -77,7 +77,7 @@ class ObjectPorts:
         self._backends.doubt(namespace)
 
     def refused(self, kind: str, name: str, error: ModelyardError) -> None:
-        """Note that the API server refused an apply, or that something could not be stored."""
+        """Note that the API server refused an `Apply` or a `Tell`, or that something could not be stored."""
         self._refusals[kind, name] = error
 
     def written(self, dependency: Literal["MLflow", "S3"]) -> None:

@@ -161,7 +161,7 @@ class Reconciler:
         return ReconcileResult(Outcome.BUSY)
 
     async def _act(self, controller: AnyController, key: Key, body: Manifest, plan: Act, ports: ObjectPorts) -> None:
-        """Carry the actions out, in order. For a kind that survives it, a refused apply does not stop the others.
+        """Carry the actions out, in order. For a kind that survives it, a refused `Apply` or `Tell` does not stop the others.
 
         What cannot be stored of a record stops nothing: what serves, the registry and the status come first.
         """
@@ -178,8 +178,8 @@ class Reconciler:
                 if isinstance(action, PutRecord):
                     logger.info("An entry of the history waits: %s", error, extra={"key": str(key)})
                     ports.refused("PutRecord", action.uri, error)
-                elif isinstance(action, Apply) and isinstance(error, Invalid) and controller.survives_refusals:
-                    ports.refused(action.manifest["kind"], action.manifest["metadata"]["name"], error)
+                elif isinstance(action, Apply | Tell) and isinstance(error, Invalid) and controller.survives_refusals:
+                    ports.refused(*_named(action), error)
                 else:
                     raise
             finally:
@@ -306,6 +306,13 @@ def _parsed(controller: AnyController, body: Manifest) -> Any:
     except ValidationError as error:
         problems = (f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors(include_input=False))
         raise _Misfit("; ".join(problems)) from None
+
+
+def _named(action: Apply | Tell) -> tuple[str, str]:
+    """Return kind and name of what an action is about."""
+    if isinstance(action, Tell):
+        return "Pod", action.name
+    return action.manifest["kind"], action.manifest["metadata"]["name"]
 
 
 def _written(plan: Plan[Any]) -> str:

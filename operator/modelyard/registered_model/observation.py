@@ -108,7 +108,7 @@ class Observation:
     Attributes:
         declarations: The versions that there should be.
         owned: Its Deployments, Services, autoscalers, budgets, ControllerRevisions, Jobs of gates, and pods.
-        refusals: Applies that the API server refused in this reconcile, by kind and name.
+        refusals: Applies that the API server refused in this reconcile, and pods that it did not let tell, by kind and name.
         model: The registered model of our name in MLflow, whoever it belongs to.
         versions: Its versions there, oldest first.
         sources: For versions that are not recorded: where they are stored, or what blocks them. The

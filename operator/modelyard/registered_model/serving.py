@@ -8,7 +8,7 @@ from modelyard.api.registered_model import Draining, ServedVersion
 from modelyard.errors import ModelyardError
 from modelyard.kube.applied import in_sync
 from modelyard.kube.names import serving_name
-from modelyard.plan import Apply, Delete, Manifest, Owned
+from modelyard.plan import Apply, Delete, Manifest, Owned, Tell
 from modelyard.registered_model import build, ramp, warm
 from modelyard.registered_model.kept import template_in
 from modelyard.registered_model.pods import Health, health
@@ -144,8 +144,9 @@ def private_route(view: StageView, what: ServedVersion) -> tuple[Apply, ...]:
 
 
 def refused(view: StageView, actions: Iterable[Owned]) -> ModelyardError | None:
-    """Return why the API server refused one of these applies in this reconcile."""
-    names = [(each.manifest["kind"], each.manifest["metadata"]["name"]) for each in actions if isinstance(each, Apply)]
+    """Return why the API server refused one of these applies in this reconcile, or that one of these pods is told something."""
+    names = [name_of(each.manifest) for each in actions if isinstance(each, Apply)]
+    names += [("Pod", each.name) for each in actions if isinstance(each, Tell)]
     return next((view.refusals[name] for name in names if name in view.refusals), None)
 
 

@@ -15,7 +15,7 @@ from modelyard.api.registered_model import (
 )
 from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.kube.names import serving_name
-from modelyard.plan import Apply, Event, Owned
+from modelyard.plan import Apply, Event, Owned, Tell
 from modelyard.registered_model import (
     build,
     dry_run,
@@ -33,7 +33,7 @@ from modelyard.registered_model import (
 )
 from modelyard.registered_model.gates.judging import judge
 from modelyard.registered_model.kept import served_by
-from modelyard.registered_model.step import refused_step, without_candidate
+from modelyard.registered_model.step import refused_step, refused_tell, without_candidate
 from modelyard.registered_model.versions import may_start
 from modelyard.registered_model.view import StageView
 
@@ -337,17 +337,15 @@ def _templates(view: StageView) -> list[str]:
 
 def _acting(view: StageView, status: StageStatus, actions: tuple[Owned, ...], left: timedelta | None) -> StageDecision:
     """Leave out what the API server refused in this reconcile, and say so."""
-    tried = tuple(each for each in actions if not (isinstance(each, Apply) and _name(each) in view.refusals))
-    error = serving.refused(view, actions)
-    if error is not None and (status.blocked is None or not status.blocked.needs_action):
-        step = refused_step("start", view.name, error)
-        status = status.model_copy(update={"blocked": step.blocker})
+    tried = tuple(each for each in actions if serving.refused(view, [each]) is None)
+    # An apply that is refused comes first; that pods split as before is the lesser trouble.
+    applied = serving.refused(view, [each for each in actions if not isinstance(each, Tell)])
+    if (error := applied or serving.refused(view, actions)) is not None:
+        step = refused_step("start", view.name, error) if applied is not None else refused_tell("start", error)
+        if status.blocked is None or not status.blocked.needs_action:
+            status = status.model_copy(update={"blocked": step.blocker})
         left = min(each for each in (left, step.requeue_after) if each is not None)
     return StageDecision(status, tried, requeue_after=left)
-
-
-def _name(action: Apply) -> tuple[str, str]:
-    return action.manifest["kind"], action.manifest["metadata"]["name"]
 
 
 def _pods(view: StageView, what: ServedVersion) -> dict[str, object]:

@@ -14,7 +14,18 @@ from modelyard.registered_model import newest, serving
 from modelyard.registered_model.rejections import is_in_force
 from modelyard.registered_model.view import StageView
 
-__all__ = ["DETAIL", "RETRY_REFUSED", "Step", "drain", "refused_step", "rejected", "rejecting", "stable", "without_candidate"]
+__all__ = [
+    "DETAIL",
+    "RETRY_REFUSED",
+    "Step",
+    "drain",
+    "refused_step",
+    "refused_tell",
+    "rejected",
+    "rejecting",
+    "stable",
+    "without_candidate",
+]
 
 RETRY_REFUSED = timedelta(seconds=30)
 _FIELDS = {word: f"serving.{word}" for word in ("resources", "nodeSelector", "tolerations", "autoscaling", "replicas")}
@@ -141,6 +152,17 @@ def refused_step(name: str, stage: str, error: ModelyardError) -> Step:
     message = (
         f"Kubernetes refused to {error.operation} {error.subject}: {error.detail}. Change what it names: what comes from the spec"
         f" is spec.stages.{stage}.{field}. Until then it is tried again every {RETRY_REFUSED.seconds} s."
+    )
+    blocker = Blocker.of(Reason.REQUEST_REFUSED, message, needs_action=True)
+    return Step(name, StepState.FAILED, message[:DETAIL], blocker=blocker, requeue_after=RETRY_REFUSED)
+
+
+def refused_tell(name: str, error: ModelyardError) -> Step:
+    """Return a step one of whose pods the API server does not let tell how it splits its requests: nothing of the spec is wrong."""
+    message = (
+        f"Kubernetes refused to tell Pod {error.subject} how it splits its requests: {error.detail}. It splits them as it did. Let the"
+        " operator patch pods: upgrade the chart together with the operator, for its roles allow it; if a webhook or a policy is named,"
+        f" have that let the operator's account through. Until then it is tried again every {RETRY_REFUSED.seconds} s."
     )
     blocker = Blocker.of(Reason.REQUEST_REFUSED, message, needs_action=True)
     return Step(name, StepState.FAILED, message[:DETAIL], blocker=blocker, requeue_after=RETRY_REFUSED)

@@ -58,7 +58,7 @@ class StageView:
         runtime: The runtime of this operator.
         around: What its pods get from the namespace.
         now: The moment.
-        refusals: Applies that the API server refused in this reconcile, by kind and name.
+        refusals: Applies that the API server refused in this reconcile, and pods that it did not let tell, by kind and name.
         dependencies_down: MLflow or S3 is unreachable, so no stage switches.
         calendar: The freezes of the whole cluster, or why they cannot be read.
         evidence: What gates judge by.

@@ -206,7 +206,7 @@ class App:
             if drawn is not None and drawn.candidate:
                 answer = await self.splitter.asked(drawn, Passed(scope["path"], scope["headers"], body, held))
             if answer is None:
-                answer = await self._predicted(work, model, scope, body, arrived)
+                answer = await self._predicted(work, model, scope, body)
             held.exchange(len(answer.body))
         except Exception as error:  # noqa: BLE001 - a model may raise anything, and the next request may be well
             answer = failed(work.protocol, error)
@@ -221,12 +221,12 @@ class App:
             return scope[DRAWN]  # type: ignore[no-any-return] # put there by `quick`
         return self.splitter.draw(scope["headers"], size) if work.split and not self.draining else None
 
-    async def _predicted(self, work: Work, model: Predictor, scope: Message, body: bytes, arrived: float) -> Answer:
-        """Answer by the own model."""
+    async def _predicted(self, work: Work, model: Predictor, scope: Message, body: bytes) -> Answer:
+        """Answer by the own model, which has its whole time, however long a candidate took before it."""
         request, compressed = intake.asked_with(work.protocol, scope["headers"], body)
         if model.quick and len(body) <= QUICK_BYTES and not intake.is_slow(model, request, compressed):
             return await self._together(work.begin(model, request), model)
-        return await self.reception.slowly(work.begin, model, request, compressed, time.monotonic() - arrived)
+        return await self.reception.slowly(work.begin, model, request, compressed)
 
     async def _together(self, asked: Asked, model: Predictor) -> Answer:
         """Answer a small request of a quick model, predicted with whatever else has arrived by now."""

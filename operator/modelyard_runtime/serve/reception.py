@@ -67,9 +67,7 @@ class Reception:
         if (most := self._limits.body) < size:
             raise Refused(f"the body has {size} bytes, {most} are allowed; send fewer rows at a time", 413)
 
-    async def slowly(
-        self, work: Callable[[Predictor, Request], Asked], model: Predictor, request: Request, compressed: str, spent: float = 0.0
-    ) -> Answer:
+    async def slowly(self, work: Callable[[Predictor, Request], Asked], model: Predictor, request: Request, compressed: str) -> Answer:
         """Judge a request by what it becomes, and predict, beside the event loop.
 
         Args:
@@ -77,14 +75,13 @@ class Reception:
             model: The model.
             request: The request.
             compressed: How its body is compressed.
-            spent: Seconds of its time that are gone.
 
         Raises:
             Refused: It becomes too much, or is not predicted in time.
 
         """
         limits = self._limits
-        late = asyncio.timeout(limits.timeout - spent)
+        late = asyncio.timeout(limits.timeout)
         try:
             async with late:
                 if compressed:

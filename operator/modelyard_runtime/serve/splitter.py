@@ -33,8 +33,8 @@ class Splitter:
             version: The version that is served here.
             arms: Where requests are counted.
             forwarder: Asks the candidate.
-            longest: Seconds that either version may take, if the rule does not give it less: half of what a request has, so that this
-                version has as much when the candidate has failed.
+            longest: Seconds that either version may take, if the rule does not give it less: half of what a prediction may take, which
+                is what a candidate that fails may cost a caller. This version then has its whole time.
 
         """
         self.split: Split | None = None
