@@ -27,6 +27,11 @@ ROLLOUTS: dict[str, tuple[Manifest, str]] = {
     "a step of two": (step(weight=5, hold="1m"), "a step has exactly one of weight, hold, pause and replicas"),
     "a weight above all": (step(weight=101), "less than or equal to 100"),
     "a weight below nothing": (step(weight=-1), "greater than or equal to 0"),
+    "a pause of a time": (step(pause={"duration": "5m"}), "a pause has no fields: write pause: {}, or for a time hold: 5m"),
+    "an analysis at weight 100": (
+        rollout(strategy="Canary", steps=[{"weight": 100}, {"hold": "1h"}], analysis={}),
+        "with an analysis write weights below 100",
+    ),
     "no pods": (step(replicas=0), "greater than or equal to 1"),
     "no time": (step(hold="0s"), "write a duration above zero, such as 10m"),
     "a time of no unit": (step(hold="10"), "write a whole number and s, m, h or d"),

@@ -10,7 +10,7 @@ from modelyard.api.analysis import Analysis, AnalysisVerdict
 from modelyard.api.base import Duration, Schema, parse_duration
 from modelyard.api.rules import listed, rule, rules
 
-__all__ = ["COUNTED", "SAID", "STEPS", "ArmStatus", "Invite", "Pause", "Rollout", "RolloutStatus", "RolloutStep", "Sticky", "Strategy"]
+__all__ = ["COUNTED", "SAID", "STEPS", "ArmStatus", "Invite", "Rollout", "RolloutStatus", "RolloutStep", "Sticky", "Strategy"]
 
 STEPS = 16
 """Steps of a rollout."""
@@ -26,10 +26,6 @@ class Strategy(StrEnum):
 
     REPLACE = "Replace"
     CANARY = "Canary"
-
-
-class Pause(Schema):
-    """A person decides when the rollout continues; it has no fields."""
 
 
 class RolloutStep(Schema):
@@ -60,7 +56,12 @@ class RolloutStep(Schema):
         ),
     ] = None
     pause: Annotated[
-        Pause | None, Field(description="Wait until a person has it continue: write {}. `resumed` is raised, or modelyard resume.")
+        dict[str, Annotated[str, Field(max_length=64)]] | None,
+        Field(
+            max_length=4,
+            description="Wait until a person has it continue: write {}. `resumed` is raised, or modelyard resume.",
+            json_schema_extra=rules(rule("self.size() == 0", "a pause has no fields: write pause: {}, or for a time hold: 5m")),
+        ),
     ] = None
     replicas: Annotated[
         int | None,

@@ -182,7 +182,7 @@ class _Round:
             "version": self.candidate.version,
             "runtime": self.candidate.runtime.identity,
             "weight": self.state.weight,
-            # Half, so that the stable version has as much again.
+            # Half: the stable version has its whole time after it.
             "timeoutMs": int(parse_duration(timeout).total_seconds() * 500) if timeout is not None else _TIMEOUT_MS,
         }
         for name, found in (("sticky", self.asked.sticky), ("invite", self.asked.invite)):

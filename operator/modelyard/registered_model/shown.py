@@ -31,6 +31,14 @@ def last_done(status: StageStatus) -> tuple[StepStatus, ...]:
     return all_done(status, ALWAYS)
 
 
-def all_done(status: StageStatus, names: tuple[str, ...]) -> tuple[StepStatus, ...]:
-    """Return the steps of the promotion that made the effective version, all done."""
-    return tuple(StepStatus(name=name, state=StepState.DONE, since_time=status.since_time) for name in names)
+def all_done(status: StageStatus, names: tuple[str, ...], passed: str = "") -> tuple[StepStatus, ...]:
+    """Return the steps of the promotion that made the effective version, all done.
+
+    Args:
+        status: The stage's status.
+        names: The steps.
+        passed: Why the steps of a rollout were passed; empty: they were not.
+
+    """
+    said = {"rollout": passed}
+    return tuple(StepStatus(name=name, state=StepState.DONE, since_time=status.since_time, detail=said.get(name, "")) for name in names)

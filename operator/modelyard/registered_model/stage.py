@@ -230,7 +230,8 @@ def _changing(view: StageView, now: datetime) -> StageDecision:
     if step.record is not None:
         recorded = step.record.model_copy(update={"steps": shown.shown(view, steps, now)} | judged)
         if step.name == "record":
-            recorded = recorded.model_copy(update={"steps": shown.all_done(recorded, promotion.names(view))})
+            passed = next((each.detail for each in view.status.steps if each.name == "rollout" and each.detail.startswith("passed")), "")
+            recorded = recorded.model_copy(update={"steps": shown.all_done(recorded, promotion.names(view), passed)})
             return StageDecision(recorded, entry=history.entry(view, view.wanted, now, recorded.gates), record=True)
         return StageDecision(recorded, entry=history.rejected(view, recorded, now), record=True, events=step.events)
     stable, status = view.effective, view.status.model_copy(update=judged)
