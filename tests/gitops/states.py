@@ -12,7 +12,7 @@ from functools import cache
 
 from modelyard.engine.engine import Options
 from modelyard.plan import Manifest
-from tests.story import approval_stories, model_stories, run_stories
+from tests.story import approval_stories, model_stories, rollout_stories, run_stories
 from tests.story.model_stories import registers
 from tests.story.stories import TRAINER, Stories, ends
 from tests.story.world import World, manifest
@@ -47,7 +47,7 @@ def _written(world: World) -> list[Manifest]:
 
 async def _lived() -> list[Manifest]:
     found = []
-    for story in {**MORE, **run_stories.STORIES, **model_stories.STORIES, **approval_stories.STORIES}.values():
+    for story in {**MORE, **run_stories.STORIES, **model_stories.STORIES, **approval_stories.STORIES, **rollout_stories.STORIES}.values():
         world = World(Options(deadline=story.deadline))
         await story.live(world)
         found += _written(world)

@@ -52,9 +52,9 @@ TABLE: dict[str, dict[tuple[str, str, str], str]] = {
     },
     "RegisteredModel": {
         HEALTHY: "Serving ScaledToZero Registered",
-        WAITS: "Registering WaitingForVersion Promoting NotServing Unschedulable MLflowUnavailable StoreUnavailable",
-        PAUSED: "WaitingForStage GatesPending ApprovalWanted Frozen Planned",
-        BROKEN: "GateFailed RolledBack WatchFailed OverrideEnded FreezeInvalid RecordPending RecordConflict "
+        WAITS: "Registering WaitingForVersion Promoting RollingOut NotServing Unschedulable MLflowUnavailable StoreUnavailable",
+        PAUSED: "WaitingForStage GatesPending ApprovalWanted Frozen Planned RolloutPaused",
+        BROKEN: "GateFailed RolloutFailed RolledBack WatchFailed OverrideEnded FreezeInvalid RecordPending RecordConflict "
         "VersionUnknown VersionInvalid VersionHeld VersionTaken "
         "ArtifactMissing ArtifactDigestMismatch ServingFailed "
         "CodeModelForbidden "

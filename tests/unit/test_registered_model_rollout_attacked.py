@@ -95,6 +95,18 @@ def test_what_cannot_be_kept_holds_the_rollout_and_a_dead_candidate_still_has_we
     assert world.weights("v1") == {0}
 
 
+def test_a_candidate_whose_deployment_is_refused_still_loses_its_weight():
+    world = rolled_out(rollout=PAUSED)
+    world.edit(production="v2")
+    at(world, 50)
+    name = next(key[1] for key in world.children if key[0] == "Deployment" and "v2" in key[1])
+    world.refused = {("Deployment", name)}
+    del world.children["Deployment", name]
+    world.others()
+    looks(world, 8)
+    assert world.weights("v1") == {0}
+
+
 def test_other_steps_take_the_weight_away_before_they_wait_for_pods():
     world = rolled_out(4)
     world.edit(production="v2")

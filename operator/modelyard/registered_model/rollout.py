@@ -114,8 +114,6 @@ class _Round:
         """Return the step: the first thing that is not as it should be is the next to do."""
         view = self.view
         objects = (*serving.workload(view, self.candidate), *serving.private_route(view, self.candidate))
-        if (error := serving.refused(view, objects)) is not None:
-            return refused_step("rollout", view.name, error)
         pods, wanted = serving.standing(view, self.candidate), self._weight if self._alive else 0
         short = bool(objects) or pods.available < serving.replicas(view, self.candidate) or not pods.current
         rises = wanted > self.state.weight
@@ -124,9 +122,9 @@ class _Round:
         # Before anything is waited for: what is recorded holds, also where the weight is to rise later.
         if (tells := tuple(_tells(self._pods, self._rule))) and (not rises or any(map(_told, self._pods))):
             return Step("rollout", StepState.ACTIVE, self._detail, (*objects, *tells), self._blocker("is told to its pods"))
-        if rises and short:
-            return self._starting(pods, objects)
-        if not self._alive:
+        if (error := serving.refused(view, objects)) is not None:
+            return refused_step("rollout", view.name, error)
+        if (rises and short) or not self._alive:
             return self._starting(pods, objects)
         if not self._ready:
             waits = self._blocker(f"waits for a ready pod of {self.stable.version}: without one nobody passes requests on")

@@ -32,7 +32,7 @@ if found.Stalled ~= nil then
 end
 if found.Reconciling ~= nil then
   -- What a promotion waits for before it starts is no work of modelyard's: a gate, another stage, people. The stable version serves.
-  local waits = { GatesPending = true, WaitingForStage = true, ApprovalWanted = true, Frozen = true, Planned = true }
+  local waits = { GatesPending = true, WaitingForStage = true, ApprovalWanted = true, Frozen = true, Planned = true, RolloutPaused = true }
   if waits[found.Reconciling.reason] then
     return is("Suspended", told(found.Reconciling))
   end
