@@ -12,6 +12,7 @@ import json
 import queue
 import select
 import signal
+import socket
 import sys
 import threading
 import time
@@ -107,12 +108,26 @@ class Load:
         return self.says() | more
 
 
+def wait_for(host: str, port: int) -> None:
+    """Wait until a Service takes connections: nodes learn of a new one a moment after its first pods are ready. The load is about later."""
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        try:
+            socket.create_connection((host, port), PATIENCE).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+
+
 def main() -> None:
     """Send until told to stop, then say what came of it."""
     url, body, rate = sys.argv[1], sys.argv[2].encode(), float(sys.argv[3]) if len(sys.argv) > 3 else 50.0
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     load = Load(url, body)
+    wait_for(load.host, load.port)
+    load.start = time.monotonic()
     todo: queue.SimpleQueue[int | None] = queue.SimpleQueue()
     workers = [threading.Thread(target=load.work, args=(todo,)) for _ in range(WORKERS)]
     for worker in workers:
