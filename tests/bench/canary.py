@@ -40,12 +40,12 @@ def measure(rounds: int, console: Console) -> Samples:
         there = stack.enter_context(namespace(kube))
         console.say("canary: training two versions")
         there.experiment()
+        rollout = {"strategy": "Canary", "steps": _STEPS}
+        there.apply("RegisteredModel", MODEL, {"stages": {STAGE: {"version": "v1", "serving": SERVING, "rollout": rollout}}})
         for version, spec in VERSIONS.items():
             there.run(version, register={"model": MODEL, "version": version}, **spec)
         for version in VERSIONS:
             there.ready("TrainingRun", version, seconds=300)
-        rollout = {"strategy": "Canary", "steps": _STEPS}
-        there.apply("RegisteredModel", MODEL, {"stages": {STAGE: {"version": "v1", "serving": SERVING, "rollout": rollout}}})
         there.serves("v1", model=MODEL, seconds=SECONDS)
         url = f"http://{MODEL}-{STAGE}.{there.name}/v1/models/{MODEL}:predict"
         probe = stack.enter_context(probing(kube, there.name, url, "probe-canary"))
