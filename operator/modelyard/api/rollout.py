@@ -164,6 +164,11 @@ class Rollout(Schema):
         ),
     ] = 0
 
+    @property
+    def whole(self) -> tuple[RolloutStep, ...]:
+        """The steps, with the last one that each rollout has: weight 100 with all pods. The stage switches from there."""
+        return (*self.steps, RolloutStep(weight=100))
+
 
 class ArmStatus(Schema):
     """Requests that were drawn for a version in this rollout, under its present weight; written now and then."""
@@ -175,7 +180,7 @@ class ArmStatus(Schema):
 class RolloutStatus(Schema):
     """How far a rollout in steps is."""
 
-    steps_hash: Annotated[str, Field(max_length=8, description="Hash of its steps: other steps begin anew.")]
+    steps_hash: Annotated[str, Field(max_length=8, description="Hash of its steps: with other steps the rollout starts again.")]
     index: Annotated[int, Field(ge=0, le=STEPS + 1, description="The step that it is at, from 0.")] = 0
     since_time: Annotated[datetime, Field(description="Since when; of a hold, since all stable pods apply the weight.")]
     weight: Annotated[int, Field(ge=0, le=100, description="Percent of the requests that the stable pods are told to pass on.")] = 0
@@ -192,3 +197,7 @@ class RolloutStatus(Schema):
         AnalysisVerdict | None,
         Field(description="The same in a word: Continue while a hold lasts, then Pass, Inconclusive or NoData; Fail rejects the version."),
     ] = None
+
+    def resumes(self, rollout: Rollout) -> int:
+        """Return the least `resumed` that passes the pause it is at: one more than what the pauses before it took."""
+        return self.resumed + sum(step.pause is not None for step in rollout.steps[: self.index]) + 1

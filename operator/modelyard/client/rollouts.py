@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from modelyard.api.analysis import AnalysisVerdict
-from modelyard.api.registered_model import RegisteredModel, Stage, StageStatus
+from modelyard.api.registered_model import RegisteredModel, Stage
 from modelyard.api.rollout import ArmStatus, RolloutStep
 from modelyard.client.errors import NotFound, Refused
 from modelyard.client.text import lasted
@@ -18,9 +18,6 @@ __all__ = ["USUAL", "Rolling", "longest", "resume", "rolling", "spec_of"]
 
 USUAL = 900.0
 """Seconds for which a change is followed that waits for nothing but the operator."""
-
-_LAST = RolloutStep(weight=100)
-"""What comes after the steps of the spec."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +35,7 @@ class Rolling:
         step: The step.
         ends: When its hold is over; None: it is no hold, or its weight is not applied yet.
         is_paused: It is at a pause that no person has passed.
+        resumes: The value of `resumed` that passes it.
         answered: Requests that were drawn for the stable version.
         tried: Those that were drawn for the candidate.
         said: What the analysis says.
@@ -55,6 +53,7 @@ class Rolling:
     step: RolloutStep
     ends: datetime | None
     is_paused: bool
+    resumes: int
     answered: ArmStatus
     tried: ArmStatus
     said: str
@@ -113,7 +112,7 @@ def rolling(model: RegisteredModel, stage: str) -> Rolling | None:
     state, candidate, stable = status.rollout, status.candidate, status.version
     if state is None or candidate is None or stable is None:
         return None
-    steps = (*spec.rollout.steps, _LAST)
+    steps = spec.rollout.whole
     index = min(state.index, len(steps) - 1)  # the operator may not have seen that the spec has fewer
     step, is_applied = steps[index], state.applied_by >= state.of > 0
     return Rolling(
@@ -126,7 +125,8 @@ def rolling(model: RegisteredModel, stage: str) -> Rolling | None:
         count=len(steps),
         step=step,
         ends=state.since_time + step.lasts if step.lasts is not None and is_applied else None,
-        is_paused=step.pause is not None and spec.rollout.resumed < _passing(spec, status, index),
+        is_paused=step.pause is not None and spec.rollout.resumed < state.resumes(spec.rollout),
+        resumes=state.resumes(spec.rollout),
         answered=state.stable,
         tried=state.candidate,
         said=state.said,
@@ -156,7 +156,7 @@ def resume(model: RegisteredModel, stage: str) -> dict[str, Any]:
         Refused: It is not at a pause, or has been resumed already.
 
     """
-    spec = spec_of(model, stage)
+    spec_of(model, stage)  # which says so where there is none
     found, subject = rolling(model, stage), f"There is nothing to resume in {stage} of {model.key}"
     if found is None:
         raise Refused(f"{subject}: no rollout in steps is under way there.")
@@ -166,8 +166,7 @@ def resume(model: RegisteredModel, stage: str) -> dict[str, Any]:
         raise Refused(f"The operator has not observed the last change of {model.key} yet: ask again in a moment. Is it running?")
     if not found.is_paused:
         raise Refused(f"{subject}: {found.version} is at {found.at}, which is no pause.")
-    resumed = _passing(spec, model.status.stages[stage], found.number - 1)
-    patch = {"stages": {stage: {"rollout": {"resumed": resumed}}}}
+    patch = {"stages": {stage: {"rollout": {"resumed": found.resumes}}}}
     return {"metadata": {"resourceVersion": model.metadata.resource_version}, "spec": patch}
 
 
@@ -183,10 +182,3 @@ def spec_of(model: RegisteredModel, stage: str) -> Stage:
         text = f"{model.key} has no stage {stage}. Its stages: {', '.join(model.spec.stages) or 'none'}."
         raise NotFound(text, name=stage, namespace=model.metadata.namespace)
     return spec
-
-
-def _passing(spec: Stage, status: StageStatus, index: int) -> int:
-    """Return the least `resumed` that passes the pause at a step: one more than what the pauses before it took."""
-    state, steps = status.rollout, spec.rollout.steps if spec.rollout is not None else ()
-    before = sum(step.pause is not None for step in steps[:index])
-    return (state.resumed if state is not None else 0) + before + 1

@@ -13,7 +13,7 @@ from typing import Any
 from modelyard.api.pod_end import Exit, PodReason
 from modelyard.kube.jobs import asked_to_end, failed
 
-__all__ = ["PodEnd", "Termination", "not_created", "pod_end", "terminations", "workload_end"]
+__all__ = ["PodEnd", "Termination", "is_ready", "not_created", "pod_end", "terminations", "workload_end"]
 
 Manifest = dict[str, Any]
 
@@ -124,7 +124,7 @@ def workload_end(
     if (late := _deadline(workload)) is not None:
         return late
     newest_first = sorted(pods, key=_created, reverse=True)
-    last_ready = max((_created(pod) for pod in newest_first if _ready(pod)), default="")
+    last_ready = max((_created(pod) for pod in newest_first if is_ready(pod)), default="")
     for pod in newest_first:
         if _phase(pod) == "Failed" and _created(pod) < last_ready:
             continue
@@ -334,7 +334,8 @@ def _phase(pod: Manifest) -> str:
     return str((pod.get("status") or {}).get("phase", ""))
 
 
-def _ready(pod: Manifest) -> bool:
+def is_ready(pod: Manifest) -> bool:
+    """Tell whether a pod is ready."""
     return _condition(pod, "Ready", "True") is not None
 
 

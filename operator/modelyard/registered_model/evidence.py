@@ -21,7 +21,7 @@ from modelyard.kube.jobs import POD_COMES, of_kind, podless_since
 from modelyard.kube.names import CONNECTION_SECRET, UID_TAG
 from modelyard.plan import Manifest
 from modelyard.ports import Cluster, Tenant, TrackedModel, TrackedRun
-from modelyard.registered_model import judged
+from modelyard.registered_model import build, judged
 from modelyard.registered_model.gates.judging import asks_people, open_again, open_gates
 from modelyard.registered_model.observation import Evidence, RecordSeen
 from modelyard.registered_model.record import chain
@@ -103,7 +103,7 @@ async def kept_analyses(model: RegisteredModel, owned: Iterable[Manifest], clust
     found: dict[str, str] = {}
     ours = {each["metadata"]["name"] for each in of_kind(owned, "ConfigMap") if _controlled(each, model)}
     for name, stage in model.status.stages.items():
-        spec, where = model.spec.stages.get(name), judged.config_map_name(model, name)
+        spec, where = model.spec.stages.get(name), build.rollout_name(model, name)
         if stage.rollout is None or spec is None or spec.rollout is None or spec.rollout.analysis is None or where not in ours:
             continue
         data = await cluster.config_map(model.metadata.namespace, where)

@@ -17,7 +17,7 @@ from modelyard.registered_model.progress import Progress, advanced, begun, key
 from modelyard.registered_model.view import StageView
 from modelyard.traffic import Seen
 
-__all__ = ["KEY", "Said", "config_map_name", "intervals", "kept", "said", "unkept"]
+__all__ = ["KEY", "Said", "intervals", "kept", "said", "unkept"]
 
 KEY = "analysis.json"
 """In the data of the ConfigMap."""
@@ -41,11 +41,6 @@ class Said:
     failed: str | None = None
     holds: bool = False
     actions: tuple[Apply, ...] = ()
-
-
-def config_map_name(model: RegisteredModel, stage: str) -> str:
-    """Return the name of the ConfigMap that keeps the analysis of a stage's rollout."""
-    return build.rollout_name(model, stage)
 
 
 def intervals(model: RegisteredModel, stage: str, text: str | None) -> int:

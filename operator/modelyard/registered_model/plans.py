@@ -12,7 +12,7 @@ from modelyard.api.model_status import DOES, PLANNED
 from modelyard.api.registered_model import GateStatus, PlannedStep, RegisteredModel, ServedVersion, StageStatus, StepState
 from modelyard.kube.names import serving_name
 from modelyard.plan import DeleteAlias, SetAlias, SetTags, TransitionStage
-from modelyard.registered_model import dry_run, overrides, promotion, ramp, serving, warm
+from modelyard.registered_model import dry_run, overrides, promotion, serving, warm
 from modelyard.registered_model.gates.judging import asked_in, judge
 from modelyard.registered_model.held import with_held
 from modelyard.registered_model.history import entry
@@ -117,7 +117,7 @@ def _stepped(view: StageView) -> str:
     """Say in which steps the version takes the stage, or why it takes it without them."""
     if view.canary is None:
         return view.straight or ""
-    steps, judged = ramp.steps(view.canary), ", judged by an analysis" if view.canary.analysis is not None else ""
+    steps, judged = view.canary.whole, ", judged by an analysis" if view.canary.analysis is not None else ""
     return f"{len(steps)} steps{judged}: {', '.join(map(str, steps))}"
 
 

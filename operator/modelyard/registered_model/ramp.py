@@ -1,6 +1,6 @@
 """The arithmetic of a rollout's steps: weight, pods and hash by the step that it is at. Pure, and of the spec alone.
 
-After the steps of the spec comes one more, of weight 100 with all pods: the stage switches from there.
+The steps are those of the spec and the one after them (`Rollout.whole`).
 """
 
 import hashlib
@@ -10,14 +10,9 @@ from math import ceil
 
 from modelyard.api.rollout import Rollout, RolloutStep
 
-__all__ = ["pauses", "pods", "steps", "steps_hash", "weight"]
+__all__ = ["pods", "steps_hash", "weight"]
 
 _WHOLE = 100
-
-
-def steps(rollout: Rollout) -> tuple[RolloutStep, ...]:
-    """Return the steps, with the last one that each rollout has."""
-    return (*rollout.steps, RolloutStep(weight=_WHOLE))
 
 
 def steps_hash(rollout: Rollout) -> str:
@@ -49,8 +44,3 @@ def pods(asked: Sequence[RolloutStep], index: int, whole: int) -> int:
     fixed = next((step.replicas for step in reversed(asked[: index + 1]) if step.replicas is not None), None)
     wanted = fixed if fixed is not None else ceil(whole * weight(asked, index) / _WHOLE)
     return min(max(wanted, 1), whole)
-
-
-def pauses(asked: Sequence[RolloutStep], index: int) -> int:
-    """Return how many pauses come before a step."""
-    return sum(step.pause is not None for step in asked[:index])

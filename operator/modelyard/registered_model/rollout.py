@@ -15,6 +15,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import cached_property
 
 from modelyard.api.base import parse_duration
 from modelyard.api.blocker import Blocker
@@ -22,6 +23,7 @@ from modelyard.api.registered_model import ModelReason as Reason
 from modelyard.api.registered_model import ServedVersion, StepState
 from modelyard.api.rollout import COUNTED, SAID, ArmStatus, Rollout, RolloutStatus, RolloutStep
 from modelyard.kube.names import TRAFFIC_ANNOTATION
+from modelyard.kube.pod_state import is_ready
 from modelyard.plan import Manifest, Owned, Tell
 from modelyard.registered_model import build, judged, ramp, serving
 from modelyard.registered_model.pods import Health
@@ -96,9 +98,7 @@ class _Round:
         said = judged.said(self.view, *self._hold)
         failed = said.failed
         if failed is None and self.state.falls >= _FALLS and not self._alive:
-            failed = (
-                f"It has lost its last ready pod {self.state.falls} times. {serving.standing(self.view, self.candidate).message}".strip()
-            )
+            failed = f"It has lost its last ready pod {self.state.falls} times. {self._health.message}".strip()
         if failed is not None:
             return rejected(self.view, "rollout", Reason.ROLLOUT_FAILED, failed, self.now)
         if (error := serving.refused(self.view, said.actions)) is not None:
@@ -114,7 +114,7 @@ class _Round:
         """Return the step: the first thing that is not as it should be is the next to do."""
         view = self.view
         objects = (*serving.workload(view, self.candidate), *serving.private_route(view, self.candidate))
-        pods, wanted = serving.standing(view, self.candidate), self._weight if self._alive else 0
+        pods, wanted = self._health, self._weight if self._alive else 0
         short = bool(objects) or pods.available < serving.replicas(view, self.candidate) or not pods.current
         rises = wanted > self.state.weight
         if wanted != self.state.weight and not (rises and (short or self.is_held)):
@@ -135,9 +135,9 @@ class _Round:
         return self._holding(pods, objects, said, short=short)
 
     # --- what is there --------------------------------------------------------------------------------
-    @property
+    @cached_property
     def _steps(self) -> tuple[RolloutStep, ...]:
-        return ramp.steps(self.asked)
+        return self.asked.whole
 
     @property
     def _weight(self) -> int:
@@ -151,20 +151,24 @@ class _Round:
             return None, timedelta(0)
         return lasts, self.state.since_time + lasts - self.now
 
-    @property
-    def _alive(self) -> bool:
-        return serving.standing(self.view, self.candidate).ready > 0
+    @cached_property
+    def _health(self) -> Health:
+        return serving.standing(self.view, self.candidate)
 
     @property
+    def _alive(self) -> bool:
+        return self._health.ready > 0
+
+    @cached_property
     def _pods(self) -> list[Manifest]:
         """The stable pods that nobody is ending: what ends has its requests still, and forwards as it was told."""
         return [pod for pod in self.view.of_kind("Pod", self.stable) if not pod["metadata"].get("deletionTimestamp")]
 
-    @property
+    @cached_property
     def _ready(self) -> list[Manifest]:
-        return [pod for pod in self._pods if _is_ready(pod)]
+        return [pod for pod in self._pods if is_ready(pod)]
 
-    @property
+    @cached_property
     def _applied(self) -> int:
         seen = self.view.evidence.split.get(self.view.name)
         said = seen.revisions if seen is not None else {}
@@ -219,7 +223,7 @@ class _Round:
                 return Step("rollout", StepState.ACTIVE, self._detail, objects, self._blocker(f"holds {until}", said.text), again)
         elif self._step.pause is not None and not self._is_resumed:
             command = f"modelyard resume {self.view.model.metadata.name} --stage {self.view.name}"
-            raised = f'{{"spec":{{"stages":{{"{self.view.name}":{{"rollout":{{"resumed":{self._resumes}}}}}}}}}}}'
+            raised = f'{{"spec":{{"stages":{{"{self.view.name}":{{"rollout":{{"resumed":{self.state.resumes(self.asked)}}}}}}}}}}}'
             patch = f"kubectl patch mlmodel {self.view.model.metadata.name} --type merge -p '{raised}'"
             waits = Blocker.of(Reason.ROLLOUT_PAUSED, f"{self._gets} It is paused. To continue: {command}, or {patch}")
             return Step("rollout", StepState.WAITING, self._detail, objects, waits, _LOOK)
@@ -232,13 +236,8 @@ class _Round:
         return self._steps[self.state.index]
 
     @property
-    def _resumes(self) -> int:
-        """The value of `resumed` that passes this pause."""
-        return self.state.resumed + ramp.pauses(self._steps, self.state.index) + 1
-
-    @property
     def _is_resumed(self) -> bool:
-        return self.asked.resumed >= self._resumes
+        return self.asked.resumed >= self.state.resumes(self.asked)
 
     def _starting(self, pods: Health, objects: tuple[Owned, ...]) -> Step:
         """Wait for pods of the candidate."""
@@ -312,8 +311,3 @@ def _tells(pods: Iterable[Manifest], rule: str | None) -> Iterable[Tell]:
 def _told(pod: Manifest) -> str | None:
     found: str | None = (pod["metadata"].get("annotations") or {}).get(TRAFFIC_ANNOTATION)
     return found
-
-
-def _is_ready(pod: Manifest) -> bool:
-    conditions = (pod.get("status") or {}).get("conditions") or ()
-    return any(each.get("type") == "Ready" and each.get("status") == "True" for each in conditions)

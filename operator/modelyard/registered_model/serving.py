@@ -65,7 +65,7 @@ def replicas(view: StageView, what: ServedVersion) -> int:
     canary, state = view.canary, view.status.rollout
     if canary is None or what != view.status.candidate or what == view.effective:
         return whole
-    asked, index = ramp.steps(canary), state.index if state is not None else 0
+    asked, index = canary.whole, state.index if state is not None else 0
     wanted = ramp.pods(asked, index, whole)
     if state is None or state.weight <= ramp.weight(asked, index):
         return wanted
