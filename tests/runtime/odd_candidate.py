@@ -2,8 +2,9 @@
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 from tests.runtime.canary import CANDIDATE
 
@@ -130,8 +131,8 @@ class Odd:
         self._thread.join()
         self._loop.close()
 
-    def _run(self, work: Awaitable[None]) -> None:
-        asyncio.run_coroutine_threadsafe(work, self._loop).result(60)  # type: ignore[arg-type]
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
 
     async def _opened(self) -> None:
         self._server = await asyncio.start_server(self._served, "127.0.0.1", self.port, backlog=1024)

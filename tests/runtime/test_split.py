@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -12,9 +13,9 @@ from tests.runtime.canary import band
 USERS = 3000
 
 
-def split(weight: int, name: str = "fraud", **more: object) -> Split:
-    values: dict[str, object] = {"revision": 1, "candidate": "fraud-v4", "version": "v4", "runtime": "2e3d4c5b", "timeout": 2.0}
-    return Split(Rule(weight=weight, **(values | more)), name, "v3")  # type: ignore[arg-type]
+def split(weight: int, name: str = "fraud", **more: Any) -> Split:
+    values: dict[str, Any] = {"revision": 1, "candidate": "fraud-v4", "version": "v4", "runtime": "2e3d4c5b", "timeout": 2.0}
+    return Split(Rule(weight=weight, **(values | more)), name, "v3")
 
 
 def drawn(by: Split, headers: Sequence[tuple[bytes, bytes]] = (), chance: float = 0.5) -> Drawn:

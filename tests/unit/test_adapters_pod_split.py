@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -186,11 +187,12 @@ async def test_a_pod_that_applied_another_revision_meanwhile_counts_from_its_nex
 
 
 async def test_another_revision_and_other_pods_begin_a_new_interval_and_drop_the_one_before():
-    for change in ({"revision": 8}, {"identity": "00000000"}):
+    changes: tuple[dict[str, Any], ...] = ({"revision": 8}, {"identity": "00000000"})
+    for change in changes:
         asked = Asked()
         await asked.after(a=said(0))
         await asked.after(INTERVAL, a=said(10))
-        asked.split = replace(asked.split, **change)  # type: ignore[arg-type]
+        asked.split = replace(asked.split, **change)
         assert arm(await asked.after(INTERVAL, a=said(20, revision=asked.split.revision))) is None
         assert arm(await asked.after(STEP, a=said(21, revision=asked.split.revision))) is None
         assert arm(await asked.after(INTERVAL, a=said(23, revision=asked.split.revision))) == (3, 0)
@@ -245,10 +247,7 @@ class Life:
     revision: int = 7
     process: int = 1
     answers: bool = True
-    counted: Counter[str] = None  # type: ignore[assignment]
-
-    def __post_init__(self) -> None:
-        self.counted = Counter()
+    counted: Counter[str] = field(default_factory=Counter)
 
     def begin(self, *, process: int | None = None, revision: int | None = None) -> None:
         self.process, self.revision = process or self.process, revision if revision is not None else self.revision

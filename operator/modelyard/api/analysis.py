@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from modelyard.api.base import Duration, Latency, Number, Schema, parse_duration
-from modelyard.api.rules import listed, rule, rules
+from modelyard.api.rules import exactly_one, listed, rule, rules
 
 __all__ = ["METRICS", "Analysis", "AnalysisVerdict", "ErrorRate", "LatencyQuantile", "Metric"]
 
@@ -152,8 +152,8 @@ class Metric(Schema):
 
     model_config = Schema.model_config | {
         "json_schema_extra": rules(
-            rule(
-                f"[{', '.join(f'has(self.{kind})' for kind in _KINDS)}].filter(x, x).size() == 1",
+            exactly_one(
+                _KINDS,
                 f"a metric has exactly one of {', '.join(_KINDS[:-1])} and {_KINDS[-1]}",
             ),
             rule(

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from modelyard.api.base import Digest, Duration, Latency, Number, S3Uri, Schema
 from modelyard.api.pods import Container, Resources, Variable
-from modelyard.api.rules import listed, metric_name, rule, rules
+from modelyard.api.rules import exactly_one, listed, metric_name, rule, rules
 
 __all__ = [
     "GATES",
@@ -246,8 +246,8 @@ class Gate(Schema):
 
     model_config = Schema.model_config | {
         "json_schema_extra": rules(
-            rule(
-                f"[{', '.join(f'has(self.{kind})' for kind in _KINDS)}].filter(x, x).size() == 1",
+            exactly_one(
+                _KINDS,
                 f"a gate has exactly one of {', '.join(_KINDS[:-1])} and {_KINDS[-1]}",
             )
         )

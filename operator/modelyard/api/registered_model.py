@@ -38,7 +38,7 @@ from modelyard.api.model_status import (
 )
 from modelyard.api.rollback import Automatic, Rollback, Watch
 from modelyard.api.rollout import Rollout, Strategy
-from modelyard.api.rules import listed, mlflow_text, rule, rules
+from modelyard.api.rules import exactly_one, listed, mlflow_text, rule, rules
 from modelyard.api.serving import Autoscaling, RuntimeUpdate, Serving, ServingRuntime
 from modelyard.api.verification import Reverify, Verification
 
@@ -99,8 +99,8 @@ class ModelVersionSpec(Schema):
 
     model_config = Schema.model_config | {
         "json_schema_extra": rules(
-            rule(
-                "[has(self.trainingRun), has(self.runId), has(self.uri)].filter(x, x).size() == 1",
+            exactly_one(
+                ("trainingRun", "runId", "uri"),
                 "name exactly one source: trainingRun, runId or uri",
             ),
             rule("!has(self.path) || has(self.runId)", "path belongs to runId: the artifact path of the model in that run"),

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from modelyard.api.analysis import Analysis, AnalysisVerdict
 from modelyard.api.base import Duration, Schema, parse_duration
-from modelyard.api.rules import listed, rule, rules
+from modelyard.api.rules import exactly_one, listed, rule, rules
 
 __all__ = ["COUNTED", "SAID", "STEPS", "ArmStatus", "Invite", "Rollout", "RolloutStatus", "RolloutStep", "Sticky", "Strategy"]
 
@@ -33,8 +33,8 @@ class RolloutStep(Schema):
 
     model_config = Schema.model_config | {
         "json_schema_extra": rules(
-            rule(
-                "[has(self.weight), has(self.hold), has(self.pause), has(self.replicas)].filter(x, x).size() == 1",
+            exactly_one(
+                ("weight", "hold", "pause", "replicas"),
                 "a step has exactly one of weight, hold, pause and replicas",
             )
         )

@@ -3,11 +3,12 @@
 Rules that need anything but the object and its predecessor do not belong here; those are conditions.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from modelyard.api.keys import CHARACTERS_ADVICE, KEY_LIMIT, PATH_ADVICE
 
-__all__ = ["immutable", "listed", "metric_name", "mlflow_pairs", "mlflow_text", "rule", "rules"]
+__all__ = ["exactly_one", "immutable", "listed", "metric_name", "mlflow_pairs", "mlflow_text", "rule", "rules"]
 
 # `api.keys` in CEL, whose \w is ASCII: letters and digits of all languages are in MLflow's.
 _CHARACTERS, _NO_PATH = r"^[\p{L}\p{Nd}_./: -]+$", r"^/|//|/$|^[.][.]|(^|/)[.]{1,2}(/|$)"
@@ -17,6 +18,11 @@ _NULL = "MLflow's database takes no null character (U+0000): leave it out"
 def rule(expression: str, message: str) -> dict[str, str]:
     """Return one validation: a CEL expression over `self` and `oldSelf`, and what to write instead when it is false."""
     return {"rule": expression, "message": message}
+
+
+def exactly_one(fields: Iterable[str], message: str) -> dict[str, str]:
+    """Return a rule for a model: of these fields one is set, and no other."""
+    return rule(f"[{', '.join(f'has(self.{field})' for field in fields)}].filter(x, x).size() == 1", message)
 
 
 def rules(*validations: dict[str, str]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from modelyard.api.base import DeletionPolicy, Digest, Name, Resource, S3Uri, Schema, UserName
 from modelyard.api.pods import Container, Labels, Resources, Toleration
-from modelyard.api.rules import immutable, listed, mlflow_pairs, rule, rules
+from modelyard.api.rules import exactly_one, immutable, listed, mlflow_pairs, rule, rules
 from modelyard.api.trainers import TRAINERS, TrainerKind
 from modelyard.api.training_status import (
     PARAMETERS,
@@ -209,8 +209,8 @@ class Trainer(Schema):
 
     model_config = Schema.model_config | {
         "json_schema_extra": rules(
-            rule(
-                f"[{', '.join(f'has(self.{name})' for name in TRAINERS)}].filter(x, x).size() == 1",
+            exactly_one(
+                TRAINERS,
                 f"name exactly one trainer: {', '.join([*TRAINERS][:-1])} or {[*TRAINERS][-1]}",
             ),
             rule(
