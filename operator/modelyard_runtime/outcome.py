@@ -10,7 +10,8 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,7 +19,7 @@ from modelyard.api.pod_end import Exit, PodReason
 from modelyard.api.proxies import without_proxy
 from modelyard.api.text import Words, credentials, printable
 
-__all__ = ["Failure", "one_line", "report", "run", "run_until_stopped", "unwritable"]
+__all__ = ["Failure", "on_sigterm", "one_line", "report", "run", "run_until_stopped", "unwritable"]
 
 _CONNECTED = ("MLFLOW_TRACKING_URI", "MLFLOW_S3_ENDPOINT_URL")
 _DEFAULT_PATH = "/dev/termination-log"
@@ -100,20 +101,34 @@ def run(main: Callable[[], None]) -> NoReturn:
 
 
 def run_until_stopped(main: Callable[[], None]) -> NoReturn:
-    """Like `run`, and SIGTERM ends the process at once with 143, even while it is in C code.
+    """Like `run`, and SIGTERM ends the process at once with 143, even while it is in C code."""
+    with on_sigterm(lambda: os._exit(Exit.STOPPED)):
+        run(main)
 
-    The first process of a container ignores SIGTERM unless it has a handler, and Python runs handlers only between
-    two of its own instructions: during a long call of XGBoost that is too late.
+
+@contextmanager
+def on_sigterm(act: Callable[[], None]) -> Iterator[None]:
+    """Call `act` on a thread of its own at each SIGTERM, whatever the main thread is doing.
+
+    The first process of a container ignores SIGTERM unless it has a handler, and Python runs handlers only between two of its own
+    instructions on the main thread. During a long call of XGBoost that is too late, and a signal that comes just before a call that
+    waits is not looked at until the wait is over. The wakeup descriptor is written by the handler in C.
     """
     readable, writable = socket.socketpair()
     writable.setblocking(False)
 
-    def stop_on_signal() -> None:
-        # Nothing, when the process ends by itself and lets go of the other end: that is no signal.
-        if readable.recv(1):
-            os._exit(Exit.STOPPED)
+    def heed() -> None:
+        while readable.recv(1):  # nothing, once the other end is closed: that is no signal
+            act()
 
-    signal.signal(signal.SIGTERM, lambda *_: None)
-    signal.set_wakeup_fd(writable.fileno())
-    threading.Thread(target=stop_on_signal, daemon=True).start()
-    run(main)
+    with readable, writable:
+        signal.signal(signal.SIGTERM, lambda *_: None)
+        signal.set_wakeup_fd(writable.fileno())
+        heeding = threading.Thread(target=heed, daemon=True)
+        heeding.start()
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(-1)
+            writable.close()
+            heeding.join()

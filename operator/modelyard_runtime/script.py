@@ -8,17 +8,16 @@ The file needs nothing of ours, and gets nothing but its environment: what it lo
 
 import argparse
 import os
-import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import tokenize
 from pathlib import Path
-from types import FrameType
 
 from modelyard.api.pod_end import Exit, PodReason
 from modelyard_runtime import sign, tracking
-from modelyard_runtime.outcome import Failure, run
+from modelyard_runtime.outcome import Failure, on_sigterm, run
 from modelyard_runtime.scripted import environment
 
 __all__ = ["check", "execute", "main"]
@@ -53,16 +52,15 @@ def execute(path: Path, arguments: list[str]) -> int:
 
 
 def _waited_for(child: "subprocess.Popen[bytes]") -> int:
-    stopped = False
+    stopped = threading.Event()
 
-    def stop(_signal: int, _frame: FrameType | None) -> None:
-        nonlocal stopped
-        stopped = True
+    def stop() -> None:
+        stopped.set()
         child.terminate()
 
-    signal.signal(signal.SIGTERM, stop)
-    code = child.wait()
-    if stopped:
+    with on_sigterm(stop):
+        code = child.wait()
+    if stopped.is_set():
         return Exit.STOPPED
     return 128 - code if code < 0 else code
 

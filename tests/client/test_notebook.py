@@ -140,25 +140,46 @@ with client.runs.start("fraud", "r"):
     assert yard.tags()["modelyard.io/failure"] == "ValueError: no such column"
 
 
-@pytest.mark.parametrize("end", ["SIGTERM", "SIGINT", "atexit"])
+# Short waits: Python looks at a signal that comes just before a wait when the wait is over.
+TRAINS = "with client.runs.start('fraud', 'r'):\n    print('in', flush=True)\n    while True:\n        time.sleep(0.05)"
+SIGNALLED_AGAIN = """
+import threading
+def again():
+    signalled.wait()
+    while True:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.001)
+signalled = threading.Event()
+threading.Thread(target=again, daemon=True).start()
+with client.runs.start('fraud', 'r'):
+    print('in', flush=True)
+    try:
+        while True:
+            time.sleep(0.05)
+    finally:
+        signalled.set()
+"""
+
+
+@pytest.mark.parametrize("end", ["SIGTERM", "SIGTERM again and again", "SIGINT", "atexit"])
 def test_a_process_that_is_ended_leaves_nothing_open(yard: Yard, end: str):
     code = {
-        "SIGTERM": "with client.runs.start('fraud', 'r'):\n    print('in', flush=True)\n    time.sleep(600)",
-        "SIGINT": "with client.runs.start('fraud', 'r'):\n    print('in', flush=True)\n    time.sleep(600)",
+        "SIGTERM": TRAINS,
+        "SIGTERM again and again": SIGNALLED_AGAIN,
+        "SIGINT": TRAINS,
         "atexit": "block = client.runs.start('fraud', 'r')\nblock.__enter__()\nprint('in', flush=True)",
     }[end]
     with yard.side.meanwhile("TrainingRun", "r", yard.operate), yard.start(code) as process:
         assert process.stdout.readline() == "in\n", process.stderr.read()
         if end != "atexit":
-            process.send_signal(getattr(signal, end))
+            process.send_signal(getattr(signal, end.split()[0]))
         process.communicate(timeout=240)
     assert yard.run()["info"]["status"] == "KILLED"
     assert yard.tags()["modelyard.io/failure"] in {"the process ended", "interrupted"}
 
 
 def test_a_kernel_that_is_killed_says_nothing_and_leaves_the_rest_to_the_operator(yard: Yard):
-    code = "with client.runs.start('fraud', 'r'):\n    print('in', flush=True)\n    time.sleep(600)"
-    with yard.side.meanwhile("TrainingRun", "r", yard.operate), yard.start(code) as process:
+    with yard.side.meanwhile("TrainingRun", "r", yard.operate), yard.start(TRAINS) as process:
         assert process.stdout.readline() == "in\n", process.stderr.read()
         beaten = until(lambda: yard.side.get("TrainingRun", "r")["metadata"].get("annotations"), "it has been heard of")
         process.kill()

@@ -299,12 +299,16 @@ def _beating(kube: Kube, name: str, namespace: str) -> Iterator[_Heart]:
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """Let SIGTERM end the block like an interrupt does, where nobody else has a use for it: the handler only raises."""
+    """Let SIGTERM end the block like an interrupt does, where nobody else has a use for it.
+
+    The handler only raises, and only once: a second signal while the run is closed would leave it open.
+    """
     if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
         yield
         return
 
     def end(_number: int, _frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, lambda *_: None)
         raise SystemExit(143)
 
     signal.signal(signal.SIGTERM, end)
